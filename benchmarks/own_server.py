@@ -1,0 +1,72 @@
+"""A Safelight of the benchmark's own: started on a free port with an empty data folder, and ended afterwards."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class OwnServer:
+    """Times from the start of the process, in seconds: the first answer of ``/health``, and the first worker ready."""
+
+    url: str
+    pid: int
+    health_s: float
+    ready_s: float
+
+    def rss_bytes(self) -> int:
+        """Resident memory of the server process itself; its workers are processes of their own."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
+
+
+@contextmanager
+def own_server(*, limit_s: float = 180) -> Iterator[OwnServer]:
+    data = Path(tempfile.mkdtemp(prefix="safelight-benchmark-"))
+    port = _free_port()
+    # The web UI's copies are made on a first start, once in the life of an installation: not what is measured here.
+    subprocess.run([sys.executable, "-m", "safelight.web.prepare", str(data / "cache" / "web")], check=True)
+    command = [sys.executable, "-m", "safelight.cli", "serve", "--log-level", "warning"]
+    start = time.perf_counter()
+    process = subprocess.Popen([*command, "--port", str(port), "--data-dir", str(data)], stdout=subprocess.DEVNULL)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        health_s = _wait(f"{url}/health", start, limit_s)
+        ready_s = _wait(f"{url}/api/object_info", start, limit_s, contains=b"PreviewAny")
+        yield OwnServer(url, process.pid, health_s, ready_s)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        shutil.rmtree(data, ignore_errors=True)
+
+
+def _wait(url: str, start: float, limit_s: float, *, contains: bytes = b"") -> float:
+    while time.perf_counter() - start < limit_s:
+        try:
+            with urllib.request.urlopen(url, timeout=60) as answer:
+                if contains in answer.read():
+                    return time.perf_counter() - start
+        except (urllib.error.URLError, ConnectionError):
+            pass
+        time.sleep(0.01)
+    raise TimeoutError(f"{url} did not answer within {limit_s:.0f} s")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,1 @@
+"""HTTP and WebSocket: the kernel that compiles the contract, and its handlers."""

@@ -1,0 +1,37 @@
+"""Answers that the handlers share: JSON, and bodies with an ETag that a client may have already."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+_encode = msgspec.json.Encoder().encode
+
+
+def encode_json(content: Any) -> bytes:
+    """Times become RFC 3339, dataclasses objects, and NaN (which JSON has not) null."""
+    return _encode(content)
+
+
+def json_response(content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(encode_json(content), status, headers, media_type="application/json")
+
+
+def has_current(request: Request, etag: str) -> bool:
+    """Whether the client holds the body that ``etag`` (with its quotes) names, so that 304 answers."""
+    header = request.headers.get("if-none-match")
+    if header is None:
+        return False
+    return header.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in header.split(","))
+
+
+def accepted_encoding(request: Request, offered: tuple[str, ...]) -> str:
+    """The first of ``offered`` (in the server's order) that the client takes, else ``identity``."""
+    accepted = {}
+    for item in request.headers.get("accept-encoding", "").split(","):
+        name, _, parameters = item.strip().partition(";")
+        quality = parameters.strip().removeprefix("q=")
+        accepted[name.strip().lower()] = quality not in ("0", "0.0", "0.00", "0.000")
+    return next((name for name in offered if accepted.get(name, accepted.get("*", False))), "identity")

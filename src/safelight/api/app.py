@@ -1,0 +1,99 @@
+"""What handlers work with, and what the HTTP layer asks of parts that live beside it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from safelight.api.comfy.hub import Hub
+from safelight.api.comfy.job_lists import JobLists
+from safelight.api.comfy.node_info import NodeInfoBodies
+from safelight.api.comfy.rendering import Renderer
+from safelight.api.sign_in import SignIn
+from safelight.blobs.store import BlobStore
+from safelight.core.asset import Asset
+from safelight.core.clock import Clock
+from safelight.core.ids import UserId
+from safelight.core.worker import EngineInfo
+from safelight.db.engine import Database
+from safelight.services.catalogue import LiveCatalogue
+from safelight.services.download import Downloads
+from safelight.services.model import ModelIndex
+from safelight.services.seeding import Seeder
+from safelight.settings import Settings
+
+
+class Engines(Protocol):
+    """The dispatcher, as far as HTTP needs it; jobs reach it through the database and the bus."""
+
+    def engines(self) -> Sequence[EngineInfo]:
+        """What each engine that is ready last said of itself."""
+        ...
+
+    async def judge(
+        self, owner_id: UserId, *, prompt: Mapping[str, Any], targets: Sequence[str], files: Mapping[str, Asset]
+    ) -> Mapping[str, str | None]:
+        """By call id why its own code refuses its inputs (``None``: without a reason), as far as a worker answers."""
+        ...
+
+    def free(self, *, unload_models: bool, free_memory: bool) -> None:
+        """Tell every engine to give up memory when it is next idle."""
+        ...
+
+
+class Log(Protocol):
+    def entries(self) -> Sequence[tuple[datetime, str]]:
+        """The latest lines of the log, oldest first; each ends with its line break."""
+        ...
+
+
+class WebUi(Protocol):
+    """The web UI and what comes with it. A server without it has one that answers 404 and empty lists."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for a path that is no route of the API."""
+        ...
+
+    def extensions(self) -> Sequence[str]:
+        """Addresses of the scripts that the web UI loads beside its own."""
+        ...
+
+    def translations(self) -> Mapping[str, Any]: ...
+
+    def workflow_templates(self) -> Mapping[str, Sequence[str]]:
+        """Names of example workflows by node pack."""
+        ...
+
+    async def template(self, pack: str, filename: str, request: Request) -> Response | None: ...
+
+    async def global_subgraphs(self, request: Request) -> Response:
+        """All blueprints by id, whole."""
+        ...
+
+    def global_subgraph(self, blueprint_id: str) -> Mapping[str, Any] | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """Put together by :func:`safelight.api.http.create`; the last seven are the HTTP layer's own."""
+
+    settings: Settings
+    clock: Clock
+    db: Database
+    blobs: BlobStore
+    catalogue: LiveCatalogue
+    models: ModelIndex
+    dispatcher: Engines
+    web: WebUi
+    logs: Log
+    hub: Hub
+    job_lists: JobLists
+    renderer: Renderer
+    node_info: NodeInfoBodies
+    seeder: Seeder
+    downloads: Downloads
+    sign_in: SignIn

@@ -1,0 +1,111 @@
+"""A stored blob as an answer: ETag, ranges, conditions, and headers that keep a stranger's file from running as a page.
+
+The ETag is the digest, so that a client never gets a byte twice; ranges are single ones, others get the whole.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from safelight.api.answers import has_current, json_response
+from safelight.blobs.store import BlobStore
+from safelight.core.asset import Asset
+
+_ACTIVE = re.compile(r"html|svg|xml|javascript|ecmascript|css|pdf|json|x-shockwave")
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+async def blob_response(request: Request, asset: Asset, blobs: BlobStore) -> Response:
+    """Raises :class:`~safelight.blobs.store.BlobMissing` before anything is sent, should the bytes be gone."""
+    etag = f'"{asset.digest[:32]}"'
+    headers = {
+        "etag": etag,
+        "last-modified": format_datetime(asset.updated_at.astimezone(UTC), usegmt=True),
+        "cache-control": "private, no-cache",
+        "accept-ranges": "bytes",
+        **safe_headers(asset.file.filename if asset.file else asset.name, asset.mime_type),
+    }
+    if has_current(request, etag) or _is_unchanged_since(request, asset.updated_at):
+        return Response(status_code=304, headers=headers)
+    span = _range(request, asset.size) if _range_applies(request, etag, asset.updated_at) else None
+    if span == ():
+        message = f"The file has {asset.size} bytes"
+        headers = {"content-range": f"bytes */{asset.size}"}
+        return json_response({"code": "range_not_satisfiable", "message": message}, status=416, headers=headers)
+    start, end = span or (0, asset.size)
+    if span:
+        headers["content-range"] = f"bytes {start}-{end - 1}/{asset.size}"
+    headers["content-length"] = str(end - start)
+    status = 206 if span else 200
+    if request.method == "HEAD" or start == end:
+        return Response(status_code=status, headers=headers)
+    chunks = blobs.read(asset.digest, start=start, end=end)
+    first = await anext(chunks)
+    if len(first) == end - start:
+        return Response(first, status, headers)
+    return StreamingResponse(_chained(first, chunks), status, headers)
+
+
+def safe_headers(filename: str, mime_type: str) -> dict[str, str]:
+    """A picture is shown; what a browser would run in this origin's name (HTML, SVG, scripts) is downloaded."""
+    is_active = _ACTIVE.search(mime_type) is not None
+    return {
+        "content-type": "application/octet-stream" if is_active else mime_type,
+        "content-disposition": content_disposition(filename, attachment=is_active),
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; sandbox",
+        "cross-origin-resource-policy": "same-origin",
+    }
+
+
+def content_disposition(filename: str, *, attachment: bool) -> str:
+    """ComfyUI's clients read ``filename="..."``; names that are not plain ASCII come in ``filename*`` as well."""
+    plain = re.sub(r'[^ -~]|["\\]', "_", filename)
+    value = f'filename="{plain}"'
+    if plain != filename:
+        value += f"; filename*=UTF-8''{quote(filename, safe='')}"
+    return f"attachment; {value}" if attachment else value
+
+
+def _is_unchanged_since(request: Request, modified: datetime) -> bool:
+    since = _date(request.headers.get("if-modified-since"))
+    has_etag = "if-none-match" in request.headers
+    return since is not None and not has_etag and modified.replace(microsecond=0) <= since
+
+
+def _range_applies(request: Request, etag: str, modified: datetime) -> bool:
+    condition = request.headers.get("if-range")
+    return condition is None or condition == etag or _date(condition) == modified.replace(microsecond=0)
+
+
+def _date(text: str | None) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text) if text else None
+    except ValueError:
+        return None
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _range(request: Request, size: int) -> tuple[int, int] | tuple[()] | None:
+    """``(start, end)``; ``()`` for a range beyond the file; ``None`` for the whole."""
+    match = _RANGE.fullmatch(request.headers.get("range", "").replace(" ", ""))
+    if match is None or not any(match.groups()):
+        return None
+    first, last = match.groups()
+    if not first:
+        return (max(size - int(last), 0), size) if int(last) and size else ()
+    start, end = int(first), min(int(last) + 1, size) if last else size
+    if last and int(last) < int(first):
+        return None
+    return (start, end) if start < size else ()
+
+
+async def _chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in rest:
+        yield chunk

@@ -1,0 +1,60 @@
+"""Reading request bodies within limits. JSON is parsed whatever Content-Type says, as most clients need it
+(``text/plain``, none at all, or a form type from ``urllib``); the Origin was checked before.
+"""
+
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+from safelight.api.errors import BodyTooLarge
+from safelight.core.errors import Invalid
+
+MAX_DEPTH = 128
+"""Objects and arrays inside each other; a workflow with sub-graphs in sub-graphs stays below 40."""
+
+_decode = msgspec.json.Decoder().decode
+
+
+class InvalidBody(Invalid):
+    code = "invalid_body"
+
+
+async def read_body(request: Request, *, limit: int) -> bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise BodyTooLarge(limit)
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise BodyTooLarge(limit)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def parse_json(body: bytes) -> Any:
+    """Raises :class:`InvalidBody` for what is not JSON (NaN and lone surrogates are not) and for deep nesting."""
+    try:
+        value = _decode(body)
+    except RecursionError:
+        raise InvalidBody(f"The body is nested deeper than {MAX_DEPTH} levels") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidBody(f"The body is not JSON: {error}") from None
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        raise InvalidBody(f"The body is nested deeper than {MAX_DEPTH} levels")
+    return value
+
+
+def _depth(value: Any) -> int:
+    depth = 0
+    level = [value]
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        level = [child for container in level for child in _children(container) if isinstance(child, (dict, list))]
+    return depth
+
+
+def _children(container: Any) -> Any:
+    return container.values() if isinstance(container, dict) else container if isinstance(container, list) else ()

@@ -1,0 +1,131 @@
+"""``POST /api/assets``: bytes come in by a form, or the server fetches them from an address."""
+
+from typing import Any
+
+from starlette.responses import Response
+
+from safelight.api.answers import json_response
+from safelight.api.app import App
+from safelight.api.bodies import InvalidBody, parse_json
+from safelight.api.call import Call
+from safelight.api.comfy.asset import read_mime_type, read_preview_id
+from safelight.api.comfy.asset_json import asset_json, parse_asset_id
+from safelight.api.errors import BodyTooLarge
+from safelight.api.multipart import Form, read_form
+from safelight.core.asset import check_asset_name, clean_tags
+from safelight.core.errors import Forbidden, Invalid, NotFound, Unprocessable, UnsupportedMedia
+from safelight.core.ids import AssetId
+from safelight.core.task import Task, TaskState
+from safelight.services import asset_library as library
+from safelight.services import download
+from safelight.services.asset_library import NewAsset
+
+
+async def upload_asset(app: App, call: Call) -> Response:
+    kind = call.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return await _upload(app, call)
+    if kind not in ("application/json", "text/plain", ""):
+        raise UnsupportedMedia(f"{kind} is no body for this; there are multipart/form-data and application/json")
+    return await _download(app, call)
+
+
+async def _download(app: App, call: Call) -> Response:
+    """The task goes on when the client does not wait for it; with the same ``Idempotency-Key`` it is found again."""
+    who, key = call.who, call.request.headers.get("idempotency-key")
+    body = parse_json(await call.read(limit=app.settings.max_body_bytes))
+    declared = call.operation.body
+    assert declared is not None
+    assert declared.json is not None
+    if (problem := declared.json.problem(body)) is not None:
+        raise InvalidBody(f"The body does not fit: {problem}")
+    if key is not None and not 0 < len(key) <= 255:
+        raise InvalidBody("an Idempotency-Key has 1 to 255 characters")
+    preview_id = read_preview_id(body)
+    check_asset_name(body["name"])
+    payload = {
+        "url": body["url"],
+        "name": body["name"],
+        "tags": list(clean_tags(body.get("tags") or ())),
+        "user_metadata": body.get("user_metadata"),
+        "preview_id": preview_id,
+    }
+    task = await app.downloads.submit(who, payload=payload, key=key)
+    task = await app.downloads.wait(who, task_id=task.id)
+    if task.state is not TaskState.COMPLETED:
+        raise _failure(task, limit=app.settings.max_asset_bytes)
+    asset_id = AssetId(task.result["asset_id"])
+    asset = await app.db.read(lambda tx: library.get(tx, who, asset_id=asset_id))
+    app.node_info.forget(who.user_id)
+    return json_response(asset_json(asset, call.request) | {"created_new": task.result["created_new"]}, status=201)
+
+
+def _failure(task: Task, *, limit: int) -> Exception:
+    message = task.error_message or "the download did not end"
+    if task.error_code == download.TOO_LARGE:
+        return BodyTooLarge(limit)
+    kinds: dict[str | None, type[Exception]] = {
+        download.FORBIDDEN: Forbidden,
+        download.NOT_FOUND: NotFound,
+        download.UNSUPPORTED: UnsupportedMedia,
+        download.INVALID: Invalid,
+    }
+    return kinds.get(task.error_code, Unprocessable)(message)
+
+
+async def _upload(app: App, call: Call) -> Response:
+    who, now = call.who, app.clock.now()
+    form = await read_form(call.request, app.blobs, file_field="file", limit=app.settings.max_asset_bytes)
+    new = _new_asset(form)
+    asset, is_new = await app.db.write(lambda tx: library.add(tx, who, new=new, now=now))
+    app.node_info.forget(who.user_id)
+    return json_response(asset_json(asset, call.request) | {"created_new": is_new}, status=201)
+
+
+def _new_asset(form: Form) -> NewAsset:
+    from safelight.media.sniff import UNKNOWN, mime_type_of
+
+    file = form.files.get("file")
+    if file is None:
+        raise InvalidBody("The form has no file 'file'")
+    name = form.fields.get("name") or file.filename.replace("\\", "/").rpartition("/")[2]
+    found = mime_type_of(name, file.head)
+    return NewAsset(
+        name=name,
+        digest=file.digest,
+        sha256=file.sha256,
+        size=file.size,
+        # The bytes decide; what a client says of bytes that nobody knows is better than nothing.
+        mime_type=found if found != UNKNOWN else read_mime_type(_given(form, "mime_type")) or found,
+        tags=clean_tags(_tags(form)),
+        user_metadata=_metadata(form.fields.get("user_metadata")),
+        preview_id=read_preview_id(_given(form, "preview_id")),
+        id=parse_asset_id(form.fields["id"]) if form.fields.get("id") else None,
+    )
+
+
+def _given(form: Form, field: str) -> dict[str, str]:
+    return {field: form.fields[field]} if form.fields.get(field) else {}
+
+
+def _tags(form: Form) -> list[str]:
+    """Repeated, comma-joined or a JSON list: clients do each."""
+    tags: list[str] = []
+    for text in form.lists.get("tags", ()):
+        if text.lstrip().startswith("["):
+            given = parse_json(text.encode())
+            if not all(isinstance(tag, str) for tag in given):
+                raise InvalidBody("'tags' is no list of texts")
+            tags += given
+        else:
+            tags += [tag for tag in text.split(",") if tag.strip()]
+    return tags
+
+
+def _metadata(text: str | None) -> dict[str, Any] | None:
+    if not text:
+        return None
+    given = parse_json(text.encode("utf-8", "surrogatepass"))
+    if not isinstance(given, dict):
+        raise InvalidBody("'user_metadata' is no JSON object")
+    return given

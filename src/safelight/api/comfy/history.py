@@ -1,0 +1,71 @@
+"""Jobs that are over, in the shapes of before ``/api/jobs``: the contract's ``history_v2``, ComfyUI's ``history``."""
+
+from typing import Any
+
+from starlette.responses import Response
+
+from safelight.api.answers import json_response
+from safelight.api.app import App
+from safelight.api.call import Call
+from safelight.api.comfy.job_json import history_detail, history_entry, history_item
+from safelight.core.errors import NotFound
+from safelight.core.ids import JobId
+from safelight.core.job import Job
+from safelight.core.paging import PageRequest
+from safelight.services import job as jobs
+
+MOST = 10_000
+"""Jobs of one answer, where the client sets no limit; ComfyUI keeps no more than these either."""
+
+
+async def get_history(app: App, call: Call) -> Response:
+    """The newest first."""
+    who, params = call.who, call.params
+    page = PageRequest(limit=_limit(params["max_items"]), offset=max(params["offset"], 0))
+    found = await app.db.read(lambda tx: jobs.history(tx, who, page=page, newest_first=True))
+    return json_response({"history": [history_entry(job) for job in found]})
+
+
+async def get_history_for_prompt(app: App, call: Call) -> Response:
+    job = await _ended(app, call)
+    if job is None:
+        raise NotFound(f"There is no finished job {call.params['prompt_id']!r}")
+    return json_response({job.id: history_detail(job)})
+
+
+async def get_core_history(app: App, call: Call) -> Response:
+    """``/history``: the oldest first. Without an offset ``max_items`` means the newest ones."""
+    who, params = call.who, call.params
+    limit, offset = _limit(params["max_items"]), params["offset"]
+    from_start = offset is not None and offset >= 0
+    page = PageRequest(limit=limit, offset=offset if from_start else 0)
+    found = await app.db.read(lambda tx: jobs.history(tx, who, page=page, newest_first=not from_start))
+    ordered = found if from_start else reversed(found)
+    return json_response({job.id: history_item(job) for job in ordered})
+
+
+async def get_core_history_item(app: App, call: Call) -> Response:
+    """``/history/{id}``: an empty object, not 404, for a job that is unknown or not over (clients poll it)."""
+    job = await _ended(app, call)
+    shown: dict[str, Any] = {} if job is None else {job.id: history_item(job)}
+    return json_response(shown)
+
+
+async def manage_history(app: App, call: Call) -> Response:
+    who, now, wishes = call.who, app.clock.now(), call.body
+    ids = None if wishes.get("clear") else [JobId(i) for i in wishes.get("delete", ())]
+    await app.db.write(lambda tx: jobs.forget(tx, who, job_ids=ids, now=now))
+    return json_response({})
+
+
+async def _ended(app: App, call: Call) -> Job | None:
+    who, job_id = call.who, JobId(call.params["prompt_id"])
+    try:
+        job = await app.db.read(lambda tx: jobs.get(tx, who, job_id=job_id))
+    except NotFound:
+        return None
+    return job if job.summary.state.is_terminal else None
+
+
+def _limit(max_items: int | None) -> int:
+    return MOST if max_items is None or max_items < 0 else min(max_items, MOST)

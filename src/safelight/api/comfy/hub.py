@@ -1,0 +1,122 @@
+"""Which socket hears what. An event never leaves its owner's sockets.
+
+A job's messages go to the sockets that connected with the job's client id; where there is none, or the job has none,
+to all of the owner's (WS-1). ``status`` goes to all of the owner's. Two sockets with one client id both get all.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from safelight.api.comfy.frame import Frame, text_frame
+from safelight.api.comfy.live import LiveJob, LiveJobs
+from safelight.api.comfy.messages import frames, job_done, snapshot, status
+from safelight.api.comfy.outbox import Outbox
+from safelight.bus.bus import Bus
+from safelight.core.event import Event, JobEnded, JobEvent, LogWritten, QueueChanged
+from safelight.core.ids import ClientId, UserId
+from safelight.core.user import Principal
+
+MAX_SOCKETS = 256
+"""Of one owner."""
+
+
+@dataclass(slots=True, eq=False)
+class Socket:
+    """Mutable: one connection, as the hub sees it. ``is_rich``: see :class:`~safelight.api.comfy.frame.Audience`."""
+
+    principal: Principal
+    client_id: ClientId
+    close: Callable[[], None]
+    outbox: Outbox = field(default_factory=Outbox)
+    is_rich: bool = False
+    wants_logs: bool = False
+
+
+class Hub:
+    """Mutable: the open sockets by owner, what runs at the moment, and ends that still have to be told."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._sockets: dict[UserId, list[Socket]] = {}
+        self._live = LiveJobs()
+        self._ended: dict[UserId, list[LiveJob]] = {}
+        self._unsubscribe = bus.subscribe(self._hear)
+
+    def add(self, socket: Socket) -> bool:
+        """``False`` where the owner has as many sockets as one may have."""
+        sockets = self._sockets.setdefault(socket.principal.user_id, [])
+        if len(sockets) >= MAX_SOCKETS:
+            return False
+        sockets.append(socket)
+        return True
+
+    def remove(self, socket: Socket) -> None:
+        """Takes away this very socket: a newer one with the same client id stays (WS-3)."""
+        sockets = self._sockets.get(socket.principal.user_id, [])
+        if socket in sockets:
+            sockets.remove(socket)
+        if not sockets:
+            self._sockets.pop(socket.principal.user_id, None)
+
+    def snapshot(self, socket: Socket) -> list[Frame]:
+        """What a socket that has just connected must know of jobs whose messages it will get."""
+        owner = socket.principal.user_id
+        return [
+            frame
+            for job in self._live.of(owner)
+            if socket in self._listeners(owner, job.client_id)
+            for frame in snapshot(job)
+        ]
+
+    def listen_to_logs(self, who: Principal, *, client_id: ClientId, enabled: bool) -> None:
+        for socket in self._sockets.get(who.user_id, ()):
+            if socket.client_id == client_id:
+                socket.wants_logs = enabled
+
+    def close(self) -> None:
+        """Hear nothing more, and close every socket."""
+        self._unsubscribe()
+        for sockets in list(self._sockets.values()):
+            for socket in list(sockets):
+                socket.close()
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, JobEvent):
+            job = self._live.feed(event)
+            if listeners := self._listeners(event.owner_id, event.client_id):
+                self._send(listeners, frames(event, job))
+            if isinstance(event, JobEnded):
+                self._await_status(job)
+        elif isinstance(event, QueueChanged):
+            self._send(self._sockets.get(event.owner_id, ()), [status(event.remaining)])
+            self._tell_ends(event.owner_id)
+        elif isinstance(event, LogWritten):
+            self._send_logs(event)
+
+    def _await_status(self, job: LiveJob) -> None:
+        """``executing {node: null}`` is the last word of a job, after the ``status`` with the lower count. That comes
+        with the same publication; where it should not, the end is told all the same."""
+        self._ended.setdefault(job.owner_id, []).append(job)
+        asyncio.get_running_loop().call_soon(self._tell_ends, job.owner_id)
+
+    def _tell_ends(self, owner: UserId) -> None:
+        for job in self._ended.pop(owner, ()):
+            self._send(self._listeners(owner, job.client_id), job_done(job))
+
+    def _send_logs(self, event: LogWritten) -> None:
+        entries = [{"t": at.isoformat(), "m": message} for at, message in event.entries]
+        frame = text_frame("logs", {"entries": entries, "size": None}, key="logs")
+        owners = self._sockets if event.owner_id is None else (event.owner_id,)
+        for owner in list(owners):
+            sockets = self._sockets.get(owner, ())
+            self._send([s for s in sockets if s.wants_logs and (event.owner_id or s.principal.is_admin)], [frame])
+
+    def _listeners(self, owner: UserId, client_id: ClientId | None) -> list[Socket]:
+        sockets = self._sockets.get(owner, [])
+        return [s for s in sockets if s.client_id == client_id] or sockets
+
+    def _send(self, sockets: Sequence[Socket], messages: Sequence[Frame]) -> None:
+        for socket in list(sockets):
+            wanted = (frame for frame in messages if frame.is_for(rich=socket.is_rich))
+            if not all(socket.outbox.put(frame) for frame in wanted):
+                socket.close()

@@ -1,0 +1,134 @@
+"""``/api/jobs``: the owner's jobs, in pages and one by one, and how they are cancelled."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import Response
+
+from safelight.api.answers import encode_json, json_response
+from safelight.api.app import App
+from safelight.api.bodies import InvalidBody
+from safelight.api.call import Call
+from safelight.api.comfy.job_json import STATE, detail, entry, status
+from safelight.core.errors import Invalid, NotFound
+from safelight.core.ids import JobId
+from safelight.core.job import JobState, JobSummary
+from safelight.core.paging import Page, PageRequest
+from safelight.core.user import Principal
+from safelight.db.engine import Transaction
+from safelight.services import job as jobs
+
+MAX_CANCELLED_AT_ONCE = 1000
+_SORT_KEYS = {"create_time": "created_at", "execution_time": "execution_duration"}
+
+
+async def list_jobs(app: App, call: Call) -> Response:
+    who, query = call.who, _ListQuery.of(call.params)
+
+    async def read() -> bytes:
+        return encode_json(_shown(await app.db.read(lambda tx: query.page(tx, who))))
+
+    body = await app.job_lists.get(who.user_id, query, read)
+    return Response(body, media_type="application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class _ListQuery:
+    states: frozenset[JobState]
+    workflow_id: str | None
+    output_type: str | None
+    sort_by: str
+    descending: bool
+    request: PageRequest
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any]) -> "_ListQuery":
+        return cls(
+            states=_states(params["status"]),
+            workflow_id=params["workflow_id"],
+            output_type=params["output_type"],
+            sort_by=_SORT_KEYS[params["sort_by"]],
+            descending=params["sort_order"] == "desc",
+            request=PageRequest(limit=params["limit"], offset=params["offset"]),
+        )
+
+    def page(self, tx: Transaction, who: Principal) -> Page[JobSummary]:
+        return jobs.list(
+            tx,
+            who,
+            states=self.states,
+            workflow_id=self.workflow_id,
+            output_type=self.output_type,
+            sort_by=self.sort_by,
+            descending=self.descending,
+            page=self.request,
+        )
+
+
+def _shown(page: Page[JobSummary]) -> dict[str, Any]:
+    request = page.request
+    pagination = {
+        "offset": request.offset,
+        "limit": request.limit,
+        "total": page.total,
+        "has_more": page.has_more,
+    }
+    return {"jobs": [entry(job) for job in page.items], "pagination": pagination}
+
+
+async def get_job_detail(app: App, call: Call) -> Response:
+    who, job_id = call.who, JobId(call.params["job_id"])
+    job = await app.db.read(lambda tx: jobs.get(tx, who, job_id=job_id))
+    return json_response(detail(job))
+
+
+async def get_job_status(app: App, call: Call) -> Response:
+    who, job_id = call.who, JobId(call.params["job_id"])
+    job = await app.db.read(lambda tx: jobs.get(tx, who, job_id=job_id))
+    return json_response(status(job.summary, dialect=app.settings.job_status_dialect))
+
+
+async def cancel_job(app: App, call: Call) -> Response:
+    who, job_id, now = call.who, JobId(call.params["job_id"]), app.clock.now()
+    cancelled = await app.db.write(lambda tx: jobs.cancel(tx, who, job_id=job_id, now=now))
+    return json_response({"cancelled": cancelled})
+
+
+async def cancel_jobs(app: App, call: Call) -> Response:
+    """``POST /api/jobs/cancel`` of the web UI: ids that are unknown or over are passed over."""
+    who, now = call.who, app.clock.now()
+    body = await call.read_json(limit=app.settings.max_body_bytes)
+    ids = body.get("job_ids") if isinstance(body, dict) else None
+    if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids) or len(ids) > MAX_CANCELLED_AT_ONCE:
+        raise InvalidBody(f"'job_ids' is not a list of at most {MAX_CANCELLED_AT_ONCE} ids")
+
+    def cancel(tx: Transaction) -> list[str]:
+        return [job_id for job_id in ids if _cancels(tx, JobId(job_id))]
+
+    def _cancels(tx: Transaction, job_id: JobId) -> bool:
+        try:
+            return jobs.cancel(tx, who, job_id=job_id, now=now)
+        except NotFound:
+            return False
+
+    return json_response({"cancelled": await app.db.write(cancel)})
+
+
+async def interrupt_job(app: App, call: Call) -> Response:
+    """Running jobs of the caller: the one that the body names, else all. Nothing that matches is no error."""
+    who, now = call.who, app.clock.now()
+    body = await call.read_json(limit=app.settings.max_body_bytes)
+    job_id = body.get("prompt_id") if isinstance(body, dict) else None
+    wanted = None if job_id is None else JobId(str(job_id))
+    await app.db.write(lambda tx: jobs.interrupt(tx, who, job_id=wanted, now=now))
+    return json_response({})
+
+
+def _states(text: str | None) -> frozenset[JobState]:
+    """All of them where the filter is absent or empty."""
+    words = [word.strip() for word in (text or "").split(",") if word.strip()]
+    unknown = [word for word in words if word not in STATE]
+    if unknown:
+        raise Invalid(f"There is no job status {', '.join(unknown)}; valid are: {', '.join(STATE)}")
+    return frozenset(STATE[word] for word in words) or frozenset(JobState)

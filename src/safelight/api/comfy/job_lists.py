@@ -1,0 +1,59 @@
+"""Answers of ``/api/jobs`` that are still true. The web UI asks for its lists at every ``status``, each tab by itself.
+
+A list changes with the owner's durable job events alone, and the bus tells those before the writer is answered: whoever
+has seen a change also sees the list with it. Requests for one list that come together share one read.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+
+from safelight.bus.bus import Bus
+from safelight.core.event import (
+    CancelRequested,
+    Event,
+    JobEnded,
+    JobForgotten,
+    JobQueued,
+    JobRequeued,
+    JobStarted,
+)
+from safelight.core.ids import UserId
+
+KEPT_LISTS = 128
+LARGEST_KEPT = 256 * 1024
+
+_CHANGES = (JobQueued, JobStarted, JobRequeued, CancelRequested, JobEnded, JobForgotten)
+
+
+class JobLists:
+    """Mutable: encoded lists by owner and query, each with the state of the owner's jobs that it shows."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._changes: dict[UserId, int] = {}
+        self._lists: OrderedDict[tuple[UserId, Hashable], tuple[int, asyncio.Future[bytes]]] = OrderedDict()
+        bus.subscribe(self._hear)
+
+    async def get(self, owner: UserId, query: Hashable, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        """The list, from before if nothing changed since, else by ``make``."""
+        key, state = (owner, query), self._changes.get(owner, 0)
+        known = self._lists.get(key)
+        if known is not None and known[0] == state:
+            self._lists.move_to_end(key)
+            return await asyncio.shield(known[1])
+        making = asyncio.ensure_future(make())
+        self._lists[key] = (state, making)
+        making.add_done_callback(lambda made: self._keep_or_drop(key, made))
+        return await asyncio.shield(making)
+
+    def _keep_or_drop(self, key: tuple[UserId, Hashable], made: "asyncio.Future[bytes]") -> None:
+        is_worth_keeping = not made.cancelled() and made.exception() is None and len(made.result()) <= LARGEST_KEPT
+        known = self._lists.get(key)
+        if known is not None and known[1] is made and not is_worth_keeping:
+            del self._lists[key]
+        while len(self._lists) > KEPT_LISTS:
+            self._lists.popitem(last=False)
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, _CHANGES):
+            self._changes[event.owner_id] = self._changes.get(event.owner_id, 0) + 1

@@ -1,0 +1,108 @@
+"""What clients of ComfyUI call that the contract does not have, and where its spelling answers in another shape.
+
+All other ``/api/X`` of the contract answer at ``/X`` as well, as they are; ``/assets`` does not: there the web UI's own
+files live.
+"""
+
+from dataclasses import dataclass
+
+from safelight.api.call import Handler
+from safelight.api.comfy import (
+    asset,
+    files,
+    history,
+    job,
+    model,
+    node,
+    publication,
+    queue,
+    session,
+    setting,
+    user,
+    userdata,
+    web,
+)
+from safelight.api.contract import Operation, Parameter, Shape
+
+ONLY_WITH_API = "/api/assets"
+
+_PAGE = (Parameter("max_items", type="integer"), Parameter("offset", type="integer"))
+_LISTING = (
+    Parameter("dir"),
+    Parameter("recurse", type="boolean", default=False),
+    Parameter("split", type="boolean", default=False),
+    Parameter("full_info", type="boolean", default=False),
+)
+_OVERWRITE = Parameter("overwrite", default="true")
+_FULL_INFO = Parameter("full_info", default="false")
+_FILENAME = Parameter("filename", required=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """``also_api``: the same under ``/api``. ``is_open``: without credentials, as its neighbours in the contract."""
+
+    method: str
+    path: str
+    handler: Handler
+    parameters: tuple[Parameter, ...] = ()
+    also_api: bool = True
+    is_open: bool = False
+    shape: Shape = Shape.ERROR
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.path, f"/api{self.path}") if self.also_api else (self.path,)
+
+    def operation(self, path: str, security: tuple[frozenset[str], ...]) -> Operation:
+        return Operation(
+            id=f"{self.method} {path}",
+            method=self.method,
+            path=path,
+            parameters=self.parameters,
+            security=() if self.is_open else security,
+            shapes=dict.fromkeys((400, 403, 404, 409, 413, 429), self.shape),
+            default_shape=self.shape,
+        )
+
+
+ROUTES = (
+    Route("GET", "/api/assets/{id}/content", asset.get_asset_content, also_api=False),
+    Route("GET", "/queue", queue.get_core_queue, also_api=False),
+    Route("GET", "/history", history.get_core_history, _PAGE),
+    Route("GET", "/history/{prompt_id}", history.get_core_history_item),
+    Route("POST", "/jobs/cancel", job.cancel_jobs),
+    Route("GET", "/object_info/{node_class}", node.get_one_node_info),
+    Route("GET", "/models", model.list_model_folders, is_open=True),
+    Route("GET", "/models/{folder}", model.list_model_names, is_open=True),
+    Route("GET", "/view_metadata/{folder}", model.get_model_metadata, (_FILENAME,)),
+    Route("GET", "/experiment/models/preview/{folder}/{path_index}/{filename}", model.get_model_preview, is_open=True),
+    Route("GET", "/workflow_templates/{pack}/{filename}", web.get_workflow_template, is_open=True),
+    Route("GET", "/workflows/published/{share_id}/assets/{asset_id}", publication.get_published_asset),
+    Route("POST", "/users", user.create_user),
+    Route("GET", "/internal/files/{type}", files.list_internal_files, also_api=False),
+    Route("GET", "/settings/{id}", setting.get_core_setting, also_api=False),
+    Route("GET", "/userdata", userdata.get_core_userdata, _LISTING, also_api=False, shape=Shape.TEXT),
+    Route("GET", "/v2/userdata", userdata.list_core_tree, (Parameter("path"),), shape=Shape.TEXT),
+    Route(
+        "POST",
+        "/userdata/{file}",
+        userdata.post_core_userdata_file,
+        (_OVERWRITE, _FULL_INFO),
+        also_api=False,
+        shape=Shape.TEXT,
+    ),
+    Route(
+        "POST",
+        "/userdata/{file}/move/{dest}",
+        userdata.move_core_userdata_file,
+        (_OVERWRITE,),
+        also_api=False,
+        shape=Shape.TEXT,
+    ),
+    # Safelight's own: signing in, before there is a credential.
+    Route("GET", "/api/auth/session", session.get_session, also_api=False, is_open=True),
+    Route("POST", "/api/auth/session", session.create_session, also_api=False, is_open=True),
+    Route("DELETE", "/api/auth/session", session.delete_session, also_api=False, is_open=True),
+    Route("POST", "/api/auth/setup", session.set_up, also_api=False, is_open=True),
+)

@@ -1,0 +1,178 @@
+"""Events in ComfyUI's words: the messages of ``/ws``, their order and their shapes."""
+
+from collections.abc import Mapping
+from functools import singledispatch
+from typing import Any
+
+from safelight.api.comfy.frame import Audience, Frame, preview_frames, progress_text_frame, text_frame
+from safelight.api.comfy.live import CallProgress, LiveJob
+from safelight.core.clock import to_ms
+from safelight.core.event import (
+    Call,
+    CallBlocked,
+    CallFinished,
+    CallProgressed,
+    CallsCached,
+    CallStarted,
+    JobEnded,
+    JobEvent,
+    JobStarted,
+    MessageSent,
+    OutputMade,
+    PreviewMade,
+    TextShown,
+)
+from safelight.core.job import JobError, JobState
+
+
+def status(remaining: int, *, sid: str | None = None) -> Frame:
+    """The owner's active jobs, running ones included. ``sid`` greets a new socket with its client id."""
+    data: dict[str, Any] = {"status": {"exec_info": {"queue_remaining": remaining}}}
+    return text_frame("status", data if sid is None else data | {"sid": sid})
+
+
+def snapshot(job: LiveJob) -> list[Frame]:
+    """What a client that connects in the middle of its job is told."""
+    if job.current is None:
+        return []
+    return [_executing(job, job.current), _progress_state(job)]
+
+
+def job_done(job: LiveJob) -> list[Frame]:
+    """The last word of a job, by which old clients know that they may read the history."""
+    return [text_frame("executing", {"node": None, "prompt_id": job.id}, audience=_end_audience(job))]
+
+
+@singledispatch
+def frames(event: JobEvent, job: LiveJob) -> list[Frame]:
+    """The messages of an event; ``job`` has the event in it already. Most events that are no call's have none."""
+    return []
+
+
+@frames.register
+def _(event: JobStarted, job: LiveJob) -> list[Frame]:
+    return [text_frame("execution_start", _stamped(event))]
+
+
+@frames.register
+def _(event: CallsCached, job: LiveJob) -> list[Frame]:
+    return [text_frame("execution_cached", {"nodes": list(event.nodes)} | _stamped(event))]
+
+
+@frames.register
+def _(event: CallStarted, job: LiveJob) -> list[Frame]:
+    return [_progress_state(job), _executing(job, event.call)]
+
+
+@frames.register
+def _(event: CallProgressed, job: LiveJob) -> list[Frame]:
+    data = {"value": event.value, "max": event.total, "prompt_id": job.id, "node": event.call.id}
+    return [_progress_state(job), text_frame("progress", data, key=f"progress {job.id} {event.call.id}")]
+
+
+@frames.register
+def _(event: CallFinished, job: LiveJob) -> list[Frame]:
+    return [_progress_state(job)]
+
+
+@frames.register
+def _(event: OutputMade, job: LiveJob) -> list[Frame]:
+    call = event.call
+    data = {"node": call.id, "display_node": call.display_id, "output": event.output, "prompt_id": job.id}
+    return [text_frame("executed", data)]
+
+
+@frames.register
+def _(event: CallBlocked, job: LiveJob) -> list[Frame]:
+    """An error to the eye; the run goes on and may still succeed. ComfyUI sends it without a timestamp."""
+    error = JobError(
+        exception_type="ExecutionBlocked",
+        exception_message=f"Execution Blocked: {event.message}",
+        node_id=event.call.display_id,
+        node_type=event.node_type,
+        executed=event.executed,
+    )
+    return [text_frame("execution_error", {"prompt_id": job.id} | error_data(error))]
+
+
+@frames.register
+def _(event: PreviewMade, job: LiveJob) -> list[Frame]:
+    call = event.call
+    metadata = {
+        "node_id": call.id,
+        "prompt_id": job.id,
+        "display_node_id": call.display_id,
+        "parent_node_id": call.parent_id,
+        "real_node_id": call.real_id,
+        "image_type": event.mime_type,
+    }
+    return preview_frames(metadata, event.image, event.mime_type, key=f"preview {job.id} {call.id}")
+
+
+@frames.register
+def _(event: TextShown, job: LiveJob) -> list[Frame]:
+    return [progress_text_frame(event.call.id, event.text, key=f"text {job.id} {event.call.id}")]
+
+
+@frames.register
+def _(event: MessageSent, job: LiveJob) -> list[Frame]:
+    return [text_frame(event.name, event.data)]
+
+
+@frames.register
+def _(event: JobEnded, job: LiveJob) -> list[Frame]:
+    if event.state is JobState.COMPLETED:
+        return [text_frame("execution_success", _stamped(event))]
+    error = event.error or JobError("", "", node_id=job.current.display_id if job.current else "")
+    if event.state is JobState.FAILED:
+        return [text_frame("execution_error", {"prompt_id": job.id} | error_data(error) | _stamped(event))]
+    data = {"node_id": error.node_id, "node_type": error.node_type, "executed": list(event.executed)}
+    return [
+        text_frame("execution_interrupted", {"prompt_id": job.id} | data | _stamped(event), audience=_end_audience(job))
+    ]
+
+
+def error_data(error: JobError) -> dict[str, Any]:
+    """An error as ``/ws`` and the timeline of a history write it."""
+    return {
+        "node_id": error.node_id,
+        "node_type": error.node_type,
+        "executed": list(error.executed),
+        "exception_message": error.exception_message,
+        "exception_type": error.exception_type,
+        "traceback": list(error.traceback),
+        "current_inputs": error.current_inputs,
+        "current_outputs": list(error.current_outputs),
+    }
+
+
+def _end_audience(job: LiveJob) -> Audience:
+    """A job that was cancelled before it ran ends without a word to the web UI, which reads the list of jobs and would
+    take the message for the end of the job that runs. A script that waits for its job needs it (WS-6)."""
+    return Audience.ALL if job.is_started else Audience.PLAIN
+
+
+def _executing(job: LiveJob, call: Call) -> Frame:
+    return text_frame("executing", {"node": call.id, "display_node": call.display_id, "prompt_id": job.id})
+
+
+def _progress_state(job: LiveJob) -> Frame:
+    nodes = {call_id: _node_progress(job, progress) for call_id, progress in job.calls.items()}
+    return text_frame("progress_state", {"prompt_id": job.id, "nodes": nodes}, key=f"progress_state {job.id}")
+
+
+def _node_progress(job: LiveJob, progress: CallProgress) -> Mapping[str, Any]:
+    return {
+        "value": progress.value,
+        "max": progress.total,
+        "state": "finished" if progress.is_finished else "running",
+        "node_id": progress.call.id,
+        "prompt_id": job.id,
+        "display_node_id": progress.call.display_id,
+        "parent_node_id": progress.call.parent_id,
+        "real_node_id": progress.call.real_id,
+    }
+
+
+def _stamped(event: JobEvent) -> dict[str, Any]:
+    return {"prompt_id": event.job_id, "timestamp": to_ms(event.at)}

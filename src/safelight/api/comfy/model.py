@@ -1,0 +1,96 @@
+"""The model files on disk, as lists by folder. Paths of this machine are shown to administrators alone."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from starlette.responses import Response
+
+from safelight.api.answers import json_response
+from safelight.api.app import App
+from safelight.api.call import Call
+from safelight.core.errors import NotFound
+from safelight.services.model import ModelFile
+
+MAX_HEADER_BYTES = 32 << 20
+"""Of the JSON at the start of a safetensors file."""
+
+
+async def get_model_folders(app: App, call: Call) -> Response:
+    """Without the folders that hold no models but settings, as ComfyUI leaves them out."""
+    return json_response(
+        [
+            {"name": name, "folders": [f"models/{p.name}" for p in places], "extensions": app.models.extensions(name)}
+            for name, places in app.models.folders().items()
+            if name != "configs"
+        ]
+    )
+
+
+async def get_models_in_folder(app: App, call: Call) -> Response:
+    files = app.models.files(call.params["folder"])
+    return json_response(await asyncio.to_thread(lambda: [_described(file) for file in files]))
+
+
+async def get_embeddings(app: App, call: Call) -> Response:
+    """Names without their ending, as a prompt writes them."""
+    return json_response([name.rpartition(".")[0] for name in app.models.names("embeddings")])
+
+
+async def get_internal_folder_paths(app: App, call: Call) -> Response:
+    """Where files must be put to be found: for an administrator the places themselves."""
+    shows_all = call.who.is_admin
+    return json_response(
+        {
+            name: [[str(p) if shows_all else f"models/{p.name}"] for p in places]
+            for name, places in app.models.folders().items()
+        }
+    )
+
+
+async def list_model_folders(app: App, call: Call) -> Response:
+    """``/models``: names alone."""
+    return json_response(list(app.models.folders()))
+
+
+async def list_model_names(app: App, call: Call) -> Response:
+    """``/models/{folder}``: names alone."""
+    return json_response([file.name for file in app.models.files(call.params["folder"])])
+
+
+async def get_model_preview(app: App, call: Call) -> Response:
+    """Pictures beside model files are not served; clients show a placeholder."""
+    raise NotFound("This model has no preview")
+
+
+async def get_model_metadata(app: App, call: Call) -> Response:
+    """``/view_metadata/{folder}``: what a safetensors file says of itself."""
+    name = call.params["filename"]
+    found = next((f for f in app.models.files(call.params["folder"]) if f.name == name), None)
+    metadata = await asyncio.to_thread(_metadata, found.path) if found else None
+    if metadata is None:
+        raise NotFound(f"There is no metadata of {name!r}")
+    return json_response(metadata)
+
+
+def _described(file: ModelFile) -> dict[str, Any]:
+    described: dict[str, Any] = {"name": file.name, "pathIndex": file.path_index}
+    try:
+        stat = file.path.stat()
+    except OSError:  # it was deleted since the index saw it
+        return described
+    return described | {"modified": stat.st_mtime, "created": stat.st_ctime, "size": stat.st_size}
+
+
+def _metadata(path: Path) -> dict[str, Any] | None:
+    if path.suffix not in (".safetensors", ".sft"):
+        return None
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(size)) if size <= MAX_HEADER_BYTES else {}
+    except (OSError, ValueError):
+        return None
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    return metadata if isinstance(metadata, dict) else None

@@ -1,0 +1,13 @@
+"""The operations of the contract that this version answers with 501; a test holds the list equal to the truth."""
+
+from starlette.responses import Response
+
+from safelight.api.app import App
+from safelight.api.call import Call
+from safelight.api.errors import NotImplementedHere
+
+NOT_IMPLEMENTED: frozenset[str] = frozenset()
+
+
+async def not_implemented(app: App, call: Call) -> Response:
+    raise NotImplementedHere(call.operation)

@@ -1,0 +1,53 @@
+"""A node's schema as ComfyUI's clients read it (``/api/object_info``)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from safelight.core.node import InputSchema, NodeSchema, Section
+
+
+def node_info(schema: NodeSchema) -> dict[str, Any]:
+    """The contract's ``NodeInfo``. Combos are written as their author's API has them: a V1 node's as
+    ``[[...], {}]``, a V3 node's as ``["COMBO", {"options": [...]}]``; clients parse both."""
+    sections: dict[str, dict[str, Any]] = {}
+    order: dict[str, list[str]] = {}
+    for section in (Section.REQUIRED, Section.OPTIONAL, Section.HIDDEN):
+        for declared in schema.section(section):
+            sections.setdefault(section.value, {})[declared.id] = _input(declared, schema)
+            order.setdefault(section.value, []).append(declared.id)
+    sections.setdefault(Section.REQUIRED.value, {})
+    order.setdefault(Section.REQUIRED.value, [])
+    info: dict[str, Any] = {
+        "input": sections,
+        "input_order": order,
+        "output": [list(o.options) if o.options is not None else o.type for o in schema.outputs],
+        "output_is_list": [o.is_list for o in schema.outputs],
+        "output_name": [o.name for o in schema.outputs],
+        "name": schema.name,
+        "display_name": schema.display_name,
+        "description": schema.description,
+        "python_module": schema.module,
+        "category": schema.category,
+        "output_node": schema.is_output,
+        "deprecated": schema.deprecated,
+        "experimental": schema.experimental,
+        "api_node": schema.api_node,
+    }
+    if any(o.tooltip for o in schema.outputs):
+        info["output_tooltips"] = [o.tooltip or "" for o in schema.outputs]
+    if any(o.match_template for o in schema.outputs):
+        info["output_matchtypes"] = [o.match_template for o in schema.outputs]
+    if schema.search_aliases:
+        info["search_aliases"] = list(schema.search_aliases)
+    if schema.essentials_category:
+        info["essentials_category"] = schema.essentials_category
+    return info
+
+
+def _input(declared: InputSchema, schema: NodeSchema) -> Any:
+    if declared.section is Section.HIDDEN:
+        return declared.type if schema.listed_combos else [declared.type]
+    config: Mapping[str, Any] = declared.config
+    if declared.options is not None and schema.listed_combos:
+        return [declared.options, {k: v for k, v in config.items() if k != "options"}]
+    return [declared.type, dict(config)]

@@ -1,0 +1,39 @@
+"""``/api/queue``: what waits and what runs, of the caller alone."""
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.responses import Response
+
+from safelight.api.answers import json_response
+from safelight.api.app import App
+from safelight.api.call import Call
+from safelight.api.comfy.job_json import contract_queue_item, queue_item
+from safelight.core.ids import JobId
+from safelight.core.job import Job
+from safelight.services import job as jobs
+
+
+async def get_queue_info(app: App, call: Call) -> Response:
+    return await _queue(app, call, contract_queue_item)
+
+
+async def get_core_queue(app: App, call: Call) -> Response:
+    """``/queue``: the same in ComfyUI's own order of fields."""
+    return await _queue(app, call, queue_item)
+
+
+async def manage_queue(app: App, call: Call) -> Response:
+    """Waiting jobs only; a running one is interrupted instead."""
+    who, now = call.who, app.clock.now()
+    wishes: dict[str, Any] = call.body
+    clear = bool(wishes.get("clear"))
+    ids = None if clear else [JobId(i) for i in wishes.get("delete", ())]
+    deleted = await app.db.write(lambda tx: jobs.cancel_queued(tx, who, job_ids=ids, now=now))
+    return json_response({"deleted": list(deleted), "cleared": clear})
+
+
+async def _queue(app: App, call: Call, item: Callable[[Job], list[Any]]) -> Response:
+    who = call.who
+    running, pending = await app.db.read(lambda tx: jobs.queue(tx, who))
+    return json_response({"queue_running": [item(j) for j in running], "queue_pending": [item(j) for j in pending]})

@@ -1,0 +1,98 @@
+"""``/api/auth/*``, beside the contract: sessions of browsers, and the first account of a server."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from safelight.api.answers import json_response
+from safelight.api.app import App
+from safelight.api.auth import COOKIE, find_credential
+from safelight.api.bodies import InvalidBody
+from safelight.api.call import Call
+from safelight.api.sign_in import WRONG_PER_ADDRESS
+from safelight.core.errors import Forbidden
+from safelight.core.user import Account
+from safelight.services import access
+from safelight.services import session as sessions
+from safelight.services import user as users
+
+_LARGEST_BODY = 16 * 1024
+
+
+async def get_session(app: App, call: Call) -> Response:
+    """Whether the server has accounts, and who is signed in."""
+    who = call.principal
+    state = await app.db.read(access.look)
+    account = await app.db.read(lambda tx: users.find(tx, who)) if who else None
+    body = {"accounts": state.has_accounts or app.settings.accounts, "user": _shown(account) if account else None}
+    return json_response(body, headers={"cache-control": "no-store"})
+
+
+async def create_session(app: App, call: Call) -> Response:
+    """Sign in with a name and a password, or with an identity token as the request's bearer token."""
+    body = await call.read_json(limit=_LARGEST_BODY)
+    credential = find_credential(call.request)
+    if body is None and call.principal is not None and credential is not None and credential.kind == "token":
+        who = call.principal
+        if (account := await app.db.read(lambda tx: users.find(tx, who))) is not None:
+            return await _begin(app, call.request, account)
+    name, password = _text(body, "name"), _text(body, "password")
+    account = await app.sign_in.check(name=name, password=password, address=_address(call.request))
+    return await _begin(app, call.request, account)
+
+
+async def delete_session(app: App, call: Call) -> Response:
+    """Sign out: the session ends on the server, with its sockets, and the browser forgets what the UI kept in it."""
+    if token := call.request.cookies.get(COOKIE):
+        await app.db.write(lambda tx: sessions.end(tx, token=token))
+    response = Response(status_code=204, headers={"clear-site-data": '"storage"', "cache-control": "no-store"})
+    response.delete_cookie(COOKIE, **_cookie_words(call.request))
+    return response
+
+
+async def set_up(app: App, call: Call) -> Response:
+    """Make the first administrator by the link that the server printed, and sign them in."""
+    address = _address(call.request)
+    app.sign_in.refuse_too_many(("", address, WRONG_PER_ADDRESS))
+    body = await call.read_json(limit=_LARGEST_BODY)
+    token, name, password = _text(body, "token"), _text(body, "name"), _text(body, "password")
+    if not await app.db.read(lambda tx: sessions.is_setup_offered(tx, token=token)):
+        app.sign_in.count_wrong(address=address)
+        raise Forbidden(sessions.NO_SETUP)
+    password_hash = await app.sign_in.hash(password)
+    now = app.clock.now()
+    account = await app.db.write(
+        lambda tx: sessions.set_up(tx, token=token, name=name, password_hash=password_hash, now=now)
+    )
+    return await _begin(app, call.request, account)
+
+
+async def _begin(app: App, request: Request, account: Account) -> Response:
+    """Always a new secret: one that was there before may be known to somebody else."""
+    now = app.clock.now()
+    token = await app.db.write(lambda tx: sessions.begin(tx, account.principal, now=now))
+    response = json_response({"user": _shown(account)}, status=201, headers={"cache-control": "no-store"})
+    age_s = int(sessions.LIFETIME.total_seconds())
+    response.set_cookie(COOKIE, token, max_age=age_s, **_cookie_words(request))
+    return response
+
+
+def _cookie_words(request: Request) -> dict[str, Any]:
+    path = request.scope.get("root_path") or "/"
+    return {"path": path, "secure": request.url.scheme == "https", "httponly": True, "samesite": "lax"}
+
+
+def _shown(account: Account) -> dict[str, Any]:
+    return {"id": account.user_id, "name": account.name, "is_admin": account.is_admin}
+
+
+def _text(body: Any, name: str) -> str:
+    value = body.get(name) if isinstance(body, dict) else None
+    if not isinstance(value, str):
+        raise InvalidBody(f"The body is an object with a text {name!r}")
+    return value
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""

@@ -1,0 +1,141 @@
+"""``/api/upload``: files come in by ComfyUI's form. Bytes go into the blob store as they arrive; a row names them."""
+
+import asyncio
+import io
+from pathlib import PurePosixPath
+from typing import Any
+
+from starlette.responses import Response
+
+from safelight.api.answers import json_response
+from safelight.api.app import App
+from safelight.api.bodies import InvalidBody, parse_json
+from safelight.api.call import Call
+from safelight.api.multipart import Form, UploadedFile, read_form
+from safelight.core.asset import Asset, FileName, Folder, clean_filename, clean_subfolder, parse_file_name
+from safelight.core.digest import Digest
+from safelight.core.errors import Invalid, NotFound
+from safelight.services import asset as assets
+from safelight.services.asset import NewFile
+
+MAX_EDGE = 16_384
+MAX_PIXELS = 64 << 20
+"""The contract's limits of a picture."""
+
+
+async def upload_image(app: App, call: Call) -> Response:
+    form, uploaded = await _read(app, call)
+    file = _target(form, uploaded.filename)
+    mime_type = _mime_type(uploaded)
+    await _check_picture(app, uploaded.digest, mime_type)
+    new = NewFile(file=file, digest=uploaded.digest, size=uploaded.size, mime_type=mime_type, sha256=uploaded.sha256)
+    return await _register(app, call, new, overwrite=_is_true(form.fields.get("overwrite")))
+
+
+async def upload_mask(app: App, call: Call) -> Response:
+    """The alpha of the uploaded picture becomes that of a copy of the original, which ``original_ref`` names."""
+    who = call.who
+    form, uploaded = await _read(app, call)
+    original_name = _original(form.fields.get("original_ref"))
+    try:
+        original = await app.db.read(lambda tx: assets.find_file(tx, who, file=original_name))
+    except NotFound:
+        raise Invalid(f"The original {original_name} does not exist") from None
+    await _check_picture(app, uploaded.digest, "image/png")
+    await _check_picture(app, original.digest, "image/png")
+    body = await _masked(app, original, uploaded.digest)
+    writer = app.blobs.writer()
+    try:
+        await writer.write(body)
+        digest, size = await writer.finish()
+    finally:
+        await writer.abort()
+    file = _target(form, str(PurePosixPath(uploaded.filename).with_suffix(".png")))
+    new = NewFile(file=file, digest=digest, size=size, mime_type="image/png", sha256=writer.sha256)
+    return await _register(app, call, new, overwrite=_is_true(form.fields.get("overwrite")))
+
+
+async def _read(app: App, call: Call) -> tuple[Form, UploadedFile]:
+    form = await read_form(call.request, app.blobs, file_field="image", limit=app.settings.max_upload_bytes)
+    uploaded = form.files.get("image")
+    if uploaded is None:
+        raise InvalidBody("The form has no file 'image'")
+    return form, uploaded
+
+
+async def _register(app: App, call: Call, new: NewFile, *, overwrite: bool) -> Response:
+    who, now = call.who, app.clock.now()
+    asset = await app.db.write(lambda tx: assets.upload(tx, who, new=new, overwrite=overwrite, now=now))
+    app.node_info.forget(who.user_id)
+    assert asset.file is not None
+    name = {"name": asset.file.filename, "subfolder": asset.file.subfolder, "type": asset.file.folder.value}
+    return json_response(name)
+
+
+def _target(form: Form, filename: str) -> FileName:
+    """Without a ``type`` an upload is an input, as ComfyUI's clients expect."""
+    folder = form.fields.get("type") or "input"
+    if folder not in {f.value for f in Folder}:
+        raise InvalidBody(f"{folder!r} is not a type of upload; there are input, output and temp")
+    name = filename.replace("\\", "/").rpartition("/")[2]
+    return FileName(Folder(folder), clean_subfolder(form.fields.get("subfolder", "")), clean_filename(name))
+
+
+def _original(text: str | None) -> FileName:
+    reference: Any = parse_json(text.encode()) if text else None
+    if not isinstance(reference, dict) or not isinstance(reference.get("filename"), str):
+        raise InvalidBody("'original_ref' is no JSON object with a 'filename'")
+    folder = reference.get("type") or "output"
+    if folder not in {f.value for f in Folder}:
+        raise InvalidBody(f"{folder!r} is not a type of file; there are input, output and temp")
+    named = parse_file_name(reference["filename"], default=Folder(folder))
+    subfolder = reference.get("subfolder") or named.subfolder
+    return FileName(named.folder, clean_subfolder(str(subfolder)), named.filename)
+
+
+def _mime_type(uploaded: UploadedFile) -> str:
+    from safelight.media.sniff import mime_type_of
+
+    return mime_type_of(uploaded.filename, uploaded.head)
+
+
+async def _check_picture(app: App, digest: Digest, mime_type: str) -> None:
+    """Any kind of file is taken, as in ComfyUI; one that is a picture must be of a size that can be worked with."""
+    if not mime_type.startswith("image/"):
+        return
+    source = await app.renderer.source(digest)
+
+    def check() -> None:
+        from safelight.media.errors import UnreadableMedia
+        from safelight.media.header import opened
+
+        try:
+            with opened(source, max_pixels=MAX_PIXELS) as image:
+                if max(image.size) > MAX_EDGE:
+                    raise Invalid(f"An edge of {max(image.size)} pixels is too long (at most {MAX_EDGE})")
+        except UnreadableMedia:
+            return
+
+    await asyncio.to_thread(check)
+
+
+async def _masked(app: App, original: Asset, mask: Digest) -> bytes:
+    picture_source, mask_source = await app.renderer.source(original.digest), await app.renderer.source(mask)
+
+    def compose() -> bytes:
+        from safelight.media.header import opened
+
+        with opened(picture_source) as picture, opened(mask_source) as alpha:
+            if picture.size != alpha.size:
+                raise Invalid(f"The mask has {alpha.size} pixels and the original {picture.size}")
+            result = picture.convert("RGBA")
+            result.putalpha(alpha.convert("RGBA").getchannel("A"))
+        body = io.BytesIO()
+        result.save(body, format="PNG", compress_level=4)
+        return body.getvalue()
+
+    return await asyncio.to_thread(compose)
+
+
+def _is_true(text: str | None) -> bool:
+    return (text or "").lower() in ("true", "1")

@@ -1,0 +1,136 @@
+"""``/api/userdata``: the user's small files. The contract lists them as objects with times in milliseconds; ComfyUI's
+own spelling (``/userdata``) answers names, pairs or seconds as it is asked to.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from starlette.responses import PlainTextResponse, Response
+
+from safelight.api.answers import has_current, json_response
+from safelight.api.app import App
+from safelight.api.call import Call
+from safelight.core.asset import clean_subfolder
+from safelight.core.clock import to_ms
+from safelight.core.errors import Forbidden, InvalidName
+from safelight.services import userdata
+from safelight.services.userdata import UserFile
+
+
+async def get_userdata(app: App, call: Call) -> Response:
+    files = await _list(app, call, directory=call.params["dir"] or "", recurse=call.params["recurse"])
+    return json_response([_info(file) for file in files])
+
+
+async def get_core_userdata(app: App, call: Call) -> Response:
+    params = call.params
+    if not params["dir"]:
+        return PlainTextResponse("Directory not provided", 400)
+    files = await _list(app, call, directory=params["dir"], recurse=params["recurse"])
+    if params["full_info"]:
+        return json_response([_core_info(file) for file in files])
+    if params["split"]:
+        return json_response([[file.path, *file.path.split("/")] for file in files])
+    return json_response([file.path for file in files])
+
+
+async def list_core_tree(app: App, call: Call) -> Response:
+    """``/v2/userdata``: folders first, then files, always with all below them."""
+    path = call.params["path"] or ""
+    inside = clean_subfolder(path)
+    files = await _list(app, call, directory=path, recurse=True)
+    prefix = f"{inside}/" if inside else ""
+    folders = sorted({parent for file in files for parent in _parents(file.path)})
+    shown: list[dict[str, Any]] = [
+        {"name": folder.rpartition("/")[2], "path": prefix + folder, "type": "directory"} for folder in folders
+    ]
+    for file in files:
+        named = {"name": file.path.rpartition("/")[2], "path": prefix + file.path, "type": "file"}
+        shown.append(named | {"size": file.size, "modified": _seconds(file.modified_at)})
+    return json_response(shown)
+
+
+async def get_userdata_file(app: App, call: Call) -> Response:
+    """Bytes as bytes: only a style sheet has a type of its own, because the web UI's page asks for ``user.css``."""
+    who, path = call.who, call.params["file"]
+    file = await app.db.read(lambda tx: userdata.stat(tx, who, path=path))
+    etag = f'"{to_ms(file.modified_at):x}-{file.size:x}"'
+    headers = {"etag": etag, "cache-control": "private, no-cache", "x-content-type-options": "nosniff"}
+    if has_current(call.request, etag):
+        return Response(status_code=304, headers=headers)
+    content = await app.db.read(lambda tx: userdata.read(tx, who, path=path))
+    return Response(content, headers=headers, media_type="text/css" if path == "user.css" else _BYTES)
+
+
+async def post_userdata_file(app: App, call: Call) -> Response:
+    return json_response(_info(await _write(app, call)))
+
+
+async def post_core_userdata_file(app: App, call: Call) -> Response:
+    file = await _write(app, call)
+    return json_response(_core_info(file) if call.params["full_info"] == "true" else file.path)
+
+
+async def move_userdata_file(app: App, call: Call) -> Response:
+    return json_response(_info(await _move(app, call)))
+
+
+async def move_core_userdata_file(app: App, call: Call) -> Response:
+    file = await _move(app, call)
+    full_info = call.request.query_params.get("full_info") == "true"
+    return json_response(_core_info(file) if full_info else file.path)
+
+
+async def delete_userdata_file(app: App, call: Call) -> Response:
+    who, path = call.who, call.params["file"]
+    await app.db.write(lambda tx: userdata.remove(tx, who, path=path))
+    return Response(status_code=204)
+
+
+_BYTES = "application/octet-stream"
+
+
+async def _list(app: App, call: Call, *, directory: str, recurse: bool) -> list[UserFile]:
+    who = call.who
+    return await app.db.read(lambda tx: userdata.list(tx, who, directory=directory.rstrip("/"), recurse=recurse))
+
+
+async def _write(app: App, call: Call) -> UserFile:
+    who, path, now = call.who, call.params["file"], app.clock.now()
+    overwrite = call.params["overwrite"] != "false"
+    content = await call.read(limit=userdata.MAX_BYTES)
+    try:
+        return await app.db.write(
+            lambda tx: userdata.write(tx, who, path=path, content=content, overwrite=overwrite, now=now)
+        )
+    except InvalidName as error:
+        raise Forbidden(error.message) from None
+
+
+async def _move(app: App, call: Call) -> UserFile:
+    who, params = call.who, call.params
+    overwrite = params["overwrite"] != "false"
+    return await app.db.write(
+        lambda tx: userdata.move(tx, who, path=params["file"], to=params["dest"], overwrite=overwrite)
+    )
+
+
+def _info(file: UserFile) -> dict[str, Any]:
+    """The contract's, and the time of creation, which the web UI reads."""
+    times = {"modified": to_ms(file.modified_at), "created": to_ms(file.created_at)}
+    return {"path": file.path, "size": file.size} | times
+
+
+def _core_info(file: UserFile) -> dict[str, Any]:
+    times = {"modified": _seconds(file.modified_at), "created": _seconds(file.created_at)}
+    return {"path": file.path, "size": file.size} | times
+
+
+def _seconds(moment: datetime) -> float:
+    return to_ms(moment) / 1000
+
+
+def _parents(path: str) -> list[str]:
+    """``a`` and ``a/b`` for ``a/b/c.json``."""
+    parts = path.split("/")[:-1]
+    return ["/".join(parts[: n + 1]) for n in range(len(parts))]

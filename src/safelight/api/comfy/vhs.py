@@ -1,0 +1,42 @@
+"""``/api/vhs/queryvideo``: what the nodes of the Video Helper Suite ask of a film before they run."""
+
+import asyncio
+
+from starlette.responses import Response
+
+from safelight.api.answers import json_response
+from safelight.api.app import App
+from safelight.api.call import Call
+from safelight.core.asset import Asset, Folder, parse_file_name
+from safelight.core.errors import Invalid, NotFound
+from safelight.db.engine import Transaction
+from safelight.services import asset as assets
+
+
+async def get_vhs_query_video(app: App, call: Call) -> Response:
+    """The name may be annotated (``a.mp4 [output]``); without that, inputs come first."""
+    who, name = call.who, call.params["filename"]
+
+    def find(tx: Transaction) -> Asset:
+        for folder in Folder:
+            try:
+                return assets.find_file(tx, who, file=parse_file_name(name, default=folder))
+            except NotFound:
+                continue
+        raise Invalid(f"there is no file {name!r}")
+
+    asset = await app.db.read(find)
+    path = app.blobs.local_path(asset.digest)
+    if path is None:
+        raise Invalid(f"the bytes of {name!r} are not at hand")
+    # Imported here: PyAV is loaded when the first film is asked about, not when the server starts.
+    from safelight.media.video_facts import read_video_facts
+
+    facts = await asyncio.to_thread(read_video_facts, path)
+    source = {
+        "size": [facts.width, facts.height],
+        "fps": facts.fps,
+        "frames": facts.frames,
+        "duration": facts.duration_s,
+    }
+    return json_response({"source": source})

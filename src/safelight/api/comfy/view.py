@@ -1,0 +1,78 @@
+"""``/api/view``: a file by ComfyUI's name for it, as it is or rendered."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from safelight.api.answers import has_current
+from safelight.api.app import App
+from safelight.api.blob_response import blob_response, safe_headers
+from safelight.api.call import Call
+from safelight.core.asset import FileName, Folder, clean_filename, clean_subfolder, parse_file_name
+from safelight.core.errors import InvalidName
+from safelight.services import asset as assets
+
+if TYPE_CHECKING:
+    from safelight.media.header import Source
+    from safelight.media.thumbnail import Rendered
+
+_RASTER = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp", "image/tiff", "image/avif")
+
+
+async def view_file(app: App, call: Call) -> Response:
+    who, params, request = call.who, call.params, call.request
+    file = _file_name(params["filename"], subfolder=params["subfolder"] or "", folder=params["type"] or "output")
+    asset = await app.db.read(lambda tx: assets.find_file(tx, who, file=file))
+    wish = _Wish.of(params["channel"], params["res"], request.query_params.get("preview"))
+    if wish is None or asset.mime_type not in _RASTER:
+        return await blob_response(request, asset, app.blobs)
+    etag = f'"{asset.digest[:32]}-{wish}"'
+    headers = {"etag": etag, "cache-control": "private, no-cache"}
+    if has_current(request, etag):
+        return Response(status_code=304, headers=headers)
+    rendered = await app.renderer.render(asset.digest, wish.render)
+    return Response(rendered.body, headers=headers | safe_headers(file.filename, rendered.mime_type))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What is to be made of the picture. ``str()`` of it tells renderings of one picture apart."""
+
+    channel: str
+    side: int | None
+    preview: str | None
+
+    @classmethod
+    def of(cls, channel: str | None, side: int | None, preview: str | None) -> "_Wish | None":
+        """``None`` where the file itself is wanted: ``channel=rgba`` alone says just that."""
+        known = {"rgb": "rgb", "a": "a", "alpha": "a"}.get(channel or "", "")
+        if side is None and preview is None and not known:
+            return None
+        return cls(known or ("rgba" if channel == "rgba" else ""), side, preview)
+
+    def __str__(self) -> str:
+        preview = "" if self.preview is None else self.preview.encode().hex()[:64]
+        return f"{self.channel}-{self.side or ''}-{preview}"
+
+    def render(self, source: "Source") -> "Rendered":
+        # Imported here: Pillow is loaded when the first picture is rendered, not when the server starts.
+        from safelight.media.thumbnail import Channel, parse_preview, render_channel, render_preview, render_thumbnail
+
+        if self.side is not None:
+            return render_thumbnail(source, side=self.side)
+        channel = Channel(self.channel) if self.channel else Channel.RGBA
+        if self.preview is None:
+            return render_channel(source, channel=channel)
+        format, quality = parse_preview(self.preview, channel=self.channel)
+        return render_preview(source, format=format, quality=quality, channel=channel)
+
+
+def _file_name(filename: str, *, subfolder: str, folder: str) -> FileName:
+    """``filename`` may be annotated (``a.png [input]``), and loses a folder part, as in ComfyUI."""
+    if filename.startswith(("/", "\\")) or ".." in filename.replace("\\", "/").split("/"):
+        raise InvalidName(f"{filename!r} is not a file name")
+    if folder not in {f.value for f in Folder}:
+        raise InvalidName(f"{folder!r} is not a type of file; there are input, output and temp")
+    named = parse_file_name(filename, default=Folder(folder))
+    return FileName(named.folder, clean_subfolder(subfolder), clean_filename(named.filename))

@@ -1,0 +1,171 @@
+"""The contract, compiled: what each operation accepts, who may call it, and how its errors are worded.
+
+Reads an OpenAPI 3.0 document into :class:`Operation` values. It knows nothing of handlers or of HTTP connections.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+
+from safelight.api.schema import Schema
+
+METHODS = ("get", "head", "post", "put", "patch", "delete")
+
+
+class Shape(Enum):
+    """How an error body is written."""
+
+    ERROR = "ErrorResponse"  # {"code", "message"}
+    MESSAGE = "BindingErrorResponse"  # {"message"}
+    PROMPT = "PromptErrorResponse"  # ComfyUI's {"error": {...}, "node_errors": {}}
+    TEXT = "text/plain"
+
+
+_SHAPES = {shape.value: shape for shape in Shape}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    name: str
+    location: str = "query"
+    type: str = "string"
+    required: bool = False
+    default: Any = None
+    enum: tuple[str, ...] = ()
+    minimum: int | None = None
+    maximum: int | None = None
+    format: str = ""
+    pattern: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """``json`` is the schema of a JSON body, where the operation takes one."""
+
+    required: bool
+    content_types: tuple[str, ...]
+    json: Schema | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation. ``security`` holds alternatives, each a set of schemes to be met together; ``()`` is open."""
+
+    id: str
+    method: str
+    path: str
+    parameters: tuple[Parameter, ...] = ()
+    body: Body | None = None
+    security: tuple[frozenset[str], ...] = ()
+    shapes: Mapping[int, Shape] = field(default_factory=dict)
+    default_shape: Shape = Shape.ERROR
+    responses: Mapping[int, Schema | None] = field(default_factory=dict)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a caller without credentials may use it."""
+        return not self.security or frozenset() in self.security
+
+    @property
+    def schemes(self) -> frozenset[str]:
+        return frozenset().union(*self.security)
+
+    @property
+    def invalid_status(self) -> int:
+        """The status of a request that does not fit: 422 where the operation declares that and no 400."""
+        return 422 if 422 in self.shapes and 400 not in self.shapes else 400
+
+    @property
+    def too_large_status(self) -> int:
+        return 413 if 413 in self.shapes else self.invalid_status
+
+    def shape(self, status: int) -> Shape:
+        return self.shapes.get(status, self.default_shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    document: Mapping[str, Any]
+    operations: Mapping[str, Operation]
+
+
+def load() -> Contract:
+    """The contract that this server implements."""
+    text = files("safelight.api").joinpath("contract.json").read_bytes()
+    return compile_contract(msgspec.json.decode(text))
+
+
+def compile_contract(document: Mapping[str, Any]) -> Contract:
+    operations = {operation.id: operation for operation in _operations(document)}
+    return Contract(document, operations)
+
+
+def _operations(document: Mapping[str, Any]) -> Iterator[Operation]:
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield _operation(document, method.upper(), path, item[method], item.get("parameters", ()))
+
+
+def _operation(
+    document: Mapping[str, Any], method: str, path: str, spec: Mapping[str, Any], shared: Sequence[Mapping[str, Any]]
+) -> Operation:
+    shapes: dict[int, Shape] = {}
+    responses: dict[int, Schema | None] = {}
+    for code, response in spec["responses"].items():
+        content = response.get("content", {})
+        schema = content.get("application/json", {}).get("schema")
+        responses[int(code)] = Schema(schema, document) if schema is not None else None
+        if int(code) >= 400:
+            shapes[int(code)] = _shape(content)
+    return Operation(
+        id=spec["operationId"],
+        method=method,
+        path=path,
+        parameters=tuple(_parameter(p) for p in (*shared, *spec.get("parameters", ()))),
+        body=_body(document, spec.get("requestBody")),
+        security=tuple(frozenset(s) for s in spec.get("security", document.get("security", ()))),
+        shapes=shapes,
+        default_shape=shapes.get(500, shapes.get(503, Shape.ERROR)),
+        responses=responses,
+    )
+
+
+def _shape(content: Mapping[str, Any]) -> Shape:
+    if "text/plain" in content:
+        return Shape.TEXT
+    reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
+    name = reference.rpartition("/")[2]
+    return _SHAPES.get(name, Shape.ERROR)
+
+
+def _parameter(spec: Mapping[str, Any]) -> Parameter:
+    schema = spec["schema"]
+    return Parameter(
+        name=spec["name"],
+        location=spec["in"],
+        type=schema["type"],
+        required=spec.get("required", False),
+        default=schema.get("default"),
+        enum=tuple(schema.get("enum", ())),
+        minimum=schema.get("minimum"),
+        maximum=schema.get("maximum"),
+        format=schema.get("format", ""),
+        pattern=schema.get("pattern", ""),
+    )
+
+
+def _body(document: Mapping[str, Any], spec: Mapping[str, Any] | None) -> Body | None:
+    if spec is None:
+        return None
+    content = spec["content"]
+    schema = content.get("application/json", {}).get("schema")
+    return Body(
+        required=spec.get("required", False),
+        content_types=tuple(content),
+        json=Schema(schema, document) if schema is not None else None,
+    )

@@ -1,0 +1,118 @@
+"""Errors as answers: the domain's exceptions by status, worded in the shape that the operation declares.
+
+Nothing of an unexpected exception reaches the client; its traceback goes to the log.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import PlainTextResponse, Response
+
+from safelight.api.answers import json_response
+from safelight.api.contract import Operation, Shape
+from safelight.core.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    InvalidName,
+    InvalidPrompt,
+    LimitExceeded,
+    NotFound,
+    SafelightError,
+    StorageFull,
+    TooLarge,
+    Unavailable,
+    Unprocessable,
+    UnsupportedMedia,
+)
+from safelight.core.user import BudgetSpent, QuotaReached
+
+log = logging.getLogger(__name__)
+
+
+class Unauthenticated(SafelightError):
+    code = "unauthorized"
+
+    def __init__(self) -> None:
+        super().__init__("This needs a valid API key or a session")
+
+
+class NotImplementedHere(SafelightError):
+    """An operation of the contract that this version of the server does not have."""
+
+    code = "not_implemented"
+
+    def __init__(self, operation: Operation) -> None:
+        super().__init__(f"{operation.method} {operation.path} is not implemented by this server yet")
+
+
+class BodyTooLarge(LimitExceeded):
+    code = "body_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body is larger than {limit} bytes")
+
+
+STATUS: tuple[tuple[type[SafelightError], int], ...] = (
+    (NotFound, 404),
+    (Conflict, 409),
+    (Unauthenticated, 401),
+    (Forbidden, 403),
+    (LimitExceeded, 429),
+    (StorageFull, 507),
+    (BudgetSpent, 402),
+    (Unavailable, 503),
+    (NotImplementedHere, 501),
+)
+
+RETRY_AFTER_S = 5
+_HEADERS = {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": str(RETRY_AFTER_S)}}
+
+
+def status_of(error: SafelightError, operation: Operation) -> int:
+    """An operation's own declarations decide between 400, 422 and (for a name that cannot be) 404, and between 400 and
+    409, 413 or 429.
+    """
+    if isinstance(error, BodyTooLarge | TooLarge):
+        return operation.too_large_status
+    if isinstance(error, Unprocessable) and 422 in operation.shapes:
+        return 422
+    if isinstance(error, UnsupportedMedia) and 415 in operation.shapes:
+        return 415
+    if isinstance(error, Invalid):
+        cannot_be = (
+            isinstance(error, InvalidName) and 404 in operation.shapes and not {400, 422} & set(operation.shapes)
+        )
+        return 404 if cannot_be else operation.invalid_status
+    status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+    return status if status in operation.shapes or status not in (409, 429) else operation.invalid_status
+
+
+def error_response(error: Exception, operation: Operation) -> Response:
+    if isinstance(error, InvalidPrompt):
+        return json_response({"error": error.error, "node_errors": error.node_errors}, status=400)
+    if not isinstance(error, SafelightError):
+        log.error("%s failed", operation.id, exc_info=error)
+        return shaped(operation.shape(500), 500, "internal_error", "The server failed; its log says why")
+    status = status_of(error, operation)
+    if status >= 500 and status != 501:
+        log.warning("%s: %s", operation.id, error)
+    headers = dict(_HEADERS.get(status, {}))
+    if isinstance(error, QuotaReached):
+        headers["retry-after"] = str(error.retry_after_s)
+    return shaped(operation.shape(status), status, error.code, error.message, headers=headers)
+
+
+def shaped(shape: Shape, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None) -> Response:
+    if shape is Shape.TEXT:
+        return PlainTextResponse(message, status, headers=headers)
+    return json_response(_body(shape, code, message), status=status, headers=headers)
+
+
+def _body(shape: Shape, code: str, message: str) -> dict[str, Any]:
+    if shape is Shape.MESSAGE:
+        return {"message": message}
+    if shape is Shape.PROMPT:
+        return {"error": {"type": code, "message": message, "details": message, "extra_info": {}}, "node_errors": {}}
+    return {"code": code, "message": message}

@@ -1,0 +1,172 @@
+"""The server's face as one ASGI application: the API by the contract, ``/ws``, and the web UI for all else."""
+
+from collections.abc import Sequence
+
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from safelight.api import contract as contracts
+from safelight.api import published
+from safelight.api.answers import json_response
+from safelight.api.app import App, Engines, Log, WebUi
+from safelight.api.auth import AccountAuthenticator, Authenticator
+from safelight.api.comfy.hub import Hub
+from safelight.api.comfy.job_lists import JobLists
+from safelight.api.comfy.node_info import NodeInfoBodies
+from safelight.api.comfy.rendering import Renderer
+from safelight.api.comfy.routes import build_router
+from safelight.api.comfy.socket import serve_socket
+from safelight.api.contract import Shape
+from safelight.api.errors import shaped
+from safelight.api.kernel import Kernel
+from safelight.api.sign_in import SignIn
+from safelight.blobs.store import BlobStore
+from safelight.bus.bus import Bus
+from safelight.core.clock import Clock
+from safelight.core.errors import Unavailable
+from safelight.db.engine import Database
+from safelight.services.catalogue import LiveCatalogue
+from safelight.services.download import Downloads
+from safelight.services.egress import Egress
+from safelight.services.identity import TokenVerifier
+from safelight.services.model import ModelIndex
+from safelight.services.model_site import Civitai, HuggingFace, ModelSite
+from safelight.services.seeding import Seeder
+from safelight.settings import Settings
+
+_SOCKET_PATHS = ("/ws", "/api/ws")
+_API_PREFIXES = ("/api/", "/internal/", "/v2/")
+
+
+def create(
+    *,
+    settings: Settings,
+    clock: Clock,
+    db: Database,
+    bus: Bus,
+    blobs: BlobStore,
+    catalogue: LiveCatalogue,
+    models: ModelIndex,
+    dispatcher: Engines,
+    web: WebUi,
+    logs: Log,
+    authenticator: Authenticator | None = None,
+    egress: Egress | None = None,
+    sites: Sequence[ModelSite] | None = None,
+) -> "Http":
+    app = App(
+        settings=settings,
+        clock=clock,
+        db=db,
+        blobs=blobs,
+        catalogue=catalogue,
+        models=models,
+        dispatcher=dispatcher,
+        web=web,
+        logs=logs,
+        hub=Hub(bus),
+        job_lists=JobLists(bus),
+        renderer=Renderer(blobs),
+        node_info=NodeInfoBodies(db, catalogue),
+        seeder=Seeder(db, models, clock),
+        downloads=Downloads(
+            db=db,
+            blobs=blobs,
+            clock=clock,
+            folder=settings.data_dir / "downloads",
+            max_bytes=settings.max_asset_bytes,
+            timeout_s=settings.download_timeout_s,
+            egress=egress or Egress(),
+            sites=sites
+            if sites is not None
+            else (HuggingFace(settings.huggingface_token), Civitai(settings.civitai_token)),
+        ),
+        sign_in=SignIn(db, clock),
+    )
+    return Http(app, authenticator or _authenticator(settings, clock, db, bus))
+
+
+def _authenticator(settings: Settings, clock: Clock, db: Database, bus: Bus) -> Authenticator:
+    tokens = None
+    if settings.jwt_issuer:
+        tokens = TokenVerifier(
+            clock, issuer=settings.jwt_issuer, audience=settings.jwt_audience, jwks_url=settings.jwt_jwks_url
+        )
+    return AccountAuthenticator(
+        db,
+        clock,
+        bus,
+        may_be_open=not settings.accounts and (settings.is_loopback or settings.insecure),
+        tokens=tokens,
+        creates_users=settings.jwt_create_users,
+    )
+
+
+class Http:
+    """An ASGI application without a lifespan: :meth:`close_sockets` and :meth:`stop` end what runs."""
+
+    def __init__(self, app: App, authenticator: Authenticator) -> None:
+        self._app = app
+        self._authenticator = authenticator
+        contract = contracts.load()
+        self._document = published.document(contract)
+        self._kernel = Kernel(app, build_router(contract), authenticator)
+        self._is_loopback = app.settings.is_loopback and not app.settings.insecure
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+        elif scope["type"] == "http" and not await self._kernel.handle(scope, receive, send):
+            await (await self._beside_the_api(scope))(scope, receive, send)
+
+    async def follow_access(self) -> None:
+        """Runs for ever: notices accounts, keys and sessions that a command takes away."""
+        await self._authenticator.follow()
+
+    async def start(self) -> None:
+        """Take up what the last process left: downloads."""
+        await self._app.downloads.resume()
+
+    async def stop(self) -> None:
+        """End what runs beside requests."""
+        await self._app.seeder.stop()
+        await self._app.downloads.stop()
+
+    def close_sockets(self) -> None:
+        """Tell every ``/ws`` client to go; it connects again when the server is back."""
+        self._app.hub.close()
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if path not in _SOCKET_PATHS:
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        await serve_socket(
+            self._app,
+            scope,
+            receive,
+            send,
+            authenticator=self._authenticator,
+            only_loopback=self._is_loopback and await self._authenticator.is_open(),
+        )
+
+    async def _beside_the_api(self, scope: Scope) -> ASGIApp:
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        if path == "/openapi.json":
+            return json_response(self._document)
+        if path in _SOCKET_PATHS:
+            return Response("This address is for WebSockets", 400, media_type="text/plain")
+        if path.startswith(_API_PREFIXES):
+            return shaped(Shape.ERROR, 404, "not_found", f"There is no {path}")
+        if path in ("", "/", "/index.html") and await self._must_sign_in(scope):
+            # The page that needs a session; its scripts are everybody's, as the package is.
+            headers = {"location": f"{scope.get('root_path', '')}/login", "cache-control": "no-store"}
+            return Response(status_code=302, headers=headers)
+        return self._app.web
+
+    async def _must_sign_in(self, scope: Scope) -> bool:
+        try:
+            return await self._authenticator.authenticate(HTTPConnection(scope)) is None
+        except Unavailable:
+            return True

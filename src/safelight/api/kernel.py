@@ -1,0 +1,134 @@
+"""The HTTP door: routes a request by the contract, decodes it, asks who calls, runs the handler, words what failed.
+
+Pure ASGI, without middleware: each step stands in :meth:`Kernel._answer`, in the order in which it happens.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from safelight.api.app import App
+from safelight.api.auth import Authenticator
+from safelight.api.bodies import InvalidBody, parse_json, read_body
+from safelight.api.call import Call, Handler
+from safelight.api.contract import Operation, Shape
+from safelight.api.errors import Unauthenticated, error_response, shaped
+from safelight.api.origin import check_origin
+from safelight.api.parameters import decode_path, decode_query
+from safelight.api.routing import Router
+from safelight.core.errors import NotFound
+
+log = logging.getLogger(__name__)
+
+_ANY = Operation(id="any", method="*", path="*")
+"""Stands for the operation where none matched: errors are ``{"code", "message"}``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """``checks_body``: the body is validated by the contract's schema; else the handler reads it in its own way."""
+
+    operation: Operation
+    handler: Handler
+    checks_body: bool = True
+
+
+class Kernel:
+    def __init__(self, app: App, router: Router[Endpoint], authenticator: Authenticator) -> None:
+        self._app = app
+        self._router = router
+        self._authenticator = authenticator
+        self._is_loopback = app.settings.is_loopback and not app.settings.insecure
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Answer one HTTP request; ``False`` where the path is no route of the API, with nothing sent."""
+        request = Request(scope, receive)
+        try:
+            response = await self._answer(request)
+        except ClientDisconnect:
+            return True
+        if response is None:
+            return False
+        await response(scope, receive, _without_body(send) if scope["method"] == "HEAD" else send)
+        return True
+
+    async def _answer(self, request: Request) -> Response | None:
+        operation = _ANY
+        try:
+            match = self._router.find(_raw_path(request.scope))
+            if match is None:
+                return None
+            method = request.method
+            if method == "HEAD" and "HEAD" not in match.endpoints:
+                method = "GET"
+            operation = match.endpoints[method][0].operation if method in match.endpoints else _ANY
+            only_loopback = self._is_loopback and await self._authenticator.is_open()
+            check_origin(request.headers, scheme=request.scope["scheme"], only_loopback=only_loopback)
+            if method == "OPTIONS":
+                return Response(headers={"allow": ", ".join(match.allowed)})
+            if method not in match.endpoints:
+                allow = ", ".join(match.allowed)
+                operation = next(iter(match.endpoints.values()))[0].operation
+                message = f"{request.method} is not allowed here, only {allow}"
+                return shaped(operation.shape(405), 405, "method_not_allowed", message, headers={"allow": allow})
+            endpoint, names = match.endpoints[method]
+            return await self._call(request, endpoint, dict(zip(names, match.values, strict=True)))
+        except ClientDisconnect:
+            raise
+        except UnicodeDecodeError:
+            return error_response(NotFound("The path is not UTF-8"), _ANY)
+        except Exception as error:  # the door: whatever a handler raises becomes an answer
+            return error_response(error, operation)
+
+    async def _call(self, request: Request, endpoint: Endpoint, values: Mapping[str, str]) -> Response:
+        operation = endpoint.operation
+        principal = await self._authenticator.authenticate(request)
+        if principal is None and not operation.is_open:
+            raise Unauthenticated
+        params = decode_path(operation.parameters, values) | decode_query(
+            operation.parameters, request.scope["query_string"]
+        )
+        body = await self._body(request, operation) if endpoint.checks_body else None
+        return await endpoint.handler(self._app, Call(operation, principal, params, body, request))
+
+    async def _body(self, request: Request, operation: Operation) -> Any:
+        declared = operation.body
+        if declared is None or declared.json is None:
+            return None
+        if request.headers.get("content-type", "").startswith("multipart/form-data"):
+            if "multipart/form-data" in declared.content_types:
+                return None
+            raise InvalidBody("The body is a form; JSON is expected")
+        raw = await read_body(request, limit=self._app.settings.max_body_bytes)
+        if not raw.strip() and not declared.required:
+            return None
+        value = parse_json(raw)
+        if (problem := declared.json.problem(value)) is not None:
+            raise InvalidBody(f"The body does not fit: {problem}")
+        return value
+
+
+def text_errors(operation: Operation) -> Operation:
+    """The same operation with plain-text errors, for a spelling of ComfyUI's own."""
+    return replace(operation, shapes={}, default_shape=Shape.TEXT)
+
+
+def _raw_path(scope: Scope) -> bytes:
+    """Without a mount's prefix and without the query, which some servers leave in."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    root = scope.get("root_path", "").encode()
+    return raw.partition(b"?")[0].removeprefix(root)
+
+
+def _without_body(send: Send) -> Send:
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_head

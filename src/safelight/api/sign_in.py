@@ -1,0 +1,92 @@
+"""Signing in with a password: slow hashes a few at a time in threads, and limits on how often one may be wrong."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+
+from safelight.api.errors import Unauthenticated
+from safelight.core.clock import Clock
+from safelight.core.user import Account, QuotaReached, check_password
+from safelight.db.engine import Database
+from safelight.services import session as sessions
+from safelight.services.password import hash_password, is_password
+
+WINDOW_S = 300.0
+WRONG_PER_NAME, WRONG_PER_ADDRESS = 10, 50
+"""In a window: for one name from one address, and from one address. Not for a name from everywhere: anybody could then
+lock out anybody else."""
+_HASHING_AT_A_TIME = 2  # 64 MiB each
+_MAX_REMEMBERED = 10_000
+
+
+class TooManyAttempts(QuotaReached):
+    code = "too_many_attempts"
+
+
+class WrongPassword(Unauthenticated):
+    """The same for an unknown name, a disabled user and a wrong password."""
+
+    @property
+    def message(self) -> str:
+        return "The name or the password is wrong"
+
+
+@dataclass(slots=True)
+class _Failures:
+    at_s: deque[float] = field(default_factory=deque)
+
+
+class SignIn:
+    """Mutable: when attempts failed of late, by name and address."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+        self._failures: dict[tuple[str, str], _Failures] = {}
+        self._hashing = asyncio.Semaphore(_HASHING_AT_A_TIME)
+
+    async def check(self, *, name: str, password: str, address: str) -> Account:
+        """Raises :class:`WrongPassword` or :class:`TooManyAttempts`."""
+        name = name.strip().lower()
+        marks = ((name, address, WRONG_PER_NAME), ("", address, WRONG_PER_ADDRESS))
+        self.refuse_too_many(*marks)
+        # Counted before the slow part, so that many at once do not slip through; taken back if it was right.
+        taken = [self._count(name, address) for name, address, _ in marks]
+        found = await self._db.read(lambda tx: sessions.find_password(tx, name=name))
+        async with self._hashing:
+            is_right = await asyncio.to_thread(is_password, password, found[1] if found else None)
+        if found is None or not is_right:
+            raise WrongPassword
+        for failures in taken:
+            failures.at_s.pop()
+        return found[0]
+
+    async def hash(self, password: str) -> str:
+        check_password(password)
+        async with self._hashing:
+            return await asyncio.to_thread(hash_password, password)
+
+    def count_wrong(self, *, address: str) -> None:
+        self._count("", address)
+
+    def refuse_too_many(self, *marks: tuple[str, str, int]) -> None:
+        """Each mark: name, address, how many are allowed."""
+        now_s = self._clock.monotonic_s()
+        for name, address, allowed in marks:
+            failures = self._failures.get((name, address))
+            while failures and failures.at_s and failures.at_s[0] <= now_s - WINDOW_S:
+                failures.at_s.popleft()
+            if failures and len(failures.at_s) >= allowed:
+                wait_s = int(failures.at_s[0] + WINDOW_S - now_s) + 1
+                raise TooManyAttempts(f"Too many attempts; try again in {wait_s} s", retry_after_s=wait_s)
+
+    def _count(self, name: str, address: str) -> _Failures:
+        if len(self._failures) >= _MAX_REMEMBERED:
+            self._forget_old()
+        failures = self._failures.setdefault((name[:100], address), _Failures())
+        failures.at_s.append(self._clock.monotonic_s())
+        return failures
+
+    def _forget_old(self) -> None:
+        newest_first = sorted(self._failures.items(), key=lambda item: max(item[1].at_s, default=0.0), reverse=True)
+        self._failures = dict(newest_first[: _MAX_REMEMBERED // 2])

@@ -1,0 +1,169 @@
+"""The server's composition root: the one place that knows every part, and the order in which they start and end."""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Self
+
+from starlette.types import ASGIApp
+
+from safelight.api import http
+from safelight.blobs.local import LocalBlobStore
+from safelight.bus.memory import MemoryBus
+from safelight.core.clock import Clock, SystemClock
+from safelight.core.digest import Digest
+from safelight.core.worker import SlotId
+from safelight.db.engine import Database
+from safelight.dispatch.dispatcher import Dispatcher
+from safelight.dispatch.local import LocalBackend, find_devices
+from safelight.services import access as access_service
+from safelight.services import node as node_service
+from safelight.services import session as session_service
+from safelight.services import user as user_service
+from safelight.services.catalogue import LiveCatalogue
+from safelight.services.log import LogBuffer
+from safelight.services.model import REFRESH_S, ModelIndex
+from safelight.settings import Settings, check_accounts, process_environment
+from safelight.web.packages import Packages, find_packages
+from safelight.web.packs import read_packs
+from safelight.web.site import Web
+from safelight.wire.config import EngineConfig
+from safelight.wire.messages import Ready
+
+log = logging.getLogger(__name__)
+
+
+class App:
+    """A running server without its socket. Made by :meth:`start`, ended by :meth:`stop`."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        dispatcher: Dispatcher,
+        web: Web,
+        logs: LogBuffer,
+        models: ModelIndex,
+        face: http.Http,
+        setup_token: str | None,
+    ) -> None:
+        self._db = db
+        self._dispatcher = dispatcher
+        self._web = web
+        self._logs = logs
+        self._face = face
+        self._following = [asyncio.create_task(_follow_the_disk(models)), asyncio.create_task(face.follow_access())]
+        self.setup_token = setup_token
+        """Where nobody can come in yet: the secret of the link that makes the first administrator."""
+
+    @classmethod
+    async def start(cls, settings: Settings) -> Self:
+        """Open the database, then let the workers start in the background: the server answers before they are up."""
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        clock = SystemClock()
+        bus = MemoryBus()
+        logs = LogBuffer(bus)
+        logging.getLogger().addHandler(logs)
+        blobs = LocalBlobStore(settings.data_dir / "blobs")
+        models = ModelIndex([root.resolve() for root in settings.model_roots])
+        catalogue = LiveCatalogue(models)
+        db = await Database.open(settings.database, on_commit=bus.publish, is_server=True)
+        try:
+            setup_token = await _prepare_accounts(db, settings, clock)
+        except BaseException:
+            await db.close()
+            raise
+        if known := await db.read(node_service.load_latest):
+            catalogue.publish(list(known.values()), digest="restored")
+
+        web = Web(find_packages() if settings.web else Packages(), cache_dir=settings.data_dir / "cache" / "web")
+
+        def on_ready(ready: Ready, digest: Digest) -> None:
+            catalogue.publish(ready.nodes, digest=digest)
+            web.use_packs(read_packs(settings.custom_nodes, web_directories=ready.web_directories))
+            for pack, reason in ready.failed_packs.items():
+                log.warning("the node pack %s could not be imported: %s", pack, reason)
+
+        dispatcher = Dispatcher(
+            db=db,
+            bus=bus,
+            blobs=blobs,
+            backend=_local_backend(settings),
+            staging=(settings.data_dir / "staging").resolve(),
+            clock=clock,
+            cancel_grace_s=settings.cancel_grace_s,
+            on_ready=on_ready,
+        )
+        face = http.create(
+            settings=settings,
+            clock=clock,
+            db=db,
+            bus=bus,
+            blobs=blobs,
+            catalogue=catalogue,
+            models=models,
+            dispatcher=dispatcher,
+            web=web,
+            logs=logs,
+        )
+        await dispatcher.start()
+        await web.start()
+        await face.start()
+        return cls(db=db, dispatcher=dispatcher, web=web, logs=logs, models=models, face=face, setup_token=setup_token)
+
+    @property
+    def asgi(self) -> ASGIApp:
+        return self._face
+
+    def close_sockets(self) -> None:
+        self._face.close_sockets()
+
+    async def stop(self) -> None:
+        for task in self._following:
+            task.cancel()
+        logging.getLogger().removeHandler(self._logs)
+        await self._face.stop()
+        await self._dispatcher.stop()
+        await self._web.close()
+        await self._db.close()
+
+
+async def _prepare_accounts(db: Database, settings: Settings, clock: Clock) -> str | None:
+    """Raises :class:`~safelight.settings.InvalidSetting` where strangers would be let in."""
+    await db.write(lambda tx: user_service.ensure_local(tx, now=clock.now()))
+    state = await db.read(access_service.look)
+    check_accounts(settings, has_accounts=state.has_accounts)
+    if not settings.accounts or state.has_accounts:
+        return None
+    return await db.write(lambda tx: session_service.offer_setup(tx, now=clock.now()))
+
+
+async def _follow_the_disk(models: ModelIndex) -> None:
+    while True:
+        await asyncio.to_thread(models.refresh)
+        await asyncio.sleep(REFRESH_S)
+
+
+def _local_backend(settings: Settings) -> LocalBackend:
+    devices = settings.devices or find_devices()
+
+    def config(index: int) -> EngineConfig:
+        return EngineConfig(
+            slot=f"local-{index}",
+            device=devices[index % len(devices)] if devices else "",
+            node_packages=settings.node_packages,
+            custom_nodes=_absolute(settings.custom_nodes),
+            model_roots=_absolute(settings.model_roots),
+            cache_bytes=settings.cache_bytes,
+            lease_s=settings.lease_s,
+        )
+
+    return LocalBackend(
+        {SlotId(engine.slot): engine for engine in map(config, range(settings.workers))},
+        environment=process_environment(),
+        rss_limit_bytes=settings.rss_limit_bytes,
+    )
+
+
+def _absolute(paths: tuple[Path, ...]) -> tuple[str, ...]:
+    return tuple(str(path.resolve()) for path in paths)

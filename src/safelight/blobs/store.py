@@ -1,0 +1,72 @@
+"""The port to where bytes are kept, by their digest."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol
+
+from safelight.core.digest import Digest, Sha256Digest
+from safelight.core.errors import Invalid, NotFound
+
+
+class BlobMissing(NotFound):
+    """The store has no bytes of that digest."""
+
+    code = "blob_not_found"
+
+
+class WrongDigest(Invalid):
+    """A file does not hold what its digest says."""
+
+    code = "hash_mismatch"
+
+
+class BlobWriter(Protocol):
+    """Bytes on their way into the store, ended by ``finish`` or ``abort``; an ``abort`` after the end does nothing."""
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        ...
+
+    @property
+    def sha256(self) -> Sha256Digest:
+        """Of what was written; known from ``finish`` on."""
+        ...
+
+    async def write(self, chunk: bytes) -> None: ...
+
+    async def finish(self) -> tuple[Digest, int]:
+        """Keep what was written, and return its digest and size once it would survive a power cut."""
+        ...
+
+    async def abort(self) -> None: ...
+
+
+class BlobStore(Protocol):
+    """Law: what ``finish`` or ``adopt`` acknowledged is read back byte for byte until it is deleted; a blob is whole or
+    not there at all; keeping the same bytes twice keeps them once. No method blocks the event loop."""
+
+    async def stat(self, digest: Digest) -> int | None:
+        """The size in bytes, or ``None`` where there is no such blob."""
+        ...
+
+    async def adopt(self, path: Path, digest: Digest) -> Sha256Digest:
+        """Move a finished file into the store, and return its other digest.
+
+        Raises :class:`WrongDigest` for a file that holds something else.
+        """
+        ...
+
+    def writer(self) -> BlobWriter: ...
+
+    def read(self, digest: Digest, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from ``start`` up to and without ``end``, in chunks. Raises :class:`BlobMissing` at the first."""
+        ...
+
+    def local_path(self, digest: Digest) -> Path | None:
+        """A file with the bytes, to be read only; ``None`` where the store has no files, or not this one."""
+        ...
+
+    async def delete(self, digest: Digest) -> None:
+        """No-op where there is no such blob."""
+        ...

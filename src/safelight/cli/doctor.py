@@ -1,0 +1,133 @@
+"""``safelight doctor``: look at this machine and this installation, and say what would keep a job from running."""
+
+import importlib.metadata
+import importlib.util
+import platform
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import click
+
+from safelight import __version__, settings
+from safelight.cli.console import out
+from safelight.cli.options import given, server_options
+from safelight.settings import Settings
+
+
+class Verdict(Enum):
+    GOOD = "[green]ok[/]"
+    NOTE = "[yellow]note[/]"
+    BAD = "[red]bad[/]"
+
+
+@dataclass(frozen=True)
+class Finding:
+    verdict: Verdict
+    subject: str
+    text: str
+
+
+@click.command()
+@server_options
+def doctor(config: Path | None, **options: Any) -> None:
+    """Check Python, packages, the data folder, the port and a worker's start; exit 1 when something is bad."""
+    chosen = settings.load(overrides=given(options), config=config)
+    bad = False
+    for check in (_python, _packages, _sqlite, _data_dir, _models, _port, _torch):
+        for finding in check(chosen):
+            bad = bad or finding.verdict is Verdict.BAD
+            out.print(f"{finding.verdict.value:<16} [bold]{finding.subject}[/]: {finding.text}", soft_wrap=True)
+    if bad:
+        raise SystemExit(1)
+
+
+Check = Callable[[Settings], Iterator[Finding]]
+
+
+def _python(_: Settings) -> Iterator[Finding]:
+    version = platform.python_version()
+    good = sys.version_info >= (3, 11)
+    text = f"{version}, Safelight {__version__} on {platform.platform()}"
+    yield Finding(Verdict.GOOD if good else Verdict.BAD, "Python", text if good else f"{version}; 3.11 is needed")
+
+
+def _packages(_: Settings) -> Iterator[Finding]:
+    for package, lacks in (
+        ("comfyui-frontend-package", "no web UI, only the API (install safelight[web])"),
+        ("comfyui-workflow-templates", "no templates in the web UI (install safelight[web])"),
+        ("comfyui-embedded-docs", "no node help in the web UI (install safelight[web])"),
+        ("comfyui-subgraph-blueprints", "no blueprints in the web UI (install safelight[web])"),
+    ):
+        try:
+            yield Finding(Verdict.GOOD, package, importlib.metadata.version(package))
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(Verdict.NOTE, package, lacks)
+
+
+def _sqlite(_: Settings) -> Iterator[Finding]:
+    import pysqlite3
+
+    ours, theirs = pysqlite3.sqlite_version, sqlite3.sqlite_version
+    yield Finding(Verdict.GOOD, "SQLite", f"{ours} (bundled; the system's {theirs} is not used)")
+
+
+def _data_dir(chosen: Settings) -> Iterator[Finding]:
+    folder = chosen.data_dir.resolve()
+    existing = next(p for p in (folder, *folder.parents) if p.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        yield Finding(Verdict.BAD, "Data folder", f"{folder} cannot be written: {error.strerror}")
+        return
+    free = shutil.disk_usage(existing).free
+    verdict = Verdict.GOOD if free > 2 * 2**30 else Verdict.NOTE
+    yield Finding(verdict, "Data folder", f"{folder}, {free / 2**30:.1f} GiB free")
+
+
+def _models(chosen: Settings) -> Iterator[Finding]:
+    for root in chosen.model_roots:
+        if root.is_dir():
+            yield Finding(Verdict.GOOD, "Models", str(root.resolve()))
+        else:
+            yield Finding(Verdict.NOTE, "Models", f"{root.resolve()} does not exist: loaders will offer no files")
+    for folder in chosen.custom_nodes:
+        if not folder.is_dir():
+            yield Finding(Verdict.BAD, "Node packs", f"{folder} is not a folder")
+
+
+def _port(chosen: Settings) -> Iterator[Finding]:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((chosen.host, chosen.port))
+        except OSError as error:
+            yield Finding(Verdict.NOTE, "Port", f"{chosen.host}:{chosen.port} is not free: {error.strerror}")
+        else:
+            yield Finding(Verdict.GOOD, "Port", f"{chosen.host}:{chosen.port} is free")
+
+
+def _torch(_: Settings) -> Iterator[Finding]:
+    """Asked of a process of its own: this one never imports torch."""
+    if importlib.util.find_spec("torch") is None:
+        yield Finding(Verdict.BAD, "PyTorch", "not installed: no worker can start (install safelight[worker])")
+        return
+    code = (
+        "import torch; names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())];"
+        "print(torch.__version__, ', '.join(names) or 'no GPU, the CPU runs jobs')"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    if ran.returncode:
+        reason = ran.stderr.strip().splitlines()[-1] if ran.stderr.strip() else "it cannot be imported"
+        yield Finding(Verdict.BAD, "PyTorch", reason)
+    else:
+        yield Finding(Verdict.GOOD, "PyTorch", ran.stdout.strip())

@@ -1,0 +1,47 @@
+"""``safelight key``: API keys of users, for programs."""
+
+from typing import Any
+
+import click
+
+from safelight.cli.console import err, out, print_columns
+from safelight.cli.database import database_options, write
+from safelight.core.clock import SystemClock
+from safelight.core.credential import KeyId, parse_key
+from safelight.services import key as keys
+
+
+@click.group()
+def key() -> None:
+    """API keys: sent as X-API-Key, as a bearer token, or as ?token= on /ws."""
+
+
+@key.command()
+@click.argument("user_name", metavar="USER")
+@click.option("--label", default="", help="What the key is for.")
+@database_options
+def create(user_name: str, label: str, **at: Any) -> None:
+    """Make a key for USER and print it, this once."""
+    now = SystemClock().now()
+    made = write(lambda tx: keys.create(tx, user_name=user_name, label=label, now=now), **at)
+    err.print(f"The key {made.id} of {user_name}. It is not shown again:")
+    click.echo(made.text)
+
+
+@key.command(name="list")
+@database_options
+def list_keys(**at: Any) -> None:
+    """Show the ids of all keys."""
+    rows = [(row.id, row.owner, row.label, f"{row.created_at:%Y-%m-%d %H:%M}") for row in write(keys.list, **at)]
+    print_columns(("id", "user", "label", "made"), rows)
+
+
+@key.command()
+@click.argument("key_id", metavar="KEY")
+@database_options
+def revoke(key_id: str, **at: Any) -> None:
+    """End KEY (its id, or the whole key); a running server acts on it within a second."""
+    whole = parse_key(key_id)
+    revoked = whole.id if whole else KeyId(key_id)
+    write(lambda tx: keys.revoke(tx, key_id=revoked), **at)
+    out.print(f"The key {revoked} is revoked.")

@@ -1,0 +1,110 @@
+"""``safelight serve``: the server process, with its socket, and what a person sees at start and at the end."""
+
+import asyncio
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import uvicorn
+import uvloop
+
+from safelight import settings as sources
+from safelight.app import App
+from safelight.cli.console import err, out
+from safelight.cli.options import given, server_options
+from safelight.core.errors import SafelightError
+from safelight.settings import Settings
+
+SHUTDOWN_S = 5
+"""How long open requests and sockets may take to end after SIGTERM or Ctrl-C."""
+
+
+class CannotListen(SafelightError):
+    """The address cannot be listened on; the message names it and the reason."""
+
+
+@click.command()
+@server_options
+def serve(config: Path | None, **options: Any) -> None:
+    """Run the server, with its web UI and its workers, until Ctrl-C."""
+    run(sources.load(overrides=given(options), config=config))
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C. Raises :class:`CannotListen` and whatever keeps the parts from starting."""
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
+    )
+    # At INFO uvicorn writes the addresses of WebSockets, and with them the keys of ``?token=``; at DEBUG all headers.
+    for name in ("uvicorn", "uvicorn.error", "websockets"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    listener = _listen(settings.host, settings.port)
+    app = await App.start(settings)
+    try:
+        config = uvicorn.Config(
+            app.asgi,
+            http="httptools",
+            ws="websockets-sansio",
+            ws_per_message_deflate=False,
+            ws_max_size=settings.max_body_bytes,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=SHUTDOWN_S,
+        )
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        if settings.insecure and not settings.is_loopback:
+            err.print(f"[bold red]No accounts:[/] whoever reaches {shown}:{port} may read, run and delete everything.")
+        out.print(f"Safelight is at [bold]http://{shown}:{port}[/]  (data in {settings.data_dir.resolve()})")
+        if app.setup_token is not None:
+            out.print("Nobody has an account yet. This link makes the first one, an administrator, and works once:")
+            out.print(f"  [bold]http://{shown}:{port}/setup#{app.setup_token}[/]", soft_wrap=True)
+        server = _Server(config)
+
+        def end() -> None:
+            app.close_sockets()  # clients on /ws would stay for ever; told to go, they come back when we do
+            server.should_exit = True
+
+        for signal_number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(signal_number, end)
+        await server.serve(sockets=[listener])
+    finally:
+        await app.stop()
+        listener.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's own handling of signals ends the process before our parts have ended."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind before anything is started, so that an address in use is said at once and without side effects."""
+    try:
+        [family, kind, protocol, _, address] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+        listener.setblocking(False)
+    except socket.gaierror as error:
+        raise CannotListen(f"{host} is not an address of this machine: {error.strerror}") from None
+    except OSError as error:
+        reason = "it is in use" if error.errno == errno.EADDRINUSE else (error.strerror or str(error))
+        raise CannotListen(f"cannot listen on {host}:{port}: {reason}") from None
+    return listener

@@ -1,0 +1,1 @@
+"""Nouns and rules of the domain, in the standard library alone: no I/O, no framework, no torch."""

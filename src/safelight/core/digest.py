@@ -1,0 +1,27 @@
+"""The digest of a blob: blake3, 32 bytes, written as 64 lower-case hex digits; on the wire ``blake3:<hex>``."""
+
+import re
+from typing import NewType
+
+from safelight.core.errors import InvalidDigest
+
+Digest = NewType("Digest", str)
+"""64 lower-case hex digits, without the algorithm's name."""
+
+Sha256Digest = NewType("Sha256Digest", str)
+"""64 lower-case hex digits: the second name of a blob, by which other sites know it."""
+
+_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+def parse_digest(text: str) -> Digest:
+    """Read ``<hex>`` or ``blake3:<hex>``. Raises :class:`InvalidDigest` for anything else."""
+    bare = text.removeprefix("blake3:")
+    if not _HEX.fullmatch(bare):
+        raise InvalidDigest(text)
+    return Digest(bare)
+
+
+def tagged(digest: Digest) -> str:
+    """The contract's spelling, ``blake3:<hex>``."""
+    return f"blake3:{digest}"

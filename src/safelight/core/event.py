@@ -1,0 +1,166 @@
+"""Past facts that listeners hear of. All but the last carry the owner: an event never leaves its owner's sockets.
+
+*Durable* events were written with the state change and are published after its commit. *Ephemeral* events (progress,
+previews, texts) are never rows: the latest wins, and a listener may miss any of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from safelight.core.ids import ClientId, JobId, UserId
+from safelight.core.job import JobError, JobState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEvent:
+    owner_id: UserId
+    job_id: JobId
+    client_id: ClientId | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQueued(JobEvent):
+    """Durable: the submit was committed. ``secrets``, for the run only, stay in this process: they are never stored,
+    shown or sent on by a bus."""
+
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStarted(JobEvent):
+    """Durable: a slot claimed the job."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequeued(JobEvent):
+    """Durable: the worker was lost and the job waits again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequested(JobEvent):
+    """Durable: the owner wants a running job to end."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEnded(JobEvent):
+    """Durable, and the last of a job: its row can be read by whoever hears this. ``executed``: calls that ran."""
+
+    state: JobState
+    error: JobError | None = None
+    executed: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobForgotten(JobEvent):
+    """Durable: the owner deleted a finished job from the history."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call as progress shows it: its own id, the node that the user sees, the parent of an expansion."""
+
+    id: str
+    display_id: str
+    parent_id: str | None
+    real_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallsCached(JobEvent):
+    nodes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallStarted(JobEvent):
+    call: Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallProgressed(JobEvent):
+    """Ephemeral. ``value`` of ``total`` steps."""
+
+    call: Call
+    value: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFinished(JobEvent):
+    call: Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallBlocked(JobEvent):
+    """A call was stopped by an execution blocker that carries a message; the run goes on."""
+
+    call: Call
+    node_type: str
+    message: str
+    executed: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputMade(JobEvent):
+    """A node's UI output, ``None`` where a cached output node has none. Its files can be viewed by now."""
+
+    call: Call
+    output: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewMade(JobEvent):
+    """Ephemeral. ``image`` is an encoded picture of type ``mime_type`` (``image/jpeg`` or ``image/png``)."""
+
+    call: Call
+    image: bytes
+    mime_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextShown(JobEvent):
+    """Ephemeral: a node shows a text while it runs."""
+
+    call: Call
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageSent(JobEvent):
+    """A node tells its client something in words of its pack's own: ``data`` is plain data."""
+
+    call: Call
+    name: str
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class QueueChanged:
+    """The number of the owner's active jobs changed (queued + running)."""
+
+    owner_id: UserId
+    remaining: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogWritten:
+    """Lines of the server's or a worker's log; ``owner_id`` is ``None`` for lines that only admins may see."""
+
+    owner_id: UserId | None
+    entries: Sequence[tuple[datetime, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessChanged:
+    """Who may do what changed: a user, a key or a session. For the server itself; no socket hears of it."""
+
+
+Event = JobEvent | QueueChanged | LogWritten | AccessChanged

@@ -1,0 +1,150 @@
+"""A job: one run of a prompt, and the state machine of its life.
+
+States: ``QUEUED -> RUNNING -> COMPLETED | FAILED | CANCELLED``. A running job may go back to ``QUEUED`` when its
+worker was lost (``requeue``). An attempt is one try; the *fence* ``(job_id, attempt)`` guards every effect that a
+worker has, so that a worker that was given up cannot touch a later attempt.
+
+Invariants: exactly one terminal state; ``attempt`` never falls; a terminal job never changes again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from safelight.core.errors import Conflict
+from safelight.core.ids import ClientId, JobId, UserId
+
+MAX_ATTEMPTS = 2
+"""A lost worker costs one retry; a job whose second worker is lost too fails with a reason."""
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"  # durable; waits for a slot
+    RUNNING = "running"  # claimed by a slot under the current fence
+    COMPLETED = "completed"  # every requested output was produced
+    FAILED = "failed"  # a node raised, or the workers were lost; ``error`` says why
+    CANCELLED = "cancelled"  # by its owner, before or during the run
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in TERMINAL
+
+
+TERMINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
+ACTIVE = frozenset({JobState.QUEUED, JobState.RUNNING})
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The right to affect a job: valid while the job runs under this very attempt."""
+
+    job_id: JobId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why a job failed, in the contract's words (``ExecutionError``). ``node_id`` is "" where no node is to blame."""
+
+    exception_type: str
+    exception_message: str
+    node_id: str = ""
+    node_type: str = ""
+    traceback: Sequence[str] = ()
+    current_inputs: Mapping[str, Any] = field(default_factory=dict)
+    current_outputs: Sequence[str] = ()
+    executed: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """What lists show: everything of a job except its graph and its outputs' details."""
+
+    id: JobId
+    owner_id: UserId
+    state: JobState
+    attempt: int
+    number: float
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    client_id: ClientId | None = None
+    workflow_id: str | None = None
+    outputs_count: int = 0
+    preview_output: Mapping[str, Any] | None = None
+    error: JobError | None = None
+    cancel_requested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A whole job. ``outputs`` and ``meta`` are by node id; ``messages`` is the timeline that history shows."""
+
+    summary: JobSummary
+    prompt: Mapping[str, Any]
+    targets: Sequence[str]
+    extra_data: Mapping[str, Any]
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    messages: Sequence[tuple[str, Mapping[str, Any]]] = ()
+
+    @property
+    def id(self) -> JobId:
+        return self.summary.id
+
+
+def claim(job: JobSummary, now: datetime) -> JobSummary:
+    """A slot takes a queued job: the attempt rises, and with it the fence."""
+    if job.state is not JobState.QUEUED:
+        raise Conflict(f"job {job.id} is {job.state}, not queued")
+    return replace(job, state=JobState.RUNNING, attempt=job.attempt + 1, started_at=now, updated_at=now)
+
+
+def finish(
+    job: JobSummary, fence: Fence, outcome: JobState, now: datetime, error: JobError | None = None
+) -> JobSummary:
+    """The one way into a terminal state from a run. Raises :class:`Conflict` for a fence that no longer holds."""
+    if not outcome.is_terminal:
+        raise ValueError(f"{outcome} is not a terminal state")
+    if job.state is not JobState.RUNNING or fence != Fence(job.id, job.attempt):
+        raise Conflict(f"job {job.id} is {job.state} under attempt {job.attempt}: attempt {fence.attempt} has no say")
+    return replace(job, state=outcome, ended_at=now, updated_at=now, error=error)
+
+
+def lose(job: JobSummary, fence: Fence, now: datetime, reason: str) -> JobSummary:
+    """The worker of this attempt is gone: back to the queue, or failed when the retries are spent.
+
+    A job whose owner had asked to cancel it is cancelled: cancel always ends a job.
+    """
+    if job.cancel_requested:
+        return finish(job, fence, JobState.CANCELLED, now)
+    if job.attempt >= MAX_ATTEMPTS:
+        message = f"{reason} (attempt {job.attempt} of {MAX_ATTEMPTS})"
+        return finish(job, fence, JobState.FAILED, now, JobError("WorkerLost", message))
+    if job.state is not JobState.RUNNING or fence != Fence(job.id, job.attempt):
+        raise Conflict(f"job {job.id} is {job.state} under attempt {job.attempt}: attempt {fence.attempt} has no say")
+    return replace(job, state=JobState.QUEUED, started_at=None, updated_at=now)
+
+
+def release(job: JobSummary, fence: Fence, now: datetime) -> JobSummary:
+    """The server gives the attempt up in good order, which is not the job's fault: back to the queue without a limit.
+
+    A job whose owner had asked to cancel it is cancelled.
+    """
+    if job.cancel_requested:
+        return finish(job, fence, JobState.CANCELLED, now)
+    if job.state is not JobState.RUNNING or fence != Fence(job.id, job.attempt):
+        raise Conflict(f"job {job.id} is {job.state} under attempt {job.attempt}: attempt {fence.attempt} has no say")
+    return replace(job, state=JobState.QUEUED, started_at=None, updated_at=now)
+
+
+def request_cancel(job: JobSummary, now: datetime) -> JobSummary:
+    """Queued: cancelled at once. Running: marked, the worker is told. Terminal: unchanged."""
+    if job.state is JobState.QUEUED:
+        return replace(job, state=JobState.CANCELLED, ended_at=now, updated_at=now, cancel_requested=True)
+    if job.state is JobState.RUNNING:
+        return replace(job, cancel_requested=True, updated_at=now)
+    return job

@@ -1,0 +1,112 @@
+"""Who asks. Every service takes a :class:`Principal`, so that tenancy is part of a call's type."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from safelight.core.errors import Invalid, InvalidName, LimitExceeded, SafelightError, TooLarge
+from safelight.core.ids import LOCAL_USER, UserId
+
+MIN_PASSWORD, MAX_PASSWORD = 8, 1024
+"""In characters. No rules of composition: length is what helps."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An authenticated caller. ``is_admin`` opens admin routes; it never opens another user's objects."""
+
+    user_id: UserId
+    is_admin: bool = False
+
+
+LOCAL_PRINCIPAL = Principal(LOCAL_USER, is_admin=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Whom an identity provider vouches for: ``subject`` is unique with its issuer. ``name``: what they call it."""
+
+    issuer: str
+    subject: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """What a user may use; ``None`` is without limit."""
+
+    stored_bytes: int | None = None
+    queued_jobs: int | None = None
+    running_jobs: int | None = None
+    device_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A user who signs in. The local user has none."""
+
+    user_id: UserId
+    name: str
+    is_admin: bool
+    is_disabled: bool
+    has_password: bool
+    quota: Quota
+    used_device_s: float
+    created_at: datetime
+
+    @property
+    def principal(self) -> Principal:
+        return Principal(self.user_id, is_admin=self.is_admin)
+
+
+class QuotaReached(LimitExceeded):
+    """A cap that time or tidying up frees. ``retry_after_s``: when it makes sense to ask again."""
+
+    code = "quota_reached"
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class BudgetSpent(SafelightError):
+    """The device-seconds are used up; only the administrator can give more."""
+
+    code = "budget_spent"
+
+
+def check_name(name: str) -> str:
+    """The name as it is kept, in small letters. Raises :class:`InvalidName`."""
+    name = name.strip().lower()
+    if not _NAME.fullmatch(name) or name == LOCAL_USER:
+        raise InvalidName(f"{name!r} cannot be a user's name: 1 to 100 of a-z 0-9 . _ @ + - are, and 'local' is taken")
+    return name
+
+
+def check_password(password: str) -> str:
+    """Raises :class:`Invalid`, without the password in its words."""
+    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        raise Invalid(f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters; this one has {len(password)}")
+    return password
+
+
+def check_submit(quota: Quota, *, queued: int, stored_bytes: int, used_device_s: float) -> None:
+    """Whether one more job may be queued. Raises :class:`BudgetSpent` or :class:`QuotaReached`."""
+    if quota.device_s is not None and used_device_s >= quota.device_s:
+        raise BudgetSpent(f"Your {quota.device_s:g} device-seconds are used up")
+    if quota.queued_jobs is not None and queued >= quota.queued_jobs:
+        raise QuotaReached(f"You may have {quota.queued_jobs} jobs waiting, and have {queued}", retry_after_s=10)
+    if quota.stored_bytes is not None and stored_bytes >= quota.stored_bytes:
+        raise QuotaReached(
+            f"You may store {quota.stored_bytes} bytes, and store {stored_bytes}: delete some first", retry_after_s=60
+        )
+
+
+def check_store(quota: Quota, *, stored_bytes: int, new_bytes: int) -> None:
+    """Whether ``new_bytes`` more may be stored. Raises :class:`TooLarge`."""
+    if quota.stored_bytes is not None and stored_bytes + new_bytes > quota.stored_bytes:
+        raise TooLarge(
+            f"You may store {quota.stored_bytes} bytes; with this file it would be {stored_bytes + new_bytes}"
+        )

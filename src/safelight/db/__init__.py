@@ -1,0 +1,1 @@
+"""Rows. SQLAlchemy lives here and nowhere else."""

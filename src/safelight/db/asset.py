@@ -1,0 +1,257 @@
+"""Rows of assets: a user's named references to blobs."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, func, insert, select, update
+
+from safelight.core.asset import Asset, FileName, Folder
+from safelight.core.digest import Digest
+from safelight.core.ids import AssetId, JobId, UserId
+from safelight.core.job import Fence
+from safelight.db import asset_index as index
+from safelight.db import name_search
+from safelight.db.tables import IS_UNPUBLISHED
+from safelight.db.tables import asset as table
+
+COLUMNS: tuple[ColumnElement[Any], ...] = (
+    table.c.seq,
+    table.c.id,
+    table.c.owner_id,
+    table.c.name,
+    table.c.digest,
+    table.c.size,
+    table.c.mime_type,
+    table.c.created_at,
+    table.c.updated_at,
+    table.c.folder,
+    table.c.subfolder,
+    table.c.filename,
+    table.c.job_id,
+    table.c.user_metadata,
+    table.c.last_access_at,
+    table.c.preview_id,
+    table.c.loader_path,
+    table.c.source_metadata,
+)
+_OWNED = table.c.owner_id == bindparam("owner")
+_IN_FOLDER = (_OWNED, table.c.folder == bindparam("in_folder"), table.c.subfolder == bindparam("in_subfolder"))
+_NAMED = select(*COLUMNS).where(*_IN_FOLDER, table.c.filename == bindparam("called"))
+_ANY_NAMED = select(*COLUMNS).where(*_IN_FOLDER, table.c.filename.in_(bindparam("called", expanding=True)))
+_NAMES = select(table.c.filename, table.c.digest).where(
+    *_IN_FOLDER, table.c.filename >= bindparam("low"), table.c.filename < bindparam("high")
+)
+_LAST_NUMBER = select(func.max(table.c.number)).where(*_IN_FOLDER, table.c.series == bindparam("of_series"))
+_OF_ATTEMPT = (
+    table.c.owner_id == bindparam("owner"),
+    table.c.job_id == bindparam("of_job"),
+    table.c.attempt == bindparam("of_attempt"),
+    table.c.published.is_(False),
+)
+_MADE = select(table.c.seq, table.c.name, table.c.folder).where(*_OF_ATTEMPT)
+_PUBLISH = update(table).where(*_OF_ATTEMPT).values(published=True)
+_DROP = delete(table).where(*_OF_ATTEMPT)
+_INSERT = insert(table)
+_BY_ID = select(*COLUMNS).where(_OWNED, table.c.id == bindparam("of_id"), table.c.published.is_(True))
+_BY_DIGEST = (
+    select(*COLUMNS)
+    .where(_OWNED, table.c.digest == bindparam("of_digest"), table.c.published.is_(True))
+    .order_by(table.c.seq.desc())
+    .limit(1)
+)
+_CHUNK = 500
+_SERIES = re.compile(r"(.*)_(?:(\d{1,9})_[^_]*|(\d{5})[.-][^_]*)", re.DOTALL)
+"""``a_00001_.png``, and what node packs make of it: ``a_00001.png``, ``a_00001-audio.mp4``."""
+
+
+def add(conn: Connection, new: Asset, *, fence: Fence | None = None) -> None:
+    """Insert. With a fence it is an output that its owner can view, and that is listed from the job's finish on."""
+    series, number = _series_of(new.file)
+    result = conn.execute(
+        _INSERT,
+        {
+            "id": new.id,
+            "owner_id": new.owner_id,
+            "name": new.name,
+            "digest": new.digest,
+            "size": new.size,
+            "mime_type": new.mime_type,
+            "created_at": new.created_at,
+            "updated_at": new.updated_at,
+            "published": fence is None,
+            "folder": new.file.folder.value if new.file else None,
+            "subfolder": new.file.subfolder if new.file else None,
+            "filename": new.file.filename if new.file else None,
+            "series": series,
+            "number": number,
+            "job_id": new.job_id,
+            "attempt": fence.attempt if fence else None,
+            "user_metadata": new.user_metadata or None,
+            "search_name": name_search.fold(new.name),
+            "last_access_at": new.last_access_at or new.created_at,
+            "preview_id": new.preview_id,
+            "loader_path": new.loader_path,
+            "source_metadata": new.source_metadata or None,
+        },
+    )
+    assert result.inserted_primary_key is not None
+    if fence is None:
+        seq = result.inserted_primary_key[0]
+        index.enter(conn, new.owner_id, entries=[index.Entry(seq, new.name, new.tags, new.user_metadata)])
+
+
+def find(conn: Connection, owner_id: UserId, *, asset_id: AssetId) -> tuple[int, Asset] | None:
+    """A listed asset with its ``seq``."""
+    row = conn.execute(_BY_ID, {"owner": owner_id, "of_id": asset_id}).one_or_none()
+    return (row.seq, assets(conn, [row])[0]) if row else None
+
+
+def find_of_digest(conn: Connection, owner_id: UserId, *, digest: Digest) -> tuple[int, Asset] | None:
+    """The newest listed asset of those bytes."""
+    row = conn.execute(_BY_DIGEST, {"owner": owner_id, "of_digest": digest}).one_or_none()
+    return (row.seq, assets(conn, [row])[0]) if row else None
+
+
+def is_taken(conn: Connection, asset_id: AssetId) -> bool:
+    """Whether any owner has an asset of that id; for choosing another one, never for an answer."""
+    return conn.execute(select(table.c.seq).where(table.c.id == asset_id)).first() is not None
+
+
+def change(conn: Connection, owner_id: UserId, *, seq: int, before: Asset, after: Asset) -> None:
+    """Write the name, type, preview, metadata and time of ``after``."""
+    values = {
+        "name": after.name,
+        "search_name": name_search.fold(after.name),
+        "mime_type": after.mime_type,
+        "preview_id": after.preview_id,
+        "user_metadata": after.user_metadata or None,
+        "updated_at": after.updated_at,
+    }
+    conn.execute(update(table).where(table.c.owner_id == owner_id, table.c.seq == seq).values(values))
+    if after.name != before.name:
+        index.rename(conn, owner_id, seq=seq, name=after.name)
+    if after.user_metadata != before.user_metadata:
+        index.change_fields(conn, owner_id, seq=seq, user_metadata=after.user_metadata)
+
+
+def touch(conn: Connection, owner_id: UserId, *, asset_id: AssetId, now: datetime) -> None:
+    where = (table.c.owner_id == owner_id, table.c.id == asset_id)
+    conn.execute(update(table).where(*where).values(last_access_at=now))
+
+
+def remove(conn: Connection, owner_id: UserId, *, seq: int, asset: Asset) -> None:
+    index.leave(conn, owner_id, seq=seq, tags=asset.tags)
+    conn.execute(delete(table).where(table.c.owner_id == owner_id, table.c.seq == seq))
+
+
+def find_named(conn: Connection, owner_id: UserId, *, file: FileName) -> Asset | None:
+    row = conn.execute(_NAMED, _place(owner_id, file) | {"called": file.filename}).one_or_none()
+    return assets(conn, [row])[0] if row else None
+
+
+def find_all_named(conn: Connection, owner_id: UserId, *, files: Collection[FileName]) -> dict[FileName, Asset]:
+    """Those of ``files`` that there are. Tags are not read."""
+    by_place: dict[tuple[Folder, str], list[str]] = {}
+    for file in files:
+        by_place.setdefault((file.folder, file.subfolder), []).append(file.filename)
+    found: dict[FileName, Asset] = {}
+    for (folder, subfolder), names in by_place.items():
+        place = {"owner": owner_id, "in_folder": folder.value, "in_subfolder": subfolder}
+        for start in range(0, len(names), _CHUNK):
+            for row in conn.execute(_ANY_NAMED, place | {"called": names[start : start + _CHUNK]}):
+                one = _asset(row, ())
+                assert one.file is not None
+                found[one.file] = one
+    return found
+
+
+def names_between(conn: Connection, owner_id: UserId, *, like: FileName, high: str) -> dict[str, Digest]:
+    """File names in the place of ``like`` from its own on, up to and without ``high``, with their digests."""
+    rows = conn.execute(_NAMES, _place(owner_id, like) | {"low": like.filename, "high": high})
+    return {row.filename: row.digest for row in rows}
+
+
+def last_number(conn: Connection, owner_id: UserId, *, folder: Folder, subfolder: str, series: str) -> int:
+    """The highest number of ``<series>_00001_.png`` in the folder; 0 where there is none."""
+    place = {"owner": owner_id, "in_folder": folder.value, "in_subfolder": subfolder, "of_series": series}
+    return conn.execute(_LAST_NUMBER, place).scalar_one() or 0
+
+
+def in_folder(conn: Connection, owner_id: UserId, *, folder: Folder, limit: int | None) -> list[Asset]:
+    """The published files of a folder and its subfolders, the newest first. Tags are not read."""
+    where = (table.c.owner_id == owner_id, table.c.folder == folder.value, table.c.published)
+    query = select(*COLUMNS).where(*where).order_by(table.c.seq.desc()).limit(limit)
+    return [_asset(row, ()) for row in conn.execute(query)]
+
+
+def change_content(conn: Connection, owner_id: UserId, *, asset: Asset) -> None:
+    """Write the digest, size, type and time of ``asset``."""
+    where = (table.c.owner_id == owner_id, table.c.id == asset.id)
+    values = {"digest": asset.digest, "size": asset.size, "mime_type": asset.mime_type, "updated_at": asset.updated_at}
+    conn.execute(update(table).where(*where).values(values))
+
+
+def take_name_away(conn: Connection, owner_id: UserId, *, file: FileName) -> None:
+    """The asset of that file name, if there is one, stays without it."""
+    named = (table.c.folder == file.folder.value, table.c.subfolder == file.subfolder)
+    nothing = dict.fromkeys(("folder", "subfolder", "filename", "series", "number"))
+    where = (table.c.owner_id == owner_id, *named, table.c.filename == file.filename)
+    conn.execute(update(table).where(*where).values(nothing))
+
+
+def publish(conn: Connection, owner_id: UserId, *, fence: Fence) -> None:
+    """List what an attempt made, each under the tag of its folder."""
+    of_attempt = {"owner": owner_id, "of_job": fence.job_id, "of_attempt": fence.attempt}
+    made = conn.execute(_MADE, of_attempt).all()
+    tags = {row.seq: (row.folder,) if row.folder else () for row in made}
+    conn.execute(_PUBLISH, of_attempt)
+    index.enter(conn, owner_id, entries=[index.Entry(row.seq, row.name, tags[row.seq], {}) for row in made])
+
+
+def drop(conn: Connection, owner_id: UserId, *, fence: Fence) -> None:
+    """Delete what a lost attempt had made."""
+    conn.execute(_DROP, {"owner": owner_id, "of_job": fence.job_id, "of_attempt": fence.attempt})
+
+
+def drop_unpublished(conn: Connection) -> int:
+    """Delete every user's outputs that belong to no running job; right only while no job runs."""
+    return conn.execute(delete(table).where(IS_UNPUBLISHED)).rowcount
+
+
+def _place(owner_id: UserId, file: FileName) -> dict[str, Any]:
+    return {"owner": owner_id, "in_folder": file.folder.value, "in_subfolder": file.subfolder}
+
+
+def _series_of(file: FileName | None) -> tuple[str | None, int | None]:
+    match = _SERIES.fullmatch(file.filename) if file else None
+    return (match[1], int(match[2] or match[3])) if match else (None, None)
+
+
+def assets(conn: Connection, rows: Sequence[Row[Any]]) -> list[Asset]:
+    """Rows of :data:`COLUMNS`, with their tags."""
+    tags = index.tags_of(conn, seqs=[row.seq for row in rows])
+    return [_asset(row, tuple(tags.get(row.seq, ()))) for row in rows]
+
+
+def _asset(row: Row[Any], tags: tuple[str, ...]) -> Asset:
+    metadata: Mapping[str, Any] = row.user_metadata or {}
+    return Asset(
+        id=AssetId(row.id),
+        owner_id=UserId(row.owner_id),
+        name=row.name,
+        digest=row.digest,
+        size=row.size,
+        mime_type=row.mime_type,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        file=None if row.folder is None else FileName(Folder(row.folder), row.subfolder, row.filename),
+        job_id=None if row.job_id is None else JobId(row.job_id),
+        tags=tags,
+        user_metadata=metadata,
+        source_metadata=row.source_metadata or {},
+        last_access_at=row.last_access_at,
+        preview_id=None if row.preview_id is None else AssetId(row.preview_id),
+        loader_path=row.loader_path,
+    )

@@ -1,0 +1,78 @@
+"""Rows of jobs as the dispatcher sees them: every user's queue, and what one attempt leaves behind."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
+
+from safelight.core.event import Call
+from safelight.core.ids import JobId, UserId
+from safelight.core.job import Job, JobSummary
+from safelight.core.output import Output
+from safelight.db.job_rows import SUMMARY, call_words, complete, summary_of
+from safelight.db.tables import IS_QUEUED, IS_RUNNING, job, job_media, job_output, job_timeline
+
+_HEAD = (
+    select(*SUMMARY).where(job.c.owner_id == bindparam("owner"), IS_QUEUED).order_by(job.c.number, job.c.seq).limit(2)
+)
+_ONE = select(*SUMMARY).where(job.c.id == bindparam("id"))
+_WAITING = select(job.c.owner_id).where(IS_QUEUED).distinct()
+_RUNNING = select(*SUMMARY).where(IS_RUNNING).order_by(job.c.seq)
+_OF_ATTEMPT = (job_output.c.job_seq == bindparam("job"), job_output.c.attempt == bindparam("of"))
+_OUTPUTS = select(job_output.c.call, job_output.c.ui).where(*_OF_ATTEMPT).order_by(job_output.c.position)
+_COUNT = select(func.count()).select_from(job_output).where(*_OF_ATTEMPT)
+_INSERT_OUTPUT = insert(job_output)
+_INSERT_TIMELINE = insert(job_timeline)
+_INSERT_MEDIA = insert(job_media)
+_DROP_OUTPUTS = delete(job_output).where(*_OF_ATTEMPT)
+
+
+def owners_waiting(conn: Connection) -> list[UserId]:
+    return [UserId(owner) for owner in conn.execute(_WAITING).scalars()]
+
+
+def head(conn: Connection, owner_id: UserId) -> tuple[Job, bool] | None:
+    """The owner's next job to run, and whether there is another behind it."""
+    rows = conn.execute(_HEAD, {"owner": owner_id}).all()
+    return (complete(conn, rows[:1])[0], len(rows) > 1) if rows else None
+
+
+def running(conn: Connection) -> list[JobSummary]:
+    return [summary_of(row) for row in conn.execute(_RUNNING)]
+
+
+def find(conn: Connection, job_id: JobId) -> tuple[int, JobSummary] | None:
+    """The job and its row's number."""
+    row = conn.execute(_ONE, {"id": job_id}).one_or_none()
+    return (row.seq, summary_of(row)) if row else None
+
+
+def count_outputs(conn: Connection, seq: int, *, attempt: int) -> int:
+    return conn.execute(_COUNT, {"job": seq, "of": attempt}).scalar_one()
+
+
+def add_outputs(conn: Connection, seq: int, *, attempt: int, outputs: Sequence[Output], start: int) -> None:
+    """Append to the ``start`` outputs that the attempt has made so far."""
+    rows = [
+        {"job_seq": seq, "attempt": attempt, "position": position, "call": call_words(call), "ui": ui}
+        for position, (call, ui) in enumerate(outputs, start)
+    ]
+    if rows:
+        conn.execute(_INSERT_OUTPUT, rows)
+
+
+def outputs(conn: Connection, seq: int, *, attempt: int) -> list[Output]:
+    return [(Call(*call), ui) for call, ui in conn.execute(_OUTPUTS, {"job": seq, "of": attempt})]
+
+
+def drop_outputs(conn: Connection, seq: int, *, attempt: int) -> None:
+    conn.execute(_DROP_OUTPUTS, {"job": seq, "of": attempt})
+
+
+def add_timeline(conn: Connection, seq: int, *, messages: Sequence[tuple[str, Any]]) -> None:
+    conn.execute(_INSERT_TIMELINE, {"job_seq": seq, "messages": messages})
+
+
+def add_media(conn: Connection, seq: int, *, owner_id: UserId, kinds: Collection[str]) -> None:
+    if kinds:
+        conn.execute(_INSERT_MEDIA, [{"owner_id": owner_id, "kind": kind, "job_seq": seq} for kind in sorted(kinds)])

@@ -1,0 +1,162 @@
+"""Rows of jobs as their owners see them. What the dispatcher does to jobs, under a fence, is in ``db/attempt.py``."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+
+from safelight.core.ids import JobId, UserId
+from safelight.core.job import TERMINAL, Job, JobState, JobSummary
+from safelight.core.paging import PageRequest
+from safelight.db.job_rows import SUMMARY, complete, error_words, summary_of
+from safelight.db.tables import IS_QUEUED, job, job_payload
+
+_OWNED = job.c.owner_id == bindparam("owner")
+_ONE = select(*SUMMARY).where(_OWNED, job.c.id == bindparam("id"))
+_EXISTS = select(job.c.seq).where(job.c.id == bindparam("id"))
+_QUEUED = select(*SUMMARY).where(_OWNED, IS_QUEUED).order_by(job.c.number, job.c.seq)
+_RUNNING = select(*SUMMARY).where(_OWNED, job.c.state == "running").order_by(job.c.seq)
+_ACTIVE = select(func.count()).where(_OWNED, job.c.state.in_(["queued", "running"]))
+_INSERT = insert(job)
+_INSERT_PAYLOAD = insert(job_payload)
+_REPLACE = update(job).where(
+    job.c.owner_id == bindparam("was_owner"),
+    job.c.id == bindparam("was_id"),
+    job.c.state == bindparam("was_state"),
+    job.c.attempt == bindparam("was_attempt"),
+)
+_CHUNK = 500
+
+
+def add(
+    conn: Connection,
+    summary: JobSummary,
+    *,
+    prompt: Mapping[str, Any],
+    targets: Sequence[str],
+    extra_data: Mapping[str, Any],
+) -> None:
+    result = conn.execute(
+        _INSERT,
+        {
+            "id": summary.id,
+            "owner_id": summary.owner_id,
+            "state": summary.state.value,
+            "attempt": summary.attempt,
+            "number": summary.number,
+            "created_at": summary.created_at,
+            "updated_at": summary.updated_at,
+            "duration_ms": 0,
+            "device_s": 0.0,
+            "client_id": summary.client_id,
+            "workflow_id": summary.workflow_id,
+            "cancel_requested": summary.cancel_requested,
+            "outputs_count": 0,
+        },
+    )
+    assert result.inserted_primary_key is not None
+    payload = {"prompt": prompt, "targets": targets, "extra_data": extra_data}
+    conn.execute(_INSERT_PAYLOAD, {"job_seq": result.inserted_primary_key[0], **payload})
+
+
+def is_taken(conn: Connection, job_id: JobId) -> bool:
+    """Whether anybody has a job of that id."""
+    return conn.execute(_EXISTS, {"id": job_id}).first() is not None
+
+
+def find(conn: Connection, owner_id: UserId, *, job_id: JobId) -> JobSummary | None:
+    row = conn.execute(_ONE, {"owner": owner_id, "id": job_id}).one_or_none()
+    return summary_of(row) if row else None
+
+
+def load(conn: Connection, owner_id: UserId, *, job_id: JobId) -> Job | None:
+    return next(iter(complete(conn, conn.execute(_ONE, {"owner": owner_id, "id": job_id}).all())), None)
+
+
+def queued(conn: Connection, owner_id: UserId) -> list[Job]:
+    """In the order in which they will run."""
+    return complete(conn, conn.execute(_QUEUED, {"owner": owner_id}).all())
+
+
+def running(conn: Connection, owner_id: UserId) -> list[Job]:
+    return complete(conn, conn.execute(_RUNNING, {"owner": owner_id}).all())
+
+
+def running_summaries(conn: Connection, owner_id: UserId) -> list[JobSummary]:
+    return [summary_of(row) for row in conn.execute(_RUNNING, {"owner": owner_id})]
+
+
+def count_active(conn: Connection, owner_id: UserId) -> int:
+    return conn.execute(_ACTIVE, {"owner": owner_id}).scalar_one()
+
+
+def history(conn: Connection, owner_id: UserId, *, page: PageRequest | None, newest_first: bool) -> list[Job]:
+    """Jobs that have ended, in the order in which they did."""
+    order = (job.c.ended_at, job.c.seq)
+    query = select(*SUMMARY).where(_OWNED, job.c.ended_at.is_not(None))
+    query = query.order_by(*(column.desc() if newest_first else column for column in order))
+    if page is not None:
+        query = query.limit(page.limit).offset(page.offset)
+    return complete(conn, conn.execute(query, {"owner": owner_id}).all())
+
+
+def replace(conn: Connection, before: JobSummary, after: JobSummary, **more: Any) -> bool:
+    """Compare and set: write ``after`` where the row still is in the state and attempt of ``before``."""
+    values = {
+        "was_owner": before.owner_id,
+        "was_id": before.id,
+        "was_state": before.state.value,
+        "was_attempt": before.attempt,
+        "state": after.state.value,
+        "attempt": after.attempt,
+        "updated_at": after.updated_at,
+        "started_at": after.started_at,
+        "ended_at": after.ended_at,
+        "duration_ms": _duration_ms(after),
+        "cancel_requested": after.cancel_requested,
+        "outputs_count": after.outputs_count,
+        "preview_output": after.preview_output,
+        "error": error_words(after.error),
+        **more,
+    }
+    return conn.execute(_REPLACE, values).rowcount == 1
+
+
+def cancel_queued(
+    conn: Connection, owner_id: UserId, *, job_ids: Collection[JobId] | None, now: datetime
+) -> list[JobSummary]:
+    """Cancel those that still wait, all of the owner's or of ``job_ids``; returns them as they are now."""
+    statement = (
+        update(job)
+        .where(job.c.owner_id == owner_id, IS_QUEUED)
+        .values(state=JobState.CANCELLED.value, ended_at=now, updated_at=now, cancel_requested=True)
+        .returning(*SUMMARY)
+    )
+    if job_ids is None:
+        rows: list[Row[Any]] = list(conn.execute(statement))
+    else:
+        rows = [row for ids in _chunks(job_ids) for row in conn.execute(statement.where(job.c.id.in_(ids)))]
+    return [summary_of(row) for row in rows]
+
+
+def forget(conn: Connection, owner_id: UserId, *, job_ids: Collection[JobId] | None) -> list[JobSummary]:
+    """Delete jobs that have ended, all of the owner's or of ``job_ids``; returns them as they were."""
+    statement = delete(job).where(job.c.owner_id == owner_id, job.c.state.in_([s.value for s in TERMINAL]))
+    statement_r = statement.returning(*SUMMARY)
+    if job_ids is None:
+        rows: list[Row[Any]] = list(conn.execute(statement_r))
+    else:
+        rows = [row for ids in _chunks(job_ids) for row in conn.execute(statement_r.where(job.c.id.in_(ids)))]
+    return [summary_of(row) for row in rows]
+
+
+def _duration_ms(summary: JobSummary) -> int:
+    if summary.started_at is None or summary.ended_at is None:
+        return 0
+    return max(0, int((summary.ended_at - summary.started_at).total_seconds() * 1000))
+
+
+def _chunks(job_ids: Collection[JobId]) -> list[list[JobId]]:
+    ids = sorted(set(job_ids))
+    return [ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK)]

@@ -1,0 +1,82 @@
+"""A page of a user's jobs by state, workflow and kind of output. Each combination reads along an index, never by a sort
+over the whole of a user's jobs: the newest page must cost the same with ten jobs and with a million.
+"""
+
+from collections.abc import Collection
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select, union_all
+
+from safelight.core.ids import UserId
+from safelight.core.job import JobState, JobSummary
+from safelight.core.paging import Page, PageRequest
+from safelight.db.job_rows import SUMMARY, summary_of
+from safelight.db.tables import job, job_media
+
+_OWNED = job.c.owner_id == bindparam("owner")
+
+
+def page(
+    conn: Connection,
+    owner_id: UserId,
+    *,
+    states: Collection[JobState],
+    workflow_id: str | None,
+    output_type: str | None,
+    by_duration: bool,
+    descending: bool,
+    request: PageRequest,
+) -> Page[JobSummary]:
+    """``states``: empty for all. Jobs without a duration count as the shortest."""
+    some = tuple(sorted({state.value for state in states})) if 0 < len(set(states)) < len(JobState) else ()
+    found, total = _statements(
+        some,
+        of_workflow=workflow_id is not None,
+        of_kind=output_type is not None,
+        by_duration=by_duration,
+        descending=descending,
+    )
+    filters = {"owner": owner_id, "workflow": workflow_id, "kind": output_type}
+    window = {"limit": request.limit, "offset": request.offset, "enough": request.offset + request.limit}
+    items = [summary_of(row) for row in conn.execute(found, filters | window)]
+    return Page(items, conn.execute(total, filters).scalar_one(), request)
+
+
+@lru_cache(maxsize=512)
+def _statements(
+    states: tuple[str, ...], *, of_workflow: bool, of_kind: bool, by_duration: bool, descending: bool
+) -> tuple[Select[Any], Select[Any]]:
+    """The page and the count, which are worth keeping: to build them costs as much as to run them."""
+    where: list[ColumnElement[bool]] = [_OWNED]
+    if of_workflow:
+        where.append(job.c.workflow_id == bindparam("workflow"))
+    key = [job.c.duration_ms, job.c.seq] if by_duration else [job.c.seq]
+    order = [column.desc() if descending else column.asc() for column in key]
+
+    total = _of_kind(select(func.count()).select_from(job), of_kind).where(*where)
+    total = total.where(job.c.state.in_(states)) if states else total
+    if states and not (of_workflow or of_kind or by_duration):
+        found = _heads_of_each(states, order[0])
+    else:
+        found = _of_kind(select(*SUMMARY), of_kind).where(*where)
+        found = found.where(job.c.state.in_(states)) if states else found
+    return found.order_by(*order).limit(bindparam("limit")).offset(bindparam("offset")), total
+
+
+def _of_kind(query: Select[Any], of_kind: bool) -> Select[Any]:
+    if not of_kind:
+        return query
+    return query.join(job_media, job_media.c.job_seq == job.c.seq).where(
+        job_media.c.owner_id == bindparam("owner"), job_media.c.kind == bindparam("kind")
+    )
+
+
+def _heads_of_each(states: tuple[str, ...], order: ColumnElement[Any]) -> Select[Any]:
+    """The first rows of each state along ``(owner_id, state, seq)``: an IN over that index would need a sort."""
+    heads = [
+        select(job.c.seq).where(_OWNED, job.c.state == state).order_by(order).limit(bindparam("enough")).subquery()
+        for state in states
+    ]
+    seqs = union_all(*(select(head.c.seq) for head in heads)).subquery()
+    return select(*SUMMARY).where(job.c.seq.in_(select(seqs.c.seq)))

@@ -1,0 +1,88 @@
+"""How a SQLite database is opened: one file, a write-ahead log, nothing acknowledged before it is on the disk.
+
+Through the ``pysqlite3`` wheel, because the systems' SQLite versions have a WAL bug that can corrupt a database.
+Transactions are begun and ended by hand (``begin commit rollback``): the driver's own idea of them opens none for
+reads and cannot group commits.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Any
+
+import pysqlite3.dbapi2
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import NullPool
+
+from safelight.core.errors import StorageFull, Unavailable
+
+_BUSY_TIMEOUT_MS = 5000
+
+
+def create(url: str) -> Engine:
+    """An engine for ``sqlite:////absolute/path.db``. The folder is made when it is missing."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        raise Unavailable(f"the database {parsed.render_as_string()} is not a SQLite file (sqlite:////path/to/file.db)")
+    try:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"the folder of the database {parsed.database} cannot be made: {error.strerror}") from error
+    engine = create_engine(
+        f"sqlite:///{parsed.database}",
+        module=pysqlite3.dbapi2,
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000, "check_same_thread": False, "cached_statements": 256},
+    )
+    event.listen(engine, "connect", _configure)
+    return engine
+
+
+def _configure(connection: Any, record: object) -> None:
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={_BUSY_TIMEOUT_MS}",
+        "cache_size=-8192",
+        "journal_size_limit=67108864",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def run(conn: Connection, statement: str) -> None:
+    """Transaction control and pragmas, straight to the driver. Raises :class:`Unavailable`."""
+    driver: Any = conn.connection.driver_connection
+    try:
+        driver.execute(statement)
+    except pysqlite3.dbapi2.OperationalError as error:
+        raise unavailable(error) from error
+
+
+def unavailable(error: BaseException | None) -> Unavailable:
+    kind = StorageFull if "disk is full" in str(error) else Unavailable
+    return kind(f"the database cannot do this now: {error}")
+
+
+def in_transaction(conn: Connection) -> bool:
+    """Whether a transaction is open: SQLite ends it by itself at some errors, such as a full disk."""
+    driver: Any = conn.connection.driver_connection
+    return bool(driver.in_transaction)
+
+
+class ServerLock:
+    """Held by the one server of a database, so that a second does not give up the jobs that the first one runs."""
+
+    def __init__(self, url: str) -> None:
+        path = f"{make_url(url).database}.lock"
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._fd)
+            raise Unavailable(f"another server is running on the database {path.removesuffix('.lock')}") from None
+
+    def release(self) -> None:
+        os.close(self._fd)

@@ -1,0 +1,440 @@
+"""Every table. Rows of users carry their owner, first in the keys by which lists are read.
+
+``seq`` numbers rise with time, so that "newest first" is the order of a key and never a sort. Lists read narrow rows:
+graphs, outputs and the bytes of files stand in tables of their own, or last. Times are milliseconds (``Moment``).
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    event,
+    literal_column,
+)
+
+from safelight.db.types import Blake3, Json, Moment, RowId, Sha256
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _partial(name: str, *columns: Column[Any], where: ColumnElement[bool]) -> None:
+    """An index of the rows for which ``where`` holds."""
+    Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+user = Table(
+    "user",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(255), nullable=False, unique=True),
+    Column("is_admin", Boolean, nullable=False),
+    Column("job_counter", Integer, nullable=False),  # the next job's number; nobody learns of others by it
+    Column("created_at", Moment, nullable=False),
+)
+
+job = Table(
+    "job",
+    metadata,
+    Column("seq", RowId, primary_key=True, autoincrement=True),
+    Column("id", String(128), nullable=False, unique=True),
+    Column("owner_id", String(64), ForeignKey("user.id"), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("number", Float, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("started_at", Moment),
+    Column("ended_at", Moment),
+    Column("duration_ms", Integer, nullable=False),  # from claim to end; 0 until there is one
+    Column("device_s", Float, nullable=False),
+    Column("client_id", Text),
+    Column("workflow_id", Text),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("outputs_count", Integer, nullable=False),
+    Column("preview_output", Json),
+    Column("error", Json),
+)
+# Lists by state, by default in the order of creation; all states of an owner, the active ones above all.
+Index(None, job.c.owner_id, job.c.state, job.c.seq)
+Index(None, job.c.owner_id, job.c.seq)
+Index(None, job.c.owner_id, job.c.duration_ms, job.c.seq)
+_partial("ix_job_workflow", job.c.owner_id, job.c.workflow_id, job.c.seq, where=job.c.workflow_id.is_not(None))
+# The history, in the order in which jobs ended.
+_partial("ix_job_ended", job.c.owner_id, job.c.ended_at, job.c.seq, where=job.c.ended_at.is_not(None))
+# The queue of each owner, in running order: nothing but what waits. What runs: what a restart must give up.
+IS_QUEUED = job.c.state == literal_column("'queued'")
+IS_RUNNING = job.c.state == literal_column("'running'")
+_partial("ix_job_queued", job.c.owner_id, job.c.number, job.c.seq, where=IS_QUEUED)
+_partial("ix_job_running", job.c.seq, where=IS_RUNNING)
+
+job_payload = Table(
+    "job_payload",
+    metadata,
+    Column("job_seq", RowId, ForeignKey("job.seq", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("targets", Json, nullable=False),
+    Column("extra_data", Json, nullable=False),
+    Column("prompt", Json, nullable=False),
+)
+
+job_output = Table(
+    "job_output",
+    metadata,
+    Column("job_seq", RowId, ForeignKey("job.seq", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("call", Json, nullable=False),  # [id, display_id, parent_id, real_id]
+    Column("ui", Json),
+)
+
+job_timeline = Table(
+    "job_timeline",
+    metadata,
+    Column("job_seq", RowId, ForeignKey("job.seq", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("messages", Json, nullable=False),
+)
+
+job_media = Table(
+    "job_media",
+    metadata,
+    Column("owner_id", String(64), primary_key=True),
+    Column("kind", String(16), primary_key=True),  # image | video | audio | 3d
+    Column("job_seq", RowId, ForeignKey("job.seq", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+Index(None, job_media.c.job_seq)
+
+blob = Table(
+    "blob",
+    metadata,
+    Column("digest", Blake3, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("sha256", Sha256),
+    sqlite_with_rowid=False,
+)
+_partial("ix_blob_sha256", blob.c.sha256, where=blob.c.sha256.is_not(None))
+
+asset = Table(
+    "asset",
+    metadata,
+    Column("seq", RowId, primary_key=True, autoincrement=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("owner_id", String(64), ForeignKey("user.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("digest", Blake3, ForeignKey("blob.digest"), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("mime_type", String(255), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("published", Boolean, nullable=False),  # an output is listed from the finish of its job on
+    # Where ComfyUI's clients look for it: all three or none. ``series`` and ``number`` of ``<series>_00001_.png``.
+    Column("folder", String(16)),
+    Column("subfolder", Text),
+    Column("filename", Text),
+    Column("series", Text),
+    Column("number", Integer),
+    # The attempt that made it. No foreign key: an output outlives its job's place in the history.
+    Column("job_id", String(128)),
+    Column("attempt", Integer),
+    Column("user_metadata", Json),
+    Column("search_name", Text),  # the name, case-folded: what ``name_contains`` looks into
+    Column("last_access_at", Moment),
+    Column("preview_id", String(36)),
+    Column("loader_path", Text),  # a model's name in the combos of loaders
+    Column("source_metadata", Json),  # what the site that it was downloaded from says of it
+    UniqueConstraint("owner_id", "folder", "subfolder", "filename"),
+)
+Index(None, asset.c.owner_id, asset.c.folder, asset.c.seq)
+Index(None, asset.c.owner_id, asset.c.digest)
+# One for each order of the list, and for what is listed only.
+IS_PUBLISHED: ColumnElement[bool] = literal_column("published", Boolean)
+_partial("ix_asset_by_creation", asset.c.owner_id, asset.c.seq, where=IS_PUBLISHED)
+for _key in (asset.c.name, asset.c.updated_at, asset.c.size, asset.c.last_access_at):
+    _partial(f"ix_asset_by_{_key.name}", asset.c.owner_id, _key, asset.c.seq, where=IS_PUBLISHED)
+Index(None, asset.c.digest)
+_SERIES = (asset.c.owner_id, asset.c.folder, asset.c.subfolder, asset.c.series, asset.c.number)
+_partial("ix_asset_series", *_SERIES, where=asset.c.series.is_not(None))
+_partial("ix_asset_job", asset.c.job_id, asset.c.attempt, where=asset.c.job_id.is_not(None))
+IS_UNPUBLISHED: ColumnElement[bool] = literal_column("NOT published", Boolean)
+_partial("ix_asset_unpublished", asset.c.seq, where=IS_UNPUBLISHED)
+
+asset_tag = Table(
+    "asset_tag",
+    metadata,
+    # The owner comes first: a tag that is common among others must cost an owner without it nothing.
+    Column("owner_id", String(64), primary_key=True),
+    Column("tag", String(255), primary_key=True),
+    Column("asset_seq", RowId, ForeignKey("asset.seq", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+Index(None, asset_tag.c.asset_seq)
+
+# Fields of ``user_metadata`` as they can be asked for (``core/metadata_field.py``): a filter reads them like tags.
+asset_field = Table(
+    "asset_field",
+    metadata,
+    Column("owner_id", String(64), primary_key=True),
+    Column("field", Text, primary_key=True),
+    Column("asset_seq", RowId, ForeignKey("asset.seq", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+Index(None, asset_field.c.asset_seq)
+
+asset_count = Table(
+    "asset_count",
+    metadata,
+    Column("owner_id", String(64), primary_key=True),
+    Column("tag", String(255), primary_key=True),  # ``""``: all assets of the owner
+    Column("count", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+scanned_file = Table(
+    "scanned_file",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("asset_id", String(36), nullable=False),
+)
+
+task = Table(
+    "task",
+    metadata,
+    Column("seq", RowId, primary_key=True, autoincrement=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("owner_id", String(64), ForeignKey("user.id"), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("idempotency_key", String(255), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("started_at", Moment),
+    Column("completed_at", Moment),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("payload", Json, nullable=False),
+    Column("result", Json, nullable=False),
+    UniqueConstraint("owner_id", "name", "idempotency_key"),
+)
+Index(None, task.c.owner_id, task.c.seq)
+IS_UNFINISHED: ColumnElement[bool] = literal_column("state IN ('created', 'running')", Boolean)
+_partial("ix_task_unfinished", task.c.seq, where=IS_UNFINISHED)
+
+# Names by their trigrams; the row id is the asset's ``seq``. What takes its place in PostgreSQL: ``db/name_search.py``.
+NAME_SEARCH = (
+    "CREATE VIRTUAL TABLE asset_name USING fts5(owner_key, name, tokenize='trigram case_sensitive 1', "
+    "content='', contentless_delete=1)"
+)
+
+
+def _create_name_search(target: MetaData, connection: Connection, **options: Any) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(NAME_SEARCH)
+
+
+event.listen(metadata, "after_create", _create_name_search)
+
+userdata = Table(
+    "userdata",
+    metadata,
+    Column("owner_id", String(64), ForeignKey("user.id"), primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("size", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("modified_at", Moment, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+
+setting = Table(
+    "setting",
+    metadata,
+    Column("owner_id", String(64), ForeignKey("user.id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),  # JSON as it came, so that null is a value
+)
+
+catalogue = Table(
+    "catalogue",
+    metadata,
+    Column("digest", Blake3, primary_key=True),
+    Column("used_at", Moment, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+workflow = Table(
+    "workflow",
+    metadata,
+    Column("seq", RowId, primary_key=True, autoincrement=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("owner_id", String(64), ForeignKey("user.id"), nullable=False),
+    Column("name", Text),
+    Column("name_folded", Text, nullable=False),  # for search and order without regard to case
+    Column("description", Text),
+    Column("default_view", String(16), nullable=False),
+    Column("latest_version", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("deleted_at", Moment),
+    # Where it was forked from, as it was said then. No foreign keys: provenance outlives its source.
+    Column("forked_from", Text),
+    Column("forked_from_version", Text),
+    # The file of userdata that it was published from, and whose later publications are its later versions.
+    Column("path", Text),
+)
+IS_KEPT = workflow.c.deleted_at.is_(None)
+_partial("ix_workflow_created", workflow.c.owner_id, workflow.c.seq, where=IS_KEPT)
+_partial("ix_workflow_updated", workflow.c.owner_id, workflow.c.updated_at, workflow.c.seq, where=IS_KEPT)
+_partial("ix_workflow_name", workflow.c.owner_id, workflow.c.name_folded, workflow.c.seq, where=IS_KEPT)
+_partial("ix_workflow_path", workflow.c.owner_id, workflow.c.path, where=workflow.c.path.is_not(None))
+
+workflow_version = Table(
+    "workflow_version",
+    metadata,
+    Column(
+        "workflow_seq", RowId, ForeignKey("workflow.seq", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("created_at", Moment, nullable=False),
+    Column("content", Json, nullable=False),
+)
+
+workflow_asset = Table(
+    "workflow_asset",
+    metadata,
+    # The assets that a version's graph names, by id: whether a version names an asset must be quick to answer.
+    Column("owner_id", String(64), primary_key=True),
+    Column("asset_id", String(36), primary_key=True),
+    Column(
+        "workflow_seq", RowId, ForeignKey("workflow.seq", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+Index(None, workflow_asset.c.workflow_seq, workflow_asset.c.version)
+
+publication = Table(
+    "publication",
+    metadata,
+    Column("seq", RowId, primary_key=True, autoincrement=True),
+    Column("share_id", String(64), nullable=False, unique=True),
+    Column("owner_id", String(64), ForeignKey("user.id"), nullable=False),
+    Column("workflow_seq", RowId, ForeignKey("workflow.seq", ondelete="CASCADE"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("published_at", Moment, nullable=False),
+    Column("size", BigInteger, nullable=False),  # of the content as JSON
+    Column("content", Json, nullable=False),
+)
+Index(None, publication.c.workflow_seq, publication.c.seq)
+
+publication_asset = Table(
+    "publication_asset",
+    metadata,
+    Column(
+        "publication_seq",
+        RowId,
+        ForeignKey("publication.seq", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("asset_id", String(36), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("digest", Blake3, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("mime_type", String(255), nullable=False),
+    Column("is_model", Boolean, nullable=False),
+    Column("is_public", Boolean, nullable=False),
+)
+Index(None, publication_asset.c.digest)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("seq", RowId, primary_key=True, autoincrement=True),
+    Column("owner_id", String(64), ForeignKey("user.id"), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("rating", Integer),
+    Column("content", Text),
+    Column("metadata", Json),
+)
+Index(None, feedback.c.owner_id, feedback.c.created_at)
+
+# Users who sign in. Where there is one, nobody is let in without credentials.
+account = Table(
+    "account",
+    metadata,
+    Column("user_id", String(64), ForeignKey("user.id"), primary_key=True),
+    Column("is_disabled", Boolean, nullable=False),
+    Column("password_hash", Text),  # argon2id
+    Column("issuer", Text),  # of tokens that stand for this user, with their subject
+    Column("subject", Text),
+    # What the user may use; NULL is without limit.
+    Column("stored_bytes", BigInteger),
+    Column("queued_jobs", Integer),
+    Column("running_jobs", Integer),
+    Column("device_s", Float),
+    Column("used_device_s", Float, nullable=False),
+    UniqueConstraint("issuer", "subject"),
+)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("owner_id", String(64), ForeignKey("user.id"), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),  # SHA-256 of the whole key
+    Column("label", String(255), nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+Index(None, api_key.c.owner_id)
+
+session = Table(
+    "session",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),  # SHA-256 of the cookie
+    Column("owner_id", String(64), ForeignKey("user.id"), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+)
+Index(None, session.c.owner_id)
+Index(None, session.c.expires_at)
+
+setup_link = Table(
+    "setup_link",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("created_at", Moment, nullable=False),
+)
+
+# One row, whose number rises with every change of who may do what: how a server learns of a change by a command.
+access = Table(
+    "access",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("revision", Integer, nullable=False),
+)

@@ -1,0 +1,38 @@
+"""Rows of users."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from safelight.core.ids import UserId
+from safelight.core.user import Principal
+from safelight.db.tables import user
+from safelight.db.upsert import insert
+
+_NEXT = update(user).where(user.c.id == bindparam("owner")).values(job_counter=user.c.job_counter + 1)
+_TAKE_NUMBER = _NEXT.returning(user.c.job_counter)
+_PRINCIPAL = select(user.c.id, user.c.is_admin).where(user.c.id == bindparam("owner"))
+
+
+def ensure(conn: Connection, user_id: UserId, *, name: str, is_admin: bool, now: datetime) -> None:
+    """Make the user, unless there is one of that id."""
+    conn.execute(
+        insert(conn, user)
+        .values(id=user_id, name=name, is_admin=is_admin, job_counter=0, created_at=now)
+        .on_conflict_do_nothing(index_elements=["id"])
+    )
+
+
+def find(conn: Connection, user_id: UserId) -> Principal | None:
+    row = conn.execute(_PRINCIPAL, {"owner": user_id}).one_or_none()
+    return Principal(UserId(row.id), is_admin=row.is_admin) if row else None
+
+
+def is_taken(conn: Connection, name: str) -> bool:
+    return conn.execute(select(user.c.id).where(user.c.name == name)).first() is not None
+
+
+def take_number(conn: Connection, owner_id: UserId) -> int | None:
+    """The next number of the owner's jobs, from 0; ``None`` where there is no such user."""
+    after = conn.execute(_TAKE_NUMBER, {"owner": owner_id}).scalar_one_or_none()
+    return None if after is None else after - 1

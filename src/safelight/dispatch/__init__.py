@@ -1,0 +1,1 @@
+"""Jobs to workers: the dispatcher that claims, and the backends that run."""

@@ -1,0 +1,393 @@
+"""From the queue to the workers and back: claims jobs for slots, sends them, and turns what engines say into
+transactions and events.
+
+A slot: *starting* -> *idle* -> *running* -> *idle* ..., and from anywhere *lost* -> *starting*. What an engine says is
+handled in its order, one message after another; those that change no row become events at once, the others wait for
+their commit. All state is touched on the event loop's thread only; a claim's effects follow its commit (see
+``Transaction.after_commit``), so that a cancel that was committed later also arrives later.
+
+The end of a job and the claim of the next are enqueued together and share a commit. Nothing polls: the dispatcher
+wakes at events (a job was queued, a cancel was asked for) and at what the backend says.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from safelight.blobs.store import BlobStore
+from safelight.bus.bus import Bus
+from safelight.core.asset import Asset
+from safelight.core.clock import Clock, from_ms
+from safelight.core.digest import Digest
+from safelight.core.event import CancelRequested, Event, JobEnded, JobQueued, JobRequeued, LogWritten
+from safelight.core.ids import JobId, UserId
+from safelight.core.job import Fence, Job, JobError, JobState
+from safelight.core.worker import EngineInfo, SlotId
+from safelight.db.engine import Database, Transaction
+from safelight.dispatch.backend import Backend
+from safelight.dispatch.fairness import Turns
+from safelight.dispatch.judging import Judging, Objections
+from safelight.dispatch.names import NameCounters
+from safelight.dispatch.outcomes import Outcomes
+from safelight.dispatch.outputs import new_files, series_of
+from safelight.dispatch.run import Run, file_refs, run_job
+from safelight.dispatch.staging import Staging
+from safelight.services import attempt as attempts
+from safelight.services import node as nodes
+from safelight.services.attempt import Claim
+from safelight.wire import messages as wire
+
+log = logging.getLogger(__name__)
+
+_Work = Callable[[], Coroutine[Any, Any, None]]
+"""What a message asks for that must wait. Not yet a coroutine: a server that stops may never begin it."""
+
+CLAIM_PAUSE_S = 0.5
+"""Before the next try of a claim that failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """Stands in a slot's inbox behind the last message of its engine."""
+
+    reason: str
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    id: SlotId
+    ready: wire.Ready | None = None
+    info: EngineInfo | None = None
+    run: Run | None = None
+    inbox: deque[wire.ToServer | _Lost] = field(default_factory=deque)
+    is_busy: bool = False  # a message of the inbox waits for its commit
+
+
+class Dispatcher:
+    """Mutable: slots, turns and the secrets of jobs that have not ended. One event loop."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        bus: Bus,
+        blobs: BlobStore,
+        backend: Backend,
+        staging: Path,
+        clock: Clock,
+        cancel_grace_s: float,
+        on_ready: Callable[[wire.Ready, Digest], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """``on_ready`` hears of each engine that is ready, with the digest of its catalogue."""
+        self._db = db
+        self._bus = bus
+        self._blobs = blobs
+        self._backend = backend
+        self._staging = Staging(staging)
+        self._clock = clock
+        self._cancel_grace_s = cancel_grace_s
+        self._on_ready = on_ready
+        self._sleep = sleep
+        self._slots = {slot: _Slot(slot) for slot in backend.slots}
+        self._turns = Turns()
+        self._held: set[UserId] = set()  # who wait for an end of a job of their own
+        self._judging = Judging(backend)
+        self._names = NameCounters(db)
+        self._outcomes = Outcomes(db, names=self._names, staging=self._staging, clock=clock, sleep=sleep)
+        self._secrets: dict[JobId, dict[str, str]] = {}
+        self._claiming: asyncio.Future[None] | None = None
+        self._is_stopping = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._unsubscribe: Callable[[], None] = lambda: None
+
+    async def start(self) -> None:
+        """Give up what a stopped server had running, then begin."""
+        await asyncio.to_thread(self._staging.sweep)
+        lost = await self._db.write(lambda tx: attempts.recover(tx, now=self._clock.now()))
+        for job in lost:
+            log.info("job %s ran when the server stopped; it is %s now", job.id, job.state)
+        self._unsubscribe = self._bus.subscribe(self._hear)
+        for owner in await self._db.read(attempts.owners_waiting):
+            self._turns.wait(owner, now_s=self._clock.monotonic_s())
+        await self._backend.start(self)
+
+    async def stop(self) -> None:
+        """End the engines; the jobs that ran wait again."""
+        self._is_stopping = True
+        self._unsubscribe()
+        await self._backend.stop()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._claiming is not None:
+            await asyncio.wait([self._claiming])
+        for slot in self._slots.values():
+            if slot.run is not None:
+                await self._outcomes.release(slot.run)
+
+    def engines(self) -> Sequence[EngineInfo]:
+        """What each engine that is ready last said of itself."""
+        return [slot.info for slot in self._slots.values() if slot.info is not None]
+
+    def free(self, *, unload_models: bool, free_memory: bool) -> None:
+        """Tell every engine to give up memory when it is next idle."""
+        for slot in self._slots:
+            self._backend.send(slot, wire.FreeMemory(unload_models=unload_models, free_memory=free_memory))
+
+    async def judge(
+        self, owner_id: UserId, *, prompt: Mapping[str, Any], targets: Sequence[str], files: Mapping[str, Asset]
+    ) -> Objections:
+        """What nodes object to, by call id, as far as an engine answers at once. An idle one is asked first."""
+        ready = [slot for slot in self._slots.values() if slot.ready is not None]
+        if not ready:
+            return {}
+        slot = min(ready, key=lambda slot: slot.run is not None)
+        refs = file_refs(files, blobs=self._blobs)
+        return await self._judging.ask(slot.id, owner_id=owner_id, prompt=prompt, targets=targets, files=refs)
+
+    # -- what the backend says (dispatch/backend.py: Listener) --
+
+    def engine_ready(self, slot: SlotId, ready: wire.Ready) -> None:
+        self.engine_said(slot, ready)
+
+    def engine_said(self, slot: SlotId, message: wire.ToServer) -> None:
+        self._slots[slot].inbox.append(message)
+        self._work_off(self._slots[slot])
+
+    def engine_lost(self, slot: SlotId, reason: str) -> None:
+        self._slots[slot].inbox.append(_Lost(reason))
+        self._work_off(self._slots[slot])
+
+    def _work_off(self, slot: _Slot) -> None:
+        """Handle the inbox up to a message that must wait for something; go on when it has."""
+        while slot.inbox and not slot.is_busy and not self._is_stopping:
+            try:
+                work = self._handle(slot, slot.inbox.popleft())
+            except Exception as error:
+                self._give_engine_up(slot, error)
+                continue
+            if work is not None:
+                slot.is_busy = True
+                self._spawn(self._work_on(slot, work))
+
+    async def _work_on(self, slot: _Slot, work: _Work) -> None:
+        try:
+            await work()
+        except Exception as error:
+            self._give_engine_up(slot, error)
+        slot.is_busy = False
+        self._work_off(slot)
+
+    def _give_engine_up(self, slot: _Slot, error: Exception) -> None:
+        """A boundary: whatever an engine says and whatever fails at it, the job ends and the others go on."""
+        log.error("what the worker %s said cannot be used", slot.id, exc_info=error)
+        if slot.run is not None:
+            slot.run.is_given_up = True
+        self._backend.kill(slot.id, f"the worker's message could not be used: {error}")
+
+    def _handle(self, slot: _Slot, message: wire.ToServer | _Lost) -> _Work | None:
+        if isinstance(message, wire.JobMessage):
+            run = slot.run
+            if run is None or run.is_given_up or Fence(JobId(message.job_id), message.attempt) != run.fence:
+                return None  # of an attempt that is over
+            return self._handle_job_message(slot, run, message)
+        match message:
+            case wire.Ready():
+                self._slot_ready(slot, message)
+            case _Lost():
+                return partial(self._slot_lost, slot, message.reason)
+            case wire.Pong():
+                slot.info = message.info
+            case wire.InputsJudged():
+                self._judging.answered(message)
+            case wire.LogLines():
+                self._publish(self._log_written(slot, message))
+        return None
+
+    def _handle_job_message(self, slot: _Slot, run: Run, message: wire.JobMessage) -> _Work | None:
+        match message:
+            case wire.ReserveNames():
+                return partial(self._reserve, slot, run, message)
+            case wire.OutputReady() if message.files:
+                return partial(self._record, run, message)
+            case wire.JobDone():
+                self._finish(slot, run, message)
+            case _:
+                event = run.note(message, self._clock.now())
+                if event is not None:
+                    self._publish(event)
+        return None
+
+    def _slot_ready(self, slot: _Slot, ready: wire.Ready) -> None:
+        slot.ready, slot.info = ready, ready.info
+        self._spawn(self._keep_catalogue(ready))
+        if slot.run is not None:
+            self._send(slot, slot.run)
+        self._claim()
+
+    async def _slot_lost(self, slot: _Slot, reason: str) -> None:
+        slot.ready = slot.info = None
+        self._judging.lost(slot.id)
+        run = slot.run
+        if run is None:
+            return
+        self._leave(slot, run)
+        await self._outcomes.lose(run, reason)
+
+    async def _keep_catalogue(self, ready: wire.Ready) -> None:
+        body = await asyncio.to_thread(nodes.encode, ready.nodes)
+        digest = nodes.digest_of(body)
+        self._on_ready(ready, digest)
+        now = self._clock.now()
+        await self._db.write(lambda tx: nodes.save(tx, digest=digest, body=body, now=now))
+
+    def _log_written(self, slot: _Slot, message: wire.LogLines) -> LogWritten:
+        is_own = slot.run is not None and slot.run.job_id == message.job_id
+        entries = [(from_ms(at_ms), line) for at_ms, line in message.lines]
+        return LogWritten(slot.run.owner_id if slot.run and is_own else None, entries)
+
+    # -- claiming --
+
+    def _claim(self) -> None:
+        """Fill one idle slot, if somebody waits; its commit comes back here for the next."""
+        slot = next((s for s in self._slots.values() if s.ready is not None and s.run is None), None)
+        if slot is None or self._claiming is not None or self._is_stopping:
+            return
+        owners = self._turns.order(now_s=self._clock.monotonic_s())
+        if not owners:
+            return
+        now = self._clock.now()
+
+        def claim(tx: Transaction) -> None:
+            found = attempts.claim_next(tx, owners=owners, now=now)
+            tx.after_commit(lambda: self._claimed(slot, found))
+
+        # Should a power cut undo a claim, it has ended this machine's engines too, and the job simply waits.
+        self._claiming = self._db.enqueue(claim, is_durable=False)
+        self._claiming.add_done_callback(self._claim_ended)
+
+    def _claimed(self, slot: _Slot, claim: Claim) -> None:
+        self._claiming = None
+        for owner in (*claim.idle, *claim.held):
+            self._turns.rest(owner)
+        self._held.update(claim.held)
+        if claim.job is not None:
+            self._turns.start(claim.job.summary.owner_id, claim.job.id, now_s=self._clock.monotonic_s())
+            if not claim.has_more:
+                self._turns.rest(claim.job.summary.owner_id)
+            self._begin(slot, claim.job, claim.files)
+        self._claim()
+
+    def _claim_ended(self, claim: "asyncio.Future[None]") -> None:
+        if (error := claim.exception()) is not None:
+            log.error("no job could be claimed", exc_info=error)
+            self._spawn(self._claim_again())
+
+    async def _claim_again(self) -> None:
+        await self._sleep(CLAIM_PAUSE_S)
+        self._claiming = None
+        self._claim()
+
+    # -- a run --
+
+    def _begin(self, slot: _Slot, job: Job, files: Mapping[str, Asset]) -> None:
+        """Send a claimed job; to an engine that was lost meanwhile, when the next is ready."""
+        slot.run = run = Run(job)
+        try:
+            run.staging = self._staging.make()
+            run.message = run_job(job, run.staging, files, blobs=self._blobs, secrets=self._secrets.get(job.id, {}))
+            if slot.ready is not None:
+                self._send(slot, run)
+        except Exception as error:
+            log.exception("job %s could not be sent to a worker", job.id)
+            self._fail(slot, run, error)
+
+    def _send(self, slot: _Slot, run: Run) -> None:
+        assert run.message is not None
+        self._backend.send(slot.id, run.message)
+        run.is_sent = True
+
+    async def _reserve(self, slot: _Slot, run: Run, message: wire.ReserveNames) -> None:
+        series = series_of(run.owner_id, message)
+        first = await self._names.reserve(series, job_id=run.job_id, count=message.count)
+        self._backend.send(slot.id, wire.NamesReserved(request_id=message.request_id, first=first))
+
+    async def _record(self, run: Run, message: wire.OutputReady) -> None:
+        assert run.staging is not None
+        files = new_files(message.files, staging=run.staging)
+        others = await asyncio.gather(*(self._blobs.adopt(path, new.digest) for path, new in files))
+        kept = [replace(new, sha256=sha256) for (_, new), sha256 in zip(files, others, strict=True)]
+        await self._outcomes.record(run, (message.call, message.ui), kept)
+
+    def _finish(self, slot: _Slot, run: Run, done: wire.JobDone) -> None:
+        """Keep the end, and claim the next job in the same commit."""
+        self._leave(slot, run)
+        rest = self._outcomes.finish(run, done)
+        self._claim()
+        self._spawn(rest)
+
+    def _fail(self, slot: _Slot, run: Run, error: Exception) -> None:
+        reason = JobError(type(error).__name__, f"the job could not be sent to a worker: {error}")
+        done = wire.JobDone(job_id=run.job_id, attempt=run.fence.attempt, outcome=JobState.FAILED, error=reason)
+        self._finish(slot, run, done)
+
+    def _leave(self, slot: _Slot, run: Run) -> None:
+        slot.run = None
+        self._turns.end(run.owner_id, run.job_id, now_s=self._clock.monotonic_s())
+        if run.grace is not None:
+            run.grace.cancel()
+
+    # -- what the bus says --
+
+    def _hear(self, event: Event) -> None:
+        match event:
+            case JobQueued() | JobRequeued():
+                if isinstance(event, JobQueued) and event.secrets:
+                    self._secrets[event.job_id] = dict(event.secrets)
+                self._turns.wait(event.owner_id, now_s=self._clock.monotonic_s())
+                self._claim()
+            case CancelRequested():
+                self._cancel(event)
+            case JobEnded():
+                self._secrets.pop(event.job_id, None)
+                if event.owner_id in self._held:
+                    self._held.remove(event.owner_id)
+                    self._turns.wait(event.owner_id, now_s=self._clock.monotonic_s())
+                    self._claim()
+
+    def _cancel(self, event: CancelRequested) -> None:
+        for slot in self._slots.values():
+            run = slot.run
+            if run is None or run.fence != Fence(event.job_id, event.attempt) or run.grace is not None:
+                continue
+            if run.is_sent:
+                self._backend.send(slot.id, wire.CancelJob(job_id=run.job_id, attempt=run.fence.attempt))
+                run.grace = self._spawn(self._kill_later(slot, run))
+            else:
+                self._leave(slot, run)
+                self._spawn(self._outcomes.lose(run, "cancelled before a worker was ready"))
+
+    async def _kill_later(self, slot: _Slot, run: Run) -> None:
+        await self._sleep(self._cancel_grace_s)
+        if slot.run is run:
+            self._backend.kill(slot.id, f"the job did not stop within {self._cancel_grace_s:g} s of its cancel")
+
+    def _publish(self, event: Event) -> None:
+        self._bus.publish([event])
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_ended)
+        return task
+
+    def _task_ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("the dispatcher failed at a job", exc_info=error)

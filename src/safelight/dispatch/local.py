@@ -1,0 +1,64 @@
+"""Engines as child processes of the server, one a slot."""
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from safelight.core.worker import SlotId
+from safelight.dispatch.backend import Listener
+from safelight.dispatch.process import scrub
+from safelight.dispatch.supervisor import Supervisor
+from safelight.wire.config import EngineConfig
+from safelight.wire.messages import ToEngine
+
+ENGINE_COMMAND = (sys.executable, "-P", "-u", "-X", "faulthandler", "-m", "safelight.runtime.main")
+"""``-P``: nothing is imported from the folder in which the server happens to run. A crash prints where it was."""
+
+
+class LocalBackend:
+    """The :class:`~safelight.dispatch.backend.Backend` of one machine.
+
+    ``engines`` has a slot's configuration each; ``environment`` is the server's, of which engines get what
+    :func:`~safelight.dispatch.process.scrub` leaves.
+    """
+
+    def __init__(
+        self,
+        engines: Mapping[SlotId, EngineConfig],
+        *,
+        environment: Mapping[str, str],
+        command: Sequence[str] = ENGINE_COMMAND,
+        rss_limit_bytes: int = 0,
+    ) -> None:
+        kept = scrub(environment)
+        self._supervisors = {
+            slot: Supervisor(slot, command=command, environment=kept, config=config, rss_limit_bytes=rss_limit_bytes)
+            for slot, config in engines.items()
+        }
+
+    @property
+    def slots(self) -> Sequence[SlotId]:
+        return tuple(self._supervisors)
+
+    async def start(self, listener: Listener) -> None:
+        for supervisor in self._supervisors.values():
+            supervisor.start(listener)
+
+    def send(self, slot: SlotId, message: ToEngine) -> None:
+        self._supervisors[slot].send(message)
+
+    def kill(self, slot: SlotId, reason: str) -> None:
+        self._supervisors[slot].kill(reason)
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(s.stop() for s in self._supervisors.values()))
+
+
+def find_devices(driver_files: Path = Path("/dev")) -> Sequence[str]:
+    """The machine's NVIDIA devices (``cuda:0`` ...), as the driver shows them: the server itself never asks torch.
+
+    Empty where there is none: then each engine takes what torch offers it.
+    """
+    numbers = (path.name.removeprefix("nvidia") for path in driver_files.glob("nvidia[0-9]*"))
+    return [f"cuda:{number}" for number in sorted(int(n) for n in numbers if n.isdigit())]

@@ -1,0 +1,136 @@
+"""Keeping what happened to a run: its outputs, its end, its loss. Written until it is written, whatever the database
+does meanwhile: a job whose end was forgotten would wait for ever."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+from safelight.core.clock import Clock
+from safelight.core.errors import Conflict, NotFound, SafelightError, Unavailable
+from safelight.core.job import JobState
+from safelight.core.output import Output
+from safelight.db.engine import Database, Transaction
+from safelight.dispatch.names import NameCounters
+from safelight.dispatch.run import Run
+from safelight.dispatch.staging import Staging
+from safelight.services import attempt as attempts
+from safelight.services.asset import NewFile
+from safelight.wire.messages import JobDone
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 5.0
+
+
+class Outcomes:
+    def __init__(
+        self,
+        db: Database,
+        *,
+        names: NameCounters,
+        staging: Staging,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._db = db
+        self._names = names
+        self._staging = staging
+        self._clock = clock
+        self._sleep = sleep
+
+    async def record(self, run: Run, output: Output, files: Sequence[NewFile]) -> None:
+        """Keep an output and its files, whose bytes are stored. A start would give the attempt up with all that it
+        made, so that only its finish must be durable."""
+        now = self._clock.now()
+        await self._persist(
+            run,
+            lambda tx: attempts.record_outputs(tx, run.fence, outputs=[output], files=files, now=now),
+            is_durable=False,
+        )
+
+    def finish(self, run: Run, done: JobDone) -> Coroutine[Any, Any, None]:
+        """Enqueue the end of a run at once; what is returned sees to it that it is written, and cleans up."""
+        now = self._clock.now()
+        outcome = done.outcome if done.outcome.is_terminal else JobState.FAILED
+        error = done.error or (run.interrupted() if outcome is JobState.CANCELLED else None)
+
+        def finish(tx: Transaction) -> None:
+            attempts.finish(
+                tx,
+                run.fence,
+                outcome=outcome,
+                error=error,
+                executed=done.executed,
+                cached=run.cached,
+                outputs=run.outputs,
+                device_s=done.device_s,
+                now=now,
+            )
+
+        return self._see_to(run, finish, self._db.enqueue(finish))
+
+    async def lose(self, run: Run, reason: str) -> None:
+        """The attempt is over and has no end of its own."""
+        now = self._clock.now()
+        await self._persist(
+            run,
+            lambda tx: attempts.lose(
+                tx,
+                run.fence,
+                reason=reason,
+                interrupted=run.interrupted(),
+                executed=run.executed,
+                cached=run.cached,
+                now=now,
+            ),
+        )
+        await self._discard(run)
+
+    async def release(self, run: Run) -> None:
+        """The server stops: the job waits again. Tried once; a start gives up what is left."""
+        try:
+            await self._db.write(lambda tx: attempts.release(tx, run.fence, now=self._clock.now()))
+        except SafelightError as error:
+            log.warning("job %s is given up at the next start: %s", run.job_id, error)
+        await self._discard(run)
+
+    async def _see_to(self, run: Run, finish: Callable[[Transaction], None], first: "asyncio.Future[None]") -> None:
+        try:
+            await self._persist(run, finish, first=first)
+        except Exception as error:  # a boundary: the end itself cannot be stored, so the job ends without it
+            log.exception("the end of job %s cannot be stored", run.job_id)
+            await self.lose(run, f"what the worker said of the job's end cannot be stored: {error}")
+            return
+        self._names.release(run.job_id)
+        if run.staging is not None:
+            await self._staging.give_back(run.staging)
+
+    async def _persist(
+        self,
+        run: Run,
+        fn: Callable[[Transaction], object],
+        *,
+        first: "asyncio.Future[Any] | None" = None,
+        is_durable: bool = True,
+    ) -> None:
+        """Write, and again until the database is back. ``first``: the write that was enqueued already."""
+        pause = FIRST_PAUSE_S
+        while True:
+            try:
+                await (first if first is not None else self._db.write(fn, is_durable=is_durable))
+            except (Conflict, NotFound) as error:  # the fence does not hold any more, and that is all
+                log.warning("an old attempt was refused: %s", error)
+            except Unavailable as error:
+                log.error("what happened to job %s is not stored yet: %s", run.job_id, error)
+                first = None
+                await self._sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_S)
+                continue
+            return
+
+    async def _discard(self, run: Run) -> None:
+        self._names.release(run.job_id)
+        if run.staging is not None:
+            await self._staging.remove(run.staging)

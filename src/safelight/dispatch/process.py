@@ -1,0 +1,148 @@
+"""One engine process as the operating system knows it: its group, its pipe, what it prints, its end.
+
+The process leads a session and a group of its own, so that one signal ends it and all its children, and it gets a
+chosen few of the server's environment variables. Its death is seen when it happens: a thread waits for it without
+reaping it, so that its id cannot be taken by another process before the rest of its group has been killed.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from safelight.wire.config import OUT_OF_MEMORY_STATUS
+
+KEPT_VARIABLES = frozenset(
+    {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV"}
+    | {"LD_LIBRARY_PATH", "LD_PRELOAD", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+)
+KEPT_PREFIXES = (
+    *("LC_", "XDG_", "CUDA_", "NVIDIA_", "NCCL_", "HIP_", "HSA_", "ROCR_", "PYTORCH_", "TORCH_", "TRITON_"),
+    *("OMP_", "MKL_", "OPENBLAS_", "MALLOC_"),
+)
+
+MAX_LINE_BYTES = 8192
+"""Longer lines of output are cut into pieces."""
+
+
+def scrub(environment: Mapping[str, str]) -> dict[str, str]:
+    """What an engine may know of the server's environment: paths, locale, devices, threads. No keys, no settings."""
+    return {k: v for k, v in environment.items() if k in KEPT_VARIABLES or k.startswith(KEPT_PREFIXES)}
+
+
+class EngineProcess:
+    """A running process. ``on_exit`` is called once, on the loop, with what a person would say of the end."""
+
+    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, output: int) -> None:
+        self._process = process
+        self.sock = sock
+        self.output = os.fdopen(output, "rb", 0)
+        self._is_over = False
+
+    @classmethod
+    def spawn(
+        cls, command: Sequence[str], *, environment: Mapping[str, str], on_exit: Callable[[str], None]
+    ) -> "EngineProcess":
+        """Start ``command --fd N --parent PID``. Raises :class:`OSError` where it cannot be started."""
+        ours, theirs = socket.socketpair()
+        output, output_of_child = os.pipe()
+        try:
+            process = subprocess.Popen(
+                [*command, "--fd", str(theirs.fileno()), "--parent", str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=output_of_child,
+                stderr=output_of_child,
+                pass_fds=(theirs.fileno(),),
+                env=dict(environment),
+                start_new_session=True,
+            )
+        except OSError:
+            ours.close()
+            os.close(output)
+            raise
+        finally:
+            theirs.close()
+            os.close(output_of_child)
+        ours.setblocking(False)
+        engine = cls(process, ours, output)
+        loop = asyncio.get_running_loop()
+
+        def wait() -> None:
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            loop.call_soon_threadsafe(lambda: on_exit(engine._end()))
+
+        threading.Thread(target=wait, name=f"engine-{process.pid}", daemon=True).start()
+        return engine
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def kill(self) -> None:
+        """End the process and its group at once."""
+        if not self._is_over:
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def rss(self) -> int:
+        """Resident memory in bytes; 0 where the system does not tell."""
+        try:
+            with open(f"/proc/{self.pid}/statm", "rb") as file:
+                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except (OSError, IndexError):
+            return 0
+
+    def is_stopped(self) -> bool:
+        """Whether a signal has stopped it; false where the system does not tell."""
+        try:
+            with open(f"/proc/{self.pid}/stat", "rb") as file:
+                return file.read().rpartition(b") ")[2][:1] == b"T"
+        except OSError:
+            return False
+
+    def _end(self) -> str:
+        self.kill()
+        self._is_over = True
+        return describe_exit(self._process.wait())
+
+
+def describe_exit(status: int) -> str:
+    if status == OUT_OF_MEMORY_STATUS:
+        return "the worker's device ran out of memory"
+    if status >= 0:
+        return f"the worker process ended with status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = "unknown"
+    return f"the worker process was killed by signal {-status} ({name})"
+
+
+class OutputLines(asyncio.Protocol):
+    """Splits what a process prints into lines. ``ended`` is done when no one can print any more."""
+
+    def __init__(self, on_lines: Callable[[list[str]], None]) -> None:
+        self._on_lines = on_lines
+        self._rest = b""
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        while len(self._rest) > MAX_LINE_BYTES:
+            lines.append(self._rest[:MAX_LINE_BYTES])
+            self._rest = self._rest[MAX_LINE_BYTES:]
+        if lines:
+            self._on_lines([_shown(line) for line in lines])
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._rest:
+            self._on_lines([_shown(self._rest)])
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+
+def _shown(line: bytes) -> str:
+    """The last state of a line that a progress bar rewrote."""
+    return line.removesuffix(b"\r").rsplit(b"\r", 1)[-1].decode("utf-8", "replace")

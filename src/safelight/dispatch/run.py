@@ -1,0 +1,158 @@
+"""One attempt of a job on a slot, as the dispatcher follows it, and its words for listeners."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from safelight.blobs.store import BlobStore
+from safelight.core import event as events
+from safelight.core.asset import Asset
+from safelight.core.event import Call, Event
+from safelight.core.ids import JobId, UserId
+from safelight.core.job import Fence, Job, JobError
+from safelight.core.output import Output
+from safelight.services.timeline import Cached
+from safelight.wire import messages as wire
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """Mutable: what the engine has said of the attempt so far.
+
+    ``outputs``: without files, said to listeners but not yet in a row; the finish keeps them.
+    """
+
+    job: Job
+    message: wire.RunJob | None = None
+    staging: Path | None = None
+    is_sent: bool = False
+    is_given_up: bool = False  # its engine said something that cannot be used, and is being killed
+    cached: Cached | None = None
+    calls: dict[str, Call] = field(default_factory=dict)
+    executed: list[str] = field(default_factory=list)
+    outputs: list[Output] = field(default_factory=list)
+    grace: asyncio.Task[None] | None = None
+
+    @property
+    def fence(self) -> Fence:
+        return Fence(self.job.id, self.job.summary.attempt)
+
+    @property
+    def owner_id(self) -> UserId:
+        return self.job.summary.owner_id
+
+    @property
+    def job_id(self) -> JobId:
+        return self.job.id
+
+    def words(self, at: datetime) -> dict[str, Any]:
+        """What every event of a job carries."""
+        summary = self.job.summary
+        return {"owner_id": summary.owner_id, "job_id": summary.id, "client_id": summary.client_id, "at": at}
+
+    def interrupted(self) -> JobError:
+        """The call that ran when the job was stopped."""
+        call = next(reversed(self.calls.values()), None)
+        node = self.job.prompt.get(call.real_id) if call else None
+        return JobError(
+            "Cancelled",
+            "the job was cancelled",
+            node_id=call.real_id if call else "",
+            node_type=str(node.get("class_type", "")) if isinstance(node, Mapping) else "",
+            executed=tuple(self.executed),
+        )
+
+    def note(self, message: wire.JobMessage, at: datetime) -> Event | None:
+        """Follow a message that changes no row; returns what listeners are to hear of it."""
+        make = _EVENTS.get(type(message))
+        return make(self, message, at) if make else None
+
+
+def _cached(run: Run, m: wire.CallsCached, at: datetime) -> Event:
+    run.cached = Cached(m.nodes, at)
+    return events.CallsCached(**run.words(at), nodes=m.nodes)
+
+
+def _started(run: Run, m: wire.CallStarted, at: datetime) -> Event:
+    run.calls[m.call.id] = m.call
+    return events.CallStarted(**run.words(at), call=m.call)
+
+
+def _progressed(run: Run, m: wire.CallProgressed, at: datetime) -> Event:
+    return events.CallProgressed(**run.words(at), call=m.call, value=m.value, total=m.total)
+
+
+def _finished(run: Run, m: wire.CallFinished, at: datetime) -> Event:
+    run.calls.pop(m.call.id, None)
+    run.executed.append(m.call.real_id)
+    return events.CallFinished(**run.words(at), call=m.call)
+
+
+def _blocked(run: Run, m: wire.CallBlocked, at: datetime) -> Event:
+    words = run.words(at)
+    return events.CallBlocked(**words, call=m.call, node_type=m.node_type, message=m.message, executed=m.executed)
+
+
+def _previewed(run: Run, m: wire.PreviewMade, at: datetime) -> Event:
+    return events.PreviewMade(**run.words(at), call=m.call, image=m.image, mime_type=m.mime_type)
+
+
+def _showed(run: Run, m: wire.TextShown, at: datetime) -> Event:
+    return events.TextShown(**run.words(at), call=m.call, text=m.text)
+
+
+def _sent(run: Run, m: wire.MessageSent, at: datetime) -> Event:
+    return events.MessageSent(**run.words(at), call=m.call, name=m.name, data=m.data)
+
+
+def _made(run: Run, m: wire.OutputReady, at: datetime) -> Event:
+    run.outputs.append((m.call, m.ui))
+    return events.OutputMade(**run.words(at), call=m.call, output=m.ui)
+
+
+_EVENTS: dict[type[wire.JobMessage], Callable[[Run, Any, datetime], Event]] = {
+    wire.CallsCached: _cached,
+    wire.CallStarted: _started,
+    wire.CallProgressed: _progressed,
+    wire.CallFinished: _finished,
+    wire.CallBlocked: _blocked,
+    wire.PreviewMade: _previewed,
+    wire.TextShown: _showed,
+    wire.MessageSent: _sent,
+    wire.OutputReady: _made,
+}
+
+
+def run_job(
+    job: Job, staging: Path, files: Mapping[str, Asset], *, blobs: BlobStore, secrets: Mapping[str, str]
+) -> wire.RunJob:
+    """The order to an engine."""
+    pnginfo = job.extra_data.get("extra_pnginfo")
+    preview_method = job.extra_data.get("preview_method")
+    return wire.RunJob(
+        job_id=job.id,
+        attempt=job.summary.attempt,
+        owner_id=job.summary.owner_id,
+        prompt=dict(job.prompt),
+        targets=[*job.targets],
+        staging=str(staging),
+        files=file_refs(files, blobs=blobs),
+        extra_pnginfo=pnginfo if isinstance(pnginfo, dict) else None,
+        secrets=dict(secrets),
+        preview_method=preview_method if isinstance(preview_method, str) else None,
+    )
+
+
+def file_refs(files: Mapping[str, Asset], *, blobs: BlobStore) -> dict[str, wire.FileRef]:
+    """Files as an engine finds them, by the names that a prompt uses. One that the store cannot show as a file is
+    left out."""
+    return {
+        name: wire.FileRef(asset.digest, asset.size, asset.mime_type, str(path))
+        for name, asset in files.items()
+        if (path := blobs.local_path(asset.digest)) is not None
+    }

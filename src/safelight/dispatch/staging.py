@@ -1,0 +1,43 @@
+"""Folders in which attempts write their outputs before the server takes them over. No user string is in their names."""
+
+import asyncio
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+
+class Staging:
+    """Mutable: folders that were left empty, to be used again: to make and remove one costs more than a small job."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._empty: list[Path] = []
+
+    def sweep(self) -> None:
+        """Remove what a stopped server left. Blocks."""
+        shutil.rmtree(self._root, ignore_errors=True)
+        self._root.mkdir(parents=True, exist_ok=True)
+
+    def make(self) -> Path:
+        if self._empty:
+            return self._empty.pop()
+        path = self._root / uuid.uuid4().hex
+        path.mkdir(mode=0o700)
+        return path
+
+    async def give_back(self, path: Path) -> None:
+        """The attempt has ended by itself. What it left is of no use to anybody."""
+        try:
+            with os.scandir(path) as left:
+                is_empty = next(left, None) is None
+        except FileNotFoundError:
+            return
+        if is_empty:
+            self._empty.append(path)
+        else:
+            await self.remove(path)
+
+    async def remove(self, path: Path) -> None:
+        """The attempt was lost: should something of it still run, it may not write where another attempt does."""
+        await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)

@@ -1,0 +1,125 @@
+"""Results of calls, kept across jobs and users by their signature, under a policy of what to forget first.
+
+The bounded policy is *GreedyDual*: an entry's rank is the seconds that it took to make on top of a floor, and the floor
+rises to the rank of whatever was forgotten last; use lifts an entry to the floor again. So results that are quick to
+make go first, oldest first, and a model that took ten seconds to load outlives thousands of quick results, yet not for
+ever. (A plain LRU forgets the model as soon as enough small results came after it; ranking by seconds per byte would
+forget it for being large.)
+"""
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from safelight.core.event import Call
+from safelight.graph.lists import Outputs
+from safelight.graph.signature import Signature
+
+
+@dataclass(frozen=True, slots=True)
+class InnerOutput:
+    """The UI output of a call that an expansion made."""
+
+    call: Call
+    ui: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A call's result. ``origin``: the call that made it, under which ``inner`` outputs were shown.
+
+    ``size`` in bytes and ``seconds`` are what the runner told.
+    """
+
+    origin: Call
+    outputs: Outputs
+    ui: Mapping[str, Any] | None = None
+    inner: tuple[InnerOutput, ...] = ()
+    size: int = 0
+    seconds: float = 0.0
+
+
+class Cache(Protocol):
+    """Law: ``get`` gives what was ``put`` last under the signature, or nothing; it may forget at any time."""
+
+    def get(self, signature: Signature) -> Entry | None: ...
+
+    def put(self, signature: Signature, entry: Entry) -> None: ...
+
+    def clear(self) -> None: ...
+
+
+class NoCache:
+    """Forgets at once. Within a job every result is kept as long as it is needed all the same."""
+
+    def get(self, signature: Signature) -> Entry | None:
+        return None
+
+    def put(self, signature: Signature, entry: Entry) -> None:
+        return None
+
+    def clear(self) -> None:
+        return None
+
+
+class LimitedCache:
+    """Mutable. Keeps at most ``max_entries`` results and ``max_bytes`` of values; ``None`` is no limit."""
+
+    def __init__(self, *, max_entries: int | None = None, max_bytes: int | None = None) -> None:
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._entries: dict[Signature, Entry] = {}
+        self._ranks: dict[Signature, tuple[float, int]] = {}
+        self._heap: list[tuple[float, int, Signature]] = []  # with outdated ranks in it, skipped when they surface
+        self._floor = 0.0
+        self._clock = 0
+        self.size = 0
+        """Bytes that the entries keep alive."""
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, signature: Signature) -> Entry | None:
+        entry = self._entries.get(signature)
+        if entry is not None:
+            self._rank(signature, entry)
+        return entry
+
+    def put(self, signature: Signature, entry: Entry) -> None:
+        self._drop(signature)
+        if self._max_bytes is not None and entry.size > self._max_bytes:
+            return
+        self._entries[signature] = entry
+        self.size += entry.size
+        self._rank(signature, entry)
+        while self._is_over():
+            *rank, lowest = heapq.heappop(self._heap)
+            if self._ranks.get(lowest) == tuple(rank):
+                self._floor = rank[0]
+                self._drop(lowest)
+
+    def clear(self) -> None:
+        self._entries.clear()
+        self._ranks.clear()
+        self._heap.clear()
+        self.size = 0
+
+    def _is_over(self) -> bool:
+        too_many = self._max_entries is not None and len(self._entries) > self._max_entries
+        return too_many or (self._max_bytes is not None and self.size > self._max_bytes)
+
+    def _rank(self, signature: Signature, entry: Entry) -> None:
+        self._clock += 1
+        rank = (self._floor + entry.seconds, self._clock)
+        self._ranks[signature] = rank
+        heapq.heappush(self._heap, (*rank, signature))
+        if len(self._heap) > 2 * len(self._entries) + 64:
+            self._heap = [(*rank, signature) for signature, rank in self._ranks.items()]
+            heapq.heapify(self._heap)
+
+    def _drop(self, signature: Signature) -> None:
+        entry = self._entries.pop(signature, None)
+        if entry is not None:
+            self.size -= entry.size
+            del self._ranks[signature]

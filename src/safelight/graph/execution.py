@@ -1,0 +1,429 @@
+"""Running a graph, as a decision procedure: events in, instructions out (the protocol: ``graph/instructions.py``).
+
+How it goes
+===========
+
+1. Calls are found from the targets, against the data. Those whose node has a fingerprint are asked for it; then every
+   call is *signed*, and the cache is asked for each signature.
+2. The targets that are not cached are *needed*, with all that they rest on (``graph/demand.py``).
+3. Of the ready calls one is started. When it is done, those that waited for it go on.
+4. A lazy check, or an expansion, makes more calls needed: step 2 again, from there.
+
+Invariants: a call starts when all that it needs is done; after an end was decided (a failure, a cancel) nothing starts;
+``Finish`` comes when nothing is out. With nothing ready and nothing out while calls wait, there is a cycle: two calls
+that lazily ask for each other make one, and so can an expansion.
+
+Everything is a loop over stacks and queues, because graphs, and loops by expansion, are deeper than Python's stack.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from safelight.core.ids import UserId
+from safelight.core.job import JobError, JobState
+from safelight.core.node import Catalogue
+from safelight.graph import instructions as do
+from safelight.graph.arguments import Arguments, arguments_for
+from safelight.graph.cache import Cache, Entry, InnerOutput
+from safelight.graph.calls import CallGraph, ExpansionError
+from safelight.graph.demand import Demand
+from safelight.graph.expand import follow, rebased, result_links
+from safelight.graph.faults import cycle_text
+from safelight.graph.instructions import Blocked, Event, Instruction, Returned
+from safelight.graph.lists import ResultError, Values, gather, merge_ui
+from safelight.graph.plan import order
+from safelight.graph.prompt import Link
+from safelight.graph.run import Run, State
+from safelight.graph.signature import FileDigest, Signer, as_bytes
+
+
+class ProtocolError(RuntimeError):
+    """The runner said something that the protocol does not allow at this point."""
+
+
+@dataclass
+class _Fingerprinting:
+    """Calls whose fingerprints are awaited, and what follows when all are there."""
+
+    awaited: set[str]
+    then: Callable[[], None]
+
+
+class Execution:
+    """One run of a validated prompt. Mutable. The ``cache`` outlives it."""
+
+    def __init__(
+        self,
+        prompt: Mapping[str, Any],
+        catalogue: Catalogue,
+        *,
+        targets: Sequence[str],
+        cache: Cache,
+        owner: UserId,
+        file_digest: FileDigest = lambda text: None,
+    ) -> None:
+        """``file_digest`` tells the content of the file that a literal of the prompt names (``graph/signature.py``)."""
+        self.graph = CallGraph(prompt, catalogue)
+        """The calls, those of expansions included: what a node that asks for ``DYNPROMPT`` is shown."""
+        self._targets = list(dict.fromkeys(targets))
+        self._cache = cache
+        self._signer = Signer(owner=owner, file_digest=file_digest)
+        self._calls = Demand(self.graph, self._cached)
+        self._completed: deque[Run] = deque()
+        self._fingerprinting: list[_Fingerprinting] = []
+        self._out: dict[str, Run] = {}
+        self._active: str | None = None
+        self._executed: list[str] = []
+        self._is_started = False
+        self._ending: do.Finish | None = None
+        self._is_finished = False
+        self._said: list[Instruction] = []
+
+    @property
+    def is_finished(self) -> bool:
+        return self._is_finished
+
+    def feed(self, event: Event) -> list[Instruction]:
+        """What follows from ``event``; after ``Finish`` nothing does. Raises :class:`ProtocolError`."""
+        if self._is_finished:
+            return []
+        if isinstance(event, do.Start):
+            self._start()
+        elif isinstance(event, do.CancelRequested):
+            self._cancel(self._out.get(self._active or "") or next(iter(self._out.values()), None))
+        elif isinstance(event, do.FingerprintComputed):
+            self._fingerprinted(event)
+        else:
+            self._answered(event)
+        self._advance()
+        said, self._said = self._said, []
+        return said
+
+    # -- the beginning --
+
+    def _start(self) -> None:
+        if self._is_started:
+            raise ProtocolError("an execution starts once")
+        self._is_started = True
+        try:
+            for call_id in self.graph:
+                self.graph.schema(call_id)
+        except KeyError as missing:
+            error = JobError("MissingNode", f"This worker has no node {missing}.", node_id=call_id)
+            self._ending = do.Finish(JobState.FAILED, error)
+            return
+        reachable = order(self._targets, self.graph.sources).calls
+        self._fingerprint(reachable, lambda: self._begin(reachable))
+
+    def _begin(self, reachable: Sequence[str]) -> None:
+        self._sign(reachable)
+        found = ((call_id, self._cached(self._calls[call_id])) for call_id in reachable)
+        cached = {call_id: entry for call_id, entry in found if entry is not None}
+        self._say(do.ReportCached([call_id for call_id in self.graph if call_id in cached]))
+        targets = set(self._targets)
+        for call_id in order(self._targets, self._firm_sources).calls:
+            if call_id in cached:
+                self._retell(self._calls[call_id], cached[call_id], is_target=call_id in targets)
+        self._calls.require(t for t in self._targets if t not in cached)
+
+    def _firm_sources(self, call_id: str) -> list[str]:
+        inputs = self.graph.inputs(call_id)
+        return [link.call_id for name, link in inputs.links.items() if name not in inputs.lazy]
+
+    def _fingerprint(self, call_ids: Iterable[str], then: Callable[[], None]) -> None:
+        """Ask for the fingerprints of those that have one; ``then`` follows when all are known."""
+        runs = [run for run in map(self._calls.__getitem__, call_ids) if run.schema.has_fingerprint]
+        if not runs:
+            then()
+            return
+        self._fingerprinting.append(_Fingerprinting({run.call.id for run in runs}, then))
+        for run in runs:
+            values: dict[str, Values] = {name: [value] for name, value in run.inputs.literals.items()}
+            values |= {name: [None] for name in run.inputs.links}
+            sets = arguments_for(run.schema, run.inputs.live, values).sets
+            self._say(do.Fingerprint(run.call, run.schema.name, sets))
+
+    def _fingerprinted(self, event: do.FingerprintComputed) -> None:
+        waiting = next((w for w in self._fingerprinting if event.call_id in w.awaited), None)
+        if waiting is None:
+            raise ProtocolError(f"nobody asked for the fingerprint of {event.call_id}")
+        self._calls[event.call_id].fingerprint = event.value
+        waiting.awaited.discard(event.call_id)
+        if not waiting.awaited:
+            self._fingerprinting.remove(waiting)
+            if self._ending is None:
+                waiting.then()
+
+    def _sign(self, call_ids: Iterable[str]) -> None:
+        """``call_ids``: sources first. A call in a cycle gets no signature."""
+        for call_id in call_ids:
+            run = self._calls[call_id]
+            parent = self._calls[run.call.parent_id] if run.call.parent_id is not None else None
+            origin = None
+            if parent is not None and parent.signature is not None:
+                origin = parent.signature + as_bytes(call_id.removeprefix(parent.call.id))
+            run.signature = self._signer.sign(
+                run.schema,
+                call_id=call_id,
+                literals=run.inputs.literals,
+                links={name: (self._calls[ln.call_id].signature, ln.slot) for name, ln in run.inputs.links.items()},
+                is_private=run.inputs.has_own_words,
+                fingerprint=run.fingerprint,
+                origin=origin,
+            )
+
+    # -- going on --
+
+    def _advance(self) -> None:
+        """Give out whatever can be given out now."""
+        while not self._is_finished:
+            while self._completed:
+                for expanded in self._calls.done(self._completed.popleft()):
+                    self._conclude(expanded)
+            if self._ending is not None:
+                if not self._out:
+                    self._is_finished = True
+                    self._say(replace(self._ending, executed=tuple(self._executed)))
+                return
+            if self._active is not None or not self._is_started:
+                return
+            run = self._calls.next_ready()
+            if run is not None:
+                self._visit(run)
+            elif self._out or self._fingerprinting:
+                return
+            elif self._calls.is_satisfied:
+                self._ending = do.Finish(JobState.COMPLETED)
+            else:
+                cycle = self._calls.cycle()
+                words = f"Dependency cycle detected: {cycle_text(cycle)}"
+                self._fail(self._calls[cycle[0]], "graph.DependencyCycleError", words)
+
+    def _visit(self, run: Run) -> None:
+        """A call whose inputs are there: taken from the cache after all, asked for lazy inputs, or run."""
+        entry = self._cached(run)
+        if entry is not None:
+            run.outputs = entry.outputs
+            self._retell(run, entry, is_target=run.schema.is_output)
+            self._completed.append(run)
+            return
+        self._say(do.ReportStarted(run.call, run.schema.name))
+        self._check(run)
+
+    def _check(self, run: Run) -> None:
+        """Ask for lazy inputs while there are any that were not asked for, then run."""
+        missing = [n for n in run.inputs.links if n in run.inputs.lazy and n not in run.asked]
+        if missing:
+            arguments = self._arguments(run)
+            if arguments is not None and arguments.sets:
+                run.state = State.CHECKING
+                self._give(run, do.CheckLazy(run.call, run.schema.name, arguments.sets, missing))
+            if arguments is None or arguments.sets:
+                return
+        self._invoke(run)
+
+    def _invoke(self, run: Run) -> None:
+        arguments = self._arguments(run)
+        if arguments is None:
+            return
+        run.sets, run.count = arguments.sets, arguments.count
+        run.is_blocked = len(run.sets) < run.count
+        for message in arguments.messages:
+            self._say(do.ReportBlocked(run.call, run.schema.name, message, tuple(self._executed)))
+        run.state = State.RUNNING
+        if run.sets:
+            self._give(run, do.RunCall(run.call, run.schema.name, run.sets))
+        else:
+            self._returned(run, ())
+
+    def _give(self, run: Run, instruction: do.CheckLazy | do.RunCall) -> None:
+        self._active = run.call.id
+        self._out[run.call.id] = run
+        self._say(instruction)
+
+    def _arguments(self, run: Run) -> Arguments | None:
+        """What to invoke the node with; ``None`` if that failed the job."""
+        values: dict[str, Values] = {name: [value] for name, value in run.inputs.literals.items()}
+        try:
+            for name, link in run.inputs.links.items():
+                if name in run.inputs.raw:
+                    values[name] = [list(link)]
+                elif name in run.inputs.lazy and name not in run.asked:
+                    # Also where it is there by chance: what a call gives must not depend on what else has run.
+                    values[name] = [None]
+                else:
+                    values[name] = self._values(link)
+        except ResultError as error:
+            self._fail(run, "MissingOutput", str(error))
+            return None
+        return arguments_for(run.schema, run.inputs.live, values)
+
+    def _values(self, link: Link) -> Values:
+        source = self._calls[link.call_id]
+        assert source.outputs is not None
+        if not 0 <= link.slot < len(source.outputs):
+            raise ResultError(f"Node {link.call_id} ({source.schema.name}) gave no output {link.slot}.")
+        return source.outputs[link.slot]
+
+    # -- answers --
+
+    def _answered(
+        self, event: do.LazyChecked | do.CallPending | do.CallReturned | do.CallRaised | do.CallAborted
+    ) -> None:
+        run = self._out.get(event.call_id)
+        if run is None:
+            raise ProtocolError(f"call {event.call_id} is not out: {type(event).__name__}")
+        if self._active == event.call_id:
+            self._active = None
+        if isinstance(event, do.CallPending):
+            return
+        del self._out[event.call_id]
+        if self._ending is not None:
+            return
+        if isinstance(event, do.CallRaised):
+            error = self._error(run, event.exception_type, event.exception_message)
+            self._end(JobState.FAILED, replace(error, traceback=event.traceback, current_inputs=event.current_inputs))
+        elif isinstance(event, do.CallAborted):
+            self._cancel(run)
+        elif isinstance(event, do.LazyChecked):
+            if run.state is not State.CHECKING:
+                raise ProtocolError(f"call {event.call_id} was not asked for lazy inputs")
+            self._lazy_checked(run, event.names)
+        else:
+            if run.state is not State.RUNNING or len(event.results) != len(run.sets):
+                raise ProtocolError(f"call {event.call_id}: {len(event.results)} results for {len(run.sets)} sets")
+            run.size, run.seconds = event.size, event.seconds
+            self._returned(run, event.results)
+
+    def _lazy_checked(self, run: Run, names: Sequence[str]) -> None:
+        asked = {n for n in names if n in run.inputs.lazy} - run.asked
+        if not asked:
+            self._invoke(run)
+            return
+        run.asked |= asked
+        sources = [link.call_id for name, link in run.inputs.links.items() if name in asked]
+        self._calls.require(sources)
+        if all(self._calls[source].state is State.DONE for source in sources):
+            self._check(run)
+        else:
+            run.state = State.WAITING
+            self._calls.wait(run, sources)
+
+    def _returned(self, run: Run, results: Sequence[Returned | Blocked]) -> None:
+        given = dict(zip((s.index for s in run.sets), results, strict=True))
+        # Beyond this call a blocker is silent: its message was told.
+        run.results = [given.get(index, Blocked()) for index in range(run.count)]
+        run.sets = ()
+        run.ui = merge_ui(r.ui for r in results if isinstance(r, Returned))
+        if run.ui is not None:
+            self._say(do.EmitOutput(run.call, run.ui))
+        expansions = [r.expand for r in results if isinstance(r, Returned) and r.expand is not None]
+        if expansions:
+            self._expand(run, expansions)
+        else:
+            self._conclude(run)
+
+    # -- expansions --
+
+    def _expand(self, run: Run, expansions: Sequence[Mapping[str, Any]]) -> None:
+        run.state = State.EXPANDED
+        try:
+            added = [call_id for graph in expansions for call_id in self.graph.add(run.call, graph)]
+        except ExpansionError as error:
+            self._fail(run, "InvalidExpansion", str(error))
+            return
+        # Its calls, and those of the prompt that nothing else led to, sources first.
+        new = [c for c in order(added, self.graph.sources).calls if c not in self._calls]
+        self._fingerprint(new, lambda: self._expanded(run, added, new))
+
+    def _expanded(self, run: Run, added: Sequence[str], new: Sequence[str]) -> None:
+        self._sign(new)
+        linked = [
+            link.call_id for result in run.results for link in result_links(result, self.graph) if link is not None
+        ]
+        shown = [c for c in added if self._calls[c].schema.is_output]
+        run.children = list(dict.fromkeys([*linked, *shown]))
+        self._calls.hold(run.children)
+        self._calls.require(run.children)
+        for child in map(self._calls.__getitem__, run.children):
+            if child.state is State.DONE and child.call.parent_id == run.call.id:
+                entry = self._cached(child)
+                if entry is not None:
+                    self._retell(child, entry, is_target=child.schema.is_output)
+        self._calls.wait(run, run.children)
+        if not run.needs:
+            self._conclude(run)
+
+    # -- the end of a call, and of the job --
+
+    def _conclude(self, run: Run) -> None:
+        """Everything that the call's outputs are made of is there."""
+        try:
+            given = [
+                follow(result, result_links(result, self.graph), self._values, outputs=run.schema.outputs)
+                for result in run.results
+            ]
+            outputs = gather(given, len(run.schema.outputs))
+        except ResultError as error:
+            self._fail(run, "InvalidResult", str(error))
+            return
+        run.outputs = outputs
+        run.size += sum(self._calls[child].size for child in run.children)
+        self._calls.let_go(run.children)
+        run.results, run.children = (), ()
+        if run.signature is not None and not run.is_blocked:
+            # A blocked call is not kept, so that a rerun tells the message again.
+            entry = Entry(run.call, outputs, run.ui, tuple(run.inner), run.size, run.seconds)
+            self._cache.put(run.signature, entry)
+        if run.call.parent_id is not None:
+            parent = self._calls[run.call.parent_id]
+            parent.seconds += run.seconds
+            parent.inner += [InnerOutput(run.call, run.ui), *run.inner] if run.ui is not None else run.inner
+        self._executed.append(run.call.id)
+        self._say(do.ReportFinished(run.call))
+        self._completed.append(run)
+
+    def _retell(self, run: Run, entry: Entry, *, is_target: bool) -> None:
+        """Show again what a cached call showed, and what the calls inside it did, under its present name."""
+        inner = [InnerOutput(rebased(i.call, entry.origin, run.call), i.ui) for i in entry.inner]
+        if is_target:
+            self._say(do.EmitOutput(run.call, entry.ui, cached=True))
+        for shown in inner:
+            self._say(do.EmitOutput(shown.call, shown.ui, cached=True))
+        if is_target:
+            self._say(do.ReportFinished(run.call))
+        if run.call.parent_id is not None:
+            own = [InnerOutput(run.call, entry.ui)] if is_target and entry.ui is not None else []
+            self._calls[run.call.parent_id].inner += own + inner
+
+    def _cached(self, run: Run) -> Entry | None:
+        return self._cache.get(run.signature) if run.signature is not None else None
+
+    def _fail(self, run: Run, exception_type: str, message: str) -> None:
+        self._end(JobState.FAILED, self._error(run, exception_type, message))
+
+    def _cancel(self, interrupted: Run | None) -> None:
+        if self._ending is None:
+            error = self._error(interrupted, "Cancelled", "The job was cancelled.") if interrupted is not None else None
+            self._end(JobState.CANCELLED, error)
+
+    def _end(self, outcome: JobState, error: JobError | None) -> None:
+        self._ending = do.Finish(outcome, error)
+        for run in self._out.values():
+            self._say(do.AbortCall(run.call))
+
+    def _error(self, run: Run, exception_type: str, message: str) -> JobError:
+        """Blamed on the node of the prompt, which is the one that the user sees."""
+        return JobError(
+            exception_type,
+            message,
+            node_id=run.call.real_id,
+            node_type=self.graph.schema(run.call.real_id).name,
+            current_outputs=tuple(self.graph.prompt),
+            executed=tuple(self._executed),
+        )
+
+    def _say(self, instruction: Instruction) -> None:
+        self._said.append(instruction)

@@ -1,0 +1,47 @@
+"""Results of invocations that returned a graph: which of their values are links into it, and what those lead to."""
+
+from collections.abc import Callable, Container, Sequence
+
+from safelight.core.event import Call
+from safelight.core.node import OutputSchema
+from safelight.graph.instructions import Blocked, Returned
+from safelight.graph.lists import Outputs, Values, in_list_form
+from safelight.graph.prompt import Link, as_link
+
+
+def result_links(result: Returned | Blocked, graph: Container[str]) -> list[Link | None]:
+    """For each value of an invocation that expanded the link that it is, or ``None``; empty for one that did not."""
+    if isinstance(result, Blocked) or result.expand is None:
+        return []
+    links = [as_link(value) for value in result.values]
+    return [link if link is not None and link.call_id in graph else None for link in links]
+
+
+def follow(
+    result: Returned | Blocked,
+    links: Sequence[Link | None],
+    values: Callable[[Link], Values],
+    *,
+    outputs: Sequence[OutputSchema],
+) -> Outputs | Blocked:
+    """The outputs of an invocation, with what its links lead to in their place."""
+    if isinstance(result, Blocked):
+        return result
+    if not links:
+        return in_list_form(result.values, outputs)
+    return tuple(
+        values(link) if link is not None else in_list_form([value], outputs[slot : slot + 1])[0]
+        for slot, (value, link) in enumerate(zip(result.values, links, strict=True))
+    )
+
+
+def rebased(call: Call, origin: Call, now: Call) -> Call:
+    """A call inside an expansion of ``origin``, as it is called inside the same expansion of ``now``."""
+
+    def moved(call_id: str) -> str:
+        inside = call_id == origin.id or call_id.startswith(f"{origin.id}.")
+        return now.id + call_id[len(origin.id) :] if inside else call_id
+
+    display = now.display_id if call.display_id == origin.display_id else call.display_id
+    parent = moved(call.parent_id) if call.parent_id is not None else None
+    return Call(moved(call.id), display, parent, now.real_id)

@@ -1,0 +1,266 @@
+"""The vocabulary between a graph's execution and whoever runs its nodes: events in, instructions out.
+
+The protocol
+============
+
+:class:`~safelight.graph.execution.Execution` decides, the *runner* (``runtime/loop.py``) does. The runner feeds one
+event and carries out the instructions that come back, in their order; each that says "answer with" is answered by
+feeding that event, which may bring further instructions. It begins with :class:`Start` and is over with
+:class:`Finish`, which is the last instruction ever. The execution has no clock, no threads and no I/O, and values are
+opaque to it: it stores what the runner gives and hands it on.
+
+::
+
+    Start ─► Fingerprint* ─► (FingerprintComputed for each) ─► ReportCached ─► ReportStarted, RunCall ─► ...
+
+* **One at a time, unless pending.** At most one :class:`RunCall` or :class:`CheckLazy` is unanswered, unless the
+  runner says :class:`CallPending` of it (an async node that awaits something): then the next ready call is given out.
+  When nothing is ready the answer is an empty list, and the runner waits for what is pending.
+* **Lists.** A :class:`RunCall` carries one :class:`ArgumentSet` per element over which the call is mapped: one set for
+  most, one set of lists for an ``INPUT_IS_LIST`` node. The runner runs the sets in order and answers with one
+  :class:`Returned` or :class:`Blocked` for each. ``ArgumentSet.index`` is its position in the list, which goes into ids
+  of an expansion. A call that is mapped over an empty list is finished without a ``RunCall``.
+* **Blockers.** An output that stops what follows is a :class:`Blocked`, as a value in ``Returned.values`` (also inside
+  a list output), or in place of a whole ``Returned``. Sets that would get one are never given out. A message is
+  reported once (:class:`ReportBlocked`), at the call that would have used it; beyond that call the blocker is silent.
+* **Laziness.** :class:`CheckLazy` comes where linked lazy inputs were not asked for yet; they are ``None`` in its sets.
+  Answer with the names that the node wants (the union over the sets; none if it has no ``check_lazy_status``).
+  The call is *started* again (:class:`ReportStarted`) if it had to wait for those, and checked again if any are still
+  missing. Lazy inputs that nobody asked for are ``None`` in the ``RunCall``.
+* **Expansion.** ``Returned.expand`` is a graph in API format, ``{id: {"class_type", "inputs"}}``. Its ids must be new
+  and the same on every run: ``<call id>.<set index>.<graph index>.<n>``. ``values`` may then hold links ``[id, slot]``
+  into it, beside plain values. Inputs of its nodes may be live values as well as literals and links. The call is
+  finished when all that its values and its inner output nodes need has run. Errors inside blame the real node.
+* **Arguments.** Keys are the node's own input names; dynamic inputs are nested
+  (``{"resize_type": {"resize_type": "scale width", "width": 11}}``, ``{"images": {"image0": ...}}``). ``rawLink``
+  inputs hold the link itself, ``[id, slot]``. Linked inputs that the schema doesn't declare are passed on; undeclared
+  literals are not. **Hidden inputs are the runner's business**: it has the schema, ``call.id`` (UNIQUE_ID) and
+  ``Execution.graph`` (DYNPROMPT); for an ``INPUT_IS_LIST`` node it wraps them in a list of one.
+* **Failure.** :class:`CallRaised` ends the job as failed: :class:`AbortCall` is given for every call that is still out,
+  and ``Finish`` when all of them were answered (by any of ``CallAborted``, ``CallReturned``, ``CallRaised``), so that
+  nothing of a job runs after its ``Finish``.
+* **Cancel.** :class:`CancelRequested` may be fed at any moment before ``Finish``; nothing starts after it. Calls that
+  are out are aborted as above; an ``AbortCall`` for one that the runner has not begun is answered with
+  ``CallAborted`` without beginning it. A call that ends by itself because it saw the cancel is ``CallAborted`` too.
+  A call is out from its ``RunCall`` or ``CheckLazy`` to its answer; fingerprints are not aborted and may be left
+  unanswered after a cancel.
+
+The ``Report...`` and ``EmitOutput`` instructions need no answer; they are in the order of the messages that ComfyUI's
+clients know: started, [progress], [output], finished. Calls that come from the cache are not started; a cached output
+call has its output emitted again and is finished.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from safelight.core.event import Call
+from safelight.core.job import JobError, JobState
+
+# -- values --
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """An output that stops whatever would use it. ``None``: silently; a message is told to the user once."""
+
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentSet:
+    """The keyword arguments of one invocation; ``index`` is its position in the list over which the call is mapped."""
+
+    index: int
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What one invocation gave: a value per output, the UI output, and a graph that replaces the call.
+
+    An output that the schema declares as a list has a list (or tuple) of values here.
+    """
+
+    values: Sequence[Any] = ()
+    ui: Mapping[str, Any] | None = None
+    expand: Mapping[str, Any] | None = None
+
+
+# -- events: what the runner says --
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Begin. The first event."""
+
+
+@dataclass(frozen=True, slots=True)
+class FingerprintComputed:
+    """The answer to :class:`Fingerprint`. ``value``: what the node gave (a list for several sets).
+
+    NaN, and anything not made of plain data (str, bytes, numbers, lists, tuples, sets, dicts), never equals an earlier
+    fingerprint; one that raised is reported as NaN.
+    """
+
+    call_id: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class LazyChecked:
+    """The answer to :class:`CheckLazy`: the inputs that the node needs now."""
+
+    call_id: str
+    names: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CallPending:
+    """A call (or its lazy check) waits for something; another may be started beside it."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallReturned:
+    """The answer to :class:`RunCall`: one result per argument set.
+
+    ``size``: bytes that the values keep alive, ``seconds``: what the call took; the cache weighs entries by both.
+    """
+
+    call_id: str
+    results: Sequence[Returned | Blocked]
+    size: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CallRaised:
+    """A call or its lazy check raised. ``current_inputs`` are for people: short texts, never live values."""
+
+    call_id: str
+    exception_type: str
+    exception_message: str
+    traceback: Sequence[str] = ()
+    current_inputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CallAborted:
+    """A call ended without a result because it was aborted, or because it saw that its job was cancelled."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """The job's owner wants it to end."""
+
+
+Event = (
+    Start | FingerprintComputed | LazyChecked | CallPending | CallReturned | CallRaised | CallAborted | CancelRequested
+)
+
+# -- instructions: what the runner is to do --
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Ask the node for its fingerprint (``fingerprint_inputs``, ``IS_CHANGED``); answer with ``FingerprintComputed``.
+
+    Linked inputs are ``None``: a fingerprint sees literals only. Several of these may be out at once.
+    """
+
+    call: Call
+    node: str
+    sets: Sequence[ArgumentSet]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckLazy:
+    """Ask the node which of its ``missing`` inputs it needs (``check_lazy_status``); answer with ``LazyChecked``."""
+
+    call: Call
+    node: str
+    sets: Sequence[ArgumentSet]
+    missing: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RunCall:
+    """Run the node once per argument set; answer with ``CallReturned``, ``CallRaised`` or ``CallAborted``."""
+
+    call: Call
+    node: str
+    sets: Sequence[ArgumentSet]
+
+
+@dataclass(frozen=True, slots=True)
+class AbortCall:
+    """End this call as soon as it can be; it must still be answered."""
+
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class ReportCached:
+    """The calls of the prompt whose results are known already; comes once, before anything is started."""
+
+    call_ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportStarted:
+    call: Call
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFinished:
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class EmitOutput:
+    """A call's UI output. ``None`` where an output call was cached without one."""
+
+    call: Call
+    ui: Mapping[str, Any] | None
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReportBlocked:
+    """A call was stopped by a blocker with a message; the run goes on. ``message`` is as the author wrote it."""
+
+    call: Call
+    node: str
+    message: str
+    executed: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The end. ``error`` is set for failed runs; for a cancelled one it names the call that was interrupted, if any.
+
+    ``executed``: calls that ran to their end in this job, in that order.
+    """
+
+    outcome: JobState
+    error: JobError | None = None
+    executed: Sequence[str] = ()
+
+
+Instruction = (
+    Fingerprint
+    | CheckLazy
+    | RunCall
+    | AbortCall
+    | ReportCached
+    | ReportStarted
+    | ReportFinished
+    | EmitOutput
+    | ReportBlocked
+    | Finish
+)

@@ -1,0 +1,82 @@
+"""Judging the literals of a prompt: conversion to the declared type, ranges, options, and files that must exist."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from safelight.core.node import InputSchema, NodeSchema
+from safelight.graph import faults
+from safelight.graph.dynamic import DYNAMIC_COMBO
+from safelight.graph.faults import NodeError
+from safelight.graph.link_types import COMBO, needs_link
+
+FileExists = Callable[[str], bool]
+"""Whether the caller has a file of this (annotated) name."""
+
+_UPLOADS = {
+    "image_upload": "Invalid image file",
+    "video_upload": "Invalid video file",
+    "audio_upload": "Invalid audio file",
+    "file_upload": "Invalid file",
+}
+
+
+def convert(schema: NodeSchema, declared: InputSchema, value: Any) -> tuple[Any, NodeError | None]:
+    """The value in the declared type. ``"16"`` and ``16.9`` are the integer 16; any non-empty text is true."""
+    if needs_link(declared):
+        # Null is what clients send for an optional input that is not connected.
+        if value is None and declared.section == "optional":
+            return value, None
+        reason = f"a link to an output of type {declared.type} is needed, not a literal value"
+        return value, faults.not_convertible(schema, declared, value, reason)
+    try:
+        if declared.type == "INT":
+            return int(value), None
+        if declared.type == "FLOAT":
+            return float(value), None
+        if declared.type == "STRING":
+            return str(value), None
+        if declared.type == "BOOLEAN":
+            return bool(value), None
+    except (TypeError, ValueError, OverflowError) as error:
+        return value, faults.not_convertible(schema, declared, value, str(error))
+    return value, None
+
+
+def check_range(schema: NodeSchema, declared: InputSchema, value: Any) -> NodeError | None:
+    """``min`` and ``max`` of numbers, options of combos."""
+    if declared.type in ("INT", "FLOAT"):
+        low, high = declared.config.get("min"), declared.config.get("max")
+        if low is not None and value < low:
+            return faults.too_small(schema, declared, value)
+        if high is not None and value > high:
+            return faults.too_big(schema, declared, value)
+        if isinstance(value, float) and math.isnan(value) and (low is not None or high is not None):
+            return faults.not_convertible(schema, declared, value, "not a number, and the input has a range")
+    elif declared.type == DYNAMIC_COMBO:
+        keys = [option["key"] for option in declared.config.get("options") or ()]
+        if value not in keys:
+            return faults.not_in_list(schema, declared, value, keys)
+    elif declared.type == COMBO:
+        options = declared.config.get("options") or []
+        if not options and declared.config.get("remote"):
+            return None  # the client fetched the choices from elsewhere
+        several = declared.config.get("multiselect") and isinstance(value, list)
+        if any(v not in options for v in (value if several else [value])):
+            return faults.not_in_list(schema, declared, value, options)
+    return None
+
+
+def names_file(declared: InputSchema) -> bool:
+    """Whether the input is a combo of the user's own files, which the server knows and the node's author does not."""
+    return declared.type == COMBO and any(declared.config.get(key) for key in _UPLOADS)
+
+
+def check_file(declared: InputSchema, value: Any, file_exists: FileExists) -> NodeError | None:
+    """``value`` is one of the author's own choices, or the name of a file that exists."""
+    if value in (declared.config.get("options") or ()):
+        return None
+    if isinstance(value, str) and file_exists(value):
+        return None
+    words = next(words for key, words in _UPLOADS.items() if declared.config.get(key))
+    return faults.custom(declared.id, f"{words}: {value}")

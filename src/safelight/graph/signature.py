@@ -1,0 +1,154 @@
+"""The cache key of a call: what it is and all that it rests on, as one digest.
+
+Two calls with the same signature give the same result, in whichever job. A signature is made of the node's identity,
+its literals, its fingerprint, and the signatures of the calls that feed it, so it stands for all ancestors and costs
+the same however deep the graph. Strings that name a file are signed with the file's digest. Where equality can't be
+told, there is no signature (``None``), and none for whatever rests on it.
+
+Users share results that rest on nothing of their own: numbers, choices, models. Whatever rests on a text or a file of
+a user is signed with the owner, since a quick answer would else tell one user what another has written or uploaded; so
+are outputs, which lie in the owner's folders, and nodes that read the caller's prompt or keys.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NewType
+
+from safelight.core.ids import UserId
+from safelight.core.node import NodeSchema, Section
+
+Signature = NewType("Signature", bytes)
+
+FileDigest = Callable[[str], str | None]
+"""The digest (or whatever else changes with the content) of the file that a string names, ``None`` if it names none."""
+
+MAX_DEPTH = 100
+
+_PRIVATE = frozenset({"PROMPT", "EXTRA_PNGINFO", "DYNPROMPT", "AUTH_TOKEN_COMFY_ORG", "API_KEY_COMFY_ORG"})
+"""Hidden inputs that belong to the caller: a node that reads them does not share its results with other users."""
+
+
+class UnsignableError(ValueError):
+    """The value equals nothing, itself included: a NaN, or an object that is not plain data."""
+
+
+class Signer:
+    """Signs the calls of one job. Mutable: remembers the identity of each node."""
+
+    def __init__(self, *, owner: UserId, file_digest: FileDigest) -> None:
+        self._owner_mark = f"|owner:{owner}".encode()
+        self._file_digest = file_digest
+        self._identities: dict[str, bytes] = {}
+
+    def sign(
+        self,
+        schema: NodeSchema,
+        *,
+        call_id: str,
+        literals: Mapping[str, Any],
+        links: Mapping[str, tuple[Signature | None, int]],
+        is_private: bool = False,
+        fingerprint: Any = None,
+        origin: bytes | None = None,
+    ) -> Signature | None:
+        """``links``: for each linked input the source's signature and its slot. ``is_private``: a literal is the user's
+        own words; one that names a file is private in any case.
+
+        ``origin`` names the place of a call that an expansion made: literals that are live objects are signed by it,
+        since the same expansion gives the same objects.
+        """
+        names_file = False
+
+        def file_digest(text: str) -> str | None:
+            nonlocal names_file
+            found = self._file_digest(text)
+            names_file = names_file or found is not None
+            return found
+
+        digest = hashlib.sha256(self._identity(schema))
+        if schema.not_idempotent or any(i.type == "UNIQUE_ID" for i in schema.inputs):
+            digest.update(b"#%d:%s" % (len(call_id), as_bytes(call_id)))
+        for name in sorted(links):
+            source, slot = links[name]
+            if source is None:
+                return None
+            digest.update(b"<%d:%s:%d:%s" % (len(name), as_bytes(name), slot, source))
+        try:
+            for name in sorted(literals):
+                digest.update(b"=%d:%s" % (len(name), as_bytes(name)))
+                for part in _literal(literals[name], name, origin, file_digest):
+                    digest.update(part)
+            if is_private or names_file:
+                digest.update(self._owner_mark)
+            if schema.has_fingerprint:
+                for part in encode(fingerprint):
+                    digest.update(part)
+        except UnsignableError:
+            return None
+        return Signature(digest.digest())
+
+    def _identity(self, schema: NodeSchema) -> bytes:
+        found = self._identities.get(schema.name)
+        if found is None:
+            inputs = ",".join(f"{i.id}:{i.type}" for i in schema.inputs)
+            outputs = ",".join(f"{o.type}:{o.is_list}" for o in schema.outputs)
+            text = f"{schema.name}|{schema.module}|{schema.input_is_list}|{inputs}|{outputs}".encode()
+            private = any(i.section is Section.HIDDEN and i.type in _PRIVATE for i in schema.inputs)
+            if schema.is_output or schema.api_node or private:
+                text += self._owner_mark
+            found = self._identities[schema.name] = hashlib.sha256(text).digest()
+        return found
+
+
+def _literal(value: Any, name: str, origin: bytes | None, file_digest: FileDigest) -> list[bytes]:
+    try:
+        return list(encode(value, file_digest))
+    except UnsignableError:
+        if origin is None:
+            raise
+        return [b"live:" + origin + as_bytes(name)]
+
+
+def encode(value: Any, file_digest: FileDigest | None = None, *, depth: int = 0) -> Iterator[bytes]:
+    """Plain data as bytes, such that unequal values differ. Raises :class:`UnsignableError` for anything else."""
+    if depth > MAX_DEPTH:
+        raise UnsignableError
+    if value is None or value is True or value is False:
+        yield f"{value};".encode()
+    elif isinstance(value, int):
+        yield f"{int(value):x}i;".encode()
+    elif isinstance(value, float):
+        if math.isnan(value):
+            raise UnsignableError
+        yield f"{float(value).hex()}f;".encode()
+    elif isinstance(value, str):
+        digest = file_digest(value) if file_digest is not None else None
+        body = as_bytes(value)
+        yield b"s%d:%s" % (len(body), body)
+        if digest is not None:
+            yield f"@{digest};".encode()
+    elif isinstance(value, bytes):
+        yield b"b%d:%s" % (len(value), value)
+    elif isinstance(value, list | tuple):
+        yield b"l%d:" % len(value)
+        for item in value:
+            yield from encode(item, file_digest, depth=depth + 1)
+    elif isinstance(value, set | frozenset):
+        yield b"S%d:" % len(value)
+        yield from sorted(b"".join(encode(item, file_digest, depth=depth + 1)) for item in value)
+    elif isinstance(value, Mapping):
+        yield b"d%d:" % len(value)
+        items = (
+            (b"".join(encode(k, depth=depth + 1)), b"".join(encode(v, file_digest, depth=depth + 1)))
+            for k, v in value.items()
+        )
+        for pair in sorted(items):
+            yield from pair
+    else:
+        raise UnsignableError
+
+
+def as_bytes(text: str) -> bytes:
+    """JSON may hold half a surrogate pair, which plain UTF-8 does not take."""
+    return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,82 @@
+"""AVIF files: still pictures in 8 bits with metadata, and pictures in 10 bits, of high dynamic range, or moving."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
+from numpy.typing import NDArray
+
+from safelight.media import metadata as embedded
+from safelight.media.image import ByteArray, pil_image
+from safelight.media.metadata import NO_METADATA, Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Colours:
+    """Primaries, transfer and matrix by their numbers in ITU-T H.273; ``space`` is the matrix as swscale calls it."""
+
+    primaries: int
+    transfer: int
+    matrix: int
+    space: Colorspace
+
+
+SRGB = Colours(1, 13, 1, Colorspace.ITU709)
+HLG = Colours(9, 18, 9, Colorspace.BT2020)
+PQ = Colours(9, 16, 9, Colorspace.BT2020)
+
+
+def save_avif(path: Path, pixels: ByteArray, *, crf: int, metadata: Metadata = NO_METADATA) -> None:
+    """``[H, W, C]`` with C of 1 or 3, in 8 bits and sRGB; ``crf`` from 1 (best) to 63, as AV1 encoders count."""
+    quality = round(100 - crf * 100 / 63)
+    pil_image(pixels).save(
+        path, format="AVIF", quality=quality, subsampling="4:2:0", exif=embedded.exif(metadata) or b""
+    )
+
+
+def save_deep_avif(
+    path: Path,
+    frames: Iterable[NDArray[np.float32]],
+    *,
+    crf: int,
+    ten_bits: bool,
+    colours: Colours,
+    frame_rate: Fraction = Fraction(1),
+    loop_count: int = 0,
+) -> None:
+    """``[H, W, 3]`` in 0..1, already in the encoding of ``colours``; several frames move. 0 loops without end. The
+    encoder behind it has no place for metadata."""
+    iterator = iter(frames)
+    first = next(iterator)
+    with av.open(str(path), mode="w", format="avif", options={"loop": str(loop_count)}) as container:
+        stream: Any = container.add_stream("libsvtav1", rate=frame_rate, options={"crf": str(crf), "preset": "6"})
+        stream.height, stream.width = first.shape[:2]
+        stream.pix_fmt = "yuv420p10le" if ten_bits else "yuv420p"
+        codec = stream.codec_context
+        codec.color_primaries, codec.color_trc, codec.colorspace = colours.primaries, colours.transfer, colours.matrix
+        codec.color_range = ColorRange.JPEG
+        for index, pixels in enumerate(chain([first], iterator)):
+            frame = _encodable(pixels, stream.pix_fmt, colours)
+            frame.pts = index
+            frame.time_base = 1 / frame_rate
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def _encodable(values: NDArray[np.float32], pixel_format: str, colours: Colours) -> Any:
+    levels = np.rint(np.clip(np.nan_to_num(values, nan=0.0), 0, 1) * 65535).astype(np.uint16)
+    source = av.VideoFrame.from_ndarray(np.ascontiguousarray(levels), format="rgb48le")
+    frame = source.reformat(
+        format=pixel_format,
+        dst_colorspace=colours.space,
+        src_color_range=ColorRange.JPEG,
+        dst_color_range=ColorRange.JPEG,
+    )
+    frame.color_range = ColorRange.JPEG
+    return frame

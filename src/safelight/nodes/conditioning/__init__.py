@@ -1,0 +1,1 @@
+"""Nodes that combine and mark conditioning; no model is needed."""

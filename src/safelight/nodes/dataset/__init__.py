@@ -1,0 +1,1 @@
+"""Nodes that prepare many images for training: cropping, sorting out, shuffling, bucketing."""

@@ -1,0 +1,34 @@
+"""Between tensors and arrays: pictures as nodes pass them on, and as files hold them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from safelight.media.image import ByteArray, Picture, to_uint8
+
+NO_MASK_SIDE = 64
+"""A picture without alpha has a mask of this size, all zero."""
+
+
+def image_tensor(picture: Picture) -> torch.Tensor:
+    """``[B, H, W, 3]`` in 0..1."""
+    return torch.from_numpy(picture.frames)
+
+
+def mask_tensor(picture: Picture) -> torch.Tensor:
+    """``[B, H, W]``: 1 where the picture is transparent; ``[1, 64, 64]`` of zeros where it has no alpha."""
+    if picture.alpha is None:
+        return torch.zeros((1, NO_MASK_SIDE, NO_MASK_SIDE))
+    return torch.from_numpy(1.0 - picture.alpha)
+
+
+def byte_frames(images: torch.Tensor) -> Iterator[ByteArray]:
+    """Each picture of ``[B, H, W, C]`` as it is saved in 8 bits, one at a time."""
+    for image in images:
+        yield to_uint8(float_array(image))
+
+
+def float_array(tensor: torch.Tensor) -> NDArray[np.float32]:
+    return np.asarray(tensor.detach().to(device="cpu", dtype=torch.float32).numpy())

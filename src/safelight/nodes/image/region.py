@@ -1,0 +1,43 @@
+"""The node that cuts out the rectangle drawn on an image."""
+
+from typing import TypedDict
+
+import torch
+
+from safelight.nodes.image.geometry import crop
+from safelight.sdk import Node, NodeOutput, Schema, io
+
+
+class Box(TypedDict):
+    """The value of a ``BOUNDING_BOX``, in pixels from the upper left corner."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class ImageCropV2(Node):
+    """Cut out of an image the rectangle that is drawn on it. What lies outside the image is left away, but at least a
+    pixel remains."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="ImageCropV2",
+            display_name="Crop Image",
+            category="image/transform",
+            essentials_category="Image Tools",
+            search_aliases=["trim", "cut region"],
+            inputs=[
+                io.Image.Input("image"),
+                io.BoundingBox.Input("crop_region", component="ImageCrop"),
+            ],
+            outputs=[io.Image.Output()],
+        )
+
+    @classmethod
+    def execute(cls, image: torch.Tensor, crop_region: Box) -> NodeOutput:
+        region = {side: max(int(crop_region[side]), 0) for side in ("x", "y")}
+        size = {side: max(int(crop_region[side]), 1) for side in ("width", "height")}
+        return NodeOutput(crop(image, **region, **size))

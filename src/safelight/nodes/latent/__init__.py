@@ -1,0 +1,1 @@
+"""Nodes that make, cut, join and change latents; no model is needed."""

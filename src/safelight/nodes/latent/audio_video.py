@@ -1,0 +1,58 @@
+"""Joining the latents of a video and of its sound, and taking them apart again."""
+
+import torch
+
+from safelight.nodes.latent.nested import NestedTensor
+from safelight.nodes.latent.value import Latent, with_samples
+from safelight.sdk import Node, NodeOutput, Schema, io
+
+
+class LTXVConcatAVLatent(Node):
+    """Join the latents of a video and of its sound, for models that denoise both together."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="LTXVConcatAVLatent",
+            category="latent/video/ltxv",
+            inputs=[
+                io.Latent.Input("video_latent"),
+                io.Latent.Input("audio_latent"),
+            ],
+            outputs=[io.Latent.Output(display_name="latent")],
+        )
+
+    @classmethod
+    def execute(cls, video_latent: Latent, audio_latent: Latent) -> NodeOutput:
+        pair = (video_latent, audio_latent)
+        joined = {**video_latent, **audio_latent, "samples": NestedTensor([one["samples"] for one in pair])}
+        if any(one.get("noise_mask") is not None for one in pair):
+            joined["noise_mask"] = NestedTensor([_mask(one) for one in pair])
+        return NodeOutput(joined)
+
+
+class LTXVSeparateAVLatent(Node):
+    """Take the latents of a video and of its sound apart again."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="LTXVSeparateAVLatent",
+            category="latent/video/ltxv",
+            inputs=[
+                io.Latent.Input("av_latent"),
+            ],
+            outputs=[io.Latent.Output(display_name="video_latent"), io.Latent.Output(display_name="audio_latent")],
+        )
+
+    @classmethod
+    def execute(cls, av_latent: Latent) -> NodeOutput:
+        video, audio = (with_samples(av_latent, tensor) for tensor in av_latent["samples"].tensors)
+        if (masks := av_latent.get("noise_mask")) is not None:
+            video["noise_mask"], audio["noise_mask"] = masks.tensors
+        return NodeOutput(video, audio)
+
+
+def _mask(latent: Latent) -> torch.Tensor:
+    mask = latent.get("noise_mask")
+    return torch.ones_like(latent["samples"]) if mask is None else mask

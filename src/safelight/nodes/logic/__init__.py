@@ -1,0 +1,1 @@
+"""Plain values, switches and calculations."""

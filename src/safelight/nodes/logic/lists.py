@@ -1,0 +1,49 @@
+"""Lists as values: every node after a list runs once for each of its items."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from safelight.sdk import Node, NodeOutput, Schema, io
+
+
+class CreateList(Node):
+    """Join values, or lists of them, to one list in their order."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        template = io.Template("item")
+        return Schema(
+            node_id="CreateList",
+            display_name="Create List",
+            category="logic",
+            inputs=[io.Autogrow.Input("inputs", io.MatchType.Input("input", template), prefix="input", min=1, max=100)],
+            outputs=[io.MatchType.Output(template, display_name="list", is_list=True)],
+            is_input_list=True,
+            search_aliases=["Image Iterator", "Text Iterator", "Iterator"],
+        )
+
+    @classmethod
+    def execute(cls, inputs: Mapping[str, list[Any]]) -> NodeOutput:
+        return NodeOutput([item for items in inputs.values() for item in items])
+
+
+class GetItemFromList(Node):
+    """One item of a list, by its place: 0 is the first, -1 the last."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="GetItemFromList",
+            display_name="Get Item From List",
+            category="logic",
+            inputs=[io.AnyType.Input("list"), io.Int.Input("index", default=0)],
+            outputs=[io.AnyType.Output()],
+            is_input_list=True,
+        )
+
+    @classmethod
+    def execute(cls, list: list[Any], index: list[int]) -> NodeOutput:
+        place = index[0]
+        if not -len(list) <= place < len(list):
+            raise IndexError(f"there is no item {place} in a list of {len(list)}")
+        return NodeOutput(list[place])

@@ -1,0 +1,1 @@
+"""Nodes for masks and alpha channels."""

@@ -1,0 +1,1 @@
+"""Noise schedules (sigmas) and noise sources that need no model."""

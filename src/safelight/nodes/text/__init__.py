@@ -1,0 +1,1 @@
+"""Nodes that build, change and show text."""

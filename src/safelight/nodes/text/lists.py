@@ -1,0 +1,180 @@
+"""Nodes on lists of texts, such as the captions of a training set: each takes them one by one and gives a list.
+
+ComfyUI 0.8.0 gives a list here too but declares a single text, which no text input can take; ours declare the list.
+"""
+
+from safelight.sdk import Node, NodeOutput, Schema, io
+
+
+class TextToLowercase(Node):
+    """Write texts in lower case."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="TextToLowercase",
+            display_name="Text to Lowercase",
+            category="dataset/text",
+            inputs=[
+                io.String.Input("texts"),
+            ],
+            outputs=[io.String.Output(display_name="texts", is_list=True)],
+            is_experimental=True,
+        )
+
+    @classmethod
+    def execute(cls, texts: str) -> NodeOutput:
+        return NodeOutput([texts.lower()])
+
+
+class TextToUppercase(Node):
+    """Write texts in upper case."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="TextToUppercase",
+            display_name="Text to Uppercase",
+            category="dataset/text",
+            inputs=[
+                io.String.Input("texts"),
+            ],
+            outputs=[io.String.Output(display_name="texts", is_list=True)],
+            is_experimental=True,
+        )
+
+    @classmethod
+    def execute(cls, texts: str) -> NodeOutput:
+        return NodeOutput([texts.upper()])
+
+
+class StripWhitespace(Node):
+    """Remove white space from both ends of texts."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="StripWhitespace",
+            display_name="Strip Whitespace",
+            category="dataset/text",
+            inputs=[
+                io.String.Input("texts"),
+            ],
+            outputs=[io.String.Output(display_name="texts", is_list=True)],
+            is_experimental=True,
+        )
+
+    @classmethod
+    def execute(cls, texts: str) -> NodeOutput:
+        return NodeOutput([texts.strip()])
+
+
+class AddTextPrefix(Node):
+    """Put a text in front of texts."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="AddTextPrefix",
+            display_name="Add Text Prefix",
+            category="dataset/text",
+            inputs=[
+                io.String.Input("texts"),
+                io.String.Input("prefix", default=""),
+            ],
+            outputs=[io.String.Output(display_name="texts", is_list=True)],
+            is_experimental=True,
+        )
+
+    @classmethod
+    def execute(cls, texts: str, prefix: str) -> NodeOutput:
+        return NodeOutput([prefix + texts])
+
+
+class AddTextSuffix(Node):
+    """Put a text at the end of texts."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="AddTextSuffix",
+            display_name="Add Text Suffix",
+            category="dataset/text",
+            inputs=[
+                io.String.Input("texts"),
+                io.String.Input("suffix", default=""),
+            ],
+            outputs=[io.String.Output(display_name="texts", is_list=True)],
+            is_experimental=True,
+        )
+
+    @classmethod
+    def execute(cls, texts: str, suffix: str) -> NodeOutput:
+        return NodeOutput([texts + suffix])
+
+
+class ReplaceText(Node):
+    """Replace a text in texts, wherever it occurs."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="ReplaceText",
+            display_name="Replace Text",
+            category="dataset/text",
+            inputs=[
+                io.String.Input("texts"),
+                io.String.Input("find", default=""),
+                io.String.Input("replace", default=""),
+            ],
+            outputs=[io.String.Output(display_name="texts", is_list=True)],
+            is_experimental=True,
+        )
+
+    @classmethod
+    def execute(cls, texts: str, find: str, replace: str) -> NodeOutput:
+        return NodeOutput([texts.replace(find, replace)])
+
+
+class TruncateText(Node):
+    """Cut texts to a number of characters."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="TruncateText",
+            display_name="Truncate Text",
+            category="dataset/text",
+            inputs=[
+                io.String.Input("texts"),
+                io.Int.Input("max_length", default=77, min=1, max=10000),
+            ],
+            outputs=[io.String.Output(display_name="texts", is_list=True)],
+            is_experimental=True,
+        )
+
+    @classmethod
+    def execute(cls, texts: str, max_length: int) -> NodeOutput:
+        return NodeOutput([texts[:max_length]])
+
+
+class MergeTextLists(Node):
+    """Join all texts that are connected into one list."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="MergeTextLists",
+            display_name="Merge Text Lists",
+            category="dataset/text",
+            inputs=[
+                io.String.Input("texts"),
+            ],
+            outputs=[io.String.Output(display_name="texts", is_list=True)],
+            is_input_list=True,
+            is_experimental=True,
+        )
+
+    @classmethod
+    def execute(cls, texts: list[str]) -> NodeOutput:
+        return NodeOutput(list(texts))

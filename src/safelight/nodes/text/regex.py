@@ -1,0 +1,135 @@
+"""Nodes on a text by regular expressions, in Python's dialect (module ``re``)."""
+
+import re
+
+from safelight.sdk import Node, NodeOutput, Schema, io
+
+
+class RegexMatch(Node):
+    """Say whether a pattern occurs anywhere in a text. A pattern that is no regular expression never does."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="RegexMatch",
+            display_name="Regex Match",
+            category="utils/string",
+            inputs=[
+                io.String.Input("string", multiline=True),
+                io.String.Input("regex_pattern", multiline=True),
+                io.Boolean.Input("case_insensitive", default=True),
+                io.Boolean.Input("multiline", default=False),
+                io.Boolean.Input("dotall", default=False),
+            ],
+            outputs=[io.Boolean.Output(display_name="matches")],
+        )
+
+    @classmethod
+    def execute(
+        cls, string: str, regex_pattern: str, case_insensitive: bool, multiline: bool, dotall: bool
+    ) -> NodeOutput:
+        try:
+            found = re.search(regex_pattern, string, _flags(case_insensitive, multiline, dotall))
+        except re.error:
+            return NodeOutput(False)
+        return NodeOutput(found is not None)
+
+
+class RegexExtract(Node):
+    """The first match of a pattern in a text, all matches, or a group of them; several are put on a line each. The
+    result is empty where nothing matches, and for a pattern that is no regular expression."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="RegexExtract",
+            display_name="Regex Extract",
+            category="utils/string",
+            inputs=[
+                io.String.Input("string", multiline=True),
+                io.String.Input("regex_pattern", multiline=True),
+                io.Combo.Input("mode", ["First Match", "All Matches", "First Group", "All Groups"]),
+                io.Boolean.Input("case_insensitive", default=True),
+                io.Boolean.Input("multiline", default=False),
+                io.Boolean.Input("dotall", default=False),
+                io.Int.Input("group_index", default=1, min=0, max=100),
+            ],
+            outputs=[io.String.Output()],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        string: str,
+        regex_pattern: str,
+        mode: str,
+        case_insensitive: bool,
+        multiline: bool,
+        dotall: bool,
+        group_index: int,
+    ) -> NodeOutput:
+        try:
+            pattern = re.compile(regex_pattern, _flags(case_insensitive, multiline, dotall))
+        except re.error:
+            return NodeOutput("")
+        # "All Matches" of a pattern with groups means the first group of each, as Python's findall has it
+        group = {"First Match": 0, "All Matches": min(pattern.groups, 1)}.get(mode, group_index)
+        if group > pattern.groups:
+            return NodeOutput("")
+        match mode:
+            case "First Match" | "First Group":
+                first = pattern.search(string)
+                return NodeOutput((first[group] or "") if first else "")
+            case "All Matches":
+                return NodeOutput("\n".join(m[group] or "" for m in pattern.finditer(string)))
+            case "All Groups":
+                return NodeOutput("\n".join(m[group] for m in pattern.finditer(string) if m[group] is not None))
+        raise ValueError(f"there is no mode {mode!r}")
+
+
+class RegexReplace(Node):
+    r"""Replace what a pattern matches. The replacement may name groups (\1, \g<name>); with a count above 0, only so
+    many matches are replaced."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="RegexReplace",
+            display_name="Regex Replace",
+            category="utils/string",
+            inputs=[
+                io.String.Input("string", multiline=True),
+                io.String.Input("regex_pattern", multiline=True),
+                io.String.Input("replace", multiline=True),
+                io.Boolean.Input("case_insensitive", optional=True, default=True),
+                io.Boolean.Input("multiline", optional=True, default=False),
+                io.Boolean.Input("dotall", optional=True, default=False),
+                io.Int.Input("count", optional=True, default=0, min=0, max=100),
+            ],
+            outputs=[io.String.Output()],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        string: str,
+        regex_pattern: str,
+        replace: str,
+        case_insensitive: bool = True,
+        multiline: bool = False,
+        dotall: bool = False,
+        count: int = 0,
+    ) -> NodeOutput:
+        flags = _flags(case_insensitive, multiline, dotall)
+        return NodeOutput(re.sub(regex_pattern, replace, string, count=count, flags=flags))
+
+
+def _flags(case_insensitive: bool, multiline: bool, dotall: bool) -> re.RegexFlag:
+    flags = re.RegexFlag(0)
+    if case_insensitive:
+        flags |= re.IGNORECASE
+    if multiline:
+        flags |= re.MULTILINE
+    if dotall:
+        flags |= re.DOTALL
+    return flags

@@ -1,0 +1,128 @@
+"""Nodes between texts and structured values: JSON, arrays and dictionaries, templates with placeholders."""
+
+import json
+import re
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from safelight.sdk import Node, NodeOutput, Schema, io
+
+WIDEST = 10_000
+"""The largest number in a format such as ``{a:>20}``, lest a template fill the memory."""
+
+
+class JsonExtractString(Node):
+    """The value of a key in the first JSON object within a text, which may stand among other words. It is empty where
+    there is no object, no such key, or no value."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="JsonExtractString",
+            display_name="Extract Text from JSON",
+            category="utils/string",
+            inputs=[io.String.Input("json_string", multiline=True), io.String.Input("key")],
+            outputs=[io.String.Output()],
+        )
+
+    @classmethod
+    def execute(cls, json_string: str, key: str) -> NodeOutput:
+        value = first_object(json_string).get(key)
+        return NodeOutput("" if value is None else str(value))
+
+
+class StringFormat(Node):
+    """Fill the placeholders {a}, {b}, {c} ... of a text with the connected values, formatted as in Python: {a:.3f}."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        value = io.AnyType.Input("value", optional=True)
+        return Schema(
+            node_id="StringFormat",
+            display_name="Format Text",
+            category="utils/string",
+            inputs=[
+                io.String.Input("f_string", default="{a}", multiline=True),
+                io.Autogrow.Input("values", value, names=string.ascii_lowercase, min=0),
+            ],
+            outputs=[io.String.Output()],
+        )
+
+    @classmethod
+    def execute(cls, f_string: str, values: Mapping[str, Any] | None = None) -> NodeOutput:
+        return NodeOutput(_Template().vformat(f_string, (), values or {}))
+
+
+class ConvertArrayToString(Node):
+    """Write an array as JSON."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="ConvertArrayToString",
+            display_name="Convert Array to String",
+            category="utils/string",
+            inputs=[io.Custom("ARRAY").Input("array"), _indent()],
+            outputs=[io.String.Output()],
+        )
+
+    @classmethod
+    def execute(cls, array: Sequence[Any], indent: int = 2) -> NodeOutput:
+        return NodeOutput(json.dumps(array, indent=indent or None, ensure_ascii=False))
+
+
+class ConvertDictionaryToString(Node):
+    """Write a dictionary as JSON."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="ConvertDictionaryToString",
+            display_name="Convert Dictionary to String",
+            category="utils/string",
+            inputs=[io.Custom("DICT").Input("dictionary"), _indent()],
+            outputs=[io.String.Output()],
+        )
+
+    @classmethod
+    def execute(cls, dictionary: Mapping[str, Any], indent: int = 2) -> NodeOutput:
+        return NodeOutput(json.dumps(dictionary, indent=indent or None, ensure_ascii=False))
+
+
+def first_object(text: str) -> dict[str, Any]:
+    """The first JSON object that starts at any ``{``; empty if none does."""
+    decoder = json.JSONDecoder()
+    for start in re.finditer(r"\{", text):
+        try:
+            value, _ = decoder.raw_decode(text, start.start())
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            return value
+    return {}
+
+
+class _Template(string.Formatter):
+    """Python's formatting, without the attributes of values: they would open the process to the text's author."""
+
+    def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        if "." in field_name:
+            raise ValueError(f"{{{field_name}}}: a placeholder cannot name an attribute")
+        return super().get_field(field_name, args, kwargs)
+
+    def get_value(self, key: int | str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        if key not in kwargs:
+            raise ValueError(f"{{{key}}} is not connected; there are {', '.join(kwargs) or 'no values'}")
+        return kwargs[str(key)]
+
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        if any(int(number) > WIDEST for number in re.findall(r"\d+", format_spec)):
+            raise ValueError(f"{format_spec!r} asks for more than {WIDEST} characters")
+        return super().format_field(value, format_spec)
+
+
+def _indent() -> io.Input:
+    return io.Int.Input(
+        "indent", default=2, min=0, max=8, optional=True, tooltip="Spaces for each level; 0 writes one line."
+    )

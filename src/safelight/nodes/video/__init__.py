@@ -1,0 +1,1 @@
+"""Nodes for moving pictures, and the value that travels between them."""

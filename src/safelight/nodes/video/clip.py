@@ -1,0 +1,224 @@
+"""The value of type ``VIDEO``: a file of which frames are read when they are needed, or frames in memory.
+
+Method names are those that node packs call on ComfyUI's value.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from safelight.media.audio import Sound, read_audio
+from safelight.media.errors import MediaTooLarge
+from safelight.media.metadata import NO_METADATA, Metadata
+from safelight.media.video import (
+    H264_MP4,
+    Frame,
+    VideoInfo,
+    copy_video,
+    fits_mp4,
+    probe,
+    read_frames,
+    write_video,
+)
+from safelight.nodes.audio.waveform import audio_of, sound_of
+from safelight.nodes.files.pixels import byte_frames
+
+MAX_CLIP_PIXELS = 2**31
+"""Of all frames together when they are decoded: 24 GiB as float32 RGB, 34 s of 1080p at 30 frames a second."""
+
+
+@dataclass(frozen=True, eq=False)
+class VideoComponents:
+    """``images``: ``[B, H, W, 3]`` in 0..1; ``audio``: the value of type ``AUDIO`` or ``None``."""
+
+    images: torch.Tensor
+    frame_rate: Fraction
+    audio: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class Clip(ABC):
+    """Law: ``get_components`` gives what ``save_to`` writes, up to the encoder's loss; neither changes the clip."""
+
+    @abstractmethod
+    def get_components(self) -> VideoComponents: ...
+
+    @abstractmethod
+    def get_dimensions(self) -> tuple[int, int]:
+        """Width and height as shown."""
+
+    @abstractmethod
+    def get_frame_rate(self) -> Fraction: ...
+
+    @abstractmethod
+    def get_frame_count(self) -> int: ...
+
+    @abstractmethod
+    def get_duration(self) -> float:
+        """Seconds."""
+
+    @abstractmethod
+    def trimmed(self, *, start_s: float, duration_s: float) -> Clip:
+        """The part from ``start_s`` on, at most ``duration_s`` long (0: to the end)."""
+
+    def as_trimmed(self, start_time: float = 0, duration: float = 0, strict_duration: bool = False) -> Clip | None:
+        """ComfyUI's name for :meth:`trimmed`; with ``strict_duration`` ``None`` where the video is too short."""
+        if strict_duration and self.get_duration() < start_time + duration:
+            return None
+        return self.trimmed(start_s=start_time, duration_s=duration)
+
+    def get_container_format(self) -> str:
+        """What :meth:`save_to` writes."""
+        return "mp4"
+
+    def save_to(
+        self,
+        path: Path | str,
+        format: str = "auto",
+        codec: str = "auto",
+        metadata: Metadata | Mapping[str, Any] | None = None,
+    ) -> None:
+        """An MP4 that browsers play; ``codec`` is ``h264``, or ``auto`` to keep what the source has if it will do.
+
+        ``metadata`` may be a mapping of names to values. Raises :class:`ValueError` for another ``format``."""
+        if format not in ("auto", "mp4"):
+            raise ValueError(f"videos are saved as MP4, not as {format}")
+        if not isinstance(metadata, Metadata):
+            metadata = Metadata(None, metadata) if metadata else NO_METADATA
+        self._write(Path(path), codec=codec, metadata=metadata)
+
+    @abstractmethod
+    def _write(self, path: Path, *, codec: str, metadata: Metadata) -> None: ...
+
+
+@dataclass(frozen=True)
+class FileClip(Clip):
+    """``path`` is one of the owner's files; ``start_s`` and ``duration_s`` are the part of it that counts."""
+
+    path: Path
+    start_s: float = 0.0
+    duration_s: float = 0.0
+    max_pixels: int = MAX_CLIP_PIXELS
+
+    def get_components(self) -> VideoComponents:
+        info = probe(self.path)
+        pixels = info.width * info.height * self._frame_count(info)
+        if pixels > self.max_pixels:
+            raise MediaTooLarge(
+                f"{self._frame_count(info)} frames of {info.width} x {info.height} are more than can be decoded at "
+                f"once ({self.max_pixels:,} pixels): trim the video first"
+            )
+        images = _stacked(self._frames(), expected=self._frame_count(info))
+        audio = audio_of(self._sound()) if info.audio_codec else None
+        return VideoComponents(images, info.frame_rate, audio)
+
+    def get_dimensions(self) -> tuple[int, int]:
+        info = probe(self.path)
+        return info.width, info.height
+
+    def get_frame_rate(self) -> Fraction:
+        return probe(self.path).frame_rate
+
+    def get_frame_count(self) -> int:
+        return self._frame_count(probe(self.path))
+
+    def get_duration(self) -> float:
+        return self._duration_s(probe(self.path))
+
+    def get_stream_source(self) -> str:
+        return str(self.path)
+
+    def trimmed(self, *, start_s: float, duration_s: float) -> FileClip:
+        ours_s = self.duration_s and max(0.0, self.duration_s - start_s)
+        return replace(self, start_s=self.start_s + start_s, duration_s=min(ours_s or duration_s, duration_s or ours_s))
+
+    def _write(self, path: Path, *, codec: str, metadata: Metadata) -> None:
+        info = probe(self.path)
+        if fits_mp4(info) and codec in ("auto", info.codec) and not self.start_s and not self.duration_s:
+            copy_video(self.path, path, metadata=metadata)
+            return
+        sound = self._sound() if info.audio_codec else None
+        write_video(path, self._frames(), frame_rate=info.frame_rate, format=H264_MP4, sound=sound, metadata=metadata)
+
+    def _frames(self) -> Iterator[Frame]:
+        return read_frames(self.path, start_s=self.start_s, duration_s=self.duration_s)
+
+    def _sound(self) -> Sound | None:
+        return read_audio(self.path, start_s=self.start_s, duration_s=self.duration_s)
+
+    def _duration_s(self, info: VideoInfo) -> float:
+        rest_s = max(0.0, info.duration_s - self.start_s)
+        return min(rest_s, self.duration_s) if self.duration_s else rest_s
+
+    def _frame_count(self, info: VideoInfo) -> int:
+        if not self.start_s and not self.duration_s:
+            return info.frame_count
+        return math.ceil(round(self._duration_s(info) * info.frame_rate, 6))
+
+
+@dataclass(frozen=True, eq=False)
+class FrameClip(Clip):
+    """Frames in memory."""
+
+    components: VideoComponents
+
+    def get_components(self) -> VideoComponents:
+        return self.components
+
+    def get_dimensions(self) -> tuple[int, int]:
+        return self.components.images.shape[2], self.components.images.shape[1]
+
+    def get_frame_rate(self) -> Fraction:
+        return self.components.frame_rate
+
+    def get_frame_count(self) -> int:
+        return len(self.components.images)
+
+    def get_duration(self) -> float:
+        return float(len(self.components.images) / self.components.frame_rate)
+
+    def trimmed(self, *, start_s: float, duration_s: float) -> FrameClip:
+        """Times between frames count for the next frame, as they do in a file."""
+        rate = self.components.frame_rate
+        first = math.ceil(round(start_s * rate, 6))
+        last = math.ceil(round((start_s + duration_s) * rate, 6)) if duration_s else None
+        audio = self.components.audio
+        if audio is not None:
+            begin = round(start_s * audio["sample_rate"])
+            end = begin + round(duration_s * audio["sample_rate"]) if duration_s else None
+            audio = audio | {"waveform": audio["waveform"][..., begin:end]}
+        return FrameClip(replace(self.components, images=self.components.images[first:last], audio=audio))
+
+    def _write(self, path: Path, *, codec: str, metadata: Metadata) -> None:
+        write_video(
+            path,
+            byte_frames(self.components.images[..., :3]),
+            frame_rate=self.components.frame_rate,
+            format=H264_MP4,
+            sound=None if self.components.audio is None else sound_of(self.components.audio),
+            metadata=metadata,
+        )
+
+
+def _stacked(frames: Iterator[Frame], *, expected: int) -> torch.Tensor:
+    """Float frames in one tensor, filled as they come: the 8-bit frames are never all held beside it."""
+    images = torch.empty(0)
+    count = 0
+    for pixels in frames:
+        if count == 0:
+            images = torch.empty((max(expected, 1), *pixels.shape))
+        elif count == len(images):  # the container understated their number
+            images = torch.cat([images, torch.empty_like(images)])
+        images[count] = torch.from_numpy(pixels.copy()).float() / 255
+        count += 1
+    if count == 0:
+        raise ValueError("the video has no frame in this part")
+    return images[:count]

@@ -1,0 +1,1 @@
+"""The worker process: it runs graphs, one at a time, on one device."""

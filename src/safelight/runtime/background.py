@@ -1,0 +1,34 @@
+"""An event loop in a thread of its own, for nodes that are coroutines: they overlap with each other and with the rest.
+
+It is started by the first of them; a worker whose nodes are all plain functions never has it.
+"""
+
+import asyncio
+import concurrent.futures
+import contextvars
+import threading
+from collections.abc import Coroutine
+from typing import Any
+
+from safelight.runtime.inference import enter_inference_mode
+
+
+class BackgroundLoop:
+    """Mutable: the loop, once there is one."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def submit(self, work: Coroutine[Any, Any, Any], context: contextvars.Context) -> concurrent.futures.Future[Any]:
+        """Run ``work`` with the variables of ``context``. Cancelling the future cancels the work."""
+        return asyncio.run_coroutine_threadsafe(self._in_context(work, context), self._running())
+
+    async def _in_context(self, work: Coroutine[Any, Any, Any], context: contextvars.Context) -> Any:
+        return await asyncio.get_running_loop().create_task(work, context=context)
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            loop = self._loop = asyncio.new_event_loop()
+            threading.Thread(target=loop.run_forever, name="async-nodes", daemon=True).start()
+            loop.call_soon_threadsafe(enter_inference_mode)
+        return self._loop

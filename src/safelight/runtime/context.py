@@ -1,0 +1,168 @@
+"""The real :class:`~safelight.sdk.context.Context`: what the call that is running may ask of this process."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from safelight.blobs.hashing import hash_file
+from safelight.core.asset import clean_subfolder
+from safelight.core.errors import InvalidName
+from safelight.core.event import Call
+from safelight.media.sniff import HEAD_BYTES, mime_type_of
+from safelight.runtime import previews
+from safelight.runtime.job import RunningJob
+from safelight.runtime.series import Names
+from safelight.sdk.context import OutputFile
+from safelight.sdk.plain import plain
+from safelight.wire.messages import CallProgressed, MessageSent, PreviewMade, SavedFile, TextShown
+
+FOLDERS = ("output", "temp")
+
+OTHER_NAMES: Mapping[str, Sequence[str]] = {
+    "text_encoders": ("text_encoders", "clip"),
+    "diffusion_models": ("diffusion_models", "unet"),
+    "controlnet": ("controlnet", "t2i_adapter"),
+    "clip": ("text_encoders", "clip"),
+    "unet": ("diffusion_models", "unet"),
+}
+"""Model folders that go by two names, on disk and in nodes."""
+
+
+class RunContext:
+    """One call's. Mutable: knows the files that the call has begun."""
+
+    def __init__(self, job: RunningJob, call: Call, *, model_roots: Sequence[Path]) -> None:
+        self._job = job
+        self._call = call
+        self._model_roots = model_roots
+        self._begun: list[OutputFile] = []
+
+    @property
+    def call_id(self) -> str:
+        return self._call.id
+
+    @property
+    def job_id(self) -> str:
+        return self._job.run.job_id
+
+    def open_series(
+        self, prefix: str, *, folder: str = "output", count: int = 1, width: int = 0, height: int = 0
+    ) -> "Series":
+        if folder not in FOLDERS:
+            raise ValueError(f"files are saved in {' or '.join(FOLDERS)}, not in {folder!r}")
+        names = Names(
+            prefix,
+            count=count,
+            width=width,
+            height=height,
+            now=datetime.now(),
+            reserve=lambda sub, name: self._job.reserve(folder=folder, subfolder=sub, prefix=name, count=max(count, 1)),
+        )
+        return Series(self._job, names, folder, self._begun)
+
+    def adopt(self, path: Path, *, folder: str, subfolder: str, filename: str) -> OutputFile:
+        extension = path.suffix if path.suffix[1:].isalnum() else ""
+        file = OutputFile(self._job.new_path(extension), folder=folder, subfolder=subfolder, filename=filename)
+        shutil.copyfile(path, file.path)
+        self._begun.append(file)
+        return file
+
+    def input_path(self, name: str) -> Path:
+        file = self._job.run.files.get(name)
+        if file is None:
+            raise FileNotFoundError(f"there is no file {name!r}")
+        return Path(file.path)
+
+    def model_path(self, folder: str, name: str) -> Path:
+        try:
+            relative = clean_subfolder(name)
+        except InvalidName:
+            relative = ""
+        if relative:
+            for root in self._model_roots:
+                for place in OTHER_NAMES.get(folder, (folder,)):
+                    path = root / place / relative
+                    if path.exists():
+                        return path
+        raise FileNotFoundError(f"there is no model {name!r} in {folder}")
+
+    def progress(self, value: float, total: float, *, preview: Any = None) -> None:
+        self.raise_if_cancelled()
+        job_id, attempt = self._job.fence
+        image = preview if self._job.run.preview_method not in (None, "none") else None
+
+        def report() -> list[PreviewMade | CallProgressed]:
+            step = CallProgressed(job_id=job_id, attempt=attempt, call=self._call, value=value, total=total)
+            if image is None:
+                return [step]
+            jpeg = previews.encode(image)
+            shown = PreviewMade(
+                job_id=job_id, attempt=attempt, call=self._call, image=jpeg, mime_type=previews.MIME_TYPE
+            )
+            return [shown, step]
+
+        self._job.outbox.report(self._call.id, report)
+
+    def show_text(self, text: str) -> None:
+        job_id, attempt = self._job.fence
+        shown = TextShown(job_id=job_id, attempt=attempt, call=self._call, text=text)
+        self._job.outbox.report(f"{self._call.id} text", lambda: [shown])
+
+    def send(self, name: str, data: Any) -> None:
+        job_id, attempt = self._job.fence
+        sent = MessageSent(job_id=job_id, attempt=attempt, call=self._call, name=name, data=plain(data))
+        self._job.outbox.post(sent, flush=True)
+
+    def send_image(self, image: bytes, mime_type: str) -> None:
+        job_id, attempt = self._job.fence
+        sent = PreviewMade(job_id=job_id, attempt=attempt, call=self._call, image=image, mime_type=mime_type)
+        self._job.outbox.post(sent, flush=True)
+
+    def raise_if_cancelled(self) -> None:
+        self._job.raise_if_cancelled()
+
+    def settle(self) -> None:
+        """The call is over: say the last of its progress."""
+        self._job.outbox.settle(self._call.id)
+        self._job.outbox.settle(f"{self._call.id} text")
+
+    def finished_files(self) -> list[SavedFile]:
+        """What the call saved, with digests. Raises :class:`FileNotFoundError` for a file that was not written."""
+        return [_finished(file) for file in self._begun]
+
+
+class Series:
+    """The real :class:`~safelight.sdk.context.OutputSeries`."""
+
+    def __init__(self, job: RunningJob, names: Names, folder: str, begun: list[OutputFile]) -> None:
+        self._job = job
+        self._names = names
+        self._folder = folder
+        self._begun = begun
+        self.subfolder, self.prefix, self.first = names.subfolder, names.prefix, names.first
+
+    def file(self, index: int, extension: str) -> OutputFile:
+        filename = self._names.filename(index, extension)
+        path = self._job.new_path(extension)
+        file = OutputFile(path, folder=self._folder, subfolder=self._names.subfolder, filename=filename)
+        self._begun.append(file)
+        return file
+
+
+def _finished(file: OutputFile) -> SavedFile:
+    try:
+        with file.path.open("rb") as opened:
+            head = opened.read(HEAD_BYTES)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"the file {file.filename!r} was begun and not written") from None
+    return SavedFile(
+        folder=file.folder,
+        subfolder=file.subfolder,
+        filename=file.filename,
+        path=str(file.path),
+        size=file.path.stat().st_size,
+        digest=hash_file(file.path),
+        mime_type=mime_type_of(file.filename, head),
+    )

@@ -1,0 +1,61 @@
+"""What this process runs on: versions, devices and memory, as the server shows them."""
+
+import os
+import platform
+import sys
+from importlib import metadata
+from typing import Any
+
+from safelight.core.worker import Device, EngineInfo
+
+
+def describe(device: str) -> EngineInfo:
+    """``device`` is the slot's (``cpu``, ``cuda:0`` ...), empty for what torch offers.
+
+    Where no node has imported torch, it isn't imported here either: then the device is the machine.
+    """
+    return EngineInfo(
+        python_version=sys.version,
+        pytorch_version=_torch_version(),
+        devices=(_device(device),),
+        pid=os.getpid(),
+    )
+
+
+def resident_bytes() -> int:
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def machine_memory() -> tuple[int, int]:
+    """Total and available memory in bytes."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        lines = dict(line.split(":", 1) for line in file)
+    return tuple(int(lines[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))  # type: ignore[return-value]
+
+
+def _device(device: str) -> Device:
+    torch = sys.modules.get("torch")
+    if torch is not None and not device.startswith("cpu") and torch.cuda.is_available():
+        return _cuda(torch, device)
+    total, free = machine_memory()
+    return Device("cpu", "cpu", None, total, free, total, free)
+
+
+def _cuda(torch: Any, device: str) -> Device:
+    index = torch.device(device or "cuda").index or 0
+    free, total = torch.cuda.mem_get_info(index)
+    reserved = torch.cuda.memory_reserved(index)
+    unused = reserved - torch.cuda.memory_allocated(index)
+    name = f"cuda:{index} {torch.cuda.get_device_name(index)}"
+    return Device(name, "cuda", index, total, free + unused, reserved, unused)
+
+
+def _torch_version() -> str:
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        return str(torch.__version__)
+    try:
+        return metadata.version("torch")
+    except metadata.PackageNotFoundError:
+        return "none, with Python " + platform.python_version()

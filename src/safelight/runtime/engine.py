@@ -1,0 +1,148 @@
+"""The engine: a reader thread that takes messages as they come, and the main thread that runs one job after the other.
+
+The reader does at once what cannot wait for a node to return: a cancel, the answer to a node's question, a ping. What
+nodes say of a prompt that is yet to be accepted is asked in a thread of its own.
+"""
+
+import gc
+import queue
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from typing import assert_never
+
+from safelight.runtime import devices
+from safelight.runtime.fence import Fence
+from safelight.runtime.job import RunningJob
+from safelight.runtime.loop import JobLoop, Workplace
+from safelight.runtime.outbox import Outbox
+from safelight.wire.messages import (
+    CancelJob,
+    FreeMemory,
+    InputsJudged,
+    JudgeInputs,
+    LogLines,
+    NamesReserved,
+    Ping,
+    Pong,
+    RunJob,
+    Stop,
+    ToEngine,
+)
+
+
+class Engine:
+    """Mutable: the jobs that wait and the one that runs. Before :meth:`serve`, pings are heard and not answered."""
+
+    def __init__(self, outbox: Outbox, *, device: str, fence: Fence) -> None:
+        self._outbox = outbox
+        self._device = device
+        self._fence = fence
+        self._waiting: queue.SimpleQueue[RunningJob | FreeMemory | Stop] = queue.SimpleQueue()
+        self._to_judge: queue.SimpleQueue[JudgeInputs] = queue.SimpleQueue()
+        self._jobs: dict[tuple[str, int], RunningJob] = {}
+        self._lock = threading.Lock()
+        self._running: RunningJob | None = None
+        self._is_serving = False
+        self._lines: list[tuple[int, str]] = []
+
+    def serve(self, place: Workplace, *, finish_lines: Callable[[], None]) -> None:
+        """Run jobs until :class:`Stop`. ``finish_lines`` says what nodes printed without a line's end."""
+        self._is_serving = True
+        threading.Thread(target=self._judge, args=(place,), name="judge", daemon=True).start()
+        while True:
+            message = self._waiting.get()
+            if isinstance(message, Stop):
+                return
+            if isinstance(message, FreeMemory):
+                free(place, message)
+                continue
+            self._running = message
+            done = JobLoop(message, place).run()
+            finish_lines()
+            self._say_lines()
+            self._running = None
+            with self._lock:
+                del self._jobs[message.fence]
+            self._outbox.post(done, flush=True)
+
+    def read(self, messages: Iterable[ToEngine]) -> None:
+        """In the reader's thread, until the server closes the pipe."""
+        for message in messages:
+            self._fence.heard()
+            self._receive(message)
+
+    def printed(self, at_ms: int, line: str) -> None:
+        """A line that a node, or anything else in this process, has printed."""
+        with self._lock:
+            self._lines.append((at_ms, line))
+        self._outbox.report("log", self._take_lines)
+
+    def _receive(self, message: ToEngine) -> None:
+        match message:
+            case RunJob():
+                job = RunningJob(message, self._outbox)
+                with self._lock:
+                    self._jobs[job.fence] = job
+                self._waiting.put(job)
+            case CancelJob():
+                with self._lock:
+                    cancelled = self._jobs.get((message.job_id, message.attempt))
+                if cancelled is not None:
+                    cancelled.cancel()
+            case JudgeInputs():
+                self._to_judge.put(message)
+            case NamesReserved():
+                running = self._running
+                if running is not None:
+                    running.answer(message)
+            case Ping():
+                if self._is_serving:
+                    info = devices.describe(self._device)
+                    pong = Pong(sequence=message.sequence, info=info, rss=devices.resident_bytes())
+                    self._outbox.post(pong, flush=True)
+            case FreeMemory() | Stop():
+                self._waiting.put(message)
+            case _:
+                assert_never(message)
+
+    def _judge(self, place: Workplace) -> None:
+        while True:
+            asked = self._to_judge.get()
+            run = RunJob(
+                job_id="",
+                attempt=0,
+                owner_id=asked.owner_id,
+                prompt=asked.prompt,
+                targets=asked.targets,
+                staging="",
+                files=asked.files,
+            )
+            try:
+                found = list(JobLoop(RunningJob(run, self._outbox), place).objections())
+            except Exception:  # the same objection ends the job when it runs, and is told there
+                found = []
+            objections = {objection.call_id: objection.reason for objection in found}
+            self._outbox.post(InputsJudged(request_id=asked.request_id, objections=objections), flush=True)
+
+    def _take_lines(self) -> list[LogLines]:
+        with self._lock:
+            lines, self._lines = self._lines, []
+        running = self._running
+        return [LogLines(lines=lines, job_id=running.run.job_id if running is not None else None)] if lines else []
+
+    def _say_lines(self) -> None:
+        for message in self._take_lines():
+            self._outbox.post(message)
+
+
+def free(place: Workplace, message: FreeMemory) -> None:
+    """Forget results, and with them the models that only they keep alive."""
+    if not (message.free_memory or message.unload_models):
+        return
+    place.cache.clear()
+    place.objects.clear()
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,85 @@
+"""The attempt at a job that this engine works on: its cancel flag, its files, and its questions to the server."""
+
+import itertools
+import queue
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from safelight.runtime.outbox import Outbox
+from safelight.sdk.context import Cancelled
+from safelight.wire.messages import NamesReserved, ReserveNames, RunJob
+
+
+class RunningJob:
+    """Mutable, and used by three threads: the main one runs calls, another async calls, the reader cancels and answers.
+
+    ``on_cancel`` is called by the reader, once.
+    """
+
+    def __init__(self, run: RunJob, outbox: Outbox) -> None:
+        self.run = run
+        self.outbox = outbox
+        self.on_cancel: Callable[[], None] = lambda: None
+        self._cancelled = threading.Event()
+        self._numbers = itertools.count(1)
+        self._asked = itertools.count(1)
+        self._answers: dict[int, queue.SimpleQueue[int | None]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def fence(self) -> tuple[str, int]:
+        return self.run.job_id, self.run.attempt
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    def cancel(self) -> None:
+        with self._lock:
+            if self._cancelled.is_set():
+                return
+            self._cancelled.set()
+            for answer in self._answers.values():
+                answer.put(None)
+        self.on_cancel()
+
+    def raise_if_cancelled(self) -> None:
+        if self._cancelled.is_set():
+            raise Cancelled
+
+    def reserve(self, *, folder: str, subfolder: str, prefix: str, count: int) -> int:
+        """The first of ``count`` free counters. Waits for the server; raises :class:`Cancelled` when it must not."""
+        request_id = next(self._asked)
+        answer: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        with self._lock:
+            self.raise_if_cancelled()
+            self._answers[request_id] = answer
+        job_id, attempt = self.fence
+        question = ReserveNames(
+            job_id=job_id,
+            attempt=attempt,
+            request_id=request_id,
+            folder=folder,
+            subfolder=subfolder,
+            prefix=prefix,
+            count=count,
+        )
+        self.outbox.post(question, flush=True)
+        first = answer.get()
+        if first is None:
+            raise Cancelled
+        return first
+
+    def answer(self, message: NamesReserved) -> None:
+        """The server answered; an answer that nobody waits for belongs to a job that is over."""
+        with self._lock:
+            waiting = self._answers.pop(message.request_id, None)
+        if waiting is not None:
+            waiting.put(message.first)
+
+    def new_path(self, extension: str) -> Path:
+        """A path in the staging folder that no other file of the job has: nothing that a user typed is part of it."""
+        folder = Path(self.run.staging)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{next(self._numbers):06}{extension}"

@@ -1,0 +1,295 @@
+"""Drives one job: carries out what :class:`~safelight.graph.execution.Execution` says, and answers it.
+
+Plain functions run here, on the main thread, one at a time. Coroutines run on the background loop and answer through a
+queue; the reader's cancel comes through the same queue, so that nothing here ever polls.
+"""
+
+import asyncio
+import concurrent.futures
+import contextvars
+import math
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safelight.core.event import Call
+from safelight.core.ids import UserId
+from safelight.core.job import MAX_ATTEMPTS, JobError, JobState
+from safelight.core.node import Section
+from safelight.graph import instructions as do
+from safelight.graph.cache import Cache
+from safelight.graph.execution import Execution
+from safelight.graph.instructions import Event, Instruction
+from safelight.runtime import failure
+from safelight.runtime.background import BackgroundLoop
+from safelight.runtime.call import BoundCall, V1Objects, Work
+from safelight.runtime.context import RunContext
+from safelight.runtime.dynprompt import DynPrompt
+from safelight.runtime.job import RunningJob
+from safelight.runtime.packs import Library
+from safelight.runtime.report import report
+from safelight.runtime.sizes import size_of
+from safelight.runtime.validation import Judge, Objection
+from safelight.sdk.context import Cancelled
+from safelight.sdk.v1 import V1Node
+from safelight.shims import saving
+from safelight.wire.messages import JobDone, SavedFile
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What outlives a job in this process."""
+
+    library: Library
+    cache: Cache
+    objects: V1Objects
+    background: BackgroundLoop
+    model_roots: Sequence[Path]
+    give_up: Callable[[], None]
+    """Ends this process, because its device's memory is spent; the job is tried again on a fresh one."""
+
+
+@dataclass
+class _Begun:
+    """A call or a lazy check that is out. ``work``: its future, for a coroutine."""
+
+    instruction: do.RunCall | do.CheckLazy
+    bound: BoundCall
+    started: float
+    work: "concurrent.futures.Future[Any] | None" = None
+    is_aborted: bool = False
+
+
+class JobLoop:
+    """Mutable: one run of one job."""
+
+    def __init__(self, job: RunningJob, place: Workplace) -> None:
+        self._job = job
+        self._place = place
+        run = job.run
+        self._execution = Execution(
+            run.prompt,
+            place.library.catalogue,
+            targets=run.targets,
+            cache=place.cache,
+            owner=UserId(run.owner_id),
+            file_digest=lambda name: run.files[name].digest if name in run.files else None,
+        )
+        self._todo: deque[Instruction] = deque()
+        self._answers: queue.SimpleQueue[_Begun | None] = queue.SimpleQueue()
+        self._out: dict[str, _Begun] = {}
+        self._files: dict[str, list[SavedFile]] = {}
+        self._finish: do.Finish | None = None
+        self._is_cancel_told = False
+        self._started = time.monotonic()
+
+    def run(self) -> JobDone:
+        """To the end, whatever happens; the message that says how it ended."""
+        self._job.on_cancel = lambda: self._answers.put(None)
+        saving.begin_job({name: Path(file.path) for name, file in self._job.run.files.items()})
+        try:
+            finish = self._objection() or self._drive()
+        except (Exception, Cancelled) as error:
+            # The last resort: a fault of ours must not take the jobs after this one with it.
+            outcome = JobState.CANCELLED if isinstance(error, Cancelled) else JobState.FAILED
+            finish = do.Finish(outcome, self._error_of(error))
+        finally:
+            saving.end_job()
+        job_id, attempt = self._job.fence
+        return JobDone(
+            job_id=job_id,
+            attempt=attempt,
+            outcome=finish.outcome,
+            error=finish.error,
+            executed=list(finish.executed),
+            device_s=time.monotonic() - self._started,
+        )
+
+    def objections(self) -> Iterator[Objection]:
+        """What nodes say against their inputs; a node that is missing is for the execution to tell."""
+        run, place = self._job.run, self._place
+        schemas = [place.library.catalogue.get(node["class_type"]) for node in run.prompt.values()]
+        if all(schemas) and any(schema.has_validator for schema in schemas if schema is not None):
+            judge = Judge(self._execution.graph, place.library, self._job, place.model_roots, place.background)
+            yield from judge.objections(run.targets)
+
+    def _objection(self) -> do.Finish | None:
+        """The server asks before it accepts a prompt, if an engine answers in time; what it missed ends here."""
+        for objection in self.objections():
+            error = JobError(
+                "CustomValidationFailed",
+                f"{objection}\n",
+                node_id=objection.call_id,
+                node_type=objection.node_type,
+                current_outputs=tuple(self._execution.graph.prompt),
+            )
+            return do.Finish(JobState.FAILED, error)
+        return None
+
+    def _drive(self) -> do.Finish:
+        if not self._job.is_cancelled:
+            self._feed(do.Start())
+        while self._finish is None:
+            if self._job.is_cancelled and not self._is_cancel_told:
+                self._is_cancel_told = True
+                self._feed(do.CancelRequested())
+            try:
+                answered = self._answers.get(block=not self._todo)
+            except queue.Empty:
+                self._do(self._todo.popleft())
+            else:
+                if answered is not None:
+                    self._feed(self._answer_of(answered))
+        return self._finish
+
+    def _feed(self, event: Event) -> None:
+        for instruction in self._execution.feed(event):
+            if isinstance(instruction, do.AbortCall):
+                self._abort(instruction.call)
+            else:
+                self._todo.append(instruction)
+
+    def _abort(self, call: Call) -> None:
+        begun = self._out.get(call.id)
+        if begun is not None:
+            begun.is_aborted = True
+            if begun.work is not None:
+                begun.work.cancel()
+            return
+        for waiting in self._todo:
+            if isinstance(waiting, do.RunCall | do.CheckLazy) and waiting.call.id == call.id:
+                self._todo.remove(waiting)
+                self._feed(do.CallAborted(call.id))
+                return
+
+    def _do(self, instruction: Instruction) -> None:
+        if isinstance(instruction, do.RunCall | do.CheckLazy):
+            self._job.outbox.flush()
+            self._begin(instruction)
+        elif isinstance(instruction, do.Fingerprint):
+            self._feed(do.FingerprintComputed(instruction.call.id, self._fingerprint(instruction)))
+        elif isinstance(instruction, do.Finish):
+            self._finish = instruction
+        elif not isinstance(instruction, do.AbortCall):
+            files = self._files.pop(instruction.call.id, []) if isinstance(instruction, do.EmitOutput) else []
+            self._job.outbox.post(report(instruction, self._job.fence, files))
+
+    def _begin(self, instruction: do.RunCall | do.CheckLazy) -> None:
+        started = time.monotonic()
+        try:
+            bound = self._bind(instruction.call, instruction.node)
+        except Exception as error:  # the node's own constructor may raise
+            self._feed(self._raised(instruction, error))
+            return
+        begun = self._out[instruction.call.id] = _Begun(instruction, bound, started)
+        try:
+            if isinstance(instruction, do.RunCall):
+                given: list[Any] | Work = bound.run(instruction.sets)
+            else:
+                given = bound.check_lazy(instruction.sets, instruction.missing)
+        except (Exception, Cancelled, SystemExit) as error:
+            self._feed(self._failed(begun, error))
+            return
+        if isinstance(given, list):
+            self._feed(self._done(begun, given))
+            return
+        begun.work = self._place.background.submit(given, contextvars.copy_context())
+        begun.work.add_done_callback(lambda _: self._answers.put(begun))
+        self._feed(do.CallPending(instruction.call.id))
+
+    def _answer_of(self, begun: _Begun) -> Event:
+        assert begun.work is not None
+        try:
+            return self._done(begun, begun.work.result())
+        except (Exception, Cancelled, SystemExit, asyncio.CancelledError) as error:
+            return self._failed(begun, error)
+
+    def _done(self, begun: _Begun, given: list[Any]) -> Event:
+        call_id = begun.instruction.call.id
+        begun.bound.context.settle()
+        if isinstance(begun.instruction, do.CheckLazy):
+            self._out.pop(call_id, None)
+            names = {str(name) for wanted in given for name in wanted}
+            return do.LazyChecked(call_id, [n for n in begun.instruction.missing if n in names])
+        try:
+            given = saving.collect(begun.bound.context, given, is_alone=len(self._out) == 1)
+            files = begun.bound.context.finished_files()
+        except OSError as error:
+            return self._failed(begun, error)
+        self._out.pop(call_id, None)
+        if files:
+            self._files[call_id] = files
+        seconds = time.monotonic() - begun.started
+        return do.CallReturned(call_id, given, size=size_of([_values_of(r) for r in given]), seconds=seconds)
+
+    def _failed(self, begun: _Begun, error: BaseException) -> Event:
+        call_id = begun.instruction.call.id
+        begun.bound.context.settle()
+        self._out.pop(call_id, None)
+        ended = isinstance(error, asyncio.CancelledError | concurrent.futures.CancelledError)
+        if isinstance(error, Cancelled) or (ended and begun.is_aborted):
+            return do.CallAborted(call_id)
+        return self._raised(begun.instruction, error)
+
+    def _raised(self, instruction: do.RunCall | do.CheckLazy, error: BaseException) -> do.CallRaised:
+        words = self._error_of(error)
+        if words.exception_type == "torch.OutOfMemoryError" and self._job.run.attempt < MAX_ATTEMPTS:
+            self._place.give_up()
+        inputs = failure.inputs_of([s.arguments for s in instruction.sets])
+        return do.CallRaised(
+            instruction.call.id, words.exception_type, words.exception_message, words.traceback, inputs
+        )
+
+    def _error_of(self, error: BaseException) -> JobError:
+        run = self._job.run
+        shown = {run.staging: "staging"} | {file.path: name for name, file in run.files.items()}
+        shown |= {str(root): "models" for root in self._place.model_roots}
+        return JobError(
+            failure.type_name(error),
+            failure.message_of(error, shown_paths=shown),
+            traceback=failure.traceback_of(error),
+        )
+
+    def _fingerprint(self, instruction: do.Fingerprint) -> Any:
+        """NaN, which equals nothing, where the node cannot tell."""
+        try:
+            values = self._bind(instruction.call, instruction.node).fingerprint(instruction.sets)
+            if not isinstance(values, list):
+                values = self._place.background.submit(values, contextvars.copy_context()).result()
+        except (Exception, Cancelled, SystemExit):
+            return math.nan
+        return values[0] if len(values) == 1 else values
+
+    def _bind(self, call: Call, node_name: str) -> BoundCall:
+        library = self._place.library
+        node, schema = library.nodes[node_name], library.catalogue[node_name]
+        hidden = {i.id: self._hidden(i.type, call) for i in schema.section(Section.HIDDEN)}
+        v1_object = None
+        if issubclass(node, V1Node):
+            v1_object = self._place.objects.get(self._job.run.owner_id, call.id, node.source)
+        context = RunContext(self._job, call, model_roots=self._place.model_roots)
+        return BoundCall(node, schema, call, context, hidden, v1_object)
+
+    def _hidden(self, kind: str, call: Call) -> Any:
+        run = self._job.run
+        match kind:
+            case "UNIQUE_ID":
+                return call.id
+            case "PROMPT":
+                return run.prompt
+            case "EXTRA_PNGINFO":
+                return run.extra_pnginfo
+            case "DYNPROMPT":
+                return DynPrompt(self._execution.graph)
+            case "AUTH_TOKEN_COMFY_ORG" | "API_KEY_COMFY_ORG":
+                return run.secrets.get(kind.lower())
+            case _:
+                return None
+
+
+def _values_of(result: Any) -> Sequence[Any]:
+    return result.values if isinstance(result, do.Returned) else ()

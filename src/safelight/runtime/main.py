@@ -1,0 +1,131 @@
+"""The engine process, ``python -m safelight.runtime.main --fd N --parent PID``: the worker column's composition root.
+
+``N`` is the inherited end of the pipe. Its first frame is the :class:`~safelight.wire.config.EngineConfig`; the first
+message back is ``Ready``, with every node. Standard output is never the pipe: whatever prints cannot garble a message.
+"""
+
+import argparse
+import ctypes
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from safelight.core.errors import SafelightError
+from safelight.graph.cache import LimitedCache
+from safelight.runtime import devices, packs, printing
+from safelight.runtime.background import BackgroundLoop
+from safelight.runtime.call import V1Objects
+from safelight.runtime.engine import Engine
+from safelight.runtime.fence import Fence
+from safelight.runtime.journal import LoadJournal, journal_of
+from safelight.runtime.loop import Workplace
+from safelight.runtime.outbox import Outbox
+from safelight.wire.config import OUT_OF_MEMORY_STATUS, EngineConfig
+from safelight.wire.messages import Ready, ToEngine
+from safelight.wire.pipe import Pipe
+
+_PR_SET_PDEATHSIG = 1
+_OOM_SCORE = "500"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--parent", type=int, required=True)
+    options = parser.parse_args()
+    die_with(options.parent)
+    offer_to_the_oom_killer()
+    pipe: Pipe[Any] = Pipe(socket.socket(fileno=options.fd), EngineConfig | ToEngine)
+    os.set_inheritable(options.fd, False)  # a program that a node starts must not hold the pipe open
+    messages = pipe.read()
+    config = next(messages, None)
+    if not isinstance(config, EngineConfig):
+        sys.exit("the server closed the pipe before it said how to run")
+    run(config, pipe, messages)
+
+
+def run(config: EngineConfig, pipe: Pipe[Any], messages: Iterator[Any]) -> None:
+    outbox = Outbox(pipe.write)
+    fence = Fence(config.lease_s, has_unread=pipe.has_unread, end=end_group)
+    engine = Engine(outbox, device=config.device, fence=fence)
+    threading.Thread(target=_read, args=(engine, messages), name="reader", daemon=True).start()
+    fence.start()
+
+    choose_device(config.device)
+    model_roots = [Path(p) for p in config.model_roots]
+    library = packs.load(
+        config.node_packages,
+        custom_nodes=[Path(p) for p in config.custom_nodes],
+        model_roots=model_roots,
+        journal=LoadJournal(journal_of(os.getppid(), slot=config.slot)),
+    )
+    place = Workplace(
+        library=library,
+        cache=LimitedCache(max_bytes=config.cache_bytes or devices.machine_memory()[0] // 4),
+        objects=V1Objects(),
+        background=BackgroundLoop(),
+        model_roots=model_roots,
+        give_up=lambda: os._exit(OUT_OF_MEMORY_STATUS),
+    )
+    finish_lines = printing.redirect(engine.printed)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    gc.collect()
+    gc.freeze()  # what was imported stays: it need not be looked through after every job
+    ready = Ready(
+        info=devices.describe(config.device),
+        nodes=list(library.catalogue.values()),
+        failed_packs=library.failed,
+        web_directories=library.web_directories,
+    )
+    outbox.post(ready, flush=True)
+    engine.serve(place, finish_lines=finish_lines)
+
+
+def end_group(reason: str) -> None:
+    """End this process and all that it started, at once."""
+    os.write(2, f"the worker process ends: {reason}\n".encode())
+    os.killpg(0, signal.SIGKILL)
+
+
+def die_with(parent: int) -> None:
+    """Let the system kill this process when its parent dies, however busy it is then."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit("the server is gone")
+
+
+def offer_to_the_oom_killer() -> None:
+    """When the machine runs out of memory, it is a worker that goes, not the server."""
+    try:
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+    except OSError:
+        logging.getLogger(__name__).info("the worker cannot be made the first choice of the OOM killer")
+
+
+def choose_device(device: str) -> None:
+    """Show torch the slot's device and no other, before anything imports torch."""
+    kind, _, index = device.partition(":")
+    if kind == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    elif kind == "cuda" and index:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[int(index)] if visible else index
+
+
+def _read(engine: Engine, messages: Iterator[Any]) -> None:
+    try:
+        engine.read(cast(Iterator[ToEngine], messages))
+    except (OSError, SafelightError) as error:
+        end_group(f"the pipe cannot be read: {error}")
+    end_group("the server closed the pipe")
+
+
+if __name__ == "__main__":
+    main()

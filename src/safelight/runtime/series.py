@@ -1,0 +1,78 @@
+"""The names of saved files: tokens in a prefix, its folder, and the counters that the server keeps."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+
+from safelight.core.asset import clean_filename, clean_subfolder
+from safelight.core.errors import InvalidName
+
+BATCH_TOKEN = "%batch_num%"
+_EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,16}")
+_DATE_TOKEN = re.compile(r"%date:([^%]*)%")
+_DATE_PART = re.compile(r"yyyy|yy|MM|M|dd|d|hh|h|mm|m|ss|s")
+
+Reserve = Callable[[str, str], int]
+"""Takes a subfolder and a prefix; gives the first of the counters that are free now."""
+
+
+class Names:
+    """The names of one series. ``count`` numbers are reserved when it is made."""
+
+    def __init__(self, prefix: str, *, count: int, width: int, height: int, now: datetime, reserve: Reserve) -> None:
+        """Raises :class:`ValueError` for a prefix that would leave its folder."""
+        self.subfolder, self.prefix = split_prefix(fill_tokens(prefix, width=width, height=height, now=now))
+        # With the batch's number in the name there are several prefixes, and one row of numbers has to fit them all.
+        prefixes = sorted({self.prefix.replace(BATCH_TOKEN, str(i)) for i in range(max(count, 1))})
+        for p in prefixes:
+            _check(f"{p}_00001_")
+        self.first = max(reserve(self.subfolder, p) for p in prefixes)
+
+    def filename(self, index: int, extension: str) -> str:
+        """Raises :class:`ValueError` for an extension that is none, and for a name that gets too long."""
+        if not _EXTENSION.fullmatch(extension):
+            raise ValueError(f"{extension!r} is not a file extension such as '.png'")
+        prefix = self.prefix.replace(BATCH_TOKEN, str(index))
+        return _check(f"{prefix}_{self.first + index:05}_{extension}")
+
+
+def fill_tokens(prefix: str, *, width: int, height: int, now: datetime) -> str:
+    """``%date:yyyy-MM-dd%`` as ComfyUI's frontend writes dates, and the tokens that its server knows."""
+    filled = _DATE_TOKEN.sub(lambda m: _DATE_PART.sub(lambda part: _date_part(part[0], now), m[1]), prefix)
+    tokens = {
+        "%width%": str(width),
+        "%height%": str(height),
+        "%year%": f"{now.year}",
+        "%month%": f"{now.month:02}",
+        "%day%": f"{now.day:02}",
+        "%hour%": f"{now.hour:02}",
+        "%minute%": f"{now.minute:02}",
+        "%second%": f"{now.second:02}",
+    }
+    for token, value in tokens.items():
+        filled = filled.replace(token, value)
+    return filled
+
+
+def split_prefix(prefix: str) -> tuple[str, str]:
+    """The subfolder and the file's own prefix. Raises :class:`ValueError`."""
+    path = prefix.replace("\\", "/").rstrip("/")
+    subfolder, _, name = path.rpartition("/")
+    try:
+        if prefix.startswith("/"):
+            raise InvalidName(f"{prefix!r} is not a relative folder")
+        return clean_subfolder(subfolder), clean_filename(name)
+    except InvalidName as error:
+        raise ValueError(f"the file name prefix {prefix!r} cannot be used: {error}") from None
+
+
+def _check(filename: str) -> str:
+    try:
+        return clean_filename(filename)
+    except InvalidName as error:
+        raise ValueError(str(error)) from None
+
+
+def _date_part(part: str, now: datetime) -> str:
+    values = {"y": now.year % 100, "M": now.month, "d": now.day, "h": now.hour, "m": now.minute, "s": now.second}
+    return str(now.year) if part == "yyyy" else f"{values[part[0]]:0{len(part)}}"

@@ -1,0 +1,80 @@
+"""What nodes themselves say of their inputs (``VALIDATE_INPUTS``, ``validate_inputs``), before anything of a job runs.
+
+The server judges a prompt by its schemas and never imports a node; this is the rest, where the nodes are.
+"""
+
+import contextvars
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safelight.core.event import Call
+from safelight.graph.calls import CallGraph
+from safelight.graph.plan import order
+from safelight.runtime import failure
+from safelight.runtime.background import BackgroundLoop
+from safelight.runtime.call import BoundCall
+from safelight.runtime.context import RunContext
+from safelight.runtime.job import RunningJob
+from safelight.runtime.packs import Library
+
+
+@dataclass(frozen=True)
+class Objection:
+    """A node refuses its inputs ``names``; ``reason`` is ``None`` where it just says no."""
+
+    call_id: str
+    node_type: str
+    names: Sequence[str]
+    reason: str | None
+
+    def __str__(self) -> str:
+        words = f" - {self.reason}" if self.reason else ""
+        return f"Custom validation failed for node: {', '.join(self.names)}{words}"
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Asks the nodes of ``graph``. Their hidden values and their objects are for runs only."""
+
+    graph: CallGraph
+    library: Library
+    job: RunningJob
+    model_roots: Sequence[Path]
+    background: BackgroundLoop
+
+    def objections(self, targets: Sequence[str]) -> Iterator[Objection]:
+        """Of the nodes that the targets rest on, sources first."""
+        for call_id in order(list(targets), self.graph.sources).calls:
+            if self.graph.schema(call_id).has_validator:
+                objection = self._ask(call_id)
+                if objection is not None:
+                    yield objection
+
+    def _ask(self, call_id: str) -> Objection | None:
+        schema, inputs = self.graph.schema(call_id), self.graph.inputs(call_id)
+        takes_all = "*" in schema.validated_inputs
+        names = [n for n in (*inputs.literals, *inputs.links) if takes_all or n in schema.validated_inputs]
+        arguments: dict[str, Any] = {name: inputs.literals.get(name) for name in names}
+        if schema.validates_types:
+            arguments["input_types"] = {n: self._type_of(link.call_id, link.slot) for n, link in inputs.links.items()}
+        try:
+            given = self._bind(self.graph.call(call_id), schema.name).validate(arguments)
+            if not isinstance(given, list):
+                given = self.background.submit(given, contextvars.copy_context()).result()
+        except Exception as error:
+            if any(name in inputs.links for name in names):
+                return None  # it cannot judge a value that does not exist yet
+            return Objection(call_id, schema.name, names, f"{failure.type_name(error)}: {error}")
+        if given[0] is True:
+            return None
+        return Objection(call_id, schema.name, names, given[0] if isinstance(given[0], str) else None)
+
+    def _bind(self, call: Call, node_name: str) -> BoundCall:
+        context = RunContext(self.job, call, model_roots=self.model_roots)
+        return BoundCall(self.library.nodes[node_name], self.library.catalogue[node_name], call, context, hidden={})
+
+    def _type_of(self, call_id: str, slot: int) -> str:
+        outputs = self.graph.schema(call_id).outputs
+        return outputs[slot].type if 0 <= slot < len(outputs) else "*"

@@ -1,0 +1,1 @@
+"""Verbs: what a caller may do, one module a noun; functions on a transaction, no SQL and no HTTP."""

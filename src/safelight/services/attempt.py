@@ -1,0 +1,229 @@
+"""What the dispatcher does to jobs. Every verb but the claim needs the fence ``(job_id, attempt)`` that a claim gave:
+whoever holds an old one is refused with :class:`Conflict`, and nothing is written.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from safelight.core import job as rules
+from safelight.core.asset import Asset
+from safelight.core.errors import Conflict, NotFound
+from safelight.core.event import JobEnded, JobRequeued, JobStarted, OutputMade, QueueChanged
+from safelight.core.ids import UserId
+from safelight.core.job import Fence, Job, JobError, JobState, JobSummary
+from safelight.core.output import Output, by_node, summarise
+from safelight.core.user import Principal
+from safelight.db import asset as asset_rows
+from safelight.db import attempt as rows
+from safelight.db import job as job_rows
+from safelight.db.transaction import Transaction
+from safelight.services import asset as assets
+from safelight.services import quota as quotas
+from safelight.services.timeline import Cached, messages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """``job``: now running, under its attempt; ``files``: the owner's files that its prompt names, as it names them.
+
+    ``has_more``: its owner has another job that waits. ``idle``: of the owners that were asked, those without any;
+    ``held``: those with as many running as they may have.
+    """
+
+    job: Job | None
+    has_more: bool = False
+    files: Mapping[str, Asset] = field(default_factory=dict)
+    idle: Sequence[UserId] = ()
+    held: Sequence[UserId] = ()
+
+
+def claim_next(tx: Transaction, *, owners: Sequence[UserId], now: datetime) -> Claim:
+    """Start the first waiting job of the first of ``owners`` that has one and may run one more."""
+    idle: list[UserId] = []
+    held: list[UserId] = []
+    for owner in owners:
+        head = rows.head(tx.conn, owner)
+        if head is None:
+            idle.append(owner)
+            continue
+        if not quotas.may_start(tx, owner):
+            held.append(owner)
+            continue
+        job, has_more = head
+        running = rules.claim(job.summary, now)
+        if not job_rows.replace(tx.conn, job.summary, running):
+            raise Conflict(f"job {job.id} was claimed by another dispatcher")
+        tx.emit(JobStarted(**_words(running, now), attempt=running.attempt))
+        files = assets.files_named(tx, Principal(owner), names=set(_literals(job.prompt)))
+        return Claim(job=replace(job, summary=running), has_more=has_more, files=files, idle=idle, held=held)
+    return Claim(job=None, idle=idle, held=held)
+
+
+def record_outputs(
+    tx: Transaction, fence: Fence, *, outputs: Sequence[Output], files: Sequence[assets.NewFile] = (), now: datetime
+) -> None:
+    """Keep what calls of a running job made. ``files`` can be viewed by the owner at once; a finish publishes them."""
+    seq, job = _running(tx, fence)
+    assets.add_outputs(tx, job.owner_id, fence, files=files, now=now)
+    start = rows.count_outputs(tx.conn, seq, attempt=fence.attempt)
+    rows.add_outputs(tx.conn, seq, attempt=fence.attempt, outputs=outputs, start=start)
+    for call, ui in outputs:
+        tx.emit(OutputMade(**_words(job, now), call=call, output=ui))
+
+
+def finish(
+    tx: Transaction,
+    fence: Fence,
+    *,
+    outcome: JobState,
+    error: JobError | None = None,
+    executed: Sequence[str] = (),
+    cached: Cached | None = None,
+    outputs: Sequence[Output] = (),
+    device_s: float = 0.0,
+    now: datetime,
+) -> JobSummary:
+    """End a run and publish what it made. ``outputs``: those without files that were not recorded before.
+
+    ``error`` of a cancelled job tells which call was interrupted; only a failed job keeps it.
+    """
+    seq, job = _running(tx, fence)
+    after = rules.finish(job, fence, outcome, now, error if outcome is JobState.FAILED else None)
+    recorded = rows.outputs(tx.conn, seq, attempt=fence.attempt)
+    rows.add_outputs(tx.conn, seq, attempt=fence.attempt, outputs=outputs, start=len(recorded))
+    shown = summarise(by_node([*recorded, *outputs]))
+    after = replace(after, outputs_count=shown.count, preview_output=shown.preview)
+    _write(tx, job, after, device_s=device_s)
+    quotas.use_device(tx, job.owner_id, seconds=device_s)
+    if shown.count:
+        rows.add_media(tx.conn, seq, owner_id=job.owner_id, kinds=shown.kinds)
+    if recorded:  # not only what is shown: a call may have files that its last output does not name
+        asset_rows.publish(tx.conn, job.owner_id, fence=fence)
+    _end(tx, seq, job, after, cached=cached, cause=error, executed=executed)
+    return after
+
+
+def lose(
+    tx: Transaction,
+    fence: Fence,
+    *,
+    reason: str,
+    interrupted: JobError | None = None,
+    executed: Sequence[str] = (),
+    cached: Cached | None = None,
+    now: datetime,
+) -> JobSummary:
+    """The worker of this attempt is gone: its outputs are dropped, the job waits again or ends.
+
+    ``interrupted``: the call that was running, for a job whose owner had asked for its end.
+    """
+    seq, job = _running(tx, fence)
+    after = rules.lose(job, fence, now, reason)
+    cause = after.error or interrupted
+    _give_up(tx, seq, job, after, fence, reason=reason, cached=cached, cause=cause, executed=executed, now=now)
+    return after
+
+
+def release(tx: Transaction, fence: Fence, *, now: datetime) -> JobSummary:
+    """The server stops in good order: the job waits again, which costs it none of its retries."""
+    seq, job = _running(tx, fence)
+    after = rules.release(job, fence, now)
+    _give_up(tx, seq, job, after, fence, reason="the server was stopped", now=now)
+    return after
+
+
+def recover(tx: Transaction, *, now: datetime) -> Sequence[JobSummary]:
+    """Give up what a server that is gone had running; returns these jobs as they are now."""
+    lost = [
+        lose(tx, Fence(job.id, job.attempt), reason="the server was stopped while the job ran", now=now)
+        for job in rows.running(tx.conn)
+    ]
+    asset_rows.drop_unpublished(tx.conn)
+    return lost
+
+
+def owners_waiting(tx: Transaction) -> Sequence[UserId]:
+    """Every owner of a job that waits."""
+    return rows.owners_waiting(tx.conn)
+
+
+def _running(tx: Transaction, fence: Fence) -> tuple[int, JobSummary]:
+    found = rows.find(tx.conn, fence.job_id)
+    if found is None:
+        raise NotFound(f"there is no job {fence.job_id!r}")
+    seq, job = found
+    if job.state is not JobState.RUNNING or job.attempt != fence.attempt:
+        raise Conflict(f"job {job.id} is {job.state} under attempt {job.attempt}: attempt {fence.attempt} has no say")
+    return seq, job
+
+
+def _write(tx: Transaction, before: JobSummary, after: JobSummary, **more: Any) -> None:
+    if not job_rows.replace(tx.conn, before, after, **more):
+        raise Conflict(f"job {before.id} changed while attempt {before.attempt} was to end")
+
+
+def _give_up(
+    tx: Transaction,
+    seq: int,
+    before: JobSummary,
+    after: JobSummary,
+    fence: Fence,
+    *,
+    reason: str,
+    cached: Cached | None = None,
+    cause: JobError | None = None,
+    executed: Sequence[str] = (),
+    now: datetime,
+) -> None:
+    rows.drop_outputs(tx.conn, seq, attempt=fence.attempt)
+    asset_rows.drop(tx.conn, before.owner_id, fence=fence)
+    _write(tx, before, after)
+    if after.state is JobState.QUEUED:
+        tx.emit(JobRequeued(**_words(after, now), reason=reason))
+    else:
+        _end(tx, seq, before, after, cached=cached, cause=cause, executed=executed)
+
+
+def _end(
+    tx: Transaction,
+    seq: int,
+    before: JobSummary,
+    after: JobSummary,
+    *,
+    cached: Cached | None,
+    cause: JobError | None,
+    executed: Sequence[str],
+) -> None:
+    assert after.ended_at is not None
+    timeline = messages(after, started_at=before.started_at, cached=cached, cause=cause, executed=executed)
+    rows.add_timeline(tx.conn, seq, messages=timeline)
+    words = _words(after, after.ended_at)
+    tx.emit(JobEnded(**words, state=after.state, error=cause, executed=executed))
+    tx.emit(QueueChanged(after.owner_id, job_rows.count_active(tx.conn, after.owner_id)))
+
+
+def _words(job: JobSummary, now: datetime) -> dict[str, Any]:
+    return {"owner_id": job.owner_id, "job_id": job.id, "client_id": job.client_id, "at": now}
+
+
+def _literals(prompt: Mapping[str, Any]) -> Iterator[str]:
+    """Every string that a prompt gives to an input, however deep; a link to another call is none."""
+    for call in prompt.values():
+        inputs = call.get("inputs") if isinstance(call, Mapping) else None
+        if isinstance(inputs, Mapping):
+            for value in inputs.values():
+                yield from _strings(value)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list | tuple):
+        is_link = len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int)
+        for item in () if is_link else value:
+            yield from _strings(item)

@@ -1,0 +1,66 @@
+"""The nodes that can run here: the workers' declarations, with the combos of model files filled in.
+
+Kept whole in memory; the rows (``services/node.py``) let a restarted server answer before its workers are ready.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from safelight.core.node import Catalogue, InputSchema, NodeSchema
+from safelight.services.model import ModelIndex
+
+
+class LiveCatalogue:
+    """Mutable: the latest declarations, and what was last filled in. ``version`` names the state as clients see it:
+    it changes with the declarations and with the model files."""
+
+    def __init__(self, models: ModelIndex) -> None:
+        self._models = models
+        self._declared: Mapping[str, NodeSchema] = {}
+        self._digest = ""
+        self._filled: tuple[str, Catalogue] = ("", {})
+        self._ready = asyncio.Event()
+
+    @property
+    def digest(self) -> str:
+        return self._digest
+
+    @property
+    def version(self) -> str:
+        return f"{self._digest}-{self._models.version}"
+
+    @property
+    def current(self) -> Catalogue:
+        version = self.version
+        if self._filled[0] != version:
+            self._filled = (version, {name: _fill(node, self._models) for name, node in self._declared.items()})
+        return self._filled[1]
+
+    def publish(self, nodes: Sequence[NodeSchema], *, digest: str) -> None:
+        """A worker is ready, or a restarted server found the rows of an earlier one."""
+        self._declared = {node.name: node for node in nodes}
+        self._digest = digest
+        self._ready.set()
+
+    async def wait_ready(self, timeout_s: float) -> bool:
+        """Whether a catalogue is known within the time: the first start of a server has none until a worker is up."""
+        try:
+            await asyncio.wait_for(self._ready.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+
+def _fill(node: NodeSchema, models: ModelIndex) -> NodeSchema:
+    if not any("model_folder" in i.config for i in node.inputs):
+        return node
+    return replace(node, inputs=tuple(_fill_input(i, models) for i in node.inputs))
+
+
+def _fill_input(declared: InputSchema, models: ModelIndex) -> InputSchema:
+    folder = declared.config.get("model_folder")
+    if folder is None:
+        return declared
+    config = {k: v for k, v in declared.config.items() if k != "model_folder"}
+    return replace(declared, config=config | {"options": [*config.get("options", ()), *models.names(folder)]})

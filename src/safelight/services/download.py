@@ -1,0 +1,263 @@
+"""Fetching files for users: background tasks that survive a restart and go on where they were.
+
+The bytes gather in a file named by the task. A part of it is asked for again with ``Range`` and ``If-Range``, so that
+a file which changed meanwhile is read anew. At the end the file goes into the blob store, and becomes an asset.
+"""
+
+import asyncio
+import logging
+import os
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from safelight.blobs.hashing import hash_file
+from safelight.blobs.store import BlobStore
+from safelight.core.clock import Clock
+from safelight.core.errors import Invalid, SafelightError
+from safelight.core.task import Task, TaskId
+from safelight.core.user import Principal
+from safelight.db.engine import Database
+from safelight.services import asset_library as library
+from safelight.services import task as tasks
+from safelight.services.asset_library import NewAsset
+from safelight.services.egress import Egress, check_url
+from safelight.services.model_site import ModelSite, secrets_for
+
+log = logging.getLogger(__name__)
+
+NAME = "asset_download"
+FORBIDDEN, NOT_FOUND, TOO_LARGE, UNSUPPORTED = "forbidden", "not_found", "too_large", "unsupported_media_type"
+INVALID, NETWORK = "invalid_url", "download_failed"
+
+AT_ONCE = 4
+ATTEMPTS = 4
+PROGRESS_S = 1.0
+_CHUNK = 1 << 20
+_MAX_FACTS = 4 << 20
+_RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
+
+
+class DownloadFailed(Exception):
+    """``code`` is one of this module's."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Downloads:
+    """Mutable: the downloads under way."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        blobs: BlobStore,
+        clock: Clock,
+        folder: Path,
+        max_bytes: int,
+        timeout_s: float,
+        egress: Egress,
+        sites: Sequence[ModelSite] = (),
+    ) -> None:
+        self._db = db
+        self._blobs = blobs
+        self._clock = clock
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
+        self._egress = egress
+        self._sites = sites
+        self._running: dict[TaskId, asyncio.Task[None]] = {}
+        self._free = asyncio.Semaphore(AT_ONCE)
+
+    async def resume(self) -> None:
+        """Take up what the last process left."""
+        for task in await self._db.read(tasks.unfinished):
+            if task.name == NAME:
+                self._spawn(task)
+
+    async def submit(self, who: Principal, *, payload: Mapping[str, Any], key: str | None) -> Task:
+        """Begin, unless the caller did so before with the same key. Raises :class:`Invalid` for a bad address."""
+        check_url(payload["url"])
+        now = self._clock.now()
+        task = await self._db.write(lambda tx: tasks.create(tx, who, name=NAME, key=key, payload=payload, now=now))
+        if not task.state.is_terminal and task.id not in self._running:
+            self._spawn(task)
+        return task
+
+    async def wait(self, who: Principal, *, task_id: TaskId) -> Task:
+        """The task when it has ended. Who goes away does not end it."""
+        if (running := self._running.get(task_id)) is not None:
+            await asyncio.wait([running])
+        return await self._read(who, task_id)
+
+    async def stop(self) -> None:
+        """Leave everything to the next start."""
+        running = list(self._running.values())
+        for work in running:
+            work.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await self._egress.close()
+
+    def _spawn(self, task: Task) -> None:
+        work = asyncio.create_task(self._run(task))
+        self._running[task.id] = work
+        work.add_done_callback(lambda _: self._running.pop(task.id, None))
+
+    async def _run(self, task: Task) -> None:
+        who, part = Principal(task.owner_id), self._folder / f"{task.id}.part"
+        code, message = NETWORK, "the server failed; its log says why"
+        try:
+            async with self._free, asyncio.timeout(self._timeout_s):
+                await self._fetch_and_keep(task, who, part)
+                return
+        except TimeoutError:
+            message = f"the download took longer than {self._timeout_s:g} seconds"
+        except DownloadFailed as error:
+            code, message = error.code, str(error)
+        except SafelightError as error:
+            code, message = INVALID, error.message
+        except Exception:
+            log.exception("the download %s failed", task.id)
+        now = self._clock.now()
+        await self._db.write(lambda tx: tasks.fail(tx, who, task=task, code=code, message=message, now=now))
+        await asyncio.to_thread(part.unlink, missing_ok=True)
+
+    async def _fetch_and_keep(self, task: Task, who: Principal, part: Path) -> None:
+        await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
+        facts = await self._facts(task.payload["url"])
+        for attempt in range(ATTEMPTS):
+            try:
+                task = await self._fetch(task, who, part)
+                break
+            except (OSError, asyncio.IncompleteReadError, _network_error()) as error:
+                if attempt == ATTEMPTS - 1:
+                    raise DownloadFailed(NETWORK, f"the download broke off: {type(error).__name__}") from error
+                task = await self._read(who, task.id)
+        new = await self._new_asset(task, part, facts)
+        now = self._clock.now()
+
+        def keep(tx: Any) -> None:
+            asset, is_new = library.add(tx, who, new=new, now=now)
+            result = {"asset_id": asset.id, "created_new": is_new, "bytes_downloaded": new.size, "progress": 1.0}
+            tasks.complete(tx, who, task=task, result=result, now=now)
+
+        await self._db.write(keep)
+
+    async def _fetch(self, task: Task, who: Principal, part: Path) -> Task:
+        start = part.stat().st_size if part.exists() else 0
+        headers = {}
+        if start and (validator := task.result.get("etag")):
+            headers = {"range": f"bytes={start}-", "if-range": str(validator)}
+        async with self._egress.get(task.payload["url"], headers=headers, secrets=self._secrets) as response:
+            _check_status(response.status)
+            kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind == "text/html" and not str(task.payload["name"]).endswith((".html", ".htm")):
+                raise DownloadFailed(UNSUPPORTED, "the address leads to a web page, not to a file")
+            offset = _offset(response.headers.get("content-range")) if response.status == 206 else 0
+            if offset not in (0, start):
+                raise DownloadFailed(NETWORK, "the source sent another part than was asked for")
+            length = int(response.headers.get("content-length") or 0)
+            if offset + length > self._max_bytes:
+                raise DownloadFailed(TOO_LARGE, f"the file is larger than {self._max_bytes} bytes")
+            etag = response.headers.get("etag", "")
+            known = {"etag": "" if etag.startswith("W/") else etag, "bytes_total": offset + length if length else None}
+            task = await self._advance(task, who, known | {"bytes_downloaded": offset})
+            return await self._write(task, who, part, response, offset=offset)
+
+    async def _write(self, task: Task, who: Principal, part: Path, response: Any, *, offset: int) -> Task:
+        size, shown = offset, self._clock.monotonic_s()
+        with await asyncio.to_thread(part.open, "r+b" if part.exists() else "w+b", 0) as file:
+            file.truncate(offset)
+            file.seek(offset)
+            async for chunk in response.content.iter_chunked(_CHUNK):
+                size += len(chunk)
+                if size > self._max_bytes:
+                    raise DownloadFailed(TOO_LARGE, f"the file is larger than {self._max_bytes} bytes")
+                await asyncio.to_thread(file.write, chunk)
+                if self._clock.monotonic_s() - shown >= PROGRESS_S:
+                    shown, total = self._clock.monotonic_s(), task.result.get("bytes_total")
+                    progress = {"progress": size / total} if total else {}
+                    task = await self._advance(task, who, {"bytes_downloaded": size} | progress)
+            await asyncio.to_thread(os.fsync, file.fileno())
+        total = task.result.get("bytes_total")
+        if total is not None and size != total:
+            raise ConnectionResetError(f"{size} of {total} bytes came")
+        return task
+
+    async def _new_asset(self, task: Task, part: Path, facts: Mapping[str, Any]) -> NewAsset:
+        from safelight.media.sniff import HEAD_BYTES, mime_type_of
+
+        def look() -> tuple[Any, int, bytes]:
+            with part.open("rb") as file:
+                head = file.read(HEAD_BYTES)
+            return hash_file(part), part.stat().st_size, head
+
+        digest, size, head = await asyncio.to_thread(look)
+        sha256 = await self._blobs.adopt(part, digest)
+        if facts.get("sha256") not in (None, sha256):
+            raise DownloadFailed(NETWORK, "the file is not the one that its site describes (its SHA256 differs)")
+        payload = task.payload
+        return NewAsset(
+            name=payload["name"],
+            digest=digest,
+            sha256=sha256,
+            size=size,
+            mime_type=mime_type_of(payload["name"], head),
+            tags=payload.get("tags") or (),
+            user_metadata=payload.get("user_metadata"),
+            source_metadata={"source_url": payload["url"], **facts},
+            preview_id=payload.get("preview_id"),
+        )
+
+    async def _facts(self, url: str) -> dict[str, Any]:
+        """What the file's site says of it; a site that does not answer is no reason not to fetch the file."""
+        import json
+
+        for site in self._sites:
+            if (asked := site.facts_url(url)) is None:
+                continue
+            with suppress(OSError, ValueError, Invalid, _network_error()):
+                async with self._egress.get(asked, headers={}, secrets=self._secrets) as response:
+                    body = await response.content.read(_MAX_FACTS) if response.status == 200 else b""
+                    while body and not response.content.at_eof() and len(body) < _MAX_FACTS:
+                        body += await response.content.read(_MAX_FACTS)
+                answer = json.loads(body) if body else None
+                return site.facts(answer) if isinstance(answer, dict) else {}
+        return {}
+
+    async def _read(self, who: Principal, task_id: TaskId) -> Task:
+        return await self._db.read(lambda tx: tasks.get(tx, who, task_id=task_id))
+
+    async def _advance(self, task: Task, who: Principal, result: Mapping[str, Any]) -> Task:
+        now = self._clock.now()
+        return await self._db.write(
+            lambda tx: tasks.advance(tx, who, task=task, result=result, now=now), is_durable=False
+        )
+
+    def _secrets(self, host: str) -> dict[str, str]:
+        return secrets_for(self._sites, host)
+
+
+def _check_status(status: int) -> None:
+    if status in (401, 403):
+        raise DownloadFailed(FORBIDDEN, "the source asks for credentials, or refuses")
+    if status in (404, 410):
+        raise DownloadFailed(NOT_FOUND, "the source has no such file")
+    if status not in (200, 206):
+        raise DownloadFailed(NETWORK, f"the source answered {status}")
+
+
+def _offset(content_range: str | None) -> int:
+    match = _RANGE.fullmatch(content_range or "")
+    return int(match[1]) if match else -1
+
+
+def _network_error() -> type[Exception]:
+    import aiohttp
+
+    return aiohttp.ClientError

@@ -1,0 +1,116 @@
+"""The one way out: HTTP requests to addresses that a user gave, and never into the operator's own network.
+
+Each connection is checked by the address that it really goes to, so that neither a literal address, nor a redirect, nor
+a name that answers differently the second time leads inside. No proxies and no environment are looked at.
+"""
+
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+from safelight.core.errors import Invalid
+
+if TYPE_CHECKING:
+    import aiohttp
+
+Address = IPv4Address | IPv6Address
+
+MAX_REDIRECTS = 8
+CONNECT_S = 15.0
+SILENCE_S = 60.0
+_NAT64 = ip_network("64:ff9b::/96")
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+class Blocked(OSError):
+    """A connection to an address that is not a public one."""
+
+
+def is_public(address: Address) -> bool:
+    """Whether anybody may be sent there. Looks into addresses that carry another one."""
+    if isinstance(address, IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+        if inner is None and address in _NAT64:
+            inner = IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(inner)
+    return address.is_global and not address.is_multicast
+
+
+class Egress:
+    """Mutable: the session, made with the first request. ``is_allowed``: another rule for tests."""
+
+    def __init__(self, *, is_allowed: Callable[[Address], bool] = is_public) -> None:
+        self._is_allowed = is_allowed
+        self._session: aiohttp.ClientSession | None = None
+
+    @asynccontextmanager
+    async def get(
+        self, url: str, *, headers: Mapping[str, str], secrets: Callable[[str], Mapping[str, str]]
+    ) -> "AsyncIterator[aiohttp.ClientResponse]":
+        """The final answer, after redirects. ``secrets``: headers for the host of one request, and only for it.
+
+        Raises :class:`Invalid` for an address that is none or may not be asked, and what aiohttp raises.
+        """
+        for _ in range(MAX_REDIRECTS + 1):
+            host = check_url(url)
+            response = await self._ask(url, {**headers, **secrets(host)})
+            target = response.headers.get("location")
+            if response.status not in _REDIRECTS or target is None:
+                try:
+                    yield response
+                finally:
+                    response.close()
+                return
+            response.close()
+            url = urljoin(url, target)
+        raise Invalid(f"more than {MAX_REDIRECTS} redirects")
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def _ask(self, url: str, headers: Mapping[str, str]) -> "aiohttp.ClientResponse":
+        import aiohttp  # at the first request: it takes a while to load
+
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(socket_factory=self._socket, use_dns_cache=False),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                trust_env=False,
+            )
+        try:
+            return await self._session.get(
+                url, headers={"accept-encoding": "identity", **headers}, allow_redirects=False
+            )
+        except aiohttp.ClientConnectorError as error:
+            if isinstance(error.os_error, Blocked) or isinstance(error.__cause__, Blocked):
+                raise Invalid("the address does not lead to a public server") from None
+            raise
+        except aiohttp.InvalidURL:
+            raise Invalid(f"{url!r} is not an address") from None
+
+    def _socket(self, found: tuple[Any, ...]) -> socket.socket:
+        family, kind, protocol, _, where = found
+        if not self._is_allowed(ip_address(str(where[0]).partition("%")[0])):
+            raise Blocked(f"{where[0]} is not a public address")
+        return socket.socket(family, kind, protocol)
+
+
+def check_url(url: str) -> str:
+    """The host of an HTTP address. Raises :class:`Invalid`."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise Invalid(f"{url!r} is not an address") from None
+    if parts.scheme not in ("http", "https") or not host or parts.username is not None or len(url) > 8192:
+        raise Invalid(f"{url!r} is not an http or https address")
+    if not url.isprintable() or " " in url:
+        raise Invalid(f"{url!r} is not an address")
+    return host

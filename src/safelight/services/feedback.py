@@ -1,0 +1,37 @@
+"""What users say of the server, kept for its operator."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from safelight.core.errors import Invalid, LimitExceeded
+from safelight.core.user import Principal
+from safelight.db import feedback as rows
+from safelight.db.transaction import Transaction
+from safelight.db.types import encode_json
+
+MAX_PER_HOUR = 20
+MAX_CONTENT_LENGTH = 10_000
+MAX_METADATA_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    type: str
+    rating: int | None = None
+    content: str | None = None
+    metadata: Mapping[str, Any] | None = None
+
+
+def submit(tx: Transaction, who: Principal, *, feedback: Feedback, now: datetime) -> None:
+    """Raises :class:`LimitExceeded` for somebody who says too much in an hour."""
+    content, metadata = feedback.content, feedback.metadata
+    if content is not None and (len(content) > MAX_CONTENT_LENGTH or "\x00" in content):
+        raise Invalid(f"The content has at most {MAX_CONTENT_LENGTH} characters, and no NUL among them")
+    if metadata is not None and len(encode_json(metadata)) > MAX_METADATA_BYTES:
+        raise Invalid(f"The metadata has at most {MAX_METADATA_BYTES} bytes")
+    if rows.count_since(tx.conn, who.user_id, since=now - timedelta(hours=1)) >= MAX_PER_HOUR:
+        raise LimitExceeded(f"At most {MAX_PER_HOUR} messages an hour are taken; try again later")
+    words = {"type": feedback.type, "rating": feedback.rating, "content": content, "metadata": metadata}
+    rows.add(tx.conn, who.user_id, words=words, now=now)

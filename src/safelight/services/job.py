@@ -1,0 +1,193 @@
+"""What an owner may do with jobs: submit, look, cancel, forget. The workers' side is ``services/attempt.py``."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from safelight.core.clock import to_ms
+from safelight.core.errors import Conflict, NotFound
+from safelight.core.event import CancelRequested, JobEnded, JobForgotten, JobQueued, QueueChanged
+from safelight.core.ids import ClientId, JobId, new_job_id
+from safelight.core.job import Job, JobState, JobSummary, request_cancel
+from safelight.core.paging import Page, PageRequest
+from safelight.core.user import Principal
+from safelight.db import job as rows
+from safelight.db import job_list
+from safelight.db import user as users
+from safelight.db.transaction import Transaction
+from safelight.services import quota as quotas
+
+SECRETS = ("auth_token_comfy_org", "api_key_comfy_org")
+"""What a client may put into ``extra_data`` for partner nodes; kept in memory for the run, never in a row."""
+
+REDACTED = "[REDACTED]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitJob:
+    """A valid prompt that is to run. ``number``: lower runs first; ``front``: before the owner's others.
+
+    ``extra_data`` as the client sent it; secrets in it are not stored, but go with :class:`JobQueued`.
+    """
+
+    prompt: Mapping[str, Any]
+    targets: Sequence[str]
+    extra_data: Mapping[str, Any]
+    client_id: ClientId | None = None
+    job_id: JobId | None = None
+    number: float | None = None
+    front: bool = False
+    workflow_id: str | None = None
+
+
+def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime) -> JobSummary:
+    """Queue a job. Raises :class:`Conflict` for an id that is taken, by whomever, and what quotas raise."""
+    quotas.admit_job(tx, who)
+    if command.job_id is not None and rows.is_taken(tx.conn, command.job_id):
+        raise Conflict(f"there is already a job {command.job_id!r}")
+    counter = users.take_number(tx.conn, who.user_id)
+    if counter is None:
+        raise NotFound(f"there is no user {who.user_id!r}")
+    number = command.number if command.number is not None else float(-counter if command.front else counter)
+    summary = JobSummary(
+        id=command.job_id or new_job_id(),
+        owner_id=who.user_id,
+        state=JobState.QUEUED,
+        attempt=0,
+        number=number,
+        created_at=now,
+        updated_at=now,
+        client_id=command.client_id,
+        workflow_id=command.workflow_id,
+    )
+    rows.add(
+        tx.conn,
+        summary,
+        prompt=command.prompt,
+        targets=command.targets,
+        extra_data=_stored(command.extra_data, client_id=command.client_id, now=now),
+    )
+    secrets = _secrets_of(command.extra_data)
+    tx.emit(JobQueued(owner_id=who.user_id, job_id=summary.id, client_id=summary.client_id, at=now, secrets=secrets))
+    _tell_queue(tx, who)
+    return summary
+
+
+def get(tx: Transaction, who: Principal, *, job_id: JobId) -> Job:
+    job = rows.load(tx.conn, who.user_id, job_id=job_id)
+    if job is None:
+        raise NotFound(f"there is no job {job_id!r}")
+    return job
+
+
+def history(tx: Transaction, who: Principal, *, page: PageRequest | None, newest_first: bool) -> Sequence[Job]:
+    """Jobs that have ended, in the order in which they ended."""
+    return rows.history(tx.conn, who.user_id, page=page, newest_first=newest_first)
+
+
+def queue(tx: Transaction, who: Principal) -> tuple[Sequence[Job], Sequence[Job]]:
+    """Running jobs, and waiting jobs in the order in which they will run."""
+    return rows.running(tx.conn, who.user_id), rows.queued(tx.conn, who.user_id)
+
+
+def remaining(tx: Transaction, who: Principal) -> int:
+    """Jobs that wait or run."""
+    return rows.count_active(tx.conn, who.user_id)
+
+
+def cancel(tx: Transaction, who: Principal, *, job_id: JobId, now: datetime) -> bool:
+    """Ask a job to end. False where it has ended or was asked before."""
+    job = rows.find(tx.conn, who.user_id, job_id=job_id)
+    if job is None:
+        raise NotFound(f"there is no job {job_id!r}")
+    if job.state.is_terminal or job.cancel_requested:
+        return False
+    is_changed = _cancel(tx, job, now=now)
+    _tell_queue(tx, who)
+    return is_changed
+
+
+def cancel_queued(
+    tx: Transaction, who: Principal, *, job_ids: Collection[JobId] | None, now: datetime
+) -> Sequence[JobId]:
+    """Cancel waiting jobs: all of the owner's (``None``), or those of ``job_ids`` that wait."""
+    cancelled = rows.cancel_queued(tx.conn, who.user_id, job_ids=job_ids, now=now)
+    for job in cancelled:
+        tx.emit(_ended(job, now=now))
+    if cancelled:
+        _tell_queue(tx, who)
+    return [job.id for job in cancelled]
+
+
+def interrupt(tx: Transaction, who: Principal, *, job_id: JobId | None, now: datetime) -> Sequence[JobId]:
+    """Ask running jobs to end: all of the owner's (``None``), or that one if it runs."""
+    running = rows.running_summaries(tx.conn, who.user_id)
+    asked = [job for job in running if job_id in (None, job.id) and not job.cancel_requested]
+    return [job.id for job in asked if _cancel(tx, job, now=now)]
+
+
+def forget(tx: Transaction, who: Principal, *, job_ids: Collection[JobId] | None, now: datetime) -> None:
+    """Delete ended jobs from the history: all of the owner's (``None``), or those of ``job_ids``."""
+    for job in rows.forget(tx.conn, who.user_id, job_ids=job_ids):
+        tx.emit(JobForgotten(owner_id=job.owner_id, job_id=job.id, client_id=job.client_id, at=now))
+
+
+def list(
+    tx: Transaction,
+    who: Principal,
+    *,
+    states: Collection[JobState],
+    workflow_id: str | None = None,
+    output_type: str | None = None,
+    sort_by: str = "created_at",
+    descending: bool = True,
+    page: PageRequest,
+) -> Page[JobSummary]:
+    """A page of jobs. ``states``: empty for all; ``sort_by``: ``created_at`` or ``execution_duration``;
+    ``output_type``: one of ``core.output.KINDS``."""
+    return job_list.page(
+        tx.conn,
+        who.user_id,
+        states=states,
+        workflow_id=workflow_id,
+        output_type=output_type,
+        by_duration=sort_by == "execution_duration",
+        descending=descending,
+        request=page,
+    )
+
+
+def _cancel(tx: Transaction, job: JobSummary, *, now: datetime) -> bool:
+    after = request_cancel(job, now)
+    if not rows.replace(tx.conn, job, after):
+        return False
+    if after.state.is_terminal:
+        tx.emit(_ended(after, now=now))
+    else:
+        tx.emit(
+            CancelRequested(owner_id=job.owner_id, job_id=job.id, client_id=job.client_id, at=now, attempt=job.attempt)
+        )
+    return True
+
+
+def _ended(job: JobSummary, *, now: datetime) -> JobEnded:
+    return JobEnded(owner_id=job.owner_id, job_id=job.id, client_id=job.client_id, at=now, state=job.state)
+
+
+def _tell_queue(tx: Transaction, who: Principal) -> None:
+    tx.emit(QueueChanged(who.user_id, rows.count_active(tx.conn, who.user_id)))
+
+
+def _secrets_of(extra_data: Mapping[str, Any]) -> dict[str, str]:
+    values = {name: extra_data.get(name) for name in SECRETS}
+    return {name: value for name, value in values.items() if isinstance(value, str) and value not in ("", REDACTED)}
+
+
+def _stored(extra_data: Mapping[str, Any], *, client_id: ClientId | None, now: datetime) -> dict[str, Any]:
+    """``extra_data`` as ComfyUI's clients find it in the history; a secret only shows that there was one."""
+    stored = {name: REDACTED if name in SECRETS and value else value for name, value in extra_data.items()}
+    if client_id is not None:
+        stored["client_id"] = client_id
+    stored["create_time"] = to_ms(now)
+    return stored

@@ -1,0 +1,122 @@
+"""The model files on disk, by folder: what combos of loaders offer and ``/api/experiment/models`` lists.
+
+An index over the configured roots. Readers get the last listing at once; :meth:`ModelIndex.refresh` follows the disk,
+in a thread of its own, and lists a folder anew only when a directory in it changed. It reads names, never the files.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from safelight.core.errors import NotFound
+
+REFRESH_S = 2.0
+"""How often a server looks for changes on disk."""
+
+WEIGHTS = (".safetensors", ".sft", ".gguf", ".ckpt", ".pt", ".pt2", ".bin", ".pth", ".pkl")
+
+FOLDERS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    # folder name: (sub-folders of a root that hold it, extensions)
+    "checkpoints": (("checkpoints",), WEIGHTS),
+    "configs": (("configs",), (".yaml",)),
+    "loras": (("loras",), WEIGHTS),
+    "vae": (("vae",), WEIGHTS),
+    "text_encoders": (("text_encoders", "clip"), WEIGHTS),
+    "diffusion_models": (("diffusion_models", "unet"), WEIGHTS),
+    "clip_vision": (("clip_vision",), WEIGHTS),
+    "style_models": (("style_models",), WEIGHTS),
+    "embeddings": (("embeddings",), WEIGHTS),
+    "diffusers": (("diffusers",), ("folder",)),
+    "vae_approx": (("vae_approx",), WEIGHTS),
+    "controlnet": (("controlnet", "t2i_adapter"), WEIGHTS),
+    "gligen": (("gligen",), WEIGHTS),
+    "upscale_models": (("upscale_models",), WEIGHTS),
+    "latent_upscale_models": (("latent_upscale_models",), WEIGHTS),
+    "hypernetworks": (("hypernetworks",), WEIGHTS),
+    "photomaker": (("photomaker",), WEIGHTS),
+    "classifiers": (("classifiers",), ("",)),
+    "model_patches": (("model_patches",), WEIGHTS),
+    "audio_encoders": (("audio_encoders",), WEIGHTS),
+}
+"""ComfyUI's model folders; names are what node packs and clients ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """``name`` is relative to its folder, with ``/``; ``path_index`` tells which of the folder's places holds it."""
+
+    name: str
+    path_index: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    files: Sequence[ModelFile] = ()
+    stamps: Mapping[str, int] = field(default_factory=dict)
+
+
+class ModelIndex:
+    """Mutable: the listing of each folder, replaced whole by ``refresh``. ``version`` rises with every change."""
+
+    def __init__(self, roots: Sequence[Path]) -> None:
+        self._roots = tuple(roots)
+        self._listings: dict[str, _Listing] = {name: _Listing() for name in FOLDERS}
+        self.version = 0
+
+    def folders(self) -> Mapping[str, Sequence[Path]]:
+        """Every known folder with its places on disk, existing or not."""
+        return {name: [root / sub for root in self._roots for sub in subs] for name, (subs, _) in FOLDERS.items()}
+
+    def extensions(self, folder: str) -> Sequence[str]:
+        return FOLDERS[folder][1] if folder in FOLDERS else ()
+
+    def files(self, folder: str) -> Sequence[ModelFile]:
+        """The files of a folder by name; the first place wins. Raises :class:`NotFound` for an unknown folder."""
+        if folder not in FOLDERS:
+            raise NotFound(f"there is no model folder {folder!r}")
+        return self._listings[folder].files
+
+    def names(self, folder: str) -> list[str]:
+        return [f.name for f in self._listings[folder].files] if folder in FOLDERS else []
+
+    def refresh(self) -> None:
+        """Follow the disk. Blocks for as long as the folders take to walk; one caller at a time."""
+        for name, places in self.folders().items():
+            before = self._listings[name]
+            if before.stamps and _unchanged(before.stamps):
+                continue
+            after = _scan(places, FOLDERS[name][1])
+            self._listings[name] = after
+            if [f.path for f in after.files] != [f.path for f in before.files]:
+                self.version += 1
+
+
+def _scan(places: Iterable[Path], extensions: Sequence[str]) -> _Listing:
+    found: dict[str, ModelFile] = {}
+    stamps: dict[str, int] = {}
+    for index, place in enumerate(places):
+        for directory, subs, names in os.walk(place, followlinks=True):
+            subs[:] = sorted(s for s in subs if not s.startswith("."))
+            stamps[directory] = os.stat(directory).st_mtime_ns
+            for name in subs if "folder" in extensions else names:
+                if "folder" in extensions or "" in extensions or name.lower().endswith(tuple(extensions)):
+                    path = Path(directory, name)
+                    relative = path.relative_to(place).as_posix()
+                    found.setdefault(relative, ModelFile(relative, index, path))
+            if len(Path(directory).relative_to(place).parts) >= 16:
+                subs.clear()  # a link that leads back would be walked without end
+        stamps.setdefault(str(place), 0)
+    return _Listing(sorted(found.values(), key=lambda f: f.name.lower()), stamps)
+
+
+def _unchanged(stamps: Mapping[str, int]) -> bool:
+    for directory, stamp in stamps.items():
+        try:
+            if os.stat(directory).st_mtime_ns != stamp:
+                return False
+        except FileNotFoundError:
+            if stamp != 0:
+                return False
+    return True

@@ -1,0 +1,99 @@
+"""Sites that models come from: which addresses are theirs, what they say of a file, the operator's token for them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+
+class ModelSite(Protocol):
+    @property
+    def base(self) -> str:
+        """The site's address, without a slash at its end."""
+        ...
+
+    @property
+    def token(self) -> str: ...
+
+    def facts_url(self, url: str) -> str | None:
+        """Where the site tells of the file at ``url``; ``None`` for an address that is not of its files."""
+        ...
+
+    def facts(self, answer: Mapping[str, Any]) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class HuggingFace:
+    token: str = ""
+    base: str = "https://huggingface.co"
+
+    def facts_url(self, url: str) -> str | None:
+        match = re.fullmatch(r"/([^/]+/[^/]+)/(?:resolve|blob)/([^/]+)/.+", _path_on(url, self.base))
+        return f"{self.base}/api/models/{match[1]}/revision/{match[2]}" if match else None
+
+    def facts(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        card = answer.get("cardData") if isinstance(answer.get("cardData"), dict) else {}
+        assert isinstance(card, dict)
+        return _known(
+            source="huggingface",
+            name=answer.get("id"),
+            author=answer.get("author"),
+            base_model=card.get("base_model"),
+            license=card.get("license"),
+            revision=answer.get("sha"),
+            preview=card.get("thumbnail"),
+            tags=answer.get("tags"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Civitai:
+    token: str = ""
+    base: str = "https://civitai.com"
+
+    def facts_url(self, url: str) -> str | None:
+        match = re.fullmatch(r"/api/download/models/(\d+)", _path_on(url, self.base))
+        return f"{self.base}/api/v1/model-versions/{match[1]}" if match else None
+
+    def facts(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        model = answer.get("model") if isinstance(answer.get("model"), dict) else {}
+        assert isinstance(model, dict)
+        file = _first(answer.get("files"))
+        hashes = file.get("hashes") if isinstance(file.get("hashes"), dict) else {}
+        assert isinstance(hashes, dict)
+        return _known(
+            source="civitai",
+            name=model.get("name"),
+            version=answer.get("name"),
+            type=model.get("type"),
+            base_model=answer.get("baseModel"),
+            trained_words=answer.get("trainedWords"),
+            license=model.get("allowCommercialUse"),
+            filename=file.get("name"),
+            sha256=str(hashes["SHA256"]).lower() if "SHA256" in hashes else None,
+            preview=_first(answer.get("images")).get("url"),
+            model_id=answer.get("modelId"),
+            version_id=answer.get("id"),
+        )
+
+
+def secrets_for(sites: Sequence[ModelSite], host: str) -> dict[str, str]:
+    """The token of the site whose host is asked; nobody else gets it, nor does a redirect elsewhere."""
+    for site in sites:
+        if site.token and host == urlsplit(site.base).hostname:
+            return {"authorization": f"Bearer {site.token}"}
+    return {}
+
+
+def _path_on(url: str, base: str) -> str:
+    asked, own = urlsplit(url), urlsplit(base)
+    return asked.path if (asked.scheme, asked.netloc) == (own.scheme, own.netloc) else ""
+
+
+def _first(items: Any) -> Mapping[str, Any]:
+    return items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else {}
+
+
+def _known(**facts: Any) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if value is not None}

@@ -1,0 +1,160 @@
+"""Publishing a workflow that lies in userdata: a snapshot under a share id, which whoever has an account may read.
+
+A published file has a saved workflow behind it, whose versions are what was published; another publication of the file
+gets another share id, and earlier ones stay readable. Deleting the file, or the saved workflow, ends all of them: the
+contract has no other word for that.
+"""
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from safelight.core.asset import PUBLIC_OWNER, Asset
+from safelight.core.digest import Digest
+from safelight.core.errors import Invalid, InvalidName, LimitExceeded, NotFound, TooLarge
+from safelight.core.ids import AssetId, ShareId, WorkflowId, new_share_id
+from safelight.core.publication import read_document, without_credentials
+from safelight.core.user import Principal
+from safelight.core.userdata import clean_path
+from safelight.core.workflow import MAX_NAME_LENGTH
+from safelight.db import library
+from safelight.db import publication as rows
+from safelight.db import workflow as workflow_rows
+from safelight.db.publication import Publication, PublishedAsset
+from safelight.db.transaction import Transaction
+from safelight.db.types import encode_json
+from safelight.services import userdata
+from safelight.services import workflow as workflows
+from safelight.services.workflow import NewWorkflow
+
+MAX_ASSETS = 1000
+MODEL_TAG = "models"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A publication as its reader sees it. ``owned``: digests of which he has an asset himself."""
+
+    publication: Publication
+    owned: Set[Digest]
+
+
+def publish(
+    tx: Transaction, who: Principal, *, path: str, asset_ids: Sequence[AssetId], max_bytes: int, now: datetime
+) -> Seen:
+    """Raises :class:`NotFound` without such a file, :class:`Invalid` for assets that are not the caller's to share."""
+    content = read_document(_read(tx, who, path))
+    shared = without_credentials(content)
+    size = len(encode_json(shared))
+    if size > max_bytes:
+        raise LimitExceeded(f"The workflow has {size} bytes; at most {max_bytes} can be published")
+    assets = _assets(tx, who, asset_ids)
+    workflow_id, version = _keep_version(tx, who, path=path, content=content, now=now)
+    new = Publication(
+        share_id=new_share_id(),
+        owner_id=who.user_id,
+        workflow_id=workflow_id,
+        version=version,
+        name=_name_of(path),
+        published_at=now,
+        size=size,
+        assets=assets,
+    )
+    rows.add(tx.conn, who.user_id, new=new, content=shared)
+    return _seen(tx, who, new)
+
+
+def status(tx: Transaction, who: Principal, *, path: str) -> Seen | None:
+    """What the caller last published of his file; ``None`` for a file that he never published."""
+    _stat(tx, who, path)
+    workflow_id = workflow_rows.find_at(tx.conn, who.user_id, path=clean_path(path))
+    found = None if workflow_id is None else rows.newest(tx.conn, who.user_id, workflow_id=workflow_id)
+    return None if found is None else _seen(tx, who, found)
+
+
+def read(tx: Transaction, who: Principal, *, share_id: ShareId, max_bytes: int) -> tuple[Seen, Mapping[str, Any]]:
+    """What was published and its graph. Raises :class:`TooLarge` where the limit is lower now than it was then."""
+    found = _shared(tx, share_id)
+    if found.size > max_bytes:
+        raise TooLarge(f"The workflow has {found.size} bytes; at most {max_bytes} are given out")
+    return _seen(tx, who, found), rows.content_of(tx.conn, share_id=share_id)
+
+
+def read_asset(tx: Transaction, who: Principal, *, share_id: ShareId, asset_id: AssetId) -> Asset:
+    """A published asset as it was then, for whoever may read the publication; it is not his by that."""
+    found = _shared(tx, share_id)
+    for asset in found.assets:
+        if asset.asset_id == asset_id:
+            return Asset(
+                id=asset.asset_id,
+                owner_id=found.owner_id,
+                name=asset.name,
+                digest=asset.digest,
+                size=asset.size,
+                mime_type=asset.mime_type,
+                created_at=found.published_at,
+                updated_at=found.published_at,
+            )
+    raise NotFound(f"There is no asset {asset_id} in the share {share_id}")
+
+
+def _shared(tx: Transaction, share_id: ShareId) -> Publication:
+    found = rows.shared(tx.conn, share_id=share_id)
+    if found is None:
+        raise NotFound(f"There is no share {share_id}")
+    return found
+
+
+def _seen(tx: Transaction, who: Principal, publication: Publication) -> Seen:
+    digests = {asset.digest for asset in publication.assets}
+    return Seen(publication, frozenset(library.ids_of(tx.conn, who.user_id, digests=digests)))
+
+
+def _keep_version(
+    tx: Transaction, who: Principal, *, path: str, content: Mapping[str, Any], now: datetime
+) -> tuple[WorkflowId, int]:
+    """The saved workflow behind the file and its version with that content, both made where they are missing."""
+    clean = clean_path(path)
+    workflow_id = workflow_rows.find_at(tx.conn, who.user_id, path=clean)
+    if workflow_id is None:
+        made = workflows.create(tx, who, new=NewWorkflow(content=content, name=_name_of(clean)), now=now)
+        workflow_rows.follow(tx.conn, who.user_id, workflow_id=made.id, path=clean)
+        return made.id, made.latest_version
+    latest = workflows.latest(tx, who, workflow_id=workflow_id)
+    if latest.content == content:
+        return workflow_id, latest.version
+    new = workflows.add_version(tx, who, workflow_id=workflow_id, base_version=latest.version, content=content, now=now)
+    return workflow_id, new.version
+
+
+def _assets(tx: Transaction, who: Principal, asset_ids: Sequence[AssetId]) -> list[PublishedAsset]:
+    """The caller's own and the public ones. Another user's asset is refused as one that there is not."""
+    wanted = list(dict.fromkeys(asset_ids))
+    if len(wanted) > MAX_ASSETS:
+        raise LimitExceeded(f"{len(wanted)} assets are too many to be published at once (at most {MAX_ASSETS})")
+    found = {
+        asset.asset_id: replace(asset, is_public=owner == PUBLIC_OWNER)
+        for owner in (PUBLIC_OWNER, who.user_id)
+        for asset in library.to_publish(tx.conn, owner, asset_ids=wanted, model_tag=MODEL_TAG)
+    }
+    missing = [asset_id for asset_id in wanted if asset_id not in found]
+    if missing:
+        raise Invalid(f"There is no asset {missing[0][:64]}")
+    return [found[asset_id] for asset_id in wanted]
+
+
+def _read(tx: Transaction, who: Principal, path: str) -> bytes:
+    _stat(tx, who, path)
+    return userdata.read(tx, who, path=path)
+
+
+def _stat(tx: Transaction, who: Principal, path: str) -> None:
+    try:
+        userdata.stat(tx, who, path=path)
+    except InvalidName:
+        raise NotFound("File not found") from None
+
+
+def _name_of(path: str) -> str:
+    return path.rpartition("/")[2].removesuffix(".json")[:MAX_NAME_LENGTH]

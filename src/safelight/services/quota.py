@@ -1,0 +1,45 @@
+"""What users may use: looked up where there is a limit, and judged by the rules of ``core/user.py``.
+
+A job that was accepted is run and keeps its outputs, also beyond a quota: work that is done is not thrown away.
+"""
+
+from safelight.core.ids import UserId
+from safelight.core.user import Principal, check_store, check_submit
+from safelight.db import account as rows
+from safelight.db.transaction import Transaction
+
+
+def admit_job(tx: Transaction, who: Principal) -> None:
+    """Raises :class:`~safelight.core.user.BudgetSpent` or :class:`~safelight.core.user.QuotaReached`."""
+    account = rows.find(tx.conn, who.user_id)
+    if account is None:
+        return
+    quota = account.quota
+    check_submit(
+        quota,
+        queued=rows.count_queued(tx.conn, who.user_id) if quota.queued_jobs is not None else 0,
+        stored_bytes=rows.stored_bytes(tx.conn, who.user_id) if quota.stored_bytes is not None else 0,
+        used_device_s=account.used_device_s,
+    )
+
+
+def admit_file(tx: Transaction, who: Principal, *, size: int, instead_of: int = 0) -> None:
+    """A file of ``size`` bytes, which takes the place of ``instead_of``. Raises :class:`~core.errors.TooLarge`."""
+    account = rows.find(tx.conn, who.user_id)
+    if account is not None and account.quota.stored_bytes is not None and size > instead_of:
+        stored_bytes = rows.stored_bytes(tx.conn, who.user_id)
+        check_store(account.quota, stored_bytes=stored_bytes, new_bytes=size - instead_of)
+
+
+def may_start(tx: Transaction, owner_id: UserId) -> bool:
+    """Whether one more of the owner's jobs may run now."""
+    account = rows.find(tx.conn, owner_id)
+    if account is None or account.quota.running_jobs is None:
+        return True
+    return rows.count_running(tx.conn, owner_id) < account.quota.running_jobs
+
+
+def use_device(tx: Transaction, owner_id: UserId, *, seconds: float) -> None:
+    """Enter into the owner's ledger."""
+    if seconds > 0:
+        rows.use_device(tx.conn, owner_id, seconds=seconds)

@@ -1,0 +1,67 @@
+"""Sessions of browsers, and the link by which the first administrator comes in."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from safelight.core.credential import digest_of, new_token
+from safelight.core.errors import Forbidden
+from safelight.core.user import Account, Principal
+from safelight.db import account as accounts
+from safelight.db import credential as rows
+from safelight.db.transaction import Transaction
+from safelight.services import access
+from safelight.services import user as users
+
+LIFETIME = timedelta(days=30)
+NO_SETUP = "This link is not valid any more; a server without accounts prints a new one when it starts"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    principal: Principal
+    expires_at: datetime
+
+
+def find_password(tx: Transaction, *, name: str) -> tuple[Account, str | None] | None:
+    """The account that may sign in by that name, and its hash to compare with; disabled ones are as unknown ones."""
+    found = accounts.find_named(tx.conn, name.strip().lower())
+    return None if found is None or found[0].is_disabled else found
+
+
+def begin(tx: Transaction, who: Principal, *, now: datetime) -> str:
+    """The session's secret. Raises :class:`Forbidden` for a user who was disabled since."""
+    account = accounts.find(tx.conn, who.user_id)
+    if account is None or account.is_disabled:
+        raise Forbidden("this user cannot sign in")
+    token = new_token()
+    rows.add_session(tx.conn, digest_of(token), owner_id=who.user_id, now=now, expires_at=now + LIFETIME)
+    return token
+
+
+def authenticate(tx: Transaction, token: str, *, now: datetime) -> Session | None:
+    found = rows.find_session(tx.conn, digest_of(token), now=now)
+    return Session(*found) if found else None
+
+
+def end(tx: Transaction, *, token: str) -> None:
+    """Sign out; a session that is over already is no error."""
+    if rows.drop_session(tx.conn, digest_of(token)):
+        access.tell_change(tx)
+
+
+def offer_setup(tx: Transaction, *, now: datetime) -> str:
+    """The secret of a link that makes the first administrator, once. Earlier links end."""
+    token = new_token()
+    rows.replace_setup_link(tx.conn, digest_of(token), now=now)
+    return token
+
+
+def is_setup_offered(tx: Transaction, *, token: str) -> bool:
+    return rows.has_setup_link(tx.conn, digest_of(token)) and not accounts.exist(tx.conn)
+
+
+def set_up(tx: Transaction, *, token: str, name: str, password_hash: str, now: datetime) -> Account:
+    """Raises :class:`Forbidden` for a link that is not the last one, was used, or is late: there are accounts."""
+    if not rows.take_setup_link(tx.conn, digest_of(token)) or accounts.exist(tx.conn):
+        raise Forbidden(NO_SETUP)
+    return users.add(tx, name=name, is_admin=True, password_hash=password_hash, now=now)

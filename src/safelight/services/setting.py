@@ -1,0 +1,30 @@
+"""What a user's web UI remembers between visits: JSON values by key."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from safelight.core.errors import Invalid
+from safelight.core.user import Principal
+from safelight.db import setting as rows
+from safelight.db.transaction import Transaction
+
+_LONGEST_KEY = 255
+
+
+def load(tx: Transaction, who: Principal) -> dict[str, Any]:
+    return rows.load(tx.conn, who.user_id)
+
+
+def get(tx: Transaction, who: Principal, *, key: str) -> Any:
+    """``None`` both for null and for a key that was never set."""
+    return rows.get(tx.conn, who.user_id, key=key)
+
+
+def put(tx: Transaction, who: Principal, *, values: Mapping[str, Any]) -> None:
+    """Set these keys and leave the others."""
+    for key in values:
+        if not key or len(key) > _LONGEST_KEY:
+            raise Invalid(f"{key[:40]!r} is not a setting's key (1 to {_LONGEST_KEY} characters)")
+        if any(character < " " for character in key):
+            raise Invalid(f"{key!r} is not a setting's key: it holds control characters")
+    rows.put(tx.conn, who.user_id, values=values)

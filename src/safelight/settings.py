@@ -1,0 +1,193 @@
+"""The server's settings: defaults, then a TOML file, then ``SAFELIGHT_*`` variables, then the command line.
+
+The only module that reads the environment; below it, settings are arguments.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from safelight.core.errors import SafelightError
+
+
+class InvalidSetting(SafelightError):
+    """A setting that cannot be used; the message names it, its value and what would be right."""
+
+    code = "invalid_setting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting, with its default. In TOML by these names; in the environment as ``SAFELIGHT_<NAME>``.
+
+    Lists are TOML arrays, and in the environment separated like ``PATH``. Durations in seconds, sizes in bytes.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8188
+    data_dir: Path = Path("data")
+    """Everything that the server writes: the database, blobs, staging folders and caches."""
+    models_dir: tuple[Path, ...] = ()
+    """Roots of model folders (``checkpoints/``, ``loras/`` ...); the first wins. Default: ``<data_dir>/models``."""
+    custom_nodes: tuple[Path, ...] = ()
+    """Folders of node packs, each pack a module or package in it."""
+    node_packages: tuple[str, ...] = ("safelight.nodes",)
+    """Importable packages of nodes. Empty: only those of ``custom_nodes``."""
+    database_url: str = ""
+    """Default: SQLite in ``data_dir``."""
+    workers: int = 1
+    """Engine processes on this machine, one a slot."""
+    devices: tuple[str, ...] = ()
+    """A device for each worker (``cpu``, ``cuda:0`` ...). Default: what torch offers, in order."""
+    cache_bytes: int = 0
+    """What a worker may keep of finished calls; 0: a quarter of the machine's memory."""
+    rss_limit_bytes: int = 0
+    """A worker that holds more than this between two jobs is restarted; 0: never."""
+    cancel_grace_s: float = 5.0
+    """How long a cancelled job may take to stop by itself before its worker process is killed."""
+    lease_s: float = 30.0
+    """A worker that hears nothing from the server for so long ends itself; its job is tried again."""
+    max_body_bytes: int = 32 * 1024 * 1024
+    """The largest JSON body."""
+    max_upload_bytes: int = 100 * 1024 * 1024
+    """The largest file of ``/api/upload/*``."""
+    max_published_bytes: int = 8 * 1024 * 1024
+    """The largest workflow, as JSON, that can be published and read by its share id."""
+    max_asset_bytes: int = 100 * 1024 * 1024 * 1024
+    """The largest file of ``/api/assets``."""
+    download_timeout_s: float = 6 * 3600.0
+    """How long fetching a file for a user may take."""
+    huggingface_token: str = ""
+    """Sent to huggingface.co alone, for gated files."""
+    civitai_token: str = ""
+    """Sent to civitai.com alone, for files that need an account."""
+    max_graph_nodes: int = 10_000
+    job_status_dialect: str = "contract"
+    """``cloud`` answers ``/api/job/{id}/status`` with Comfy Cloud's own words (``success``)."""
+    accounts: bool = False
+    """Let nobody in without an account, from the first start on, which prints a link to make the first one. A server
+    that has accounts needs no such word."""
+    insecure: bool = False
+    """Allow an address beyond loopback although there are no accounts: whoever reaches the port may do everything."""
+    jwt_issuer: str = ""
+    """Accept bearer tokens of this issuer (their ``iss``); "": none."""
+    jwt_audience: str = ""
+    """What the tokens' ``aud`` must name."""
+    jwt_jwks_url: str = ""
+    """Where the issuer publishes its keys."""
+    jwt_create_users: bool = False
+    """Make an account for whomever the issuer vouches for; else only users that were given a subject come in."""
+    web: bool = True
+    """Serve the ComfyUI web UI."""
+    log_level: str = "info"
+
+    @property
+    def is_loopback(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{(self.data_dir / 'safelight.db').resolve()}"
+
+    @property
+    def model_roots(self) -> tuple[Path, ...]:
+        return self.models_dir or (self.data_dir / "models",)
+
+
+def load(
+    *, overrides: Mapping[str, Any], environment: Mapping[str, str] | None = None, config: Path | None = None
+) -> Settings:
+    """Put the settings together. ``overrides`` (the command line) skips ``None``. Raises :class:`InvalidSetting`."""
+    environment = os.environ if environment is None else environment
+    if config is None and "SAFELIGHT_CONFIG" in environment:
+        config = Path(environment["SAFELIGHT_CONFIG"])
+    values: dict[str, Any] = _read_toml(config) if config else {}
+    for name in _NAMES:
+        variable = f"SAFELIGHT_{name.upper()}"
+        if variable in environment:
+            values[name] = _convert(name, environment[variable], source=variable)
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    settings = replace(Settings(), **values)
+    _check(settings)
+    return settings
+
+
+def process_environment() -> Mapping[str, str]:
+    """The environment of this process, for those who start others; they choose what to hand on."""
+    return dict(os.environ)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise InvalidSetting(f"the settings file {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidSetting(f"the settings file {path} is not TOML: {error}") from None
+    unknown = sorted(set(document) - set(_NAMES))
+    if unknown:
+        raise InvalidSetting(f"{path}: there is no setting {unknown[0]!r} (there are: {', '.join(_NAMES)})")
+    return {name: _convert(name, value, source=f"{path}: {name}") for name, value in document.items()}
+
+
+def _convert(name: str, value: Any, *, source: str) -> Any:
+    kind = _TYPES[name]
+    try:
+        if kind is bool:
+            return _boolean(value)
+        if kind in (tuple[Path, ...], tuple[str, ...]):
+            parts = [p for p in value.split(os.pathsep) if p] if isinstance(value, str) else list(value)
+            item = Path if kind == tuple[Path, ...] else str
+            return tuple(item(p) for p in parts)
+        if isinstance(value, bool):
+            raise ValueError(value)
+        return kind(value)
+    except (ValueError, TypeError):
+        raise InvalidSetting(f"{source} is {value!r}, which is not a {getattr(kind, '__name__', kind)}") from None
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if str(value).lower() not in words:
+        raise ValueError(value)
+    return words[str(value).lower()]
+
+
+def _check(settings: Settings) -> None:
+    if not 0 <= settings.port <= 65535:
+        raise InvalidSetting(f"port is {settings.port}, which is not between 0 and 65535")
+    if settings.workers < 1:
+        raise InvalidSetting(f"workers is {settings.workers}; at least one is needed to run a job")
+    if settings.job_status_dialect not in ("contract", "cloud"):
+        raise InvalidSetting(f"job_status_dialect is {settings.job_status_dialect!r}, not 'contract' or 'cloud'")
+    if settings.log_level not in ("debug", "info", "warning", "error"):
+        raise InvalidSetting(f"log_level is {settings.log_level!r}, not debug, info, warning or error")
+    if settings.jwt_issuer and not (settings.jwt_audience and settings.jwt_jwks_url):
+        raise InvalidSetting("jwt_issuer is set; jwt_audience and jwt_jwks_url are needed as well")
+    if settings.jwt_jwks_url and not settings.jwt_jwks_url.startswith(("https://", "http://")):
+        raise InvalidSetting(f"jwt_jwks_url is {settings.jwt_jwks_url!r}, which is not an http(s) address")
+
+
+def check_accounts(settings: Settings, *, has_accounts: bool) -> None:
+    """What only the database can tell. Raises :class:`InvalidSetting` for a server that would be open to strangers."""
+    if not (settings.is_loopback or settings.insecure or settings.accounts or has_accounts):
+        raise InvalidSetting(
+            f"host is {settings.host}, which others can reach, and this server has no accounts: whoever reaches the "
+            "port could do everything. Use a loopback address; or --accounts, for a link to make the first account; "
+            "or `safelight user add`; or --insecure if that is meant"
+        )
+
+
+_NAMES = tuple(f.name for f in fields(Settings))
+_TYPES = get_type_hints(Settings)

@@ -1,0 +1,66 @@
+"""``nodes.SaveImage`` and ``nodes.PreviewImage``, as classes to subclass: packs set ``type``, ``prefix_append`` and
+``compress_level`` on themselves and call ``save_images``."""
+
+import random
+import string
+from typing import Any
+
+from safelight.media.metadata import Metadata
+from safelight.nodes.files.save_image import save_pictures
+from safelight.sdk.context import OutputFile
+from safelight.shims.workspace import workspace
+
+_random = random.SystemRandom()  # the global generator belongs to the nodes' seeds
+
+
+class SaveImage:
+    """Saves pictures in the output folder."""
+
+    RETURN_TYPES = ()
+    FUNCTION = "save_images"
+    OUTPUT_NODE = True
+    CATEGORY = "image"
+
+    def __init__(self) -> None:
+        self.output_dir = str(workspace().folder("output"))
+        self.type = "output"
+        self.prefix_append = ""
+        self.compress_level = 4
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {"images": ("IMAGE",), "filename_prefix": ("STRING", {"default": "ComfyUI"})},
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
+        }
+
+    def save_images(
+        self, images: Any, filename_prefix: str = "ComfyUI", prompt: Any = None, extra_pnginfo: Any = None
+    ) -> dict[str, Any]:
+        """``[B, H, W, C]``, or a list of ``[H, W, C]``."""
+        files: list[OutputFile] = []
+        for batch in [images] if hasattr(images, "shape") and images.ndim == 4 else [i.unsqueeze(0) for i in images]:
+            files += save_pictures(
+                batch,
+                prefix=filename_prefix + self.prefix_append,
+                folder=self.type,
+                compress_level=self.compress_level,
+                metadata=Metadata(prompt, extra_pnginfo),
+            )
+        return {"ui": {"images": [file.as_dict() for file in files]}}
+
+
+class PreviewImage(SaveImage):
+    """Shows pictures; they are not kept among the outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.output_dir = str(workspace().folder("temp"))
+        self.type = "temp"
+        self.prefix_append = "_temp_" + "".join(_random.choices(string.ascii_lowercase, k=5))
+        self.compress_level = 1
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        types = super().INPUT_TYPES()
+        return types | {"required": {"images": types["required"]["images"]}}

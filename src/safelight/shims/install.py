@@ -1,0 +1,78 @@
+"""Makes the modules of ``shims/modules`` importable under the names that packs use, when one of them is asked for.
+
+A finder, rather than entries in ``sys.modules``: a worker without packs pays nothing, and ``import comfy.utils`` does
+not import torch before it must. Submodules of ``comfy`` and ``comfy_extras`` that are not here are *absent* ones: a
+pack that only imports them loads, and what it takes from them says, when it is used, that it is missing.
+"""
+
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+from safelight.sdk.node import Node
+from safelight.shims import modules
+from safelight.shims.absent import AbsentModule
+from safelight.shims.modules.comfy_extras import NodesModule
+from safelight.shims.process import process
+from safelight.shims.workspace import workspace
+
+PREFIX = modules.__name__ + "."
+
+_OPEN = ("comfy", "comfy_extras")
+"""Packages of which every submodule can be imported."""
+
+
+class ShimFinder(MetaPathFinder):
+    def __init__(self) -> None:
+        self.roots = {info.name for info in pkgutil.iter_modules(modules.__path__)}
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        root = fullname.partition(".")[0]
+        if root not in self.roots:
+            return None
+        try:
+            found = importlib.util.find_spec(PREFIX + fullname)
+        except ModuleNotFoundError:  # a parent is an absent module
+            found = None
+        if found is not None:
+            return ModuleSpec(fullname, _AliasLoader(), is_package=found.submodule_search_locations is not None)
+        return ModuleSpec(fullname, _AbsentLoader(), is_package=True) if root in _OPEN else None
+
+
+class _AliasLoader(Loader):
+    """Gives the module of ours itself, so that it exists once whichever name it goes by."""
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = importlib.import_module(PREFIX + spec.name)
+        self._own = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._own  # the import system has put the alias's there
+
+
+class _AbsentLoader(Loader):
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = NodesModule(spec.name) if spec.name.startswith("comfy_extras.") else AbsentModule(spec.name)
+        module.__file__ = str(workspace().root / f"{spec.name.replace('.', '/')}.py")
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """There is nothing to run."""
+
+
+def install(
+    *, nodes: Mapping[str, type[Node]], model_roots: Sequence[Path] = (), custom_nodes: Sequence[Path] = ()
+) -> None:
+    """For this process. ``nodes``: by id, as they are loaded."""
+    process.nodes, process.model_roots, process.custom_nodes = nodes, model_roots, custom_nodes
+    if not any(isinstance(finder, ShimFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, ShimFinder())

@@ -1,0 +1,112 @@
+"""Model folders as packs see them: a table that they may read and add to, and the files in its folders.
+
+The roots come from the engine's configuration; a pack adds folders of its own (``add_model_folder_path``).
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+WEIGHTS = frozenset({".ckpt", ".pt", ".pt2", ".bin", ".pth", ".safetensors", ".pkl", ".sft", ".gguf"})
+
+_FOLDERS: dict[str, tuple[tuple[str, ...], frozenset[str]]] = {
+    "checkpoints": (("checkpoints",), WEIGHTS),
+    "configs": (("configs",), frozenset({".yaml"})),
+    "loras": (("loras",), WEIGHTS),
+    "vae": (("vae",), WEIGHTS),
+    "text_encoders": (("text_encoders", "clip"), WEIGHTS),
+    "diffusion_models": (("unet", "diffusion_models"), WEIGHTS),
+    "clip_vision": (("clip_vision",), WEIGHTS),
+    "style_models": (("style_models",), WEIGHTS),
+    "embeddings": (("embeddings",), WEIGHTS),
+    "diffusers": (("diffusers",), frozenset({"folder"})),
+    "vae_approx": (("vae_approx",), WEIGHTS),
+    "controlnet": (("controlnet", "t2i_adapter"), WEIGHTS),
+    "gligen": (("gligen",), WEIGHTS),
+    "upscale_models": (("upscale_models",), WEIGHTS),
+    "latent_upscale_models": (("latent_upscale_models",), WEIGHTS),
+    "hypernetworks": (("hypernetworks",), WEIGHTS),
+    "photomaker": (("photomaker",), WEIGHTS),
+    "classifiers": (("classifiers",), frozenset({""})),
+    "model_patches": (("model_patches",), WEIGHTS),
+    "audio_encoders": (("audio_encoders",), WEIGHTS),
+}
+
+OTHER_NAMES = {"unet": "diffusion_models", "clip": "text_encoders"}
+
+Entry = tuple[list[str], Any]
+"""Folders, and the extensions of the files in them that count (none: all)."""
+
+
+class FolderTable(dict[str, Entry]):
+    """Mutable, as packs put their own entries in. Old names lead to the new ones."""
+
+    def __missing__(self, name: str) -> Entry:
+        other = OTHER_NAMES.get(name)
+        if other is None:
+            raise KeyError(name)
+        return self[other]
+
+    def add(self, name: str, path: str, *, is_default: bool = False) -> None:
+        name = OTHER_NAMES.get(name, name)
+        places, _ = self.setdefault(name, ([], set()))
+        if path in places:
+            places.remove(path)
+        places.insert(0 if is_default else len(places), path)
+
+
+class FileList(list[Any]):
+    """The files of a model folder. As the choices of a combo it tells which folder they are from (``model_folder``), so
+    that the server shows new files without a new start; ``own`` is what a pack put before or after them."""
+
+    def __init__(self, files: Sequence[Any], folder: str, own: Sequence[Any] = ()) -> None:
+        super().__init__(files)
+        self.model_folder = folder
+        self.own = list(own)
+
+    def __radd__(self, before: list[Any]) -> "FileList":
+        return FileList([*before, *self], self.model_folder, [*before, *self.own])
+
+    def __add__(self, after: list[Any]) -> "FileList":
+        return FileList([*self, *after], self.model_folder, [*self.own, *after])
+
+
+def table(roots: Sequence[Path], own: Path) -> FolderTable:
+    """``own``: where models would lie if the operator named no root."""
+    folders = FolderTable()
+    for name, (places, extensions) in _FOLDERS.items():
+        paths = [str(root / place) for root in roots or [own] for place in places]
+        folders[name] = (paths, set(extensions))
+    return folders
+
+
+def files_of(folders: FolderTable, name: str) -> list[Any]:
+    """Names relative to their folder. Raises :class:`KeyError` for a folder that there is not."""
+    places, extensions = folders[name]
+    found = sorted({file for place in places for file in _walk(place, extensions)})
+    name = OTHER_NAMES.get(name, name)
+    return FileList(found, name) if name in _FOLDERS else found
+
+
+def find(folders: FolderTable, name: str, file: str) -> str | None:
+    """The path of a file in a folder. What would lead outside it is not found."""
+    if name not in folders and OTHER_NAMES.get(name, name) not in folders:
+        return None
+    for place in folders[name][0]:
+        path = os.path.normpath(os.path.join(place, file.replace("\\", "/").lstrip("/")))
+        if os.path.commonpath((place, path)) == os.path.normpath(place) and os.path.exists(path):
+            return path
+    return None
+
+
+def _walk(place: str, extensions: Any) -> Iterator[str]:
+    wanted = {e.lower() for e in extensions}
+    for where, subfolders, names in os.walk(place, followlinks=True):
+        subfolders[:] = [s for s in subfolders if s != ".git"]
+        if "folder" in wanted:
+            yield from (os.path.relpath(os.path.join(where, s), place) for s in subfolders)
+            continue
+        for name in names:
+            if not wanted or os.path.splitext(name)[1].lower() in wanted:
+                yield os.path.relpath(os.path.join(where, name), place)

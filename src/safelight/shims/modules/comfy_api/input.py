@@ -1,0 +1,5 @@
+"""Values of graphs, by the names that type checkers want."""
+
+from safelight.shims.modules.comfy_api.latest._input import AudioInput, ImageInput, LatentInput, MaskInput, VideoInput
+
+__all__ = ["AudioInput", "ImageInput", "LatentInput", "MaskInput", "VideoInput"]

@@ -1,0 +1,5 @@
+"""Values of graphs that packs make."""
+
+from safelight.shims.modules.comfy_api.latest._input_impl import VideoFromComponents, VideoFromFile
+
+__all__ = ["VideoFromComponents", "VideoFromFile"]

@@ -1,0 +1,27 @@
+"""Videos of a file, which packs give as a path or as bytes, and of frames."""
+
+import uuid
+from io import BytesIO
+from pathlib import Path
+
+from safelight.nodes.video.clip import FileClip, FrameClip
+from safelight.shims.workspace import workspace
+
+
+class VideoFromFile(FileClip):
+    """Bytes are written to a file of the job: a decoder reads in many places."""
+
+    def __init__(self, file: str | Path | BytesIO, start_time: float = 0.0, duration: float = 0.0) -> None:
+        if isinstance(file, BytesIO):
+            path = workspace().folder("temp") / f"{uuid.uuid4().hex}.video"
+            path.write_bytes(file.getbuffer())
+        else:
+            path = Path(file)
+        super().__init__(path, start_s=start_time, duration_s=duration)
+
+    def trimmed(self, *, start_s: float, duration_s: float) -> FileClip:
+        return FileClip(self.path, self.start_s, self.duration_s).trimmed(start_s=start_s, duration_s=duration_s)
+
+
+class VideoFromComponents(FrameClip):
+    """``VideoFromComponents(VideoComponents(images=..., frame_rate=...))``."""

@@ -1,0 +1,5 @@
+"""What describes a video."""
+
+from safelight.shims.modules.comfy_api.latest._util import VideoCodec, VideoComponents, VideoContainer
+
+__all__ = ["VideoCodec", "VideoComponents", "VideoContainer"]

@@ -1,0 +1,3 @@
+"""The same as ``latest``."""
+
+from safelight.shims.modules.comfy_api.latest import *  # noqa: F403

@@ -1,0 +1,1 @@
+"""ComfyUI's executor, as far as packs import it."""

@@ -1,0 +1,18 @@
+"""The executor's graph. Packs take :class:`ExecutionBlocker` from here; the graph of a run is its ``DYNPROMPT``."""
+
+from safelight.sdk.node import Blocker as ExecutionBlocker
+
+
+class NodeNotFoundError(Exception):
+    """A node of the graph is not there."""
+
+
+class NodeInputError(Exception):
+    """A node's input is not there."""
+
+
+class DependencyCycleError(Exception):
+    """The graph has a cycle."""
+
+
+__all__ = ["DependencyCycleError", "ExecutionBlocker", "NodeInputError", "NodeNotFoundError"]

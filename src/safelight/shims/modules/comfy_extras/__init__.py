@@ -1,0 +1,24 @@
+"""ComfyUI's further nodes. Every submodule can be imported: ``from comfy_extras.nodes_mask import MaskComposite`` gives
+the node of that name where this server has one."""
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+from safelight.shims.absent import submodules
+
+__getattr__ = submodules("comfy_extras")
+
+
+def node(name: str) -> Any:
+    """A submodule's ``__getattr__``."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return getattr(importlib.import_module("nodes"), name)
+
+
+class NodesModule(ModuleType):
+    """Mutable as every module is: packs may put things in."""
+
+    def __getattr__(self, name: str) -> Any:
+        return node(name)

@@ -1,0 +1,21 @@
+"""Nodes of masks, and the arithmetic that packs take from among them."""
+
+import torch
+
+from safelight.nodes.image.composite import paste
+from safelight.shims.modules.comfy_extras import node
+
+__getattr__ = node
+
+
+def composite(
+    destination: torch.Tensor,
+    source: torch.Tensor,
+    x: int,
+    y: int,
+    mask: torch.Tensor | None = None,
+    multiplier: int = 8,
+    resize_source: bool = False,
+) -> torch.Tensor:
+    """``source`` on ``destination``, both ``[B, C, H, W]``; ``x`` and ``y`` count ``multiplier`` to a pixel."""
+    return paste(destination, source, x=x // multiplier, y=y // multiplier, resize_source=resize_source, mask=mask)

@@ -1,0 +1,38 @@
+"""What packs register by hand, beside what they declare: nodes and web folders that they put into the module ``nodes``.
+
+Where no pack has imported ``nodes``, there is nothing of it.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from safelight.sdk.plain import plain_text
+from safelight.shims.install import PREFIX
+
+
+def added_classes() -> Iterator[tuple[str, type, str | None]]:
+    """Id, class and display name of each that is new since this was asked last."""
+    nodes = _nodes()
+    if nodes is not None:
+        for key, source in nodes.NODE_CLASS_MAPPINGS.added().items():
+            shown = nodes.NODE_DISPLAY_NAME_MAPPINGS.get(key)
+            yield plain_text(key), source, plain_text(shown) if shown is not None else None
+
+
+def added_web_directories() -> dict[str, str]:
+    nodes = _nodes()
+    added = nodes.EXTENSION_WEB_DIRS if nodes is not None else {}
+    return {str(name): str(Path(path).resolve()) for name, path in added.items() if Path(path).is_dir()}
+
+
+def show() -> None:
+    """Let packs see the nodes that were loaded since."""
+    nodes = _nodes()
+    if nodes is not None:
+        nodes.NODE_CLASS_MAPPINGS.refresh()
+
+
+def _nodes() -> ModuleType | None:
+    return sys.modules.get(f"{PREFIX}nodes")

@@ -1,0 +1,123 @@
+"""Files that packs write by path, as outputs of the job: numbers before they are written, taking over after.
+
+A pack asks where to write (``get_save_image_path``), writes as many files as it likes, and names them in its ui output.
+The server knows which numbers are free, the pack how many it uses: the series that were asked for are kept until the
+call returns, when what was used beyond the first number is reserved too.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from safelight.core.asset import FileName
+from safelight.graph.instructions import Blocked, Returned
+from safelight.sdk.context import Context, current
+from safelight.shims.workspace import is_made, workspace
+
+UNNAMED = "files"
+"""The ui key of files in ``output`` that a node wrote without a word."""
+
+Result = Returned | Blocked
+
+_series: dict[tuple[str, str, str], int] = {}
+"""The last number reserved of each series that the job has asked for: by folder, subfolder and prefix."""
+
+
+def begin_job(files: Mapping[str, Path]) -> None:
+    _series.clear()
+    if is_made():
+        workspace().open(files)
+
+
+def end_job() -> None:
+    _series.clear()
+    if is_made():
+        workspace().close()
+
+
+def save_image_path(prefix: str, folder: str, *, width: int, height: int) -> tuple[str, str, int, str, str]:
+    """Raises :class:`ValueError` for a prefix that would leave its folder."""
+    top = Path(os.path.abspath(folder))
+    for name in ("output", "temp"):
+        place = workspace().folder(name)
+        if top.is_relative_to(place):
+            within = top.relative_to(place).as_posix()
+            break
+    else:
+        raise ValueError(f"outputs are saved below {workspace().folder('output')}, not in {folder}")
+    full = prefix if within == "." else f"{within}/{prefix}"
+    series = current().open_series(full, folder=name, width=width, height=height)
+    _series[name, series.subfolder, series.prefix] = series.first
+    where = place / series.subfolder
+    where.mkdir(parents=True, exist_ok=True)
+    if series.first > 1:
+        # Some packs count the files that they find instead of taking the number that they are given.
+        workspace().mark(where / f"{series.prefix}_{series.first - 1:05}_.png")
+    subfolder = os.path.relpath(where, top)
+    return str(where), series.prefix, series.first, "" if subfolder == "." else subfolder, prefix
+
+
+def collect(context: Context, results: Iterable[Result], *, is_alone: bool) -> list[Result]:
+    """Take over what a call wrote, as it returns. ``is_alone``: nothing else runs, so that all new files are its own;
+    otherwise only those that its ui names."""
+    results = list(results)
+    if not is_made():
+        return results
+    written = dict(workspace().written())
+    if not written:
+        return results
+    named = {name for r in results if isinstance(r, Returned) for name in _files_in(r.ui)}
+    unnamed = [name for name in written if name not in named and is_alone and _is_meant(name)]
+    for name, path in written.items():
+        if name in named or name in unnamed:
+            context.adopt(path, folder=name.folder, subfolder=name.subfolder, filename=name.filename)
+            workspace().take(path)
+            _advance(context, name)
+    return _with_files(results, unnamed) if unnamed else results
+
+
+def _files_in(ui: Any) -> Iterable[FileName]:
+    """What a ui output names, at any depth of lists and dicts."""
+    if isinstance(ui, Mapping):
+        filename, subfolder, folder = ui.get("filename"), ui.get("subfolder", ""), ui.get("type", "output")
+        if isinstance(filename, str) and isinstance(subfolder, str) and folder in ("output", "temp"):
+            path = os.path.normpath(os.path.join(subfolder.replace("\\", "/"), filename))
+            yield FileName(folder, os.path.dirname(path), os.path.basename(path))
+        for value in ui.values():
+            yield from _files_in(value)
+    elif isinstance(ui, list | tuple):
+        for value in ui:
+            yield from _files_in(value)
+
+
+def _is_meant(name: FileName) -> bool:
+    """Files in ``temp`` that nobody names are a node's own notes."""
+    return name.folder == "output" and not name.filename.startswith(".")
+
+
+def _advance(context: Context, name: FileName) -> None:
+    """Reserve the numbers up to that of ``name``, if it is one of a series."""
+    for (folder, subfolder, prefix), last in list(_series.items()):
+        if (folder, subfolder) != (name.folder, name.subfolder):
+            continue
+        pattern = re.escape(prefix).replace(re.escape("%batch_num%"), r"\d+")
+        found = re.match(rf"{pattern}_(\d+)", name.filename)
+        if found and int(found[1]) > last:
+            count = int(found[1]) - last
+            whole = f"{subfolder}/{prefix}" if subfolder else prefix
+            first = context.open_series(whole, folder=folder, count=count).first
+            _series[folder, subfolder, prefix] = first + count - 1
+
+
+def _with_files(results: list[Result], names: Iterable[FileName]) -> list[Result]:
+    shown = [{"filename": n.filename, "subfolder": n.subfolder, "type": str(n.folder)} for n in names]
+    for index, result in enumerate(results):
+        if isinstance(result, Returned):
+            ui = dict(result.ui or {})
+            ui[UNNAMED] = [*ui.get(UNNAMED, ()), *shown]
+            results[index] = replace(result, ui=ui)
+            break
+    return results

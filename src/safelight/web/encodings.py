@@ -1,0 +1,82 @@
+"""Compressing bodies for the wire: what a client accepts, which kinds of file gain by it, quick and thorough levels."""
+
+import gzip
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import brotli
+import zstandard
+
+SMALLEST_BYTES = 1024
+"""A smaller body fits one packet either way."""
+
+_COMPRESSIBLE = frozenset(
+    {
+        "application/json",
+        "application/vnd.ms-fontobject",
+        "application/wasm",
+        "font/ttf",
+        "image/svg+xml",
+        "image/x-icon",
+        "text/css",
+        "text/html",
+        "text/javascript",
+        "text/markdown",
+        "text/plain",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """``quick`` is for a request that waits (tens of megabytes a second), ``thorough`` for once and for all."""
+
+    name: str
+    quick: Callable[[bytes], bytes]
+    thorough: Callable[[bytes], bytes]
+
+
+# In the order of preference where nothing else decides: the quickest to undo first.
+ENCODINGS: Mapping[str, Encoding] = {
+    encoding.name: encoding
+    for encoding in (
+        Encoding(
+            "zstd",
+            quick=lambda body: zstandard.ZstdCompressor(level=3).compress(body),
+            thorough=lambda body: zstandard.ZstdCompressor(level=19).compress(body),
+        ),
+        Encoding(
+            "br",
+            quick=lambda body: brotli.compress(body, quality=4),
+            thorough=lambda body: brotli.compress(body, quality=9),
+        ),
+        Encoding(
+            "gzip",
+            quick=lambda body: gzip.compress(body, compresslevel=4, mtime=0),
+            thorough=lambda body: gzip.compress(body, compresslevel=9, mtime=0),
+        ),
+    )
+}
+
+
+def is_compressible(mime_type: str, size: int) -> bool:
+    return size >= SMALLEST_BYTES and mime_type.partition(";")[0] in _COMPRESSIBLE
+
+
+def accepted_encodings(header: str | None) -> tuple[str, ...]:
+    """The names of :data:`ENCODINGS` that an ``Accept-Encoding`` header allows, in our order of preference."""
+    allowed: dict[str, bool] = {}
+    for item in (header or "").split(","):
+        name, _, parameters = item.strip().lower().partition(";")
+        allowed[name.strip()] = _quality(parameters) > 0
+    return tuple(name for name in ENCODINGS if allowed.get(name, allowed.get("*", False)))
+
+
+def _quality(parameters: str) -> float:
+    key, _, value = parameters.replace(" ", "").partition("=")
+    if key != "q":
+        return 1.0
+    try:
+        return float(value)
+    except ValueError:
+        return 0.0

@@ -1,0 +1,93 @@
+"""What node packs bring for the web UI, read off their folders: scripts, example workflows, translations, blueprints.
+
+The folder names are ComfyUI's. Scripts lie where the pack says (``WEB_DIRECTORY``), which only a worker knows.
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+log = logging.getLogger(__name__)
+
+TEMPLATE_FOLDERS = ("example_workflows", "example", "examples", "workflow", "workflows")
+_TRANSLATED_PARTS = ("nodeDefs", "commands", "settings")
+"""Files of a locale that stand under their own name; ``main.json`` holds the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packs:
+    """``templates``: folders of example workflows by pack; ``translations``: by locale; ``blueprints``: by id."""
+
+    scripts: Mapping[str, Path] = field(default_factory=dict)
+    templates: Mapping[str, Path] = field(default_factory=dict)
+    translations: Mapping[str, Any] = field(default_factory=dict)
+    blueprints: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def template_names(self) -> dict[str, list[str]]:
+        return {pack: sorted(p.stem for p in folder.glob("*.json")) for pack, folder in self.templates.items()}
+
+
+def read_packs(folders: Sequence[Path], *, web_directories: Mapping[str, str]) -> Packs:
+    """Look through the packs in ``folders``. Blocks; a file that is no JSON costs itself and is logged."""
+    packs = [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()) if path.is_dir()]
+    translations: dict[str, Any] = {}
+    for pack in packs:
+        for locale, texts in _translations(pack):
+            _merge(translations.setdefault(locale, {}), texts)
+    return Packs(
+        scripts={name: Path(folder) for name, folder in web_directories.items()},
+        templates={pack.name: folder for pack in packs if (folder := _templates(pack)) is not None},
+        translations=translations,
+        blueprints=dict(entry for pack in packs for entry in _blueprints(pack)),
+    )
+
+
+def _templates(pack: Path) -> Path | None:
+    return next((pack / name for name in TEMPLATE_FOLDERS if any((pack / name).glob("*.json"))), None)
+
+
+def _translations(pack: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for locale in sorted((pack / "locales").glob("*/")):
+        main = _read(locale / "main.json")
+        texts: dict[str, Any] = dict(main) if isinstance(main, dict) else {}
+        for part in _TRANSLATED_PARTS:
+            content = _read(locale / f"{part}.json")
+            if isinstance(content, dict):
+                texts[part] = content
+        if texts:
+            yield locale.name, texts
+
+
+def _blueprints(pack: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path in sorted((pack / "subgraphs").glob("*.json")):
+        workflow = _read(path)
+        if workflow is None:
+            continue
+        blueprint_id = hashlib.blake2b(f"{pack.name}/{path.name}".encode(), digest_size=16).hexdigest()
+        data = msgspec.json.encode(workflow).decode()
+        info = {"node_pack": f"custom_nodes.{pack.name}"}
+        yield blueprint_id, {"source": "custom_node", "name": path.stem, "info": info, "data": data}
+
+
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes())
+    except (OSError, msgspec.DecodeError) as error:
+        log.warning("%s cannot be used: %s", path, error)
+        return None
+
+
+def _merge(into: dict[str, Any], texts: Mapping[str, Any]) -> None:
+    """Deep: several packs translate the same locale. The first word on a key stays."""
+    for key, value in texts.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into.setdefault(key, value)

@@ -1,0 +1,1 @@
+"""What the server and a worker say to each other, and how it is written on a pipe."""

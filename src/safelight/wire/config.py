@@ -1,0 +1,25 @@
+"""What an engine process is told when it starts: the first frame of the pipe."""
+
+from safelight.wire.messages import Message
+
+
+class EngineConfig(Message, frozen=True, kw_only=True):
+    """Folders are absolute paths, sizes bytes, durations seconds."""
+
+    slot: str = ""
+    """The slot's name; the processes that follow one another on it have it in common, and no others."""
+    device: str = ""
+    """``cpu``, ``cuda:0`` ...; empty: what torch offers."""
+    node_packages: tuple[str, ...] = ("safelight.nodes",)
+    """Importable packages whose modules hold nodes."""
+    custom_nodes: tuple[str, ...] = ()
+    """Folders of node packs."""
+    model_roots: tuple[str, ...] = ()
+    cache_bytes: int = 0
+    """What may be kept of finished calls; 0: a quarter of the machine's memory."""
+    lease_s: float = 30.0
+    """An engine that hears nothing for so long ends itself."""
+
+
+OUT_OF_MEMORY_STATUS = 75
+"""With this exit status an engine says that its device's memory is spent, and that a fresh one should try."""

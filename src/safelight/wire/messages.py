@@ -1,0 +1,231 @@
+"""The messages between the server and an engine process; the only vocabulary that both columns speak.
+
+Every message about a job carries its fence ``(job_id, attempt)``: the receiver drops what belongs to an attempt that
+is over. Values are plain data (msgpack): never pickles, never tensors.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from safelight.core.event import Call
+from safelight.core.job import JobError, JobState
+from safelight.core.node import NodeSchema
+from safelight.core.worker import EngineInfo
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, kw_only=True, omit_defaults=True):
+    """Tagged with its class name."""
+
+
+class JobMessage(Message, frozen=True, kw_only=True):
+    job_id: str
+    attempt: int
+
+
+# -- server -> engine --
+
+
+class FileRef(msgspec.Struct, frozen=True):
+    """One of the owner's files that the prompt may name; ``path`` is readable by the engine."""
+
+    digest: str
+    size: int
+    mime_type: str
+    path: str
+
+
+class RunJob(JobMessage, frozen=True, kw_only=True):
+    """Run ``targets`` (output calls) of ``prompt``.
+
+    ``files`` holds every string of the prompt that names one of the owner's files, as it is written there
+    (``a.png``, ``sub/b.png [output]``). Outputs are written under ``staging`` and reported with :class:`OutputReady`.
+    ``extra_pnginfo`` goes into saved files; ``secrets`` (partner keys) goes to nodes that ask and nowhere else.
+    """
+
+    owner_id: str
+    prompt: dict[str, Any]
+    targets: list[str]
+    staging: str
+    files: dict[str, FileRef] = {}
+    extra_pnginfo: dict[str, Any] | None = None
+    secrets: dict[str, str] = {}
+    preview_method: str | None = None
+
+
+class CancelJob(JobMessage, frozen=True, kw_only=True):
+    """Stop softly: at the next node, or the next progress report of a node."""
+
+
+class JudgeInputs(Message, frozen=True, kw_only=True):
+    """Ask the nodes that ``targets`` rest on what they say of their inputs (``VALIDATE_INPUTS``). Nothing runs.
+
+    ``prompt`` and ``files`` are as in :class:`RunJob`. Answered beside whatever runs.
+    """
+
+    request_id: int
+    owner_id: str
+    prompt: dict[str, Any]
+    targets: list[str]
+    files: dict[str, FileRef] = {}
+
+
+class NamesReserved(Message, frozen=True, kw_only=True):
+    """The answer to :class:`ReserveNames`."""
+
+    request_id: int
+    first: int
+
+
+class FreeMemory(Message, frozen=True, kw_only=True):
+    unload_models: bool = False
+    free_memory: bool = False
+
+
+class Ping(Message, frozen=True, kw_only=True):
+    sequence: int
+
+
+class Stop(Message, frozen=True, kw_only=True):
+    """End the process when the current job is over."""
+
+
+# -- engine -> server --
+
+
+class Ready(Message, frozen=True, kw_only=True):
+    """The first message of an engine: what it is, and every node that it can run."""
+
+    info: EngineInfo
+    nodes: list[NodeSchema]
+    failed_packs: dict[str, str] = {}
+    """Node packs that could not be imported, with the reason."""
+    web_directories: dict[str, str] = {}
+    """Web folders of node packs, by the pack's name."""
+
+
+class Pong(Message, frozen=True, kw_only=True):
+    sequence: int
+    info: EngineInfo
+    rss: int
+    """Resident memory in bytes."""
+
+
+class InputsJudged(Message, frozen=True, kw_only=True):
+    """The answer to :class:`JudgeInputs`: by call id what a node objects to, ``None`` for a no without a reason."""
+
+    request_id: int
+    objections: dict[str, str | None] = {}
+
+
+class CallsCached(JobMessage, frozen=True, kw_only=True):
+    nodes: list[str]
+
+
+class CallStarted(JobMessage, frozen=True, kw_only=True):
+    call: Call
+
+
+class CallProgressed(JobMessage, frozen=True, kw_only=True):
+    call: Call
+    value: float
+    total: float
+
+
+class CallFinished(JobMessage, frozen=True, kw_only=True):
+    call: Call
+
+
+class CallBlocked(JobMessage, frozen=True, kw_only=True):
+    call: Call
+    node_type: str
+    message: str
+    executed: list[str] = []
+
+
+class PreviewMade(JobMessage, frozen=True, kw_only=True):
+    call: Call
+    image: bytes
+    mime_type: str
+
+
+class TextShown(JobMessage, frozen=True, kw_only=True):
+    call: Call
+    text: str
+
+
+class MessageSent(JobMessage, frozen=True, kw_only=True):
+    """A message of a node pack to the job's client."""
+
+    call: Call
+    name: str
+    data: Any
+
+
+class SavedFile(msgspec.Struct, frozen=True):
+    """A finished file under the job's staging folder, and the name by which the owner will find it."""
+
+    folder: str
+    subfolder: str
+    filename: str
+    path: str
+    size: int
+    digest: str
+    mime_type: str
+
+
+class OutputReady(JobMessage, frozen=True, kw_only=True):
+    """A call's UI output (``ui``: ComfyUI's dict, or ``None``) with the files that it names and that are new."""
+
+    call: Call
+    ui: dict[str, Any] | None
+    files: list[SavedFile] = []
+    cached: bool = False
+
+
+class ReserveNames(JobMessage, frozen=True, kw_only=True):
+    """Ask for ``count`` free counters of ``<prefix>_00001_`` in the owner's folder; they follow one another."""
+
+    request_id: int
+    folder: str
+    subfolder: str
+    prefix: str
+    count: int = 1
+
+
+class JobDone(JobMessage, frozen=True, kw_only=True):
+    """The last message of an attempt. ``meta``: by call id, as history shows it."""
+
+    outcome: JobState
+    error: JobError | None = None
+    executed: list[str] = []
+    device_s: float = 0.0
+    """Seconds that the attempt held the device."""
+
+
+class LogLines(Message, frozen=True, kw_only=True):
+    """Lines written by the engine; ``at_ms`` since the epoch. ``job_id`` where a job was running."""
+
+    lines: Sequence[tuple[int, str]]
+    job_id: str | None = None
+
+
+ToEngine = RunJob | CancelJob | JudgeInputs | NamesReserved | FreeMemory | Ping | Stop
+ToServer = (
+    Ready
+    | Pong
+    | InputsJudged
+    | CallsCached
+    | CallStarted
+    | CallProgressed
+    | CallFinished
+    | CallBlocked
+    | PreviewMade
+    | TextShown
+    | MessageSent
+    | OutputReady
+    | ReserveNames
+    | JobDone
+    | LogLines
+)

@@ -1,0 +1,162 @@
+"""A whole server in this process: real database, blobs, bus and dispatcher; only its engine follows a script."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+from tests.api.client import Client
+from tests.api.engine import READY, Engine
+
+from safelight.api import http
+from safelight.api.answers import json_response
+from safelight.blobs.local import LocalBlobStore
+from safelight.bus.memory import MemoryBus
+from safelight.core.clock import SystemClock
+from safelight.core.worker import SlotId
+from safelight.db.engine import Database
+from safelight.dispatch.dispatcher import Dispatcher
+from safelight.dispatch.fake import FakeBackend
+from safelight.services import user
+from safelight.services.catalogue import LiveCatalogue
+from safelight.services.egress import Address, Egress
+from safelight.services.model import ModelIndex
+from safelight.services.model_site import ModelSite
+from safelight.settings import Settings
+
+BLUEPRINT = {"source": "templates", "name": "Sharpen", "info": {"node_pack": "comfyui"}, "data": "{}"}
+
+
+class NoWeb:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse(f"the web UI's {scope['path']}")(scope, receive, send)
+
+    def extensions(self) -> Sequence[str]:
+        return ["/extensions/pack/script.js"]
+
+    def translations(self) -> Mapping[str, Any]:
+        return {}
+
+    def workflow_templates(self) -> Mapping[str, Sequence[str]]:
+        return {}
+
+    async def template(self, pack: str, filename: str, request: Request) -> Response | None:
+        return json_response({"nodes": []}) if (pack, filename) == ("pack", "a b.json") else None
+
+    async def global_subgraphs(self, request: Request) -> Response:
+        return json_response({"sharpen": BLUEPRINT})
+
+    def global_subgraph(self, blueprint_id: str) -> Mapping[str, Any] | None:
+        return BLUEPRINT if blueprint_id == "sharpen" else None
+
+
+class Lines:
+    def entries(self) -> Sequence[tuple[datetime, str]]:
+        return [(datetime(2026, 1, 2, tzinfo=UTC), "ready\n")]
+
+
+@dataclass(frozen=True)
+class Server:
+    app: http.Http
+    client: Client
+    engine: Engine
+    backend: FakeBackend
+    bus: MemoryBus
+    db: Database
+    catalogue: LiveCatalogue
+    models: ModelIndex
+    models_dir: Path
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with the present schema and the local user, which each test copies: migrating takes a while."""
+    path = tmp_path_factory.mktemp("database") / "safelight.db"
+
+    async def make() -> None:
+        db = await Database.open(f"sqlite:///{path}", on_commit=lambda events: None)
+        await db.write(lambda tx: user.ensure_local(tx, now=SystemClock().now()))
+        await db.close()
+
+    asyncio.run(make())
+    return path
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path, max_body_bytes=100_000, max_upload_bytes=50_000, max_asset_bytes=60_000)
+
+
+def is_test_server(address: Address) -> bool:
+    """127.0.0.1 stands for the world, and the rest of the machine for the operator's network."""
+    return str(address) == "127.0.0.1"
+
+
+@pytest.fixture
+async def server(tmp_path: Path, settings: Settings, migrated: Path) -> AsyncIterator[Server]:
+    async with running(tmp_path, settings, migrated) as server:
+        yield server
+
+
+@asynccontextmanager
+async def running(
+    tmp_path: Path, settings: Settings, migrated: Path, sites: Sequence[ModelSite] = ()
+) -> AsyncIterator[Server]:
+    bus, clock, engine = MemoryBus(), SystemClock(), Engine()
+    shutil.copy(migrated, tmp_path / "safelight.db")
+    db = await Database.open(settings.database, on_commit=bus.publish)
+    blobs = LocalBlobStore(tmp_path / "blobs")
+    checkpoints = tmp_path / "models" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    (checkpoints / "a.safetensors").write_bytes(_safetensors('{"__metadata__":{"format":"pt"}}'))
+    models = ModelIndex(settings.model_roots)
+    models.refresh()
+    catalogue = LiveCatalogue(models)
+    backend = FakeBackend([SlotId("cpu")], ready=READY, script=engine)
+    dispatcher = Dispatcher(
+        db=db,
+        bus=bus,
+        blobs=blobs,
+        backend=backend,
+        staging=tmp_path / "staging",
+        clock=clock,
+        cancel_grace_s=5,
+        on_ready=lambda ready, digest: catalogue.publish(ready.nodes, digest=digest),
+    )
+    app = http.create(
+        settings=settings,
+        clock=clock,
+        db=db,
+        bus=bus,
+        blobs=blobs,
+        catalogue=catalogue,
+        models=models,
+        dispatcher=dispatcher,
+        web=NoWeb(),
+        logs=Lines(),
+        egress=Egress(is_allowed=is_test_server),
+        sites=sites,
+    )
+    await dispatcher.start()
+    yield Server(app, Client(app), engine, backend, bus, db, catalogue, models, tmp_path / "models")
+    app.close_sockets()
+    await app.stop()
+    await dispatcher.stop()
+    await db.close()
+
+
+@pytest.fixture
+def client(server: Server) -> Client:
+    return server.client
+
+
+def _safetensors(header: str) -> bytes:
+    return len(header).to_bytes(8, "little") + header.encode()

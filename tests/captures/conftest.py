@@ -1,0 +1,22 @@
+"""One real server with a real engine for each module, and the pack whose nodes the captured graphs are made of."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.captures.client import ask
+from tests.cli.server import running
+
+collect_ignore_glob = ["packs/*"]
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a server that knows its nodes, and one checkpoint by name."""
+    packs, models = Path(__file__).with_name("packs"), tmp_path_factory.mktemp("models")
+    (models / "checkpoints").mkdir()
+    (models / "checkpoints" / "sd15_random.safetensors").touch()
+    options = ("--custom-nodes", str(packs), "--models-dir", str(models))
+    with running(tmp_path_factory.mktemp("data"), *options) as server:
+        assert ask(server.url, "GET /object_info/StubImage").json
+        yield server.url

@@ -1,0 +1,70 @@
+"""A real ``safelight serve`` process on a free port, for tests that need one."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ADDRESS = re.compile(r"Safelight is at (http://\S+)")
+
+
+@dataclass
+class Server:
+    """Mutable: the process, and the lines that it has printed so far."""
+
+    process: "subprocess.Popen[str]"
+    url: str = ""
+    started_in_s: float = 0.0
+    lines: list[str] = field(default_factory=list)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return self.process.wait(timeout=20)
+
+
+def launch(data_dir: Path, *options: str, environment: dict[str, str] | None = None) -> Server:
+    """Start a server and return when it answers ``/health``."""
+    command = [sys.executable, "-m", "safelight.cli", "serve", "--port", "0", "--data-dir", str(data_dir), *options]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("SAFELIGHT_")} | {"COLUMNS": "400"}
+    begun = time.monotonic()
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=kept | (environment or {})
+    )
+    server = Server(process)
+    assert process.stdout is not None
+    for line in process.stdout:
+        server.lines.append(line)
+        if found := ADDRESS.search(line):
+            server.url = found[1]
+            break
+    else:
+        raise RuntimeError("the server did not start:\n" + "".join(server.lines))
+    rest = process.stdout
+
+    def drain() -> None:
+        server.lines.extend(rest)
+        rest.close()
+
+    threading.Thread(target=drain, daemon=True).start()
+    with urllib.request.urlopen(server.url + "/health", timeout=20) as answer:
+        assert answer.read() == b"OK"
+    server.started_in_s = time.monotonic() - begun
+    return server
+
+
+@contextmanager
+def running(data_dir: Path, *options: str) -> Iterator[Server]:
+    server = launch(data_dir, *options)
+    try:
+        yield server
+    finally:
+        server.stop(signal.SIGKILL if server.process.poll() is None else signal.SIGTERM)

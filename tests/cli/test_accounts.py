@@ -1,0 +1,100 @@
+"""Accounts from the command line, against a server that runs."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from urllib.error import HTTPError
+
+import aiohttp
+import pytest
+from tests.cli.server import running
+
+
+def safelight(*arguments: str, data_dir: Path, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "safelight.cli", *arguments, "--data-dir", str(data_dir)]
+    return subprocess.run(command, capture_output=True, text=True, input=stdin)
+
+
+def user_id(url: str, **headers: str) -> str | None:
+    """Who the server takes these headers for; ``None``: nobody."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/api/user", headers=headers)) as answer:
+            return str(json.load(answer)["id"])
+    except HTTPError as error:
+        if error.code != 401:
+            raise
+        return None
+
+
+def test_a_running_server_notices(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        assert user_id(server.url) == "local"
+        added = safelight("user", "add", "Anna", "--password-stdin", data_dir=tmp_path, stdin="long enough\n")
+        assert (added.returncode, added.stdout) == (0, "anna may sign in.\n"), added.stderr
+        made = safelight("key", "create", "anna", data_dir=tmp_path)
+        headers = {"X-API-Key": made.stdout.strip()}
+        wait_until_shut(server.url)
+        anna = user_id(server.url, **headers)
+        assert anna is not None
+        assert anna in safelight("user", "list", data_dir=tmp_path).stdout
+        assert safelight("user", "disable", "anna", data_dir=tmp_path).returncode == 0
+        wait_until_shut(server.url, **headers)
+        assert made.stdout.strip() not in "".join(server.lines)
+
+
+def wait_until_shut(url: str, **headers: str) -> None:
+    """Within the second that is promised, and as much again for a machine that is busy."""
+    begun = time.monotonic()
+    while user_id(url, **headers) is not None:
+        assert time.monotonic() - begun < 2
+
+
+def test_keys_reach_no_log(tmp_path: Path) -> None:
+    """Not at the most talkative level, not by the address of a socket, not by a header, not when they are wrong."""
+    assert safelight("user", "add", "anna", "--no-password", data_dir=tmp_path).returncode == 0
+    key = safelight("key", "create", "anna", data_dir=tmp_path).stdout.strip()
+    with running(tmp_path, "--log-level", "debug") as server:
+        asyncio.run(use(server.url, key))
+        assert user_id(server.url, **{"X-API-Key": key + "x"}) is None
+        server.stop()
+        assert key[:30] not in "".join(server.lines)
+
+
+async def use(url: str, key: str) -> None:
+    async with aiohttp.ClientSession(url) as session, session.ws_connect(f"/ws?clientId=a&token={key}") as socket:
+        assert (await socket.receive_json())["type"] == "status"
+        async with session.get("/api/user", headers={"Authorization": f"Bearer {key}"}) as answer:
+            assert answer.status == 200
+
+
+def test_the_first_start_with_accounts_prints_a_link(tmp_path: Path) -> None:
+    with running(tmp_path, "--accounts") as server:
+        assert user_id(server.url) is None
+        while not any("/setup#" in line for line in server.lines):
+            assert server.process.poll() is None
+        assert safelight("user", "add", "anna", "--no-password", data_dir=tmp_path).returncode == 0
+    with running(tmp_path, "--host", "0.0.0.0") as server:  # with accounts, beyond loopback
+        assert user_id(server.url) is None
+        assert not any("/setup#" in line for line in server.lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("user", "add", "a b"), "cannot be a user's name"),
+        (("user", "add", "anna", "--password-stdin"), "A password has 8 to 1024 characters; this one has 0"),
+        (("user", "set", "nobody"), "there is no user 'nobody'"),
+        (("user", "add", "anna", "--no-password", "--subject", "1"), "--issuer and --subject belong together"),
+        (("key", "create", "nobody"), "there is no user 'nobody'"),
+        (("key", "revoke", "nokey"), "there is no key 'nokey'"),
+    ],
+)
+def test_mistakes_are_said_in_one_line(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+    ran = safelight(*arguments, data_dir=tmp_path)
+    assert ran.returncode == 1
+    assert words in ran.stderr
+    assert ran.stderr.count("\n") == 1

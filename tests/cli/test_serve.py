@@ -1,0 +1,95 @@
+"""The command as a person meets it: real processes, real signals, errors of one line."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tests.cli.server import launch, running
+
+
+def safelight(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, "-m", "safelight.cli", *arguments], capture_output=True, text=True)
+
+
+def get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        return json.load(answer)
+
+
+def post(url: str, body: Any) -> Any:
+    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode()), timeout=60) as answer:
+        return json.load(answer)
+
+
+def test_a_job_outlives_the_server(tmp_path: Path) -> None:
+    """Promise 1: what was accepted is there after ``kill -9`` of everything, and is run."""
+    prompt = {
+        "1": {"class_type": "PrimitiveInt", "inputs": {"value": 7}},
+        "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}},
+    }
+    first = launch(tmp_path)
+    job_ids = [post(f"{first.url}/api/prompt", {"prompt": prompt})["prompt_id"] for _ in range(20)]
+    first.stop(signal.SIGKILL)
+    with running(tmp_path) as second:
+        jobs = wait_for_all(second.url, len(job_ids))
+    assert {job["id"]: job["status"] for job in jobs} == dict.fromkeys(job_ids, "completed")
+
+
+def wait_for_all(url: str, count: int) -> list[dict[str, Any]]:
+    while True:
+        listed = get(f"{url}/api/jobs?status=completed,failed,cancelled&limit=100")
+        if listed["pagination"]["total"] >= count:
+            return list(listed["jobs"])
+
+
+def test_sigterm_ends_it_and_its_worker(tmp_path: Path) -> None:
+    server = launch(tmp_path)
+    assert server.stop(signal.SIGTERM) == 0
+    workers = subprocess.run(["pgrep", "-f", f"--parent {server.process.pid}"], capture_output=True, text=True)
+    assert workers.stdout == ""
+
+
+def test_an_address_in_use_is_said_in_one_line(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        ran = safelight("serve", "--port", str(port), "--data-dir", str(tmp_path))
+    assert (ran.returncode, ran.stderr) == (1, f"safelight: cannot listen on 127.0.0.1:{port}: it is in use\n")
+
+
+def test_wrong_options_are_said_in_one_line(tmp_path: Path) -> None:
+    ran = safelight("serve", "--host", "0.0.0.0", "--data-dir", str(tmp_path))
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("safelight: host is 0.0.0.0, which others can reach")
+    assert safelight("serve", "--prot", "1").returncode == 2
+    (tmp_path / "file").write_text("")
+    ran = safelight("serve", "--port", "0", "--data-dir", str(tmp_path / "file"))
+    assert ran.returncode == 1
+    assert "Traceback" not in ran.stderr
+
+
+def test_two_servers_do_not_share_a_folder(tmp_path: Path) -> None:
+    with running(tmp_path):
+        ran = safelight("serve", "--port", "0", "--data-dir", str(tmp_path))
+    assert ran.returncode == 1
+    assert "Traceback" not in ran.stderr
+    assert "server" in ran.stderr
+
+
+def test_doctor_finds_this_machine_fit(tmp_path: Path) -> None:
+    ran = safelight("doctor", "--data-dir", str(tmp_path), "--port", "0")
+    assert ran.returncode == 0, ran.stdout
+    for subject in ("Python", "SQLite", "Data folder", "PyTorch", "comfyui-frontend-package"):
+        assert subject in ran.stdout
+
+
+def test_doctor_says_what_is_bad(tmp_path: Path) -> None:
+    ran = safelight("doctor", "--data-dir", str(tmp_path), "--custom-nodes", str(tmp_path / "nope"))
+    assert ran.returncode == 1
+    assert "is not a folder" in ran.stdout

@@ -1,0 +1,82 @@
+"""The contract and what this server makes of it."""
+
+import pytest
+
+from safelight.api import contract as contracts
+from safelight.api.comfy import legacy
+from safelight.api.comfy.not_implemented import NOT_IMPLEMENTED
+from safelight.api.comfy.routes import OWN_BODY, build_router, find_handlers
+from safelight.api.contract import Operation, Shape
+
+CONTRACT = contracts.load()
+ROUTER = build_router(CONTRACT)
+OPERATIONS = list(CONTRACT.operations.values())
+
+
+def test_there_are_76_operations() -> None:
+    assert len(OPERATIONS) == 76
+
+
+def test_list_of_what_is_not_implemented_is_true() -> None:
+    assert set(CONTRACT.operations) - set(find_handlers(CONTRACT)) == NOT_IMPLEMENTED
+
+
+def test_bodies_that_handlers_read_are_bodies_of_the_contract() -> None:
+    assert all(CONTRACT.operations[operation_id].body is not None for operation_id in OWN_BODY)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.id)
+def test_operation_is_routed(operation: Operation) -> None:
+    match = ROUTER.find(operation.path.replace("{", "").replace("}", "").encode())
+    assert match is not None
+    assert match.endpoints[operation.method][0].operation == operation
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.id)
+def test_operation_answers_without_api_too(operation: Operation) -> None:
+    at_root = (operation.method, operation.path.removeprefix("/api")) in ROUTER
+    assert at_root != operation.path.startswith(legacy.ONLY_WITH_API)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.id)
+def test_schemas_compile(operation: Operation) -> None:
+    for schema in operation.responses.values():
+        if schema is not None:
+            schema.problem({})
+    if operation.body is not None and operation.body.json is not None:
+        operation.body.json.problem({})
+
+
+def test_error_shapes() -> None:
+    def shape(operation_id: str, status: int) -> Shape:
+        return CONTRACT.operations[operation_id].shape(status)
+
+    assert shape("cancelJob", 400) is Shape.MESSAGE
+    assert shape("cancelJob", 404) is Shape.ERROR
+    assert shape("getVhsQueryVideo", 400) is Shape.MESSAGE
+    assert shape("executePrompt", 400) is Shape.PROMPT
+    assert shape("executePrompt", 413) is Shape.PROMPT
+    assert shape("getUserdata", 404) is Shape.TEXT
+    assert shape("getHealth", 503) is Shape.TEXT
+    assert shape("listJobs", 400) is Shape.ERROR
+
+
+def test_statuses_of_requests_that_do_not_fit() -> None:
+    assert CONTRACT.operations["createWorkflow"].invalid_status == 422
+    assert CONTRACT.operations["listJobs"].invalid_status == 400
+    assert CONTRACT.operations["uploadAsset"].too_large_status == 413
+    assert CONTRACT.operations["manageQueue"].too_large_status == 400
+
+
+def test_who_needs_no_credentials() -> None:
+    open_to_all = {operation.id for operation in OPERATIONS if operation.is_open}
+    assert open_to_all == {
+        "getExtensions", "getFeatures", "getGlobalSubgraph", "getGlobalSubgraphs", "getHealth", "getModelFolders",
+        "getModelsInFolder", "getNodeReplacements", "getSystemStats", "getWorkflowTemplates",
+    }  # fmt: skip
+
+
+def test_legacy_routes_are_reached() -> None:
+    for route in legacy.ROUTES:
+        for path in route.paths:
+            assert (route.method, path) in ROUTER

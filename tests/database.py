@@ -1,0 +1,58 @@
+"""A real database in a folder of the test's own, two users, and a clock that stands still until it is told."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safelight.core.event import Event
+from safelight.core.ids import UserId
+from safelight.core.user import Principal
+from safelight.db import user
+from safelight.db.engine import Database
+from safelight.db.transaction import Transaction
+
+T = TypeVar("T")
+
+ANNA = Principal(UserId("anna"))
+BEN = Principal(UserId("ben"))
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def add_users(tx: Transaction) -> None:
+    for who in (ANNA, BEN):
+        user.ensure(tx.conn, who.user_id, name=who.user_id, is_admin=False, now=NOW)
+
+
+@asynccontextmanager
+async def opened(folder: Path, *, on_commit: Callable[[Any], None] = lambda events: None) -> AsyncIterator[Database]:
+    """The database of ``folder``, with its users."""
+    db = await Database.open(f"sqlite:///{folder}/test.db", on_commit=on_commit)
+    try:
+        await db.write(add_users)
+        yield db
+    finally:
+        await db.close()
+
+
+class Desk:
+    """Services called one after another, each in a transaction of its own; ``events``: what was published since."""
+
+    def __init__(self, db: Database, events: list[Event]) -> None:
+        self.db = db
+        self.events = events
+
+    async def do(self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        return await self.db.write(lambda tx: verb(tx, *args, **kwargs))
+
+    async def look(self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        return await self.db.read(lambda tx: verb(tx, *args, **kwargs))
+
+    def heard(self) -> list[Event]:
+        events, self.events[:] = list(self.events), []
+        return events

@@ -1,0 +1,256 @@
+"""The door to the database: group commit, isolation of neighbours, events after the commit."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from tests.database import ANNA, NOW, add_users, opened
+
+from safelight.core.errors import Conflict, Unavailable
+from safelight.core.event import Event, QueueChanged
+from safelight.core.ids import UserId
+from safelight.db import setting
+from safelight.db.engine import Database
+from safelight.db.tables import user
+from safelight.db.transaction import Transaction
+
+pytestmark = pytest.mark.anyio
+
+
+def put(key: str, value: object = 1) -> "Write":
+    return Write(key, value)
+
+
+class Write:
+    """Sets a setting and says so."""
+
+    def __init__(self, key: str, value: object) -> None:
+        self.key, self.value = key, value
+
+    def __call__(self, tx: Transaction) -> str:
+        setting.put(tx.conn, ANNA.user_id, values={self.key: self.value})
+        tx.emit(QueueChanged(ANNA.user_id, len(self.key)))
+        return self.key
+
+
+def failing(tx: Transaction) -> None:
+    put("failed")(tx)
+    raise Conflict("no")
+
+
+async def settings(db: Database) -> dict[str, object]:
+    return await db.read(lambda tx: setting.load(tx.conn, ANNA.user_id))
+
+
+async def test_a_failure_takes_no_neighbour_of_its_group_with_it(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    async with opened(tmp_path, on_commit=heard.extend) as db:
+        gate = threading.Event()
+        blocked = db.enqueue(lambda tx: gate.wait(10))  # the rest gathers behind it and becomes one group
+        writes = [db.enqueue(put("a")), db.enqueue(failing), db.enqueue(put("bb")), db.enqueue(failing)]
+        gate.set()
+        results = await asyncio.gather(blocked, *writes, return_exceptions=True)
+        assert [str(r) for r in results] == ["True", "a", "no", "bb", "no"]
+        assert await settings(db) == {"a": 1, "bb": 1}
+        assert heard == [QueueChanged(ANNA.user_id, 1), QueueChanged(ANNA.user_id, 2)]
+
+
+async def test_what_waits_together_shares_a_commit(tmp_path: Path) -> None:
+    async with opened(tmp_path) as db:
+        gate = threading.Event()
+        db.enqueue(lambda tx: gate.wait(10))
+        seen: list[dict[str, object]] = []
+
+        def peek(tx: Transaction) -> None:
+            with tx.conn.engine.connect() as other:  # another connection: it sees what is committed, and nothing else
+                seen.append(setting.load(other, ANNA.user_id))
+
+        writes = [db.enqueue(put("a")), db.enqueue(peek)]
+        gate.set()
+        await asyncio.gather(*writes)
+        assert seen == [{}]
+        assert await settings(db) == {"a": 1}
+
+
+async def test_nothing_is_told_before_the_commit(tmp_path: Path) -> None:
+    """Whoever hears an event finds the rows; callbacks come before the events of their transaction."""
+    order: list[str] = []
+    database: list[Database] = []
+    reads: list[asyncio.Task[dict[str, object]]] = []
+
+    def hear(events: Sequence[Event]) -> None:
+        order.append("event")
+        reads.append(asyncio.ensure_future(settings(database[0])))
+
+    async with opened(tmp_path, on_commit=hear) as db:
+        database.append(db)
+
+        def write(tx: Transaction) -> None:
+            put("a")(tx)
+            tx.after_commit(lambda: order.append("callback"))
+            order.append("written")
+
+        await db.write(write)
+        order.append("result")
+        assert order == ["written", "callback", "event", "result"]
+        assert await reads[0] == {"a": 1}
+
+
+async def test_a_callback_that_fails_keeps_no_result_back(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise RuntimeError("after the commit")
+
+    def write(tx: Transaction) -> str:
+        tx.after_commit(fail)
+        return put("a")(tx)
+
+    async with opened(tmp_path) as db:
+        assert await db.write(write) == "a"
+        assert await settings(db) == {"a": 1}
+
+
+async def test_a_commit_that_fails_fails_its_whole_group(tmp_path: Path) -> None:
+    """Foreign keys that are checked at the commit stand for any reason why a commit can fail."""
+    heard: list[Event] = []
+    async with opened(tmp_path, on_commit=heard.extend) as db:
+
+        def break_the_commit(tx: Transaction) -> None:
+            tx.conn.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+            setting.put(tx.conn, UserId("nobody"), values={"a": 1})
+
+        gate = threading.Event()
+        db.enqueue(lambda tx: gate.wait(10))
+        writes = [db.enqueue(put("a")), db.enqueue(break_the_commit), db.enqueue(put("b"))]
+        gate.set()
+        results = await asyncio.gather(*writes, return_exceptions=True)
+        assert all(isinstance(r, Exception) for r in results), results
+        assert heard == []
+        await db.write(put("after"))
+        assert await settings(db) == {"after": 1}
+
+
+async def test_when_the_database_gives_a_group_up_nobody_before_was_saved(tmp_path: Path) -> None:
+    """SQLite rolls everything back by itself at some errors, such as a full disk."""
+
+    def disk_is_full(tx: Transaction) -> None:
+        put("half")(tx)
+        tx.conn.exec_driver_sql("ROLLBACK")
+        raise Unavailable("the disk is full")
+
+    heard: list[Event] = []
+    async with opened(tmp_path, on_commit=heard.extend) as db:
+        gate = threading.Event()
+        blocked = db.enqueue(lambda tx: gate.wait(10))
+        writes = [db.enqueue(put("before")), db.enqueue(disk_is_full), db.enqueue(put("after"))]
+        gate.set()
+        results = await asyncio.gather(blocked, *writes, return_exceptions=True)
+        assert [isinstance(r, Unavailable) for r in results] == [True, True, True, False]
+        assert await settings(db) == {"after": 1}
+        assert heard == [QueueChanged(ANNA.user_id, len("after"))]
+
+
+async def test_a_caller_that_gives_up_does_not_undo_its_write(tmp_path: Path) -> None:
+    async with opened(tmp_path) as db:
+        gate = threading.Event()
+        db.enqueue(lambda tx: gate.wait(10))
+        task = asyncio.ensure_future(db.write(put("a")))
+        await asyncio.sleep(0)
+        task.cancel()
+        gate.set()
+        await db.write(put("b"))
+        assert await settings(db) == {"a": 1, "b": 1}
+
+
+async def test_a_read_cannot_write(tmp_path: Path) -> None:
+    async with opened(tmp_path) as db:
+        with pytest.raises(Unavailable):
+            await db.read(put("a"))
+        assert await settings(db) == {}
+
+
+async def test_a_read_is_one_snapshot(tmp_path: Path) -> None:
+    """What is committed between two statements of a read does not show in the second."""
+    async with opened(tmp_path) as db:
+        first_done, written = threading.Event(), threading.Event()
+
+        def read(tx: Transaction) -> tuple[dict[str, object], dict[str, object]]:
+            before = setting.load(tx.conn, ANNA.user_id)
+            first_done.set()
+            assert written.wait(10)
+            return before, setting.load(tx.conn, ANNA.user_id)
+
+        reading = asyncio.ensure_future(db.read(read))
+        await asyncio.to_thread(first_done.wait, 10)
+        await db.write(put("a"))
+        written.set()
+        assert await reading == ({}, {})
+        assert await settings(db) == {"a": 1}
+
+
+async def test_closing_finishes_what_was_begun(tmp_path: Path) -> None:
+    db = await Database.open(f"sqlite:///{tmp_path}/test.db", on_commit=lambda events: None)
+    await db.write(add_users)
+    writes = [db.enqueue(put(f"k{n}")) for n in range(100)]
+    await db.close()
+    assert await asyncio.gather(*writes) == [f"k{n}" for n in range(100)]
+    with pytest.raises(Unavailable, match="closed"):
+        await db.write(put("late"))
+    async with opened(tmp_path) as again:
+        assert len(await settings(again)) == 100
+
+
+async def test_a_database_has_one_server(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/test.db"
+    first = await Database.open(url, on_commit=lambda events: None, is_server=True)
+    with pytest.raises(Unavailable, match="another server is running"):
+        await Database.open(url, on_commit=lambda events: None, is_server=True)
+    tool = await Database.open(url, on_commit=lambda events: None)
+    assert await tool.read(lambda tx: tx.conn.execute(select(user.c.id)).all()) == []
+    await tool.close()
+    await first.close()
+    second = await Database.open(url, on_commit=lambda events: None, is_server=True)
+    await second.close()
+
+
+@pytest.mark.parametrize("url", ["postgresql://x/y", "sqlite://", "sqlite:///:memory:"])
+async def test_what_is_no_file_is_refused(url: str) -> None:
+    with pytest.raises(Unavailable):
+        await Database.open(url, on_commit=lambda events: None)
+
+
+async def test_every_commit_is_on_the_disk_before_it_is_told(tmp_path: Path) -> None:
+    async with opened(tmp_path) as db:
+
+        def pragmas(tx: Transaction) -> dict[str, object]:
+            names = ("journal_mode", "synchronous", "foreign_keys")
+            return {name: tx.conn.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names}
+
+        assert await db.write(pragmas) == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+async def test_only_what_may_be_lost_is_committed_without_a_sync(tmp_path: Path) -> None:
+    def level(tx: Transaction) -> object:
+        return tx.conn.exec_driver_sql("PRAGMA synchronous").scalar()
+
+    normal, full = 1, 2
+    async with opened(tmp_path) as db:
+        assert await db.write(level, is_durable=False) == normal
+        assert await db.write(level) == full
+        gate = threading.Event()
+        blocked = db.enqueue(lambda tx: gate.wait(10), is_durable=False)
+        mixed = [db.enqueue(level, is_durable=False), db.enqueue(level), db.enqueue(level, is_durable=False)]
+        gate.set()
+        assert await asyncio.gather(*mixed) == [full, full, full]
+        await blocked
+
+
+async def test_time_and_text_come_back_as_they_were(tmp_path: Path) -> None:
+    values = {"seed": 2**70, "half": "\ud83d", "deep": [{"a": None, "b": 1.5e-9}], "words": "ä\u0000\n", "no": None}
+    async with opened(tmp_path) as db:
+        await db.write(lambda tx: setting.put(tx.conn, ANNA.user_id, values=values))
+        assert await settings(db) == values
+        created = await db.read(lambda tx: tx.conn.execute(select(user.c.created_at)).scalars().first())
+        assert created == NOW

@@ -1,0 +1,144 @@
+"""What a person does in the web UI, and what they see. Acts by mouse, keyboard and files; ``app`` is only read."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import ConsoleMessage, Locator, Page, Request
+
+LIMIT_MS = 60_000
+CHROMIUM_ARGUMENTS = ["--no-sandbox"]
+"""Tests run as root in containers, where Chromium's sandbox cannot."""
+
+_RECORD_RUNNING = """() => {
+    window.seenRunning = []
+    const look = () => {
+        for (const node of app.graph.nodes)
+            if (node.strokeStyles?.running?.call(node)) window.seenRunning.push(node.title)
+        requestAnimationFrame(look)
+    }
+    look()
+}"""
+"""A running node is drawn with a green border; what draws it is asked at every frame."""
+
+
+def find_chromium() -> str | None:
+    """The system's browser: the one that playwright would bring is not needed."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+class Ui:
+    """Mutable: ``problems`` grows by what the page reports."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.problems: list[str] = []
+        self._url = url
+        page.set_default_timeout(LIMIT_MS)
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.problems.append(f"exception: {error}"))
+        page.on("request", self._on_request)
+
+    def open(self) -> None:
+        self.page.goto(self._url)
+        self._wait_until_usable()
+
+    def reload(self) -> None:
+        self.page.reload()
+        self._wait_until_usable()
+
+    def close(self) -> None:
+        self.page.context.close()
+
+    def run(self) -> None:
+        self.page.evaluate(_RECORD_RUNNING)
+        self.page.get_by_test_id("queue-button").click()
+
+    def seen_running(self) -> set[str]:
+        return set(self.page.evaluate("window.seenRunning"))
+
+    def drop_file(self, path: Path) -> None:
+        """Drag a file from the desktop onto the canvas."""
+        transfer = self.page.evaluate_handle(
+            """([text, name]) => {
+                const transfer = new DataTransfer()
+                transfer.items.add(new File([text], name, { type: 'application/json' }))
+                return transfer
+            }""",
+            [path.read_text("utf-8"), path.name],
+        )
+        for event in ("dragenter", "dragover", "drop"):
+            self.page.dispatch_event("#graph-canvas", event, {"dataTransfer": transfer})
+
+    def drop_workflow(self, workflow: Mapping[str, Any], path: Path) -> None:
+        path.write_text(json.dumps(workflow), "utf-8")
+        self.drop_file(path)
+        self.wait_for("titles => app.graph.nodes.map(n => n.title).sort().join() === titles", _titles(workflow))
+
+    def press_widget(self, node_type: str, widget: str) -> None:
+        """Click on a widget of a node. Nodes are drawn on a canvas, so its place is worked out from the view."""
+        x, y = self.page.evaluate(
+            """([type, name]) => {
+                const node = app.graph.nodes.find(n => n.type === type)
+                const widget = node.widgets.find(w => w.name === name)
+                const place = [node.pos[0] + node.size[0] / 2, node.pos[1] + widget.last_y + 10]
+                const [x, y] = app.canvas.ds.convertOffsetToCanvas(place)
+                const canvas = app.canvas.canvas.getBoundingClientRect()
+                return [canvas.left + x, canvas.top + y]
+            }""",
+            [node_type, widget],
+        )
+        self.page.mouse.click(x, y)
+
+    def picture_on(self, node_type: str) -> list[int]:
+        """Wait for a picture on the node, and return its width and height."""
+        found = "type => app.graph.nodes.find(n => n.type === type)?.imgs?.[0]"
+        self.wait_for(f"type => ({found})(type)?.naturalWidth > 0", node_type)
+        size: list[int] = self.page.evaluate(
+            f"type => {{ const i = ({found})(type); return [i.naturalWidth, i.naturalHeight] }}", node_type
+        )
+        return size
+
+    def open_tab(self, name: str) -> Locator:
+        """``assets``, ``workflows`` ...: open the tab of the side bar, and return the panel."""
+        self.page.get_by_test_id(f"{name}-tab-button").click()
+        return self.page.locator(".side-bar-panel")
+
+    def wait_for(self, condition: str, argument: Any = None) -> None:
+        self.page.wait_for_function(condition, arg=argument)
+
+    def get_json(self, path: str) -> Any:
+        """Ask the server itself, past the page."""
+        answer = self.page.request.get(self._url + path)
+        assert answer.ok, f"{path} answered {answer.status}"
+        return answer.json()
+
+    def post_json(self, path: str, body: Any) -> None:
+        answer = self.page.request.post(self._url + path, data=body)
+        assert answer.ok, f"{path} answered {answer.status}"
+
+    def jobs(self, status: str) -> list[dict[str, Any]]:
+        jobs: list[dict[str, Any]] = self.get_json(f"/api/jobs?status={status}&limit=50")["jobs"]
+        return jobs
+
+    def _wait_until_usable(self) -> None:
+        self.wait_for("() => window.app?.graph?.nodes.length > 0")
+        self.page.get_by_test_id("app-loading-overlay").wait_for(state="hidden")
+        self.page.get_by_test_id("queue-button").wait_for()
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.problems.append(f"console: {message.text} ({message.location.get('url')})")
+
+    def _on_request(self, request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != urlsplit(self._url).netloc:
+            self.problems.append(f"a request to another host: {request.url}")
+
+
+def _titles(workflow: Mapping[str, Any]) -> str:
+    return ",".join(sorted(node["title"] for node in workflow["nodes"]))

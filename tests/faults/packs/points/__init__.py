@@ -1,0 +1,107 @@
+"""Nodes that save, wait, and end their process at a chosen point of a job: once, if they are given a marker."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+import time
+
+from safelight.sdk import current
+
+
+def die_once(marker):
+    """Leave the time in the file ``marker`` and die; where the file is, this has happened."""
+    try:
+        with open(marker, "x") as file:
+            file.write(str(time.time()))
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Wait:
+    """Passes a number on after a while, and dies in the middle if its point is ``wait``."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {"seconds": ("FLOAT", {"default": 0.0}), "salt": ("STRING", {})},
+            "optional": {"after": ("INT", {"forceInput": True}), "marker": ("STRING", {"default": ""})},
+        }
+
+    RETURN_TYPES = ("INT",)
+    FUNCTION = "run"
+    CATEGORY = "points"
+
+    async def run(self, seconds, salt, after=0, marker=""):
+        await asyncio.sleep(seconds / 2)
+        if marker:
+            die_once(marker)
+        await asyncio.sleep(seconds / 2)
+        current().raise_if_cancelled()
+        return (1,)
+
+
+class SaveTwo(Wait):
+    """Writes two text files. ``point``: where to die (``saving``: a file is half there; ``saved``: just after)."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {"text": ("STRING", {}), "prefix": ("STRING", {})},
+            "optional": {
+                "after": ("INT", {"forceInput": True}),
+                "point": ("STRING", {"default": ""}),
+                "marker": ("STRING", {"default": ""}),
+                "delay_s": ("FLOAT", {"default": 0.0}),
+            },
+        }
+
+    OUTPUT_NODE = True
+
+    def run(self, text, prefix, after=0, point="", marker="", delay_s=0.0):
+        series = current().open_series(prefix, count=2)
+        files = [series.file(i, ".txt") for i in range(2)]
+        for i, file in enumerate(files):
+            content = f"{text} {i}"
+            file.path.write_text(content[: len(content) // 2])
+            if point == "saving" and i == 1:
+                die_once(marker)
+            file.path.write_text(content)
+        if point == "saved":
+            threading.Timer(delay_s, die_once, [marker]).start()
+        return {"ui": {"files": [f.as_dict() for f in files]}, "result": (1,)}
+
+
+class Flood(Wait):
+    """Says more than anybody can read."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"count": ("INT", {"default": 1})}}
+
+    OUTPUT_NODE = True
+
+    def run(self, count):
+        for i in range(count):
+            print("line", i)
+            current().progress(i, count)
+        return (count,)
+
+
+class Garbage(Wait):
+    """Writes to the pipe what is no message: noise, or the beginning of a frame that never ends."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"frame": ("STRING", {})}}
+
+    OUTPUT_NODE = True
+
+    def run(self, frame):
+        os.write(int(sys.argv[sys.argv.index("--fd") + 1]), bytes.fromhex(frame))
+        time.sleep(60)
+
+
+NODE_CLASS_MAPPINGS = {cls.__name__: cls for cls in (Wait, SaveTwo, Flood, Garbage)}

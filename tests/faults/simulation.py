@@ -1,0 +1,279 @@
+"""The dispatcher and the state machine of jobs under seeded faults: a real database, a clock that is moved by hand, and
+engines that say what the seed wants, also after they were given up. The promises are checked after every step.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pysqlite3 import dbapi2
+from tests.database import ANNA, BEN, opened
+from tests.dispatch.stage import GRACE_S, PROMPT, READY, HandClock, call, done, of, picture
+from tests.faults.ledger import Ledger
+
+from safelight.blobs.local import LocalBlobStore
+from safelight.bus.memory import MemoryBus
+from safelight.core.event import Event, JobEnded, JobEvent, JobForgotten
+from safelight.core.ids import JobId
+from safelight.core.job import MAX_ATTEMPTS, JobError, JobState
+from safelight.core.user import Principal
+from safelight.core.worker import SlotId
+from safelight.db.engine import Database
+from safelight.dispatch.dispatcher import Dispatcher
+from safelight.dispatch.fake import FakeBackend
+from safelight.services import job as jobs
+from safelight.services.job import SubmitJob
+from safelight.wire import messages as wire
+
+SLOTS = 3
+STEPS = 40
+OUTCOMES = (JobState.COMPLETED, JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
+SAID = JobError("ValueError", "said by an engine")
+_RUNS = "SELECT id, state, attempt, cancel_requested FROM job WHERE id LIKE ?"
+_ENDS = "SELECT id, state, attempt, error FROM job WHERE id LIKE ?"
+_OUTPUTS = """SELECT job.id, job.attempt, job_output.attempt, ui FROM job_output JOIN job ON job.seq = job_seq
+              WHERE job.id LIKE ?"""
+_ASSETS = """SELECT job.id, job.attempt, asset.attempt, published, filename FROM asset JOIN job ON job.id = job_id
+             WHERE job.id LIKE ?"""
+_FILES = "SELECT filename FROM asset JOIN job ON job.id = job_id WHERE published AND state IN ('queued', 'running')"
+
+
+async def simulate(folder: Path, seeds: range, ledger: Ledger, *, is_over: Callable[[], bool] = lambda: False) -> int:
+    """One world after another on one database; returns how many there were."""
+    bus = MemoryBus()
+    count = 0
+    async with opened(folder, on_commit=bus.publish) as db:
+        await db.write(lambda tx: tx.conn.exec_driver_sql("PRAGMA busy_timeout=0").all())
+        for seed in seeds:
+            if is_over():
+                break
+            try:
+                await _World(db, bus, folder, seed, ledger).live()
+            except BaseException as error:
+                error.add_note(f"simulation seed {seed}")
+                raise
+            count += 1
+    return count
+
+
+@dataclass
+class _Seen:
+    """What is known of a job from before: it may only go forward."""
+
+    state: str = "queued"
+    attempt: int = 0
+    releases: int = 0
+
+
+@dataclass
+class _World:
+    """Mutable."""
+
+    db: Database
+    bus: MemoryBus
+    folder: Path
+    seed: int
+    ledger: Ledger
+    seen: dict[str, _Seen] = field(default_factory=dict)
+    owners: dict[str, Principal] = field(default_factory=dict)
+    ended: dict[str, JobState] = field(default_factory=dict)
+    late: list[str] = field(default_factory=list)
+    said: set[tuple[str, int, JobState]] = field(default_factory=set)
+    pictures: int = 0
+    lock: Any = None
+
+    def __post_init__(self) -> None:
+        self.rng = random.Random(self.seed)
+        self.clock = HandClock()
+        self.blobs = LocalBlobStore(self.folder / "blobs")
+        self.backend = FakeBackend([SlotId(f"s{n}") for n in range(SLOTS)], ready=READY)
+        self.dispatcher = self._new_dispatcher()
+
+    def _new_dispatcher(self) -> Dispatcher:
+        return Dispatcher(
+            db=self.db,
+            bus=self.bus,
+            blobs=self.blobs,
+            backend=self.backend,
+            staging=self.folder / "staging",
+            clock=self.clock,
+            cancel_grace_s=GRACE_S,
+            on_ready=lambda ready, digest: None,
+            sleep=self.clock.sleep,
+        )
+
+    async def live(self) -> None:
+        unsubscribe = self.bus.subscribe(self._hear)
+        await self.dispatcher.start()
+        try:
+            acts = (self._submit, self._submit, self._cancel, self._work, self._work, self._work, self._speak_late)
+            faults = (self._crash, self._lock_database, self._restart, self._pass_time)
+            for _ in range(STEPS):
+                act = self.rng.choice(acts if self.rng.random() < 0.75 else faults)
+                await act()
+                if self.rng.random() < 0.8:  # else the next comes before this has had its effect
+                    await self._settle()
+                await self._check()
+            await self._drain()
+        finally:
+            self._unlock()
+            await self.dispatcher.stop()
+            unsubscribe()
+
+    def _hear(self, event: Event) -> None:
+        """Promise 2, as listeners see it: one end, and nothing after it."""
+        if isinstance(event, JobEvent) and not isinstance(event, JobForgotten):
+            if event.job_id in self.ended:
+                self.late.append(f"{event} after the end of its job")
+            if isinstance(event, JobEnded):
+                self.ended[event.job_id] = event.state
+
+    # -- what happens --
+
+    async def _submit(self) -> None:
+        if self.lock is not None:
+            return
+        who, name = self.rng.choice((ANNA, BEN)), f"{self.seed}-{len(self.seen)}"
+        command = SubmitJob(prompt=PROMPT, targets=["2"], job_id=JobId(name), extra_data={})
+        self.seen[name], self.owners[name] = _Seen(), who
+        await self.db.write(lambda tx: jobs.submit(tx, who, command=command, now=self.clock.now()))
+
+    async def _cancel(self) -> None:
+        if self.lock is not None or not self.seen:
+            return
+        name = self.rng.choice(list(self.seen))
+        self.ledger.injected("simulated: a cancel")
+        who = self.owners[name]
+        await self.db.write(lambda tx: jobs.cancel(tx, who, job_id=JobId(name), now=self.clock.now()))
+
+    def _orders(self) -> list[tuple[SlotId, wire.RunJob]]:
+        return [(slot, order) for slot, order in self.backend.sent if isinstance(order, wire.RunJob)]
+
+    async def _work(self) -> None:
+        """An engine goes on with what it was last told to do."""
+        latest = dict(self._orders())
+        if latest:
+            slot = self.rng.choice(sorted(latest))
+            self._say(slot, latest[slot])
+
+    async def _speak_late(self) -> None:
+        """Promise 3: an order of any time, maybe long over, is answered from any slot."""
+        if orders := self._orders():
+            _, order = self.rng.choice(orders)
+            self.ledger.injected("simulated: a late word of an engine")
+            self._say(SlotId(f"s{self.rng.randrange(SLOTS)}"), order)
+
+    def _say(self, slot: SlotId, order: wire.RunJob) -> None:
+        """What an engine says of an order; by each output one can tell whose it is."""
+        mark = f"{order.job_id}/{order.attempt}"
+        match self.rng.randrange(4):
+            case 0:
+                self.backend.say(slot, wire.CallStarted(**of(order), call=call("2")))
+            case 1:
+                self.backend.say(slot, wire.OutputReady(**of(order), call=call("2"), ui={"text": [mark]}))
+            case 2 if Path(order.staging).exists():
+                self.pictures += 1
+                name = f"{self.seed}-{self.pictures}_00001_.png"
+                self.backend.say(slot, picture(order, name, f"{mark} {name}".encode()))
+            case _:
+                self._say_done(slot, order, self.rng.choice(OUTCOMES))
+
+    def _say_done(self, slot: SlotId, order: wire.RunJob, outcome: JobState) -> None:
+        self.said.add((order.job_id, order.attempt, outcome))
+        self.backend.say(slot, done(order, outcome, error=SAID if outcome is JobState.FAILED else None))
+
+    async def _crash(self) -> None:
+        self.ledger.injected("simulated: the death of an engine")
+        self.backend.crash(SlotId(f"s{self.rng.randrange(SLOTS)}"), "died")
+
+    async def _lock_database(self) -> None:
+        if self.lock is not None:
+            self._unlock()
+            return
+        await self._settle()
+        self.ledger.injected("simulated: a lock on the database")
+        self.lock = dbapi2.connect(self.folder / "test.db", isolation_level=None, timeout=5)
+        self.lock.execute("BEGIN IMMEDIATE")
+
+    def _unlock(self) -> None:
+        if self.lock is not None:
+            self.lock.close()
+            self.lock = None
+            self.clock.pass_s(60)
+
+    async def _restart(self) -> None:
+        """In good order, so that no job pays for it."""
+        self._unlock()
+        self.ledger.injected("simulated: a restart of the dispatcher")
+        await self.dispatcher.stop()
+        for seen in self.seen.values():
+            seen.releases += 1
+        self.backend = FakeBackend(self.backend.slots, ready=READY)
+        self.dispatcher = self._new_dispatcher()
+        await self.dispatcher.start()
+
+    async def _pass_time(self) -> None:
+        self.clock.pass_s(self.rng.uniform(0, 2 * GRACE_S))
+
+    async def _settle(self) -> None:
+        for _ in range(3):
+            await asyncio.sleep(0)
+            if self.lock is None:
+                await self.db.write(lambda tx: None, is_durable=False)
+
+    # -- what must be so --
+
+    async def _check(self) -> None:
+        rows = await self.db.read(lambda tx: tx.conn.exec_driver_sql(_RUNS, (f"{self.seed}-%",)).all())
+        running = 0
+        for name, state, attempt, _ in rows:
+            seen = self.seen[name]
+            assert seen.state not in ("completed", "failed", "cancelled") or state == seen.state, "one terminal state"
+            assert attempt >= seen.attempt, "the fence never falls"
+            assert attempt <= MAX_ATTEMPTS + seen.releases, "retries have a limit"
+            running += state == "running"
+            seen.state, seen.attempt = state, attempt
+        assert running <= SLOTS
+        assert self.late == []
+        assert len(rows) == len(self.seen), "what was accepted is there"
+        assert await self.db.read(lambda tx: tx.conn.exec_driver_sql(_FILES).all()) == []
+
+    async def _drain(self) -> None:
+        """Promise 2: whatever happened, when engines work again every job comes to its end."""
+        self._unlock()
+        answered: set[tuple[str, int]] = set()
+        async with asyncio.timeout(30):
+            while any(seen.state in ("queued", "running") for seen in self.seen.values()):
+                for slot, order in self._orders():
+                    if (order.job_id, order.attempt) not in answered:
+                        answered.add((order.job_id, order.attempt))
+                        self._say_done(slot, order, JobState.COMPLETED)
+                self.clock.pass_s(GRACE_S)
+                await self._settle()
+                await self._check()
+        await self._settle()
+        await self._check()
+        assert {name: str(state) for name, state in self.ended.items()} == {n: s.state for n, s in self.seen.items()}
+        await self._check_causes()
+
+    async def _check_causes(self) -> None:
+        """Promise 3: an end is the word of the last attempt (or its loss), and so is every output."""
+        rows = await self.db.read(lambda tx: tx.conn.exec_driver_sql(_ENDS, (f"{self.seed}-%",)).all())
+        for name, state, attempt, error in rows:
+            if state == "completed" or (state == "failed" and SAID.exception_message in error):
+                assert (name, attempt, state) in self.said, f"nobody said that {name} is {state} at {attempt}"
+        outputs = await self.db.read(lambda tx: tx.conn.exec_driver_sql(_OUTPUTS, (f"{self.seed}-%",)).all())
+        for name, last, attempt, ui in outputs:
+            assert attempt == last, f"{name} has outputs of attempt {attempt}, and ended at {last}"
+            assert "text" not in ui or f"{name}/{attempt}" in ui, f"{name} at {attempt} shows {ui}"
+        files = await self.db.read(lambda tx: tx.conn.exec_driver_sql(_ASSETS, (f"{self.seed}-%",)).all())
+        for name, last, attempt, is_published, filename in files:
+            assert is_published, f"{filename} of {name} is not published"
+            assert attempt == last, f"{filename} of {name} is of attempt {attempt}, and the job ended at {last}"
+
+
+def run(folder: Path, seeds: range, ledger: Ledger, *, is_over: Callable[[], bool] = lambda: False) -> int:
+    return asyncio.run(simulate(folder, seeds, ledger, is_over=is_over))

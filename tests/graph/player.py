@@ -1,0 +1,169 @@
+"""Plays an execution with nodes that are plain functions, and writes down what was instructed, a line each."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from safelight.core.ids import UserId
+from safelight.core.node import NodeSchema
+from safelight.graph import instructions as do
+from safelight.graph.cache import Cache, NoCache
+from safelight.graph.execution import Execution
+from safelight.graph.instructions import Blocked, Event, Instruction, Returned
+
+Function = Callable[..., Any]
+
+
+def graph(**nodes: Any) -> dict[str, Any]:
+    """``graph(a=("Load", {"name": "x"}), b=("Invert", {"image": ["a", 0]}))``. A leading ``n`` is dropped from ids, so
+    that ``n1`` is the call ``1``."""
+    return {
+        key[1:] if key[0] == "n" and key[1:].isdigit() else key: {"class_type": name, "inputs": inputs}
+        for key, (name, inputs) in nodes.items()
+    }
+
+
+@dataclass
+class TestNode:
+    """A node and its code. ``function`` gets the arguments and, where it wants it, ``call`` with the set's index; it
+    returns a tuple of values, a :class:`Returned` or a :class:`Blocked`."""
+
+    __test__ = False
+    schema: NodeSchema
+    function: Function = lambda **arguments: ()
+    lazy: Callable[..., Sequence[str]] = lambda **arguments: ()
+    fingerprint: Callable[..., Any] = lambda **arguments: None
+    waits: bool = False
+    """The call becomes pending, and is answered when nothing else is to be done, the oldest first."""
+    seconds: float = 0.0
+    size: int = 0
+
+
+@dataclass
+class Player:
+    """``play`` runs a prompt to its end. ``before`` may look at each instruction and feed an event in between."""
+
+    nodes: Mapping[str, TestNode]
+    cache: Cache = field(default_factory=NoCache)
+    files: dict[str, str] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+    ran: list[str] = field(default_factory=list)
+    finish: do.Finish | None = None
+    before: Callable[[Instruction], Event | None] = lambda instruction: None
+    choose: Callable[[int], int] = lambda count: 0
+    """Which of ``count`` pending calls is answered next."""
+    after_cancel: list[Instruction] = field(default_factory=list)
+    """What was instructed in answer to a cancel or to anything later."""
+
+    def play(self, prompt: Mapping[str, Any], *targets: str, owner: str = "ann") -> list[str]:
+        catalogue = {name: node.schema for name, node in self.nodes.items()}
+        self.lines, self.ran, self.finish, self.after_cancel = [], [], None, []
+        execution = Execution(
+            prompt,
+            catalogue,
+            targets=targets,
+            cache=self.cache,
+            owner=UserId(owner),
+            file_digest=self.files.get,
+        )
+        pending: list[do.RunCall] = []
+        is_cancelled = False
+
+        def feed(event: Event) -> list[Instruction]:
+            nonlocal is_cancelled
+            is_cancelled = is_cancelled or isinstance(event, do.CancelRequested)
+            said = execution.feed(event)
+            self.after_cancel += said if is_cancelled else []
+            return said
+
+        todo = feed(do.Start())
+        while todo or pending:
+            if not todo:
+                todo = feed(self._run(pending.pop(self.choose(len(pending)))))
+                continue
+            instruction = todo.pop(0)
+            interruption = self.before(instruction)
+            if interruption is not None:
+                todo += feed(interruption)
+            self._write(instruction)
+            answer = self._answer(instruction, pending)
+            if answer is not None:
+                todo += feed(answer)
+        assert execution.is_finished, "the execution stopped without a Finish"
+        return self.lines
+
+    def _answer(self, said: Instruction, pending: list[do.RunCall]) -> Event | None:
+        if isinstance(said, do.Fingerprint):
+            values = [self.nodes[said.node].fingerprint(**s.arguments) for s in said.sets]
+            return do.FingerprintComputed(said.call.id, values)
+        if isinstance(said, do.CheckLazy):
+            names = {name for s in said.sets for name in self.nodes[said.node].lazy(**s.arguments)}
+            return do.LazyChecked(said.call.id, sorted(names))
+        if isinstance(said, do.AbortCall):
+            pending[:] = [p for p in pending if p.call.id != said.call.id]
+            return do.CallAborted(said.call.id)
+        if isinstance(said, do.Finish):
+            self.finish = said
+        if isinstance(said, do.RunCall):
+            if self.nodes[said.node].waits:
+                pending.append(said)
+                return do.CallPending(said.call.id)
+            return self._run(said)
+        return None
+
+    def _run(self, said: do.RunCall) -> Event:
+        node = self.nodes[said.node]
+        results = []
+        self.ran.append(said.call.id)
+        for arguments in said.sets:
+            try:
+                result = self._invoke(node, said, arguments)
+            except Exception as error:
+                return do.CallRaised(said.call.id, type(error).__name__, str(error), ("trace",))
+            results.append(result if isinstance(result, Returned | Blocked) else Returned(result))
+        return do.CallReturned(said.call.id, results, node.size, node.seconds)
+
+    def _invoke(self, node: TestNode, said: do.RunCall, arguments: do.ArgumentSet) -> Any:
+        if "call" in node.function.__code__.co_varnames[: node.function.__code__.co_argcount]:
+            return node.function(call=f"{said.call.id}.{arguments.index}.0", **arguments.arguments)
+        return node.function(**arguments.arguments)
+
+    def _write(self, said: Instruction) -> None:
+        self.lines.append(written(said))
+
+
+def written(said: Instruction) -> str:
+    if isinstance(said, do.ReportCached):
+        return " ".join(["cached", *said.call_ids])
+    if isinstance(said, do.RunCall):
+        return f"run {said.call.id} " + " ".join(_arguments(s.arguments) for s in said.sets)
+    if isinstance(said, do.CheckLazy):
+        return f"lazy {said.call.id} " + " ".join(_arguments(s.arguments) for s in said.sets)
+    if isinstance(said, do.Fingerprint):
+        return f"fingerprint {said.call.id} " + " ".join(_arguments(s.arguments) for s in said.sets)
+    if isinstance(said, do.ReportStarted):
+        return f"start {said.call.id}"
+    if isinstance(said, do.ReportFinished):
+        return f"finish {said.call.id}"
+    if isinstance(said, do.EmitOutput):
+        return f"output {said.call.id} {_value(said.ui)}" + (" cached" if said.cached else "")
+    if isinstance(said, do.ReportBlocked):
+        return f"blocked {said.call.id} {said.message}"
+    if isinstance(said, do.AbortCall):
+        return f"abort {said.call.id}"
+    return f"end {said.outcome.value}" + (f" {said.error.node_id} {said.error.exception_message}" if said.error else "")
+
+
+def _arguments(arguments: Mapping[str, Any]) -> str:
+    return "(" + " ".join(f"{name}={_value(value)}" for name, value in sorted(arguments.items())) + ")"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float) and math.isnan(value):
+        return "nan"
+    if isinstance(value, Mapping):
+        return "{" + " ".join(f"{k}={_value(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(_value(v) for v in value) + "]"
+    return str(value)

@@ -1,0 +1,370 @@
+"""Validation beyond the captured prompts: conversion, dynamic inputs, files, the node's own judgement, limits."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from tests.graph.catalogue import core_nodes, node
+
+from safelight.core.errors import InvalidPrompt
+from safelight.core.node import NodeSchema
+from safelight.graph.prompt import Limits
+from safelight.graph.validate import ValidPrompt, validate
+
+COMBO = ("COMBO", {"options": ["a", "b"]})
+SMALL = [
+    node("Number", {"n": ("INT", {"min": 0, "max": 9}), "f?": ("FLOAT", {"min": 0.0})}, "INT"),
+    node("Text", {"text": "STRING"}, "STRING"),
+    node("Flag", {"on": "BOOLEAN"}, "BOOLEAN"),
+    node("Pick", {"one": COMBO, "several?": ("COMBO", {"options": ["a", "b"], "multiselect": True})}, "STRING"),
+    node("Image", {}, "IMAGE"),
+    node("Either", {"x": "IMAGE,MASK"}, "IMAGE,MASK"),
+    node("Paint", {"image": "IMAGE", "mask?": "MASK"}, "IMAGE"),
+    node("Show", {"value": "*"}, output=True),
+    node("Save", {"image": "IMAGE"}, output=True),
+    node("Judged", {"n": ("INT", {"max": 1}), "m": ("INT", {"max": 1}), "x?": "IMAGE"}, "INT", has_validator=True,
+         validated_inputs=("n",)),
+    node("JudgesAll", {"n": ("INT", {"max": 1}), "c": COMBO}, "INT", has_validator=True, validated_inputs=("*",)),
+    node("JudgesTypes", {"image": "IMAGE"}, "IMAGE", has_validator=True, validates_types=True),
+]  # fmt: skip
+CATALOGUE = core_nodes() | {schema.name: schema for schema in SMALL}
+
+
+def graph(*nodes: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    """Nodes numbered from 1, with an output that shows the last."""
+    numbered = {str(n): {"class_type": name, "inputs": inputs} for n, (name, inputs) in enumerate(nodes, 1)}
+    return numbered | {"out": {"class_type": "Show", "inputs": {"value": [str(len(nodes)), 0]}}}
+
+
+def check(*nodes: tuple[str, dict[str, Any]], **options: Any) -> ValidPrompt:
+    return validate(graph(*nodes), CATALOGUE, **options)
+
+
+def errors(*nodes: tuple[str, dict[str, Any]], **options: Any) -> dict[str, list[tuple[str, str]]]:
+    """Type and details of each error, by node."""
+    with pytest.raises(InvalidPrompt) as refused:
+        check(*nodes, **options)
+    return {
+        node_id: [(error["type"], error["details"]) for error in entry["errors"]]
+        for node_id, entry in refused.value.node_errors.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "converted"),
+    [
+        ("n", "7", 7),
+        ("n", 7.9, 7),
+        ("n", True, 1),
+        ("n", {"__value__": "7"}, 7),
+        ("f", "1.5", 1.5),
+        ("f", 2, 2.0),
+    ],
+)
+def test_numbers_are_converted(name: str, given: Any, converted: Any) -> None:
+    valid = check(("Number", {"n": 1} | {name: given}))
+    value = valid.prompt["1"]["inputs"][name]
+    assert (value, type(value)) == (converted, type(converted))
+
+
+@pytest.mark.parametrize(("given", "text"), [(5, "5"), (None, "None"), ({"a": 1}, "{'a': 1}")])
+def test_anything_can_be_text(given: Any, text: str) -> None:
+    assert check(("Text", {"text": given})).prompt["1"]["inputs"] == {"text": text}
+
+
+@pytest.mark.parametrize(("given", "on"), [("false", True), ("", False), (0, False), (None, False)])
+def test_any_non_empty_value_is_true(given: Any, on: bool) -> None:
+    assert check(("Flag", {"on": given})).prompt["1"]["inputs"] == {"on": on}
+
+
+def test_the_clients_prompt_is_left_as_it_was() -> None:
+    prompt = graph(("Number", {"n": "3"}))
+    prompt["1"]["_meta"] = {"title": "mine"}
+    valid = validate(prompt, CATALOGUE)
+    assert prompt["1"]["inputs"] == {"n": "3"}
+    assert valid.prompt["1"] == {"class_type": "Number", "inputs": {"n": 3}, "_meta": {"title": "mine"}}
+    assert list(valid.prompt) == ["1", "out"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), "nan", "inf", 1e400, "1" * 5_000, [], {}, "0x10"])
+def test_what_is_no_integer_is_refused(value: Any) -> None:
+    [[kind, _]] = errors(("Number", {"n": {"__value__": value}}))["1"]
+    assert kind == "invalid_input_type"
+
+
+def test_not_a_number_is_in_no_range() -> None:
+    [[kind, details]] = errors(("Number", {"n": 1, "f": float("nan")}))["1"]
+    assert (kind, details) == ("invalid_input_type", "f, nan, not a number, and the input has a range")
+
+
+def test_a_wrapped_list_is_a_literal_and_stays_one() -> None:
+    valid = check(("Pick", {"one": "a", "several": {"__value__": ["a", "b"]}}))
+    assert valid.prompt["1"]["inputs"]["several"] == {"__value__": ["a", "b"]}
+    told = errors(("Pick", {"one": "a", "several": {"__value__": ["a", "c"]}}))
+    assert told == {"1": [("value_not_in_list", "several: '['a', 'c']' not in ['a', 'b']")]}
+
+
+def test_every_error_is_told_at_once_in_the_order_of_the_inputs() -> None:
+    told = errors(("Number", {"f": -1, "n": "x"}), ("Pick", {"several": ["1", 0, 0]}), ("Either", {"x": ["2", 0]}))
+    assert told == {
+        "2": [
+            ("required_input_missing", "one"),
+            ("bad_linked_input", "several"),
+        ],
+        "3": [("return_type_mismatch", "x, received_type(STRING) mismatch input_type(IMAGE,MASK)")],
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"), [("hello", "invalid_input_type"), (None, "invalid_input_type"), (5, "invalid_input_type")]
+)
+def test_a_literal_image_is_refused(value: Any, kind: str) -> None:
+    assert [e[0] for e in errors(("Paint", {"image": value}))["1"]] == [kind]
+
+
+def test_null_stands_for_an_optional_input_that_is_not_connected() -> None:
+    valid = check(("Image", {}), ("Paint", {"image": ["1", 0], "mask": None}))
+    assert valid.prompt["2"]["inputs"]["mask"] is None
+
+
+def test_unions_and_match_types() -> None:
+    switch = {"switch": True, "on_true": ["1", 0], "on_false": ["1", 0]}
+    check(("Image", {}), ("Either", {"x": ["1", 0]}), ("Paint", {"image": ["2", 0]}))
+    check(("Image", {}), ("ComfySwitchNode", switch), ("Paint", {"image": ["2", 0]}))
+    told = errors(("Text", {"text": "x"}), ("ComfySwitchNode", switch), ("Paint", {"image": ["2", 0]}))
+    assert told == {"3": [("return_type_mismatch", "image, received_type(STRING) mismatch input_type(IMAGE)")]}
+    told = errors(("Text", {"text": "x"}), ("ResizeImageMaskNode", {
+        "input": ["1", 0], "resize_type": "scale width", "resize_type.width": 4, "scale_method": "area",
+    }))  # fmt: skip
+    assert told == {"2": [("return_type_mismatch", "input, received_type(STRING) mismatch input_type(IMAGE,MASK)")]}
+
+
+def test_dynamic_inputs_are_checked_under_their_flat_names() -> None:
+    resize = {"input": ["1", 0], "scale_method": "area"}
+    told = errors(("Image", {}), ("ResizeImageMaskNode", resize | {"resize_type": "scale width"}))
+    assert told == {"2": [("required_input_missing", "resize_type.width")]}
+    told = errors(
+        ("Image", {}), ("ResizeImageMaskNode", resize | {"resize_type": "scale width", "resize_type.width": -1})
+    )
+    assert told == {"2": [("value_smaller_than_min", "resize_type.width")]}
+    [[kind, details]] = errors(("Image", {}), ("ResizeImageMaskNode", resize | {"resize_type": "nope"}))["2"]
+    assert kind == "value_not_in_list"
+    assert details.startswith("resize_type: 'nope' not in ['scale by multiplier', ")
+    told = errors(("Image", {}), ("BatchImagesNode", {"images.image0": ["1", 0]}))
+    assert told == {"2": [("required_input_missing", "images.image1")]}
+    check(("Image", {}), ("BatchImagesNode", {"images.image0": ["1", 0], "images.image1": ["1", 0]}))
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "words"),
+    [
+        ("LoadImage", "image", "Invalid image file"),
+        ("LoadVideo", "file", "Invalid video file"),
+        ("LoadAudio", "audio", "Invalid audio file"),
+    ],
+)
+def test_uploaded_files_are_judged_by_whether_they_exist(name: str, key: str, words: str) -> None:
+    known = {"a.png", "sub/b.png [output]"}.__contains__
+    check((name, {key: "a.png"}), file_exists=known)
+    check((name, {key: "sub/b.png [output]"}), file_exists=known)
+    told = errors((name, {key: "nope"}), file_exists=known)
+    assert told == {"1": [("custom_validation_failed", f"{key} - {words}: nope")]}
+    told = errors((name, {key: 5}), file_exists=known)
+    assert told == {"1": [("custom_validation_failed", f"{key} - {words}: 5")]}
+
+
+def test_without_knowledge_of_files_none_is_refused() -> None:
+    check(("LoadImage", {"image": "nope.png"}))
+
+
+class Judges:
+    """A judge that notes what it is asked."""
+
+    def __init__(self, verdict: bool | str = True) -> None:
+        self.verdict = verdict
+        self.asked: list[tuple[str, str, dict[str, Any], dict[str, str]]] = []
+
+    def __call__(
+        self, node_id: str, schema: NodeSchema, arguments: Mapping[str, Any], received_types: Mapping[str, str]
+    ) -> bool | str:
+        self.asked.append((node_id, schema.name, dict(arguments), dict(received_types)))
+        return self.verdict
+
+
+def test_the_nodes_own_code_takes_the_place_of_range_checks() -> None:
+    judge = Judges()
+    check(("Judged", {"n": "99", "m": 1}), judge=judge)
+    assert judge.asked == [("1", "Judged", {"n": 99}, {})]
+    assert errors(("Judged", {"n": 99, "m": 99})) == {"1": [("value_bigger_than_max", "m")]}
+    check(("JudgesAll", {"n": 99, "c": "z"}))
+    check(("Text", {"text": "x"}), ("JudgesTypes", {"image": ["1", 0]}))
+
+
+def test_it_is_told_the_types_that_arrive_and_not_asked_about_what_is_wrong_anyway() -> None:
+    judge = Judges()
+    check(("Text", {"text": "x"}), ("JudgesTypes", {"image": ["1", 0]}), judge=judge)
+    assert judge.asked == [("2", "JudgesTypes", {}, {"image": "STRING"})]
+    judge = Judges()
+    errors(("Judged", {"n": "x", "m": 1}), judge=judge)
+    assert judge.asked == []
+
+
+@pytest.mark.parametrize(("verdict", "details"), [("n is odd", "{} - n is odd"), (False, "{}")])
+def test_its_no_is_told_once_per_input_that_it_takes(verdict: bool | str, details: str) -> None:
+    told = errors(("JudgesAll", {"n": 1, "c": "a"}), judge=Judges(verdict))
+    assert told == {"1": [("custom_validation_failed", details.format(name)) for name in ("n", "c")]}
+
+
+def test_an_undeclared_link_is_checked_above_and_ignored_where_it_leads_nowhere() -> None:
+    check(("Image", {}), ("Paint", {"image": ["1", 0], "extra": ["99", 0]}))
+    told = errors(("Number", {"n": -1}), ("Image", {"extra": ["1", 0]}))
+    assert told == {"1": [("value_smaller_than_min", "n")]}
+
+
+def test_a_bad_link_further_up_is_told_where_it_is() -> None:
+    with pytest.raises(InvalidPrompt) as refused:
+        check(("Paint", {"image": ["9", 0]}), ("Paint", {"image": ["1", 0]}))
+    [error] = refused.value.node_errors["1"]["errors"]
+    assert error == {
+        "type": "exception_during_inner_validation",
+        "message": "Exception when validating inner node",
+        "details": "'9'",
+        "extra_info": {
+            "input_name": "image",
+            "input_config": ["IMAGE", {}],
+            "exception_message": "'9'",
+            "exception_type": "KeyError",
+            "traceback": [],
+            "linked_node": ["1", 0],
+        },
+    }
+    assert refused.value.error["details"] == ""
+
+
+@pytest.mark.parametrize(
+    ("link", "details"),
+    [
+        (["1", -1], "tuple index out of range"),
+        (["1", "0"], "tuple indices must be integers or slices, not str"),
+        (["1", True], "tuple indices must be integers or slices, not bool"),
+        ([["1"], 0], "['1']"),
+    ],
+)
+def test_links_that_lead_nowhere(link: Any, details: str) -> None:
+    assert errors(("Image", {}), ("Paint", {"image": link}))["2"] == [("exception_during_inner_validation", details)]
+
+
+def two_outputs() -> dict[str, Any]:
+    return {
+        "1": {"class_type": "Image", "inputs": {}},
+        "2": {"class_type": "Save", "inputs": {"image": ["1", 0]}},
+        "3": {"class_type": "Save", "inputs": {}},
+    }
+
+
+def test_good_outputs_run_although_others_are_bad() -> None:
+    valid = validate(two_outputs(), CATALOGUE)
+    assert valid.targets == ["2"]
+    assert list(valid.node_errors) == ["3"]
+
+
+def test_partial_execution_looks_at_its_targets_only() -> None:
+    valid = validate(two_outputs(), CATALOGUE, targets=["2", "1", "nope"])
+    assert (valid.targets, valid.node_errors) == (["2"], {})
+    with pytest.raises(InvalidPrompt) as refused:
+        validate(two_outputs(), CATALOGUE, targets=["3"])
+    assert refused.value.error["details"] == "Required input is missing: image"
+
+
+def test_a_node_that_several_outputs_rest_on_names_them_all() -> None:
+    prompt = graph(("Number", {"n": -1}))
+    prompt |= {f"o{n}": {"class_type": "Show", "inputs": {"value": ["1", 0]}} for n in range(3)}
+    with pytest.raises(InvalidPrompt) as refused:
+        validate(prompt, CATALOGUE)
+    assert refused.value.node_errors["1"]["dependent_outputs"] == ["out", "o0", "o1", "o2"]
+
+
+def test_an_output_outside_the_cycle_runs() -> None:
+    prompt = graph(("Paint", {"image": ["1", 0]})) | {"5": {"class_type": "Image", "inputs": {}}}
+    prompt["6"] = {"class_type": "Save", "inputs": {"image": ["5", 0]}}
+    valid = validate(prompt, CATALOGUE)
+    assert valid.targets == ["6"]
+    assert valid.node_errors["1"]["errors"][0]["details"] == "1 -> 1"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        (None, "The prompt must be an object of nodes by id"),
+        ("text", "The prompt must be an object of nodes by id"),
+        ([1], "The prompt must be an object of nodes by id"),
+        ({"1": None}, "Cannot execute because a node is missing the class_type property."),
+        ({"1": {"class_type": ["a"]}}, "Cannot execute because node ['a'] does not exist."),
+        ({"1": {"class_type": {}}}, "Cannot execute because node {} does not exist."),
+        ({"1": {"class_type": "Save", "inputs": []}}, "Cannot execute because a node's inputs are not an object."),
+        ({"1": {"class_type": "Save", "inputs": None}}, "Cannot execute because a node's inputs are not an object."),
+        ({1: {"class_type": "Save", "inputs": {}}}, "Cannot execute because a node's id is not a string."),
+    ],
+)
+def test_what_is_no_graph_is_refused_in_words(prompt: Any, message: str) -> None:
+    with pytest.raises(InvalidPrompt) as refused:
+        validate(prompt, CATALOGUE)
+    assert (refused.value.error["type"], refused.value.error["message"]) == ("invalid_prompt", message)
+
+
+def deep(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = {"a": [value]}
+    return value
+
+
+@pytest.mark.parametrize(("levels", "fits"), [(5, True), (6, False)])
+def test_values_may_be_nested_so_deep(levels: int, fits: bool) -> None:
+    prompt = graph(("Text", {"text": "x", "extra": deep(levels)}))
+    if fits:
+        validate(prompt, CATALOGUE, limits=Limits(depth=10))
+    else:
+        with pytest.raises(InvalidPrompt, match="nested too deeply"):
+            validate(prompt, CATALOGUE, limits=Limits(depth=10))
+
+
+def test_very_deep_values_are_refused_not_recursed_into() -> None:
+    with pytest.raises(InvalidPrompt, match="nested too deeply"):
+        check(("Text", {"text": deep(5_000)}))
+
+
+def chain(length: int) -> dict[str, Any]:
+    prompt: dict[str, Any] = {"0": {"class_type": "Image", "inputs": {}}}
+    for n in range(1, length - 1):
+        prompt[str(n)] = {"class_type": "Paint", "inputs": {"image": [str(n - 1), 0]}}
+    return prompt | {"out": {"class_type": "Save", "inputs": {"image": [str(length - 2), 0]}}}
+
+
+def test_ten_thousand_nodes_are_validated_in_a_second() -> None:
+    prompt = chain(10_000)
+    began = time.process_time()
+    valid = validate(prompt, CATALOGUE)
+    assert time.process_time() - began < 1.0
+    assert valid.targets == ["out"]
+
+
+def test_ten_thousand_wrong_nodes_are_answered_in_bounds() -> None:
+    prompt = {
+        str(n): {"class_type": "Save", "inputs": {"image": "x"}} if n % 2 else {"class_type": "Number", "inputs": {}}
+        for n in range(10_000)
+    }
+    for n in range(1, 10_000, 2):
+        prompt[str(n)]["inputs"] = {"image": ["0", 0], "extra": [str(n - 1), 0]}
+    with pytest.raises(InvalidPrompt) as refused:
+        validate(prompt, CATALOGUE)
+    told = refused.value.node_errors
+    assert len(told) == Limits().reported_nodes
+    assert len(told["0"]["dependent_outputs"]) == Limits().reported_outputs
+
+
+def test_one_node_more_is_too_many() -> None:
+    with pytest.raises(InvalidPrompt, match="too many nodes"):
+        validate(chain(10_001), CATALOGUE)
+    assert validate(chain(101), CATALOGUE, limits=Limits(nodes=101)).targets == ["out"]

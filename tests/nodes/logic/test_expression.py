@@ -1,0 +1,69 @@
+"""Formulas: those of the published templates, and what must be refused."""
+
+import pytest
+
+from safelight.nodes.logic.expression import InvalidExpression, evaluate
+
+
+@pytest.mark.parametrize(
+    ("expression", "variables", "value"),
+    [
+        ("a", {"a": 3}, 3),
+        ("a/2", {"a": 3}, 1.5),
+        ("a * b + 1", {"a": 5, "b": 24}, 121),
+        ("(a // 32) * 32", {"a": 1000}, 992),
+        ("max(5, round(a * 24)) + (5 - (max(5, round(a * 24)) % 17)) % 17", {"a": 5}, 124),
+        ("a & ~1", {"a": 7}, 6),
+        ("a & -8", {"a": 1021}, 1016),
+        ("a > 2048", {"a": 4096}, True),
+        ("max(4, (int(a) // 16) * 16)", {"a": 100.7}, 96),
+        ("floor (a * b + 1)", {"a": 1.5, "b": 3}, 5),
+        ("round (a * 24)", {"a": 0.5}, 12),
+        ("a % b if b > 0 else 0", {"a": 7, "b": 4}, 3),
+        ("a % b if b > 0 else 0", {"a": 7, "b": 0}, 0),
+        ("ceil(1.5 * log2(max(a, b))) + 2", {"a": 512, "b": 1024}, 17),
+        ("(a % 4 == 1) and ((b - 1) % 4 == 0)", {"a": 81, "b": 80}, False),
+        ("min(max(int(a if a >= 0 else b + a), 0), b - 1)", {"a": -2, "b": 10}, 8),
+        ("sum(values) / 2", {"a": 1, "b": 2, "values": [1, 2]}, 1.5),
+        ("values[1] - min(values)", {"values": [1, 5]}, 4),
+        ("1 < a <= 3 != 4", {"a": 3}, True),
+        ("not a or b", {"a": True, "b": 7}, 7),
+        ("pow(2, 10) ^ 1 << 2", {}, 1028),
+        (" 2\n", {}, 2),
+    ],
+)
+def test_value(expression: str, variables: dict[str, object], value: object) -> None:
+    result = evaluate(expression, variables)  # type: ignore[arg-type]
+    assert result == value
+    assert type(result) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("  ", "is empty"),
+        ("a +", "no expression"),
+        ("c + 1", "'c' is not connected; there are a, values"),
+        ("a.real", "may not stand"),
+        ("a.__class__", "may not stand"),
+        ("__import__('os')", "there is no function '__import__'"),
+        ("(lambda: 1)()", "may not stand"),
+        ("[x for x in values]", "may not stand"),
+        ("f'{a}'", "may not stand"),
+        ("'a' * 9", "may not stand"),
+        ("values * 1000000", "no number"),
+        ("values[0.5]", "indices must be"),
+        ("values[9]", "out of range"),
+        ("sqrt(a=1)", "may not stand"),
+        ("1 / 0", "division by zero"),
+        ("9 ** 9 ** 9", "too large"),
+        ("1 << 10 ** 9", "too large"),
+        ("* ".join(["9**30000"] * 9), "too large"),
+        ("sqrt(-1)", "domain|nonnegative"),
+        ("1 +" * 3000 + "1", "recursion"),
+        ("1" * 10_001, "longer than"),
+    ],
+)
+def test_refused(expression: str, message: str) -> None:
+    with pytest.raises(InvalidExpression, match=message):
+        evaluate(expression, {"a": 1, "values": [1]})

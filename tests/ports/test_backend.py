@@ -1,0 +1,159 @@
+"""The law of backends (``dispatch/backend.py``), on each of them."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from tests.dispatch.listening import Ear, Lost, deed, engine_config, node
+
+from safelight.core.event import Call
+from safelight.core.job import JobState
+from safelight.core.worker import EngineInfo, SlotId
+from safelight.dispatch.backend import Backend
+from safelight.dispatch.fake import Crash, FakeBackend
+from safelight.dispatch.local import LocalBackend
+from safelight.wire.messages import CallStarted, FreeMemory, JobDone, Pong, Ready, RunJob, ToEngine, ToServer
+
+pytestmark = pytest.mark.anyio
+
+SLOTS = (SlotId("a"), SlotId("b"))
+
+
+def number(value: int) -> dict[str, Any]:
+    """A job of two calls; with a value that was not there before, both run."""
+    return {"1": node("Number", value=value), "2": node("Show", value=["1", 0])}
+
+
+NUMBER = number(7)
+
+
+@dataclass
+class Case:
+    backend: Backend
+    ear: Ear
+
+    async def say_of(self, slot: SlotId, kind: type) -> list[Any]:
+        """All that the slot says up to the first of ``kind``; heartbeats and other slots aside."""
+        said: list[Any] = []
+        while not said or not isinstance(said[-1], kind):
+            where, message = await asyncio.wait_for(self.ear.heard.get(), 30)
+            if where == slot and not isinstance(message, Pong):
+                said.append(message)
+        return said
+
+
+def behave(message: ToEngine) -> Iterable[ToServer | Crash]:
+    """What the real engine does with the jobs of this suite."""
+    if not isinstance(message, RunJob):
+        return
+    about = {"job_id": message.job_id, "attempt": message.attempt}
+    for call_id in message.prompt:
+        yield CallStarted(call=Call(call_id, call_id, None, call_id), **about)
+    what = message.prompt["1"]["inputs"].get("what")
+    if what == "be_killed":
+        yield Crash("the worker process was killed by signal 9 (SIGKILL)")
+    elif what is None:
+        yield JobDone(outcome=JobState.COMPLETED, **about)
+
+
+@pytest.fixture(params=["local", "fake"])
+async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+    backend: Backend
+    if request.param == "local":
+        backend = LocalBackend({slot: engine_config() for slot in SLOTS}, environment=os.environ)
+    else:
+        info = EngineInfo("3", "2", (), 1)
+        backend = FakeBackend(SLOTS, ready=Ready(info=info, nodes=[]), script=behave)
+    yield Case(backend, Ear())
+    await backend.stop()
+
+
+def job(prompt: dict[str, Any], job_id: str = "j") -> RunJob:
+    return RunJob(job_id=job_id, attempt=1, owner_id="u", prompt=prompt, targets=[list(prompt)[-1]], staging="/nowhere")
+
+
+async def test_start_returns_and_each_slot_gets_ready(case: Case) -> None:
+    assert tuple(case.backend.slots) == SLOTS
+    await case.backend.start(case.ear)
+    assert case.ear.heard.empty()
+    ready = {(await case.ear.heard.get())[0] for _ in SLOTS}
+    assert ready == set(SLOTS)
+
+
+async def test_messages_come_in_the_order_in_which_they_were_said(case: Case) -> None:
+    await case.backend.start(case.ear)
+    await case.say_of(SLOTS[0], Ready)
+    for count in range(20):
+        case.backend.send(SLOTS[0], job(number(count), f"j{count}"))
+    said: list[Any] = []
+    for _ in range(20):
+        said += await case.say_of(SLOTS[0], JobDone)
+    assert [m.job_id for m in said if isinstance(m, JobDone)] == [f"j{n}" for n in range(20)]
+    assert [m.call.id for m in said if isinstance(m, CallStarted)] == ["1", "2"] * 20
+
+
+async def test_a_crash_is_told_once_after_the_last_message_and_a_fresh_engine_follows(case: Case) -> None:
+    await case.backend.start(case.ear)
+    await case.say_of(SLOTS[0], Ready)
+    case.backend.send(SLOTS[0], job(deed("be_killed")))
+    *before, lost = await case.say_of(SLOTS[0], Lost)
+    assert isinstance(before[-1], CallStarted)
+    assert "SIGKILL" in lost.reason
+    assert [type(m) for m in await case.say_of(SLOTS[0], Ready)] == [Ready]
+    case.backend.send(SLOTS[0], job(NUMBER))
+    assert (await case.say_of(SLOTS[0], JobDone))[-1].outcome is JobState.COMPLETED
+
+
+async def test_kill_ends_one_slot_for_its_reason(case: Case) -> None:
+    await case.backend.start(case.ear)
+    ready = set()
+    while ready != set(SLOTS):
+        ready.add((await case.ear.heard.get())[0])
+    case.backend.send(SLOTS[0], job(deed("hang")))
+    await case.say_of(SLOTS[0], CallStarted)
+    case.backend.kill(SLOTS[0], "enough")
+    case.backend.kill(SLOTS[0], "enough of enough")
+    assert (await case.say_of(SLOTS[0], Lost))[-1].reason == "enough"
+    assert [type(m) for m in await case.say_of(SLOTS[0], Ready)] == [Ready]
+    case.backend.send(SLOTS[1], job(NUMBER))
+    assert not [m for m in await case.say_of(SLOTS[1], JobDone) if isinstance(m, Lost | Ready)]
+
+
+async def test_nothing_is_answered_from_inside_a_call(case: Case) -> None:
+    await case.backend.start(case.ear)
+    await case.say_of(SLOTS[0], Ready)
+    while not case.ear.heard.empty():
+        case.ear.heard.get_nowait()
+    case.backend.send(SLOTS[0], job(NUMBER))
+    assert case.ear.heard.empty()
+    await case.say_of(SLOTS[0], JobDone)
+    case.backend.kill(SLOTS[0], "enough")
+    assert case.ear.heard.empty()
+    await case.say_of(SLOTS[0], Lost)
+
+
+async def test_send_to_a_slot_that_is_not_ready_is_dropped(case: Case) -> None:
+    await case.backend.start(case.ear)
+    case.backend.send(SLOTS[0], job(NUMBER, "too early"))
+    await case.say_of(SLOTS[0], Ready)
+    case.backend.send(SLOTS[0], FreeMemory(free_memory=True))
+    case.backend.send(SLOTS[0], job(NUMBER, "in time"))
+    assert {m.job_id for m in await case.say_of(SLOTS[0], JobDone)} == {"in time"}
+
+
+async def test_after_stop_nothing_is_said(case: Case) -> None:
+    await case.backend.start(case.ear)
+    await case.say_of(SLOTS[0], Ready)
+    case.backend.send(SLOTS[0], job(deed("hang")))
+    await case.say_of(SLOTS[0], CallStarted)
+    await case.backend.stop()
+    while not case.ear.heard.empty():
+        case.ear.heard.get_nowait()
+    case.backend.send(SLOTS[0], job(NUMBER))
+    case.backend.kill(SLOTS[0], "dead already")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert case.ear.heard.empty()

@@ -1,0 +1,94 @@
+"""Jobs run in the test's own process: the engine's main thread without its pipe."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.dispatch.listening import PACKS
+
+from safelight.graph.cache import LimitedCache
+from safelight.runtime import packs
+from safelight.runtime.background import BackgroundLoop
+from safelight.runtime.call import V1Objects
+from safelight.runtime.job import RunningJob
+from safelight.runtime.loop import JobLoop, Workplace
+from safelight.runtime.outbox import Outbox
+from safelight.sdk import Node
+from safelight.wire.codec import Decoder
+from safelight.wire.messages import JobDone, NamesReserved, ReserveNames, RunJob, ToServer
+
+Hear = Callable[[ToServer, RunningJob], None]
+
+
+class GaveUpError(Exception):
+    """The process would have ended here."""
+
+
+def _give_up() -> None:
+    raise GaveUpError
+
+
+@dataclass
+class Desk:
+    staging: Path
+    model_roots: Sequence[Path] = ()
+    said: list[ToServer] = field(default_factory=list)
+    reserved: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.library = packs.load((), custom_nodes=[PACKS])
+        self.place = Workplace(
+            library=self.library,
+            cache=LimitedCache(max_bytes=10**8),
+            objects=V1Objects(),
+            background=BackgroundLoop(),
+            model_roots=self.model_roots,
+            give_up=_give_up,
+        )
+
+    def add(self, *nodes: type[Node]) -> None:
+        for node in nodes:
+            self.library.add(node, node.node_schema(), source="test")
+
+    def run(
+        self, prompt: Mapping[str, Any], *targets: str, hear: Hear = lambda message, job: None, **options: Any
+    ) -> JobDone:
+        """Run to the end; what is said is in ``said``. ``hear`` is called with each message when it is written."""
+        self.said = []
+        decoder: Decoder[ToServer] = Decoder(ToServer)
+
+        def write(frames: bytearray) -> None:
+            for message in decoder.feed(bytes(frames)):
+                self.said.append(message)
+                if isinstance(message, ReserveNames):
+                    job.answer(NamesReserved(request_id=message.request_id, first=self._reserve(message)))
+                hear(message, job)
+
+        run = RunJob(
+            job_id="j",
+            attempt=options.pop("attempt", 1),
+            owner_id=options.pop("owner", "ada"),
+            prompt=dict(prompt),
+            targets=list(targets),
+            staging=str(self.staging),
+            **options,
+        )
+        outbox = Outbox(write)
+        job = RunningJob(run, outbox)
+        done = JobLoop(job, self.place).run()
+        outbox.flush()
+        return done
+
+    def heard(self, kind: type[Any]) -> list[Any]:
+        return [message for message in self.said if isinstance(message, kind)]
+
+    def story(self) -> list[str]:
+        """The messages about calls, shortly: ``CallStarted 1``."""
+        return [f"{type(m).__name__} {m.call.id}" for m in self.said if hasattr(m, "call")]
+
+    def _reserve(self, message: ReserveNames) -> int:
+        key = f"{message.folder}/{message.subfolder}/{message.prefix}"
+        first = self.reserved.get(key, 1)
+        self.reserved[key] = first + message.count
+        return first

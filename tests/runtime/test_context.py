@@ -1,0 +1,125 @@
+"""What a node gets from the process around it: its owner's files, models, and places to save."""
+
+from pathlib import Path
+
+import pytest
+from tests.dispatch.listening import file_ref, node
+from tests.runtime.desk import Desk
+
+from safelight.blobs.hashing import hash_bytes
+from safelight.core.event import Call
+from safelight.core.job import JobState
+from safelight.runtime.context import RunContext
+from safelight.runtime.job import RunningJob
+from safelight.runtime.outbox import Outbox
+from safelight.wire.messages import OutputReady, ReserveNames, RunJob, SavedFile
+
+
+def context(tmp_path: Path, **options: object) -> RunContext:
+    run = RunJob(job_id="j", attempt=1, owner_id="u", prompt={}, targets=[], staging=str(tmp_path), **options)  # type: ignore[arg-type]
+    job = RunningJob(run, Outbox(lambda frames: None))
+    return RunContext(job, Call("1", "1", None, "1"), model_roots=(tmp_path / "first", tmp_path / "second"))
+
+
+def test_saved_files_are_reported_with_their_digests(desk: Desk) -> None:
+    done = desk.run({"1": node("Save", text="hello", prefix="notes/day")}, "1")
+    assert done.outcome is JobState.COMPLETED
+    [question] = desk.heard(ReserveNames)
+    assert (question.folder, question.subfolder, question.prefix, question.count) == ("output", "notes", "day", 2)
+    [output] = desk.heard(OutputReady)
+    assert output.ui == {
+        "files": [
+            {"filename": "day_00001_.txt", "subfolder": "notes", "type": "output"},
+            {"filename": "day_00002_.txt", "subfolder": "notes", "type": "output"},
+        ]
+    }
+    assert output.files == [
+        SavedFile(
+            folder="output",
+            subfolder="notes",
+            filename=f"day_0000{i + 1}_.txt",
+            path=str(desk.staging / f"00000{i + 1}.txt"),
+            size=7,
+            digest=hash_bytes(b"hello %d" % i),
+            mime_type="text/plain",
+        )
+        for i in range(2)
+    ]
+
+
+def test_the_next_job_counts_on(desk: Desk) -> None:
+    desk.run({"1": node("Save", text="one", prefix="a")}, "1")
+    desk.run({"1": node("Save", text="two", prefix="a")}, "1")
+    [output] = desk.heard(OutputReady)
+    assert [f.filename for f in output.files] == ["a_00003_.txt", "a_00004_.txt"]
+
+
+def test_a_cached_output_has_no_new_files(desk: Desk) -> None:
+    prompt = {"1": node("Save", text="hello", prefix="a")}
+    desk.run(prompt, "1")
+    desk.run(prompt, "1")
+    [output] = desk.heard(OutputReady)
+    assert output.cached
+    assert output.files == []
+    assert output.ui is not None
+    assert output.ui["files"][0]["filename"] == "a_00001_.txt"
+
+
+def test_a_file_that_was_begun_and_not_written_is_an_error(desk: Desk) -> None:
+    done = desk.run({"1": node("Forget", text="", prefix="a")}, "1")
+    assert done.error is not None
+    assert done.error.exception_type == "FileNotFoundError"
+    assert done.error.exception_message == "the file 'a_00001_.txt' was begun and not written\n"
+    assert done.error.node_id == "1"
+
+
+@pytest.mark.parametrize("prefix", ["../a", "/etc/a", "a/../../b", "..", "", "a\x00b", "x" * 250])
+def test_a_prefix_cannot_leave_its_folder(desk: Desk, prefix: str) -> None:
+    done = desk.run({"1": node("Save", text="", prefix=prefix)}, "1")
+    assert done.error is not None
+    assert done.error.exception_type == "ValueError"
+    assert desk.heard(ReserveNames) == []
+
+
+def test_the_owners_files_are_found_by_the_names_in_the_prompt(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "blob").write_text("what is in it")
+    files = {"a.txt": file_ref(tmp_path / "blob")}
+    done = desk.run({"1": node("Deed", what="read_input")}, "1", files=files)
+    assert done.outcome is JobState.COMPLETED
+    other = desk.run({"1": node("Deed", what="read_input")}, "1", owner="bob")
+    assert other.error is not None
+    assert other.error.exception_message == "there is no file 'a.txt'\n"
+
+
+def test_paths_of_this_machine_are_not_in_messages(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "blob").write_bytes(b"\xff")
+    files = {"a.txt": file_ref(tmp_path / "blob")}
+    (tmp_path / "blob").unlink()
+    done = desk.run({"1": node("Deed", what="read_input")}, "1", files=files)
+    assert done.error is not None
+    assert done.error.exception_message == "[Errno 2] No such file or directory: 'a.txt'\n"
+
+
+def test_models_are_found_in_the_first_root_that_has_them(tmp_path: Path) -> None:
+    for place in ("first/loras/sub", "second/loras/sub", "second/clip"):
+        (tmp_path / place).mkdir(parents=True)
+    (tmp_path / "second/loras/sub/a.safetensors").touch()
+    (tmp_path / "second/clip/t5.safetensors").touch()
+    here = context(tmp_path)
+    assert here.model_path("loras", "sub/a.safetensors") == tmp_path / "second/loras/sub/a.safetensors"
+    (tmp_path / "first/loras/sub/a.safetensors").touch()
+    assert here.model_path("loras", "sub/a.safetensors") == tmp_path / "first/loras/sub/a.safetensors"
+    assert here.model_path("text_encoders", "t5.safetensors") == tmp_path / "second/clip/t5.safetensors"
+
+
+@pytest.mark.parametrize("name", ["../../secret", "/etc/passwd", "", "no.safetensors"])
+def test_what_is_no_model_is_not_found(tmp_path: Path, name: str) -> None:
+    (tmp_path / "first" / "loras").mkdir(parents=True)
+    (tmp_path / "secret").touch()
+    with pytest.raises(FileNotFoundError):
+        context(tmp_path).model_path("loras", name)
+
+
+def test_an_unknown_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="output or temp"):
+        context(tmp_path).open_series("a", folder="input")

@@ -1,0 +1,33 @@
+"""The end by silence."""
+
+from safelight.runtime.fence import Fence
+
+
+class Case:
+    def __init__(self, *, unread: bool = False) -> None:
+        self.now = 0.0
+        self.ends: list[str] = []
+        self.fence = Fence(10.0, has_unread=lambda: unread, end=self.ends.append, clock=lambda: self.now)
+
+    def check_at(self, now: float) -> list[str]:
+        self.now = now
+        self.fence.check()
+        return self.ends
+
+
+def test_silence_for_the_lease_ends_the_process() -> None:
+    case = Case()
+    assert case.check_at(9.9) == []
+    assert case.check_at(10.1) == ["nothing was heard of the server for 10.1 s"]
+
+
+def test_whatever_is_heard_renews_the_lease() -> None:
+    case = Case()
+    case.now = 9.0
+    case.fence.heard()
+    assert case.check_at(18.9) == []
+    assert len(case.check_at(19.1)) == 1
+
+
+def test_bytes_that_nobody_could_read_yet_count_as_heard() -> None:
+    assert Case(unread=True).check_at(100.0) == []

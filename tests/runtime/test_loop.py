@@ -1,0 +1,407 @@
+"""Jobs from their first message to their last: order, lists, laziness, expansions, async nodes, failures, cancel."""
+
+import time
+from typing import Any
+
+import pytest
+from tests.dispatch.listening import deed, node
+from tests.runtime.desk import Desk
+
+from safelight.core.job import JobState
+from safelight.runtime.job import RunningJob
+from safelight.sdk import Hidden, Node, NodeOutput, Schema, current, io
+from safelight.wire.messages import (
+    CallBlocked,
+    CallProgressed,
+    CallsCached,
+    CallStarted,
+    OutputReady,
+    PreviewMade,
+    TextShown,
+    ToServer,
+)
+
+SUM = {
+    "1": node("Number", value=2),
+    "2": node("Add", a=["1", 0], b=3),
+    "3": node("Show", value=["2", 0]),
+}
+
+
+def shown(desk: Desk) -> dict[str, Any]:
+    return {m.call.id: m.ui for m in desk.heard(OutputReady)}
+
+
+def test_calls_are_told_in_the_order_that_clients_know(desk: Desk) -> None:
+    done = desk.run(SUM, "3")
+    assert (done.outcome, done.error, done.executed) == (JobState.COMPLETED, None, ["1", "2", "3"])
+    assert isinstance(desk.said[0], CallsCached)
+    assert desk.story() == [
+        *("CallStarted 1", "CallFinished 1", "CallStarted 2", "CallFinished 2"),
+        *("CallStarted 3", "OutputReady 3", "CallFinished 3"),
+    ]
+    assert shown(desk) == {"3": {"text": ["5", "3"]}}
+
+
+def test_a_rerun_comes_from_the_cache_and_shows_its_output_again(desk: Desk) -> None:
+    desk.run(SUM, "3")
+    done = desk.run(SUM, "3")
+    assert (done.outcome, done.executed) == (JobState.COMPLETED, [])
+    assert desk.heard(CallsCached)[0].nodes == ["1", "2", "3"]
+    assert desk.story() == ["OutputReady 3", "CallFinished 3"]
+    assert [(m.ui, m.cached) for m in desk.heard(OutputReady)] == [({"text": ["5", "3"]}, True)]
+
+
+def test_another_owner_shares_values_but_not_outputs(desk: Desk) -> None:
+    desk.run(SUM, "3")
+    assert desk.run(SUM, "3", owner="bob").executed == ["3"]
+
+
+def test_a_changed_input_runs_what_rests_on_it(desk: Desk) -> None:
+    desk.run(SUM, "3")
+    assert desk.run(SUM | {"2": node("Add", a=["1", 0], b=4)}, "3").executed == ["2", "3"]
+
+
+def test_a_node_that_is_never_the_same_runs_again(desk: Desk) -> None:
+    prompt = {"1": node("Clock", value=1), "2": node("Show", value=["1", 0])}
+    desk.run(prompt, "2")
+    assert desk.run(prompt, "2").executed == ["1", "2"]
+
+
+def test_lists_map_nodes_and_are_gathered_by_those_that_take_them(desk: Desk) -> None:
+    prompt = {
+        "1": node("Range", value=4),
+        "2": node("Add", a=["1", 0], b=10),
+        "3": node("Total", value=["2", 0]),
+        "4": node("Show", value=["3", 0]),
+        "5": node("Show", value=["2", 0]),
+    }
+    desk.run(prompt, "4", "5")
+    assert shown(desk)["4"] == {"text": ["46", "4"]}
+    assert shown(desk)["5"] == {"text": ["10", "5", "11", "5", "12", "5", "13", "5"]}
+
+
+@pytest.mark.parametrize(("first", "run"), [(True, "1"), (False, "2")])
+def test_lazy_inputs_are_computed_when_they_are_asked_for(desk: Desk, first: bool, run: str) -> None:
+    prompt = {
+        "1": node("Number", value=10),
+        "2": node("Number", value=20),
+        "3": node("Pick", first=first, a=["1", 0], b=["2", 0]),
+        "4": node("Show", value=["3", 0]),
+    }
+    done = desk.run(prompt, "4")
+    assert done.executed == [run, "3", "4"]
+    assert [m.call.id for m in desk.heard(CallStarted)] == ["3", run, "3", "4"]
+
+
+def test_an_expansion_runs_in_place_of_its_call_and_is_shown_on_it(desk: Desk) -> None:
+    prompt = {"3": node("Expand", value=41), "4": node("Show", value=["3", 0])}
+    done = desk.run(prompt, "4")
+    assert shown(desk) == {"4": {"text": ["42", "4"]}}
+    assert done.executed == ["3.0.0.1", "3.0.0.2", "3", "4"]
+    inner = next(m.call for m in desk.heard(CallStarted) if m.call.id == "3.0.0.2")
+    assert (inner.display_id, inner.parent_id, inner.real_id) == ("3", "3", "3")
+
+
+def test_a_blocker_is_told_where_it_would_be_used(desk: Desk) -> None:
+    done = desk.run({"1": node("Block", value=1), "2": node("Show", value=["1", 0])}, "2")
+    assert done.outcome is JobState.COMPLETED
+    [blocked] = desk.heard(CallBlocked)
+    assert (blocked.call.id, blocked.node_type, blocked.message) == ("2", "Show", "not today")
+    assert shown(desk) == {}
+
+
+def test_an_object_of_a_v1_node_keeps_what_it_put_on_itself(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    for value in (1, 2):
+        desk.run(
+            {"1": node("Number", value=value), "2": node("Total", value=["1", 0]), "3": node("Show", value=["2", 0])},
+            "3",
+        )
+    desk.run({"9": node("Total", value=5), "3": node("Show", value=["9", 0])}, "3")
+    assert capsys.readouterr().out.split("\n")[:3] == [f"call {n} of this object" for n in (1, 2, 1)]
+
+
+# -- async nodes --
+
+
+def test_async_calls_overlap(desk: Desk) -> None:
+    prompt = {str(i): node("Async", value=i, seconds=0.3) for i in range(3)}
+    prompt |= {"9": node("Show", value=["0", 0]), "8": node("Show", value=["1", 0]), "7": node("Show", value=["2", 0])}
+    started = time.monotonic()
+    done = desk.run(prompt, "9", "8", "7")
+    assert done.outcome is JobState.COMPLETED
+    assert time.monotonic() - started < 0.8
+    assert shown(desk)["7"] == {"text": ["2", "7"]}
+
+
+def test_the_sets_of_one_async_call_overlap(desk: Desk) -> None:
+    prompt = {
+        "1": node("Range", value=4),
+        "2": node("Async", value=["1", 0], seconds=0.3),
+        "3": node("Total", value=["2", 0]),
+        "4": node("Show", value=["3", 0]),
+    }
+    started = time.monotonic()
+    desk.run(prompt, "4")
+    assert time.monotonic() - started < 1.0
+    assert shown(desk) == {"4": {"text": ["6", "4"]}}
+
+
+def test_a_failure_ends_the_async_calls_beside_it(desk: Desk) -> None:
+    prompt = {
+        "1": node("Async", value=1, seconds=60.0),
+        "2": node("AsyncFail", value=1, seconds=0.05),
+        "3": node("Add", a=["1", 0], b=["2", 0]),
+        "4": node("Show", value=["3", 0]),
+    }
+    started = time.monotonic()
+    done = desk.run(prompt, "4")
+    assert time.monotonic() - started < 10
+    assert done.outcome is JobState.FAILED
+    assert done.error is not None
+    assert (done.error.node_id, done.error.node_type) == ("2", "AsyncFail")
+    assert done.error.exception_message == "meant to fail\n"
+
+
+def test_an_exit_in_an_async_call_does_not_end_those_after_it(desk: Desk) -> None:
+    done = desk.run({"1": node("AsyncExit", value=1, seconds=0.0), "2": node("Show", value=["1", 0])}, "2")
+    assert done.error is not None
+    assert done.error.exception_message == "the node called sys.exit(4)\n"
+    done = desk.run({"1": node("Async", value=1, seconds=0.0), "2": node("Show", value=["1", 0])}, "2")
+    assert done.outcome is JobState.COMPLETED
+
+
+# -- failures --
+
+
+def test_a_failure_is_told_in_the_contracts_words(desk: Desk) -> None:
+    done = desk.run(deed("raise_error"), "1")
+    error = done.error
+    assert error is not None
+    assert (error.exception_type, error.exception_message) == ("KeyError", "'missing'\n")
+    assert (error.node_id, error.node_type) == ("1", "Deed")
+    assert error.current_inputs == {"what": ["raise_error"]}
+    assert list(error.current_outputs) == ["1"]
+    assert error.traceback[-1].startswith('  File "trial/__init__.py", line ')
+    assert error.traceback[-1].endswith('in raise_error\n    raise KeyError("missing")\n')
+    assert not any("runtime" in frame or "/work" in frame for frame in error.traceback)
+
+
+def test_an_exit_of_a_node_is_its_failure(desk: Desk) -> None:
+    done = desk.run(deed("sys_exit"), "1")
+    assert done.outcome is JobState.FAILED
+    assert done.error is not None
+    assert done.error.exception_type == "SystemExit"
+
+
+def test_a_failure_in_an_expansion_is_blamed_on_the_node_that_the_user_sees(desk: Desk) -> None:
+    class Broken(Node):
+        @classmethod
+        def define_schema(cls) -> Schema:
+            return Schema(node_id="Broken", outputs=[io.Int.Output()])
+
+        @classmethod
+        def execute(cls) -> NodeOutput:
+            from safelight.sdk.expand import GraphBuilder
+
+            graph = GraphBuilder()
+            return NodeOutput(graph.node("Deed", what="raise_error").out(0), expand=graph.finalize())
+
+    desk.add(Broken)
+    done = desk.run({"5": node("Broken"), "6": node("Show", value=["5", 0])}, "6")
+    assert done.error is not None
+    assert (done.error.node_id, done.error.node_type) == ("5", "Broken")
+
+
+def test_a_constructor_that_raises_is_a_failure_of_its_call(desk: Desk) -> None:
+    class Fussy:
+        INPUT_TYPES = classmethod(lambda cls: {})
+        RETURN_TYPES = ()
+        OUTPUT_NODE = True
+        FUNCTION = "run"
+
+        def __init__(self) -> None:
+            raise OSError("no such device")
+
+        def run(self) -> None: ...
+
+    from safelight.sdk.v1 import adapt
+
+    desk.add(adapt(Fussy, node_id="Fussy"))
+    done = desk.run({"1": node("Fussy")}, "1")
+    assert done.error is not None
+    assert (done.error.node_id, done.error.exception_message) == ("1", "no such device\n")
+
+
+def test_out_of_device_memory_is_for_a_fresh_process_once(desk: Desk) -> None:
+    exhausted = type("OutOfMemoryError", (RuntimeError,), {"__module__": "torch"})
+
+    class Greedy(Node):
+        @classmethod
+        def define_schema(cls) -> Schema:
+            return Schema(node_id="Greedy", is_output_node=True)
+
+        @classmethod
+        def execute(cls) -> NodeOutput:
+            raise exhausted("tried to allocate 1 TiB")
+
+    desk.add(Greedy)
+    first = desk.run({"1": node("Greedy")}, "1", attempt=1)
+    assert first.error is not None
+    assert first.error.exception_type.endswith("GaveUpError")
+    second = desk.run({"1": node("Greedy")}, "1", attempt=2)
+    assert second.error is not None
+    assert second.error.exception_type == "torch.OutOfMemoryError"
+
+
+# -- cancel --
+
+
+def test_a_node_that_reports_progress_ends_at_its_next_report(desk: Desk) -> None:
+    def cancel(message: ToServer, job: RunningJob) -> None:
+        if isinstance(message, CallProgressed):
+            job.cancel()
+
+    done = desk.run(deed("steps"), "1", hear=cancel)
+    assert done.outcome is JobState.CANCELLED
+    assert [m.value for m in desk.heard(CallProgressed)] == [1]
+    assert done.error is not None
+    assert done.error.node_id == "1"
+
+
+def test_nothing_starts_after_a_cancel(desk: Desk) -> None:
+    def cancel(message: ToServer, job: RunningJob) -> None:
+        if isinstance(message, CallStarted) and message.call.id == "1":
+            job.cancel()
+
+    done = desk.run(SUM, "3", hear=cancel)
+    assert done.outcome is JobState.CANCELLED
+    assert [m.call.id for m in desk.heard(CallStarted)] == ["1"]
+
+
+def test_a_node_that_waits_for_names_is_cancelled(desk: Desk) -> None:
+    from safelight.wire.messages import ReserveNames
+
+    class Waits(Node):
+        @classmethod
+        def define_schema(cls) -> Schema:
+            return Schema(node_id="Waits", is_output_node=True)
+
+        @classmethod
+        def execute(cls) -> NodeOutput:
+            current().open_series("a")
+            raise AssertionError("cancelled before")
+
+    def cancel(message: ToServer, job: RunningJob) -> None:
+        if isinstance(message, CallStarted):
+            job.cancel()
+
+    desk.add(Waits)
+    assert desk.run({"1": node("Waits")}, "1", hear=cancel).outcome is JobState.CANCELLED
+    assert desk.heard(ReserveNames) == []
+
+
+# -- what a node may ask for --
+
+
+class Curious(Node):
+    """Shows its hidden values."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="Curious",
+            is_output_node=True,
+            hidden=["UNIQUE_ID", "PROMPT", "EXTRA_PNGINFO", "DYNPROMPT", "API_KEY_COMFY_ORG"],
+        )
+
+    @classmethod
+    def execute(cls) -> NodeOutput:
+        hidden = cls.hidden
+        return NodeOutput(
+            ui={
+                "id": [hidden.unique_id],
+                "prompt": [list(hidden.prompt or ())],
+                "info": [hidden.extra_pnginfo],
+                "inner": [hidden.dynprompt.get_node("1")["class_type"]],
+                "key": [hidden.api_key_comfy_org],
+                "token": [hidden.auth_token_comfy_org],
+            }
+        )
+
+
+def test_hidden_values_are_those_of_the_call(desk: Desk) -> None:
+    desk.add(Curious)
+    desk.run({"1": node("Curious")}, "1", extra_pnginfo={"workflow": {"a": 1}}, secrets={"api_key_comfy_org": "k"})
+    assert shown(desk)["1"] == {
+        "id": ["1"],
+        "prompt": [["1"]],
+        "info": [{"workflow": {"a": 1}}],
+        "inner": ["Curious"],
+        "key": ["k"],
+        "token": [None],
+    }
+    assert Curious.hidden == Hidden(), "the class itself stays as it is"
+
+
+def test_previews_and_texts_come_with_progress_if_asked_for(desk: Desk) -> None:
+    from PIL import Image
+
+    class Paints(Node):
+        @classmethod
+        def define_schema(cls) -> Schema:
+            return Schema(node_id="Paints", is_output_node=True, not_idempotent=True)
+
+        @classmethod
+        def fingerprint_inputs(cls) -> float:
+            return float("nan")
+
+        @classmethod
+        def execute(cls) -> NodeOutput:
+            current().show_text("mixing")
+            current().progress(1, 2, preview=Image.new("RGBA", (1024, 512), "red"))
+            return NodeOutput()
+
+    desk.add(Paints)
+    desk.run({"1": node("Paints")}, "1")
+    assert desk.heard(PreviewMade) == []
+    desk.run({"1": node("Paints")}, "1", preview_method="latent2rgb")
+    [preview] = desk.heard(PreviewMade)
+    assert preview.mime_type == "image/jpeg"
+    assert preview.image.startswith(b"\xff\xd8")
+    assert desk.heard(TextShown)[0].text == "mixing"
+
+
+# -- what nodes say of their inputs --
+
+
+class Judge(Node):
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(node_id="Judge", inputs=[io.Int.Input("a"), io.Int.Input("b")], is_output_node=True)
+
+    @classmethod
+    def validate_inputs(cls, a: int) -> bool | str:
+        return True if a % 2 == 0 else f"{a} is odd"
+
+    @classmethod
+    def execute(cls, a: int, b: int) -> NodeOutput:
+        return NodeOutput(ui={"a": [a]})
+
+
+def test_a_node_may_object_to_its_inputs_before_anything_runs(desk: Desk) -> None:
+    desk.add(Judge)
+    prompt = {"1": node("Number", value=3), "2": node("Judge", a=3, b=["1", 0])}
+    done = desk.run(prompt, "2")
+    assert done.outcome is JobState.FAILED
+    assert done.error is not None
+    assert done.error.exception_message == "Custom validation failed for node: a - 3 is odd\n"
+    assert (done.error.node_id, done.error.node_type) == ("2", "Judge")
+    assert desk.story() == []
+
+
+@pytest.mark.parametrize("a", [4, ["1", 0]], ids=["a good value", "a link, which it cannot judge yet"])
+def test_no_objection(desk: Desk, a: Any) -> None:
+    desk.add(Judge)
+    done = desk.run({"1": node("Number", value=3), "2": node("Judge", a=a, b=1)}, "2")
+    assert done.outcome is JobState.COMPLETED

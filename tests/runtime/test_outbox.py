@@ -1,0 +1,120 @@
+"""Messages on their way out: few writes, order kept, progress thinned."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from safelight.runtime.outbox import SPACING_S, Outbox
+from safelight.wire.codec import Decoder
+from safelight.wire.messages import CallsCached, ToServer
+
+
+class Hearing:
+    """An outbox, what it wrote, and a clock that the test turns."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.writes: list[list[str]] = []
+        self.written = threading.Semaphore(0)
+        self._decoder: Decoder[ToServer] = Decoder(ToServer)
+        self.outbox = Outbox(self._write, clock=lambda: self.now)
+
+    def _write(self, frames: bytearray) -> None:
+        self.writes.append([m.job_id for m in self._decoder.feed(bytes(frames)) if isinstance(m, CallsCached)])
+        self.written.release()
+
+
+def named(name: str) -> CallsCached:
+    return CallsCached(job_id=name, attempt=1, nodes=[])
+
+
+def step(name: str) -> Any:
+    return lambda: [named(name)]
+
+
+def test_messages_gather_until_one_is_urgent() -> None:
+    h = Hearing()
+    h.outbox.post(named("a"))
+    h.outbox.post(named("b"))
+    assert h.writes == []
+    h.outbox.post(named("c"), flush=True)
+    assert h.writes == [["a", "b", "c"]]
+    h.outbox.flush()
+    assert h.writes == [["a", "b", "c"]]
+
+
+def test_much_is_written_without_being_asked() -> None:
+    h = Hearing()
+    h.outbox.post(named("x" * 100_000))
+    assert len(h.writes) == 1
+
+
+def test_a_report_brings_what_was_posted_before_it() -> None:
+    h = Hearing()
+    h.outbox.post(named("started"))
+    h.outbox.report("lane", step("1"))
+    assert h.writes == [["started", "1"]]
+
+
+def test_of_many_reports_the_first_and_the_last_are_said() -> None:
+    h = Hearing()
+    for number in range(10):
+        h.outbox.report("lane", step(str(number)))
+    assert h.writes == [["0"]]
+    h.outbox.settle("lane")
+    assert h.writes == [["0"], ["9"]]
+    h.outbox.settle("lane")
+    assert h.writes == [["0"], ["9"]]
+
+
+def test_reports_are_said_again_when_their_time_has_come() -> None:
+    h = Hearing()
+    h.outbox.report("lane", step("0"))
+    h.now += SPACING_S
+    h.outbox.report("lane", step("1"))
+    assert h.writes == [["0"], ["1"]]
+
+
+def test_lanes_do_not_hold_each_other_up() -> None:
+    h = Hearing()
+    h.outbox.report("a", step("a"))
+    h.outbox.report("b", step("b"))
+    assert h.writes == [["a"], ["b"]]
+
+
+def test_the_latest_is_said_in_time_though_nothing_follows() -> None:
+    """A node that reports two steps and then works for a minute shows the second."""
+    writes: list[bytes] = []
+    written = threading.Semaphore(0)
+
+    def write(frames: bytearray) -> None:
+        writes.append(bytes(frames))
+        written.release()
+
+    outbox = Outbox(write)
+    outbox.report("lane", step("first"))
+    outbox.report("lane", step("second"))
+    assert written.acquire(timeout=10)
+    assert written.acquire(timeout=10)
+    assert b"second" in writes[1]
+
+
+def test_what_is_skipped_is_never_made() -> None:
+    h = Hearing()
+    h.outbox.report("lane", step("0"))
+    h.outbox.report("lane", lambda: pytest.fail("made, and then not said"))
+    h.outbox.report("lane", step("2"))
+    h.outbox.settle("lane")
+    assert h.writes == [["0"], ["2"]]
+
+
+def test_a_report_that_cannot_be_made_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    written = threading.Semaphore(0)
+    outbox = Outbox(lambda frames: written.release())
+    outbox.report("broken", step("first"))
+    outbox.report("broken", lambda: [object()])  # type: ignore[list-item]
+    outbox.report("sound", step("first"))
+    outbox.report("sound", step("second"))
+    assert all(written.acquire(timeout=10) for _ in range(3))
+    assert "TypeError" in capsys.readouterr().err

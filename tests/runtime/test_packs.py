@@ -1,0 +1,134 @@
+"""Finding nodes: what is broken costs itself and nothing else."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from safelight.runtime import packs
+
+V1 = """
+class {name}:
+    CATEGORY = "x"
+    RETURN_TYPES = ("INT",)
+    FUNCTION = "run"
+    @classmethod
+    def INPUT_TYPES(cls):
+        {types}
+    def run(self): return (1,)
+"""
+
+
+@pytest.fixture(autouse=True)
+def modules() -> Iterator[None]:
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def v1(name: str, types: str = "return {}") -> str:
+    return V1.format(name=name, types=types)
+
+
+def write(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_a_pack_is_a_package_or_a_module(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path,
+        {
+            "My.Pack-1/__init__.py": "from .inner import A\nNODE_CLASS_MAPPINGS = {'A': A}\n"
+            "NODE_DISPLAY_NAME_MAPPINGS = {'A': 'An A'}\nWEB_DIRECTORY = './web'",
+            "My.Pack-1/inner.py": v1("A"),
+            "My.Pack-1/web/a.js": "",
+            "single.py": v1("B") + "NODE_CLASS_MAPPINGS = {'B': B}",
+            "_private/__init__.py": "raise AssertionError",
+            ".hidden.py": "raise AssertionError",
+            "off.disabled/__init__.py": "raise AssertionError",
+            "notes.txt": "",
+            "empty/readme.md": "",
+        },
+    )
+    library = packs.load((), custom_nodes=[folder, tmp_path / "missing"])
+    assert sorted(library.nodes) == ["A", "B"]
+    assert library.catalogue["A"].display_name == "An A"
+    assert library.catalogue["A"].module == "custom_nodes.My.Pack-1"
+    assert library.web_directories == {"My.Pack-1": str(tmp_path / "My.Pack-1/web")}
+    assert library.failed == {}
+
+
+def test_broken_packs_are_told_and_the_others_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write(
+        tmp_path,
+        {
+            "a_syntax.py": "def",
+            "b_import.py": "import no_such_module",
+            "c_exit.py": "import sys; sys.exit('not here')",
+            "d_nothing.py": "",
+            "e_node.py": v1("Bad", "raise ValueError('no types')")
+            + v1("Good")
+            + "NODE_CLASS_MAPPINGS = {'Bad': Bad, 'Good': Good}",
+            "f_function.py": "class F:\n    FUNCTION = 'gone'\n    INPUT_TYPES = dict\nNODE_CLASS_MAPPINGS = {'F': F}",
+        },
+    )
+    library = packs.load((), custom_nodes=[folder])
+    assert list(library.nodes) == ["Good"]
+    assert library.failed["a_syntax"].startswith("SyntaxError")
+    assert library.failed["b_import"] == "ModuleNotFoundError: No module named 'no_such_module'"
+    assert library.failed["c_exit"] == "SystemExit: not here"
+    assert library.failed["d_nothing"] == "it defines no nodes"
+    assert library.failed["e_node: Bad"] == "ValueError: no types"
+    assert "FUNCTION" in library.failed["f_function: F"]
+    assert "no_such_module" in capsys.readouterr().err
+
+
+def test_the_first_node_of_a_name_stays(tmp_path: Path) -> None:
+    text = v1("A") + "NODE_CLASS_MAPPINGS = {'A': A}"
+    library = packs.load((), custom_nodes=[write(tmp_path, {"first.py": text, "second.py": text})])
+    assert library.catalogue["A"].module == "custom_nodes.first"
+    assert library.failed == {"second": "the node 'A' exists already"}
+
+
+def test_a_pack_may_use_our_own_node_classes(tmp_path: Path) -> None:
+    text = """
+from safelight.sdk import Node, NodeOutput, Schema, io
+class Twice(Node):
+    '''Doubles a number.'''
+    @classmethod
+    def define_schema(cls): return Schema(node_id="Twice", inputs=[io.Int.Input("a")], outputs=[io.Int.Output()])
+    @classmethod
+    def execute(cls, a): return NodeOutput(2 * a)
+"""
+    library = packs.load((), custom_nodes=[write(tmp_path, {"ours.py": text})])
+    assert library.catalogue["Twice"].description == "Doubles a number."
+    assert library.catalogue["Twice"].module == "custom_nodes.ours"
+
+
+def test_a_module_of_a_package_that_cannot_be_imported_costs_its_own_nodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node = (
+        "from safelight.sdk import Node, Schema\n"
+        "class {0}(Node):\n    define_schema = classmethod(lambda cls: Schema(node_id='{0}'))\n"
+    )
+    write(
+        tmp_path,
+        {
+            "trial_nodes/__init__.py": "",
+            "trial_nodes/good.py": node.format("Good"),
+            "trial_nodes/bad.py": "import no_such_module",
+            "trial_nodes/deeper/__init__.py": "",
+            "trial_nodes/deeper/fine.py": node.format("Fine"),
+        },
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    library = packs.load(("trial_nodes",), custom_nodes=())
+    assert sorted(library.nodes) == ["Fine", "Good"]
+    assert list(library.failed) == ["trial_nodes.bad"]
+    assert "no_such_module" in capsys.readouterr().err

@@ -1,0 +1,57 @@
+"""Jobs for tests: submit, claim, complete in a word."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from tests.database import NOW, Desk
+
+from safelight.core.event import Call
+from safelight.core.ids import JobId
+from safelight.core.job import Fence, JobError, JobState, JobSummary
+from safelight.core.output import Output
+from safelight.core.user import Principal
+from safelight.services import attempt as attempts
+from safelight.services import job as jobs
+from safelight.services.job import SubmitJob
+
+PROMPT = {
+    "1": {"class_type": "LoadImage", "inputs": {"image": "cat.png"}},
+    "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "out"}},
+}
+
+
+def call(node: str) -> Call:
+    return Call(node, node, None, node)
+
+
+def picture(name: str, folder: str = "output", *, node: str = "2") -> Output:
+    return call(node), {"images": [{"filename": name, "subfolder": "", "type": folder}]}
+
+
+async def submit(
+    desk: Desk, who: Principal, *, job_id: str | None = None, now: datetime = NOW, **words: Any
+) -> JobSummary:
+    command = SubmitJob(
+        prompt=PROMPT, targets=["2"], extra_data={}, job_id=None if job_id is None else JobId(job_id), **words
+    )
+    return await desk.do(jobs.submit, who, command=command, now=now)
+
+
+async def claim(desk: Desk, who: Principal, *, now: datetime = NOW) -> Fence:
+    """The fence of the owner's next job, which runs from now on."""
+    job = (await desk.do(attempts.claim_next, owners=[who.user_id], now=now)).job
+    assert job is not None
+    return Fence(job.id, job.summary.attempt)
+
+
+async def complete(
+    desk: Desk,
+    fence: Fence,
+    *,
+    outcome: JobState = JobState.COMPLETED,
+    outputs: Sequence[Output] = (),
+    now: datetime = NOW,
+) -> JobSummary:
+    error = JobError("ValueError", "no", "1", "LoadImage") if outcome is JobState.FAILED else None
+    return await desk.do(attempts.finish, fence, outcome=outcome, error=error, outputs=outputs, now=now)

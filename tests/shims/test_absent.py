@@ -1,0 +1,46 @@
+"""What is not there can be named, subclassed and asked about, but not used."""
+
+from abc import ABC
+
+import pytest
+
+from safelight.sdk.v1 import adapt
+from safelight.shims.absent import AbsentModule, NotSupported, absent
+
+VAE = absent("comfy.sd.VAE")
+
+
+def test_use_says_what_is_missing() -> None:
+    with pytest.raises(NotSupported, match=r"comfy\.sd\.VAE needs the diffusion library"):
+        VAE(1, device="cpu")
+    with pytest.raises(NotSupported, match=r"comfy\.sd\.VAE\.decode"):
+        VAE.decode()
+
+
+def test_packs_subclass_it_beside_other_bases() -> None:
+    class Mine(VAE, ABC):  # type: ignore[misc, valid-type]
+        size = 4
+
+    assert Mine.size == 4
+    with pytest.raises(NotSupported, match=r"comfy\.sd\.VAE"):
+        Mine()
+
+
+def test_nothing_is_an_instance_of_it() -> None:
+    assert not isinstance(3, VAE)
+    assert (VAE | None) is not None
+
+
+def test_a_module_of_absent_things_has_no_names_of_python() -> None:
+    module = AbsentModule("comfy.ldm.flux")
+    assert module.layers.__name__ == "layers"
+    with pytest.raises(AttributeError):
+        _ = module.__wrapped__
+
+
+def test_a_node_that_rests_on_an_absent_node_says_so() -> None:
+    class Loader(absent("nodes.LoraLoader")):  # type: ignore[misc]
+        RETURN_TYPES = ("MODEL",)
+
+    with pytest.raises(NotSupported, match=r"nodes\.LoraLoader needs the diffusion library"):
+        adapt(Loader, node_id="Loader")

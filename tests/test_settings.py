@@ -1,0 +1,69 @@
+"""Defaults, then TOML, then the environment, then the command line; and errors that name the value."""
+
+from pathlib import Path
+
+import pytest
+
+from safelight.settings import InvalidSetting, check_accounts, load
+
+
+def test_each_source_overrides_the_one_before(tmp_path: Path) -> None:
+    config = tmp_path / "safelight.toml"
+    config.write_text('port = 1\nworkers = 2\nlog_level = "debug"\ncustom_nodes = ["a", "b"]\n')
+    settings = load(
+        overrides={"port": 3, "host": None},
+        environment={"SAFELIGHT_PORT": "2", "SAFELIGHT_WORKERS": "4", "SAFELIGHT_MODELS_DIR": "x:y", "OTHER": "1"},
+        config=config,
+    )
+    assert (settings.port, settings.workers, settings.log_level, settings.host) == (3, 4, "debug", "127.0.0.1")
+    assert settings.custom_nodes == (Path("a"), Path("b"))
+    assert settings.model_roots == (Path("x"), Path("y"))
+
+
+def test_the_environment_names_the_file(tmp_path: Path) -> None:
+    config = tmp_path / "s.toml"
+    config.write_text("web = false")
+    assert load(overrides={}, environment={"SAFELIGHT_CONFIG": str(config)}).web is False
+
+
+@pytest.mark.parametrize(
+    ("toml", "environment", "message"),
+    [
+        ("prot = 1", {}, "there is no setting 'prot'"),
+        ("port = ", {}, "is not TOML"),
+        ("port = true", {}, "port is True"),
+        ("", {"SAFELIGHT_PORT": "many"}, "SAFELIGHT_PORT is 'many'"),
+        ("", {"SAFELIGHT_PORT": "70000"}, "port is 70000"),
+        ("", {"SAFELIGHT_WEB": "maybe"}, "SAFELIGHT_WEB is 'maybe'"),
+        ("workers = 0", {}, "workers is 0"),
+        ('log_level = "loud"', {}, "log_level is 'loud'"),
+        ('job_status_dialect = "x"', {}, "job_status_dialect"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, toml: str, environment: dict[str, str], message: str) -> None:
+    config = tmp_path / "s.toml"
+    config.write_text(toml)
+    with pytest.raises(InvalidSetting, match=message):
+        load(overrides={}, environment=environment, config=config)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSetting, match=r"nope\.toml cannot be read: No such file"):
+        load(overrides={}, environment={}, config=tmp_path / "nope.toml")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "studio.example"])
+def test_an_open_address_needs_accounts_or_a_word(host: str) -> None:
+    bare = load(overrides={"host": host}, environment={})
+    with pytest.raises(InvalidSetting, match="--insecure"):
+        check_accounts(bare, has_accounts=False)
+    check_accounts(bare, has_accounts=True)
+    for option in ("insecure", "accounts"):
+        check_accounts(load(overrides={"host": host, option: True}, environment={}), has_accounts=False)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.3.2.1"])
+def test_loopback_needs_none(host: str) -> None:
+    settings = load(overrides={"host": host}, environment={})
+    assert settings.is_loopback
+    check_accounts(settings, has_accounts=False)
