@@ -55,7 +55,7 @@ async def whole(request: web.Request) -> web.StreamResponse:
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     world = World("")
-    runner = web.AppRunner(web.Application())
+    runner = web.AppRunner(web.Application(), shutdown_timeout=0.1)
     runner.app.router.add_route("*", "/{path:.*}", world.answer)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

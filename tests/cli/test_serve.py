@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,13 @@ def test_a_job_outlives_the_server(tmp_path: Path) -> None:
 
 
 def wait_for_all(url: str, count: int) -> list[dict[str, Any]]:
+    deadline = time.monotonic() + 60
     while True:
         listed = get(f"{url}/api/jobs?status=completed,failed,cancelled&limit=100")
         if listed["pagination"]["total"] >= count:
             return list(listed["jobs"])
+        assert time.monotonic() < deadline, listed
+        time.sleep(0.05)  # an engine starts beside it, on as few as two cores
 
 
 def test_sigterm_ends_it_and_its_worker(tmp_path: Path) -> None:

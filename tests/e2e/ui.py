@@ -10,8 +10,15 @@ from urllib.parse import urlsplit
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request
 
 LIMIT_MS = 60_000
-CHROMIUM_ARGUMENTS = ["--no-sandbox"]
-"""Tests run as root in containers, where Chromium's sandbox cannot."""
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--disable-background-networking",
+]
+"""Tests run as root in containers, where Chromium's sandbox cannot work and /dev/shm is small; nothing but the server
+under test is to be asked for anything."""
 
 _RECORD_RUNNING = """() => {
     window.seenRunning = []
