@@ -1,0 +1,34 @@
+"""Changes of a network's weights as immutable layers over weights that are shared and never written to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import torch
+
+
+class WeightPatch(Protocol):
+    """One weight's change. Immutable; law: ``apply`` gives equal values for equal arguments and writes to neither."""
+
+    def apply(self, weight: torch.Tensor, strength: float) -> torch.Tensor:
+        """The changed weight: same shape, float32. ``weight`` is float32, with the layers below already applied."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class WeightLayer:
+    """What one file, or one node, changes; equal only to itself.
+
+    ``patches`` is keyed by canonical names: the original ones below ``model.diffusion_model.`` for a UNet
+    (``input_blocks.1.1.transformer_blocks.0.attn1.to_q.weight``), those of transformers for a text encoder
+    (``text_model.encoder.layers.0.self_attn.q_proj.weight``). Names that the network lacks are passed over: whoever
+    makes the layer compares them with ``Network.shapes``.
+    """
+
+    name: str
+    patches: Mapping[str, WeightPatch] = field(repr=False)
+    strength: float = 1.0
+
+    def with_strength(self, strength: float) -> "WeightLayer":
+        """The same patches, shared."""
+        return replace(self, strength=strength)

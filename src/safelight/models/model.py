@@ -1,0 +1,28 @@
+"""What travels on ``MODEL`` links: a network with all that sampling must know of it."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from safelight.models.latent_format import LatentFormat
+from safelight.models.layers import WeightLayer
+from safelight.models.network import Network
+
+
+@dataclass(frozen=True)
+class DiffusionModel:
+    """Frozen; change makes a new one that shares the weights."""
+
+    network: Network
+    parameterization: Any
+    """:class:`safelight.models.sampling.parameterization.Parameterization`."""
+    latent_format: LatentFormat
+    options: Any = None
+    """How nodes changed sampling: sampling's ``GuidanceOptions``; none: as it is."""
+    family: str = ""
+    """The family's name, for messages and previews."""
+
+    def with_(self, **changes: Any) -> "DiffusionModel":
+        return replace(self, **changes)
+
+    def with_layers(self, *layers: WeightLayer) -> "DiffusionModel":
+        return replace(self, network=self.network.with_layers(*layers))
