@@ -25,6 +25,7 @@ from safelight.services.download import Downloads
 from safelight.services.model import ModelIndex
 from safelight.services.seeding import Seeder
 from safelight.settings import Settings
+from safelight.wire.messages import PackAnswer
 
 
 class Engines(Protocol):
@@ -38,6 +39,16 @@ class Engines(Protocol):
         self, owner_id: UserId, *, prompt: Mapping[str, Any], targets: Sequence[str], files: Mapping[str, Asset]
     ) -> Mapping[str, str | None]:
         """By call id why its own code refuses its inputs (``None``: without a reason), as far as a worker answers."""
+        ...
+
+    def has_pack_route(self, method: str, path: str) -> bool:
+        """Whether a node pack answers at this decoded path."""
+        ...
+
+    async def ask_pack(
+        self, owner_id: UserId, *, method: str, path: str, target: str, headers: Mapping[str, str], body: bytes
+    ) -> PackAnswer:
+        """The pack's answer. ``target``: the path as it was written, with its query."""
         ...
 
     def free(self, *, unload_models: bool, free_memory: bool) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -20,6 +20,7 @@ from safelight.api.comfy.socket import serve_socket
 from safelight.api.contract import Shape
 from safelight.api.errors import shaped
 from safelight.api.kernel import Kernel
+from safelight.api.pack_routes import answer_pack_route
 from safelight.api.sign_in import SignIn
 from safelight.blobs.store import BlobStore
 from safelight.bus.bus import Bus
@@ -118,7 +119,7 @@ class Http:
         if scope["type"] == "websocket":
             await self._socket(scope, receive, send)
         elif scope["type"] == "http" and not await self._kernel.handle(scope, receive, send):
-            await (await self._beside_the_api(scope))(scope, receive, send)
+            await (await self._beside_the_api(scope, receive))(scope, receive, send)
 
     async def follow_access(self) -> None:
         """Runs for ever: notices accounts, keys and sessions that a command takes away."""
@@ -151,12 +152,18 @@ class Http:
             only_loopback=self._is_loopback and await self._authenticator.is_open(),
         )
 
-    async def _beside_the_api(self, scope: Scope) -> ASGIApp:
+    async def _beside_the_api(self, scope: Scope, receive: Receive) -> ASGIApp:
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
         if path == "/openapi.json":
             return json_response(self._document)
         if path in _SOCKET_PATHS:
             return Response("This address is for WebSockets", 400, media_type="text/plain")
+        only_loopback = self._is_loopback and await self._authenticator.is_open()
+        packs = await answer_pack_route(
+            self._app, Request(scope, receive), self._authenticator, only_loopback=only_loopback
+        )
+        if packs is not None:
+            return packs
         if path.startswith(_API_PREFIXES):
             return shaped(Shape.ERROR, 404, "not_found", f"There is no {path}")
         if path in ("", "/", "/index.html") and await self._must_sign_in(scope):

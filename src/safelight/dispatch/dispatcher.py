@@ -35,6 +35,7 @@ from safelight.dispatch.judging import Judging, Objections
 from safelight.dispatch.names import NameCounters
 from safelight.dispatch.outcomes import Outcomes
 from safelight.dispatch.outputs import new_files, series_of
+from safelight.dispatch.pack_routes import PackRoutes
 from safelight.dispatch.run import Run, file_refs, run_job
 from safelight.dispatch.staging import Staging
 from safelight.services import attempt as attempts
@@ -98,6 +99,9 @@ class Dispatcher:
         self._turns = Turns()
         self._held: set[UserId] = set()  # who wait for an end of a job of their own
         self._judging = Judging(backend)
+        self._pack_routes = PackRoutes(backend)
+        self.has_pack_route = self._pack_routes.has
+        self.ask_pack = self._pack_routes.ask
         self._names = NameCounters(db)
         self._outcomes = Outcomes(db, names=self._names, staging=self._staging, clock=clock, sleep=sleep)
         self._secrets: dict[JobId, dict[str, str]] = {}
@@ -206,6 +210,8 @@ class Dispatcher:
                 slot.info = message.info
             case wire.InputsJudged():
                 self._judging.answered(message)
+            case wire.PackAnswer():
+                self._pack_routes.answered(message)
             case wire.LogLines():
                 self._publish(self._log_written(slot, message))
         return None
@@ -226,6 +232,7 @@ class Dispatcher:
 
     def _slot_ready(self, slot: _Slot, ready: wire.Ready) -> None:
         slot.ready, slot.info = ready, ready.info
+        self._pack_routes.ready(slot.id, ready.routes)
         self._spawn(self._keep_catalogue(ready))
         if slot.run is not None:
             self._send(slot, slot.run)
@@ -234,6 +241,7 @@ class Dispatcher:
     async def _slot_lost(self, slot: _Slot, reason: str) -> None:
         slot.ready = slot.info = None
         self._judging.lost(slot.id)
+        self._pack_routes.lost(slot.id)
         run = slot.run
         if run is None:
             return

@@ -16,6 +16,7 @@ from safelight.runtime.fence import Fence
 from safelight.runtime.job import RunningJob
 from safelight.runtime.loop import JobLoop, Workplace
 from safelight.runtime.outbox import Outbox
+from safelight.runtime.pack_routes import PackRoutes
 from safelight.wire.messages import (
     CancelJob,
     FreeMemory,
@@ -23,6 +24,7 @@ from safelight.wire.messages import (
     JudgeInputs,
     LogLines,
     NamesReserved,
+    PackRequest,
     Ping,
     Pong,
     RunJob,
@@ -44,10 +46,14 @@ class Engine:
         self._lock = threading.Lock()
         self._running: RunningJob | None = None
         self._is_serving = False
+        self._pack_routes: PackRoutes | None = None
         self._lines: list[tuple[int, str]] = []
 
-    def serve(self, place: Workplace, *, finish_lines: Callable[[], None]) -> None:
+    def serve(
+        self, place: Workplace, *, finish_lines: Callable[[], None], pack_routes: PackRoutes | None = None
+    ) -> None:
         """Run jobs until :class:`Stop`. ``finish_lines`` says what nodes printed without a line's end."""
+        self._pack_routes = pack_routes
         self._is_serving = True
         threading.Thread(target=self._judge, args=(place,), name="judge", daemon=True).start()
         while True:
@@ -92,6 +98,9 @@ class Engine:
                     cancelled.cancel()
             case JudgeInputs():
                 self._to_judge.put(message)
+            case PackRequest():
+                if self._pack_routes is not None:
+                    self._pack_routes.answer(message)
             case NamesReserved():
                 running = self._running
                 if running is not None:

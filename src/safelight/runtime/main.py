@@ -27,6 +27,8 @@ from safelight.runtime.fence import Fence
 from safelight.runtime.journal import LoadJournal, journal_of
 from safelight.runtime.loop import Workplace
 from safelight.runtime.outbox import Outbox
+from safelight.runtime.pack_routes import PackRoutes
+from safelight.shims.registered import collected_routes, run_routes_in
 from safelight.wire.config import OUT_OF_MEMORY_STATUS, EngineConfig
 from safelight.wire.messages import Ready, ToEngine
 from safelight.wire.pipe import Pipe
@@ -74,6 +76,10 @@ def run(config: EngineConfig, pipe: Pipe[Any], messages: Iterator[Any]) -> None:
         model_roots=model_roots,
         give_up=lambda: os._exit(OUT_OF_MEMORY_STATUS),
     )
+    pack_routes = None
+    if collected := collected_routes():
+        pack_routes = PackRoutes(collected, on_answer=lambda answer: outbox.post(answer, flush=True))
+        run_routes_in(pack_routes.serve())
     finish_lines = printing.redirect(engine.printed)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     gc.collect()
@@ -83,9 +89,10 @@ def run(config: EngineConfig, pipe: Pipe[Any], messages: Iterator[Any]) -> None:
         nodes=list(library.catalogue.values()),
         failed_packs=library.failed,
         web_directories=library.web_directories,
+        routes=pack_routes.routes if pack_routes is not None else [],
     )
     outbox.post(ready, flush=True)
-    engine.serve(place, finish_lines=finish_lines)
+    engine.serve(place, finish_lines=finish_lines, pack_routes=pack_routes)
 
 
 def end_group(reason: str) -> None:

@@ -1,12 +1,13 @@
-"""What packs register by hand, beside what they declare: nodes and web folders that they put into the module ``nodes``.
-
-Where no pack has imported ``nodes``, there is nothing of it.
+"""What packs register by hand, beside what they declare: nodes and web folders that they put into the module ``nodes``,
+routes that they add to ``server.PromptServer.instance``. Where no pack has imported the module, there is nothing of it.
 """
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from safelight.sdk.plain import plain_text
 from safelight.shims.install import PREFIX
@@ -32,6 +33,17 @@ def show() -> None:
     nodes = _nodes()
     if nodes is not None:
         nodes.NODE_CLASS_MAPPINGS.refresh()
+
+
+def collected_routes() -> list[Any]:
+    """``server.Route`` values, in the order in which packs added them."""
+    server = sys.modules.get(f"{PREFIX}server")
+    return list(server.PromptServer.instance.routes.collected) if server is not None else []
+
+
+def run_routes_in(loop: asyncio.AbstractEventLoop) -> None:
+    """Let packs find the loop that their routes run in."""
+    sys.modules[f"{PREFIX}server"].PromptServer.instance.loop = loop
 
 
 def _nodes() -> ModuleType | None:

@@ -83,6 +83,16 @@ class FreeMemory(Message, frozen=True, kw_only=True):
     free_memory: bool = False
 
 
+class PackRequest(Message, frozen=True, kw_only=True):
+    """A request for a route of a node pack: the path as it was written, with its query. No credentials."""
+
+    request_id: int
+    method: str
+    path: str
+    headers: list[tuple[str, str]] = []
+    body: bytes = b""
+
+
 class Ping(Message, frozen=True, kw_only=True):
     sequence: int
 
@@ -92,6 +102,16 @@ class Stop(Message, frozen=True, kw_only=True):
 
 
 # -- engine -> server --
+
+MAX_PACK_BODY_BYTES = 64 * 1024 * 1024
+"""Of a request to a node pack's route, and of its answer."""
+
+
+class PackRoute(msgspec.Struct, frozen=True):
+    """A route that a node pack added; ``pattern``: a regular expression for the whole decoded path."""
+
+    method: str
+    pattern: str
 
 
 class Ready(Message, frozen=True, kw_only=True):
@@ -103,6 +123,7 @@ class Ready(Message, frozen=True, kw_only=True):
     """Node packs that could not be imported, with the reason."""
     web_directories: dict[str, str] = {}
     """Web folders of node packs, by the pack's name."""
+    routes: list[PackRoute] = []
 
 
 class Pong(Message, frozen=True, kw_only=True):
@@ -117,6 +138,15 @@ class InputsJudged(Message, frozen=True, kw_only=True):
 
     request_id: int
     objections: dict[str, str | None] = {}
+
+
+class PackAnswer(Message, frozen=True, kw_only=True):
+    """The answer to :class:`PackRequest`."""
+
+    request_id: int
+    status: int
+    headers: list[tuple[str, str]] = []
+    body: bytes = b""
 
 
 class CallsCached(JobMessage, frozen=True, kw_only=True):
@@ -211,11 +241,12 @@ class LogLines(Message, frozen=True, kw_only=True):
     job_id: str | None = None
 
 
-ToEngine = RunJob | CancelJob | JudgeInputs | NamesReserved | FreeMemory | Ping | Stop
+ToEngine = RunJob | CancelJob | JudgeInputs | NamesReserved | PackRequest | FreeMemory | Ping | Stop
 ToServer = (
     Ready
     | Pong
     | InputsJudged
+    | PackAnswer
     | CallsCached
     | CallStarted
     | CallProgressed

@@ -1,7 +1,8 @@
 """``PromptServer.instance``: what packs tell clients, and what they would add to the server.
 
-A pack runs in a worker process, which has no sockets. What it sends during a run goes to the job's client; its routes
-and handlers of prompts are collected and not served (``docs/reference/custom-packs.md``).
+A pack runs in a worker process, which has no sockets. What it sends during a run goes to the job's client. Its routes
+are collected here and served by ``runtime/pack_routes.py``; its handlers of prompts are not called
+(``docs/reference/custom-packs.md``).
 """
 
 import asyncio
@@ -129,7 +130,7 @@ class PromptServer:
 
     @cached_property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """Nothing runs it."""
+        """The routes' loop; where no pack has routes, one that nothing runs."""
         return asyncio.new_event_loop()
 
     @property
@@ -152,7 +153,7 @@ class PromptServer:
         self.on_prompt_handlers.append(handler)
 
     def add_routes(self) -> None:
-        """There is nothing to serve them."""
+        """They are served when all packs are loaded."""
 
     def send_sync(self, event: str | int, data: Any, sid: str | None = None) -> None:
         """To the client of the job that runs, whichever ``sid`` says: no pack reaches anyone else's."""

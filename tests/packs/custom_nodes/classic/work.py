@@ -9,6 +9,7 @@ import comfy.utils
 import folder_paths
 import numpy as np
 import torch
+from aiohttp import web
 from comfy_extras.nodes_mask import GrowMask
 from PIL import Image
 from server import PromptServer
@@ -203,9 +204,35 @@ class ClassicPickle(ClassicSteps):
         return (comfy.utils.load_torch_file("models/evil.ckpt"),)
 
 
-@PromptServer.instance.routes.get("/classic/hello")
+HEARD = []
+
+
+@PromptServer.instance.routes.get("/classic/hello/{name}")
 async def hello(request):
-    return None
+    return web.json_response(
+        {
+            "name": request.match_info["name"],
+            "query": dict(request.query),
+            "user": request.headers.get("Comfy-User"),
+            "told": sorted({"Authorization", "Cookie", "X-Api-Key"} & set(request.headers)),
+            "is_running": PromptServer.instance.loop.is_running(),
+        },
+        headers={"Set-Cookie": "session=stolen", "X-Pack": "classic"},
+    )
+
+
+@PromptServer.instance.routes.post("/classic/keep")
+async def keep(request):
+    HEARD.append(await request.json())
+    return web.Response(text=str(len(HEARD)), status=201)
+
+
+@PromptServer.instance.routes.get("/classic/broken")
+async def broken(request):
+    raise KeyError("broken")
+
+
+PromptServer.instance.app.router.add_static("/classic/files", os.path.join(os.path.dirname(__file__), "web"))
 
 
 WORK_NODES = [

@@ -1,0 +1,60 @@
+"""The door to routes that node packs bring: behind sign-in and the check of origins, passed on to a worker.
+
+A pack gets the caller's id as ``Comfy-User`` and none of the caller's credentials, and it cannot set cookies.
+"""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from safelight.api.app import App
+from safelight.api.auth import Authenticator
+from safelight.api.bodies import read_body
+from safelight.api.contract import Operation
+from safelight.api.errors import Unauthenticated, error_response
+from safelight.api.origin import check_origin
+
+_PACKS = Operation(id="packs", method="*", path="*")
+_KEPT_BACK = frozenset(
+    {"authorization", "cookie", "x-api-key", "comfy-user", "host", "connection", "content-length", "transfer-encoding"}
+)
+_NOT_PASSED_ON = frozenset({"set-cookie", "content-security-policy", "x-content-type-options"})
+
+
+async def answer_pack_route(
+    app: App, request: Request, authenticator: Authenticator, *, only_loopback: bool
+) -> Response | None:
+    """``None`` where no pack has such a route."""
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    if not app.dispatcher.has_pack_route(request.method, path):
+        return None
+    try:
+        check_origin(request.headers, scheme=request.scope["scheme"], only_loopback=only_loopback)
+        principal = await authenticator.authenticate(request)
+        if principal is None:
+            raise Unauthenticated
+        body = await read_body(request, limit=app.settings.max_body_bytes)
+        answer = await app.dispatcher.ask_pack(
+            principal.user_id,
+            method=request.method,
+            path=path,
+            target=_target(request),
+            headers={k: v for k, v in request.headers.items() if k not in _KEPT_BACK},
+            body=body,
+        )
+    except Exception as error:  # the door: whatever fails becomes an answer
+        return error_response(error, _PACKS)
+    response = Response(answer.body, answer.status)
+    kept = [(k, v) for k, v in answer.headers if k.lower() not in _NOT_PASSED_ON]
+    if any(k.lower() == "content-type" for k, _ in kept):
+        del response.headers["content-type"]
+    for name, value in kept:
+        response.headers.append(name, value)
+    response.headers["x-content-type-options"] = "nosniff"
+    return response
+
+
+def _target(request: Request) -> str:
+    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    path = raw.partition(b"?")[0].removeprefix(request.scope.get("root_path", "").encode()).decode("latin-1")
+    query = request.scope["query_string"].decode("latin-1")
+    return f"{path}?{query}" if query else path

@@ -1,0 +1,116 @@
+"""The routes that node packs add to ``PromptServer.instance``, answered in this process for the server.
+
+aiohttp serves them as it does in ComfyUI, on a socket in a private folder and in an event loop of their own, so that
+they answer while a node runs. The server's requests come and go as messages; a worker whose packs have no routes has
+none of this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import re
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safelight.runtime.background import BackgroundLoop
+from safelight.wire.messages import MAX_PACK_BODY_BYTES, PackAnswer, PackRequest, PackRoute
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession, web
+
+    from safelight.shims.modules.server import Route
+
+log = logging.getLogger(__name__)
+
+ANSWER_S = 60.0
+"""Longer than a person waits, shorter than a connection lives."""
+
+_OF_THE_CONNECTION = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "content-length", "date"})
+
+
+class PackRoutes:
+    """Mutable: an application, once :meth:`serve` was called."""
+
+    def __init__(self, collected: Iterable[Route], *, on_answer: Callable[[PackAnswer], None]) -> None:
+        self._on_answer = on_answer
+        self._background = BackgroundLoop()
+        self._app, self.routes = _application(collected)
+        self._session: ClientSession | None = None
+
+    def serve(self) -> asyncio.AbstractEventLoop:
+        """Begin; returns the loop that the handlers run in."""
+        loop: asyncio.AbstractEventLoop = self._background.submit(self._start(), contextvars.Context()).result()
+        return loop
+
+    def answer(self, asked: PackRequest) -> None:
+        """Answer beside whatever runs. Returns at once."""
+        self._background.submit(self._answer(asked), contextvars.Context())
+
+    async def _start(self) -> asyncio.AbstractEventLoop:
+        from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, UnixConnector, web
+
+        folder = Path(tempfile.mkdtemp(prefix="safelight-routes-"))
+        runner = web.AppRunner(self._app, access_log=None)
+        await runner.setup()
+        await web.UnixSite(runner, folder / "socket").start()
+        self._session = ClientSession(
+            connector=UnixConnector(str(folder / "socket")),
+            timeout=ClientTimeout(total=ANSWER_S),
+            cookie_jar=DummyCookieJar(),  # one user's cookie must not come with the next one's request
+            auto_decompress=False,
+        )
+        return asyncio.get_running_loop()
+
+    async def _answer(self, asked: PackRequest) -> None:
+        try:
+            self._on_answer(await self._ask(asked))
+        except Exception as error:  # a boundary: a pack's handler, whatever it does
+            log.warning("%s %s of a node pack failed: %r", asked.method, asked.path, error)
+            failure = PackAnswer(request_id=asked.request_id, status=502, body=b"The node pack did not answer")
+            self._on_answer(failure)
+
+    async def _ask(self, asked: PackRequest) -> PackAnswer:
+        from yarl import URL
+
+        assert self._session is not None
+        url = URL(f"http://pack{asked.path}", encoded=True)
+        async with self._session.request(
+            asked.method, url, headers=asked.headers, data=asked.body, allow_redirects=False
+        ) as response:
+            body = await response.content.read(MAX_PACK_BODY_BYTES + 1)
+            while not response.content.at_eof() and len(body) <= MAX_PACK_BODY_BYTES:
+                body += await response.content.read(MAX_PACK_BODY_BYTES + 1 - len(body))
+            if len(body) > MAX_PACK_BODY_BYTES:
+                raise ValueError(f"the answer is larger than {MAX_PACK_BODY_BYTES} bytes")
+            written = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers]
+            headers = [(name, value) for name, value in written if name.lower() not in _OF_THE_CONNECTION]
+            return PackAnswer(request_id=asked.request_id, status=response.status, headers=headers, body=body)
+
+
+def _application(collected: Iterable[Route]) -> tuple[web.Application, list[PackRoute]]:
+    """Every route at its path and below ``/api``, as in ComfyUI. One that aiohttp refuses costs itself."""
+    from aiohttp import web
+
+    app = web.Application(client_max_size=MAX_PACK_BODY_BYTES)
+    routes: list[PackRoute] = []
+    for route in collected:
+        for path in (route.path, f"/api{route.path}"):
+            try:
+                routes += _add(app, route.method, path, route.handler)
+            except Exception as error:
+                log.warning("the route %s %s of a node pack cannot be served: %s", route.method, path, error)
+    return app, routes
+
+
+def _add(app: web.Application, method: str, path: str, handler: Any) -> list[PackRoute]:
+    if method == "STATIC":
+        app.router.add_static(path, handler)
+        return [PackRoute(method="GET", pattern=f"{re.escape(path.rstrip('/'))}/.+")]
+    resource = app.router.add_route(method, path, handler).resource
+    info = resource.get_info() if resource is not None else {}
+    pattern = info["pattern"].pattern if "pattern" in info else re.escape(info.get("path", path))
+    return [PackRoute(method=method, pattern=pattern)]
