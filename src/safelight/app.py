@@ -84,11 +84,14 @@ class App:
             for pack, reason in ready.failed_packs.items():
                 log.warning("the node pack %s could not be imported: %s", pack, reason)
 
+        backend = _local_backend(settings)
         dispatcher = Dispatcher(
             db=db,
             bus=bus,
             blobs=blobs,
-            backend=_local_backend(settings),
+            backend=backend,
+            labels=dict(zip(backend.slots, settings.labels, strict=True)),
+            affinity_wait_s=settings.affinity_wait_s,
             staging=(settings.data_dir / "staging").resolve(),
             clock=clock,
             cancel_grace_s=settings.cancel_grace_s,

@@ -5,13 +5,14 @@ The only module that reads the environment; below it, settings are arguments.
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from safelight.core.errors import SafelightError
+from safelight.core.errors import Invalid, SafelightError
+from safelight.core.pool import Pool, SizeClass, read_classes, read_labels
 
 
 class InvalidSetting(SafelightError):
@@ -43,6 +44,12 @@ class Settings:
     """Engine processes on this machine, one a slot."""
     devices: tuple[str, ...] = ()
     """A device for each worker (``cpu``, ``cuda:0`` ...). Default: what torch offers, in order."""
+    pools: tuple[str, ...] = ()
+    """Labels of the workers, in order: ``large+fast=2`` gives two workers both; those that are left have none."""
+    pool_sizes: tuple[str, ...] = ()
+    """``large=17179869184``: jobs that name models of so many bytes and more go to workers with that label."""
+    affinity_wait_s: float = 5.0
+    """How long others may go first on a worker that holds their models, or a job wait for the one that holds its."""
     cache_bytes: int = 0
     """What a worker may keep of finished calls; 0: a quarter of the machine's memory."""
     rss_limit_bytes: int = 0
@@ -97,6 +104,19 @@ class Settings:
     @property
     def database(self) -> str:
         return self.database_url or f"sqlite:///{(self.data_dir / 'safelight.db').resolve()}"
+
+    @property
+    def labels(self) -> Sequence[frozenset[Pool]]:
+        """Of each worker, in order."""
+        return read_labels(self.pools, slots=self.workers)
+
+    @property
+    def pool_names(self) -> frozenset[Pool]:
+        return frozenset().union(*self.labels)
+
+    @property
+    def size_classes(self) -> Sequence[SizeClass]:
+        return read_classes(self.pool_sizes, pools=self.pool_names)
 
     @property
     def model_roots(self) -> tuple[Path, ...]:
@@ -169,6 +189,10 @@ def _check(settings: Settings) -> None:
         raise InvalidSetting(f"port is {settings.port}, which is not between 0 and 65535")
     if settings.workers < 1:
         raise InvalidSetting(f"workers is {settings.workers}; at least one is needed to run a job")
+    try:
+        _ = settings.size_classes  # reads the labels first
+    except Invalid as error:
+        raise InvalidSetting(f"pools and pool_sizes: {error.message}") from None
     if settings.job_status_dialect not in ("contract", "cloud"):
         raise InvalidSetting(f"job_status_dialect is {settings.job_status_dialect!r}, not 'contract' or 'cloud'")
     if settings.log_level not in ("debug", "info", "warning", "error"):

@@ -93,7 +93,10 @@ def silent(message: wire.ToEngine) -> Iterable[wire.ToServer | Crash]:
 
 
 class Stage:
-    def __init__(self, db: Database, bus: MemoryBus, backend: FakeBackend, clock: HandClock, folder: Path) -> None:
+    def __init__(
+        self, db: Database, bus: MemoryBus, backend: FakeBackend, clock: HandClock, folder: Path, **scheduling: Any
+    ) -> None:
+        self._scheduling = scheduling
         self.db = db
         self.backend = backend
         self.clock = clock
@@ -117,6 +120,7 @@ class Stage:
             cancel_grace_s=GRACE_S,
             on_ready=lambda ready, digest: self.ready.append(digest),
             sleep=self.clock.sleep,
+            **self._scheduling,
         )
 
     def _hear(self, event: Event) -> None:
@@ -178,13 +182,13 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    folder: Path, *, script: Any = silent, slots: int = 1, ready: wire.Ready = READY
+    folder: Path, *, script: Any = silent, slots: int = 1, ready: wire.Ready = READY, **scheduling: Any
 ) -> AsyncIterator[Stage]:
-    """Everything but the start of the dispatcher."""
+    """Everything but the start of the dispatcher. ``scheduling``: its labels and patience."""
     bus = MemoryBus()
     async with opened(folder, on_commit=bus.publish) as db:
         backend = FakeBackend([SlotId(f"s{n}") for n in range(slots)], ready=ready, script=script)
-        yield Stage(db, bus, backend, HandClock(), folder)
+        yield Stage(db, bus, backend, HandClock(), folder, **scheduling)
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ from safelight.core.errors import NotFound
 from safelight.core.ids import ClientId, JobId
 from safelight.core.job import JobError, JobState
 from safelight.core.node import NodeSchema
+from safelight.core.pool import Lane
 from safelight.core.user import Quota
 from safelight.core.worker import SlotId
 from safelight.dispatch.fake import Crash
@@ -366,7 +367,7 @@ async def test_a_restart_runs_again_what_ran_and_what_waited(tmp_path: Path) -> 
     async with stage(tmp_path) as it:
         for name in ("a", "b"):
             await it.submit(ANNA, name)
-        await it.db.write(lambda tx: attempts.claim_next(tx, owners=[ANNA.user_id], now=it.clock.now()))
+        await it.db.write(lambda tx: attempts.claim_next(tx, lanes=[Lane(ANNA.user_id)], now=it.clock.now()))
         it.staging.mkdir()
         (it.staging / "left").write_bytes(b"x")
         await it.dispatcher.start()

@@ -1,12 +1,14 @@
 """Whose turn it is, simulated: users with jobs of any length on any number of slots."""
 
 import heapq
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from safelight.core.ids import JobId, UserId
+from safelight.core.pool import Lane, Pool
 from safelight.dispatch.fairness import Turns
 
 USERS = [UserId(name) for name in "abcde"]
@@ -30,7 +32,9 @@ class Start:
     """Who waited, and since when without a job of his own having started."""
 
 
-def simulate(arrivals: list[tuple[float, UserId, float]], *, slots: int) -> tuple[list[Start], dict[UserId, float]]:
+def simulate(
+    arrivals: list[tuple[float, UserId, float]], *, slots: int, weights: Mapping[UserId, float] | None = None
+) -> tuple[list[Start], dict[UserId, float]]:
     """``arrivals``: time, owner, length. Returns the starts in order, and the seconds that each owner got."""
     turns = Turns()
     lengths = {JobId(str(n)): length for n, (_, _, length) in enumerate(arrivals)}
@@ -51,20 +55,20 @@ def simulate(arrivals: list[tuple[float, UserId, float]], *, slots: int) -> tupl
         else:
             queues.setdefault(event.owner, []).append(event.job)
             since.setdefault(event.owner, now)
-            turns.wait(event.owner, now_s=now)
+            turns.wait(Lane(event.owner), now_s=now)
         if events and events[0].at == now:
             continue  # what happens at the same time happens before the next choice
         while free and (order := turns.order(now_s=now)):
-            owner = order[0]
-            assert set(order) == {o for o, jobs in queues.items() if jobs}
+            owner = order[0].owner_id
+            assert {lane.owner_id for lane in order} == {o for o, jobs in queues.items() if jobs}
             job = queues[owner].pop(0)
             starts.append(Start(now, owner, job, dict(since)))
-            turns.start(owner, job, now_s=now)
+            turns.start(owner, job, now_s=now, weight=(weights or {}).get(owner, 1.0))
             since.pop(owner, None)
             if queues[owner]:
                 since[owner] = now
             else:
-                turns.rest(owner)
+                turns.rest(Lane(owner))
             free -= 1
             serial += 1
             heapq.heappush(events, Event(now + lengths[job], serial, owner, job, True))
@@ -113,6 +117,33 @@ def test_users_who_always_have_work_get_the_same_seconds(slots: int, data: st.Da
         assert max(got.values()) - min(got.values()) <= longest * (slots + 1)
 
 
+@given(st.integers(1, 3), st.floats(1, 5), st.data())
+def test_users_of_different_weight_get_seconds_by_their_weights(slots: int, weight: float, data: st.DataObject) -> None:
+    anna, ben = USERS[:2]
+    lengths = st.lists(st.floats(0.1, 4), min_size=60, max_size=60)
+    arrivals = [(0.0, user, length) for user in (anna, ben) for length in data.draw(lengths)]
+    starts, _ = simulate(arrivals, slots=slots, weights={anna: weight})
+    got, left = {anna: 0.0, ben: 0.0}, {anna: 60, ben: 60}
+    for start in starts:
+        got[start.owner] += arrivals[int(start.job)][2]
+        left[start.owner] -= 1
+        if min(left.values()) == 0:
+            break
+        assert abs(got[anna] / weight - got[ben]) <= 4 * (slots + 1)
+
+
+def test_a_user_waits_in_each_pool_and_is_one_all_the_same() -> None:
+    turns, large = Turns(), Pool("large")
+    assert turns.wait(Lane(USERS[0]), now_s=0)
+    assert not turns.wait(Lane(USERS[0], large), now_s=0)
+    turns.wait(Lane(USERS[1]), now_s=0)
+    turns.start(USERS[0], JobId("a"), now_s=0)
+    assert turns.order(now_s=5) == [Lane(USERS[1]), Lane(USERS[0], large), Lane(USERS[0])]
+    assert not turns.rest(Lane(USERS[0], large))
+    assert turns.rest(Lane(USERS[0]))
+    assert turns.order(now_s=5) == [Lane(USERS[1])]
+
+
 def test_a_thousand_jobs_of_one_and_three_of_each_of_nine() -> None:
     crowd = [UserId(f"user {n}") for n in range(9)]
     big = [(0.0, UserId("big"), 1.0)] * 1000
@@ -140,10 +171,10 @@ def test_accounts_of_those_who_rest_are_forgotten() -> None:
     turns = Turns()
     for n in range(100):
         owner, job = UserId(f"user {n}"), JobId(str(n))
-        turns.wait(owner, now_s=n)
+        turns.wait(Lane(owner), now_s=n)
         turns.start(owner, job, now_s=n)
-        turns.rest(owner)
+        turns.rest(Lane(owner))
         turns.end(owner, job, now_s=n + 0.5)
-    turns.wait(USERS[0], now_s=1000)
-    assert turns.order(now_s=1000) == [USERS[0]]
+    turns.wait(Lane(USERS[0]), now_s=1000)
+    assert turns.order(now_s=1000) == [Lane(USERS[0])]
     assert len(turns) == 1

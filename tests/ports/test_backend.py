@@ -144,6 +144,22 @@ async def test_send_to_a_slot_that_is_not_ready_is_dropped(case: Case) -> None:
     assert {m.job_id for m in await case.say_of(SLOTS[0], JobDone)} == {"in time"}
 
 
+async def test_a_retired_slot_has_no_engine_until_it_is_restored(case: Case) -> None:
+    await case.backend.start(case.ear)
+    ready = set()
+    while ready != set(SLOTS):
+        ready.add((await case.ear.heard.get())[0])
+    case.backend.retire(SLOTS[0], "drained")
+    assert (await case.say_of(SLOTS[0], Lost))[-1].reason == "drained"
+    case.backend.send(SLOTS[0], job(NUMBER, "to nobody"))
+    case.backend.send(SLOTS[1], job(NUMBER))
+    await case.say_of(SLOTS[1], JobDone)
+    case.backend.restore(SLOTS[0])
+    assert [type(m) for m in await case.say_of(SLOTS[0], Ready)] == [Ready]
+    case.backend.send(SLOTS[0], job(NUMBER, "again"))
+    assert (await case.say_of(SLOTS[0], JobDone))[-1].job_id == "again"
+
+
 async def test_after_stop_nothing_is_said(case: Case) -> None:
     await case.backend.start(case.ear)
     await case.say_of(SLOTS[0], Ready)

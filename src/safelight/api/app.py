@@ -18,7 +18,7 @@ from safelight.blobs.store import BlobStore
 from safelight.core.asset import Asset
 from safelight.core.clock import Clock
 from safelight.core.ids import UserId
-from safelight.core.worker import EngineInfo
+from safelight.core.worker import EngineInfo, SlotStatus
 from safelight.db.engine import Database
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.download import Downloads
@@ -49,6 +49,10 @@ class Engines(Protocol):
         self, owner_id: UserId, *, method: str, path: str, target: str, headers: Mapping[str, str], body: bytes
     ) -> PackAnswer:
         """The pack's answer. ``target``: the path as it was written, with its query."""
+        ...
+
+    def slots(self) -> Sequence[SlotStatus]:
+        """What each slot does at this moment."""
         ...
 
     def free(self, *, unload_models: bool, free_memory: bool) -> None:

@@ -8,8 +8,10 @@ all that bears :data:`MARK` holds the contract.
 from collections.abc import Mapping
 from typing import Any
 
+from safelight.api.admin import routes as admin
 from safelight.api.comfy import legacy
 from safelight.api.contract import Contract, Operation, Shape
+from safelight.api.route import Route
 
 MARK = "x-safelight"
 """``true`` on an operation or an answer that the contract does not have."""
@@ -24,7 +26,7 @@ def document(contract: Contract) -> dict[str, Any]:
         responses = item[method]["responses"]
         ours = {str(status): _answer(operation.shape(status), why) for status, why in _unlisted(operation)}
         item[method] = item[method] | {"responses": responses | ours}
-    for route in legacy.ROUTES:
+    for route in (*legacy.ROUTES, *admin.ROUTES):
         for path in route.paths:
             if path.startswith("/api/"):  # without it: the same again, or ComfyUI's own dialect (HTTP-2)
                 paths.setdefault(path, {}).setdefault(route.method.lower(), _own(route, path))
@@ -50,7 +52,7 @@ def _answer(shape: Shape, why: str) -> dict[str, Any]:
     return {MARK: True, "description": why, "content": {"application/json": {"schema": reference}}}
 
 
-def _own(route: legacy.Route, path: str) -> dict[str, Any]:
+def _own(route: Route, path: str) -> dict[str, Any]:
     shown: dict[str, Any] = {
         MARK: True,
         "operationId": route.handler.__name__,

@@ -8,7 +8,7 @@ import click
 from safelight import __version__
 from safelight.core.errors import SafelightError
 
-COMMANDS = ("serve", "demo", "doctor", "user", "key")
+COMMANDS = ("serve", "demo", "doctor", "user", "key", "status", "gate")
 
 
 class Commands(click.Group):

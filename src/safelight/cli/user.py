@@ -15,7 +15,7 @@ from safelight.core.user import Account, Identity, Quota, check_name, check_pass
 from safelight.db.transaction import Transaction
 from safelight.services import user as users
 
-_HEAD = ("name", "id", "rights", "signs in", "bytes", "queued", "running", "device s", "used s")
+_HEAD = ("name", "id", "rights", "signs in", "bytes", "queued", "running", "device s", "used s", "weight")
 _QUOTAS = {
     "stored_bytes": "Bytes of files.",
     "queued_jobs": "Jobs that wait.",
@@ -86,6 +86,7 @@ def enable(name: str, **at: Any) -> None:
 @click.option("--queued-jobs", help=_QUOTAS["queued_jobs"])
 @click.option("--running-jobs", help=_QUOTAS["running_jobs"])
 @click.option("--device-s", help=_QUOTAS["device_s"])
+@click.option("--weight", type=float, help="Share of the devices beside others who wait: 2 gets twice what 1 gets.")
 @click.option("--reset-used", is_flag=True, help="Begin to count device-seconds anew.")
 @database_options
 def set_user(
@@ -95,12 +96,13 @@ def set_user(
     password_stdin: bool,
     issuer: str,
     subject: str,
+    weight: float | None,
     reset_used: bool,
     config: Path | None,
     data_dir: Path | None,
     **quotas: str | None,
 ) -> None:
-    """Change an account: rights, password, quotas. What is not given stays."""
+    """Change an account: rights, password, quotas, weight. What is not given stays."""
     password_hash = _ask_password(password_stdin) if new_password or password_stdin else None
     identity = _identity(issuer, subject)
     changes: dict[str, Any] = {quota: _limit(quota, text) for quota, text in quotas.items() if text is not None}
@@ -115,6 +117,8 @@ def set_user(
             users.set_identity(tx, name=name, identity=identity)
         if changes:
             users.set_quota(tx, name=name, quota=replace(account.quota, **changes))
+        if weight is not None:
+            users.set_weight(tx, name=name, weight=weight)
         if reset_used:
             users.reset_device_s(tx, name=name)
         return users.get_named(tx, name=name)
@@ -156,4 +160,12 @@ def _row(account: Account) -> list[str]:
     limits = (quota.stored_bytes, quota.queued_jobs, quota.running_jobs, quota.device_s)
     shown = ["-" if limit is None else f"{limit:g}" if isinstance(limit, float) else str(limit) for limit in limits]
     sign_in = "password" if account.has_password else "keys, tokens"
-    return [account.name, account.user_id, rights, sign_in, *shown, f"{account.used_device_s:.1f}"]
+    return [
+        account.name,
+        account.user_id,
+        rights,
+        sign_in,
+        *shown,
+        f"{account.used_device_s:.1f}",
+        f"{account.weight:g}",
+    ]

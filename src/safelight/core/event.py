@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from safelight.core.gate import Gates
 from safelight.core.ids import ClientId, JobId, UserId
 from safelight.core.job import JobError, JobState
+from safelight.core.pool import ANY, Pool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,7 @@ class JobQueued(JobEvent):
     """Durable: the submit was committed. ``secrets``, for the run only, stay in this process: they are never stored,
     shown or sent on by a bus."""
 
+    pool: Pool = ANY
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -41,6 +44,7 @@ class JobRequeued(JobEvent):
     """Durable: the worker was lost and the job waits again."""
 
     reason: str
+    pool: Pool = ANY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,4 +167,11 @@ class AccessChanged:
     """Who may do what changed: a user, a key or a session. For the server itself; no socket hears of it."""
 
 
-Event = JobEvent | QueueChanged | LogWritten | AccessChanged
+@dataclass(frozen=True, slots=True)
+class GatesChanged:
+    """An administrator paused, drained or opened the queue or a slot. For the dispatcher; no socket hears of it."""
+
+    gates: Gates
+
+
+Event = JobEvent | QueueChanged | LogWritten | AccessChanged | GatesChanged

@@ -15,6 +15,7 @@ from typing import Any
 
 from safelight.core.errors import Conflict
 from safelight.core.ids import ClientId, JobId, UserId
+from safelight.core.pool import ANY, Pool
 
 MAX_ATTEMPTS = 2
 """A lost worker costs one retry; a job whose second worker is lost too fails with a reason."""
@@ -77,6 +78,9 @@ class JobSummary:
     preview_output: Mapping[str, Any] | None = None
     error: JobError | None = None
     cancel_requested: bool = False
+    pool: Pool = ANY
+    models: Sequence[str] = ()
+    """The model files that its prompt names, as it names them."""
 
 
 @dataclass(frozen=True, slots=True)

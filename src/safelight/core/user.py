@@ -53,6 +53,8 @@ class Account:
     is_disabled: bool
     has_password: bool
     quota: Quota
+    weight: float
+    """The user's share of the devices, beside others who wait: one of weight 2 gets twice the time of one of 1."""
     used_device_s: float
     created_at: datetime
 

@@ -1,7 +1,10 @@
 """Workers as the server knows them: a slot is one device that can run one job."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NewType
+
+from safelight.core.ids import UserId
 
 SlotId = NewType("SlotId", str)
 
@@ -27,3 +30,32 @@ class EngineInfo:
     pytorch_version: str
     devices: tuple[Device, ...]
     pid: int
+    warm_models: tuple[str, ...] = ()
+    """Files of the models in its memory, by the names that prompts use; an idle slot prefers jobs that name them."""
+
+
+class SlotGate(StrEnum):
+    """Whether a slot lets jobs through (``core/gate.py``)."""
+
+    OPEN = "open"
+    PAUSED = "paused"  # takes no job; its engine stays, with what it has in memory
+    DRAINED = "drained"  # takes no job, and after its last one has no engine either: its device is free
+
+
+class SlotState(StrEnum):
+    STARTING = "starting"  # without an engine that is ready
+    IDLE = "idle"
+    RUNNING = "running"
+    DRAINED = "drained"  # without an engine, and meant to be
+
+
+@dataclass(frozen=True, slots=True)
+class SlotStatus:
+    """A slot at this moment. ``owner_id``: whose job it runs; ``info``: what its engine last said of itself."""
+
+    id: SlotId
+    labels: tuple[str, ...]
+    state: SlotState
+    gate: SlotGate
+    owner_id: UserId | None
+    info: EngineInfo | None

@@ -24,6 +24,7 @@ _COLUMNS: tuple[ColumnElement[Any], ...] = (
     account.c.running_jobs,
     account.c.device_s,
     account.c.used_device_s,
+    account.c.weight,
 )
 _ALL: Select[Any] = select(*_COLUMNS).join_from(account, user, account.c.user_id == user.c.id)
 _BY_ID = _ALL.where(account.c.user_id == bindparam("owner"))
@@ -93,7 +94,7 @@ def everybody(conn: Connection) -> Sequence[Account]:
 
 
 def change(conn: Connection, user_id: UserId, **values: Any) -> None:
-    """``is_disabled``, ``password_hash``, ``issuer``, ``subject``, ``used_device_s``."""
+    """``is_disabled``, ``password_hash``, ``issuer``, ``subject``, ``used_device_s``, ``weight``."""
     conn.execute(update(account).where(account.c.user_id == user_id).values(**values))
 
 
@@ -145,5 +146,6 @@ def _account(row: Row[Any]) -> Account:
             device_s=row.device_s,
         ),
         used_device_s=row.used_device_s,
+        weight=row.weight,
         created_at=row.created_at,
     )

@@ -9,14 +9,19 @@ from safelight.core.event import Call
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import Job, JobSummary
 from safelight.core.output import Output
+from safelight.core.pool import Lane, Pool
 from safelight.db.job_rows import SUMMARY, call_words, complete, summary_of
 from safelight.db.tables import IS_QUEUED, IS_RUNNING, job, job_media, job_output, job_timeline
 
 _HEAD = (
-    select(*SUMMARY).where(job.c.owner_id == bindparam("owner"), IS_QUEUED).order_by(job.c.number, job.c.seq).limit(2)
+    select(*SUMMARY)
+    .where(job.c.owner_id == bindparam("owner"), job.c.pool == bindparam("of_pool"), IS_QUEUED)
+    .order_by(job.c.number, job.c.seq)
+    .limit(2)
 )
 _ONE = select(*SUMMARY).where(job.c.id == bindparam("id"))
-_WAITING = select(job.c.owner_id).where(IS_QUEUED).distinct()
+_WAITING = select(job.c.owner_id, job.c.pool).where(IS_QUEUED).distinct()
+_DEPTHS = select(job.c.pool, func.count()).where(IS_QUEUED).group_by(job.c.pool).order_by(job.c.pool)
 _RUNNING = select(*SUMMARY).where(IS_RUNNING).order_by(job.c.seq)
 _OF_ATTEMPT = (job_output.c.job_seq == bindparam("job"), job_output.c.attempt == bindparam("of"))
 _OUTPUTS = select(job_output.c.call, job_output.c.ui).where(*_OF_ATTEMPT).order_by(job_output.c.position)
@@ -27,14 +32,24 @@ _INSERT_MEDIA = insert(job_media)
 _DROP_OUTPUTS = delete(job_output).where(*_OF_ATTEMPT)
 
 
-def owners_waiting(conn: Connection) -> list[UserId]:
-    return [UserId(owner) for owner in conn.execute(_WAITING).scalars()]
+def lanes_waiting(conn: Connection) -> list[Lane]:
+    return [Lane(UserId(owner), Pool(pool)) for owner, pool in conn.execute(_WAITING)]
 
 
-def head(conn: Connection, owner_id: UserId) -> tuple[Job, bool] | None:
-    """The owner's next job to run, and whether there is another behind it."""
-    rows = conn.execute(_HEAD, {"owner": owner_id}).all()
-    return (complete(conn, rows[:1])[0], len(rows) > 1) if rows else None
+def depths(conn: Connection) -> dict[Pool, int]:
+    """How many jobs wait, by pool."""
+    return {Pool(pool): count for pool, count in conn.execute(_DEPTHS)}
+
+
+def head(conn: Connection, lane: Lane) -> tuple[JobSummary, bool] | None:
+    """The lane's next job to run, and whether there is another behind it."""
+    rows = conn.execute(_HEAD, {"owner": lane.owner_id, "of_pool": lane.pool}).all()
+    return (summary_of(rows[0]), len(rows) > 1) if rows else None
+
+
+def load(conn: Connection, job_id: JobId) -> Job:
+    """The whole job, which is there."""
+    return complete(conn, conn.execute(_ONE, {"id": job_id}).all())[0]
 
 
 def running(conn: Connection) -> list[JobSummary]:

@@ -53,6 +53,8 @@ def add(
             "workflow_id": summary.workflow_id,
             "cancel_requested": summary.cancel_requested,
             "outputs_count": 0,
+            "pool": summary.pool,
+            "models": [*summary.models] or None,
         },
     )
     assert result.inserted_primary_key is not None

@@ -10,6 +10,7 @@ from safelight.core.event import Call
 from safelight.core.ids import ClientId, JobId, UserId
 from safelight.core.job import Job, JobError, JobState, JobSummary
 from safelight.core.output import Output, by_node, meta_by_node
+from safelight.core.pool import Pool
 from safelight.db.tables import job, job_output, job_payload, job_timeline
 
 SUMMARY: tuple[ColumnElement[Any], ...] = (
@@ -29,6 +30,8 @@ SUMMARY: tuple[ColumnElement[Any], ...] = (
     job.c.preview_output,
     job.c.error,
     job.c.cancel_requested,
+    job.c.pool,
+    job.c.models,
 )
 _SEQS: BindParameter[Any] = bindparam("seqs", expanding=True)
 _PAYLOADS = select(job_payload.c.job_seq, job_payload.c.prompt, job_payload.c.targets, job_payload.c.extra_data).where(
@@ -60,6 +63,8 @@ def summary_of(row: Row[Any]) -> JobSummary:
         preview_output=row.preview_output,
         error=None if row.error is None else JobError(**row.error),
         cancel_requested=row.cancel_requested,
+        pool=Pool(row.pool),
+        models=tuple(row.models or ()),
     )
 
 

@@ -74,6 +74,8 @@ job = Table(
     Column("outputs_count", Integer, nullable=False),
     Column("preview_output", Json),
     Column("error", Json),
+    Column("pool", String(64), nullable=False, server_default=""),
+    Column("models", Json),
 )
 # Lists by state, by default in the order of creation; all states of an owner, the active ones above all.
 Index(None, job.c.owner_id, job.c.state, job.c.seq)
@@ -86,6 +88,7 @@ _partial("ix_job_ended", job.c.owner_id, job.c.ended_at, job.c.seq, where=job.c.
 IS_QUEUED = job.c.state == literal_column("'queued'")
 IS_RUNNING = job.c.state == literal_column("'running'")
 _partial("ix_job_queued", job.c.owner_id, job.c.number, job.c.seq, where=IS_QUEUED)
+_partial("ix_job_lane", job.c.owner_id, job.c.pool, job.c.number, job.c.seq, where=IS_QUEUED)
 _partial("ix_job_running", job.c.seq, where=IS_RUNNING)
 
 job_payload = Table(
@@ -399,6 +402,7 @@ account = Table(
     Column("running_jobs", Integer),
     Column("device_s", Float),
     Column("used_device_s", Float, nullable=False),
+    Column("weight", Float, nullable=False, server_default="1"),
     UniqueConstraint("issuer", "subject"),
 )
 
@@ -437,4 +441,12 @@ access = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("revision", Integer, nullable=False),
+)
+
+# What an administrator paused or drained: the queue ("") and slots. What has no row is open.
+gate = Table(
+    "gate",
+    metadata,
+    Column("subject", String(128), primary_key=True),
+    Column("mode", String(16), nullable=False),
 )

@@ -2,7 +2,8 @@
 
 Law: for each slot, messages arrive at the listener in the order in which the engine sent them, on the event loop's
 thread; ``engine_lost`` comes once per engine, after its last message; after it the backend starts a fresh engine on
-the slot, whose first word is ``engine_ready``. ``send`` to a slot without a ready engine is dropped.
+the slot, whose first word is ``engine_ready``. ``send`` to a slot without a ready engine is dropped. A slot that is
+retired gets no fresh engine until it is restored.
 """
 
 from collections.abc import Sequence
@@ -34,6 +35,14 @@ class Backend(Protocol):
 
     def kill(self, slot: SlotId, reason: str) -> None:
         """End the slot's engine and all its children at once; ``engine_lost`` with that reason follows."""
+        ...
+
+    def retire(self, slot: SlotId, reason: str) -> None:
+        """:meth:`kill`, and leave the slot's device to others."""
+        ...
+
+    def restore(self, slot: SlotId) -> None:
+        """Start an engine on a retired slot."""
         ...
 
     async def stop(self) -> None:

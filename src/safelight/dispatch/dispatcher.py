@@ -1,7 +1,8 @@
 """From the queue to the workers and back: claims jobs for slots, sends them, and turns what engines say into
 transactions and events.
 
-A slot: *starting* -> *idle* -> *running* -> *idle* ..., and from anywhere *lost* -> *starting*. What an engine says is
+A slot: *starting* -> *idle* -> *running* -> *idle* ..., and from anywhere *lost* -> *starting*; behind a gate (see
+``core/gate.py``) an idle slot gets no job, and *drained* it has no engine. What an engine says is
 handled in its order, one message after another; those that change no row become events at once, the others wait for
 their commit. All state is touched on the event loop's thread only; a claim's effects follow its commit (see
 ``Transaction.after_commit``), so that a cancel that was committed later also arrives later.
@@ -13,7 +14,7 @@ wakes at events (a job was queued, a cancel was asked for) and at what the backe
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -24,14 +25,17 @@ from safelight.bus.bus import Bus
 from safelight.core.asset import Asset
 from safelight.core.clock import Clock, from_ms
 from safelight.core.digest import Digest
-from safelight.core.event import CancelRequested, Event, JobEnded, JobQueued, JobRequeued, LogWritten
+from safelight.core.event import CancelRequested, Event, GatesChanged, JobEnded, JobQueued, JobRequeued, LogWritten
+from safelight.core.gate import Gates, QueueGate
 from safelight.core.ids import JobId, UserId
-from safelight.core.job import Fence, Job, JobError, JobState
-from safelight.core.worker import EngineInfo, SlotId
+from safelight.core.job import Fence, Job, JobError, JobState, JobSummary
+from safelight.core.pool import Lane, Pool
+from safelight.core.worker import EngineInfo, SlotGate, SlotId, SlotState, SlotStatus
 from safelight.db.engine import Database, Transaction
+from safelight.dispatch.affinity import Pick, Place
 from safelight.dispatch.backend import Backend
-from safelight.dispatch.fairness import Turns
 from safelight.dispatch.judging import Judging, Objections
+from safelight.dispatch.line import Line
 from safelight.dispatch.names import NameCounters
 from safelight.dispatch.outcomes import Outcomes
 from safelight.dispatch.outputs import new_files, series_of
@@ -39,6 +43,7 @@ from safelight.dispatch.pack_routes import PackRoutes
 from safelight.dispatch.run import Run, file_refs, run_job
 from safelight.dispatch.staging import Staging
 from safelight.services import attempt as attempts
+from safelight.services import gate as gates
 from safelight.services import node as nodes
 from safelight.services.attempt import Claim
 from safelight.wire import messages as wire
@@ -62,15 +67,35 @@ class _Lost:
 @dataclass(slots=True, eq=False)
 class _Slot:
     id: SlotId
+    labels: frozenset[Pool]
     ready: wire.Ready | None = None
     info: EngineInfo | None = None
     run: Run | None = None
+    recent: frozenset[str] = frozenset()  # the models of its engine's last job, until the engine tells what it holds
+    is_retired: bool = False
     inbox: deque[wire.ToServer | _Lost] = field(default_factory=deque)
     is_busy: bool = False  # a message of the inbox waits for its commit
 
+    def place(self, gate: SlotGate) -> Place:
+        warm = self.recent.union(
+            self.info.warm_models if self.info else (), self.run.job.summary.models if self.run else ()
+        )
+        is_idle = self.ready is not None and self.run is None and gate is SlotGate.OPEN
+        return Place(self.id, self.labels, warm, is_idle)
+
+    def status(self, gate: SlotGate) -> SlotStatus:
+        if self.run is not None:
+            state = SlotState.RUNNING
+        elif self.ready is not None:
+            state = SlotState.IDLE
+        else:
+            state = SlotState.DRAINED if self.is_retired else SlotState.STARTING
+        owner = self.run.owner_id if self.run is not None else None
+        return SlotStatus(self.id, tuple(sorted(self.labels)), state, gate, owner, self.info)
+
 
 class Dispatcher:
-    """Mutable: slots, turns and the secrets of jobs that have not ended. One event loop."""
+    """Mutable: slots, who waits for them, and the secrets of jobs that have not ended. One event loop."""
 
     def __init__(
         self,
@@ -83,9 +108,11 @@ class Dispatcher:
         clock: Clock,
         cancel_grace_s: float,
         on_ready: Callable[[wire.Ready, Digest], None],
+        labels: Mapping[SlotId, frozenset[Pool]] | None = None,
+        affinity_wait_s: float = 0.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """``on_ready`` hears of each engine that is ready, with the digest of its catalogue."""
+        """``on_ready`` hears of each engine that is ready, with the digest of its catalogue. ``labels`` of slots."""
         self._db = db
         self._bus = bus
         self._blobs = blobs
@@ -95,9 +122,9 @@ class Dispatcher:
         self._cancel_grace_s = cancel_grace_s
         self._on_ready = on_ready
         self._sleep = sleep
-        self._slots = {slot: _Slot(slot) for slot in backend.slots}
-        self._turns = Turns()
-        self._held: set[UserId] = set()  # who wait for an end of a job of their own
+        self._slots = {slot: _Slot(slot, (labels or {}).get(slot, frozenset())) for slot in backend.slots}
+        self._line = Line(clock, affinity_wait_s=affinity_wait_s)
+        self._gates = Gates()
         self._judging = Judging(backend)
         self._pack_routes = PackRoutes(backend)
         self.has_pack_route = self._pack_routes.has
@@ -117,8 +144,9 @@ class Dispatcher:
         for job in lost:
             log.info("job %s ran when the server stopped; it is %s now", job.id, job.state)
         self._unsubscribe = self._bus.subscribe(self._hear)
-        for owner in await self._db.read(attempts.owners_waiting):
-            self._turns.wait(owner, now_s=self._clock.monotonic_s())
+        self._gates = await self._db.read(gates.load)
+        for lane in await self._db.read(attempts.lanes_waiting):
+            self._line.wait(lane)
         await self._backend.start(self)
 
     async def stop(self) -> None:
@@ -138,6 +166,9 @@ class Dispatcher:
     def engines(self) -> Sequence[EngineInfo]:
         """What each engine that is ready last said of itself."""
         return [slot.info for slot in self._slots.values() if slot.info is not None]
+
+    def slots(self) -> Sequence[SlotStatus]:
+        return [slot.status(self._gates.of(slot.id)) for slot in self._slots.values()]
 
     def free(self, *, unload_models: bool, free_memory: bool) -> None:
         """Tell every engine to give up memory when it is next idle."""
@@ -208,6 +239,8 @@ class Dispatcher:
                 return partial(self._slot_lost, slot, message.reason)
             case wire.Pong():
                 slot.info = message.info
+                if slot.info.warm_models:
+                    slot.recent = frozenset()
             case wire.InputsJudged():
                 self._judging.answered(message)
             case wire.PackAnswer():
@@ -234,18 +267,28 @@ class Dispatcher:
         slot.ready, slot.info = ready, ready.info
         self._pack_routes.ready(slot.id, ready.routes)
         self._spawn(self._keep_catalogue(ready))
+        slot.is_retired = False
         if slot.run is not None:
             self._send(slot, slot.run)
+        self._retire_drained(slot)
         self._claim()
+
+    def _retire_drained(self, slot: _Slot) -> None:
+        """End the engine of a slot that is drained, when it has nothing to do any more."""
+        if self._gates.of(slot.id) is SlotGate.DRAINED and slot.run is None and not slot.is_retired:
+            slot.is_retired = True
+            self._backend.retire(slot.id, "the slot is drained")
 
     async def _slot_lost(self, slot: _Slot, reason: str) -> None:
         slot.ready = slot.info = None
+        slot.recent = frozenset()
         self._judging.lost(slot.id)
         self._pack_routes.lost(slot.id)
         run = slot.run
         if run is None:
             return
         self._leave(slot, run)
+        self._retire_drained(slot)
         await self._outcomes.lose(run, reason)
 
     async def _keep_catalogue(self, ready: wire.Ready) -> None:
@@ -263,33 +306,45 @@ class Dispatcher:
     # -- claiming --
 
     def _claim(self) -> None:
-        """Fill one idle slot, if somebody waits; its commit comes back here for the next."""
-        slot = next((s for s in self._slots.values() if s.ready is not None and s.run is None), None)
-        if slot is None or self._claiming is not None or self._is_stopping:
+        """Fill one idle slot, if somebody waits for one; its commit comes back here for the next."""
+        if self._claiming is not None or self._is_stopping or self._gates.queue is QueueGate.PAUSED:
             return
-        owners = self._turns.order(now_s=self._clock.monotonic_s())
-        if not owners:
+        places = [slot.place(self._gates.of(slot.id)) for slot in self._slots.values()]
+        lanes = self._line.lanes(places)
+        if not lanes:
             return
         now = self._clock.now()
 
         def claim(tx: Transaction) -> None:
-            found = attempts.claim_next(tx, owners=owners, now=now)
-            tx.after_commit(lambda: self._claimed(slot, found))
+            pick = Pick(None, None)
+
+            def choose(line: Iterable[JobSummary]) -> JobSummary | None:
+                nonlocal pick
+                pick = self._line.pick(line, places)
+                return pick.job
+
+            found = attempts.claim_next(tx, lanes=lanes, choose=choose, now=now)
+            tx.after_commit(lambda: self._claimed(pick, found))
 
         # Should a power cut undo a claim, it has ended this machine's engines too, and the job simply waits.
         self._claiming = self._db.enqueue(claim, is_durable=False)
         self._claiming.add_done_callback(self._claim_ended)
 
-    def _claimed(self, slot: _Slot, claim: Claim) -> None:
+    def _claimed(self, pick: Pick, claim: Claim) -> None:
         self._claiming = None
-        for owner in (*claim.idle, *claim.held):
-            self._turns.rest(owner)
-        self._held.update(claim.held)
-        if claim.job is not None:
-            self._turns.start(claim.job.summary.owner_id, claim.job.id, now_s=self._clock.monotonic_s())
-            if not claim.has_more:
-                self._turns.rest(claim.job.summary.owner_id)
+        self._line.claimed(pick, claim)
+        if claim.job is not None and pick.slot is not None:
+            slot = self._slots[pick.slot]
             self._begin(slot, claim.job, claim.files)
+            self._restore(slot)  # should it have been drained while the claim was under way
+        elif pick.passed:
+            self._spawn(self._claim_later(self._line.patience_s(pick)))
+        if claim.job is not None or claim.idle or claim.held:
+            self._claim()
+
+    async def _claim_later(self, pause_s: float) -> None:
+        """For those who would rather wait for a busy slot: their patience ends."""
+        await self._sleep(pause_s)
         self._claim()
 
     def _claim_ended(self, claim: "asyncio.Future[None]") -> None:
@@ -336,6 +391,7 @@ class Dispatcher:
     def _finish(self, slot: _Slot, run: Run, done: wire.JobDone) -> None:
         """Keep the end, and claim the next job in the same commit."""
         self._leave(slot, run)
+        self._retire_drained(slot)
         rest = self._outcomes.finish(run, done)
         self._claim()
         self._spawn(rest)
@@ -347,7 +403,8 @@ class Dispatcher:
 
     def _leave(self, slot: _Slot, run: Run) -> None:
         slot.run = None
-        self._turns.end(run.owner_id, run.job_id, now_s=self._clock.monotonic_s())
+        slot.recent = frozenset(run.job.summary.models)
+        self._line.left(slot.id, run.owner_id, run.job_id)
         if run.grace is not None:
             run.grace.cancel()
 
@@ -358,16 +415,29 @@ class Dispatcher:
             case JobQueued() | JobRequeued():
                 if isinstance(event, JobQueued) and event.secrets:
                     self._secrets[event.job_id] = dict(event.secrets)
-                self._turns.wait(event.owner_id, now_s=self._clock.monotonic_s())
+                self._line.wait(Lane(event.owner_id, event.pool))
                 self._claim()
             case CancelRequested():
                 self._cancel(event)
             case JobEnded():
                 self._secrets.pop(event.job_id, None)
-                if event.owner_id in self._held:
-                    self._held.remove(event.owner_id)
-                    self._turns.wait(event.owner_id, now_s=self._clock.monotonic_s())
+                if self._line.ended(event.owner_id):
                     self._claim()
+            case GatesChanged():
+                self._follow_gates(event.gates)
+
+    def _follow_gates(self, gates: Gates) -> None:
+        self._gates = gates
+        for slot in self._slots.values():
+            self._retire_drained(slot)
+            if gates.of(slot.id) is not SlotGate.DRAINED:
+                self._restore(slot)
+        self._claim()
+
+    def _restore(self, slot: _Slot) -> None:
+        if slot.is_retired:
+            slot.is_retired = False
+            self._backend.restore(slot.id)
 
     def _cancel(self, event: CancelRequested) -> None:
         for slot in self._slots.values():

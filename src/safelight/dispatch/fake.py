@@ -37,6 +37,7 @@ class FakeBackend:
         self._listener: Listener | None = None
         self._engines: dict[SlotId, int] = dict.fromkeys(self.slots, 0)
         self._alive: set[SlotId] = set()
+        self._retired: set[SlotId] = set()
 
     async def start(self, listener: Listener) -> None:
         self._listener = listener
@@ -71,18 +72,29 @@ class FakeBackend:
             if slot in self._alive and self._engines[slot] == engine:
                 self._alive.discard(slot)
                 listener.engine_lost(slot, reason)
-                self._soon(self._begin, slot)
+                if slot not in self._retired:
+                    self._soon(self._begin, slot)
 
         self._soon(die)
 
     def kill(self, slot: SlotId, reason: str) -> None:
         self.crash(slot, reason)
 
+    def retire(self, slot: SlotId, reason: str) -> None:
+        self._retired.add(slot)
+        self.crash(slot, reason)
+
+    def restore(self, slot: SlotId) -> None:
+        self._retired.discard(slot)
+        self._soon(self._begin, slot)
+
     async def stop(self) -> None:
         self._listener = None
         self._alive.clear()
 
     def _begin(self, listener: Listener, slot: SlotId) -> None:
+        if slot in self._alive:
+            return
         self._engines[slot] += 1
         self._alive.add(slot)
         listener.engine_ready(slot, self._ready)

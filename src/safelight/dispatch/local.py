@@ -51,6 +51,12 @@ class LocalBackend:
     def kill(self, slot: SlotId, reason: str) -> None:
         self._supervisors[slot].kill(reason)
 
+    def retire(self, slot: SlotId, reason: str) -> None:
+        self._supervisors[slot].retire(reason)
+
+    def restore(self, slot: SlotId) -> None:
+        self._supervisors[slot].restore()
+
     async def stop(self) -> None:
         await asyncio.gather(*(s.stop() for s in self._supervisors.values()))
 

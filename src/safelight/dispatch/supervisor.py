@@ -37,7 +37,7 @@ _CLOSED_PIPE_S = 2.0
 
 
 class Supervisor:
-    """Mutable: the engine of the moment. All calls and callbacks are on one event loop."""
+    """Mutable: the engine of the moment, and whether one is wanted. All calls and callbacks are on one event loop."""
 
     def __init__(
         self,
@@ -55,9 +55,11 @@ class Supervisor:
         self._rss_limit_bytes = rss_limit_bytes
         self._engine: _Engine | None = None
         self._task: asyncio.Task[None] | None = None
+        self._is_wanted = asyncio.Event()
+        self._is_wanted.set()
 
     def start(self, listener: Listener) -> None:
-        """Start the first engine; from now on there is always one, or one to come."""
+        """Start the first engine; from now on there is always one, or one to come, unless the slot is retired."""
         self._task = asyncio.get_running_loop().create_task(self._keep_alive(listener))
 
     def send(self, message: ToEngine) -> None:
@@ -67,6 +69,14 @@ class Supervisor:
     def kill(self, reason: str) -> None:
         if self._engine is not None:
             self._engine.kill(reason)
+
+    def retire(self, reason: str) -> None:
+        """End the engine and start no other before :meth:`restore`."""
+        self._is_wanted.clear()
+        self.kill(reason)
+
+    def restore(self) -> None:
+        self._is_wanted.set()
 
     async def stop(self) -> None:
         """End the engine and start no other; the listener hears nothing of it."""
@@ -78,6 +88,7 @@ class Supervisor:
     async def _keep_alive(self, listener: Listener) -> None:
         failures = 0
         while True:
+            await self._is_wanted.wait()
             engine = _Engine(self.slot, listener, self._config, self._rss_limit_bytes)
             self._engine = engine
             try:

@@ -2,7 +2,7 @@
 whoever holds an old one is refused with :class:`Conflict`, and nothing is written.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -11,9 +11,10 @@ from safelight.core import job as rules
 from safelight.core.asset import Asset
 from safelight.core.errors import Conflict, NotFound
 from safelight.core.event import JobEnded, JobRequeued, JobStarted, OutputMade, QueueChanged
-from safelight.core.ids import UserId
+from safelight.core.ids import JobId, UserId
 from safelight.core.job import Fence, Job, JobError, JobState, JobSummary
 from safelight.core.output import Output, by_node, summarise
+from safelight.core.pool import Lane, Pool
 from safelight.core.user import Principal
 from safelight.db import asset as asset_rows
 from safelight.db import attempt as rows
@@ -21,6 +22,7 @@ from safelight.db import job as job_rows
 from safelight.db.transaction import Transaction
 from safelight.services import asset as assets
 from safelight.services import quota as quotas
+from safelight.services.literals import literals
 from safelight.services.timeline import Cached, messages
 
 
@@ -28,37 +30,59 @@ from safelight.services.timeline import Cached, messages
 class Claim:
     """``job``: now running, under its attempt; ``files``: the owner's files that its prompt names, as it names them.
 
-    ``has_more``: its owner has another job that waits. ``idle``: of the owners that were asked, those without any;
-    ``held``: those with as many running as they may have.
+    ``weight``: its owner's; ``has_more``: its lane has another job that waits. ``idle``: of the lanes that were asked,
+    those without any; ``held``: those whose owner has as many running as they may have.
     """
 
     job: Job | None
+    weight: float = 1.0
     has_more: bool = False
     files: Mapping[str, Asset] = field(default_factory=dict)
-    idle: Sequence[UserId] = ()
-    held: Sequence[UserId] = ()
+    idle: Sequence[Lane] = ()
+    held: Sequence[Lane] = ()
 
 
-def claim_next(tx: Transaction, *, owners: Sequence[UserId], now: datetime) -> Claim:
-    """Start the first waiting job of the first of ``owners`` that has one and may run one more."""
-    idle: list[UserId] = []
-    held: list[UserId] = []
-    for owner in owners:
-        head = rows.head(tx.conn, owner)
-        if head is None:
-            idle.append(owner)
-            continue
-        if not quotas.may_start(tx, owner):
-            held.append(owner)
-            continue
-        job, has_more = head
-        running = rules.claim(job.summary, now)
-        if not job_rows.replace(tx.conn, job.summary, running):
-            raise Conflict(f"job {job.id} was claimed by another dispatcher")
-        tx.emit(JobStarted(**_words(running, now), attempt=running.attempt))
-        files = assets.files_named(tx, Principal(owner), names=set(_literals(job.prompt)))
-        return Claim(job=replace(job, summary=running), has_more=has_more, files=files, idle=idle, held=held)
-    return Claim(job=None, idle=idle, held=held)
+Choose = Callable[[Iterable[JobSummary]], JobSummary | None]
+"""Takes the next jobs of the lanes, in the lanes' order and each read when it is asked for; returns one, or none."""
+
+
+def first(line: Iterable[JobSummary]) -> JobSummary | None:
+    return next(iter(line), None)
+
+
+def claim_next(tx: Transaction, *, lanes: Sequence[Lane], choose: Choose = first, now: datetime) -> Claim:
+    """Start the job that ``choose`` takes of the first waiting job of each lane whose owner may run one more."""
+    idle: list[Lane] = []
+    held: list[Lane] = []
+    has_more: dict[JobId, bool] = {}
+    weights: dict[UserId, float] = {}
+
+    def line() -> Iterator[JobSummary]:
+        for lane in lanes:
+            head = rows.head(tx.conn, lane)
+            if head is None:
+                idle.append(lane)
+                continue
+            standing = quotas.standing(tx, lane.owner_id)
+            if not standing.may_start:
+                held.append(lane)
+                continue
+            job, has_more[job.id] = head
+            weights[lane.owner_id] = standing.weight
+            yield job
+
+    chosen = choose(line())
+    if chosen is None:
+        return Claim(job=None, idle=idle, held=held)
+    owner = chosen.owner_id
+    running = rules.claim(chosen, now)
+    if not job_rows.replace(tx.conn, chosen, running):
+        raise Conflict(f"job {chosen.id} was claimed by another dispatcher")
+    tx.emit(JobStarted(**_words(running, now), attempt=running.attempt))
+    job = replace(rows.load(tx.conn, chosen.id), summary=running)
+    files = assets.files_named(tx, Principal(owner), names=set(literals(job.prompt)))
+    more = has_more[chosen.id]
+    return Claim(job=job, weight=weights[owner], has_more=more, files=files, idle=idle, held=held)
 
 
 def record_outputs(
@@ -144,9 +168,14 @@ def recover(tx: Transaction, *, now: datetime) -> Sequence[JobSummary]:
     return lost
 
 
-def owners_waiting(tx: Transaction) -> Sequence[UserId]:
-    """Every owner of a job that waits."""
-    return rows.owners_waiting(tx.conn)
+def lanes_waiting(tx: Transaction) -> Sequence[Lane]:
+    """Every lane in which a job waits."""
+    return rows.lanes_waiting(tx.conn)
+
+
+def depths(tx: Transaction) -> Mapping[Pool, int]:
+    """How many jobs wait, of all users, by pool."""
+    return rows.depths(tx.conn)
 
 
 def _running(tx: Transaction, fence: Fence) -> tuple[int, JobSummary]:
@@ -181,7 +210,7 @@ def _give_up(
     asset_rows.drop(tx.conn, before.owner_id, fence=fence)
     _write(tx, before, after)
     if after.state is JobState.QUEUED:
-        tx.emit(JobRequeued(**_words(after, now), reason=reason))
+        tx.emit(JobRequeued(**_words(after, now), reason=reason, pool=after.pool))
     else:
         _end(tx, seq, before, after, cached=cached, cause=cause, executed=executed)
 
@@ -206,24 +235,3 @@ def _end(
 
 def _words(job: JobSummary, now: datetime) -> dict[str, Any]:
     return {"owner_id": job.owner_id, "job_id": job.id, "client_id": job.client_id, "at": now}
-
-
-def _literals(prompt: Mapping[str, Any]) -> Iterator[str]:
-    """Every string that a prompt gives to an input, however deep; a link to another call is none."""
-    for call in prompt.values():
-        inputs = call.get("inputs") if isinstance(call, Mapping) else None
-        if isinstance(inputs, Mapping):
-            for value in inputs.values():
-                yield from _strings(value)
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _strings(item)
-    elif isinstance(value, list | tuple):
-        is_link = len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int)
-        for item in () if is_link else value:
-            yield from _strings(item)

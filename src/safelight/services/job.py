@@ -16,7 +16,9 @@ from safelight.db import job as rows
 from safelight.db import job_list
 from safelight.db import user as users
 from safelight.db.transaction import Transaction
+from safelight.services import gate as gates
 from safelight.services import quota as quotas
+from safelight.services.placement import ANYWHERE, Placement
 
 SECRETS = ("auth_token_comfy_org", "api_key_comfy_org")
 """What a client may put into ``extra_data`` for partner nodes; kept in memory for the run, never in a row."""
@@ -28,7 +30,8 @@ REDACTED = "[REDACTED]"
 class SubmitJob:
     """A valid prompt that is to run. ``number``: lower runs first; ``front``: before the owner's others.
 
-    ``extra_data`` as the client sent it; secrets in it are not stored, but go with :class:`JobQueued`.
+    ``placement``: where it may run, and what it needs there. ``extra_data`` as the client sent it; secrets in
+    it are not stored, but go with :class:`JobQueued`.
     """
 
     prompt: Mapping[str, Any]
@@ -39,10 +42,12 @@ class SubmitJob:
     number: float | None = None
     front: bool = False
     workflow_id: str | None = None
+    placement: Placement = ANYWHERE
 
 
 def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime) -> JobSummary:
-    """Queue a job. Raises :class:`Conflict` for an id that is taken, by whomever, and what quotas raise."""
+    """Queue a job. Raises :class:`Conflict` for an id that is taken, by whomever, and what quotas and gates raise."""
+    gates.admit_job(tx)
     quotas.admit_job(tx, who)
     if command.job_id is not None and rows.is_taken(tx.conn, command.job_id):
         raise Conflict(f"there is already a job {command.job_id!r}")
@@ -60,6 +65,8 @@ def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime
         updated_at=now,
         client_id=command.client_id,
         workflow_id=command.workflow_id,
+        pool=command.placement.pool,
+        models=command.placement.models,
     )
     rows.add(
         tx.conn,
@@ -69,7 +76,16 @@ def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime
         extra_data=_stored(command.extra_data, client_id=command.client_id, now=now),
     )
     secrets = _secrets_of(command.extra_data)
-    tx.emit(JobQueued(owner_id=who.user_id, job_id=summary.id, client_id=summary.client_id, at=now, secrets=secrets))
+    tx.emit(
+        JobQueued(
+            owner_id=who.user_id,
+            job_id=summary.id,
+            client_id=summary.client_id,
+            at=now,
+            pool=summary.pool,
+            secrets=secrets,
+        )
+    )
     _tell_queue(tx, who)
     return summary
 

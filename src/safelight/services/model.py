@@ -5,7 +5,7 @@ in a thread of its own, and lists a folder anew only when a directory in it chan
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,11 +50,19 @@ class ModelFile:
     path_index: int
     path: Path
 
+    def size(self) -> int:
+        """In bytes, as the disk says now; 0 for a file that has gone."""
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
+
 
 @dataclass(frozen=True, slots=True)
 class _Listing:
     files: Sequence[ModelFile] = ()
     stamps: Mapping[str, int] = field(default_factory=dict)
+    by_name: Mapping[str, ModelFile] = field(default_factory=dict)
 
 
 class ModelIndex:
@@ -80,6 +88,11 @@ class ModelIndex:
 
     def names(self, folder: str) -> list[str]:
         return [f.name for f in self._listings[folder].files] if folder in FOLDERS else []
+
+    def find(self, names: Collection[str]) -> dict[str, ModelFile]:
+        """Those of ``names`` that are a file of any folder, by name."""
+        by_folder = [listing.by_name for listing in self._listings.values() if listing.by_name]
+        return {name: by_name[name] for by_name in by_folder for name in names if name in by_name}
 
     def refresh(self) -> None:
         """Follow the disk. Blocks for as long as the folders take to walk; one caller at a time."""
@@ -108,7 +121,7 @@ def _scan(places: Iterable[Path], extensions: Sequence[str]) -> _Listing:
             if len(Path(directory).relative_to(place).parts) >= 16:
                 subs.clear()  # a link that leads back would be walked without end
         stamps.setdefault(str(place), 0)
-    return _Listing(sorted(found.values(), key=lambda f: f.name.lower()), stamps)
+    return _Listing(sorted(found.values(), key=lambda f: f.name.lower()), stamps, found)
 
 
 def _unchanged(stamps: Mapping[str, int]) -> bool:

@@ -3,6 +3,8 @@
 A job that was accepted is run and keeps its outputs, also beyond a quota: work that is done is not thrown away.
 """
 
+from dataclasses import dataclass
+
 from safelight.core.ids import UserId
 from safelight.core.user import Principal, check_store, check_submit
 from safelight.db import account as rows
@@ -31,12 +33,20 @@ def admit_file(tx: Transaction, who: Principal, *, size: int, instead_of: int = 
         check_store(account.quota, stored_bytes=stored_bytes, new_bytes=size - instead_of)
 
 
-def may_start(tx: Transaction, owner_id: UserId) -> bool:
-    """Whether one more of the owner's jobs may run now."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """``may_start``: whether one more of the owner's jobs may run now; ``weight``: the owner's share of the devices."""
+
+    may_start: bool = True
+    weight: float = 1.0
+
+
+def standing(tx: Transaction, owner_id: UserId) -> Standing:
     account = rows.find(tx.conn, owner_id)
-    if account is None or account.quota.running_jobs is None:
-        return True
-    return rows.count_running(tx.conn, owner_id) < account.quota.running_jobs
+    if account is None:
+        return Standing()
+    limit = account.quota.running_jobs
+    return Standing(limit is None or rows.count_running(tx.conn, owner_id) < limit, account.weight)
 
 
 def use_device(tx: Transaction, owner_id: UserId, *, seconds: float) -> None:

@@ -3,11 +3,12 @@
 These verbs are the administrator's, on the command line: they name users by their names.
 """
 
+import math
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
-from safelight.core.errors import Conflict, InvalidName, NotFound
+from safelight.core.errors import Conflict, Invalid, InvalidName, NotFound
 from safelight.core.ids import UserId
 from safelight.core.user import LOCAL_PRINCIPAL, Account, Identity, Principal, Quota, check_name
 from safelight.db import account as accounts
@@ -115,6 +116,14 @@ def set_identity(tx: Transaction, *, name: str, identity: Identity) -> Account:
 
 def set_quota(tx: Transaction, *, name: str, quota: Quota) -> Account:
     accounts.change_quota(tx.conn, _get(tx, name).user_id, quota=quota)
+    return _get(tx, name)
+
+
+def set_weight(tx: Transaction, *, name: str, weight: float) -> Account:
+    """Counts from the user's next job on. Raises :class:`Invalid` for what is no positive number."""
+    if not 0 < weight < math.inf:
+        raise Invalid(f"a weight of {weight:g} is none: a number above 0 is needed")
+    accounts.change(tx.conn, _get(tx, name).user_id, weight=weight)
     return _get(tx, name)
 
 

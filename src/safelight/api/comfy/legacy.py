@@ -4,9 +4,6 @@ All other ``/api/X`` of the contract answer at ``/X`` as well, as they are; ``/a
 files live.
 """
 
-from dataclasses import dataclass
-
-from safelight.api.call import Handler
 from safelight.api.comfy import (
     asset,
     files,
@@ -22,7 +19,8 @@ from safelight.api.comfy import (
     userdata,
     web,
 )
-from safelight.api.contract import Operation, Parameter, Shape
+from safelight.api.contract import Parameter, Shape
+from safelight.api.route import Route
 
 ONLY_WITH_API = "/api/assets"
 
@@ -36,34 +34,6 @@ _LISTING = (
 _OVERWRITE = Parameter("overwrite", default="true")
 _FULL_INFO = Parameter("full_info", default="false")
 _FILENAME = Parameter("filename", required=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """``also_api``: the same under ``/api``. ``is_open``: without credentials, as its neighbours in the contract."""
-
-    method: str
-    path: str
-    handler: Handler
-    parameters: tuple[Parameter, ...] = ()
-    also_api: bool = True
-    is_open: bool = False
-    shape: Shape = Shape.ERROR
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        return (self.path, f"/api{self.path}") if self.also_api else (self.path,)
-
-    def operation(self, path: str, security: tuple[frozenset[str], ...]) -> Operation:
-        return Operation(
-            id=f"{self.method} {path}",
-            method=self.method,
-            path=path,
-            parameters=self.parameters,
-            security=() if self.is_open else security,
-            shapes=dict.fromkeys((400, 403, 404, 409, 413, 429), self.shape),
-            default_shape=self.shape,
-        )
 
 
 ROUTES = (

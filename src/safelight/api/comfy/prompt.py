@@ -27,6 +27,7 @@ from safelight.graph.validate import Judge, ValidPrompt, asks_worker, validate
 from safelight.services import asset as assets
 from safelight.services import job as jobs
 from safelight.services.job import SubmitJob
+from safelight.services.placement import Placement, place
 
 CATALOGUE_WAIT_S = 30.0
 """How long a submit waits on a server's first start for a worker to say what it can run."""
@@ -48,7 +49,9 @@ async def execute_prompt(app: App, call: Call) -> Response:
         raise _invalid("no_prompt", "No prompt provided")
     asked = _read_command(body)
     valid = await _validate(app, who, asked.prompt, targets=_targets(body))
-    command, now = replace(asked, prompt=valid.prompt, targets=valid.targets), app.clock.now()
+    placement = await _place(app, valid.prompt, asked.extra_data)
+    command = replace(asked, prompt=valid.prompt, targets=valid.targets, placement=placement)
+    now = app.clock.now()
     job = await app.db.write(lambda tx: jobs.submit(tx, who, command=command, now=now))
     number = plain_number(job.number)
     return json_response({"prompt_id": job.id, "number": number, "node_errors": valid.node_errors})
@@ -79,6 +82,16 @@ async def _validate(
         return valid
     objections = await app.dispatcher.judge(who.user_id, prompt=valid.prompt, targets=valid.targets, files=files)
     return await check(lambda call_id, *_: (objections[call_id] or False) if call_id in objections else True)
+
+
+async def _place(app: App, prompt: Mapping[str, Any], extra_data: Mapping[str, Any]) -> Placement:
+    settings = app.settings
+
+    def work() -> Placement:
+        pools, classes = settings.pool_names, settings.size_classes
+        return place(prompt, extra_data, models=app.models, pools=pools, classes=classes)
+
+    return await asyncio.to_thread(work) if settings.pool_sizes else work()
 
 
 def _read_command(body: Mapping[str, Any]) -> SubmitJob:

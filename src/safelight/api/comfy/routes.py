@@ -1,4 +1,4 @@
-"""Every route of ComfyUI's dialect: the contract's operations with their handlers, and the spellings beside them."""
+"""Every route: the contract's operations with their handlers, ComfyUI's spellings beside them, and our own."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -6,6 +6,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from safelight.api import comfy
+from safelight.api.admin import routes as admin
 from safelight.api.call import Handler
 from safelight.api.comfy import legacy
 from safelight.api.comfy.not_implemented import not_implemented
@@ -53,7 +54,7 @@ def find_handlers(contract: Contract) -> Mapping[str, Handler]:
 
 def _legacy(contract: Contract) -> Iterator[tuple[str, Endpoint]]:
     security: tuple[frozenset[str], ...] = tuple(frozenset(s) for s in contract.document.get("security", ()))
-    for route in legacy.ROUTES:
+    for route in (*legacy.ROUTES, *admin.ROUTES):
         for path in route.paths:
             yield path, Endpoint(route.operation(path, security), route.handler, checks_body=False)
 

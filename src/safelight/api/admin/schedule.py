@@ -1,0 +1,77 @@
+"""What waits, what runs where, and the gates: ``/api/admin/schedule`` and what is below it.
+
+It tells who has a job running, since device time is the administrator's business; it names no job and shows nothing
+of one.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from starlette.responses import Response
+
+from safelight.api.answers import json_response
+from safelight.api.app import App
+from safelight.api.bodies import InvalidBody
+from safelight.api.call import Call
+from safelight.core.errors import Forbidden, NotFound
+from safelight.core.gate import Gates, QueueGate
+from safelight.core.pool import Pool
+from safelight.core.worker import SlotGate, SlotId, SlotStatus
+from safelight.db.transaction import Transaction
+from safelight.services import attempt as attempts
+from safelight.services import gate as gates
+
+_MAX_BODY = 1000
+
+M = TypeVar("M", bound=StrEnum)
+
+
+async def get_schedule(app: App, call: Call) -> Response:
+    if not call.who.is_admin:
+        raise Forbidden("The schedule is for administrators")
+
+    def look(tx: Transaction) -> tuple[Gates, Mapping[Pool, int]]:
+        return gates.load(tx), attempts.depths(tx)
+
+    state, waiting = await app.db.read(look)
+    slots = [_slot(slot, state) for slot in app.dispatcher.slots()]
+    return json_response({"queue": {"mode": state.queue, "waiting": waiting}, "slots": slots})
+
+
+async def set_queue_gate(app: App, call: Call) -> Response:
+    mode = await _mode(call, QueueGate)
+    await app.db.write(lambda tx: gates.set_queue(tx, call.who, mode=mode))
+    return await get_schedule(app, call)
+
+
+async def set_slot_gate(app: App, call: Call) -> Response:
+    mode = await _mode(call, SlotGate)
+    slot = SlotId(call.params["slot"])
+    if call.who.is_admin and slot not in {there.id for there in app.dispatcher.slots()}:
+        raise NotFound(f"there is no slot {slot!r}")
+    await app.db.write(lambda tx: gates.set_slot(tx, call.who, slot=slot, mode=mode))
+    return await get_schedule(app, call)
+
+
+async def _mode(call: Call, kind: type[M]) -> M:
+    body = await call.read_json(limit=_MAX_BODY)
+    try:
+        return kind(body["mode"])
+    except (TypeError, KeyError, ValueError):
+        modes = ", ".join(repr(mode.value) for mode in kind)
+        raise InvalidBody(f'The body is to be {{"mode": ...}} with one of {modes}') from None
+
+
+def _slot(slot: SlotStatus, state: Gates) -> dict[str, Any]:
+    """``gate`` from the database, where a change is before the dispatcher has heard of it."""
+    info = slot.info
+    return {
+        "id": slot.id,
+        "labels": slot.labels,
+        "state": slot.state,
+        "mode": state.of(slot.id),
+        "user": slot.owner_id,
+        "devices": [device.name for device in info.devices] if info is not None else [],
+        "warm_models": info.warm_models if info is not None else [],
+    }

@@ -1,0 +1,34 @@
+"""A route that the contract does not have: ComfyUI's own spellings, and what is Safelight's alone."""
+
+from dataclasses import dataclass
+
+from safelight.api.call import Handler
+from safelight.api.contract import Operation, Parameter, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """``also_api``: the same under ``/api``. ``is_open``: without credentials, as its neighbours in the contract."""
+
+    method: str
+    path: str
+    handler: Handler
+    parameters: tuple[Parameter, ...] = ()
+    also_api: bool = True
+    is_open: bool = False
+    shape: Shape = Shape.ERROR
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.path, f"/api{self.path}") if self.also_api else (self.path,)
+
+    def operation(self, path: str, security: tuple[frozenset[str], ...]) -> Operation:
+        return Operation(
+            id=f"{self.method} {path}",
+            method=self.method,
+            path=path,
+            parameters=self.parameters,
+            security=() if self.is_open else security,
+            shapes=dict.fromkeys((400, 403, 404, 409, 413, 429), self.shape),
+            default_shape=self.shape,
+        )

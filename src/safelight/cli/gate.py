@@ -1,0 +1,27 @@
+"""``safelight gate``: pause, drain and open the queue or a slot of a running server."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+import click
+
+from safelight.cli.schedule import ask, server_address, show
+
+
+@click.command()
+@click.argument("mode", type=click.Choice(["open", "pause", "drain"]))
+@click.argument("slot", required=False)
+@server_address
+def gate(mode: str, slot: str | None, url: str, key_file: Path | None) -> None:
+    """Let jobs through, or not; without SLOT for the whole queue. A restart changes nothing of it.
+
+    A paused queue starts no job; a draining one accepts none and runs those that wait. A paused slot gets no job; a
+    drained one has no worker process either, once its job is over.
+    """
+    if slot is None:
+        modes = {"open": "open", "pause": "paused", "drain": "draining"}
+        path = "/api/admin/schedule/queue"
+    else:
+        modes = {"open": "open", "pause": "paused", "drain": "drained"}
+        path = f"/api/admin/schedule/slots/{quote(slot, safe='')}"
+    show(ask("PUT", path, url=url, key_file=key_file, body={"mode": modes[mode]}))

@@ -1,0 +1,63 @@
+"""How ``status`` and ``gate`` speak to a running server: over HTTP, as an administrator."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from safelight.cli.console import out, print_columns
+from safelight.core.errors import Invalid, Unavailable
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ANSWER_S = 10.0
+
+
+def server_address(command: F) -> F:
+    """``url`` and ``key_file``, which say where the server is and who asks."""
+    for option in (
+        click.option("--url", default="http://127.0.0.1:8188", show_default=True, help="The server."),
+        click.option("--key-file", type=click.Path(path_type=Path), help="A file with an administrator's API key."),
+    ):
+        command = option(command)
+    return command
+
+
+def ask(method: str, path: str, *, url: str, key_file: Path | None, body: Mapping[str, Any] | None = None) -> Any:
+    """The answer's JSON. Raises :class:`Unavailable` and, with the server's own words, :class:`Invalid`."""
+    headers = {"content-type": "application/json"}
+    if key_file is not None:
+        headers["x-api-key"] = key_file.read_text("utf-8").strip()
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url.rstrip("/") + path, data, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        raise Invalid(f"{url} answered {error.code}: {_words(error.read())}") from None
+    except (urllib.error.URLError, TimeoutError, ValueError) as error:
+        raise Unavailable(f"{url} does not answer: {getattr(error, 'reason', error)}") from None
+
+
+def show(schedule: Mapping[str, Any]) -> None:
+    queue = schedule["queue"]
+    waiting = ", ".join(f"{count} for {pool or 'any worker'}" for pool, count in queue["waiting"].items())
+    out.print(f"The queue is {queue['mode']}; waiting: {waiting or 'nothing'}.")
+    print_columns(("slot", "state", "mode", "labels", "user", "device", "warm"), [_row(s) for s in schedule["slots"]])
+
+
+def _row(slot: Mapping[str, Any]) -> list[str]:
+    lists = {name: ", ".join(slot[name]) or "-" for name in ("labels", "devices", "warm_models")}
+    user = slot["user"] or "-"
+    return [slot["id"], slot["state"], slot["mode"], lists["labels"], user, lists["devices"], lists["warm_models"]]
+
+
+def _words(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return body.decode("utf-8", "replace")[:200]

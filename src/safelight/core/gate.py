@@ -1,0 +1,24 @@
+"""Gates: whether the queue, and each slot, lets jobs through. An administrator sets them; they survive restarts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from safelight.core.worker import SlotGate, SlotId
+
+
+class QueueGate(StrEnum):
+    OPEN = "open"
+    PAUSED = "paused"  # jobs are accepted and none starts; those that run go on
+    DRAINING = "draining"  # no job is accepted; those that wait still run
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """``slots``: those that are not open."""
+
+    queue: QueueGate = QueueGate.OPEN
+    slots: Mapping[SlotId, SlotGate] = field(default_factory=dict)
+
+    def of(self, slot: SlotId) -> SlotGate:
+        return self.slots.get(slot, SlotGate.OPEN)

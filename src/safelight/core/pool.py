@@ -1,0 +1,87 @@
+"""Pools: which slots may run a job. A slot bears labels; a job of a pool runs where its label is.
+
+A job's pool is what its client asks for, else the *class* of its models by their size, else none: any slot will do.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, NewType
+
+from safelight.core.errors import Invalid
+from safelight.core.ids import UserId
+
+Pool = NewType("Pool", str)
+"""A label that a slot must bear to run a job."""
+
+ANY = Pool("")
+"""The pool of a job that any slot may run."""
+
+
+class Lane(NamedTuple):
+    """One owner's jobs of one pool: they start in their order, whatever holds the owner's other lanes up."""
+
+    owner_id: UserId
+    pool: Pool = ANY
+
+
+@dataclass(frozen=True, slots=True)
+class SizeClass:
+    """Jobs whose models take ``min_bytes`` or more belong to ``pool``."""
+
+    min_bytes: int
+    pool: Pool
+
+
+def fits(pool: Pool, labels: Collection[Pool]) -> bool:
+    """Whether a slot with ``labels`` may run a job of ``pool``."""
+    return pool == ANY or pool in labels
+
+
+def class_of(model_bytes: int, classes: Sequence[SizeClass]) -> Pool:
+    """The pool of the largest class that the models reach; :data:`ANY` below the smallest."""
+    reached = [one for one in classes if model_bytes >= one.min_bytes]
+    return max(reached, key=lambda one: one.min_bytes).pool if reached else ANY
+
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
+
+
+def read_labels(entries: Sequence[str], *, slots: int) -> Sequence[frozenset[Pool]]:
+    """The labels of each of ``slots``, in order: ``large+fast=2`` gives two of them both labels; what is left has none.
+
+    Raises :class:`Invalid`.
+    """
+    labels: list[frozenset[Pool]] = []
+    for entry in entries:
+        names, number = _split(entry, example="large=2")
+        if number < 1:
+            raise Invalid(f"{entry!r} gives labels to no worker")
+        labels += [frozenset(_label(name) for name in names.split("+"))] * number
+    if len(labels) > slots:
+        raise Invalid(f"{', '.join(entries)} gives labels to {len(labels)} workers, and there are {slots}")
+    return labels + [frozenset[Pool]()] * (slots - len(labels))
+
+
+def read_classes(entries: Sequence[str], *, pools: Collection[Pool]) -> Sequence[SizeClass]:
+    """``large=17179869184``: models of that many bytes and more. Raises :class:`Invalid`."""
+    classes = []
+    for entry in entries:
+        name, min_bytes = _split(entry, example="large=17179869184")
+        if (pool := _label(name)) not in pools:
+            raise Invalid(f"{entry!r}: no worker has the label {name!r}, so such jobs would wait for ever")
+        classes.append(SizeClass(min_bytes, pool))
+    return classes
+
+
+def _split(entry: str, *, example: str) -> tuple[str, int]:
+    name, _, number = entry.partition("=")
+    if not number.isdecimal():
+        raise Invalid(f"{entry!r} is not of the form {example!r}")
+    return name, int(number)
+
+
+def _label(name: str) -> Pool:
+    if not _LABEL.fullmatch(name):
+        raise Invalid(f"{name!r} is no label: 1 to 63 of a-z 0-9 . _ - are, a letter or digit at both ends")
+    return Pool(name)
