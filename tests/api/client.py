@@ -125,7 +125,7 @@ class Connection:
 
     async def hear(self) -> Any:
         """The next message: parsed JSON, or bytes."""
-        message = await asyncio.wait_for(self._from_server.get(), timeout=10)
+        message = await asyncio.wait_for(self._from_server.get(), timeout=60)
         if message["type"] == "websocket.close":
             raise ConnectionResetError(message.get("code"))
         return json.loads(message["text"]) if message.get("text") is not None else message["bytes"]
@@ -145,10 +145,10 @@ class Connection:
 
     async def close(self) -> None:
         self._to_server.put_nowait({"type": "websocket.disconnect", "code": 1000})
-        await asyncio.wait_for(self._task, timeout=10)
+        await asyncio.wait_for(self._task, timeout=60)
 
     async def ended(self) -> None:
-        await asyncio.wait_for(self._task, timeout=10)
+        await asyncio.wait_for(self._task, timeout=60)
 
 
 def check(method: str, path: str, answer: Answer) -> None:

@@ -299,7 +299,7 @@ async def test_sockets_end_with_the_server(server: Server) -> None:
     server.app.close_sockets()
     with pytest.raises(ConnectionResetError):
         await socket.hear()
-    await asyncio.wait_for(socket.ended(), timeout=5)
+    await asyncio.wait_for(socket.ended(), timeout=60)
 
 
 async def test_greeting_comes_first_whatever_happens_meanwhile(server: Server) -> None:

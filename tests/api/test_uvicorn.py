@@ -53,7 +53,7 @@ async def test_job_over_a_socket(web: aiohttp.ClientSession) -> None:
         job = await (await web.post("/prompt", json={"prompt": text(), "client_id": "c1"})).json()
         kinds = []
         while not kinds or kinds[-1] != ("executing", None):
-            message = await ws.receive_json(timeout=10)
+            message = await ws.receive_json(timeout=60)
             kinds.append((message["type"], message["data"].get("node")))
         assert ("execution_success", None) in kinds
         history = await (await web.get(f"/history/{job['prompt_id']}")).json()
@@ -71,5 +71,5 @@ async def test_server_going_away_tells_its_sockets(web: aiohttp.ClientSession, s
     async with web.ws_connect("/ws") as ws:
         await ws.receive_json()
         server.app.close_sockets()
-        message = await ws.receive(timeout=10)
+        message = await ws.receive(timeout=60)
         assert (message.type, ws.close_code) == (aiohttp.WSMsgType.CLOSE, 1001)

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 from websockets.sync.client import ClientConnection, connect
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 180.0
 BOUNDARY = "captured"
 JSON = {"content-type": "application/json"}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.captures.client import ask
-from tests.cli.server import running
+from tests.cli.server import running, wait_for_nodes
 
 collect_ignore_glob = ["packs/*"]
 
@@ -18,5 +18,6 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (models / "checkpoints" / "sd15_random.safetensors").touch()
     options = ("--custom-nodes", str(packs), "--models-dir", str(models))
     with running(tmp_path_factory.mktemp("data"), *options) as server:
+        wait_for_nodes(server.url)
         assert ask(server.url, "GET /object_info/StubImage").json
         yield server.url

@@ -7,12 +7,15 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+LIMIT_S = 120
+"""Far more than anything takes on an idle machine: just after an installation the disk may be busy for a minute."""
 ADDRESS = re.compile(r"Safelight is at (http://\S+)")
 
 
@@ -28,7 +31,12 @@ class Server:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         if self.process.poll() is None:
             self.process.send_signal(how)
-        return self.process.wait(timeout=20)
+        try:
+            return self.process.wait(timeout=LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
 
 
 def launch(data_dir: Path, *options: str, environment: dict[str, str] | None = None) -> Server:
@@ -55,10 +63,22 @@ def launch(data_dir: Path, *options: str, environment: dict[str, str] | None = N
         rest.close()
 
     threading.Thread(target=drain, daemon=True).start()
-    with urllib.request.urlopen(server.url + "/health", timeout=20) as answer:
+    with urllib.request.urlopen(server.url + "/health", timeout=LIMIT_S) as answer:
         assert answer.read() == b"OK"
     server.started_in_s = time.monotonic() - begun
     return server
+
+
+def wait_for_nodes(url: str) -> None:
+    """Until the first worker has said what it can run."""
+    deadline = time.monotonic() + LIMIT_S
+    while True:
+        try:
+            with urllib.request.urlopen(f"{url}/object_info/PreviewAny", timeout=LIMIT_S):
+                return
+        except urllib.error.HTTPError as error:
+            assert time.monotonic() < deadline, error.read()
+            time.sleep(0.1)
 
 
 @contextmanager

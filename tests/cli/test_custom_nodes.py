@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.server import Server, running
+from tests.cli.server import Server, running, wait_for_nodes
 
 PACKS = Path(__file__).parents[1] / "dispatch" / "packs"
 
@@ -16,6 +16,7 @@ PACKS = Path(__file__).parents[1] / "dispatch" / "packs"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running(tmp_path_factory.mktemp("data"), "--custom-nodes", str(PACKS)) as server:
+        wait_for_nodes(server.url)
         yield server
 
 
@@ -23,7 +24,7 @@ def submit(server: Server, value: int) -> tuple[int, Any]:
     body = {"prompt": {"1": {"class_type": "Even", "inputs": {"value": value}}}}
     request = urllib.request.Request(f"{server.url}/prompt", json.dumps(body).encode())
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=180) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
@@ -39,6 +40,6 @@ def test_a_nodes_own_refusal_is_a_400(server: Server) -> None:
 
 
 def test_a_pack_is_told_apart_in_the_catalogue(server: Server) -> None:
-    with urllib.request.urlopen(f"{server.url}/object_info/Number", timeout=60) as answer:
+    with urllib.request.urlopen(f"{server.url}/object_info/Number", timeout=180) as answer:
         info = json.load(answer)["Number"]
     assert (info["display_name"], info["python_module"]) == ("A Number", "custom_nodes.trial")

@@ -18,12 +18,12 @@ def safelight(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=60) as answer:
+    with urllib.request.urlopen(url, timeout=180) as answer:
         return json.load(answer)
 
 
 def post(url: str, body: Any) -> Any:
-    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode()), timeout=60) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode()), timeout=180) as answer:
         return json.load(answer)
 
 

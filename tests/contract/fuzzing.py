@@ -41,7 +41,7 @@ def served(folder: Path, migrated: Path) -> Iterator[Address]:
     thread = threading.Thread(target=lambda: asyncio.run(_serve(web, listener, folder, migrated, ready)))
     thread.start()
     try:
-        yield Address(f"http://127.0.0.1:{listener.getsockname()[1]}", ready.get(timeout=30))
+        yield Address(f"http://127.0.0.1:{listener.getsockname()[1]}", ready.get(timeout=120))
     finally:
         web.should_exit = True
         thread.join()

@@ -29,7 +29,7 @@ class Session:
     """Requests of one user on a connection of its own."""
 
     def __init__(self, address: Address) -> None:
-        self._connection = http.client.HTTPConnection(urlsplit(address.url).netloc, timeout=30)
+        self._connection = http.client.HTTPConnection(urlsplit(address.url).netloc, timeout=120)
         self._key = address.key
 
     def send(self, method: str, path: str, body: Any = None, *, expect: int, **headers: str) -> Any:

@@ -25,7 +25,7 @@ from safelight.wire.messages import (
 
 SLOT = SlotId("a")
 PACKS = Path(__file__).parent / "packs"
-TIMEOUT_S = 30.0
+TIMEOUT_S = 120.0
 """Far more than anything here takes, so that a loaded machine fails no test."""
 
 M = TypeVar("M")

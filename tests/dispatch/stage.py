@@ -60,7 +60,7 @@ class HandClock:
 
     async def until_asleep(self, number: int) -> None:
         """So many wait for the clock."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while sum(not future.done() for _, future in self._sleepers) < number:
                 self._slept.clear()
                 await self._slept.wait()
@@ -139,7 +139,7 @@ class Stage:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Give the loop and the database's threads their turns until it is so."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not condition():
                 await self.settle()
 

@@ -87,7 +87,7 @@ def _orders(backend: FakeBackend) -> list[wire.RunJob]:
 
 
 async def _next_order(db: Database, backend: FakeBackend, number: int) -> wire.RunJob:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while len(_orders(backend)) <= number + SLOTS - 1:
             await db.write(lambda tx: None, is_durable=False)
     return _orders(backend)[number]

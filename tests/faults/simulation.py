@@ -245,7 +245,7 @@ class _World:
         """Promise 2: whatever happened, when engines work again every job comes to its end."""
         self._unlock()
         answered: set[tuple[str, int]] = set()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while any(seen.state in ("queued", "running") for seen in self.seen.values()):
                 for slot, order in self._orders():
                     if (order.job_id, order.attempt) not in answered:

@@ -17,7 +17,7 @@ from pysqlite3 import dbapi2
 from tests.cli.server import Server, launch
 
 PACKS = (Path(__file__).parent / "packs", Path(__file__).parents[1] / "dispatch" / "packs")
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 """Far more than anything here takes, so that a loaded machine fails no test."""
 POLL_S = 0.01
 TERMINAL = ("completed", "failed", "cancelled")

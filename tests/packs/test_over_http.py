@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.cli.server import Server, running
+from tests.cli.server import Server, running, wait_for_nodes
 from tests.packs.engine import PACKS, node
 from websockets.sync.client import connect
 
@@ -19,18 +19,19 @@ PREVIEW_FRAME = 1
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running(tmp_path_factory.mktemp("data"), "--custom-nodes", str(PACKS)) as started:
+        wait_for_nodes(started.url)
         yield started
 
 
 def get(server: Server, path: str) -> bytes:
-    with urllib.request.urlopen(server.url + path, timeout=60) as answer:
+    with urllib.request.urlopen(server.url + path, timeout=180) as answer:
         body: bytes = answer.read()
         return body
 
 
 def post(server: Server, path: str, body: bytes, kind: str = "application/json") -> Any:
     request = urllib.request.Request(server.url + path, body, {"Content-Type": kind})
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=180) as answer:
         return json.load(answer)
 
 

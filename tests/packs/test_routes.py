@@ -37,7 +37,7 @@ def ask(
 ) -> Answer:
     request = urllib.request.Request(server.url + path, body, headers or {}, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=180) as answer:
             return answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read()
     except HTTPError as error:
         return error.code, {k.lower(): v for k, v in error.headers.items()}, error.read()

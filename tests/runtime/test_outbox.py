@@ -95,8 +95,8 @@ def test_the_latest_is_said_in_time_though_nothing_follows() -> None:
     outbox = Outbox(write)
     outbox.report("lane", step("first"))
     outbox.report("lane", step("second"))
-    assert written.acquire(timeout=10)
-    assert written.acquire(timeout=10)
+    assert written.acquire(timeout=60)
+    assert written.acquire(timeout=60)
     assert b"second" in writes[1]
 
 
@@ -116,5 +116,5 @@ def test_a_report_that_cannot_be_made_is_left_out(capsys: pytest.CaptureFixture[
     outbox.report("broken", lambda: [object()])  # type: ignore[list-item]
     outbox.report("sound", step("first"))
     outbox.report("sound", step("second"))
-    assert all(written.acquire(timeout=10) for _ in range(3))
+    assert all(written.acquire(timeout=60) for _ in range(3))
     assert "TypeError" in capsys.readouterr().err
