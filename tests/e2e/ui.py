@@ -30,8 +30,8 @@ _RECORD_RUNNING = """() => {
     everyFrame()
     for (const event of ['executing', 'progress_state']) app.api.addEventListener(event, look)
 }"""
-"""A running node is drawn with a green border. What draws it is asked at every frame, and after every message: on a busy
-machine a short node may begin and end between two frames."""
+"""A running node is drawn with a green border. What draws it is asked at every frame and after every message: on a
+busy machine a short node may begin and end between two frames."""
 
 
 def find_chromium() -> str | None:
