@@ -21,17 +21,21 @@ CHROMIUM_ARGUMENTS = [
 under test is to be asked for anything."""
 
 _RECORD_RUNNING = """() => {
+    window.toldRunning = []
     window.seenRunning = []
-    const look = () => {
+    app.api.addEventListener('progress_state', ({ detail }) => {
+        for (const [id, node] of Object.entries(detail.nodes))
+            if (node.state === 'running') window.toldRunning.push(app.graph.getNodeById(id).title)
+    })
+    const everyFrame = () => {
         for (const node of app.graph.nodes)
             if (node.strokeStyles?.running?.call(node)) window.seenRunning.push(node.title)
+        requestAnimationFrame(everyFrame)
     }
-    const everyFrame = () => { look(); requestAnimationFrame(everyFrame) }
     everyFrame()
-    for (const event of ['executing', 'progress_state']) app.api.addEventListener(event, look)
 }"""
-"""A running node is drawn with a green border. What draws it is asked at every frame and after every message: on a
-busy machine a short node may begin and end between two frames."""
+"""What the page was told, and what it drew: a running node has a green border. The page draws only the newest state at
+each frame, so that a short node on a busy machine is told of and never drawn."""
 
 
 def find_chromium() -> str | None:
@@ -67,8 +71,8 @@ class Ui:
         self.page.evaluate(_RECORD_RUNNING)
         self.page.get_by_test_id("queue-button").click()
 
-    def seen_running(self) -> set[str]:
-        return set(self.page.evaluate("window.seenRunning"))
+    def told_running(self) -> set[str]:
+        return set(self.page.evaluate("window.toldRunning"))
 
     def drop_file(self, path: Path) -> None:
         """Drag a file from the desktop onto the canvas."""
