@@ -223,26 +223,37 @@ async def test_nobody_pays_for_another_owners_assets(desk: Desk) -> None:
     assert page.total == 1
 
 
+def plans_of(tx: Transaction, wanted: AssetFilter, sort: AssetSort, after: Any) -> tuple[list[str], Any]:
+    """The steps by which a page and its tags are read, and where the next page begins."""
+    driver: Any = tx.conn.connection.driver_connection
+    statements: list[str] = []
+    driver.set_trace_callback(statements.append)
+    page = library.list(tx, ANNA, wanted=wanted, sort=sort, limit=20, after=after)
+    library.histogram(tx, ANNA, wanted=wanted, limit=100)
+    driver.set_trace_callback(None)
+    selects = [statement for statement in statements if statement.startswith(("SELECT", "WITH"))]
+    return [row[3] for each in selects for row in driver.execute(f"EXPLAIN QUERY PLAN {each}")], page.next
+
+
 @pytest.mark.parametrize("sort", AssetSort)
 async def test_no_list_scans_a_table(desk: Desk, sort: AssetSort) -> None:
     plans: list[str] = []
-
-    def explain(tx: Transaction, wanted: AssetFilter, after: Any) -> Any:
-        driver: Any = tx.conn.connection.driver_connection
-        statements: list[str] = []
-        driver.set_trace_callback(statements.append)
-        page = library.list(tx, ANNA, wanted=wanted, sort=sort, limit=20, after=after)
-        library.histogram(tx, ANNA, wanted=wanted, limit=100)
-        driver.set_trace_callback(None)
-        for statement in statements:
-            if statement.startswith(("SELECT", "WITH")):
-                plans.extend(row[3] for row in driver.execute(f"EXPLAIN QUERY PLAN {statement}"))
-        return page.next
-
     for wanted in FILTERS:
-        after = await desk.look(explain, wanted, None)
-        await desk.look(explain, wanted, after)
+        first, after = await desk.look(plans_of, wanted, sort, None)
+        following, _ = await desk.look(plans_of, wanted, sort, after)
+        plans += first + following
     assert len(plans) > 100
     # A subquery that was found by an index is scanned as a whole, and FTS5 calls its search a scan.
     allowed = ("SCAN anon_", "SCAN (subquery-", "SCAN CONSTANT ROW", "SCAN asset_name VIRTUAL", "SCAN main.asset_name_")
     assert {plan for plan in plans if plan.startswith("SCAN ") and not plan.startswith(allowed)} == set()
+
+
+@pytest.mark.parametrize("sort", AssetSort)
+async def test_an_order_is_walked_along_its_index(desk: Desk, sort: AssetSort) -> None:
+    """Where nothing is filtered, or what holds for most, the whole is neither read nor sorted."""
+    index = {AssetSort.CREATED_AT: "creation", AssetSort.LAST_ACCESS_TIME: "last_access_at"}.get(sort, sort.value)
+    for wanted in (AssetFilter(), AssetFilter(exclude_tags=("few",))):
+        after = None
+        for _ in range(2):
+            plans, after = await desk.look(plans_of, wanted, sort, after)
+            assert any(plan.startswith(f"SEARCH asset USING INDEX ix_asset_by_{index} (owner_id=?") for plan in plans)

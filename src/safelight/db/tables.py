@@ -171,7 +171,8 @@ asset = Table(
 Index(None, asset.c.owner_id, asset.c.folder, asset.c.seq)
 Index(None, asset.c.owner_id, asset.c.digest)
 # One for each order of the list, and for what is listed only.
-IS_PUBLISHED: ColumnElement[bool] = literal_column("published", Boolean)
+# Without a type, so that it is written as it stands: SQLite takes no index ``WHERE published`` for ``published = 1``.
+IS_PUBLISHED: ColumnElement[bool] = literal_column("published")
 _partial("ix_asset_by_creation", asset.c.owner_id, asset.c.seq, where=IS_PUBLISHED)
 for _key in (asset.c.name, asset.c.updated_at, asset.c.size, asset.c.last_access_at):
     _partial(f"ix_asset_by_{_key.name}", asset.c.owner_id, _key, asset.c.seq, where=IS_PUBLISHED)
@@ -179,7 +180,7 @@ Index(None, asset.c.digest)
 _SERIES = (asset.c.owner_id, asset.c.folder, asset.c.subfolder, asset.c.series, asset.c.number)
 _partial("ix_asset_series", *_SERIES, where=asset.c.series.is_not(None))
 _partial("ix_asset_job", asset.c.job_id, asset.c.attempt, where=asset.c.job_id.is_not(None))
-IS_UNPUBLISHED: ColumnElement[bool] = literal_column("NOT published", Boolean)
+IS_UNPUBLISHED: ColumnElement[bool] = literal_column("NOT published")
 _partial("ix_asset_unpublished", asset.c.seq, where=IS_UNPUBLISHED)
 
 asset_tag = Table(
@@ -242,7 +243,7 @@ task = Table(
     UniqueConstraint("owner_id", "name", "idempotency_key"),
 )
 Index(None, task.c.owner_id, task.c.seq)
-IS_UNFINISHED: ColumnElement[bool] = literal_column("state IN ('created', 'running')", Boolean)
+IS_UNFINISHED: ColumnElement[bool] = literal_column("state IN ('created', 'running')")
 _partial("ix_task_unfinished", task.c.seq, where=IS_UNFINISHED)
 
 # Names by their trigrams; the row id is the asset's ``seq``. What takes its place in PostgreSQL: ``db/name_search.py``.
