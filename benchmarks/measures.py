@@ -24,7 +24,7 @@ async def sequential(client: Client, *, jobs: int) -> Result:
         start = time.perf_counter()
         job_id = await client.submit(trivial(1_000_000 + value))
         times.append(await client.ended(job_id) - start)
-    return _spread(times)
+    return spread(times)
 
 
 async def burst(client: Client, *, jobs: int, offset: int) -> Result:
@@ -46,7 +46,7 @@ async def reading(client: Client, path: str, *, requests: int, connections: int 
     """One path, as a browser asks for it, over several connections at once."""
     size = len(await client.get(path, encodings=AS_BROWSERS))
     times = await asyncio.gather(*(_read(client, path, requests=requests // connections) for _ in range(connections)))
-    return {**_spread([time for each in times for time in each]), "bytes": size}
+    return {**spread([time for each in times for time in each]), "bytes": size}
 
 
 async def fill(client: Client, *, jobs: int) -> None:
@@ -73,8 +73,8 @@ async def under_a_held_lock(client: Client, *, requests: int = 40) -> Mapping[st
         await client.ended(other, timeout_s=120)
     results: dict[str, Result] = {}
     for name, times in held.items():
-        spread = _spread(times)
-        results[name] = {**spread, "times_idle": spread["p50_ms"] / _spread(idle[name])["p50_ms"]}
+        under_load = spread(times)
+        results[name] = {**under_load, "times_idle": under_load["p50_ms"] / spread(idle[name])["p50_ms"]}
     return {**results, "cancel": {"s": cancelled}}
 
 
@@ -112,6 +112,6 @@ async def _read(client: Client, path: str, *, requests: int) -> list[float]:
     return times
 
 
-def _spread(seconds: list[float]) -> dict[str, float]:
+def spread(seconds: list[float]) -> dict[str, float]:
     cuts = quantiles(seconds, n=100, method="inclusive")
     return {"p50_ms": cuts[49] * 1000, "p99_ms": cuts[98] * 1000, "max_ms": max(seconds) * 1000}

@@ -9,7 +9,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,13 +26,22 @@ class OwnServer:
 
     def rss_bytes(self) -> int:
         """Resident memory of the server process itself; its workers are processes of their own."""
+        return self._memory("VmRSS")
+
+    def peak_rss_bytes(self) -> int:
+        """The most that was ever resident."""
+        return self._memory("VmHWM")
+
+    def _memory(self, name: str) -> int:
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
 
 @contextmanager
-def own_server(*, limit_s: float = 180) -> Iterator[OwnServer]:
+def own_server(*, limit_s: float = 180, prepare: Callable[[Path], None] = lambda data: None) -> Iterator[OwnServer]:
+    """``prepare``: what is to lie in the data folder before the start."""
     data = Path(tempfile.mkdtemp(prefix="safelight-benchmark-"))
+    prepare(data)
     port = _free_port()
     # The web UI's copies are made on a first start, once in the life of an installation: not what is measured here.
     subprocess.run([sys.executable, "-m", "safelight.web.prepare", str(data / "cache" / "web")], check=True)

@@ -23,6 +23,10 @@ _TAGS = (
     .where(asset_tag.c.asset_seq.in_(bindparam("seqs", expanding=True)))
     .order_by(asset_tag.c.tag)
 )
+_COUNTS = select(asset_count.c.owner_id, asset_count.c.tag, asset_count.c["count"]).where(
+    asset_count.c.owner_id.in_(bindparam("owners", expanding=True)),
+    asset_count.c.tag.in_(bindparam("tags", expanding=True)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +84,13 @@ def tags_of(conn: Connection, *, seqs: Collection[int]) -> dict[int, list[str]]:
     return tags
 
 
-def counts(conn: Connection, owner_id: UserId, *, tags: Collection[str]) -> dict[str, int]:
-    """How many of the owner's assets have each tag, and under :data:`ALL` how many there are."""
-    where = (asset_count.c.owner_id == owner_id, asset_count.c.tag.in_([*tags, ALL]))
-    query = select(asset_count.c.tag, asset_count.c["count"]).where(*where)
-    found: dict[str, int] = {row[0]: row[1] for row in conn.execute(query)}
-    return {tag: found.get(tag, 0) for tag in (*tags, ALL)}
+def counts(conn: Connection, owners: Collection[UserId], *, tags: Collection[str]) -> dict[UserId, dict[str, int]]:
+    """How many assets of each owner have each tag, and under :data:`ALL` how many there are."""
+    wanted = [*tags, ALL]
+    found = {owner: dict.fromkeys(wanted, 0) for owner in owners}
+    for owner, tag, count in conn.execute(_COUNTS, {"owners": list(owners), "tags": wanted}):
+        found[owner][tag] = count
+    return found
 
 
 def _count(conn: Connection, owner_id: UserId, changes: Mapping[str, int]) -> None:

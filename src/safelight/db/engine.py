@@ -7,7 +7,6 @@ those that wait share a commit. A function of a transaction must be quick and to
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -15,6 +14,7 @@ from sqlalchemy import Connection, Engine
 from safelight.core.errors import Unavailable
 from safelight.core.event import Event
 from safelight.db import migrate, sqlite
+from safelight.db.readers import Readers
 from safelight.db.transaction import Transaction
 from safelight.db.writer import GroupWriter, in_our_words
 
@@ -22,7 +22,8 @@ __all__ = ["Database", "Transaction"]
 
 T = TypeVar("T")
 
-_READERS = 4
+_READER_CACHE_KIB = 32 * 1024
+"""At most, and only as much as there is to read: what lists walk along should stay in memory."""
 
 
 class Database:
@@ -36,7 +37,7 @@ class Database:
         self._is_closed = False
         self._local = threading.local()
         self._connections: list[Connection] = []
-        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="db-read", initializer=self._connect_reader)
+        self._readers = Readers(begin=self._connect_reader)
         self._writer = GroupWriter(engine.connect(), on_commit=on_commit, loop=asyncio.get_running_loop())
 
     @classmethod
@@ -63,7 +64,7 @@ class Database:
         """Run ``fn`` on a snapshot; what it would write is refused."""
         if self._is_closed:
             raise Unavailable("the database is closed")
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, fn)
+        return await self._readers.run(lambda: self._read(fn))
 
     async def write(self, fn: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
         """Run ``fn`` in a savepoint of its own and return its result when the commit is on the disk.
@@ -81,7 +82,7 @@ class Database:
         """Finish what was begun, then let go of everything."""
         self._is_closed = True
         await asyncio.to_thread(self._writer.stop)
-        await asyncio.to_thread(self._readers.shutdown)
+        await asyncio.to_thread(self._readers.stop)
         for conn in self._connections:
             conn.close()
         self._engine.dispose()
@@ -91,6 +92,7 @@ class Database:
     def _connect_reader(self) -> None:
         conn = self._engine.connect()
         sqlite.run(conn, "PRAGMA query_only=ON")
+        sqlite.run(conn, f"PRAGMA cache_size=-{_READER_CACHE_KIB}")
         self._local.conn = conn
         self._connections.append(conn)
 
