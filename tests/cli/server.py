@@ -89,3 +89,9 @@ def running(data_dir: Path, *options: str) -> Iterator[Server]:
         yield server
     finally:
         server.stop(signal.SIGKILL if server.process.poll() is None else signal.SIGTERM)
+
+
+def safelight(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """The command, run to its end."""
+    command = [sys.executable, "-m", "safelight.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)

@@ -4,17 +4,12 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.cli.server import launch, running
-
-
-def safelight(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, "-m", "safelight.cli", *arguments], capture_output=True, text=True)
+from tests.cli.server import launch, running, safelight
 
 
 def get(url: str) -> Any:

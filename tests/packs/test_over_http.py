@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.cli.server import Server, running, wait_for_nodes
+from tests.cli.server import Server, running, safelight, wait_for_nodes
 from tests.packs.engine import PACKS, node
 from websockets.sync.client import connect
 
@@ -154,3 +154,16 @@ def test_a_failing_node_of_a_pack_is_named(server: Server) -> None:
     error = next(t["data"] for t in texts if t["type"] == "execution_error")
     assert (error["node_id"], error["node_type"], error["exception_type"]) == ("1", "ModernFail", "LookupError")
     assert "tests/packs" not in json.dumps(error["traceback"])
+
+
+def test_an_administrator_sees_which_packs_failed_and_why(server: Server) -> None:
+    [slot] = json.loads(get(server, "/api/admin/packs"))["slots"]
+    packs = {pack["name"]: pack for pack in slot["packs"]}
+    assert packs["classic"]["nodes"] > 5
+    assert packs["classic"]["failures"] == []
+    [failure] = packs["broken"]["failures"]
+    assert (packs["broken"]["nodes"], failure["subject"]) == (0, "broken")
+    assert "a_library_that_nobody_has" in failure["reason"]
+    shown = safelight("status", "--url", server.url)
+    assert shown.returncode == 0
+    assert "a_library_that_nobody_has" in shown.stdout

@@ -18,7 +18,8 @@ from safelight.blobs.store import BlobStore
 from safelight.core.asset import Asset
 from safelight.core.clock import Clock
 from safelight.core.ids import UserId
-from safelight.core.worker import EngineInfo, SlotStatus
+from safelight.core.pack import PackStatus
+from safelight.core.worker import EngineInfo, SlotId, SlotStatus
 from safelight.db.engine import Database
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.download import Downloads
@@ -53,6 +54,10 @@ class Engines(Protocol):
 
     def slots(self) -> Sequence[SlotStatus]:
         """What each slot does at this moment."""
+        ...
+
+    def packs(self) -> Mapping[SlotId, Sequence[PackStatus]]:
+        """The node packs of each engine that is ready."""
         ...
 
     def free(self, *, unload_models: bool, free_memory: bool) -> None:

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import importlib.util
+import json
 import platform
 import shutil
 import socket
@@ -20,6 +21,7 @@ import click
 from safelight import __version__, settings
 from safelight.cli.console import out
 from safelight.cli.options import given, server_options
+from safelight.core.pack import pack_statuses
 from safelight.settings import Settings
 
 
@@ -42,7 +44,7 @@ def doctor(config: Path | None, **options: Any) -> None:
     """Check Python, packages, the data folder, the port and a worker's start; exit 1 when something is bad."""
     chosen = settings.load(overrides=given(options), config=config)
     bad = False
-    for check in (_python, _packages, _sqlite, _data_dir, _models, _port, _torch):
+    for check in (_python, _packages, _sqlite, _data_dir, _models, _port, _torch, _packs):
         for finding in check(chosen):
             bad = bad or finding.verdict is Verdict.BAD
             out.print(f"{finding.verdict.value:<16} [bold]{finding.subject}[/]: {finding.text}", soft_wrap=True)
@@ -131,3 +133,30 @@ def _torch(_: Settings) -> Iterator[Finding]:
         yield Finding(Verdict.BAD, "PyTorch", reason)
     else:
         yield Finding(Verdict.GOOD, "PyTorch", ran.stdout.strip())
+
+
+_PACKS_S = 600
+
+
+def _packs(chosen: Settings) -> Iterator[Finding]:
+    """Loaded as a worker loads them, in a process of their own; again without one that ends it."""
+    folders = [str(folder.resolve()) for folder in chosen.custom_nodes if folder.is_dir()]
+    if not folders or importlib.util.find_spec("torch") is None:
+        return
+    with tempfile.TemporaryDirectory() as place:
+        journal = Path(place, "journal.json")
+        command = [sys.executable, "-m", "safelight.runtime.check_packs", str(journal), *folders]
+        for _ in range(1 + sum(1 for folder in folders for _ in Path(folder).iterdir())):
+            ran = subprocess.run(command, capture_output=True, text=True, timeout=_PACKS_S)
+            if ran.returncode == 0 or not journal.is_file():
+                break
+    if ran.returncode:
+        reason = ran.stderr.strip().splitlines()[-1] if ran.stderr.strip() else f"exit status {ran.returncode}"
+        yield Finding(Verdict.BAD, "Node packs", f"they cannot be looked at: {reason}")
+        return
+    told = json.loads(ran.stdout.strip().splitlines()[-1])
+    for pack in pack_statuses(told["modules"], told["failed"]):
+        if not pack.failures:
+            yield Finding(Verdict.GOOD, f"Node pack {pack.name}", f"{pack.nodes} nodes")
+        for subject, reason in pack.failures.items():
+            yield Finding(Verdict.NOTE, f"Node pack {subject}", f"could not be loaded: {reason}")

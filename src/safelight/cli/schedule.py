@@ -3,7 +3,7 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,6 +48,19 @@ def show(schedule: Mapping[str, Any]) -> None:
     waiting = ", ".join(f"{count} for {pool or 'any worker'}" for pool, count in queue["waiting"].items())
     out.print(f"The queue is {queue['mode']}; waiting: {waiting or 'nothing'}.")
     print_columns(("slot", "state", "mode", "labels", "user", "device", "warm"), [_row(s) for s in schedule["slots"]])
+
+
+def show_packs(slots: Sequence[Mapping[str, Any]]) -> None:
+    """Of all slots, what could not be loaded: nothing where all is well."""
+    rows = {
+        (slot["id"], failure["subject"], failure["reason"])
+        for slot in slots
+        for pack in slot["packs"]
+        for failure in pack["failures"]
+    }
+    if rows:
+        out.print("Of the node packs, these could not be loaded:")
+        print_columns(("slot", "pack", "reason"), [list(row) for row in sorted(rows)])
 
 
 def _row(slot: Mapping[str, Any]) -> list[str]:

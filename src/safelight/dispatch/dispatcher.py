@@ -29,6 +29,7 @@ from safelight.core.event import CancelRequested, Event, GatesChanged, JobEnded,
 from safelight.core.gate import Gates, QueueGate
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import Fence, Job, JobError, JobState, JobSummary
+from safelight.core.pack import PackStatus, pack_statuses
 from safelight.core.pool import Lane, Pool
 from safelight.core.worker import EngineInfo, SlotGate, SlotId, SlotState, SlotStatus
 from safelight.db.engine import Database, Transaction
@@ -169,6 +170,13 @@ class Dispatcher:
 
     def slots(self) -> Sequence[SlotStatus]:
         return [slot.status(self._gates.of(slot.id)) for slot in self._slots.values()]
+
+    def packs(self) -> Mapping[SlotId, Sequence[PackStatus]]:
+        """The node packs of each engine that is ready."""
+        ready = {slot.id: slot.ready for slot in self._slots.values() if slot.ready is not None}
+        return {
+            slot: pack_statuses((node.module for node in said.nodes), said.failed_packs) for slot, said in ready.items()
+        }
 
     def free(self, *, unload_models: bool, free_memory: bool) -> None:
         """Tell every engine to give up memory when it is next idle."""

@@ -1,0 +1,24 @@
+"""``/api/admin/packs``: the node packs of each slot, and what of them could not be loaded."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from safelight.api.answers import json_response
+from safelight.api.app import App
+from safelight.api.call import Call
+from safelight.core.errors import Forbidden
+from safelight.core.pack import PackStatus
+
+
+async def get_packs(app: App, call: Call) -> Response:
+    if not call.who.is_admin:
+        raise Forbidden("Node packs and their errors are for administrators")
+    slots = [{"id": slot, "packs": [_pack(pack) for pack in packs]} for slot, packs in app.dispatcher.packs().items()]
+    return json_response({"slots": slots})
+
+
+def _pack(pack: PackStatus) -> Mapping[str, Any]:
+    failures = [{"subject": subject, "reason": reason} for subject, reason in pack.failures.items()]
+    return {"name": pack.name, "nodes": pack.nodes, "failures": failures}

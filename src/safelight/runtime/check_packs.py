@@ -1,0 +1,27 @@
+"""``python -m safelight.runtime.check_packs JOURNAL FOLDER...``: load node packs as a worker does, and tell of it.
+
+Prints one line of JSON: ``{"modules": [...], "failed": {...}}``, a module for each node. A pack that ends the process
+is left out when it is run again with the same ``JOURNAL``, and is then among those that failed.
+"""
+
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+
+from safelight.runtime import packs
+from safelight.runtime.journal import LoadJournal
+
+
+def main() -> None:
+    journal, *folders = map(Path, sys.argv[1:])
+    with contextlib.redirect_stdout(sys.stderr):
+        library = packs.load((), custom_nodes=folders, journal=LoadJournal(journal))
+    modules = [schema.module for schema in library.catalogue.values()]
+    print(json.dumps({"modules": modules, "failed": library.failed}), flush=True)
+    os._exit(0)  # whatever threads packs have begun
+
+
+if __name__ == "__main__":
+    main()
