@@ -9,7 +9,7 @@ import torch
 from tests.nodes.context import FolderContext
 
 import safelight.shims.modules.comfy.utils as utils
-from safelight.shims.absent import NotSupported
+from safelight.media.weights import PickledWeights
 
 
 @pytest.mark.parametrize(("width", "height", "tile", "overlap"), [(20, 13, 8, 4), (8, 8, 8, 2), (5, 30, 16, 8)])
@@ -69,7 +69,8 @@ def test_weights_are_read_from_safetensors_only(tmp_path: Path) -> None:
     assert utils.safetensors_header(str(path), max_size=3) is None
     assert (utils.calculate_parameters(tensors, "a."), utils.weight_dtype(tensors)) == (7, torch.float32)
     assert list(utils.state_dict_prefix_replace(dict(tensors), {"a.": "b."}, filter_keys=True)) == ["b.x", "b.y"]
-    with pytest.raises(NotSupported, match=r"w\.ckpt is not a safetensors file"):
+    torch.save({"x": torch.ones(1)}, tmp_path / "w.ckpt")
+    with pytest.raises(PickledWeights, match=r"w\.ckpt is a pickle"):
         utils.load_torch_file(tmp_path / "w.ckpt")
 
 

@@ -1,7 +1,7 @@
 """The model files on disk, as lists by folder. Paths of this machine are shown to administrators alone."""
 
 import asyncio
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ from safelight.api.answers import json_response
 from safelight.api.app import App
 from safelight.api.call import Call
 from safelight.core.errors import NotFound
+from safelight.media import safetensors_header
+from safelight.media.errors import UnreadableWeights
 from safelight.services.model import ModelFile
 
 MAX_HEADER_BYTES = 32 << 20
-"""Of the JSON at the start of a safetensors file."""
+"""Of a safetensors file: a header beyond it is not worth reading for a list."""
 
 
 async def get_model_folders(app: App, call: Call) -> Response:
@@ -83,14 +85,9 @@ def _described(file: ModelFile) -> dict[str, Any]:
     return described | {"modified": stat.st_mtime, "created": stat.st_ctime, "size": stat.st_size}
 
 
-def _metadata(path: Path) -> dict[str, Any] | None:
-    if path.suffix not in (".safetensors", ".sft"):
-        return None
+def _metadata(path: Path) -> Mapping[str, str] | None:
     try:
         with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(size)) if size <= MAX_HEADER_BYTES else {}
-    except (OSError, ValueError):
+            return safetensors_header.read(file, name=path.name, max_bytes=MAX_HEADER_BYTES).metadata or None
+    except (OSError, UnreadableWeights):
         return None
-    metadata = header.get("__metadata__") if isinstance(header, dict) else None
-    return metadata if isinstance(metadata, dict) else None

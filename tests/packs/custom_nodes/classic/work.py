@@ -201,7 +201,9 @@ class ClassicPickle(ClassicSteps):
     """Loads what may run code."""
 
     def run(self, steps, my_id):
-        return (comfy.utils.load_torch_file("models/evil.ckpt"),)
+        path = os.path.join(folder_paths.get_temp_directory(), "evil.safetensors")
+        torch.save({"w": torch.ones(1)}, path)
+        return (comfy.utils.load_torch_file(path),)
 
 
 HEARD = []

@@ -2,14 +2,15 @@
 
 import itertools
 import math
-import os
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 
+from safelight.media.weights import WeightsFormat, check_weights
 from safelight.nodes.image import resampling
 from safelight.nodes.latent.bislerp import bislerp as _bislerp
 from safelight.sdk.context import Context, current
@@ -228,13 +229,11 @@ def _ramp(size: int, feather: int, dim: int, like: torch.Tensor) -> torch.Tensor
 
 
 def load_torch_file(ckpt: Any, safe_load: bool = False, device: Any = None, return_metadata: bool = False) -> Any:
-    """The tensors of a safetensors file. Raises :class:`NotSupported` for a pickle, which could run anything."""
-    path = os.fspath(ckpt)
-    if not path.lower().endswith((".safetensors", ".sft")):
-        raise NotSupported(
-            f"{os.path.basename(path)} is not a safetensors file: pickled weights can run any code when they are read; "
-            "convert the file first"
-        )
+    """The tensors of a safetensors file. Raises :class:`~safelight.media.weights.PickledWeights` for a pickle, whatever
+    its name, and :class:`NotSupported` for GGUF, whose tensors are blocks that this function has no way to give."""
+    path = Path(ckpt)
+    if check_weights(path) is not WeightsFormat.SAFETENSORS:
+        raise NotSupported(f"{path.name} is a GGUF file; its quantized tensors are not read here")
     from safetensors import safe_open
 
     with safe_open(path, framework="pt", device=str(device or "cpu")) as file:

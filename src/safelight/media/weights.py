@@ -1,0 +1,58 @@
+"""What a file of weights is, by its bytes and never by its name: who loads one asks here first.
+
+safetensors and GGUF are tables of numbers and are loaded, once their header holds what it says. A pickle is a program,
+whatever it calls itself, and is refused: ``safelight model convert`` makes a safetensors file of the tensors in it.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+
+from safelight.media import gguf_header, safetensors_header
+from safelight.media.errors import UnreadableWeights
+
+_ZIP, _TAR = b"PK\x03\x04", b"ustar"
+_TAR_AT = 257
+_HEAD_BYTES = 512
+
+
+class WeightsFormat(StrEnum):
+    SAFETENSORS = "safetensors"
+    GGUF = "GGUF"
+
+
+class PickledWeights(UnreadableWeights):
+    """The file is a pickle, which could run any code when it is read."""
+
+    code = "pickled_weights"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} is a pickle, which could run any code when it is read; `safelight model convert` makes a "
+            "safetensors file of it"
+        )
+
+
+def check_weights(path: Path) -> WeightsFormat:
+    """The format of a file that may be loaded. Raises :class:`PickledWeights`; :class:`UnreadableWeights` for what is
+    no file of weights, or damaged; :class:`OSError`. Reads the header alone."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+        if head.startswith(gguf_header.MAGIC):
+            gguf_header.read(file, name=path.name)
+            return WeightsFormat.GGUF
+        if is_pickle(head):
+            raise PickledWeights(path.name)
+        safetensors_header.read(file, name=path.name)
+        return WeightsFormat.SAFETENSORS
+
+
+def is_pickle(head: bytes) -> bool:
+    """Whether a file that begins so is one of torch's (a zip, a bare pickle or, of the first versions, a tar) or
+    another pickle of protocol 2 and later."""
+    protocol = head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05" and not _begins_like_safetensors(head)
+    return protocol or head.startswith(_ZIP) or head[_TAR_AT : _TAR_AT + len(_TAR)] == _TAR
+
+
+def _begins_like_safetensors(head: bytes) -> bool:
+    """The low byte of a header's length may be a pickle's first."""
+    return head[8:9] == b"{" and head[5:8] == b"\0\0\0"
