@@ -68,6 +68,7 @@ class App:
         models = ModelIndex([root.resolve() for root in settings.model_roots])
         catalogue = LiveCatalogue(models)
         db = await Database.open(settings.database, on_commit=bus.publish, is_server=True)
+        blobs.sweep()
         try:
             setup_token = await _prepare_accounts(db, settings, clock)
         except BaseException:

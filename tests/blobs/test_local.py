@@ -1,13 +1,19 @@
 """What the local store does on the disk."""
 
+import asyncio
+import contextlib
 import os
+import random
 import stat
+import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from safelight.blobs.hashing import hash_bytes
 from safelight.blobs.local import LocalBlobStore
+from safelight.blobs.store import BlobCorrupt
 from safelight.core.digest import Digest
 from safelight.core.errors import InvalidDigest
 
@@ -36,6 +42,8 @@ async def test_what_a_crash_left_half_written_is_swept_at_the_start(tmp_path: Pa
     assert len(files(tmp_path)) == 1  # and no abort: the process is gone
 
     store = LocalBlobStore(tmp_path)
+    assert len(files(tmp_path)) == 1  # a command that opens the folder beside a server sweeps nothing away
+    store.sweep()
     assert files(tmp_path) == []
     assert await store.stat(hash_bytes(b"x" * 100_000)) is None
     await writer.abort()
@@ -53,3 +61,63 @@ async def test_an_aborted_write_leaves_no_file(tmp_path: Path) -> None:
 async def test_only_a_digest_becomes_a_path(tmp_path: Path, text: str) -> None:
     with pytest.raises(InvalidDigest):
         await LocalBlobStore(tmp_path).stat(Digest(text))
+
+
+async def test_a_part_of_a_damaged_file_is_refused_as_soon_as_it_changed(tmp_path: Path) -> None:
+    store = LocalBlobStore(tmp_path)
+    data = random.Random(1).randbytes(3_000_000)
+    digest = await kept(store, data)
+    assert b"".join([c async for c in store.read(digest, start=5, end=10)]) == data[5:10]
+    path = store.local_path(digest)
+    assert path is not None
+    path.chmod(0o644)
+    with path.open("r+b") as file:  # the part itself is as it was
+        file.seek(2_000_000)
+        file.write(b"x" if data[2_000_000] != ord("x") else b"y")
+    with pytest.raises(BlobCorrupt):
+        _ = [c async for c in store.read(digest, start=5, end=10)]
+
+
+async def test_what_was_on_its_way_out_when_a_collector_died_is_put_back(tmp_path: Path) -> None:
+    store = LocalBlobStore(tmp_path)
+    digest = await kept(store, b"picture")
+    path = store.local_path(digest)
+    assert path is not None
+    os.replace(path, tmp_path / "leaving" / digest)
+    assert b"".join([c async for c in store.read(digest)]) == b"picture"  # a reader finds it in either place
+    assert LocalBlobStore(tmp_path).local_path(digest) == path
+    assert path.read_bytes() == b"picture"
+    assert files(tmp_path) == [f"b3/{digest[:2]}/{digest[2:4]}/{digest}"]
+
+
+async def test_a_collector_never_takes_what_is_kept_again_meanwhile(tmp_path: Path) -> None:
+    """Old bytes are kept again and again, each time made old and collected by a thread at the same moment."""
+    store = LocalBlobStore(tmp_path)
+    digest = await kept(store, b"again")
+    path = store.local_path(digest)
+    assert path is not None
+    stop = threading.Event()
+
+    async def collect() -> None:
+        while not stop.is_set():
+            await store.delete(digest, kept_before=datetime.now(UTC) - timedelta(hours=1))
+
+    collector = threading.Thread(target=asyncio.run, args=(collect(),))
+    collector.start()
+    try:
+        for _ in range(300):
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(path, (0, 0))  # garbage of old, which the collector may take at any moment from here on
+            assert await kept(store, b"again") == digest
+            assert b"".join([c async for c in store.read(digest)]) == b"again"
+            assert await store.stat(digest) == 5
+    finally:
+        stop.set()
+        collector.join()
+    assert path.read_bytes() == b"again"
+
+
+async def kept(store: LocalBlobStore, data: bytes) -> Digest:
+    writer = store.writer()
+    await writer.write(data)
+    return (await writer.finish())[0]

@@ -1,6 +1,9 @@
 """The law of ``BlobStore``, over every store that there is."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -8,34 +11,78 @@ import pytest
 from safelight.blobs.hashing import hash_bytes, hash_file
 from safelight.blobs.local import LocalBlobStore
 from safelight.blobs.memory import MemoryBlobStore
-from safelight.blobs.store import BlobMissing, BlobStore, WrongDigest
+from safelight.blobs.store import BlobCorrupt, BlobMissing, BlobStore, WrongDigest
 from safelight.core.digest import Digest
 
 pytestmark = pytest.mark.anyio
 
-STORES: dict[str, Callable[[Path], BlobStore]] = {
-    "local": lambda folder: LocalBlobStore(folder / "blobs"),
-    "memory": lambda folder: MemoryBlobStore(),
-}
 NOWHERE = Digest("0" * 64)
 BIG = bytes(range(256)) * 12_345  # 3 MB, no multiple of any chunk
 
 
+@dataclass(frozen=True)
+class Case:
+    """A store, and a way to put other bytes under a digest behind its back."""
+
+    store: BlobStore
+    spoil: Callable[[Digest, bytes], Awaitable[None]]
+
+
+@asynccontextmanager
+async def local(folder: Path) -> AsyncIterator[Case]:
+    store = LocalBlobStore(folder / "blobs")
+
+    async def spoil(digest: Digest, data: bytes) -> None:
+        path = store.local_path(digest)
+        assert path is not None
+        path.chmod(0o644)
+        path.write_bytes(data)
+
+    yield Case(store, spoil)
+
+
+@asynccontextmanager
+async def memory(folder: Path) -> AsyncIterator[Case]:
+    blobs: dict[Digest, bytes] = {}
+
+    async def spoil(digest: Digest, data: bytes) -> None:
+        blobs[digest] = data
+
+    yield Case(MemoryBlobStore(blobs), spoil)
+
+
+STORES: dict[str, Callable[[Path], AbstractAsyncContextManager[Case]]] = {"local": local, "memory": memory}
+
+
 @pytest.fixture(params=list(STORES))
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
-    return STORES[request.param](tmp_path)
+async def case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Case]:
+    async with STORES[request.param](tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def store(case: Case) -> BlobStore:
+    return case.store
 
 
 async def read(store: BlobStore, digest: Digest, **bounds: int) -> bytes:
     return b"".join([chunk async for chunk in store.read(digest, **bounds)])
 
 
-async def write(store: BlobStore, *chunks: bytes) -> Digest:
+async def write(store: BlobStore, *chunks: bytes, folder: Path | None = None) -> Digest:
     writer = store.writer()
     for chunk in chunks:
         await writer.write(chunk)
     digest, size = await writer.finish()
     assert size == writer.size == sum(map(len, chunks))
+    return digest
+
+
+async def adopt(store: BlobStore, data: bytes, *, folder: Path) -> Digest:
+    path = folder / "made.bin"
+    path.write_bytes(data)
+    digest = hash_file(path)
+    await store.adopt(path, digest)
     return digest
 
 
@@ -91,3 +138,55 @@ async def test_what_is_missing_is_said(store: BlobStore) -> None:
     await store.delete(NOWHERE)
     with pytest.raises(BlobMissing):
         await read(store, NOWHERE)
+
+
+@pytest.mark.parametrize("at", [0, len(BIG) // 2, len(BIG) - 1])
+async def test_a_flipped_byte_is_never_read_to_the_end(case: Case, at: int) -> None:
+    digest = await write(case.store, BIG)
+    damaged = bytearray(BIG)
+    damaged[at] ^= 1
+    await case.spoil(digest, bytes(damaged))
+    got = b""
+    with pytest.raises(BlobCorrupt):  # noqa: PT012 - what came before is looked at
+        async for chunk in case.store.read(digest):
+            got += chunk
+    assert len(got) < len(BIG)
+
+
+async def test_what_was_cut_short_is_corrupt(case: Case) -> None:
+    digest = await write(case.store, BIG)
+    await case.spoil(digest, BIG[:-1])
+    with pytest.raises(BlobCorrupt):
+        await read(case.store, digest)
+
+
+async def test_keeping_the_right_bytes_again_heals(case: Case, tmp_path: Path) -> None:
+    for again in (write, adopt):
+        digest = await write(case.store, b"picture")
+        await case.spoil(digest, b"Picture")
+        await again(case.store, b"picture", folder=tmp_path)
+        assert await read(case.store, digest) == b"picture"
+
+
+async def test_every_blob_is_listed(store: BlobStore) -> None:
+    begun = datetime.now(UTC) - timedelta(seconds=2)  # as coarse as stores' clocks
+    kept = {await write(store, data): len(data) for data in (b"", b"a", BIG)}
+    listed = [blob async for blob in store.scan()]
+    assert {blob.digest: blob.size for blob in listed} == kept
+    assert len(listed) == 3
+    assert all(begun < blob.kept_at < datetime.now(UTC) + timedelta(seconds=2) for blob in listed)
+
+
+async def test_what_is_deleted_is_gone(store: BlobStore) -> None:
+    digest = await write(store, b"old")
+    assert await store.delete(digest)
+    assert not await store.delete(digest)
+    assert await store.stat(digest) is None
+    assert [blob async for blob in store.scan()] == []
+
+
+async def test_a_deletion_spares_what_was_kept_since(store: BlobStore) -> None:
+    digest = await write(store, b"again")
+    assert not await store.delete(digest, kept_before=datetime.now(UTC) - timedelta(seconds=60))
+    assert await read(store, digest) == b"again"
+    assert await store.delete(digest, kept_before=datetime.now(UTC) + timedelta(seconds=60))

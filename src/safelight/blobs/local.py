@@ -1,8 +1,13 @@
-"""Blobs as files of one folder: ``b3/ab/cd/<hex>``, and ``incoming/`` for those on their way.
+"""Blobs as files of one folder: ``b3/ab/cd/<hex>``, ``incoming/`` for those on their way in, ``leaving/`` for those on
+their way out.
 
 Write to ``incoming``, fsync, rename, fsync the folder: a blob that is there is whole, whatever is switched off when.
-Only digests become paths, and they are 64 hex digits. ``incoming`` lies in the same file system, so that the rename is
-one step; what a crash leaves in it is swept at the next start.
+Only digests become paths, and they are 64 hex digits. All three lie in the same file system, so that a rename is one
+step; what a crash leaves in ``incoming`` is swept at the next start, and what it leaves in ``leaving`` is put back.
+
+Whoever collects garbage races with uploads of the same bytes: between a look at a file's time and its removal, an
+upload may have renamed a fresh one into its place. So a file is first moved to ``leaving``, which is one step, and only
+then looked at: what turns out to be fresh is put back, and readers find it in either place.
 """
 
 import asyncio
@@ -12,37 +17,46 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
 from blake3 import blake3
 
+from safelight.blobs.checking import CHUNK, CheckedFiles
 from safelight.blobs.hashing import hash_file_twice
-from safelight.blobs.store import BlobMissing, WrongDigest
+from safelight.blobs.store import BlobMissing, StoredBlob, WrongDigest
 from safelight.core.digest import Digest, Sha256Digest, parse_digest
-from safelight.core.errors import StorageFull
+from safelight.core.errors import InvalidDigest, StorageFull
 
-_CHUNK = 1024 * 1024
 _SMALL = 64 * 1024
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class LocalBlobStore:
-    """One process owns the folder."""
+    """Several processes may have the folder open, of which one at most is its server."""
 
     def __init__(self, root: Path) -> None:
-        """Make the folder and sweep what a stopped process left half-written."""
+        """Make the folder where it is missing, and put back what was left on its way out."""
         self._root = root
         self._incoming = root / "incoming"
+        self._leaving = root / "leaving"
+        self._files = CheckedFiles()
         self._incoming.mkdir(parents=True, exist_ok=True)
-        for left in self._incoming.iterdir():
-            left.unlink(missing_ok=True)
+        self._leaving.mkdir(exist_ok=True)
         if not (root / "b3" / "ff").exists():
             for number in range(256):
                 (root / "b3" / f"{number:02x}").mkdir(parents=True, exist_ok=True)
             for folder in (root / "b3", root, root.parent):
                 _sync_folder(folder)
+        for left in self._leaving.iterdir():
+            self._put_back(left, Digest(left.name))
+
+    def sweep(self) -> None:
+        """Remove what a stopped server left half-written. Only for the server of the folder, before anything else."""
+        for left in self._incoming.iterdir():
+            left.unlink(missing_ok=True)
 
     async def stat(self, digest: Digest) -> int | None:
         return await asyncio.to_thread(self._size, digest)
@@ -57,50 +71,70 @@ class LocalBlobStore:
         return _LocalWriter(self)
 
     async def read(self, digest: Digest, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        file = await asyncio.to_thread(self._open, digest, start)
-        try:
-            left = None if end is None else max(0, end - start)
-            while left is None or left > 0:
-                chunk = await asyncio.to_thread(file.read, _CHUNK if left is None else min(_CHUNK, left))
-                if not chunk:
-                    break
-                left = None if left is None else left - len(chunk)
-                yield chunk
-        finally:
-            file.close()
+        is_found = False
+        for place in self._places(digest):
+            try:
+                async for chunk in self._files.read(place, digest, start=start, end=end):
+                    is_found = True
+                    yield chunk
+                return
+            except FileNotFoundError:
+                assert not is_found
+        raise BlobMissing(f"there is no blob {digest}")
 
     def local_path(self, digest: Digest) -> Path | None:
         path = self._path(digest)
         return path if path.exists() else None
 
-    async def delete(self, digest: Digest) -> None:
-        await asyncio.to_thread(self._path(digest).unlink, missing_ok=True)
+    async def scan(self) -> AsyncIterator[StoredBlob]:
+        for first in sorted(await asyncio.to_thread(os.listdir, self._root / "b3")):
+            for blob in await asyncio.to_thread(_blobs_in, self._root / "b3" / first):
+                yield blob
+
+    async def delete(self, digest: Digest, *, kept_before: datetime | None = None) -> bool:
+        if kept_before is None:
+            kept_before = datetime.max.replace(tzinfo=UTC)
+        return await asyncio.to_thread(self._delete, digest, kept_before)
 
     def _path(self, digest: Digest) -> Path:
         name = parse_digest(digest)
         return self._root / "b3" / name[:2] / name[2:4] / name
 
-    def _size(self, digest: Digest) -> int | None:
-        try:
-            return self._path(digest).stat().st_size
-        except FileNotFoundError:
-            return None
+    def _places(self, digest: Digest) -> Sequence[Path]:
+        """Where to look for a file, in turn: it may be moved aside and back meanwhile."""
+        path = self._path(digest)
+        return path, self._leaving / path.name, path
 
-    def _open(self, digest: Digest, start: int) -> BinaryIO:
+    def _size(self, digest: Digest) -> int | None:
+        for place in self._places(digest):
+            with contextlib.suppress(FileNotFoundError):
+                return place.stat().st_size
+        return None
+
+    def _delete(self, digest: Digest, kept_before: datetime) -> bool:
+        path = self._path(digest)
+        aside = self._leaving / path.name
         try:
-            file = self._path(digest).open("rb", buffering=0)
-        except FileNotFoundError:
-            raise BlobMissing(f"there is no blob {digest}") from None
-        file.seek(start)
-        return file
+            if _kept_at(path.stat()) >= kept_before:
+                return False
+            os.replace(path, aside)
+            if _kept_at(aside.stat()) < kept_before:
+                aside.unlink()
+                return True
+            self._put_back(aside, digest)  # kept again, between the look and the move
+        except FileNotFoundError:  # it was not there, or whoever opened the folder just now has put it back
+            pass
+        return False
+
+    def _put_back(self, aside: Path, digest: Digest) -> None:
+        with contextlib.suppress(FileExistsError, FileNotFoundError):
+            os.link(aside, self._path(digest))
+        aside.unlink(missing_ok=True)
 
     def _adopt(self, path: Path, digest: Digest) -> tuple[Sha256Digest, list[Path]]:
         actual, other = hash_file_twice(path)
         if actual != digest:
             raise WrongDigest(f"{path.name} is not {digest}")
-        if self._path(digest).exists():
-            path.unlink()
-            return other, []
         if path.stat().st_dev != self._incoming.stat().st_dev:
             path = self._bring_in(path)
         with path.open("rb") as file:
@@ -111,7 +145,7 @@ class LocalBlobStore:
         """Copy from another file system, so that the rename is one step."""
         handle, name = tempfile.mkstemp(dir=self._incoming)
         with os.fdopen(handle, "wb") as to, path.open("rb") as source:
-            shutil.copyfileobj(source, to, _CHUNK)
+            shutil.copyfileobj(source, to, CHUNK)
         path.unlink()
         return Path(name)
 
@@ -129,6 +163,7 @@ class LocalBlobStore:
         except FileExistsError:
             pass
         os.chmod(path, 0o444)
+        os.utime(path)  # whoever collects garbage goes by when bytes were kept, not by when they were written
         os.replace(path, target)
         return changed
 
@@ -211,6 +246,20 @@ def _in_our_words() -> Iterator[None]:
         if error.errno in _FULL:
             raise StorageFull(f"there is no room for files: {error.strerror}") from error
         raise
+
+
+def _blobs_in(folder: Path) -> list[StoredBlob]:
+    """Those of one of the 256 folders; what is no blob is passed over."""
+    found = []
+    for path in folder.glob("*/*"):
+        with contextlib.suppress(FileNotFoundError, InvalidDigest):
+            status = path.stat()
+            found.append(StoredBlob(parse_digest(path.name), status.st_size, _kept_at(status)))
+    return found
+
+
+def _kept_at(status: os.stat_result) -> datetime:
+    return datetime.fromtimestamp(status.st_mtime, UTC)
 
 
 async def _sync_folders(paths: Sequence[Path]) -> None:

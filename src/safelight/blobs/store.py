@@ -1,11 +1,13 @@
 """The port to where bytes are kept, by their digest."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from safelight.core.digest import Digest, Sha256Digest
-from safelight.core.errors import Invalid, NotFound
+from safelight.core.errors import Invalid, NotFound, SafelightError
 
 
 class BlobMissing(NotFound):
@@ -14,10 +16,28 @@ class BlobMissing(NotFound):
     code = "blob_not_found"
 
 
+class BlobCorrupt(SafelightError):
+    """What the store holds under a digest is not what was put there."""
+
+    code = "blob_corrupt"
+
+    def __init__(self, digest: Digest) -> None:
+        super().__init__(f"the stored bytes of {digest} are damaged")
+
+
 class WrongDigest(Invalid):
     """A file does not hold what its digest says."""
 
     code = "hash_mismatch"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """``kept_at``: when these bytes were last put into the store, also if they were there before."""
+
+    digest: Digest
+    size: int
+    kept_at: datetime
 
 
 class BlobWriter(Protocol):
@@ -43,8 +63,9 @@ class BlobWriter(Protocol):
 
 
 class BlobStore(Protocol):
-    """Law: what ``finish`` or ``adopt`` acknowledged is read back byte for byte until it is deleted; a blob is whole or
-    not there at all; keeping the same bytes twice keeps them once. No method blocks the event loop."""
+    """Law: what ``finish`` or ``adopt`` acknowledged is read back byte for byte until it is deleted, or is said to be
+    corrupt; a blob is whole or not there at all; keeping the same bytes twice keeps them once, and heals them. No
+    method blocks the event loop."""
 
     async def stat(self, digest: Digest) -> int | None:
         """The size in bytes, or ``None`` where there is no such blob."""
@@ -60,13 +81,24 @@ class BlobStore(Protocol):
     def writer(self) -> BlobWriter: ...
 
     def read(self, digest: Digest, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from ``start`` up to and without ``end``, in chunks. Raises :class:`BlobMissing` at the first."""
+        """The bytes from ``start`` up to and without ``end``, in chunks. Raises :class:`BlobMissing` at the first.
+
+        Whoever reads a blob to its end gets its own bytes or :class:`BlobCorrupt` in place of the last chunk. Of a part
+        that is asked for, this is so where the store can look at the whole (an object store cannot).
+        """
         ...
 
     def local_path(self, digest: Digest) -> Path | None:
         """A file with the bytes, to be read only; ``None`` where the store has no files, or not this one."""
         ...
 
-    async def delete(self, digest: Digest) -> None:
-        """No-op where there is no such blob."""
+    def scan(self) -> AsyncIterator[StoredBlob]:
+        """Every blob, in no order; those that come or go meanwhile may be among them or not."""
+        ...
+
+    async def delete(self, digest: Digest, *, kept_before: datetime | None = None) -> bool:
+        """Whether the blob was there and is gone now.
+
+        With ``kept_before`` a blob that was put into the store since then stays, also when that happens meanwhile.
+        """
         ...

@@ -8,7 +8,19 @@ import click
 from safelight import __version__
 from safelight.core.errors import SafelightError
 
-COMMANDS = ("serve", "demo", "doctor", "user", "key", "status", "gate")
+COMMANDS = (
+    "serve",
+    "demo",
+    "doctor",
+    "user",
+    "key",
+    "status",
+    "gate",
+    "verify",
+    "gc",
+    "backup",
+    "restore",
+)
 
 
 class Commands(click.Group):

@@ -1,12 +1,24 @@
-"""Rows of blobs: which bytes the store holds."""
+"""Rows of blobs: which bytes the store holds, or a scanned file of the server's own folders."""
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, exists, or_, select
 
 from safelight.core.digest import Digest, Sha256Digest
-from safelight.db.tables import blob
+from safelight.db.tables import asset, blob, publication_asset, scanned_file
 from safelight.db.upsert import insert
+
+_IS_USED = or_(
+    exists().where(asset.c.digest == blob.c.digest), exists().where(publication_asset.c.digest == blob.c.digest)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRow:
+    digest: Digest
+    size: int
 
 
 def ensure(conn: Connection, *, digest: Digest, size: int, now: datetime, sha256: Sha256Digest | None = None) -> None:
@@ -23,3 +35,39 @@ def of_sha256(conn: Connection, sha256: Sha256Digest) -> Digest | None:
     """The digest of the blob with that other digest; whose it is must be asked elsewhere."""
     digests: list[Digest] = list(conn.execute(select(blob.c.digest).where(blob.c.sha256 == sha256).limit(1)).scalars())
     return digests[0] if digests else None
+
+
+def after(conn: Connection, digest: Digest | None, *, limit: int) -> Sequence[BlobRow]:
+    """A page in the order of digests."""
+    query = select(blob.c.digest, blob.c.size).order_by(blob.c.digest).limit(limit)
+    if digest is not None:
+        query = query.where(blob.c.digest > digest)
+    return [BlobRow(row.digest, row.size) for row in conn.execute(query)]
+
+
+def known(conn: Connection, digests: Collection[Digest]) -> set[Digest]:
+    """Those of ``digests`` that have a row; at most some hundreds may be asked."""
+    return set(conn.execute(select(blob.c.digest).where(blob.c.digest.in_(digests))).scalars())
+
+
+def names(conn: Connection, digest: Digest, *, limit: int = 20) -> Sequence[str]:
+    """Whose what it is: ``anna: picture.png``."""
+    query = select(asset.c.owner_id, asset.c.name).where(asset.c.digest == digest).order_by(asset.c.seq).limit(limit)
+    return [f"{row.owner_id}: {row.name}" for row in conn.execute(query)]
+
+
+def scanned_paths(conn: Connection, digest: Digest) -> Sequence[str]:
+    """Files of the server's own folders that were scanned and had these bytes."""
+    query = select(scanned_file.c.path).join(asset, asset.c.id == scanned_file.c.asset_id)
+    return list(conn.execute(query.where(asset.c.digest == digest)).scalars())
+
+
+def unused(conn: Connection, *, before: datetime, limit: int) -> Sequence[Digest]:
+    """Rows made before then to which nothing refers."""
+    query = select(blob.c.digest).where(blob.c.created_at < before, ~_IS_USED).limit(limit)
+    return list(conn.execute(query).scalars())
+
+
+def forget(conn: Connection, digests: Collection[Digest]) -> None:
+    """Delete the rows of those to which nothing refers."""
+    conn.execute(delete(blob).where(blob.c.digest.in_(digests), ~_IS_USED))

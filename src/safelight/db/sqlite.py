@@ -72,6 +72,29 @@ def in_transaction(conn: Connection) -> bool:
     return bool(driver.in_transaction)
 
 
+def copy(url: str, to: Path) -> None:
+    """A consistent copy of the database into a new file, while others read and write. Blocks.
+
+    Raises :class:`Unavailable`, also for a copy that SQLite itself finds damaged.
+    """
+    path = make_url(url).database
+    if make_url(url).get_backend_name() != "sqlite" or not path or not Path(path).exists():
+        raise Unavailable(f"the database {make_url(url).render_as_string()} is not a SQLite file")
+    source, target = pysqlite3.dbapi2.connect(path), pysqlite3.dbapi2.connect(to)
+    try:
+        os.chmod(to, 0o600)
+        source.backup(target)
+        target.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+        [[found]] = target.execute("PRAGMA integrity_check(1)").fetchall()
+        if found != "ok":
+            raise Unavailable(f"the database {path} is damaged: {found}")
+    except pysqlite3.dbapi2.DatabaseError as error:
+        raise unavailable(error) from error
+    finally:
+        target.close()
+        source.close()
+
+
 class ServerLock:
     """Held by the one server of a database, so that a second does not give up the jobs that the first one runs."""
 

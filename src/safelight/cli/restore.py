@@ -1,0 +1,40 @@
+"""``safelight restore``: a backup becomes an installation again."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from safelight import settings as sources
+from safelight.blobs.local import LocalBlobStore
+from safelight.cli.console import err, out
+from safelight.cli.database import database_options
+from safelight.cli.maintenance import shown_size
+from safelight.core.errors import Unavailable
+from safelight.services.backup import Copied
+from safelight.services.backup import restore as read_back
+from safelight.settings import Settings
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@database_options
+def restore(folder: Path, config: Path | None, data_dir: Path | None) -> None:
+    """Read the backup in FOLDER into a new data folder, checking every byte. What is there is never replaced."""
+    settings = sources.load(overrides={"data_dir": data_dir}, config=config)
+    copied = asyncio.run(_restore(settings, folder))
+    out.print(
+        f"Restored the database and {copied.blobs} blobs ({shown_size(copied.size)}) to {settings.data_dir.resolve()}."
+    )
+    if copied.lost:
+        err.print(f"{len(copied.lost)} blobs were damaged or missing when the backup was made, and still are.")
+
+
+async def _restore(settings: Settings, folder: Path) -> Copied:
+    if settings.database_url:
+        raise Unavailable("a backup is restored into the SQLite file of a data folder; unset database_url for it")
+    return await read_back(
+        folder,
+        database=settings.data_dir.resolve() / "safelight.db",
+        blobs=LocalBlobStore(settings.data_dir / "blobs"),
+    )
