@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from tests.faults import cancels, crowds, disks, engines, servers, simulation
+from tests.faults import cancels, crowds, disks, engines, keeping, servers, simulation, upgrades
 from tests.faults.ledger import Ledger
 
 WORLDS = 100
@@ -50,6 +50,10 @@ def worlds(folder: Path, rng: random.Random, ledger: Ledger) -> None:
     simulation.run(folder, range(first, first + WORLDS), ledger)
 
 
+def migrations(folder: Path, rng: random.Random, ledger: Ledger) -> None:
+    upgrades.half_migrated(rng.choice(upgrades.FIXTURES), folder, rng, ledger)
+
+
 def scenarios() -> list[Scenario]:
     at_points, at_random = partial(engines.deaths_at_points, kills=24), partial(engines.deaths_at_random, kills=24)
     return [
@@ -77,6 +81,12 @@ def scenarios() -> list[Scenario]:
         ),
         Scenario("test_disks.py::test_a_locked_database_is_said", (1,), disks.locked),
         Scenario("test_disks.py::test_a_disk_that_takes_no_writes_is_said", (1, 2, 6), disks.unwritable),
+        Scenario("test_keeping.py::test_damaged_bytes_are_never_taken_for_whole", (6,), keeping.damaged),
+        Scenario(
+            "test_keeping.py::test_garbage_is_collected_while_the_same_bytes_come_and_go", (6,), keeping.collected
+        ),
+        Scenario("test_keeping.py::test_a_backup_in_full_traffic_comes_back_whole", (1, 6), keeping.backed_up),
+        Scenario("test_upgrades.py::test_a_migration_that_is_killed_begins_again", (1, 6), migrations),
         Scenario("test_simulation.py::test_promises_hold_in_two_hundred_worlds", (2, 3, 4, 5), worlds),
         Scenario("test_crowds.py::test_nine_users_do_not_wait_behind_a_thousand_jobs_of_one", (8,), crowds.run),
     ]
