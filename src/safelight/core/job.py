@@ -81,6 +81,13 @@ class JobSummary:
     pool: Pool = ANY
     models: Sequence[str] = ()
     """The model files that its prompt names, as it names them."""
+    releases: int = 0
+    """Attempts that the server gave up in good order: they count for the fence, and not for the retries."""
+
+    @property
+    def tries(self) -> int:
+        """Attempts that were the job's own, this one included."""
+        return self.attempt - self.releases
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +132,8 @@ def lose(job: JobSummary, fence: Fence, now: datetime, reason: str) -> JobSummar
     """
     if job.cancel_requested:
         return finish(job, fence, JobState.CANCELLED, now)
-    if job.attempt >= MAX_ATTEMPTS:
-        message = f"{reason} (attempt {job.attempt} of {MAX_ATTEMPTS})"
+    if job.tries >= MAX_ATTEMPTS:
+        message = f"{reason} (attempt {job.tries} of {MAX_ATTEMPTS})"
         return finish(job, fence, JobState.FAILED, now, JobError("WorkerLost", message))
     if job.state is not JobState.RUNNING or fence != Fence(job.id, job.attempt):
         raise Conflict(f"job {job.id} is {job.state} under attempt {job.attempt}: attempt {fence.attempt} has no say")
@@ -142,7 +149,7 @@ def release(job: JobSummary, fence: Fence, now: datetime) -> JobSummary:
         return finish(job, fence, JobState.CANCELLED, now)
     if job.state is not JobState.RUNNING or fence != Fence(job.id, job.attempt):
         raise Conflict(f"job {job.id} is {job.state} under attempt {job.attempt}: attempt {fence.attempt} has no say")
-    return replace(job, state=JobState.QUEUED, started_at=None, updated_at=now)
+    return replace(job, state=JobState.QUEUED, started_at=None, updated_at=now, releases=job.releases + 1)
 
 
 def request_cancel(job: JobSummary, now: datetime) -> JobSummary:

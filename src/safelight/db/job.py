@@ -112,6 +112,7 @@ def replace(conn: Connection, before: JobSummary, after: JobSummary, **more: Any
         "was_attempt": before.attempt,
         "state": after.state.value,
         "attempt": after.attempt,
+        "releases": after.releases,
         "updated_at": after.updated_at,
         "started_at": after.started_at,
         "ended_at": after.ended_at,

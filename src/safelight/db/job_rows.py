@@ -32,6 +32,7 @@ SUMMARY: tuple[ColumnElement[Any], ...] = (
     job.c.cancel_requested,
     job.c.pool,
     job.c.models,
+    job.c.releases,
 )
 _SEQS: BindParameter[Any] = bindparam("seqs", expanding=True)
 _PAYLOADS = select(job_payload.c.job_seq, job_payload.c.prompt, job_payload.c.targets, job_payload.c.extra_data).where(
@@ -65,6 +66,7 @@ def summary_of(row: Row[Any]) -> JobSummary:
         cancel_requested=row.cancel_requested,
         pool=Pool(row.pool),
         models=tuple(row.models or ()),
+        releases=row.releases,
     )
 
 

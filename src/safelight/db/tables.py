@@ -76,6 +76,7 @@ job = Table(
     Column("error", Json),
     Column("pool", String(64), nullable=False, server_default=""),
     Column("models", Json),
+    Column("releases", Integer, nullable=False, server_default="0"),
 )
 # Lists by state, by default in the order of creation; all states of an owner, the active ones above all.
 Index(None, job.c.owner_id, job.c.state, job.c.seq)
