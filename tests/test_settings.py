@@ -38,6 +38,9 @@ def test_the_environment_names_the_file(tmp_path: Path) -> None:
         ("workers = 0", {}, "workers is 0"),
         ('log_level = "loud"', {}, "log_level is 'loud'"),
         ('job_status_dialect = "x"', {}, "job_status_dialect"),
+        ('trusted_proxies = ["proxy.local"]', {}, "trusted_proxies: 'proxy.local'"),
+        ("", {"SAFELIGHT_PUBLIC_URL": "pictures.example.org"}, "public_url is 'pictures.example.org'"),
+        ("", {"SAFELIGHT_PUBLIC_URL": "https://example.org/pictures"}, "public_url"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, toml: str, environment: dict[str, str], message: str) -> None:
@@ -45,6 +48,11 @@ def test_a_wrong_setting_is_named(tmp_path: Path, toml: str, environment: dict[s
     config.write_text(toml)
     with pytest.raises(InvalidSetting, match=message):
         load(overrides={}, environment=environment, config=config)
+
+
+def test_lists_with_colons_in_them_are_separated_by_commas() -> None:
+    settings = load(overrides={}, environment={"SAFELIGHT_TRUSTED_PROXIES": "::1,10.0.0.0/8"})
+    assert settings.trusted_proxies == ("::1", "10.0.0.0/8")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

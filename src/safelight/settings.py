@@ -7,12 +7,15 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, get_type_hints
+from urllib.parse import urlsplit
 
 from safelight.core.errors import Invalid, SafelightError
 from safelight.core.pool import Pool, SizeClass, read_classes, read_labels
+
+Network = IPv4Network | IPv6Network
 
 
 class InvalidSetting(SafelightError):
@@ -25,7 +28,8 @@ class InvalidSetting(SafelightError):
 class Settings:
     """Every setting, with its default. In TOML by these names; in the environment as ``SAFELIGHT_<NAME>``.
 
-    Lists are TOML arrays, and in the environment separated like ``PATH``. Durations in seconds, sizes in bytes.
+    Lists are TOML arrays, and in the environment separated like ``PATH`` or by commas. Durations in seconds, sizes in
+    bytes.
     """
 
     host: str = "127.0.0.1"
@@ -80,6 +84,12 @@ class Settings:
     that has accounts needs no such word."""
     insecure: bool = False
     """Allow an address beyond loopback although there are no accounts: whoever reaches the port may do everything."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names by which clients may call the server, beside its addresses and ``public_url``; ``*``: any."""
+    public_url: str = ""
+    """Where users find the server, when that is a proxy: ``https://pictures.example.org``."""
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    """Addresses or networks whose ``X-Forwarded-*`` is believed."""
     jwt_issuer: str = ""
     """Accept bearer tokens of this issuer (their ``iss``); "": none."""
     jwt_audience: str = ""
@@ -117,6 +127,10 @@ class Settings:
     @property
     def size_classes(self) -> Sequence[SizeClass]:
         return read_classes(self.pool_sizes, pools=self.pool_names)
+
+    @property
+    def proxy_networks(self) -> Sequence[Network]:
+        return [ip_network(text) for text in self.trusted_proxies]
 
     @property
     def model_roots(self) -> tuple[Path, ...]:
@@ -165,7 +179,8 @@ def _convert(name: str, value: Any, *, source: str) -> Any:
         if kind is bool:
             return _boolean(value)
         if kind in (tuple[Path, ...], tuple[str, ...]):
-            parts = [p for p in value.split(os.pathsep) if p] if isinstance(value, str) else list(value)
+            separator = "," if isinstance(value, str) and "," in value else os.pathsep
+            parts = [p for p in value.split(separator) if p] if isinstance(value, str) else list(value)
             item = Path if kind == tuple[Path, ...] else str
             return tuple(item(p) for p in parts)
         if isinstance(value, bool):
@@ -197,10 +212,24 @@ def _check(settings: Settings) -> None:
         raise InvalidSetting(f"job_status_dialect is {settings.job_status_dialect!r}, not 'contract' or 'cloud'")
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise InvalidSetting(f"log_level is {settings.log_level!r}, not debug, info, warning or error")
+    try:
+        _ = settings.proxy_networks
+    except ValueError as error:
+        raise InvalidSetting(f"trusted_proxies: {error}") from None
+    if settings.public_url and not _is_root_url(settings.public_url):
+        raise InvalidSetting(f"public_url is {settings.public_url!r}, which is not like https://pictures.example.org")
     if settings.jwt_issuer and not (settings.jwt_audience and settings.jwt_jwks_url):
         raise InvalidSetting("jwt_issuer is set; jwt_audience and jwt_jwks_url are needed as well")
     if settings.jwt_jwks_url and not settings.jwt_jwks_url.startswith(("https://", "http://")):
         raise InvalidSetting(f"jwt_jwks_url is {settings.jwt_jwks_url!r}, which is not an http(s) address")
+
+
+def _is_root_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        return False
+    return url.scheme in ("http", "https") and bool(url.hostname) and text == f"{url.scheme}://{url.netloc}".lower()
 
 
 def check_accounts(settings: Settings, *, has_accounts: bool) -> None:

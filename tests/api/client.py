@@ -41,9 +41,12 @@ class Answer:
 
 
 class Client:
-    def __init__(self, app: ASGIApp, *, host: str = "127.0.0.1:8188") -> None:
+    """``peer``: the address at the other end of the connection."""
+
+    def __init__(self, app: ASGIApp, *, host: str = "127.0.0.1:8188", peer: str = "127.0.0.1") -> None:
         self._app = app
         self._host = host
+        self._peer = peer
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         return await self.request("GET", path, headers=headers)
@@ -68,7 +71,8 @@ class Client:
             sent.append(message)
 
         given = {"host": self._host, **({"content-length": str(len(body))} if body else {}), **(headers or {})}
-        await self._app(_scope("http", path, given) | {"method": method}, receive, send)
+        scope = _scope("http", path, given) | {"method": method, "client": (self._peer, 1)}
+        await self._app(scope, receive, send)
         answer = _answer(sent)
         check(method, path, answer)
         return answer

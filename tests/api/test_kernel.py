@@ -12,10 +12,10 @@ from tests.api.conftest import Server
 from safelight.api.call import Call
 from safelight.api.contract import Operation, Shape
 from safelight.api.kernel import Endpoint, Kernel
+from safelight.api.origin import Origins
 from safelight.api.routing import Router
 from safelight.core.errors import Conflict, Forbidden, NotFound, Unavailable
 from safelight.core.user import Principal
-from safelight.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -135,7 +135,7 @@ def kernel(operation: Operation, outcome: Exception | Response, server: Server) 
 
     router: Router[Endpoint] = Router()
     router.add("GET", "/x", Endpoint(operation, handler))
-    door = Kernel(server.app._app, router, Nobody())
+    door = Kernel(server.app._app, router, Nobody(), Origins(server.app._app.settings, Nobody()))
 
     async def app(scope: object, receive: object, send: object) -> None:
         await door.handle(scope, receive, send)  # type: ignore[arg-type]
@@ -179,20 +179,3 @@ async def test_caller_without_credentials(server: Server) -> None:
     assert "www-authenticate" in refused.headers
     for security in ((), (frozenset({"ApiKeyAuth"}), frozenset[str]())):
         assert (await kernel(replace(operation, security=security), Response(), server).get("/x")).status == 200
-
-
-async def test_server_beyond_loopback_does_not_look_at_the_host(server: Server, settings: Settings) -> None:
-    insecure = replace(settings, insecure=True)
-    operation = Operation("x", "GET", "/x")
-
-    async def handler(app: object, call: Call) -> Response:
-        return Response()
-
-    router: Router[Endpoint] = Router()
-    router.add("GET", "/x", Endpoint(operation, handler))
-    door = Kernel(replace(server.app._app, settings=insecure), router, Nobody())
-
-    async def app(scope: object, receive: object, send: object) -> None:
-        await door.handle(scope, receive, send)  # type: ignore[arg-type]
-
-    assert (await Client(app, host="studio.example").get("/x")).status == 200

@@ -18,14 +18,16 @@ from safelight.api.comfy.rendering import Renderer
 from safelight.api.comfy.routes import build_router
 from safelight.api.comfy.socket import serve_socket
 from safelight.api.contract import Shape
-from safelight.api.errors import shaped
-from safelight.api.kernel import Kernel
+from safelight.api.errors import error_response, shaped
+from safelight.api.kernel import ANY, Kernel
+from safelight.api.origin import Origins
 from safelight.api.pack_routes import answer_pack_route
+from safelight.api.proxies import Proxies
 from safelight.api.sign_in import SignIn
 from safelight.blobs.store import BlobStore
 from safelight.bus.bus import Bus
 from safelight.core.clock import Clock
-from safelight.core.errors import Unavailable
+from safelight.core.errors import Forbidden, Unavailable
 from safelight.db.engine import Database
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.download import Downloads
@@ -112,10 +114,12 @@ class Http:
         self._authenticator = authenticator
         contract = contracts.load()
         self._document = published.document(contract)
-        self._kernel = Kernel(app, build_router(contract), authenticator)
-        self._is_loopback = app.settings.is_loopback and not app.settings.insecure
+        self._origins = Origins(app.settings, authenticator)
+        self._proxies = Proxies(app.settings.proxy_networks)
+        self._kernel = Kernel(app, build_router(contract), authenticator, self._origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope = self._proxies.seen(scope)
         if scope["type"] == "websocket":
             await self._socket(scope, receive, send)
         elif scope["type"] == "http" and not await self._kernel.handle(scope, receive, send):
@@ -143,14 +147,7 @@ class Http:
         if path not in _SOCKET_PATHS:
             await send({"type": "websocket.close", "code": 1000})
             return
-        await serve_socket(
-            self._app,
-            scope,
-            receive,
-            send,
-            authenticator=self._authenticator,
-            only_loopback=self._is_loopback and await self._authenticator.is_open(),
-        )
+        await serve_socket(self._app, scope, receive, send, authenticator=self._authenticator, origins=self._origins)
 
     async def _beside_the_api(self, scope: Scope, receive: Receive) -> ASGIApp:
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
@@ -158,14 +155,15 @@ class Http:
             return json_response(self._document)
         if path in _SOCKET_PATHS:
             return Response("This address is for WebSockets", 400, media_type="text/plain")
-        only_loopback = self._is_loopback and await self._authenticator.is_open()
-        packs = await answer_pack_route(
-            self._app, Request(scope, receive), self._authenticator, only_loopback=only_loopback
-        )
+        packs = await answer_pack_route(self._app, Request(scope, receive), self._authenticator, self._origins)
         if packs is not None:
             return packs
         if path.startswith(_API_PREFIXES):
             return shaped(Shape.ERROR, 404, "not_found", f"There is no {path}")
+        try:
+            await self._origins.check(HTTPConnection(scope))
+        except (Forbidden, Unavailable) as error:
+            return error_response(error, ANY)
         if path in ("", "/", "/index.html") and await self._must_sign_in(scope):
             # The page that needs a session; its scripts are everybody's, as the package is.
             headers = {"location": f"{scope.get('root_path', '')}/login", "cache-control": "no-store"}

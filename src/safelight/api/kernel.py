@@ -18,14 +18,14 @@ from safelight.api.bodies import InvalidBody, parse_json, read_body
 from safelight.api.call import Call, Handler
 from safelight.api.contract import Operation, Shape
 from safelight.api.errors import Unauthenticated, error_response, shaped
-from safelight.api.origin import check_origin
+from safelight.api.origin import Origins
 from safelight.api.parameters import decode_path, decode_query
 from safelight.api.routing import Router
 from safelight.core.errors import NotFound
 
 log = logging.getLogger(__name__)
 
-_ANY = Operation(id="any", method="*", path="*")
+ANY = Operation(id="any", method="*", path="*")
 """Stands for the operation where none matched: errors are ``{"code", "message"}``."""
 
 
@@ -39,11 +39,11 @@ class Endpoint:
 
 
 class Kernel:
-    def __init__(self, app: App, router: Router[Endpoint], authenticator: Authenticator) -> None:
+    def __init__(self, app: App, router: Router[Endpoint], authenticator: Authenticator, origins: Origins) -> None:
         self._app = app
         self._router = router
         self._authenticator = authenticator
-        self._is_loopback = app.settings.is_loopback and not app.settings.insecure
+        self._origins = origins
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Answer one HTTP request; ``False`` where the path is no route of the API, with nothing sent."""
@@ -58,7 +58,7 @@ class Kernel:
         return True
 
     async def _answer(self, request: Request) -> Response | None:
-        operation = _ANY
+        operation = ANY
         try:
             match = self._router.find(_raw_path(request.scope))
             if match is None:
@@ -66,9 +66,8 @@ class Kernel:
             method = request.method
             if method == "HEAD" and "HEAD" not in match.endpoints:
                 method = "GET"
-            operation = match.endpoints[method][0].operation if method in match.endpoints else _ANY
-            only_loopback = self._is_loopback and await self._authenticator.is_open()
-            check_origin(request.headers, scheme=request.scope["scheme"], only_loopback=only_loopback)
+            operation = match.endpoints[method][0].operation if method in match.endpoints else ANY
+            await self._origins.check(request)
             if method == "OPTIONS":
                 return Response(headers={"allow": ", ".join(match.allowed)})
             if method not in match.endpoints:
@@ -81,7 +80,7 @@ class Kernel:
         except ClientDisconnect:
             raise
         except UnicodeDecodeError:
-            return error_response(NotFound("The path is not UTF-8"), _ANY)
+            return error_response(NotFound("The path is not UTF-8"), ANY)
         except Exception as error:  # the door: whatever a handler raises becomes an answer
             return error_response(error, operation)
 

@@ -11,7 +11,7 @@ from safelight.api.auth import Authenticator
 from safelight.api.bodies import read_body
 from safelight.api.contract import Operation
 from safelight.api.errors import Unauthenticated, error_response
-from safelight.api.origin import check_origin
+from safelight.api.origin import Origins
 
 _PACKS = Operation(id="packs", method="*", path="*")
 _KEPT_BACK = frozenset(
@@ -21,14 +21,14 @@ _NOT_PASSED_ON = frozenset({"set-cookie", "content-security-policy", "x-content-
 
 
 async def answer_pack_route(
-    app: App, request: Request, authenticator: Authenticator, *, only_loopback: bool
+    app: App, request: Request, authenticator: Authenticator, origins: Origins
 ) -> Response | None:
     """``None`` where no pack has such a route."""
     path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
     if not app.dispatcher.has_pack_route(request.method, path):
         return None
     try:
-        check_origin(request.headers, scheme=request.scope["scheme"], only_loopback=only_loopback)
+        await origins.check(request)
         principal = await authenticator.authenticate(request)
         if principal is None:
             raise Unauthenticated

@@ -61,16 +61,18 @@ async def _serve(settings: Settings) -> None:
             access_log=False,
             lifespan="off",
             server_header=False,
+            proxy_headers=False,  # api/proxies.py reads them, of the proxies that the settings name
             timeout_graceful_shutdown=SHUTDOWN_S,
         )
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         if settings.insecure and not settings.is_loopback:
             err.print(f"[bold red]No accounts:[/] whoever reaches {shown}:{port} may read, run and delete everything.")
+        url = settings.public_url or f"http://{shown}:{port}"
         out.print(f"Safelight is at [bold]http://{shown}:{port}[/]  (data in {settings.data_dir.resolve()})")
         if app.setup_token is not None:
             out.print("Nobody has an account yet. This link makes the first one, an administrator, and works once:")
-            out.print(f"  [bold]http://{shown}:{port}/setup#{app.setup_token}[/]", soft_wrap=True)
+            out.print(f"  [bold]{url}/setup#{app.setup_token}[/]", soft_wrap=True)
         server = _Server(config)
 
         def end() -> None:

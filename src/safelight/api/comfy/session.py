@@ -47,7 +47,7 @@ async def delete_session(app: App, call: Call) -> Response:
     if token := call.request.cookies.get(COOKIE):
         await app.db.write(lambda tx: sessions.end(tx, token=token))
     response = Response(status_code=204, headers={"clear-site-data": '"storage"', "cache-control": "no-store"})
-    response.delete_cookie(COOKIE, **_cookie_words(call.request))
+    response.delete_cookie(COOKIE, **_cookie_words(app, call.request))
     return response
 
 
@@ -74,13 +74,14 @@ async def _begin(app: App, request: Request, account: Account) -> Response:
     token = await app.db.write(lambda tx: sessions.begin(tx, account.principal, now=now))
     response = json_response({"user": _shown(account)}, status=201, headers={"cache-control": "no-store"})
     age_s = int(sessions.LIFETIME.total_seconds())
-    response.set_cookie(COOKIE, token, max_age=age_s, **_cookie_words(request))
+    response.set_cookie(COOKIE, token, max_age=age_s, **_cookie_words(app, request))
     return response
 
 
-def _cookie_words(request: Request) -> dict[str, Any]:
+def _cookie_words(app: App, request: Request) -> dict[str, Any]:
     path = request.scope.get("root_path") or "/"
-    return {"path": path, "secure": request.url.scheme == "https", "httponly": True, "samesite": "lax"}
+    is_secure = request.url.scheme == "https" or app.settings.public_url.startswith("https:")
+    return {"path": path, "secure": is_secure, "httponly": True, "samesite": "lax"}
 
 
 def _shown(account: Account) -> dict[str, Any]:

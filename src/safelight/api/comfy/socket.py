@@ -18,7 +18,8 @@ from safelight.api.comfy.frame import Frame, text_frame
 from safelight.api.comfy.hub import Socket
 from safelight.api.comfy.messages import status
 from safelight.api.comfy.system import features
-from safelight.api.origin import ForeignOrigin, check_origin
+from safelight.api.origin import Origins
+from safelight.core.errors import Forbidden
 from safelight.core.ids import ClientId
 from safelight.core.user import Principal
 from safelight.services import job as jobs
@@ -31,12 +32,12 @@ RECHECK_S = 60.0
 
 
 async def serve_socket(
-    app: App, scope: Scope, receive: Receive, send: Send, *, authenticator: Authenticator, only_loopback: bool
+    app: App, scope: Scope, receive: Receive, send: Send, *, authenticator: Authenticator, origins: Origins
 ) -> None:
     websocket = WebSocket(scope, receive, send)
     try:
-        check_origin(websocket.headers, scheme=scope["scheme"], only_loopback=only_loopback)
-    except ForeignOrigin:
+        await origins.check(websocket)
+    except Forbidden:
         await _deny(websocket, 403)
         return
     principal = await authenticator.authenticate(websocket)
