@@ -1,0 +1,54 @@
+"""The calls of Linux that Python's own library lacks. Each raises :class:`OSError` where the system refuses."""
+
+import ctypes
+import os
+
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWNET = 0x40000000
+
+_PR_SET_DUMPABLE = 4
+_PR_CAPBSET_DROP = 24
+_PR_SET_NO_NEW_PRIVS = 38
+_CAPABILITY_VERSION_3 = 0x20080522
+_LAST_CAPABILITY = 63
+_EINVAL = 22
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def unshare(flags: int) -> None:
+    """Leave namespaces for new ones. The process must have one thread."""
+    _check(_libc.unshare(flags))
+
+
+def allow_no_new_privileges() -> None:
+    """No program that is started from now on has more rights than this process, setuid or not."""
+    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+
+
+def stay_dumpable() -> None:
+    """A change of user hides ``/proc/self`` from the process itself; this shows it again."""
+    _check(_libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0))
+
+
+def keep_capabilities(mask: int) -> None:
+    """Give up all capabilities but those in ``mask`` (a bit each), for good."""
+    for number in range(_LAST_CAPABILITY + 1):
+        if not mask >> number & 1 and _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) and ctypes.get_errno() == _EINVAL:
+            break  # the kernel knows no further ones
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    data = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)  # effective, permitted, inheritable
+    _check(_libc.capset(header, data))
+
+
+def call(number: int, *arguments: object) -> int:
+    """A system call by its number; its result."""
+    return _check(_libc.syscall(number, *arguments))
+
+
+def _check(result: int) -> int:
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    return result
