@@ -16,6 +16,7 @@ COMMANDS = (
     "key",
     "status",
     "gate",
+    "model",
     "verify",
     "gc",
     "backup",

@@ -1,0 +1,118 @@
+"""``python -m safelight.media.convert_weights``: a pickled checkpoint on its standard input, safetensors on its output.
+
+A process of its own, because it reads what a stranger wrote: it opens no file, and before the first byte it gives up
+the network, all writing by name, root's rights, and more memory and room than it was allowed. Both ends are files that
+can be sought. What went wrong is a line on standard error, with exit status 1.
+"""
+
+import argparse
+import errno
+import json
+import os
+import struct
+import sys
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO, Literal
+
+from safelight.core.errors import SafelightError
+from safelight.media import pickled_weights
+from safelight.media.pickled_weights import PickledTensor, Storages
+from safelight.sandbox.confine import confine
+from safelight.sandbox.rules import Account, Rules
+
+_NOBODY = 65534
+_ALIGNMENT = 8
+_WHOLE_NUMBERS: Mapping[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
+"""What :class:`memoryview` calls numbers of so many bytes; which numbers they are does not matter here."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--memory-bytes", type=int, required=True)
+    parser.add_argument("--file-bytes", type=int, required=True)
+    options = parser.parse_args()
+    source, target = os.fdopen(0, "rb"), os.fdopen(1, "wb")
+    confine(
+        Rules(
+            account=Account(_NOBODY, _NOBODY) if os.geteuid() == 0 else None,
+            network=False,
+            writable=(),
+            address_space_bytes=options.memory_bytes,
+            file_bytes=options.file_bytes,
+        )
+    )
+    try:
+        convert(source, target)
+        target.flush()
+    except SafelightError as error:
+        sys.exit(error.message)
+    except MemoryError:
+        sys.exit("it needs more memory than a conversion may have")
+    except OSError as error:
+        sys.exit("it would become far larger than it is" if error.errno == errno.EFBIG else str(error))
+
+
+def convert(source: BinaryIO, target: BinaryIO) -> None:
+    """Tensor by tensor, so that memory holds one storage at a time. Raises :class:`UnreadableWeights`."""
+    pickled = pickled_weights.read(source)
+    tensors = pickled_weights.weights_of(pickled.content)
+    target.write(_header(tensors))
+    loaded = _Loaded(pickled.storages)
+    for tensor in tensors.values():
+        target.writelines(_rows(tensor, loaded.load(tensor)))
+
+
+class _Loaded:
+    """Mutable: the last storage, since the tensors of one mostly follow each other."""
+
+    def __init__(self, storages: Storages) -> None:
+        self._storages = storages
+        self._key = ""
+        self._data = memoryview(b"")
+
+    def load(self, tensor: PickledTensor) -> memoryview:
+        if tensor.storage.key != self._key or len(self._data) < tensor.storage.size:
+            self._data = memoryview(b"")
+            self._data = self._storages.load(tensor.storage)
+            self._key = tensor.storage.key
+        return self._data
+
+
+def _header(tensors: Mapping[str, PickledTensor]) -> bytes:
+    entries: dict[str, object] = {}
+    begin = 0
+    for name, tensor in tensors.items():
+        end = begin + tensor.size
+        entries[name] = {"dtype": tensor.dtype.code, "shape": tensor.shape, "data_offsets": (begin, end)}
+        begin = end
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text = text.ljust(-(-len(text) // _ALIGNMENT) * _ALIGNMENT)
+    return struct.pack("<Q", len(text)) + text
+
+
+def _rows(tensor: PickledTensor, storage: memoryview) -> Iterator[bytes | memoryview]:
+    """The tensor's bytes in the order of its indices: in one piece where they lie so, else row by row."""
+    size = tensor.dtype.size
+    if tensor.size == 0:
+        return
+    if tensor.is_contiguous():
+        yield storage[tensor.offset * size :][: tensor.size]
+        return
+    numbers = storage[: len(storage) // size * size].cast(_WHOLE_NUMBERS[size])
+    yield from _rows_from(numbers, tensor.offset, tensor.shape, tensor.strides)
+
+
+def _rows_from(
+    numbers: memoryview, at: int, shape: tuple[int, ...], strides: tuple[int, ...]
+) -> Iterator[bytes | memoryview]:
+    if len(shape) > 1:
+        for index in range(shape[0]):
+            yield from _rows_from(numbers, at + index * strides[0], shape[1:], strides[1:])
+    elif strides[0] == 0:
+        yield numbers[at : at + 1].tobytes() * shape[0]
+    else:
+        yield numbers[at : at + (shape[0] - 1) * strides[0] + 1 : strides[0]].tobytes()
+
+
+if __name__ == "__main__":
+    main()

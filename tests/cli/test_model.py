@@ -1,0 +1,77 @@
+"""``safelight model`` as a person meets it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+
+def safelight(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "safelight.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=dict(os.environ) | {"COLUMNS": "400"})
+
+
+class Evil:
+    """Makes a file where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> object:
+        return os.mkdir, (str(self._path),)
+
+
+def test_a_pickle_becomes_safetensors(tmp_path: Path) -> None:
+    weights = {"a": torch.randn(3, 4), "b": torch.randn(4, 3).half().T}
+    source = tmp_path / "w.ckpt"
+    torch.save({"state_dict": weights, "epoch": 3}, source)
+    ran = safelight("model", "convert", source)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    made = load_file(tmp_path / "w.safetensors")
+    assert made.keys() == weights.keys()
+    assert all(torch.equal(made[name], weights[name]) for name in weights)
+    again = safelight("model", "convert", source)
+    assert (again.returncode, again.stderr) == (
+        1,
+        f"safelight: {tmp_path / 'w.safetensors'} exists already; --out names another file\n",
+    )
+    other = safelight("model", "convert", tmp_path / "w.safetensors", "--out", tmp_path / "x.safetensors")
+    assert "is safetensors and can be loaded as it is" in other.stderr
+
+
+def test_a_pickle_that_would_do_something_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    source = tmp_path / "evil.pt"
+    torch.save({"a": torch.ones(1), "b": Evil(tmp_path / "made")}, source)
+    ran = safelight("model", "convert", source)
+    assert ran.returncode == 1
+    assert (
+        ran.stderr == f"safelight: {source}: the pickle wants posix.mkdir, which no weights need; it is not converted\n"
+    )
+    assert os.listdir(tmp_path) == ["evil.pt"]
+
+
+def test_a_small_file_cannot_fill_the_disk(tmp_path: Path) -> None:
+    source = tmp_path / "w.pt"
+    torch.save({f"t{n}": torch.ones(1).expand(2**20, 2**6) for n in range(8)}, source)
+    ran = safelight("model", "convert", source)
+    assert (ran.returncode, ran.stderr) == (1, f"safelight: {source}: it would become far larger than it is\n")
+    assert os.listdir(tmp_path) == ["w.pt"]
+
+
+def test_check_names_what_is_not_loaded(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    save_file({"a": torch.ones(2)}, folder / "good.safetensors")
+    assert safelight("model", "check", "--models-dir", tmp_path).stdout == "Every file can be loaded.\n"
+    torch.save({"a": torch.ones(2)}, folder / "renamed.safetensors")
+    (folder / "cut.safetensors").write_bytes((folder / "good.safetensors").read_bytes()[:-1])
+    ran = safelight("model", "check", "--models-dir", tmp_path)
+    assert ran.returncode == 1
+    _, cut, renamed = ran.stdout.splitlines()
+    assert "cut.safetensors" in cut
+    assert "the file at 7" in cut
+    assert "renamed.safetensors is a pickle" in renamed
+    assert safelight("model", "check", folder / "good.safetensors").returncode == 0
