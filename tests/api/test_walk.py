@@ -15,6 +15,7 @@ from tests.api.conftest import Server
 from tests.api.prompts import text
 from tests.api.walk import CASES, GRAPH, Form, encode, png
 
+from safelight.api.byte_headers import INLINE
 from safelight.api.comfy import legacy
 from safelight.api.comfy.not_implemented import NOT_IMPLEMENTED
 from safelight.api.contract import Operation
@@ -65,6 +66,20 @@ async def test_walk(server: Server, operation: Operation) -> None:
         assert (await send(server.client, operation, things, headers=root)).status < 400
     elif operation.id not in NOTHING_TO_FIND:
         assert own.status < 400, own.body
+    check_bytes(own)
+
+
+WORDS_OF_OURS = ("application/json", "text/plain; charset=utf-8")
+
+
+def check_bytes(answer: Answer) -> None:
+    """An answer that is none of the server's own words carries somebody's bytes, which a browser must not run."""
+    if answer.body and answer.headers["content-type"] not in WORDS_OF_OURS:
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'; sandbox")
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+        shown = answer.headers["content-type"] in INLINE
+        assert answer.headers["content-disposition"].startswith("attachment;") != shown
 
 
 FOR_ADMINISTRATORS = {

@@ -1,4 +1,4 @@
-"""A stored blob as an answer: ETag, ranges, conditions, and headers that keep a stranger's file from running as a page.
+"""A stored blob as an answer: ETag, ranges, conditions.
 
 The ETag is the digest, so that a client never gets a byte twice; ranges are single ones, others get the whole.
 """
@@ -7,16 +7,15 @@ import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
-from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from safelight.api.answers import has_current, json_response
+from safelight.api.byte_headers import byte_headers
 from safelight.blobs.store import BlobStore
 from safelight.core.asset import Asset
 
-_ACTIVE = re.compile(r"html|svg|xml|javascript|ecmascript|css|pdf|json|x-shockwave")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -28,7 +27,7 @@ async def blob_response(request: Request, asset: Asset, blobs: BlobStore) -> Res
         "last-modified": format_datetime(asset.updated_at.astimezone(UTC), usegmt=True),
         "cache-control": "private, no-cache",
         "accept-ranges": "bytes",
-        **safe_headers(asset.file.filename if asset.file else asset.name, asset.mime_type),
+        **byte_headers(asset.file.filename if asset.file else asset.name, asset.mime_type),
     }
     if has_current(request, etag) or _is_unchanged_since(request, asset.updated_at):
         return Response(status_code=304, headers=headers)
@@ -49,27 +48,6 @@ async def blob_response(request: Request, asset: Asset, blobs: BlobStore) -> Res
     if len(first) == end - start:
         return Response(first, status, headers)
     return StreamingResponse(_chained(first, chunks), status, headers)
-
-
-def safe_headers(filename: str, mime_type: str) -> dict[str, str]:
-    """A picture is shown; what a browser would run in this origin's name (HTML, SVG, scripts) is downloaded."""
-    is_active = _ACTIVE.search(mime_type) is not None
-    return {
-        "content-type": "application/octet-stream" if is_active else mime_type,
-        "content-disposition": content_disposition(filename, attachment=is_active),
-        "x-content-type-options": "nosniff",
-        "content-security-policy": "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; sandbox",
-        "cross-origin-resource-policy": "same-origin",
-    }
-
-
-def content_disposition(filename: str, *, attachment: bool) -> str:
-    """ComfyUI's clients read ``filename="..."``; names that are not plain ASCII come in ``filename*`` as well."""
-    plain = re.sub(r'[^ -~]|["\\]', "_", filename)
-    value = f'filename="{plain}"'
-    if plain != filename:
-        value += f"; filename*=UTF-8''{quote(filename, safe='')}"
-    return f"attachment; {value}" if attachment else value
 
 
 def _is_unchanged_since(request: Request, modified: datetime) -> bool:

@@ -9,6 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from safelight.api.answers import has_current, json_response
 from safelight.api.app import App
+from safelight.api.byte_headers import DOWNLOAD, byte_headers
 from safelight.api.call import Call
 from safelight.core.asset import clean_subfolder
 from safelight.core.clock import to_ms
@@ -55,11 +56,13 @@ async def get_userdata_file(app: App, call: Call) -> Response:
     who, path = call.who, call.params["file"]
     file = await app.db.read(lambda tx: userdata.stat(tx, who, path=path))
     etag = f'"{to_ms(file.modified_at):x}-{file.size:x}"'
-    headers = {"etag": etag, "cache-control": "private, no-cache", "x-content-type-options": "nosniff"}
+    headers = {"etag": etag, "cache-control": "private, no-cache", **byte_headers(path.rpartition("/")[2], DOWNLOAD)}
+    if path == "user.css":
+        headers["content-type"] = "text/css"
     if has_current(call.request, etag):
         return Response(status_code=304, headers=headers)
     content = await app.db.read(lambda tx: userdata.read(tx, who, path=path))
-    return Response(content, headers=headers, media_type="text/css" if path == "user.css" else _BYTES)
+    return Response(content, headers=headers)
 
 
 async def post_userdata_file(app: App, call: Call) -> Response:
@@ -85,9 +88,6 @@ async def delete_userdata_file(app: App, call: Call) -> Response:
     who, path = call.who, call.params["file"]
     await app.db.write(lambda tx: userdata.remove(tx, who, path=path))
     return Response(status_code=204)
-
-
-_BYTES = "application/octet-stream"
 
 
 async def _list(app: App, call: Call, *, directory: str, recurse: bool) -> list[UserFile]:

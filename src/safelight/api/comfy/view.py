@@ -7,7 +7,8 @@ from starlette.responses import Response
 
 from safelight.api.answers import has_current
 from safelight.api.app import App
-from safelight.api.blob_response import blob_response, safe_headers
+from safelight.api.blob_response import blob_response
+from safelight.api.byte_headers import byte_headers
 from safelight.api.call import Call
 from safelight.core.asset import FileName, Folder, clean_filename, clean_subfolder, parse_file_name
 from safelight.core.errors import InvalidName
@@ -32,7 +33,7 @@ async def view_file(app: App, call: Call) -> Response:
     if has_current(request, etag):
         return Response(status_code=304, headers=headers)
     rendered = await app.renderer.render(asset.digest, wish.render)
-    return Response(rendered.body, headers=headers | safe_headers(file.filename, rendered.mime_type))
+    return Response(rendered.body, headers=headers | byte_headers(file.filename, rendered.mime_type))
 
 
 @dataclass(frozen=True, slots=True)
