@@ -1,7 +1,9 @@
 """The server's composition root: the one place that knows every part, and the order in which they start and end."""
 
 import asyncio
+import contextlib
 import logging
+import os
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +18,8 @@ from safelight.core.worker import SlotId
 from safelight.db.engine import Database
 from safelight.dispatch.dispatcher import Dispatcher
 from safelight.dispatch.local import LocalBackend, find_devices
+from safelight.dispatch.rooms import Rooms
+from safelight.sandbox.rules import Account, Rules
 from safelight.services import access as access_service
 from safelight.services import node as node_service
 from safelight.services import session as session_service
@@ -23,7 +27,7 @@ from safelight.services import user as user_service
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.log import LogBuffer
 from safelight.services.model import REFRESH_S, ModelIndex
-from safelight.settings import Settings, check_accounts, process_environment
+from safelight.settings import Settings, check_accounts, process_environment, worker_account
 from safelight.web.packages import Packages, find_packages
 from safelight.web.packs import read_packs
 from safelight.web.site import Web
@@ -60,6 +64,7 @@ class App:
     async def start(cls, settings: Settings) -> Self:
         """Open the database, then let the workers start in the background: the server answers before they are up."""
         settings.data_dir.mkdir(parents=True, exist_ok=True)
+        account = worker_account(settings)
         clock = SystemClock()
         bus = MemoryBus()
         logs = LogBuffer(bus)
@@ -74,18 +79,25 @@ class App:
         except BaseException:
             await db.close()
             raise
+        if account is not None:
+            _hide(settings.database)
         if known := await db.read(node_service.load_latest):
             catalogue.publish(list(known.values()), digest="restored")
 
         web = Web(find_packages() if settings.web else Packages(), cache_dir=settings.data_dir / "cache" / "web")
 
+        said: set[str] = set()
+
         def on_ready(ready: Ready, digest: Digest) -> None:
             catalogue.publish(ready.nodes, digest=digest)
             web.use_packs(read_packs(settings.custom_nodes, web_directories=ready.web_directories))
+            for sentence in set(ready.unkept_rules) - said:
+                log.warning("workers are less confined than they should be; %s", sentence)
+            said.update(ready.unkept_rules)
             for pack, reason in ready.failed_packs.items():
                 log.warning("the node pack %s could not be imported: %s", pack, reason)
 
-        backend = _local_backend(settings)
+        backend = _local_backend(settings, account)
         dispatcher = Dispatcher(
             db=db,
             bus=bus,
@@ -93,6 +105,7 @@ class App:
             backend=backend,
             labels=dict(zip(backend.slots, settings.labels, strict=True)),
             affinity_wait_s=settings.affinity_wait_s,
+            account=account,
             staging=(settings.data_dir / "staging").resolve(),
             clock=clock,
             cancel_grace_s=settings.cancel_grace_s,
@@ -148,8 +161,29 @@ async def _follow_the_disk(models: ModelIndex) -> None:
         await asyncio.sleep(REFRESH_S)
 
 
-def _local_backend(settings: Settings) -> LocalBackend:
+def _hide(database: str) -> None:
+    """From the account of the workers: a file that is made for all to read is so for them as well."""
+    path = database.removeprefix("sqlite:///")
+    for file in (path, f"{path}-wal", f"{path}-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            os.chmod(file, 0o600)
+
+
+def _local_backend(settings: Settings, account: Account | None) -> LocalBackend:
+    if os.geteuid() == 0 and not settings.worker_user:
+        log.warning("workers run as root, as this server does; `worker_user` names an account with fewer rights")
     devices = settings.devices or find_devices()
+    rooms = Rooms((settings.data_dir / "workers").resolve(), account=account)
+
+    def rules(slot: str) -> Rules:
+        own = (settings.data_dir / "staging", rooms.home, rooms.temp(SlotId(slot)))
+        return Rules(
+            account=account,
+            network=settings.worker_network,
+            writable=_absolute((*own, *settings.custom_nodes, *settings.worker_writable)),
+            address_space_bytes=settings.worker_address_space_bytes,
+            file_bytes=settings.worker_file_bytes,
+        )
 
     def config(index: int) -> EngineConfig:
         return EngineConfig(
@@ -160,12 +194,14 @@ def _local_backend(settings: Settings) -> LocalBackend:
             model_roots=_absolute(settings.model_roots),
             cache_bytes=settings.cache_bytes,
             lease_s=settings.lease_s,
+            rules=rules(f"local-{index}"),
         )
 
     return LocalBackend(
         {SlotId(engine.slot): engine for engine in map(config, range(settings.workers))},
         environment=process_environment(),
         rss_limit_bytes=settings.rss_limit_bytes,
+        rooms=rooms,
     )
 
 

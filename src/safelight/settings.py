@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from safelight.core.errors import Invalid, SafelightError
 from safelight.core.pool import Pool, SizeClass, read_classes, read_labels
+from safelight.sandbox.account import find_account
+from safelight.sandbox.rules import Account
 
 Network = IPv4Network | IPv6Network
 
@@ -62,6 +64,16 @@ class Settings:
     """How long a cancelled job may take to stop by itself before its worker process is killed."""
     lease_s: float = 30.0
     """A worker that hears nothing from the server for so long ends itself; its job is tried again."""
+    worker_user: str = ""
+    """The account (name or number) as which workers run, where the server runs as root."""
+    worker_network: bool = False
+    """Let workers reach the network: for node packs that download or call services."""
+    worker_writable: tuple[Path, ...] = ()
+    """Further folders that workers may write to, beside their own and those of ``custom_nodes``."""
+    worker_address_space_bytes: int = 0
+    """The most address space of a worker, 0 for no limit. CUDA reserves far more than it uses."""
+    worker_file_bytes: int = 0
+    """The largest file that a worker may write, 0 for no limit."""
     max_body_bytes: int = 32 * 1024 * 1024
     """The largest JSON body."""
     max_upload_bytes: int = 100 * 1024 * 1024
@@ -240,6 +252,20 @@ def check_accounts(settings: Settings, *, has_accounts: bool) -> None:
             "port could do everything. Use a loopback address; or --accounts, for a link to make the first account; "
             "or `safelight user add`; or --insecure if that is meant"
         )
+
+
+def worker_account(settings: Settings) -> Account | None:
+    """As whom workers run, where it is not as this process. What only the system can tell. Raises
+    :class:`InvalidSetting` for an account that workers cannot have."""
+    if not settings.worker_user:
+        return None
+    try:
+        account = find_account(settings.worker_user)
+    except LookupError as error:
+        raise InvalidSetting(f"worker_user: {error}") from None
+    if os.geteuid() not in (0, account.uid):
+        raise InvalidSetting(f"worker_user is {settings.worker_user!r}; only root can run workers as another user")
+    return account if account.uid != os.geteuid() else None
 
 
 _NAMES = tuple(f.name for f in fields(Settings))

@@ -1,5 +1,6 @@
 """``safelight doctor`` on node packs: each is loaded as a worker would, whatever it does."""
 
+import os
 from pathlib import Path
 
 from tests.cli.server import safelight
@@ -32,3 +33,10 @@ def test_packs_are_told_apart_by_what_becomes_of_them(tmp_path: Path) -> None:
     assert "1 nodes" in lines["good"]
     assert "a_library_that_nobody_has" in lines["poor"]
     assert "process ended" in lines["deadly"]
+
+
+def test_it_says_how_far_workers_are_confined(tmp_path: Path) -> None:
+    ran = safelight("doctor", "--data-dir", str(tmp_path / "data"), "--port", "0")
+    lines = [line for line in ran.stdout.splitlines() if " Workers: " in line]
+    assert any("are less confined than they should be" in line or "confined: files, network" in line for line in lines)
+    assert any("run as root" in line for line in lines) == (os.geteuid() == 0)

@@ -132,6 +132,8 @@ class LocalBlobStore:
         aside.unlink(missing_ok=True)
 
     def _adopt(self, path: Path, digest: Digest) -> tuple[Sha256Digest, list[Path]]:
+        if path.stat().st_uid != os.geteuid():  # its owner may hold it open, and write to it later
+            path = self._bring_in(path)
         actual, other = hash_file_twice(path)
         if actual != digest:
             raise WrongDigest(f"{path.name} is not {digest}")
@@ -142,7 +144,7 @@ class LocalBlobStore:
         return other, self.keep(path, digest)
 
     def _bring_in(self, path: Path) -> Path:
-        """Copy from another file system, so that the rename is one step."""
+        """Copy: from another file system, so that the rename is one step; of another user, so that it is ours alone."""
         handle, name = tempfile.mkstemp(dir=self._incoming)
         with os.fdopen(handle, "wb") as to, path.open("rb") as source:
             shutil.copyfileobj(source, to, CHUNK)

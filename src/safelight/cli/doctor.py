@@ -3,6 +3,7 @@
 import importlib.metadata
 import importlib.util
 import json
+import os
 import platform
 import shutil
 import socket
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from safelight import __version__, settings
 from safelight.cli.console import out
 from safelight.cli.options import given, server_options
 from safelight.core.pack import pack_statuses
+from safelight.dispatch.process import scrub
+from safelight.sandbox.rules import Rules
 from safelight.settings import Settings
 
 
@@ -44,7 +47,7 @@ def doctor(config: Path | None, **options: Any) -> None:
     """Check Python, packages, the data folder, the port and a worker's start; exit 1 when something is bad."""
     chosen = settings.load(overrides=given(options), config=config)
     bad = False
-    for check in (_python, _packages, _sqlite, _data_dir, _models, _port, _torch, _packs):
+    for check in (_python, _packages, _sqlite, _data_dir, _models, _port, _torch, _packs, _confinement):
         for finding in check(chosen):
             bad = bad or finding.verdict is Verdict.BAD
             out.print(f"{finding.verdict.value:<16} [bold]{finding.subject}[/]: {finding.text}", soft_wrap=True)
@@ -147,7 +150,7 @@ def _packs(chosen: Settings) -> Iterator[Finding]:
         journal = Path(place, "journal.json")
         command = [sys.executable, "-m", "safelight.runtime.check_packs", str(journal), *folders]
         for _ in range(1 + sum(1 for folder in folders for _ in Path(folder).iterdir())):
-            ran = subprocess.run(command, capture_output=True, text=True, timeout=_PACKS_S)
+            ran = subprocess.run(command, capture_output=True, text=True, timeout=_PACKS_S, env=_environment())
             if ran.returncode == 0 or not journal.is_file():
                 break
     if ran.returncode:
@@ -160,3 +163,30 @@ def _packs(chosen: Settings) -> Iterator[Finding]:
             yield Finding(Verdict.GOOD, f"Node pack {pack.name}", f"{pack.nodes} nodes")
         for subject, reason in pack.failures.items():
             yield Finding(Verdict.NOTE, f"Node pack {subject}", f"could not be loaded: {reason}")
+
+
+def _confinement(chosen: Settings) -> Iterator[Finding]:
+    """What workers can't be kept from here; asked of a process that tries, as what it gives up it can't have again."""
+    account = settings.worker_account(chosen)
+    if account is None and os.geteuid() == 0:
+        yield Finding(Verdict.NOTE, "Workers", "run as root; worker_user names an account with fewer rights")
+    rules = Rules(account=account, network=chosen.worker_network, writable=())
+    needed = (Path(sys.prefix), Path(__file__), *chosen.model_roots, *chosen.custom_nodes, chosen.data_dir)
+    paths = [str(path.resolve()) for path in needed if path.exists()]
+    command = [sys.executable, "-P", "-m", "safelight.sandbox.probe", json.dumps(asdict(rules)), *paths]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, env=_environment())
+    if ran.returncode:
+        yield Finding(Verdict.BAD, "Workers", ran.stderr.strip().splitlines()[-1])
+        return
+    told = json.loads(ran.stdout)
+    for path in told["unreadable"]:
+        yield Finding(Verdict.BAD, "Workers", f"{chosen.worker_user} cannot read {path}")
+    for sentence in told["missing"]:
+        yield Finding(Verdict.NOTE, "Workers", f"are less confined than they should be; {sentence}")
+    if not told["missing"]:
+        kept = "files" if chosen.worker_network else "files, network"
+        yield Finding(Verdict.GOOD, "Workers", f"confined: {kept}, signals, privileges")
+
+
+def _environment() -> dict[str, str]:
+    return scrub(settings.process_environment())

@@ -43,6 +43,7 @@ from safelight.dispatch.outputs import new_files, series_of
 from safelight.dispatch.pack_routes import PackRoutes
 from safelight.dispatch.run import Run, file_refs, run_job
 from safelight.dispatch.staging import Staging
+from safelight.sandbox.rules import Account
 from safelight.services import attempt as attempts
 from safelight.services import gate as gates
 from safelight.services import node as nodes
@@ -111,14 +112,16 @@ class Dispatcher:
         on_ready: Callable[[wire.Ready, Digest], None],
         labels: Mapping[SlotId, frozenset[Pool]] | None = None,
         affinity_wait_s: float = 0.0,
+        account: Account | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """``on_ready`` hears of each engine that is ready, with the digest of its catalogue. ``labels`` of slots."""
+        """``on_ready`` hears of each engine that is ready, with the digest of its catalogue. ``labels`` of slots.
+        ``account``: as whom the engines run, where it is not as the server."""
         self._db = db
         self._bus = bus
         self._blobs = blobs
         self._backend = backend
-        self._staging = Staging(staging)
+        self._staging = Staging(staging, account=account)
         self._clock = clock
         self._cancel_grace_s = cancel_grace_s
         self._on_ready = on_ready

@@ -8,6 +8,7 @@ from pathlib import Path
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import Listener
 from safelight.dispatch.process import scrub
+from safelight.dispatch.rooms import Rooms
 from safelight.dispatch.supervisor import Supervisor
 from safelight.wire.config import EngineConfig
 from safelight.wire.messages import ToEngine
@@ -20,7 +21,7 @@ class LocalBackend:
     """The :class:`~safelight.dispatch.backend.Backend` of one machine.
 
     ``engines`` has a slot's configuration each; ``environment`` is the server's, of which engines get what
-    :func:`~safelight.dispatch.process.scrub` leaves.
+    :func:`~safelight.dispatch.process.scrub` leaves, and what leads to their own folders in ``rooms``.
     """
 
     def __init__(
@@ -30,10 +31,18 @@ class LocalBackend:
         environment: Mapping[str, str],
         command: Sequence[str] = ENGINE_COMMAND,
         rss_limit_bytes: int = 0,
+        rooms: Rooms | None = None,
     ) -> None:
+        self._rooms = rooms
         kept = scrub(environment)
         self._supervisors = {
-            slot: Supervisor(slot, command=command, environment=kept, config=config, rss_limit_bytes=rss_limit_bytes)
+            slot: Supervisor(
+                slot,
+                command=command,
+                environment=kept if rooms is None else rooms.furnish(slot, kept),
+                config=config,
+                rss_limit_bytes=rss_limit_bytes,
+            )
             for slot, config in engines.items()
         }
 
@@ -59,6 +68,8 @@ class LocalBackend:
 
     async def stop(self) -> None:
         await asyncio.gather(*(s.stop() for s in self._supervisors.values()))
+        if self._rooms is not None:
+            await asyncio.to_thread(self._rooms.clear)
 
 
 def find_devices(driver_files: Path = Path("/dev")) -> Sequence[str]:

@@ -6,12 +6,17 @@ import shutil
 import uuid
 from pathlib import Path
 
+from safelight.dispatch.rooms import own
+from safelight.sandbox.rules import Account
+
 
 class Staging:
     """Mutable: folders that were left empty, to be used again: to make and remove one costs more than a small job."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, account: Account | None = None) -> None:
+        """``account``: as whom the engines write, where it is not as the server."""
         self._root = root
+        self._account = account
         self._empty: list[Path] = []
 
     def sweep(self) -> None:
@@ -24,6 +29,7 @@ class Staging:
             return self._empty.pop()
         path = self._root / uuid.uuid4().hex
         path.mkdir(mode=0o700)
+        own(path, self._account)
         return path
 
     async def give_back(self, path: Path) -> None:

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +28,7 @@ from safelight.runtime.journal import LoadJournal, journal_of
 from safelight.runtime.loop import Workplace
 from safelight.runtime.outbox import Outbox
 from safelight.runtime.pack_routes import PackRoutes
+from safelight.sandbox.confine import confine
 from safelight.shims.registered import collected_routes, run_routes_in
 from safelight.wire.config import OUT_OF_MEMORY_STATUS, EngineConfig
 from safelight.wire.messages import Ready, ToEngine
@@ -50,10 +51,12 @@ def main() -> None:
     config = next(messages, None)
     if not isinstance(config, EngineConfig):
         sys.exit("the server closed the pipe before it said how to run")
-    run(config, pipe, messages)
+    unkept_rules = confine(config.rules) if config.rules is not None else ()
+    die_with(options.parent)  # once more: who becomes another user is forgotten
+    run(config, pipe, messages, unkept_rules=unkept_rules)
 
 
-def run(config: EngineConfig, pipe: Pipe[Any], messages: Iterator[Any]) -> None:
+def run(config: EngineConfig, pipe: Pipe[Any], messages: Iterator[Any], *, unkept_rules: Sequence[str]) -> None:
     outbox = Outbox(pipe.write)
     fence = Fence(config.lease_s, has_unread=pipe.has_unread, end=end_group)
     engine = Engine(outbox, device=config.device, fence=fence)
@@ -90,6 +93,7 @@ def run(config: EngineConfig, pipe: Pipe[Any], messages: Iterator[Any]) -> None:
         failed_packs=library.failed,
         web_directories=library.web_directories,
         routes=pack_routes.routes if pack_routes is not None else [],
+        unkept_rules=list(unkept_rules),
     )
     outbox.post(ready, flush=True)
     engine.serve(place, finish_lines=finish_lines, pack_routes=pack_routes)

@@ -1,5 +1,6 @@
 """What an engine process is told when it starts: the first frame of the pipe."""
 
+from safelight.sandbox.rules import Rules
 from safelight.wire.messages import Message
 
 
@@ -19,6 +20,8 @@ class EngineConfig(Message, frozen=True, kw_only=True):
     """What may be kept of finished calls; 0: a quarter of the machine's memory."""
     lease_s: float = 30.0
     """An engine that hears nothing for so long ends itself."""
+    rules: Rules | None = None
+    """What it gives up before it imports a node; ``None``: nothing."""
 
 
 OUT_OF_MEMORY_STATUS = 75

@@ -124,6 +124,8 @@ class Ready(Message, frozen=True, kw_only=True):
     web_directories: dict[str, str] = {}
     """Web folders of node packs, by the pack's name."""
     routes: list[PackRoute] = []
+    unkept_rules: list[str] = []
+    """A sentence for each rule that the system cannot keep."""
 
 
 class Pong(Message, frozen=True, kw_only=True):

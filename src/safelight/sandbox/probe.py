@@ -1,0 +1,24 @@
+"""``python -m safelight.sandbox.probe RULES PATH ...``: what this system can't give, asked of a process that tries.
+
+RULES are JSON; the answer on standard output as well: ``missing``, and ``unreadable``, those paths that the account of
+the rules cannot read.
+"""
+
+import json
+import os
+import sys
+
+from safelight.sandbox.confine import confine
+from safelight.sandbox.rules import Account, Rules
+
+
+def main() -> None:
+    words = json.loads(sys.argv[1])
+    account = words.pop("account")
+    missing = confine(Rules(account=Account(**account) if account else None, **words))
+    unreadable = [path for path in sys.argv[2:] if not os.access(path, os.R_OK)]
+    json.dump({"missing": missing, "unreadable": unreadable}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
