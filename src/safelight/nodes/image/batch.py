@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from safelight.nodes.image.bounds import check_size
 from safelight.nodes.image.resampling import resize, with_channels
 from safelight.sdk import Node, NodeOutput, Schema, io
 
@@ -60,6 +61,7 @@ class RepeatImageBatch(Node):
 
     @classmethod
     def execute(cls, image: torch.Tensor, amount: int) -> NodeOutput:
+        check_size((amount, *image.shape))
         return NodeOutput(image.repeat(amount, 1, 1, 1))
 
 

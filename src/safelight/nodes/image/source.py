@@ -2,6 +2,7 @@
 
 import torch
 
+from safelight.nodes.image.bounds import check_size
 from safelight.nodes.image.scaling import MAX_SIZE
 from safelight.sdk import Node, NodeOutput, Schema, current, io
 
@@ -27,6 +28,7 @@ class EmptyImage(Node):
 
     @classmethod
     def execute(cls, width: int, height: int, batch_size: int = 1, color: int = 0) -> NodeOutput:
+        check_size((batch_size, height, width, 3))
         rgb = torch.tensor([(color >> shift & 0xFF) / 0xFF for shift in (16, 8, 0)])
         return NodeOutput(rgb.expand(batch_size, height, width, 3).contiguous())
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F  # noqa: N812 (its name everywhere)
 
+from safelight.nodes.image.bounds import check_size
 from safelight.nodes.image.resampling import repeat_to
 from safelight.nodes.latent.value import Latent, batch_index, fit, with_samples
 from safelight.sdk import Node, NodeOutput, Schema, io
@@ -100,6 +101,7 @@ class RepeatLatentBatch(Node):
     @classmethod
     def execute(cls, samples: Latent, amount: int) -> NodeOutput:
         old = samples["samples"]
+        check_size((amount, *old.shape))
         repeated = with_samples(samples, old.repeat(amount, *[1] * (old.ndim - 1)))
         mask = samples.get("noise_mask")
         if mask is not None and len(mask) > 1:

@@ -1,7 +1,6 @@
 """Nodes that make empty latents of pictures, in the channels and the scale of each family of models."""
 
-import torch
-
+from safelight.nodes.latent.zeros import zeros
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
@@ -24,7 +23,7 @@ class EmptyLatentImage(Node):
 
     @classmethod
     def execute(cls, width: int, height: int, batch_size: int = 1) -> NodeOutput:
-        return NodeOutput({"samples": torch.zeros(batch_size, 4, height // 8, width // 8)})
+        return NodeOutput({"samples": zeros(batch_size, 4, height // 8, width // 8)})
 
 
 class EmptySD3LatentImage(Node):
@@ -45,7 +44,7 @@ class EmptySD3LatentImage(Node):
 
     @classmethod
     def execute(cls, width: int, height: int, batch_size: int = 1) -> NodeOutput:
-        return NodeOutput({"samples": torch.zeros(batch_size, 16, height // 8, width // 8)})
+        return NodeOutput({"samples": zeros(batch_size, 16, height // 8, width // 8)})
 
 
 class EmptyFlux2LatentImage(Node):
@@ -67,7 +66,7 @@ class EmptyFlux2LatentImage(Node):
 
     @classmethod
     def execute(cls, width: int, height: int, batch_size: int = 1) -> NodeOutput:
-        return NodeOutput({"samples": torch.zeros(batch_size, 128, height // 16, width // 16)})
+        return NodeOutput({"samples": zeros(batch_size, 128, height // 16, width // 16)})
 
 
 class EmptyHunyuanImageLatent(Node):
@@ -88,7 +87,7 @@ class EmptyHunyuanImageLatent(Node):
 
     @classmethod
     def execute(cls, width: int, height: int, batch_size: int = 1) -> NodeOutput:
-        return NodeOutput({"samples": torch.zeros(batch_size, 64, height // 32, width // 32)})
+        return NodeOutput({"samples": zeros(batch_size, 64, height // 32, width // 32)})
 
 
 class EmptyChromaRadianceLatentImage(Node):
@@ -109,7 +108,7 @@ class EmptyChromaRadianceLatentImage(Node):
 
     @classmethod
     def execute(cls, width: int, height: int, batch_size: int = 1) -> NodeOutput:
-        return NodeOutput({"samples": torch.zeros(batch_size, 3, height, width)})
+        return NodeOutput({"samples": zeros(batch_size, 3, height, width)})
 
 
 class EmptyQwenImageLayeredLatentImage(Node):
@@ -132,7 +131,7 @@ class EmptyQwenImageLayeredLatentImage(Node):
 
     @classmethod
     def execute(cls, width: int, height: int, layers: int, batch_size: int = 1) -> NodeOutput:
-        return NodeOutput({"samples": torch.zeros(batch_size, 16, layers + 1, height // 8, width // 8)})
+        return NodeOutput({"samples": zeros(batch_size, 16, layers + 1, height // 8, width // 8)})
 
 
 class StableCascade_EmptyLatentImage(Node):  # noqa: N801
@@ -154,8 +153,8 @@ class StableCascade_EmptyLatentImage(Node):  # noqa: N801
 
     @classmethod
     def execute(cls, width: int, height: int, compression: int, batch_size: int = 1) -> NodeOutput:
-        stage_c = torch.zeros(batch_size, 16, height // compression, width // compression)
-        stage_b = torch.zeros(batch_size, 4, height // 4, width // 4)
+        stage_c = zeros(batch_size, 16, height // compression, width // compression)
+        stage_b = zeros(batch_size, 4, height // 4, width // 4)
         return NodeOutput({"samples": stage_c}, {"samples": stage_b})
 
 
@@ -176,7 +175,7 @@ class EmptyLatentHunyuan3Dv2(Node):
 
     @classmethod
     def execute(cls, resolution: int, batch_size: int) -> NodeOutput:
-        return NodeOutput({"samples": torch.zeros(batch_size, 64, resolution), "type": "hunyuan3dv2"})
+        return NodeOutput({"samples": zeros(batch_size, 64, resolution), "type": "hunyuan3dv2"})
 
 
 class EmptyHiDreamO1LatentImage(Node):
@@ -198,4 +197,4 @@ class EmptyHiDreamO1LatentImage(Node):
 
     @classmethod
     def execute(cls, width: int, height: int, batch_size: int = 1) -> NodeOutput:
-        return NodeOutput({"samples": torch.zeros(batch_size, 3, height, width)})
+        return NodeOutput({"samples": zeros(batch_size, 3, height, width)})

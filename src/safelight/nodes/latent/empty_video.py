@@ -3,8 +3,7 @@
 The first frame of a video has a latent frame of its own; of the others, a few share one: ``(length - 1) // n + 1``.
 """
 
-import torch
-
+from safelight.nodes.latent.zeros import zeros
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 SAMPLE_RATE = 44100
@@ -29,7 +28,7 @@ class EmptyLTXVLatentVideo(Node):
 
     @classmethod
     def execute(cls, width: int, height: int, length: int, batch_size: int = 1) -> NodeOutput:
-        return NodeOutput({"samples": torch.zeros(batch_size, 128, (length - 1) // 8 + 1, height // 32, width // 32)})
+        return NodeOutput({"samples": zeros(batch_size, 128, (length - 1) // 8 + 1, height // 32, width // 32)})
 
 
 class EmptyHunyuanLatentVideo(Node):
@@ -52,7 +51,7 @@ class EmptyHunyuanLatentVideo(Node):
 
     @classmethod
     def execute(cls, width: int, height: int, length: int, batch_size: int = 1) -> NodeOutput:
-        return NodeOutput({"samples": torch.zeros(batch_size, 16, (length - 1) // 4 + 1, height // 8, width // 8)})
+        return NodeOutput({"samples": zeros(batch_size, 16, (length - 1) // 4 + 1, height // 8, width // 8)})
 
 
 class EmptyHunyuanVideo15Latent(Node):
@@ -75,7 +74,7 @@ class EmptyHunyuanVideo15Latent(Node):
 
     @classmethod
     def execute(cls, width: int, height: int, length: int, batch_size: int = 1) -> NodeOutput:
-        return NodeOutput({"samples": torch.zeros(batch_size, 32, (length - 1) // 4 + 1, height // 16, width // 16)})
+        return NodeOutput({"samples": zeros(batch_size, 32, (length - 1) // 4 + 1, height // 16, width // 16)})
 
 
 class EmptyCosmosLatentVideo(Node):
@@ -97,7 +96,7 @@ class EmptyCosmosLatentVideo(Node):
 
     @classmethod
     def execute(cls, width: int, height: int, length: int, batch_size: int = 1) -> NodeOutput:
-        return NodeOutput({"samples": torch.zeros(batch_size, 16, (length - 1) // 8 + 1, height // 8, width // 8)})
+        return NodeOutput({"samples": zeros(batch_size, 16, (length - 1) // 8 + 1, height // 8, width // 8)})
 
 
 class EmptyMochiLatentVideo(Node):
@@ -119,7 +118,7 @@ class EmptyMochiLatentVideo(Node):
 
     @classmethod
     def execute(cls, width: int, height: int, length: int, batch_size: int = 1) -> NodeOutput:
-        return NodeOutput({"samples": torch.zeros(batch_size, 12, (length - 1) // 6 + 1, height // 8, width // 8)})
+        return NodeOutput({"samples": zeros(batch_size, 12, (length - 1) // 6 + 1, height // 8, width // 8)})
 
 
 class EmptyLatentAudio(Node):
@@ -141,7 +140,7 @@ class EmptyLatentAudio(Node):
     @classmethod
     def execute(cls, seconds: float, batch_size: int) -> NodeOutput:
         cells = round(seconds * SAMPLE_RATE / 2048 / 2) * 2
-        return NodeOutput({"samples": torch.zeros(batch_size, 64, cells), "type": "audio"})
+        return NodeOutput({"samples": zeros(batch_size, 64, cells), "type": "audio"})
 
 
 class EmptyAceStepLatentAudio(Node):
@@ -162,7 +161,7 @@ class EmptyAceStepLatentAudio(Node):
     @classmethod
     def execute(cls, seconds: float, batch_size: int) -> NodeOutput:
         cells = int(seconds * SAMPLE_RATE / 512 / 8)
-        return NodeOutput({"samples": torch.zeros(batch_size, 8, 16, cells), "type": "audio"})
+        return NodeOutput({"samples": zeros(batch_size, 8, 16, cells), "type": "audio"})
 
 
 class EmptyAceStep15LatentAudio(Node):
@@ -183,5 +182,5 @@ class EmptyAceStep15LatentAudio(Node):
 
     @classmethod
     def execute(cls, seconds: float, batch_size: int) -> NodeOutput:
-        samples = torch.zeros(batch_size, 64, round(seconds * 48000 / 1920))
+        samples = zeros(batch_size, 64, round(seconds * 48000 / 1920))
         return NodeOutput({"samples": samples, "type": "audio", "downscale_ratio_temporal": 1764})
