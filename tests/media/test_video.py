@@ -1,5 +1,7 @@
 """Films written and read back: every frame in its place, rates exact, colours right, sound beside the picture."""
 
+import contextlib
+import io
 import json
 import struct
 from fractions import Fraction
@@ -8,10 +10,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 from tests.media.films import film, frame_number, grey_frames, tone
 
 from safelight.media.audio import FLAC, read_audio, write_audio
-from safelight.media.errors import UnreadableMedia
+from safelight.media.errors import MediaTooLarge, UnreadableMedia
 from safelight.media.metadata import Metadata
 from safelight.media.video import (
     H264_MP4,
@@ -199,3 +202,26 @@ def test_sound_alone_is_no_film(tmp_path: Path) -> None:
 def test_no_frames_make_no_film(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least one frame"):
         write_video(tmp_path / "a.mp4", [], frame_rate=Fraction(1), format=H264_MP4)
+
+
+def test_a_frame_that_is_too_large_is_not_decoded(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4")
+    for read in (probe, lambda path, **limit: list(read_frames(path, **limit))):
+        with pytest.raises(MediaTooLarge, match="has more than 3,071 pixels"):
+            read(path, max_frame_pixels=64 * 48 - 1)
+        read(path, max_frame_pixels=64 * 48)
+
+
+def test_a_frame_that_grows_on_the_way_is_not_decoded_either(tmp_path: Path) -> None:
+    """A stream of JPEGs, of which the first is small."""
+    written = io.BytesIO()
+    for size in ((64, 48), (640, 480)):
+        Image.new("RGB", size, "red").save(written, format="JPEG")
+    path = tmp_path / "a.mjpeg"
+    path.write_bytes(written.getvalue())
+    assert [frame.shape[:2] for frame in read_frames(path)] == [(48, 64), (480, 640)]
+    shapes = []
+    with contextlib.suppress(UnreadableMedia):
+        for frame in read_frames(path, max_frame_pixels=64 * 48):
+            shapes.append(frame.shape[:2])  # noqa: PERF401 (what came before an error counts)
+    assert (480, 640) not in shapes

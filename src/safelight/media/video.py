@@ -74,11 +74,11 @@ def frame_rate_of(fps: float) -> Fraction:
     return Fraction(fps).limit_denominator(1001)
 
 
-def probe(path: Path) -> VideoInfo:
+def probe(path: Path, *, max_frame_pixels: int = MAX_FRAME_PIXELS) -> VideoInfo:
     """What the container says; nothing is decoded but the first frame, for its rotation. Raises
-    :class:`UnreadableMedia`."""
+    :class:`UnreadableMedia` and :class:`MediaTooLarge`."""
     with opened_container(path) as container:
-        stream = _picture_track(container, path)
+        stream = _bounded_track(container, path, max_frame_pixels)
         sound = sound_track(container)
         rate = _rate(stream)
         duration_s = _duration_s(container, stream, rate)
@@ -96,14 +96,14 @@ def probe(path: Path) -> VideoInfo:
         )
 
 
-def read_frames(path: Path, *, start_s: float = 0.0, duration_s: float = 0.0) -> Iterator[Frame]:
+def read_frames(
+    path: Path, *, start_s: float = 0.0, duration_s: float = 0.0, max_frame_pixels: int = MAX_FRAME_PIXELS
+) -> Iterator[Frame]:
     """RGB frames ``[H, W, 3]``, upright, shown at or after ``start_s`` and before ``start_s + duration_s`` (0: to the
     end). Raises :class:`UnreadableMedia` and :class:`MediaTooLarge`."""
     with opened_container(path) as container:
-        stream = _picture_track(container, path)
+        stream = _bounded_track(container, path, max_frame_pixels)
         stream.thread_type = "AUTO"
-        if stream.codec_context.width * stream.codec_context.height > MAX_FRAME_PIXELS:
-            raise MediaTooLarge(f"a frame of {path.name} has more than {MAX_FRAME_PIXELS:,} pixels")
         zero_s = float((stream.start_time or 0) * stream.time_base)
         if start_s > 0:
             container.seek(int((start_s + zero_s) / stream.time_base), stream=stream)
@@ -172,10 +172,14 @@ def copy_video(source: Path, path: Path, *, metadata: Metadata = NO_METADATA) ->
                 target.mux(packet)
 
 
-def _picture_track(container: Any, path: Path) -> Any:
+def _bounded_track(container: Any, path: Path, max_frame_pixels: int) -> Any:
+    """The picture track, whose decoder takes no memory for a larger frame, also where frames grow on the way."""
     stream = picture_track(container)
     if stream is None:
         raise UnreadableMedia(f"{path.name} has no picture track that can be read")
+    if stream.codec_context.width * stream.codec_context.height > max_frame_pixels:
+        raise MediaTooLarge(f"a frame of {path.name} has more than {max_frame_pixels:,} pixels")
+    stream.codec_context.options = {"max_pixels": str(max_frame_pixels)}
     return stream
 
 

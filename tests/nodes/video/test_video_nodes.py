@@ -189,3 +189,18 @@ def test_a_film_that_would_fill_the_memory_is_refused(run: FolderContext) -> Non
     assert info.width * info.height * info.frame_count < clips.MAX_CLIP_PIXELS
     with pytest.raises(MediaTooLarge, match="trim the video first"):
         FileClip(path, max_pixels=info.width * info.height * info.frame_count - 1).get_components()
+
+
+def test_a_film_that_does_not_say_how_long_it_is_is_refused_on_the_way(run: FolderContext) -> None:
+    """A bare H.264 stream has no header that would count its frames."""
+    source, path = film(run.input / "a.mp4", count=12), run.input / "a.h264"
+    with av.open(str(source)) as container, av.open(str(path), "w", format="h264") as target:
+        stream = target.add_stream_from_template(container.streams.video[0])
+        for packet in container.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    assert FileClip(path).get_frame_count() == 0
+    assert len(FileClip(path, max_pixels=64 * 48 * 12).get_components().images) == 12
+    with pytest.raises(MediaTooLarge, match="8 frames of 64 x 48 are more than can be decoded"):
+        FileClip(path, max_pixels=64 * 48 * 7).get_components()

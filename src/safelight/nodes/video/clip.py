@@ -112,11 +112,8 @@ class FileClip(Clip):
         info = probe(self.path)
         pixels = info.width * info.height * self._frame_count(info)
         if pixels > self.max_pixels:
-            raise MediaTooLarge(
-                f"{self._frame_count(info)} frames of {info.width} x {info.height} are more than can be decoded at "
-                f"once ({self.max_pixels:,} pixels): trim the video first"
-            )
-        images = _stacked(self._frames(), expected=self._frame_count(info))
+            raise _too_large(self._frame_count(info), info.height, info.width, max_pixels=self.max_pixels)
+        images = _stacked(self._frames(), expected=self._frame_count(info), max_pixels=self.max_pixels)
         audio = audio_of(self._sound()) if info.audio_codec else None
         return VideoComponents(images, info.frame_rate, audio)
 
@@ -208,11 +205,22 @@ class FrameClip(Clip):
         )
 
 
-def _stacked(frames: Iterator[Frame], *, expected: int) -> torch.Tensor:
-    """Float frames in one tensor, filled as they come: the 8-bit frames are never all held beside it."""
+def _too_large(count: int, height: int, width: int, *, max_pixels: int) -> MediaTooLarge:
+    return MediaTooLarge(
+        f"{count} frames of {width} x {height} are more than can be decoded at once ({max_pixels:,} pixels): trim the "
+        "video first"
+    )
+
+
+def _stacked(frames: Iterator[Frame], *, expected: int, max_pixels: int) -> torch.Tensor:
+    """Float frames in one tensor, filled as they come: the 8-bit frames are never all held beside it. Raises
+    :class:`MediaTooLarge` where there are more than the container said."""
     images = torch.empty(0)
     count = 0
     for pixels in frames:
+        height, width = pixels.shape[:2]
+        if (count + 1) * height * width > max_pixels:
+            raise _too_large(count + 1, height, width, max_pixels=max_pixels)
         if count == 0:
             images = torch.empty((max(expected, 1), *pixels.shape))
         elif count == len(images):  # the container understated their number
