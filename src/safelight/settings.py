@@ -88,6 +88,10 @@ class Settings:
     """Sent to huggingface.co alone, for gated files."""
     civitai_token: str = ""
     """Sent to civitai.com alone, for files that need an account."""
+    slow_headers_s: float = 20.0
+    """How long a client may take for the headers of a request."""
+    slow_body_s: float = 60.0
+    """How long the server waits for a body that comes slower than 8 KiB a second, in all."""
     max_graph_nodes: int = 10_000
     job_status_dialect: str = "contract"
     """``cloud`` answers ``/api/job/{id}/status`` with Comfy Cloud's own words (``success``)."""

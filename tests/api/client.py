@@ -77,15 +77,22 @@ class Client:
         check(method, path, answer)
         return answer
 
-    async def upload(self, path: str, fields: Mapping[str, str], **files: tuple[str, bytes]) -> Answer:
+    async def upload(
+        self,
+        path: str,
+        fields: Mapping[str, str],
+        *,
+        headers: Mapping[str, str] | None = None,
+        **files: tuple[str, bytes],
+    ) -> Answer:
         parts = [(f'name="{name}"', value.encode()) for name, value in fields.items()]
         parts += [(f'name="{name}"; filename="{filename}"', data) for name, (filename, data) in files.items()]
         body = b"".join(
             b"--frontier\r\nContent-Disposition: form-data; " + head.encode() + b"\r\n\r\n" + data + b"\r\n"
             for head, data in parts
         )
-        headers = {"content-type": "multipart/form-data; boundary=frontier"}
-        return await self.request("POST", path, body + b"--frontier--\r\n", headers=headers)
+        given = {"content-type": "multipart/form-data; boundary=frontier", **(headers or {})}
+        return await self.request("POST", path, body + b"--frontier--\r\n", headers=given)
 
     async def connect(self, path: str = "/ws", headers: Mapping[str, str] | None = None) -> "Connection":
         connection = Connection(self._app, _scope("websocket", path, {"host": self._host, **(headers or {})}))

@@ -14,6 +14,7 @@ from safelight.api.comfy.job_lists import JobLists
 from safelight.api.comfy.node_info import NodeInfoBodies
 from safelight.api.comfy.rendering import Renderer
 from safelight.api.sign_in import SignIn
+from safelight.api.uploads import Uploads
 from safelight.blobs.store import BlobStore
 from safelight.core.asset import Asset
 from safelight.core.clock import Clock
@@ -117,3 +118,4 @@ class App:
     seeder: Seeder
     downloads: Downloads
     sign_in: SignIn
+    uploads: Uploads

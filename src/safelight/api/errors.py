@@ -54,10 +54,15 @@ class BodyTooLarge(LimitExceeded):
         super().__init__(f"The body is larger than {limit} bytes")
 
 
+class TooSlow(SafelightError):
+    code = "body_too_slow"
+
+
 STATUS: tuple[tuple[type[SafelightError], int], ...] = (
     (NotFound, 404),
     (Conflict, 409),
     (Unauthenticated, 401),
+    (TooSlow, 408),
     (Forbidden, 403),
     (LimitExceeded, 429),
     (StorageFull, 507),
@@ -67,7 +72,7 @@ STATUS: tuple[tuple[type[SafelightError], int], ...] = (
 )
 
 RETRY_AFTER_S = 5
-_HEADERS = {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": str(RETRY_AFTER_S)}}
+_HEADERS = {401: {"www-authenticate": "Bearer"}, 408: {"connection": "close"}, 503: {"retry-after": str(RETRY_AFTER_S)}}
 
 
 def status_of(error: SafelightError, operation: Operation) -> int:

@@ -24,6 +24,8 @@ from safelight.api.origin import Origins
 from safelight.api.pack_routes import answer_pack_route
 from safelight.api.proxies import Proxies
 from safelight.api.sign_in import SignIn
+from safelight.api.slow_clients import PatientReceive
+from safelight.api.uploads import Uploads
 from safelight.blobs.store import BlobStore
 from safelight.bus.bus import Bus
 from safelight.core.clock import Clock
@@ -86,6 +88,7 @@ def create(
             else (HuggingFace(settings.huggingface_token), Civitai(settings.civitai_token)),
         ),
         sign_in=SignIn(db, clock),
+        uploads=Uploads(),
     )
     return Http(app, authenticator or _authenticator(settings, clock, db, bus))
 
@@ -120,6 +123,8 @@ class Http:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope = self._proxies.seen(scope)
+        if scope["type"] == "http":
+            receive = PatientReceive(receive, grace_s=self._app.settings.slow_body_s)
         if scope["type"] == "websocket":
             await self._socket(scope, receive, send)
         elif scope["type"] == "http" and not await self._kernel.handle(scope, receive, send):

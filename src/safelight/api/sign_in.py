@@ -2,7 +2,10 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address, ip_address
+from typing import TypeVar
 
 from safelight.api.errors import Unauthenticated
 from safelight.core.clock import Clock
@@ -11,11 +14,15 @@ from safelight.db.engine import Database
 from safelight.services import session as sessions
 from safelight.services.password import hash_password, is_password
 
+T = TypeVar("T")
+
 WINDOW_S = 300.0
 WRONG_PER_NAME, WRONG_PER_ADDRESS = 10, 50
 """In a window: for one name from one address, and from one address. Not for a name from everywhere: anybody could then
 lock out anybody else."""
 _HASHING_AT_A_TIME = 2  # 64 MiB each
+_MOST_WAITING = 32
+"""For a hash: at a few tenths of a second each, who comes later would wait for many seconds."""
 _MAX_REMEMBERED = 10_000
 
 
@@ -44,17 +51,17 @@ class SignIn:
         self._clock = clock
         self._failures: dict[tuple[str, str], _Failures] = {}
         self._hashing = asyncio.Semaphore(_HASHING_AT_A_TIME)
+        self._waiting = 0
 
     async def check(self, *, name: str, password: str, address: str) -> Account:
         """Raises :class:`WrongPassword` or :class:`TooManyAttempts`."""
-        name = name.strip().lower()
+        name, address = name.strip().lower(), _network_of(address)
         marks = ((name, address, WRONG_PER_NAME), ("", address, WRONG_PER_ADDRESS))
         self.refuse_too_many(*marks)
         # Counted before the slow part, so that many at once do not slip through; taken back if it was right.
         taken = [self._count(name, address) for name, address, _ in marks]
         found = await self._db.read(lambda tx: sessions.find_password(tx, name=name))
-        async with self._hashing:
-            is_right = await asyncio.to_thread(is_password, password, found[1] if found else None)
+        is_right = await self._hash(is_password, password, found[1] if found else None)
         if found is None or not is_right:
             raise WrongPassword
         for failures in taken:
@@ -63,17 +70,26 @@ class SignIn:
 
     async def hash(self, password: str) -> str:
         check_password(password)
-        async with self._hashing:
-            return await asyncio.to_thread(hash_password, password)
+        return await self._hash(hash_password, password)
+
+    async def _hash(self, fn: Callable[..., T], *args: object) -> T:
+        if self._waiting >= _MOST_WAITING:
+            raise TooManyAttempts("Too many people are signing in; try again in 5 s", retry_after_s=5)
+        self._waiting += 1
+        try:
+            async with self._hashing:
+                return await asyncio.to_thread(fn, *args)
+        finally:
+            self._waiting -= 1
 
     def count_wrong(self, *, address: str) -> None:
-        self._count("", address)
+        self._count("", _network_of(address))
 
     def refuse_too_many(self, *marks: tuple[str, str, int]) -> None:
         """Each mark: name, address, how many are allowed."""
         now_s = self._clock.monotonic_s()
         for name, address, allowed in marks:
-            failures = self._failures.get((name, address))
+            failures = self._failures.get((name, _network_of(address)))
             while failures and failures.at_s and failures.at_s[0] <= now_s - WINDOW_S:
                 failures.at_s.popleft()
             if failures and len(failures.at_s) >= allowed:
@@ -90,3 +106,14 @@ class SignIn:
     def _forget_old(self) -> None:
         newest_first = sorted(self._failures.items(), key=lambda item: max(item[1].at_s, default=0.0), reverse=True)
         self._failures = dict(newest_first[: _MAX_REMEMBERED // 2])
+
+
+def _network_of(address: str) -> str:
+    """Who has one IPv6 address has the 2**64 beside it."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(parsed, IPv6Address) or parsed.ipv4_mapped:
+        return address
+    return str(IPv6Address(int(parsed) >> 64 << 64))

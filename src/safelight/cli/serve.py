@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ import uvicorn
 import uvloop
 
 from safelight import settings as sources
+from safelight.api.comfy.socket import MAX_MESSAGE_BYTES
+from safelight.api.slow_clients import patient_http
 from safelight.app import App
 from safelight.cli.console import err, out
 from safelight.cli.options import given, server_options
@@ -23,6 +26,9 @@ from safelight.settings import Settings
 
 SHUTDOWN_S = 5
 """How long open requests and sockets may take to end after SIGTERM or Ctrl-C."""
+
+
+MAX_OPEN_FILES = 65_536
 
 
 class CannotListen(SafelightError):
@@ -49,14 +55,15 @@ def run(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     listener = _listen(settings.host, settings.port)
+    _allow_many_connections()
     app = await App.start(settings)
     try:
         config = uvicorn.Config(
             app.asgi,
-            http="httptools",
+            http=patient_http(headers_s=settings.slow_headers_s),
             ws="websockets-sansio",
             ws_per_message_deflate=False,
-            ws_max_size=settings.max_body_bytes,
+            ws_max_size=MAX_MESSAGE_BYTES,
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -85,6 +92,13 @@ async def _serve(settings: Settings) -> None:
     finally:
         await app.stop()
         listener.close()
+
+
+def _allow_many_connections() -> None:
+    """Each is an open file, of which a process may have 1,024 on most systems until it asks for more."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_OPEN_FILES if most == resource.RLIM_INFINITY else min(most, MAX_OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 class _Server(uvicorn.Server):

@@ -75,7 +75,8 @@ def _failure(task: Task, *, limit: int) -> Exception:
 
 async def _upload(app: App, call: Call) -> Response:
     who, now = call.who, app.clock.now()
-    form = await read_form(call.request, app.blobs, file_field="file", limit=app.settings.max_asset_bytes)
+    with app.uploads.one(who.user_id):
+        form = await read_form(call.request, app.blobs, file_field="file", limit=app.settings.max_asset_bytes)
     new = _new_asset(form)
     asset, is_new = await app.db.write(lambda tx: library.add(tx, who, new=new, now=now))
     app.node_info.forget(who.user_id)

@@ -1,11 +1,12 @@
 """What waits to go out on one socket: bounded, so that a client that does not read costs no memory and delays nobody.
 
-A backlog first loses previews and progress, of which only the latest matter; all else is kept in order until the
+A backlog first loses previews, then progress, of which only the latest matter; all else is kept in order until the
 bound is reached, and then the socket has to be closed: its client connects again and gets a snapshot (WS-7).
 """
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 
 from safelight.api.comfy.frame import Frame
 
@@ -34,8 +35,11 @@ class Outbox:
         if not self._has_room(frame):
             if frame.key is not None:
                 return True
-            self._drop_ephemeral()
-            if not self._has_room(frame):
+            for is_next in (_is_preview, _is_ephemeral):
+                self._drop_all(is_next)
+                if self._has_room(frame):
+                    break
+            else:
                 return False
         self._frames[self._next] = frame
         self._bytes += len(frame.payload)
@@ -58,8 +62,8 @@ class Outbox:
     def _has_room(self, frame: Frame) -> bool:
         return len(self._frames) < MAX_FRAMES and self._bytes + len(frame.payload) <= MAX_BYTES
 
-    def _drop_ephemeral(self) -> None:
-        for number in [n for n, waiting in self._frames.items() if waiting.key is not None]:
+    def _drop_all(self, is_wanted: Callable[[Frame], bool]) -> None:
+        for number in [n for n, waiting in self._frames.items() if is_wanted(waiting)]:
             self._take(number)
 
     def _drop(self, number: int | None) -> None:
@@ -72,3 +76,11 @@ class Outbox:
         if frame.key is not None and self._latest.get(frame.key) == number:
             del self._latest[frame.key]
         return frame
+
+
+def _is_ephemeral(frame: Frame) -> bool:
+    return frame.key is not None
+
+
+def _is_preview(frame: Frame) -> bool:
+    return frame.key is not None and isinstance(frame.payload, bytes)

@@ -27,6 +27,8 @@ from safelight.services import job as jobs
 log = logging.getLogger(__name__)
 
 MAX_CLIENT_ID = 256
+MAX_MESSAGE_BYTES = 64 * 1024
+"""Of what a client says: only ``feature_flags`` is listened to."""
 GOING_AWAY, NOT_WELCOME, TRY_AGAIN = 1001, 1008, 1013
 RECHECK_S = 60.0
 

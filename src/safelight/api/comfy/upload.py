@@ -56,7 +56,8 @@ async def upload_mask(app: App, call: Call) -> Response:
 
 
 async def _read(app: App, call: Call) -> tuple[Form, UploadedFile]:
-    form = await read_form(call.request, app.blobs, file_field="image", limit=app.settings.max_upload_bytes)
+    with app.uploads.one(call.who.user_id):
+        form = await read_form(call.request, app.blobs, file_field="image", limit=app.settings.max_upload_bytes)
     uploaded = form.files.get("image")
     if uploaded is None:
         raise InvalidBody("The form has no file 'image'")
