@@ -116,7 +116,10 @@ def test_what_packs_need_can_be_allowed(tmp_path: Path) -> None:
 
 
 def can_start_as_another(folder: Path) -> bool:
-    """Whether nobody can read the interpreter and reach the folder."""
+    """Whether a process may become nobody, and nobody read the interpreter and reach the folder."""
+    code = "import os; os.setgroups([]); os.setresuid(65534, 65534, 65534)"
+    if subprocess.run([sys.executable, "-S", "-c", code], capture_output=True).returncode:
+        return False
     places = (Path(sys.executable).resolve(), Path(sys.prefix), Path(__file__), folder)
     return all(p.stat().st_mode & 0o005 == 0o005 for place in places for p in (place, *place.parents) if p.is_dir())
 
@@ -127,7 +130,7 @@ def test_where_the_server_is_root_workers_are_somebody_else(tmp_path: Path) -> N
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)
     if not can_start_as_another(tmp_path):
-        pytest.skip("another user cannot read this checkout or its Python")
+        pytest.skip("no process can become another user here, or it could not read this checkout and its Python")
     nobody = pwd.getpwnam("nobody")
     with site(tmp_path, worker_user="nobody") as (server, known):
         seen = look(server, known)

@@ -6,12 +6,14 @@ can be sought. What went wrong is a line on standard error, with exit status 1.
 """
 
 import argparse
+import contextlib
 import errno
 import json
 import os
 import struct
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import BinaryIO, Literal
 
 from safelight.core.errors import SafelightError
@@ -32,15 +34,7 @@ def main() -> None:
     parser.add_argument("--file-bytes", type=int, required=True)
     options = parser.parse_args()
     source, target = os.fdopen(0, "rb"), os.fdopen(1, "wb")
-    confine(
-        Rules(
-            account=Account(_NOBODY, _NOBODY) if os.geteuid() == 0 else None,
-            network=False,
-            writable=(),
-            address_space_bytes=options.memory_bytes,
-            file_bytes=options.file_bytes,
-        )
-    )
+    _give_up_all_but(memory_bytes=options.memory_bytes, file_bytes=options.file_bytes)
     try:
         convert(source, target)
         target.flush()
@@ -50,6 +44,16 @@ def main() -> None:
         sys.exit("it needs more memory than a conversion may have")
     except OSError as error:
         sys.exit("it would become far larger than it is" if error.errno == errno.EFBIG else str(error))
+
+
+def _give_up_all_but(*, memory_bytes: int, file_bytes: int) -> None:
+    rules = Rules(network=False, writable=(), address_space_bytes=memory_bytes, file_bytes=file_bytes)
+    if os.geteuid() == 0:
+        # In some containers not even root can become another.
+        with contextlib.suppress(OSError):
+            confine(replace(rules, account=Account(_NOBODY, _NOBODY)))
+            return
+    confine(rules)
 
 
 def convert(source: BinaryIO, target: BinaryIO) -> None:
