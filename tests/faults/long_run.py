@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from tests.faults import cancels, crowds, disks, engines, keeping, servers, simulation, upgrades
+from tests.faults import cancels, crowds, disks, engines, keeping, servers, simulation, sockets, upgrades
 from tests.faults.ledger import Ledger
 
 WORLDS = 100
@@ -55,6 +55,7 @@ def migrations(folder: Path, rng: random.Random, ledger: Ledger) -> None:
 
 
 def scenarios() -> list[Scenario]:
+    sockets.allow_open_files(6000)
     at_points, at_random = partial(engines.deaths_at_points, kills=24), partial(engines.deaths_at_random, kills=24)
     return [
         Scenario("test_engines.py::test_engines_killed_inside_jobs_lose_nothing", (2, 3, 4), at_points),
@@ -87,6 +88,9 @@ def scenarios() -> list[Scenario]:
         ),
         Scenario("test_keeping.py::test_a_backup_in_full_traffic_comes_back_whole", (1, 6), keeping.backed_up),
         Scenario("test_upgrades.py::test_a_migration_that_is_killed_begins_again", (1, 6), migrations),
+        Scenario(
+            "test_sockets.py::test_two_thousand_silent_sockets_and_their_return", (), partial(sockets.crowd, users=8)
+        ),
         Scenario("test_simulation.py::test_promises_hold_in_two_hundred_worlds", (2, 3, 4, 5), worlds),
         Scenario("test_crowds.py::test_nine_users_do_not_wait_behind_a_thousand_jobs_of_one", (8,), crowds.run),
     ]
