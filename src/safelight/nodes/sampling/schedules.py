@@ -8,6 +8,7 @@ import math
 
 import torch
 
+from safelight.models.sampling.schedules import exponential, karras
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
@@ -30,9 +31,7 @@ class KarrasScheduler(Node):
 
     @classmethod
     def execute(cls, steps: int, sigma_max: float, sigma_min: float, rho: float) -> NodeOutput:
-        smallest, largest = sigma_min ** (1 / rho), sigma_max ** (1 / rho)
-        ramp = torch.linspace(0, 1, steps)
-        return NodeOutput(_to_zero((largest + ramp * (smallest - largest)) ** rho))
+        return NodeOutput(karras(steps, sigma_max, sigma_min, rho=rho))
 
 
 class ExponentialScheduler(Node):
@@ -53,7 +52,7 @@ class ExponentialScheduler(Node):
 
     @classmethod
     def execute(cls, steps: int, sigma_max: float, sigma_min: float) -> NodeOutput:
-        return NodeOutput(_to_zero(torch.linspace(math.log(sigma_max), math.log(sigma_min), steps).exp()))
+        return NodeOutput(exponential(steps, sigma_max, sigma_min))
 
 
 class PolyexponentialScheduler(Node):

@@ -1,0 +1,55 @@
+"""The noise that samplers add within their steps. The noise that sampling starts from is an argument of a run.
+
+A source is called with the levels before and after, and gives noise of unit variance in the latent's shape.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+
+StepNoise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+SEEDS = 2**64
+
+
+def independent(like: torch.Tensor, seed: int) -> StepNoise:
+    """New noise at each call, of a generator on the latent's device. On the CPU its seed is one higher, or the first
+    draw would be the very noise that sampling started from."""
+    generator = torch.Generator(device=like.device)
+    generator.manual_seed((seed + 1) % SEEDS if like.device.type == "cpu" else seed)
+
+    def draw(sigma: torch.Tensor, sigma_next: torch.Tensor) -> torch.Tensor:
+        return torch.randn(like.shape, dtype=like.dtype, device=like.device, generator=generator)
+
+    return draw
+
+
+def generator_after_first_noise(like: torch.Tensor, seed: int) -> torch.Generator:
+    """The CPU generator that drew the noise of this seed which sampling started from, as it was left."""
+    generator = torch.Generator().manual_seed(seed)
+    torch.randn(like.shape, dtype=like.dtype, generator=generator)
+    return generator
+
+
+def brownian(like: torch.Tensor, seed: int, sigmas: torch.Tensor, *, on_cpu: bool = True) -> StepNoise:
+    """Normalised differences of one Brownian path over the levels of the schedule, so that schedules of other lengths
+    meet the same noise (Li et al., "Scalable Gradients for Stochastic Differential Equations", 2020)."""
+    device = torch.device("cpu") if on_cpu else like.device
+    low, high = float(sigmas[sigmas > 0].min()), float(sigmas.max())
+
+    @cache
+    def tree() -> Any:
+        from torchsde import BrownianTree  # brings scipy along
+
+        return BrownianTree(low, torch.zeros(like.shape, dtype=like.dtype, device=device), high, entropy=seed)
+
+    def draw(sigma: torch.Tensor, sigma_next: torch.Tensor) -> torch.Tensor:
+        first, last = sorted((float(sigma), float(sigma_next)))
+        sign = 1.0 if sigma <= sigma_next else -1.0
+        path: torch.Tensor = tree()(first, last).to(like.device)
+        scaled: torch.Tensor = path * (sign / float(last - first) ** 0.5)
+        return scaled
+
+    return draw
