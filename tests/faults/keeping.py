@@ -60,7 +60,7 @@ def collected(folder: Path, rng: random.Random, ledger: Ledger) -> None:
     def traffic(site: Site, own: random.Random, is_over: Callable[[], bool]) -> None:
         mine: list[tuple[str, str, bytes]] = []
         while not is_over():
-            content = own.choice(contents)
+            content = own.choice(contents) if own.random() < 0.7 else own.randbytes(20_000)
             name = f"{own.randrange(1 << 60):015x}.bin"
             assert site.upload(name, content).status == 200
             [[asset_id]] = site.rows("SELECT id FROM asset WHERE filename = ?", name)
@@ -73,8 +73,9 @@ def collected(folder: Path, rng: random.Random, ledger: Ledger) -> None:
     with Site(folder / "data", workers=1).start() as site:
         with _crowd(site, traffic, rng, threads=3):
             for _ in range(8):
-                time.sleep(0.5)
-                ledger.injected("garbage collected in traffic", asyncio.run(_collect(site, PROTECTED_S)))
+                time.sleep(0.8)
+                ledger.injected("a file collected in traffic", asyncio.run(_collect(site, PROTECTED_S)))
+        assert ledger.faults["a file collected in traffic"] > 0
         for name, content in kept.items():
             assert site.view(name, folder="input").body == content, f"{name} is lost"
         for [asset_id] in site.rows("SELECT id FROM asset"):

@@ -67,6 +67,7 @@ class Site:
     def start(self) -> Self:
         packs = os.pathsep.join(map(str, PACKS))
         variables = {"SAFELIGHT_NODE_PACKAGES": "", "SAFELIGHT_CUSTOM_NODES": packs, "SAFELIGHT_WEB": "false"}
+        variables["SAFELIGHT_WORKER_WRITABLE"] = str(self.folder)  # where test nodes leave their marks
         if self.database is not None:
             variables["SAFELIGHT_DATABASE_URL"] = f"sqlite:///{self.database}"
         options = ("--workers", str(self.workers))
