@@ -143,10 +143,10 @@ def _continue(pid: int) -> None:
 
 
 def unruly(folder: Path, rng: random.Random, ledger: Ledger) -> None:
-    """A hang that ignores its cancel, a process left behind, a flood of events, memory that grows."""
+    """A hang that ignores its cancel, a process left behind, a flood of events, memory that grows, a lost device."""
     settings = {"SAFELIGHT_CANCEL_GRACE_S": "0.2", "SAFELIGHT_RSS_LIMIT_BYTES": str(80 << 20)}
     with Site(folder, workers=1, environment=settings).start() as site:
-        acts: list[Callable[[Site, Ledger], None]] = [_hang, _leave_a_child, _flood, _grow]
+        acts: list[Callable[[Site, Ledger], None]] = [_hang, _leave_a_child, _flood, _grow, _lose_device]
         rng.shuffle(acts)
         for number, act in enumerate(acts):
             act(site, ledger)
@@ -192,6 +192,19 @@ def _flood(site: Site, ledger: Ledger) -> None:
         slowest = max(slowest, time.monotonic() - begun)
     assert site.job(job_id)["status"] == "completed"
     assert slowest < 5, "others wait while one floods"
+
+
+def _lose_device(site: Site, ledger: Ledger) -> None:
+    """Once: the job is run again by a fresh process. At every attempt: it fails in the device's words."""
+    for marker, status in ((str(site.folder / "lost"), "completed"), ("", "failed")):
+        [before] = site.engines()
+        lost = {"1": node("LosesDevice", salt=status, marker=marker)}
+        saved = {"2": node("SaveTwo", text=status, prefix=status, after=["1", 0])}
+        ended = site.end(site.submit(lost | saved))
+        ledger.injected("a device that fails until its process ends")
+        assert ended["status"] == status
+        wait_for(lambda before=before: not is_alive(before))  # type: ignore[misc]
+    assert "illegal memory access" in ended["execution_error"]["exception_message"]
 
 
 def _grow(site: Site, ledger: Ledger) -> None:

@@ -5,6 +5,7 @@ engines that say what the seed wants, also after they were given up. The promise
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -179,7 +180,8 @@ class _World:
             case 2 if Path(order.staging).exists():
                 self.pictures += 1
                 name = f"{self.seed}-{self.pictures}_00001_.png"
-                self.backend.say(slot, picture(order, name, f"{mark} {name}".encode()))
+                with suppress(FileNotFoundError):  # the folder of one that is late may go at any time
+                    self.backend.say(slot, picture(order, name, f"{mark} {name}".encode()))
             case _:
                 self._say_done(slot, order, self.rng.choice(OUTCOMES))
 

@@ -233,8 +233,17 @@ def test_a_constructor_that_raises_is_a_failure_of_its_call(desk: Desk) -> None:
     assert (done.error.node_id, done.error.exception_message) == ("1", "no such device\n")
 
 
-def test_out_of_device_memory_is_for_a_fresh_process_once(desk: Desk) -> None:
-    exhausted = type("OutOfMemoryError", (RuntimeError,), {"__module__": "torch"})
+DEVICE_ERRORS = {
+    "memory": ("torch", "OutOfMemoryError", "tried to allocate 1 TiB"),
+    "a lost device": ("torch", "AcceleratorError", "CUDA error: an illegal memory access was encountered"),
+    "a lost device of an older torch": ("builtins", "RuntimeError", "CUDA error: device-side assert triggered"),
+}
+
+
+@pytest.mark.parametrize("kind", DEVICE_ERRORS)
+def test_an_error_of_the_device_is_for_a_fresh_process_once(desk: Desk, kind: str) -> None:
+    module, name, message = DEVICE_ERRORS[kind]
+    error = type(name, (RuntimeError,), {"__module__": module})
 
     class Greedy(Node):
         @classmethod
@@ -243,7 +252,7 @@ def test_out_of_device_memory_is_for_a_fresh_process_once(desk: Desk) -> None:
 
         @classmethod
         def execute(cls) -> NodeOutput:
-            raise exhausted("tried to allocate 1 TiB")
+            raise error(message)
 
     desk.add(Greedy)
     first = desk.run({"1": node("Greedy")}, "1", attempt=1)
@@ -251,7 +260,7 @@ def test_out_of_device_memory_is_for_a_fresh_process_once(desk: Desk) -> None:
     assert first.error.exception_type.endswith("GaveUpError")
     second = desk.run({"1": node("Greedy")}, "1", attempt=2)
     assert second.error is not None
-    assert second.error.exception_type == "torch.OutOfMemoryError"
+    assert (second.error.exception_type.rpartition(".")[2], second.error.exception_message) == (name, message + "\n")
 
 
 # -- cancel --

@@ -13,7 +13,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
-from safelight.wire.config import OUT_OF_MEMORY_STATUS
+from safelight.wire.config import DEVICE_LOST_STATUS, OUT_OF_MEMORY_STATUS
 
 KEPT_VARIABLES = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV"}
@@ -111,6 +111,8 @@ class EngineProcess:
 def describe_exit(status: int) -> str:
     if status == OUT_OF_MEMORY_STATUS:
         return "the worker's device ran out of memory"
+    if status == DEVICE_LOST_STATUS:
+        return "the worker's device failed, and needs a fresh process"
     if status >= 0:
         return f"the worker process ended with status {status}"
     try:

@@ -52,7 +52,8 @@ class Engine:
     def serve(
         self, place: Workplace, *, finish_lines: Callable[[], None], pack_routes: PackRoutes | None = None
     ) -> None:
-        """Run jobs until :class:`Stop`. ``finish_lines`` says what nodes printed without a line's end."""
+        """Run jobs until :class:`Stop`, or until the device is lost. ``finish_lines`` says what nodes printed without a
+        line's end."""
         self._pack_routes = pack_routes
         self._is_serving = True
         threading.Thread(target=self._judge, args=(place,), name="judge", daemon=True).start()
@@ -64,13 +65,16 @@ class Engine:
                 free(place, message)
                 continue
             self._running = message
-            done = JobLoop(message, place).run()
+            loop = JobLoop(message, place)
+            done = loop.run()
             finish_lines()
             self._say_lines()
             self._running = None
             with self._lock:
                 del self._jobs[message.fence]
             self._outbox.post(done, flush=True)
+            if loop.is_device_lost:
+                return
 
     def read(self, messages: Iterable[ToEngine]) -> None:
         """In the reader's thread, until the server closes the pipe."""

@@ -23,6 +23,11 @@ def type_name(error: BaseException) -> str:
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
+def is_device_lost(exception_type: str, message: str) -> bool:
+    """Whether a device fails at every call until the process ends, as CUDA does after an illegal access."""
+    return exception_type == "torch.AcceleratorError" or message.startswith(("CUDA error:", "HIP error:"))
+
+
 def message_of(error: BaseException, *, shown_paths: Mapping[str, str]) -> str:
     """The message with a line's end, as clients know it. ``shown_paths``: what to show for paths in it."""
     try:

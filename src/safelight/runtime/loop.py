@@ -37,6 +37,7 @@ from safelight.runtime.validation import Judge, Objection
 from safelight.sdk.context import Cancelled
 from safelight.sdk.v1 import V1Node
 from safelight.shims import saving
+from safelight.wire.config import DEVICE_LOST_STATUS, OUT_OF_MEMORY_STATUS
 from safelight.wire.messages import JobDone, SavedFile
 
 
@@ -49,8 +50,8 @@ class Workplace:
     objects: V1Objects
     background: BackgroundLoop
     model_roots: Sequence[Path]
-    give_up: Callable[[], None]
-    """Ends this process, because its device's memory is spent; the job is tried again on a fresh one."""
+    give_up: Callable[[int], object]
+    """Ends this process with a status of ``wire/config.py``; the job is tried again on a fresh one."""
 
 
 @dataclass
@@ -65,7 +66,9 @@ class _Begun:
 
 
 class JobLoop:
-    """Mutable: one run of one job."""
+    """Mutable: one run of one job. ``is_device_lost``: this process can run no other."""
+
+    is_device_lost = False
 
     def __init__(self, job: RunningJob, place: Workplace) -> None:
         self._job = job
@@ -237,8 +240,13 @@ class JobLoop:
 
     def _raised(self, instruction: do.RunCall | do.CheckLazy, error: BaseException) -> do.CallRaised:
         words = self._error_of(error)
-        if words.exception_type == "torch.OutOfMemoryError" and self._job.run.attempt < MAX_ATTEMPTS:
-            self._place.give_up()
+        is_first = self._job.run.attempt < MAX_ATTEMPTS
+        if is_first and words.exception_type == "torch.OutOfMemoryError":
+            self._place.give_up(OUT_OF_MEMORY_STATUS)
+        if failure.is_device_lost(words.exception_type, words.exception_message):
+            self.is_device_lost = True
+            if is_first:
+                self._place.give_up(DEVICE_LOST_STATUS)
         inputs = failure.inputs_of([s.arguments for s in instruction.sets])
         return do.CallRaised(
             instruction.call.id, words.exception_type, words.exception_message, words.traceback, inputs

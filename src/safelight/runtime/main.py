@@ -30,7 +30,7 @@ from safelight.runtime.outbox import Outbox
 from safelight.runtime.pack_routes import PackRoutes
 from safelight.sandbox.confine import confine
 from safelight.shims.registered import collected_routes, run_routes_in
-from safelight.wire.config import OUT_OF_MEMORY_STATUS, EngineConfig
+from safelight.wire.config import EngineConfig
 from safelight.wire.messages import Ready, ToEngine
 from safelight.wire.pipe import Pipe
 
@@ -77,7 +77,7 @@ def run(config: EngineConfig, pipe: Pipe[Any], messages: Iterator[Any], *, unkep
         objects=V1Objects(),
         background=BackgroundLoop(),
         model_roots=model_roots,
-        give_up=lambda: os._exit(OUT_OF_MEMORY_STATUS),
+        give_up=os._exit,
     )
     pack_routes = None
     if collected := collected_routes():

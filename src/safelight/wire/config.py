@@ -26,3 +26,5 @@ class EngineConfig(Message, frozen=True, kw_only=True):
 
 OUT_OF_MEMORY_STATUS = 75
 """With this exit status an engine says that its device's memory is spent, and that a fresh one should try."""
+DEVICE_LOST_STATUS = 76
+"""With this one, that its device answers every call with an error from now on, which a fresh process mends."""

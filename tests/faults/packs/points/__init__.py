@@ -20,6 +20,20 @@ def die_once(marker):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+class AcceleratorError(RuntimeError):
+    """As torch names what a device answers."""
+
+
+AcceleratorError.__module__ = "torch"
+device = {"is_lost": False}
+
+
+def ask_device():
+    """After an illegal access a device answers nothing any more, for as long as the process lives."""
+    if device["is_lost"]:
+        raise AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+
 class Wait:
     """Passes a number on after a while, and dies in the middle if its point is ``wait``."""
 
@@ -61,6 +75,7 @@ class SaveTwo(Wait):
     OUTPUT_NODE = True
 
     def run(self, text, prefix, after=0, point="", marker="", delay_s=0.0):
+        ask_device()
         series = current().open_series(prefix, count=2)
         files = [series.file(i, ".txt") for i in range(2)]
         for i, file in enumerate(files):
@@ -90,6 +105,22 @@ class Flood(Wait):
         return (count,)
 
 
+class LosesDevice(Wait):
+    """``marker``: once; without one at every attempt."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"salt": ("STRING", {})}, "optional": {"marker": ("STRING", {"default": ""})}}
+
+    def run(self, salt, marker=""):
+        if not marker or not os.path.exists(marker):
+            device["is_lost"] = True
+            if marker:
+                open(marker, "x").close()
+        ask_device()
+        return (1,)
+
+
 class Garbage(Wait):
     """Writes to the pipe what is no message: noise, or the beginning of a frame that never ends."""
 
@@ -104,4 +135,4 @@ class Garbage(Wait):
         time.sleep(60)
 
 
-NODE_CLASS_MAPPINGS = {cls.__name__: cls for cls in (Wait, SaveTwo, Flood, Garbage)}
+NODE_CLASS_MAPPINGS = {cls.__name__: cls for cls in (Wait, SaveTwo, Flood, LosesDevice, Garbage)}
