@@ -115,7 +115,7 @@ async def running(
     db = await Database.open(settings.database, on_commit=bus.publish)
     blobs = LocalBlobStore(tmp_path / "blobs")
     checkpoints = tmp_path / "models" / "checkpoints"
-    checkpoints.mkdir(parents=True)
+    checkpoints.mkdir(parents=True, exist_ok=True)
     (checkpoints / "a.safetensors").write_bytes(_safetensors('{"__metadata__":{"format":"pt"}}'))
     models = ModelIndex(settings.model_roots)
     models.refresh()

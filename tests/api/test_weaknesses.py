@@ -34,9 +34,13 @@ OUT = [
 
 @pytest.fixture
 def secret(tmp_path: Path, settings: Settings) -> Path:
-    """What lies beside the folders that are served, and in the data folder itself."""
-    for folder in (tmp_path, settings.data_dir, settings.data_dir.parent):
-        (folder / "secret.txt").write_text(SECRET)
+    """What lies beside each folder that a name could be taken for a path in: all of them are there, with a folder in
+    each, so that a server which did that would get out."""
+    for served in ("input", "output", "temp", "blobs", "models/checkpoints"):
+        folder = settings.data_dir / served
+        (folder / "a").mkdir(parents=True)
+        (folder.parent / "secret.txt").write_text(SECRET)
+    (settings.data_dir.parent / "secret.txt").write_text(SECRET)
     return settings.data_dir / "secret.txt"
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
+from tests.e2e import chromium
 from tests.e2e.server import running_server
-from tests.e2e.ui import CHROMIUM_ARGUMENTS, Ui, find_chromium
+from tests.e2e.ui import Ui
 
 
 @pytest.fixture(scope="module")
@@ -14,24 +15,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Not for the whole session: playwright keeps an event loop running, beside which no other test can have one."""
-    path = find_chromium()
+@pytest.fixture
+def browser(server: str) -> Iterator[Browser]:
+    """One for each test: what hangs or breaks is gone with it."""
+    path = chromium.find()
     if path is None:
         pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
+    with chromium.started(path) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
-def ui(chromium: Browser, server: str) -> Iterator[Ui]:
-    """The web UI in a browser profile of its own, opened. Errors that the page reports fail the test at its end."""
-    context = chromium.new_context(viewport={"width": 1600, "height": 1000})
-    ui = Ui(context.new_page(), server)
+def ui(browser: Browser, server: str) -> Iterator[Ui]:
+    """The web UI, opened. Errors that the page reports fail the test at its end."""
+    ui = Ui(browser.new_page(viewport={"width": 1600, "height": 1000}), server)
     ui.open()
     yield ui
-    ui.close()
     assert ui.problems == []

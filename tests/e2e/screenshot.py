@@ -4,17 +4,22 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from tests.e2e import chromium
 from tests.e2e.server import running_server
-from tests.e2e.ui import CHROMIUM_ARGUMENTS, Ui, find_chromium
+from tests.e2e.ui import Ui
 
 DEFAULT = Path(__file__).parents[2] / "docs" / "images" / "ui.png"
 
 
 def main() -> None:
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT
-    with tempfile.TemporaryDirectory() as folder, running_server(Path(folder)) as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_ARGUMENTS)
+    installed = chromium.find()
+    assert installed, "Chromium is not installed (Debian: apt-get install chromium)"
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_server(Path(folder)) as url,
+        chromium.started(installed) as browser,
+    ):
         ui = Ui(browser.new_page(viewport={"width": 1600, "height": 1000}), url)
         ui.open()
         ui.run()
@@ -24,7 +29,6 @@ def main() -> None:
         done.wait_for()
         done.wait_for(state="hidden")
         ui.page.screenshot(path=path)
-        browser.close()
     print(path)
 
 

@@ -1,13 +1,13 @@
 """Files that would like to run in the server's name, opened by a person in a real browser: none of them does."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 from playwright.sync_api import Browser, Error, Page
+from tests.e2e import chromium
 from tests.e2e.ui import LIMIT_MS
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, chromium.once_more_if_it_died]
 
 SCRIPT = "localStorage.setItem('owned', location.href)"
 XHTML = f'<html xmlns="http://www.w3.org/1999/xhtml"><script>{SCRIPT}</script></html>'
@@ -36,14 +36,12 @@ LOAD_AS_SCRIPT = """async url => {
 
 
 @pytest.fixture
-def page(chromium: Browser, server: str) -> Iterator[Page]:
+def page(browser: Browser, server: str) -> Page:
     """A page of the server's own, whose storage a script in its name could write."""
-    context = chromium.new_context()
-    page = context.new_page()
+    page = browser.new_page()
     page.set_default_timeout(LIMIT_MS)
     page.goto(f"{server}/openapi.json")
-    yield page
-    context.close()
+    return page
 
 
 def test_no_upload_runs_as_a_page(page: Page, server: str) -> None:

@@ -1,7 +1,6 @@
 """What a person does in the web UI, and what they see. Acts by mouse, keyboard and files; ``app`` is only read."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,6 @@ from urllib.parse import urlsplit
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request
 
 LIMIT_MS = 180_000
-CHROMIUM_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-quic",
-    "--disable-background-networking",
-]
-"""Tests run as root in containers, where Chromium's sandbox cannot work and /dev/shm is small; nothing but the server
-under test is to be asked for anything."""
-
 _RECORD_RUNNING = """() => {
     window.toldRunning = []
     window.seenRunning = []
@@ -36,12 +25,6 @@ _RECORD_RUNNING = """() => {
 }"""
 """What the page was told, and what it drew: a running node has a green border. The page draws only the newest state at
 each frame, so that a short node on a busy machine is told of and never drawn."""
-
-
-def find_chromium() -> str | None:
-    """The system's browser: the one that playwright would bring is not needed."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return next((path for name in names if (path := shutil.which(name))), None)
 
 
 class Ui:
@@ -63,9 +46,6 @@ class Ui:
     def reload(self) -> None:
         self.page.reload()
         self._wait_until_usable()
-
-    def close(self) -> None:
-        self.page.context.close()
 
     def run(self) -> None:
         self.page.evaluate(_RECORD_RUNNING)
