@@ -1,0 +1,140 @@
+"""A LoRA file: its changes by the modules that it names, and the layers that they make for a network."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+from safelight.core.errors import Invalid
+from safelight.media.errors import UnreadableWeights
+from safelight.media.weights import WeightsFormat, check_weights
+from safelight.models.layers import WeightLayer, WeightPatch
+from safelight.models.lora.changes import (
+    Added,
+    Change,
+    Decomposed,
+    Dense,
+    Hadamard,
+    Kronecker,
+    LowRank,
+    Product,
+    Whole,
+    fits,
+)
+from safelight.models.lora.names import Place, place_of, text_modules, unet_modules
+from safelight.models.lora.parts import parsed
+
+Parts = Mapping[str, torch.Tensor]
+
+_NAMED_IN_ERRORS = 3
+
+
+class LoraMismatch(Invalid):
+    """The file is a LoRA for a network of another family, or none of a dialect that is read here."""
+
+    code = "lora_mismatch"
+
+
+@dataclass(frozen=True, eq=False)
+class Lora:
+    """What a file changes, by its own names of modules."""
+
+    name: str
+    modules: Mapping[str, Parts] = field(repr=False)
+    others: tuple[str, ...] = field(default=(), repr=False)
+    """Keys of no dialect."""
+
+    def unet_layer(self, shapes: Mapping[str, torch.Size]) -> WeightLayer | None:
+        """The layer for a UNet with weights of these shapes; none if the file has nothing for one. Raises
+        :class:`LoraMismatch` if most of what it has does not fit."""
+        spellings = unet_modules(shapes)
+        return self._layer(False, shapes, lambda place: spellings.get(place.module))
+
+    def text_layer(self, shapes: Mapping[str, torch.Size]) -> WeightLayer | None:
+        """The layer for text encoders, as :meth:`unet_layer` makes it for a UNet."""
+        encoders = text_modules(shapes)
+        return self._layer(True, shapes, lambda place: encoders.get(place.encoder, {}).get(place.module))
+
+    def _layer(
+        self, is_text: bool, shapes: Mapping[str, torch.Size], canonical: Callable[[Place], str | None]
+    ) -> WeightLayer | None:
+        meant = {module: place for module in self.modules if (place := place_of(module)).is_text == is_text}
+        patches: dict[str, WeightPatch] = {}
+        misfits: list[str] = []
+        for module, place in meant.items():
+            target = canonical(place)
+            found = {} if target is None else self._patches(self.modules[module], target, shapes)
+            patches |= found
+            if not found:
+                misfits.append(module)
+        if len(misfits) * 2 > len(meant):
+            raise LoraMismatch(self._complaint("text encoder" if is_text else "model", misfits, len(meant)))
+        return WeightLayer(self.name, patches) if patches else None
+
+    def _patches(self, parts: Parts, module: str, shapes: Mapping[str, torch.Size]) -> dict[str, WeightPatch]:
+        made: dict[str, WeightPatch] = {}
+        for kind, change in _changes(parts):
+            name = f"{module}.{kind}"
+            magnitude = parts.get("magnitude") if kind == "weight" else None
+            patch = Added(change) if magnitude is None else Decomposed(change, magnitude)
+            if name in shapes and fits(patch, shapes[name]):
+                made[name] = patch
+        return made
+
+    def _complaint(self, part: str, misfits: list[str], count: int) -> str:
+        named = ", ".join(misfits[:_NAMED_IN_ERRORS]) + (", ..." if len(misfits) > _NAMED_IN_ERRORS else "")
+        return (
+            f"{self.name} is a LoRA for another family of models: of the {count} modules that it changes, "
+            f"{len(misfits)} are not in this {part}, or have other shapes ({named})"
+        )
+
+
+def read_lora(path: Path) -> Lora:
+    """Raises :class:`safelight.media.errors.UnreadableWeights` for a damaged file or a pickle, and
+    :class:`LoraMismatch` for one without a key of a known dialect. Tensors are mapped, not copied."""
+    if check_weights(path) is not WeightsFormat.SAFETENSORS:
+        raise UnreadableWeights(f"{path.name} is a GGUF file; LoRA files are read from safetensors")
+    modules: dict[str, dict[str, torch.Tensor]] = {}
+    others = []
+    with safe_open(path, framework="pt") as file:
+        for key in file.keys():  # noqa: SIM118 (no mapping)
+            if found := parsed(key):
+                module, part = found
+                modules.setdefault(module, {})[part] = file.get_tensor(key)
+            else:
+                others.append(key)
+    if not modules:
+        named = ", ".join(others[:_NAMED_IN_ERRORS])
+        raise LoraMismatch(f"{path.name} has no weights of a LoRA; its first keys are {named or 'none'}")
+    return Lora(path.name, modules, tuple(others))
+
+
+def _changes(parts: Parts) -> Iterator[tuple[str, Change]]:
+    """What is changed of a module: ``weight`` and ``bias``."""
+    alpha = float(parts["alpha"]) if "alpha" in parts else None
+    if low := _product(parts, "up", "down", "mid"):
+        yield "weight", LowRank(low, alpha)
+    elif (a := _product(parts, "hada_w1_a", "hada_w1_b", "hada_t1")) and (
+        b := _product(parts, "hada_w2_a", "hada_w2_b", "hada_t2")
+    ):
+        yield "weight", Hadamard(a, b, alpha)
+    elif (one := _factor(parts, "lokr_w1", "")) and (other := _factor(parts, "lokr_w2", "lokr_t2")):
+        yield "weight", Kronecker(one, other, alpha)
+    elif "diff" in parts:
+        yield "weight", Dense(parts["diff"])
+    if "diff_b" in parts:
+        yield "bias", Dense(parts["diff_b"])
+
+
+def _factor(parts: Parts, name: str, core: str) -> Whole | Product | None:
+    return Whole(parts[name]) if name in parts else _product(parts, f"{name}_a", f"{name}_b", core)
+
+
+def _product(parts: Parts, a: str, b: str, core: str) -> Product | None:
+    if not (a in parts and b in parts):
+        return None
+    if a == "up" and core in parts:  # a convolution's: [out, rank, 1, 1], where the others have [rank, out]
+        return Product(parts[a].transpose(0, 1), parts[b], parts[core])
+    return Product(parts[a], parts[b], parts.get(core))

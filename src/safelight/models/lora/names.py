@@ -1,0 +1,91 @@
+"""Which module of a network a LoRA file means: its prefixes, and every spelling of a module.
+
+Some dialects write ``_`` for ``.``; names are compared so, which tells no two modules of a network apart less well.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from safelight.models.lora.unet_names import diffusers_names
+
+Encoder = Literal["l", "g"]
+"""CLIP-L, OpenCLIP-G: a file names them by number or by letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """``module`` with ``_`` for ``.``; ``encoder`` is none where the file has one text encoder only."""
+
+    is_text: bool
+    module: str
+    encoder: Encoder | None = None
+
+
+_TEXT = re.compile(
+    r"(?:lora_te(?P<number>[12]?)|text_encoder(?P<second>_2)?|(?:text_encoders_)?clip_(?P<letter>[lgh])(?:_transformer)?)"
+    r"_(?P<module>.+)"
+)
+_UNET = re.compile(r"(?:lora_unet|lycoris|unet|model_diffusion_model|diffusion_model)_(?P<module>.+)")
+
+_ATTENTION_OF_OLD_FILES = {"q_proj": "to_q", "k_proj": "to_k", "v_proj": "to_v", "out_proj": "to_out"}
+
+
+def place_of(module: str) -> Place:
+    """Where a file's module is. What has no prefix that is known is taken to be of a diffusion network."""
+    name = _spelt(module).removeprefix("base_model_model_").replace("_processor_", "_")
+    if text := _TEXT.fullmatch(name):
+        return Place(True, text["module"], _encoder(text))
+    unet = _UNET.fullmatch(name)
+    return Place(False, unet["module"] if unet else name)
+
+
+def unet_modules(weights: Iterable[str]) -> dict[str, str]:
+    """From each spelling of a module of a UNet to its canonical name."""
+    modules = _modules(weights)
+    spellings = {_spelt(module): module for module in modules}
+    for module, name in diffusers_names(modules).items():
+        spellings[_spelt(name)] = module
+        spellings.setdefault(_spelt(name.removesuffix(".0")), module)  # "to_out" of old files
+    return spellings
+
+
+def text_modules(weights: Iterable[str]) -> dict[Encoder | None, Mapping[str, str]]:
+    """For each way to name an encoder, from each spelling of a module in it to its canonical name.
+
+    ``weights`` of several encoders have their letters in the prefixes (``clip_l.``); one alone may have none.
+    """
+    weights = list(weights)
+    roots = list(dict.fromkeys(name[: name.index("text_model.")] for name in weights if "text_model." in name))
+    modules = {root: _spellings(root, [name for name in weights if name.startswith(root)]) for root in roots}
+    if not modules:
+        return {}
+    first, last = roots[0], roots[-1]
+    large = next((root for root in roots if "clip_l" in root), first)
+    return {None: modules[large], "l": modules[large], "g": modules[next((r for r in roots if "clip_g" in r), last)]}
+
+
+def _spellings(root: str, weights: Iterable[str]) -> dict[str, str]:
+    spellings = {}
+    for module in _modules(weights):
+        name = module.removeprefix(root)
+        spellings[_spelt(name)] = module
+        parent, _, last = name.rpartition(".")
+        if old := _ATTENTION_OF_OLD_FILES.get(last):
+            spellings[_spelt(f"{parent}.{old}")] = module
+    return spellings
+
+
+def _encoder(text: re.Match[str]) -> Encoder | None:
+    if text["number"] == "2" or text["second"] or text["letter"] == "g":
+        return "g"
+    return "l" if text["number"] or text["letter"] == "l" else None
+
+
+def _modules(weights: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(name.rpartition(".")[0] for name in weights))
+
+
+def _spelt(name: str) -> str:
+    return name.replace(".", "_")

@@ -1,0 +1,96 @@
+"""A UNet's modules under the names of the two layouts: latent diffusion's (canonical here) and diffusers'.
+
+Which level of the UNet a block belongs to is not in its number; it follows from where the downsamplers and upsamplers
+are, so that it is read off the names themselves and holds for every depth (SD1, SD2, SDXL, its refiner, pruned ones).
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+_FIXED = {
+    "time_embed.0": "time_embedding.linear_1",
+    "time_embed.2": "time_embedding.linear_2",
+    "label_emb.0.0": "add_embedding.linear_1",
+    "label_emb.0.2": "add_embedding.linear_2",
+    "input_blocks.0.0": "conv_in",
+    "out.0": "conv_norm_out",
+    "out.2": "conv_out",
+}
+
+_RESNET = {
+    "in_layers.0": "norm1",
+    "in_layers.2": "conv1",
+    "emb_layers.1": "time_emb_proj",
+    "out_layers.0": "norm2",
+    "out_layers.3": "conv2",
+    "skip_connection": "conv_shortcut",
+}
+
+_IN_RESNETS = {name.split(".")[0] for name in _RESNET}
+
+_PLACE = re.compile(r"((?:input_blocks|output_blocks)\.\d+\.\d+|middle_block\.\d+)\.(.+)")
+
+
+def diffusers_names(modules: Iterable[str]) -> dict[str, str]:
+    """Diffusers' name of each module of a UNet that is named in latent diffusion's layout.
+
+    A module that the layout does not know (an extra one of a family of its own) is left out.
+    """
+    modules = list(modules)
+    places = _places(modules)
+    named = {ldm: name for ldm in modules if (name := _FIXED.get(ldm))}
+    for ldm in modules:
+        found = _PLACE.fullmatch(ldm)
+        if found and found[1] in places and ldm not in named:
+            inner = _RESNET.get(found[2], found[2]) if ".resnets." in places[found[1]] else found[2]
+            named[ldm] = f"{places[found[1]]}.{'conv' if inner == 'op' else inner}"
+    return named
+
+
+def _places(modules: Iterable[str]) -> dict[str, str]:
+    """Where each block is in diffusers' layout: ``input_blocks.4.1`` -> ``down_blocks.1.attentions.0``."""
+    kinds: dict[str, str] = {}
+    for ldm in modules:
+        if found := _PLACE.fullmatch(ldm):
+            kinds.setdefault(found[1], _kind(found[2]))
+    return {
+        **dict(_levels(kinds, "input_blocks", "down_blocks")),
+        **dict(_levels(kinds, "output_blocks", "up_blocks")),
+        **dict(_middle(kinds)),
+    }
+
+
+def _kind(inner: str) -> str:
+    if inner == "op":
+        return "downsamplers"
+    if inner == "conv":
+        return "upsamplers"
+    return (
+        "resnets"
+        if inner.split(".")[0] in ("in_layers", "emb_layers", "out_layers", "skip_connection")
+        else "attentions"
+    )
+
+
+def _levels(kinds: Mapping[str, str], ldm_side: str, side: str) -> Iterator[tuple[str, str]]:
+    blocks: dict[int, dict[int, str]] = {}
+    for place, kind in kinds.items():
+        name, *numbers = place.split(".")
+        if name == ldm_side:
+            blocks.setdefault(int(numbers[0]), {})[int(numbers[1])] = kind
+    level = column = 0
+    for number in sorted(blocks):
+        kept = blocks[number]
+        for inner, kind in sorted(kept.items()):
+            index = 0 if kind.endswith("samplers") else column
+            yield f"{ldm_side}.{number}.{inner}", f"{side}.{level}.{kind}.{index}"
+        ends_level = any(kind.endswith("samplers") for kind in kept.values())
+        level, column = (level + 1, 0) if ends_level else (level, column + 1)
+
+
+def _middle(kinds: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    seen: dict[str, int] = {}
+    for place in sorted(k for k in kinds if k.startswith("middle_block.")):
+        kind = kinds[place]
+        yield place, f"mid_block.{kind}.{seen.get(kind, 0)}"
+        seen[kind] = seen.get(kind, 0) + 1
