@@ -1,0 +1,74 @@
+"""Nodes that lay a LoRA over a model and its text encoder."""
+
+from typing import Any
+
+from safelight.models.lora.file import Lora, read_lora
+from safelight.models.model import DiffusionModel
+from safelight.sdk import Node, NodeOutput, Schema, io
+from safelight.sdk.context import current
+
+
+class LoraLoader(Node):
+    """Change a model and its text encoder by a LoRA file. Several one after the other add up."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="LoraLoader",
+            display_name="Load LoRA",
+            category="loaders",
+            inputs=[
+                io.Model.Input("model", tooltip="The model that the LoRA changes."),
+                io.Clip.Input("clip", tooltip="The text encoder that the LoRA changes."),
+                io.Combo.Input("lora_name", model_folder="loras", tooltip="The file of the LoRA."),
+                io.Float.Input("strength_model", default=1.0, min=-100.0, max=100.0, step=0.01),
+                io.Float.Input("strength_clip", default=1.0, min=-100.0, max=100.0, step=0.01),
+            ],
+            outputs=[io.Model.Output(), io.Clip.Output()],
+            listed_combos=True,
+        )
+
+    @classmethod
+    def execute(
+        cls, model: DiffusionModel, clip: Any, lora_name: str, strength_model: float, strength_clip: float
+    ) -> NodeOutput:
+        if strength_model == 0 and strength_clip == 0:
+            return NodeOutput(model, clip)
+        lora = _read(lora_name)
+        return NodeOutput(_on_model(model, lora, strength_model), _on_text(clip, lora, strength_clip))
+
+
+class LoraLoaderModelOnly(Node):
+    """Change a model by a LoRA file, without its text encoder."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="LoraLoaderModelOnly",
+            category="loaders",
+            inputs=[
+                io.Model.Input("model"),
+                io.Combo.Input("lora_name", model_folder="loras"),
+                io.Float.Input("strength_model", default=1.0, min=-100.0, max=100.0, step=0.01),
+            ],
+            outputs=[io.Model.Output()],
+            listed_combos=True,
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, lora_name: str, strength_model: float) -> NodeOutput:
+        return NodeOutput(_on_model(model, _read(lora_name), strength_model) if strength_model else model)
+
+
+def _read(name: str) -> Lora:
+    return read_lora(current().model_path("loras", name))
+
+
+def _on_model(model: DiffusionModel, lora: Lora, strength: float) -> DiffusionModel:
+    layer = lora.unet_layer(model.network.shapes) if strength else None
+    return model.with_layers(layer.with_strength(strength)) if layer else model
+
+
+def _on_text(clip: Any, lora: Lora, strength: float) -> Any:
+    layer = lora.text_layer(clip.shapes) if strength else None
+    return clip.with_layers(layer.with_strength(strength)) if layer else clip
