@@ -1,0 +1,195 @@
+"""The convolutional autoencoder of latent diffusion (Rombach et al. 2022, appendix), from the shapes of its weights.
+
+Names are those of the original files below ``first_stage_model.``. Pictures are ``[B, 3, H, W]`` in -1..1.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+@dataclass(frozen=True, slots=True)
+class AutoencoderShape:
+    """``channels``: of each level, the finest first. ``blocks``: of an encoder's level; a decoder's has one more.
+
+    ``has_quant``: 1x1 convolutions stand on both sides of the latent (all but those of flow models).
+    """
+
+    latent: int
+    channels: tuple[int, ...]
+    blocks: int
+    has_attention: bool
+    has_quant: bool
+
+    @property
+    def downscale(self) -> int:
+        return int(2 ** (len(self.channels) - 1))
+
+
+def autoencoder_shape(shapes: Mapping[str, torch.Size]) -> AutoencoderShape:
+    """Raises :class:`KeyError` with the name that is missing."""
+    levels: dict[int, int] = {}
+    blocks = 0
+    for name, shape in shapes.items():
+        if found := re.fullmatch(r"encoder\.down\.(\d+)\.block\.(\d+)\.conv2\.weight", name):
+            levels[int(found[1])] = shape[0]
+            blocks = max(blocks, int(found[2]) + 1)
+    return AutoencoderShape(
+        latent=shapes["decoder.conv_in.weight"][1],
+        channels=tuple(levels[level] for level in sorted(levels)),
+        blocks=blocks,
+        has_attention="encoder.mid.attn_1.q.weight" in shapes,
+        has_quant="post_quant_conv.weight" in shapes,
+    )
+
+
+class Autoencoder(nn.Module):
+    def __init__(self, shape: AutoencoderShape, *, groups: int = 32) -> None:
+        super().__init__()
+        self.encoder = _Encoder(shape, groups)
+        self.decoder = _Decoder(shape, groups)
+        latent = shape.latent
+        self.quant_conv = nn.Conv2d(2 * latent, 2 * latent, 1) if shape.has_quant else nn.Identity()
+        self.post_quant_conv = nn.Conv2d(latent, latent, 1) if shape.has_quant else nn.Identity()
+
+    def moments(self, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and log variance of the latent, ``[B, C, H/8, W/8]`` each."""
+        mean, log_variance = self.quant_conv(self.encoder(picture)).chunk(2, dim=1)
+        return mean, log_variance
+
+    def decode(self, latent: torch.Tensor) -> torch.Tensor:
+        picture: torch.Tensor = self.decoder(self.post_quant_conv(latent))
+        return picture
+
+
+class Block(nn.Module):
+    def __init__(self, channels: int, out: int, groups: int) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(groups, channels, eps=1e-6)
+        self.conv1 = nn.Conv2d(channels, out, 3, padding=1)
+        self.norm2 = nn.GroupNorm(groups, out, eps=1e-6)
+        self.conv2 = nn.Conv2d(out, out, 3, padding=1)
+        if channels != out:
+            self.nin_shortcut = nn.Conv2d(channels, out, 1)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        inner = self.conv1(functional.silu(self.norm1(hidden)))
+        inner = self.conv2(functional.silu(self.norm2(inner)))
+        result: torch.Tensor = inner + (self.nin_shortcut(hidden) if hasattr(self, "nin_shortcut") else hidden)
+        return result
+
+
+class _Attention(nn.Module):
+    """Of all pixels to all, with one head."""
+
+    def __init__(self, channels: int, groups: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(groups, channels, eps=1e-6)
+        self.q = nn.Conv2d(channels, channels, 1)
+        self.k = nn.Conv2d(channels, channels, 1)
+        self.v = nn.Conv2d(channels, channels, 1)
+        self.proj_out = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        inner = self.norm(hidden)
+        q, k, v = (project(inner).flatten(2).transpose(1, 2)[:, None] for project in (self.q, self.k, self.v))
+        attended = functional.scaled_dot_product_attention(q, k, v)[:, 0].transpose(1, 2)
+        result: torch.Tensor = hidden + self.proj_out(attended.reshape(hidden.shape))
+        return result
+
+
+def _middle(channels: int, groups: int, has_attention: bool) -> nn.Module:
+    middle = nn.Module()
+    middle.block_1 = Block(channels, channels, groups)
+    middle.attn_1 = _Attention(channels, groups) if has_attention else nn.Identity()
+    middle.block_2 = Block(channels, channels, groups)
+    return middle
+
+
+def _through(middle: nn.Module, hidden: torch.Tensor) -> torch.Tensor:
+    for part in middle.children():
+        hidden = part(hidden)
+    return hidden
+
+
+class _Sampler(nn.Module):
+    """Half or twice the size. Halving pads at the right and the bottom alone."""
+
+    def __init__(self, channels: int, *, down: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2 if down else 1, padding=0 if down else 1)
+        self.down = down
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        hidden = functional.pad(hidden, (0, 1, 0, 1)) if self.down else functional.interpolate(hidden, scale_factor=2)
+        result: torch.Tensor = self.conv(hidden)
+        return result
+
+
+def _level(channels: int, out: int, blocks: int, groups: int) -> nn.Module:
+    level = nn.Module()
+    level.block = nn.ModuleList(Block(channels if index == 0 else out, out, groups) for index in range(blocks))
+    return level
+
+
+class _Encoder(nn.Module):
+    def __init__(self, shape: AutoencoderShape, groups: int) -> None:
+        super().__init__()
+        last = shape.channels[-1]
+        self.conv_in = nn.Conv2d(3, shape.channels[0], 3, padding=1)
+        self.down = nn.ModuleList()
+        channels = shape.channels[0]
+        for index, out in enumerate(shape.channels):
+            level = _level(channels, out, shape.blocks, groups)
+            if index < len(shape.channels) - 1:
+                level.downsample = _Sampler(out, down=True)
+            self.down.append(level)
+            channels = out
+        self.mid = _middle(last, groups, shape.has_attention)
+        self.norm_out = nn.GroupNorm(groups, last, eps=1e-6)
+        self.conv_out = nn.Conv2d(last, 2 * shape.latent, 3, padding=1)
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        hidden = self.conv_in(picture)
+        for level in self.down:
+            for block in level.block:
+                hidden = block(hidden)
+            if hasattr(level, "downsample"):
+                hidden = level.downsample(hidden)
+        hidden = _through(self.mid, hidden)
+        result: torch.Tensor = self.conv_out(functional.silu(self.norm_out(hidden)))
+        return result
+
+
+class _Decoder(nn.Module):
+    def __init__(self, shape: AutoencoderShape, groups: int) -> None:
+        super().__init__()
+        first, last = shape.channels[0], shape.channels[-1]
+        self.conv_in = nn.Conv2d(shape.latent, last, 3, padding=1)
+        self.mid = _middle(last, groups, shape.has_attention)
+        levels: list[nn.Module] = []
+        channels = last
+        for index in range(len(shape.channels) - 1, -1, -1):
+            out = shape.channels[index]
+            level = _level(channels, out, shape.blocks + 1, groups)
+            if index:
+                level.upsample = _Sampler(out, down=False)
+            levels.insert(0, level)
+            channels = out
+        self.up = nn.ModuleList(levels)
+        self.norm_out = nn.GroupNorm(groups, first, eps=1e-6)
+        self.conv_out = nn.Conv2d(first, 3, 3, padding=1)
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        hidden = _through(self.mid, self.conv_in(latent))
+        for level in reversed(self.up):
+            for block in level.block:
+                hidden = block(hidden)
+            if hasattr(level, "upsample"):
+                hidden = level.upsample(hidden)
+        result: torch.Tensor = self.conv_out(functional.silu(self.norm_out(hidden)))
+        return result

@@ -1,0 +1,56 @@
+"""Work on planes in overlapping tiles, whose seams are blended."""
+
+from collections.abc import Callable
+
+import torch
+
+
+def in_tiles(
+    planes: torch.Tensor,
+    work: Callable[[torch.Tensor], torch.Tensor],
+    *,
+    size: tuple[int, int],
+    overlap: int,
+    scale: float,
+) -> torch.Tensor:
+    """``work`` on tiles of ``size`` (height, width) of ``planes [1, C, h, w]``, whose result has ``scale`` times as
+    many pixels a side. Where tiles overlap, each counts by its distance from its edge."""
+    height, width = planes.shape[-2:]
+    rows, columns = _places(height, size[0], overlap), _places(width, size[1], overlap)
+    if len(rows) == len(columns) == 1:
+        return work(planes)
+    total = weight = None
+    for top, bottom in rows:
+        for left, right in columns:
+            done = work(planes[..., top:bottom, left:right])
+            if total is None or weight is None:
+                shape = (1, done.shape[1], round(height * scale), round(width * scale))
+                total, weight = done.new_zeros(shape), done.new_zeros((1, 1, *shape[2:]))
+            place = (slice(round(top * scale), None), slice(round(left * scale), None))
+            here = (..., *(slice(s.start, s.start + n) for s, n in zip(place, done.shape[-2:], strict=True)))
+            mask = _feathered(done.shape[-2:], round(overlap * scale))
+            total[here] += done * mask
+            weight[here] += mask
+    assert total is not None and weight is not None  # noqa: PT018 (there is at least one tile)
+    return total / weight
+
+
+def _places(length: int, size: int, overlap: int) -> list[tuple[int, int]]:
+    if length <= size:
+        return [(0, length)]
+    step = max(size - overlap, 1)
+    places = []
+    for position in range(0, length - overlap, step):
+        start = max(0, min(length - overlap, position))
+        places.append((start, start + min(size, length - start)))
+    return places
+
+
+def _feathered(size: tuple[int, ...], overlap: int) -> torch.Tensor:
+    mask = torch.ones(1, 1, *size)
+    for step in range(min(overlap, *size)):
+        share = (step + 1) / overlap
+        for dimension in (2, 3):
+            mask.narrow(dimension, step, 1).mul_(share)
+            mask.narrow(dimension, mask.shape[dimension] - 1 - step, 1).mul_(share)
+    return mask

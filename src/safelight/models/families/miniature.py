@@ -1,0 +1,36 @@
+"""The model in the box: a small rectified flow of this project's own. What its weights don't say is in its metadata."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from safelight.models.families.conditions import PooledText
+from safelight.models.families.family import Family
+from safelight.models.latent_format import LatentFormat
+from safelight.models.sampling.levels import FlowLevels
+from safelight.models.sampling.parameterization import Parameterization
+from safelight.models.sampling.prediction import Flow
+from safelight.models.text.recipe import MINIATURE_TEXT, TextRecipe
+from safelight.models.unet.module import Heads
+from safelight.models.unet.shape import UNetShape
+
+METADATA = "safelight.miniature"
+
+
+def of_metadata(settings: Mapping[str, Any], shape: UNetShape) -> Family:
+    """Raises :class:`KeyError` for a setting that is missing."""
+    return Family(
+        name="miniature",
+        parameterization=Parameterization(Flow(), FlowLevels(settings["flow_shift"])),
+        latent_format=LatentFormat(
+            channels=shape.out_channels,
+            scale=settings["latent_scale"],
+            shift=settings["latent_shift"],
+            rgb_factors=tuple(tuple(row) for row in settings["rgb_factors"]),
+            rgb_bias=tuple(settings["rgb_bias"]),
+        ),
+        heads=Heads(width=settings["head_width"]),
+        understand=PooledText(shape.vector),
+        text=TextRecipe({"l": MINIATURE_TEXT}),
+        groups=settings["groups"],
+        autoencoder_groups=settings["autoencoder_groups"],
+    )

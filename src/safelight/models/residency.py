@@ -1,0 +1,146 @@
+"""Which networks are in memory: the one owner of weights and devices.
+
+Weights are kept once for each device and type, whatever layers stand over them; a network under layers shares every
+tensor that they do not change. What nobody uses is let go, the longest unused first, where memory runs short.
+"""
+
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from safelight.models.layers import WeightLayer
+from safelight.models.weights import Weights
+
+KEPT_SHARE = 0.5
+"""Of the memory that a device has, what unused networks may fill."""
+
+
+def compute_device() -> torch.device:
+    """Where networks compute: the first GPU that this process may see, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@dataclass(eq=False)
+class _Held:
+    """A network in memory. ``own``: bytes of the tensors that it does not share."""
+
+    module: nn.Module
+    tensors: dict[str, torch.Tensor]
+    own: int
+    users: int = 0
+
+
+@dataclass(eq=False)
+class Residency:
+    """``budget``: bytes for what is not in use; by default a share of the device's memory."""
+
+    budget: int | None = None
+    _held: dict[Hashable, _Held] = field(default_factory=dict)
+    """The longest unused first."""
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @contextmanager
+    def use(
+        self,
+        weights: Weights,
+        layers: tuple[WeightLayer, ...],
+        build: Callable[[], nn.Module],
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> Iterator[Any]:
+        """The network that ``build`` makes (without numbers), with these weights under these layers, until the context
+        ends. Raises :class:`RuntimeError` for weights that are not the network's."""
+        key = (weights, layers, device, dtype)
+        with self._lock:
+            held = self._held.pop(key, None) or self._load(weights, layers, build, device, dtype)
+            self._held[key] = held  # the youngest now
+            held.users += 1
+        try:
+            yield held.module
+        finally:
+            with self._lock:
+                held.users -= 1
+                self._make_room(device)
+
+    def size(self) -> int:
+        """Bytes of everything held."""
+        return sum(held.own for held in self._held.values())
+
+    def free(self) -> None:
+        """Let go whatever is not in use."""
+        with self._lock:
+            for key in [key for key, held in self._held.items() if not held.users]:
+                del self._held[key]
+
+    def _load(
+        self,
+        weights: Weights,
+        layers: tuple[WeightLayer, ...],
+        build: Callable[[], nn.Module],
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> _Held:
+        if layers:
+            base_key = (weights, (), device, dtype)
+            base = self._held.get(base_key) or self._load(weights, (), build, device, dtype)
+            self._held[base_key] = base
+            changed = _patched(weights, layers, device, dtype)
+            return _held(build, {**base.tensors, **changed}, own=changed)
+        self._make_room(device, coming=_bytes(weights, dtype))
+        tensors = {name: _ready(tensor, device, dtype) for name, tensor in weights.read()}
+        return _held(build, tensors, own=tensors)
+
+    def _make_room(self, device: torch.device, *, coming: int = 0) -> None:
+        budget = self.budget if self.budget is not None else int(_memory(device) * KEPT_SHARE)
+        for key in [key for key, held in self._held.items() if not held.users]:
+            if self.size() + coming <= budget:
+                return
+            del self._held[key]
+
+
+residency = Residency()
+"""Of this process."""
+
+
+def _held(build: Callable[[], nn.Module], tensors: dict[str, torch.Tensor], *, own: dict[str, torch.Tensor]) -> _Held:
+    with torch.device("meta"):
+        module = build()
+    module.load_state_dict(tensors, strict=True, assign=True)
+    module.eval().requires_grad_(False)
+    return _Held(module, tensors, sum(tensor.nbytes for tensor in own.values()))
+
+
+def _ready(tensor: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else tensor.dtype)
+
+
+def _patched(
+    weights: Weights, layers: tuple[WeightLayer, ...], device: torch.device, dtype: torch.dtype
+) -> dict[str, torch.Tensor]:
+    """The weights that the layers change, computed in float32."""
+    names = [name for name in weights.sources if any(name in layer.patches for layer in layers)]
+    changed = {}
+    for name, tensor in weights.read(names):
+        value = tensor.to(device=device, dtype=torch.float32)
+        for layer in layers:
+            if (patch := layer.patches.get(name)) is not None and layer.strength:
+                value = patch.apply(value, layer.strength)
+        changed[name] = value.to(dtype)
+    return changed
+
+
+def _bytes(weights: Weights, dtype: torch.dtype) -> int:
+    return sum(shape.numel() for shape in weights.shapes.values()) * dtype.itemsize
+
+
+def _memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[1])
+    with open("/proc/meminfo", encoding="ascii") as file:
+        return int(file.readline().split()[1]) * 1024

@@ -1,0 +1,141 @@
+"""What travels on ``CLIP`` links: text encoders as a value. Some of its methods have the names that node packs know."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from safelight.models.layers import WeightLayer
+from safelight.models.precision import compute_dtype
+from safelight.models.residency import compute_device, residency
+from safelight.models.text.chunks import Window, empty_window, windows
+from safelight.models.text.embeddings import find_embedding
+from safelight.models.text.encoder_module import ClipText, Encoded, text_shape
+from safelight.models.text.recipe import EncoderRecipe, TextRecipe
+from safelight.models.text.tokenizer import END
+from safelight.models.weights import Weights
+
+Tokens = Mapping[str, list[Window]]
+"""For each encoder's letter, windows of ``(token, weight)``."""
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """``weights`` of each encoder are below ``clip_<letter>.``. ``layer``: counted from the end, where a node chose
+    one for all encoders."""
+
+    weights: Weights
+    recipe: TextRecipe
+    layers: tuple[WeightLayer, ...] = ()
+    layer: int | None = None
+
+    @property
+    def shapes(self) -> Mapping[str, torch.Size]:
+        return self.weights.shapes
+
+    def with_layers(self, *layers: WeightLayer) -> "TextEncoder":
+        return replace(self, layers=(*self.layers, *layers))
+
+    def with_layer(self, layer: int) -> "TextEncoder":
+        return replace(self, layer=layer)
+
+    def tokenize(self, text: str, **_: Any) -> dict[str, list[Window]]:
+        return {letter: self.tokenize_for(letter, text) for letter in self.recipe.encoders}
+
+    def tokenize_for(self, letter: str, text: str) -> list[Window]:
+        """Windows for one encoder alone."""
+        width = self.weights.shapes[f"clip_{letter}.text_model.embeddings.token_embedding.weight"][1]
+        return windows(
+            text,
+            pad=self.recipe.encoders[letter].pad,
+            find_embedding=lambda name: find_embedding(name, encoder=letter, width=width),
+        )
+
+    def encode(self, tokens: Tokens) -> tuple[torch.Tensor, torch.Tensor]:
+        """Condition ``[1, 77 * windows, features]`` and pooled output ``[1, features]``, float32 on the CPU."""
+        device = compute_device()
+        with self._module(device) as module, torch.inference_mode():
+            told = [
+                self._encode(module[f"clip_{letter}"], recipe, tokens[letter], device)
+                for letter, recipe in self.recipe.encoders.items()
+                if letter in tokens
+            ]
+        length = min(condition.shape[1] for condition, _ in told)
+        conditions = torch.cat([condition[:, :length] for condition, _ in told], dim=-1)
+        return conditions, told[-1][1]
+
+    def encode_from_tokens(
+        self, tokens: Tokens, return_pooled: bool = False, return_dict: bool = False
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor] | dict[str, torch.Tensor]:
+        condition, pooled = self.encode(tokens)
+        if return_dict:
+            return {"cond": condition, "pooled_output": pooled}
+        return (condition, pooled) if return_pooled else condition
+
+    def encode_from_tokens_scheduled(
+        self, tokens: Tokens, unprojected: bool = False, add_dict: Mapping[str, Any] | None = None, **_: Any
+    ) -> list[list[Any]]:
+        """A conditioning."""
+        condition, pooled = self.encode(tokens)
+        return [[condition, {"pooled_output": pooled, **(add_dict or {})}]]
+
+    def clone(self) -> "TextEncoder":
+        return self
+
+    @contextmanager
+    def _module(self, device: torch.device) -> Iterator[Any]:
+        dtype = torch.float16 if compute_dtype(device) is not torch.float32 else torch.float32
+        with residency.use(self.weights, self.layers, self._build, device=device, dtype=dtype) as module:
+            yield module
+
+    def _build(self) -> nn.ModuleDict:
+        return nn.ModuleDict(
+            {
+                f"clip_{letter}": ClipText(
+                    text_shape(self.weights.below(f"clip_{letter}.").shapes),
+                    heads=recipe.heads,
+                    activation=recipe.activation,
+                )
+                for letter, recipe in self.recipe.encoders.items()
+            }
+        )
+
+    def _encode(
+        self, module: ClipText, recipe: EncoderRecipe, given: list[Window], device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weights move a token's output away from that of an empty prompt, which is encoded beside the windows."""
+        weights = torch.tensor([[weight for _, weight in window] for window in given])
+        is_weighted = bool((weights != 1.0).any())
+        rows = [*given, empty_window(recipe.pad)] if is_weighted else given
+        encoded = module(_embedded(module, rows, device))
+        hidden = self._chosen(module, recipe, encoded).float().cpu()
+        if is_weighted:
+            empty, hidden = hidden[-1:], hidden[:-1]
+            hidden = (hidden - empty) * weights[..., None] + empty
+        first_end = next(index for index, (token, _) in enumerate(given[0]) if _is(token, END))
+        pooled = module.projected(encoded.final[:1, first_end]).float().cpu()
+        return hidden.flatten(0, 1)[None], pooled
+
+    def _chosen(self, module: ClipText, recipe: EncoderRecipe, encoded: Encoded) -> torch.Tensor:
+        layer = self.layer if self.layer is not None else recipe.layer
+        if abs(layer) > len(encoded.layers) - 1:
+            return encoded.final
+        hidden = encoded.layers[layer]
+        return module.normalised(hidden) if recipe.normalises else hidden
+
+
+def _embedded(module: ClipText, rows: list[Window], device: torch.device) -> torch.Tensor:
+    numbers = torch.tensor([[token if isinstance(token, int) else 0 for token, _ in row] for row in rows])
+    embedded = module.embedded(numbers.to(device))
+    for row, window in enumerate(rows):
+        for column, (token, _) in enumerate(window):
+            if isinstance(token, torch.Tensor):
+                embedded[row, column] = token.to(embedded)
+    return embedded
+
+
+def _is(token: int | torch.Tensor, number: int) -> bool:
+    return isinstance(token, int) and token == number

@@ -1,0 +1,142 @@
+"""CLIP's text transformer (Radford et al. 2021), from the shapes of its weights, which are named as in transformers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+Activation = Literal["quick_gelu", "gelu"]
+
+
+@dataclass(frozen=True, slots=True)
+class TextShape:
+    vocabulary: int
+    length: int
+    width: int
+    inner: int
+    layers: int
+    projection: int
+    """Features of the projected pooled output, 0 without a projection."""
+
+
+def text_shape(shapes: Mapping[str, torch.Size]) -> TextShape:
+    """Of weights named ``text_model...``; raises :class:`KeyError` with the name that is missing."""
+    prefix = "text_model.encoder.layers."
+    layers = {name.removeprefix(prefix).split(".")[0] for name in shapes if name.startswith(prefix)}
+    vocabulary, width = shapes["text_model.embeddings.token_embedding.weight"]
+    return TextShape(
+        vocabulary=vocabulary,
+        width=width,
+        length=shapes["text_model.embeddings.position_embedding.weight"][0],
+        inner=shapes[f"{prefix}0.mlp.fc1.weight"][0],
+        layers=len(layers),
+        projection=shapes["text_projection.weight"][0] if "text_projection.weight" in shapes else 0,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """``layers``: behind the embeddings and each layer, ``[B, tokens, width]``. ``final``: the last, normalised."""
+
+    layers: tuple[torch.Tensor, ...]
+    final: torch.Tensor
+
+
+class ClipText(nn.Module):
+    def __init__(self, shape: TextShape, *, heads: int, activation: Activation) -> None:
+        super().__init__()
+        self.text_model = _TextModel(shape, heads, activation)
+        if shape.projection:
+            self.text_projection = nn.Linear(shape.width, shape.projection, bias=False)
+
+    def forward(self, embeddings: torch.Tensor) -> Encoded:
+        """``embeddings [B, tokens, width]`` of tokens, without those of their positions."""
+        return self.text_model(embeddings)  # type: ignore[no-any-return]
+
+    def embedded(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.text_model.embeddings.token_embedding(tokens)  # type: ignore[no-any-return]
+
+    def normalised(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self.text_model.final_layer_norm(hidden)  # type: ignore[no-any-return]
+
+    def projected(self, pooled: torch.Tensor) -> torch.Tensor:
+        """``pooled`` itself where there is no projection."""
+        return self.text_projection(pooled) if hasattr(self, "text_projection") else pooled
+
+
+class _Embeddings(nn.Module):
+    def __init__(self, shape: TextShape) -> None:
+        super().__init__()
+        self.token_embedding = nn.Embedding(shape.vocabulary, shape.width)
+        self.position_embedding = nn.Embedding(shape.length, shape.width)
+
+
+class _TextModel(nn.Module):
+    def __init__(self, shape: TextShape, heads: int, activation: Activation) -> None:
+        super().__init__()
+        self.embeddings = _Embeddings(shape)
+        self.encoder = _Encoder(shape, heads, activation)
+        self.final_layer_norm = nn.LayerNorm(shape.width)
+
+    def forward(self, embeddings: torch.Tensor) -> Encoded:
+        positions: torch.Tensor = self.embeddings.position_embedding.weight[: embeddings.shape[1]]
+        layers = [embeddings + positions]
+        for layer in self.encoder.layers:
+            layers.append(layer(layers[-1]))
+        return Encoded(tuple(layers), self.final_layer_norm(layers[-1]))
+
+
+class _Encoder(nn.Module):
+    def __init__(self, shape: TextShape, heads: int, activation: Activation) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(_Layer(shape.width, shape.inner, heads, activation) for _ in range(shape.layers))
+
+
+class _Layer(nn.Module):
+    def __init__(self, width: int, inner: int, heads: int, activation: Activation) -> None:
+        super().__init__()
+        self.layer_norm1 = nn.LayerNorm(width)
+        self.self_attn = _CausalAttention(width, heads)
+        self.layer_norm2 = nn.LayerNorm(width)
+        self.mlp = _Mlp(width, inner, activation)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        hidden = hidden + self.self_attn(self.layer_norm1(hidden))
+        result: torch.Tensor = hidden + self.mlp(self.layer_norm2(hidden))
+        return result
+
+
+class _CausalAttention(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.q_proj = nn.Linear(width, width)
+        self.k_proj = nn.Linear(width, width)
+        self.v_proj = nn.Linear(width, width)
+        self.out_proj = nn.Linear(width, width)
+        self.heads = heads
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        q, k, v = (
+            project(hidden).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        attended = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        result: torch.Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
+        return result
+
+
+class _Mlp(nn.Module):
+    def __init__(self, width: int, inner: int, activation: Activation) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, inner)
+        self.fc2 = nn.Linear(inner, width)
+        self.activation = activation
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        inner = self.fc1(hidden)
+        inner = inner * torch.sigmoid(1.702 * inner) if self.activation == "quick_gelu" else functional.gelu(inner)
+        result: torch.Tensor = self.fc2(inner)
+        return result

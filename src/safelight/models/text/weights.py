@@ -1,0 +1,56 @@
+"""The weights of text encoders under transformers' names, from the layouts in which files hold them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from safelight.models.weights import Source, Weights
+
+_TRANSFORMERS = re.compile(r"text_model\.(?!embeddings\.position_ids)|text_projection\.weight")
+
+_OPEN_CLIP: Mapping[str, str] = {
+    "ln_1": "layer_norm1",
+    "ln_2": "layer_norm2",
+    "attn.out_proj": "self_attn.out_proj",
+    "mlp.c_fc": "mlp.fc1",
+    "mlp.c_proj": "mlp.fc2",
+}
+
+_OPEN_CLIP_AROUND: Mapping[str, str] = {
+    "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
+    "positional_embedding": "text_model.embeddings.position_embedding.weight",
+    "ln_final.weight": "text_model.final_layer_norm.weight",
+    "ln_final.bias": "text_model.final_layer_norm.bias",
+}
+
+_BLOCK = re.compile(r"transformer\.resblocks\.(\d+)\.(.+)\.(weight|bias)")
+_FUSED = re.compile(r"transformer\.resblocks\.(\d+)\.attn\.in_proj_(weight|bias)")
+
+
+def clip_weights(weights: Weights) -> Weights:
+    """Under the names of :class:`safelight.models.text.encoder_module.ClipText`; empty for what is no CLIP text encoder. ``text_model.`` may be missing in
+    front of names, as in the oldest files."""
+    if "positional_embedding" in weights:
+        return _of_open_clip(weights)
+    if "embeddings.token_embedding.weight" in weights:
+        weights = weights.prefixed("text_model.")
+    if "text_model.embeddings.token_embedding.weight" not in weights:
+        return Weights({})
+    return weights.only([name for name in weights.sources if _TRANSFORMERS.match(name)])
+
+
+def _of_open_clip(weights: Weights) -> Weights:
+    named: dict[str, Source] = {}
+    for name, source in weights.sources.items():
+        if name in _OPEN_CLIP_AROUND:
+            named[_OPEN_CLIP_AROUND[name]] = source
+        elif name == "text_projection":
+            named["text_projection.weight"] = replace(source, transposed=True)
+        elif fused := _FUSED.fullmatch(name):
+            rows = source.shape[0] // 3
+            for index, part in enumerate("qkv"):
+                place = f"text_model.encoder.layers.{fused[1]}.self_attn.{part}_proj.{fused[2]}"
+                named[place] = replace(source, rows=(index * rows, (index + 1) * rows))
+        elif (block := _BLOCK.fullmatch(name)) and block[2] in _OPEN_CLIP:
+            named[f"text_model.encoder.layers.{block[1]}.{_OPEN_CLIP[block[2]]}.{block[3]}"] = source
+    return Weights(named)

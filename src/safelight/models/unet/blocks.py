@@ -1,0 +1,174 @@
+"""The parts of a UNet, their modules named as in the files of latent diffusion (Rombach et al. 2022).
+
+Feature maps are ``[B, C, h, w]``, tokens ``[B, h * w, C]``; ``embedding`` is ``[B, E]``, ``context`` ``[B, N, features]``.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from safelight.models.hooks import Attend, Attention, AttentionHook, Place
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What a transformer block is told beside its tokens."""
+
+    context: torch.Tensor
+    place: Place
+    size: tuple[int, int]
+    hooks: tuple[AttentionHook, ...] = field(default=())
+
+
+class Residual(nn.Module):
+    """Two convolutions; the embedding of the timestep is added between them (Ho et al. 2020, appendix B)."""
+
+    def __init__(self, channels: int, out: int, *, embedding: int, groups: int) -> None:
+        super().__init__()
+        self.in_layers = nn.Sequential(
+            nn.GroupNorm(groups, channels), nn.SiLU(), nn.Conv2d(channels, out, 3, padding=1)
+        )
+        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(embedding, out))
+        self.out_layers = nn.Sequential(
+            nn.GroupNorm(groups, out), nn.SiLU(), nn.Identity(), nn.Conv2d(out, out, 3, padding=1)
+        )
+        self.skip_connection = nn.Identity() if channels == out else nn.Conv2d(channels, out, 1)
+
+    def forward(self, hidden: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        inner = self.in_layers(hidden) + self.emb_layers(embedding)[:, :, None, None]
+        result: torch.Tensor = self.skip_connection(hidden) + self.out_layers(inner)
+        return result
+
+
+class CrossAttention(nn.Module):
+    """Of tokens to those of a context, or to themselves."""
+
+    def __init__(self, inner: int, context: int, *, heads: int, is_self: bool) -> None:
+        super().__init__()
+        self.to_q = nn.Linear(inner, inner, bias=False)
+        self.to_k = nn.Linear(context, inner, bias=False)
+        self.to_v = nn.Linear(context, inner, bias=False)
+        self.to_out = nn.Sequential(nn.Linear(inner, inner))
+        self.heads = heads
+        self.is_self = is_self
+
+    def forward(self, hidden: torch.Tensor, around: Surroundings) -> torch.Tensor:
+        context = hidden if self.is_self else around.context
+        q, k, v = self.to_q(hidden), self.to_k(context), self.to_v(context)
+        attention = Attention(q, k, v, hidden, self.heads, around.place, around.size, self.is_self)
+        result: torch.Tensor = self.to_out(hooked(around.hooks)(attention))
+        return result
+
+
+def hooked(hooks: tuple[AttentionHook, ...]) -> Attend:
+    """Attention within the hooks, the first of them outermost."""
+    if not hooks:
+        return attend
+    first, rest = hooks[0], hooked(hooks[1:])
+    return lambda attention: first(attention, rest)
+
+
+def attend(attention: Attention) -> torch.Tensor:
+    """``softmax(q k^T / sqrt(width)) v`` for each head (Vaswani et al. 2017)."""
+    q, k, v = (t.unflatten(-1, (attention.heads, -1)).transpose(1, 2) for t in (attention.q, attention.k, attention.v))
+    return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+class GatedProjection(nn.Module):
+    """GEGLU (Shazeer 2020)."""
+
+    def __init__(self, inner: int, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(inner, 2 * width)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        value, gate = self.proj(hidden).chunk(2, dim=-1)
+        result: torch.Tensor = value * functional.gelu(gate)
+        return result
+
+
+class FeedForward(nn.Module):
+    def __init__(self, inner: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(GatedProjection(inner, 4 * inner), nn.Identity(), nn.Linear(4 * inner, inner))
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.net(hidden)
+        return result
+
+
+class TransformerBlock(nn.Module):
+    def __init__(self, inner: int, context: int, *, heads: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(inner)
+        self.attn1 = CrossAttention(inner, inner, heads=heads, is_self=True)
+        self.norm2 = nn.LayerNorm(inner)
+        self.attn2 = CrossAttention(inner, context, heads=heads, is_self=False)
+        self.norm3 = nn.LayerNorm(inner)
+        self.ff = FeedForward(inner)
+
+    def forward(self, hidden: torch.Tensor, around: Surroundings) -> torch.Tensor:
+        hidden = hidden + self.attn1(self.norm1(hidden), around)
+        hidden = hidden + self.attn2(self.norm2(hidden), around)
+        result: torch.Tensor = hidden + self.ff(self.norm3(hidden))
+        return result
+
+
+class Transformer(nn.Module):
+    """Transformer blocks over the pixels of a feature map."""
+
+    def __init__(
+        self, channels: int, inner: int, *, depth: int, context: int, heads: int, groups: int, is_linear: bool
+    ) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(groups, channels, eps=1e-6)
+        self.proj_in = nn.Linear(channels, inner) if is_linear else nn.Conv2d(channels, inner, 1)
+        self.transformer_blocks = nn.ModuleList(TransformerBlock(inner, context, heads=heads) for _ in range(depth))
+        self.proj_out = nn.Linear(inner, channels) if is_linear else nn.Conv2d(inner, channels, 1)
+        self.is_linear = is_linear
+
+    def forward(
+        self, hidden: torch.Tensor, context: torch.Tensor, place: Place, hooks: tuple[AttentionHook, ...]
+    ) -> torch.Tensor:
+        size = (hidden.shape[2], hidden.shape[3])
+        inner = self.norm(hidden)
+        tokens = self.proj_in(_tokens(inner)) if self.is_linear else _tokens(self.proj_in(inner))
+        for index, block in enumerate(self.transformer_blocks):
+            here = Place(place.section, place.index, index)
+            tokens = block(tokens, Surroundings(context, here, size, hooks))
+        out = _pixels(self.proj_out(tokens), size) if self.is_linear else self.proj_out(_pixels(tokens, size))
+        result: torch.Tensor = hidden + out
+        return result
+
+
+class Down(nn.Module):
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__()
+        self.op = nn.Conv2d(channels, out, 3, stride=2, padding=1)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.op(hidden)
+        return result
+
+
+class Up(nn.Module):
+    """To the size of the skip that comes next, which is not twice the own one where a side was odd."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, out, 3, padding=1)
+
+    def forward(self, hidden: torch.Tensor, size: tuple[int, int] | None = None) -> torch.Tensor:
+        wanted = size or (2 * hidden.shape[2], 2 * hidden.shape[3])
+        result: torch.Tensor = self.conv(functional.interpolate(hidden, size=wanted, mode="nearest"))
+        return result
+
+
+def _tokens(pixels: torch.Tensor) -> torch.Tensor:
+    return pixels.flatten(2).transpose(1, 2)
+
+
+def _pixels(tokens: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    return tokens.transpose(1, 2).unflatten(2, size).contiguous()

@@ -1,0 +1,176 @@
+"""The walk through a UNet: down, through the middle, and up with what was skipped over."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from safelight.models.hooks import BlockHook, Control, NetworkHooks, Place, SkipHook
+from safelight.models.unet.blocks import Down, Residual, Transformer, Up
+from safelight.models.unet.shape import (
+    Block,
+    ConvolutionShape,
+    DownShape,
+    Part,
+    ResidualShape,
+    TransformerShape,
+    UNetShape,
+    UpShape,
+)
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Of attention: so many, or as many as have this width."""
+
+    count: int = 0
+    width: int = 0
+
+    def of(self, inner: int) -> int:
+        return self.count or inner // self.width
+
+
+class UNet(nn.Module):
+    """Its state has the names below ``model.diffusion_model.`` of a file in the original layout."""
+
+    def __init__(self, shape: UNetShape, *, heads: Heads, groups: int = 32) -> None:
+        super().__init__()
+        self.channels = shape.channels
+        self.time_embed = _embedding(shape.channels, shape.embedding)
+        if shape.vector:
+            self.label_emb = nn.Sequential(_embedding(shape.vector, shape.embedding))
+
+        def block(parts: Block) -> nn.ModuleList:
+            return nn.ModuleList(_module(part, shape.embedding, heads, groups) for part in parts)
+
+        self.input_blocks = nn.ModuleList(map(block, shape.inputs))
+        self.middle_block = block(shape.middle)
+        self.output_blocks = nn.ModuleList(map(block, shape.outputs))
+        self.out = nn.Sequential(
+            nn.GroupNorm(groups, shape.channels),
+            nn.SiLU(),
+            nn.Conv2d(shape.channels, shape.out_channels, 3, padding=1),
+        )
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        timestep: torch.Tensor,
+        *,
+        context: torch.Tensor,
+        y: torch.Tensor | None = None,
+        concat: torch.Tensor | None = None,
+        control: Control | None = None,
+        hooks: NetworkHooks | None = None,
+    ) -> torch.Tensor:
+        """See :class:`safelight.models.network.Predict`; computes in the type of the weights."""
+        dtype = self.out[2].weight.dtype
+        control, hooks = control or Control(), hooks or NetworkHooks()
+        embedding = self.time_embed(sinusoids(timestep, self.channels).to(dtype))
+        if y is not None:
+            embedding = embedding + self.label_emb(y.to(dtype))
+        walk = _Walk(embedding, context.to(dtype), hooks)
+        hidden = x if concat is None else torch.cat((x, concat), dim=1)
+        hidden = hidden.to(dtype)
+        skips: list[torch.Tensor] = []
+        for index, parts in enumerate(self.input_blocks):
+            place = Place("input", index)
+            hidden = _hooked(hooks.block, walk.through(parts, hidden, place), place)
+            hidden = _plus(hidden, control.inputs.get(index))
+            skips.append(_plus(hidden, control.skips.get(index)))
+        place = Place("middle", 0)
+        hidden = _hooked(hooks.block, walk.through(self.middle_block, hidden, place), place)
+        hidden = _plus(hidden, control.middle)
+        for index, parts in enumerate(self.output_blocks):
+            place = Place("output", index)
+            hidden, skip = _skipped(hooks.skip, hidden, skips.pop(), place)
+            size = (skips[-1].shape[2], skips[-1].shape[3]) if skips else None
+            hidden = walk.through(parts, torch.cat((hidden, skip), dim=1), place, size)
+            hidden = _hooked(hooks.block, hidden, place)
+        result: torch.Tensor = self.out(hidden)
+        return result.float()
+
+
+@dataclass(frozen=True, eq=False)
+class _Walk:
+    """What is the same for all blocks of one evaluation."""
+
+    embedding: torch.Tensor
+    context: torch.Tensor
+    hooks: NetworkHooks
+
+    def through(
+        self, parts: Iterable[nn.Module], hidden: torch.Tensor, place: Place, size: tuple[int, int] | None = None
+    ) -> torch.Tensor:
+        for part in parts:
+            if isinstance(part, Residual):
+                hidden = part(hidden, self.embedding)
+            elif isinstance(part, Transformer):
+                hidden = part(hidden, self.context, place, self.hooks.attention)
+            elif isinstance(part, Up):
+                hidden = part(hidden, size)
+            else:
+                hidden = part(hidden)
+        return hidden
+
+
+def sinusoids(values: torch.Tensor, features: int, *, period: float = 10000.0) -> torch.Tensor:
+    """Cosines, then sines, of ``values [B]`` at falling frequencies: ``[B, features]`` (Ho et al. 2020)."""
+    half = features // 2
+    frequencies = torch.exp(-math.log(period) * torch.arange(half, dtype=torch.float32, device=values.device) / half)
+    angles = values[:, None].float() * frequencies[None]
+    return torch.cat((angles.cos(), angles.sin()), dim=-1)
+
+
+def _embedding(features: int, embedding: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(features, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
+
+
+def _module(part: Part, embedding: int, heads: Heads, groups: int) -> nn.Module:
+    match part:
+        case ResidualShape(channels, out):
+            return Residual(channels, out, embedding=embedding, groups=groups)
+        case TransformerShape(channels, inner, depth, context, is_linear):
+            return Transformer(
+                channels,
+                inner,
+                depth=depth,
+                context=context,
+                heads=heads.of(inner),
+                groups=groups,
+                is_linear=is_linear,
+            )
+        case DownShape(channels, out):
+            return Down(channels, out)
+        case UpShape(channels, out):
+            return Up(channels, out)
+        case ConvolutionShape(channels, out):
+            return nn.Conv2d(channels, out, 3, padding=1)
+
+
+def _plus(hidden: torch.Tensor, residual: torch.Tensor | None) -> torch.Tensor:
+    if residual is None:
+        return hidden
+    if residual.shape[0] != hidden.shape[0]:
+        residual = residual.repeat(-(-hidden.shape[0] // residual.shape[0]), 1, 1, 1)[: hidden.shape[0]]
+    return hidden + residual.to(hidden)
+
+
+def _hooked(hooks: Iterable[BlockHook], hidden: torch.Tensor, place: Place) -> torch.Tensor:
+    for hook in hooks:
+        hidden = hook(hidden, place)
+    return hidden
+
+
+def _skipped(
+    hooks: Iterable[SkipHook], hidden: torch.Tensor, skip: torch.Tensor, place: Place
+) -> tuple[torch.Tensor, torch.Tensor]:
+    for hook in hooks:
+        hidden, skip = hook(hidden, skip, place)
+    return hidden, skip
+
+
+def state_shapes(module: nn.Module) -> Mapping[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in module.state_dict().items()}

@@ -1,0 +1,149 @@
+"""Weights as values: which tensors of which files, under which names. Nothing is read before it is needed.
+
+A :class:`WeightFile` is a safetensors file; :class:`Weights` are some of its tensors under canonical names.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+from safelight.media import safetensors_header
+from safelight.media.errors import UnreadableWeights
+from safelight.media.weights import WeightsFormat, check_weights
+
+Identity = tuple[str, int, int]
+"""Path, size and time of the last change."""
+
+
+def identity_of(path: Path) -> Identity:
+    """Equal as long as the file is. Raises :class:`OSError`."""
+    stat = path.stat()
+    return str(path.resolve()), stat.st_size, stat.st_mtime_ns
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    identity: Identity
+    shapes: Mapping[str, torch.Size] = field(repr=False, compare=False)
+    dtypes: Mapping[str, str] = field(repr=False, compare=False)
+    """As safetensors names them: ``F16``, ``BF16``, ``F32`` ..."""
+    metadata: Mapping[str, str] = field(repr=False, compare=False)
+
+    @property
+    def path(self) -> Path:
+        return Path(self.identity[0])
+
+    def weights(self, prefix: str = "") -> "Weights":
+        """Those whose names begin so, without it."""
+        keys = {key.removeprefix(prefix): key for key in self.shapes if key.startswith(prefix)}
+        return Weights({name: Source(self, key) for name, key in keys.items()})
+
+
+def weight_file(path: Path) -> WeightFile:
+    """Reads the header alone. Raises :class:`UnreadableWeights` for a damaged file, a pickle or a GGUF file;
+    :class:`OSError`."""
+    if check_weights(path) is not WeightsFormat.SAFETENSORS:
+        raise UnreadableWeights(f"{path.name} is a GGUF file; models are read from safetensors")
+    with path.open("rb") as file:
+        header = safetensors_header.read(file, name=path.name)
+    return WeightFile(
+        identity=identity_of(path),
+        shapes={name: torch.Size(entry.shape) for name, entry in header.tensors.items()},
+        dtypes={name: entry.dtype for name, entry in header.tensors.items()},
+        metadata=header.metadata,
+    )
+
+
+Reading = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A tensor of a file, and what is made of it: a part of its rows, or its transpose."""
+
+    file: WeightFile
+    key: str
+    rows: tuple[int, int] | None = None
+    transposed: bool = False
+    reshaped: tuple[int, ...] | None = None
+
+    @property
+    def shape(self) -> torch.Size:
+        shape = list(self.file.shapes[self.key])
+        if self.transposed:
+            shape.reverse()
+        if self.rows is not None:
+            shape[0] = self.rows[1] - self.rows[0]
+        return torch.Size(self.reshaped or shape)
+
+    def of(self, tensor: torch.Tensor) -> torch.Tensor:
+        if self.transposed:
+            tensor = tensor.t()
+        if self.rows is not None:
+            tensor = tensor[slice(*self.rows)]
+        return tensor if self.reshaped is None else tensor.reshape(self.reshaped)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Equal to others of the same sources under the same names."""
+
+    sources: Mapping[str, Source] = field(repr=False)
+
+    def __hash__(self) -> int:
+        return hash(self.identity)
+
+    @property
+    def identity(self) -> tuple[tuple[str, Source], ...]:
+        return tuple(sorted(((name, source) for name, source in self.sources.items()), key=lambda item: item[0]))
+
+    @property
+    def shapes(self) -> dict[str, torch.Size]:
+        return {name: source.shape for name, source in self.sources.items()}
+
+    def __bool__(self) -> bool:
+        return bool(self.sources)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.sources
+
+    def prefixed(self, prefix: str) -> "Weights":
+        return Weights({f"{prefix}{name}": source for name, source in self.sources.items()})
+
+    def only(self, names: Iterable[str]) -> "Weights":
+        return Weights({name: self.sources[name] for name in names if name in self.sources})
+
+    def below(self, prefix: str) -> "Weights":
+        """Those whose names begin so, without it."""
+        chosen = {name: source for name, source in self.sources.items() if name.startswith(prefix)}
+        return Weights({name.removeprefix(prefix): source for name, source in chosen.items()})
+
+    def __or__(self, other: "Weights") -> "Weights":
+        return Weights({**self.sources, **other.sources})
+
+    def read(self, names: Iterable[str] | None = None) -> Iterator[tuple[str, torch.Tensor]]:
+        """Each of the names with its tensor as it is stored, mapped from the file. A file that changed since it was
+        opened raises :class:`UnreadableWeights`."""
+        by_file: dict[WeightFile, list[str]] = {}
+        for name in self.sources if names is None else names:
+            by_file.setdefault(self.sources[name].file, []).append(name)
+        for file, chosen in by_file.items():
+            if identity_of(file.path) != file.identity:
+                raise UnreadableWeights(f"{file.path.name} was changed while a job was using it")
+            with safe_open(file.path, framework="pt") as opened:
+                for name in chosen:
+                    source = self.sources[name]
+                    yield name, source.of(opened.get_tensor(source.key))
+
+
+def json_metadata(file: WeightFile, key: str) -> Mapping[str, object] | None:
+    """A JSON object in the file's metadata; none where there is none."""
+    try:
+        found = json.loads(file.metadata[key])
+    except (KeyError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

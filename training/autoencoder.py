@@ -1,0 +1,61 @@
+"""The autoencoder: pictures of 128x128 to latents of 16x16x4 and back."""
+
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from safelight.models.autoencoder.module import Autoencoder, AutoencoderShape, Block
+from training.scenes import drawn, random_scene
+
+SHAPE = AutoencoderShape(latent=4, channels=(16, 32, 64, 64), blocks=1, has_attention=False, has_quant=True)
+GROUPS = 4
+
+
+def new_autoencoder() -> Autoencoder:
+    made = Autoencoder(SHAPE, groups=GROUPS)
+    for module in made.modules():
+        if isinstance(module, Block):
+            nn.init.zeros_(module.conv2.weight)
+    return made
+
+
+def pictures(count: int, dice: random.Random, *, detail: int = 2) -> torch.Tensor:
+    """``[count, 3, 128, 128]`` in -1..1."""
+    stack = np.stack([drawn(random_scene(dice, pairs=0.4), dice, detail=detail) for _ in range(count)])
+    return torch.from_numpy(stack).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def train(out: Path, *, minutes: float, seed: int) -> None:
+    torch.manual_seed(seed)
+    dice = random.Random(seed)
+    model = new_autoencoder().to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.99), weight_decay=0.0)
+    began, step, mean_error = time.monotonic(), 0, 0.1
+    while (passed := (time.monotonic() - began) / 60 / minutes) < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = 2e-3 * min(1.0, (step + 1) / 100) * (1 - passed) + 1e-5
+        seen = pictures(12, dice).to(memory_format=torch.channels_last)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            mean, log_variance = model.moments(seen)
+            mean, log_variance = mean.float(), log_variance.float().clamp(-12, 6)
+            latent = mean + torch.randn_like(mean) * (log_variance / 2).exp()
+            again = model.decode(latent).float()
+        squared = functional.mse_loss(again, seen)
+        divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
+        loss = functional.l1_loss(again, seen) + squared + 3e-4 * divergence
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        mean_error = 0.97 * mean_error + 0.03 * float(squared.detach())
+        step += 1
+        if step % 50 == 0:
+            psnr = 10 * np.log10(4 / mean_error)
+            print(f"autoencoder step {step} psnr {psnr:.1f} divergence {float(divergence):.2f}", flush=True)
+            torch.save(model.state_dict(), out)
+    torch.save(model.state_dict(), out)
