@@ -19,6 +19,9 @@ PLAIN = {"multiselect": False, "multiline": False, "dynamicPrompts": False, "ima
 NOT_MEASURED = {"tooltip", "model_folder", "advanced"}
 """Options that the measured data lacks."""
 
+MODEL_FILES = {"sd15_random.safetensors", "pixel_space"}
+"""Those of the machine that was measured."""
+
 ADDED_SINCE: dict[str, tuple[set[str], int]] = {"CustomCombo": ({"index"}, 1), "PreviewAny": (set(), 1)}
 """Optional inputs, and the number of last outputs, that later versions of ComfyUI added and published workflows use."""
 
@@ -68,7 +71,7 @@ def _input(written: Any) -> Any:
     kind, config = [*written, {}][:2]
     config = {k: v for k, v in config.items() if k not in NOT_MEASURED and PLAIN.get(k) != v}
     lists_files = "model_folder" in [*written, {}][1] or any(k.endswith("_upload") for k in config)
-    if lists_files:
+    if lists_files or (isinstance(kind, list) and MODEL_FILES.issuperset(map(str, kind))):
         kind = [] if isinstance(kind, list) else kind
         config.pop("options", None)
     # Bounds that no message can carry exactly are carried as floats.

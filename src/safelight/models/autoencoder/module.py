@@ -6,6 +6,7 @@ Names are those of the original files below ``first_stage_model.``. Pictures are
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
@@ -102,18 +103,16 @@ class _Attention(nn.Module):
         return result
 
 
-def _middle(channels: int, groups: int, has_attention: bool) -> nn.Module:
-    middle = nn.Module()
-    middle.block_1 = Block(channels, channels, groups)
-    middle.attn_1 = _Attention(channels, groups) if has_attention else nn.Identity()
-    middle.block_2 = Block(channels, channels, groups)
-    return middle
+class _Middle(nn.Module):
+    def __init__(self, channels: int, groups: int, *, has_attention: bool) -> None:
+        super().__init__()
+        self.block_1 = Block(channels, channels, groups)
+        self.attn_1 = _Attention(channels, groups) if has_attention else nn.Identity()
+        self.block_2 = Block(channels, channels, groups)
 
-
-def _through(middle: nn.Module, hidden: torch.Tensor) -> torch.Tensor:
-    for part in middle.children():
-        hidden = part(hidden)
-    return hidden
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.block_2(self.attn_1(self.block_1(hidden)))
+        return result
 
 
 class _Sampler(nn.Module):
@@ -130,38 +129,49 @@ class _Sampler(nn.Module):
         return result
 
 
-def _level(channels: int, out: int, blocks: int, groups: int) -> nn.Module:
-    level = nn.Module()
-    level.block = nn.ModuleList(Block(channels if index == 0 else out, out, groups) for index in range(blocks))
-    return level
+class _Level(nn.Module):
+    """Blocks of one size, and what leads to the next."""
+
+    def __init__(
+        self, channels: int, out: int, *, blocks: int, groups: int, sampler: Literal["downsample", "upsample"] | None
+    ) -> None:
+        super().__init__()
+        self.block = nn.ModuleList(Block(channels if index == 0 else out, out, groups) for index in range(blocks))
+        if sampler is not None:
+            self.add_module(sampler, _Sampler(out, down=sampler == "downsample"))
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        for part in self.children():
+            for module in part if isinstance(part, nn.ModuleList) else (part,):
+                hidden = module(hidden)
+        return hidden
 
 
 class _Encoder(nn.Module):
     def __init__(self, shape: AutoencoderShape, groups: int) -> None:
         super().__init__()
-        last = shape.channels[-1]
-        self.conv_in = nn.Conv2d(3, shape.channels[0], 3, padding=1)
-        self.down = nn.ModuleList()
-        channels = shape.channels[0]
-        for index, out in enumerate(shape.channels):
-            level = _level(channels, out, shape.blocks, groups)
-            if index < len(shape.channels) - 1:
-                level.downsample = _Sampler(out, down=True)
-            self.down.append(level)
-            channels = out
-        self.mid = _middle(last, groups, shape.has_attention)
+        first, last = shape.channels[0], shape.channels[-1]
+        coming = (first, *shape.channels[:-1])
+        self.conv_in = nn.Conv2d(3, first, 3, padding=1)
+        self.down = nn.ModuleList(
+            _Level(
+                channels,
+                out,
+                blocks=shape.blocks,
+                groups=groups,
+                sampler="downsample" if index < len(shape.channels) - 1 else None,
+            )
+            for index, (channels, out) in enumerate(zip(coming, shape.channels, strict=True))
+        )
+        self.mid = _Middle(last, groups, has_attention=shape.has_attention)
         self.norm_out = nn.GroupNorm(groups, last, eps=1e-6)
         self.conv_out = nn.Conv2d(last, 2 * shape.latent, 3, padding=1)
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
         hidden = self.conv_in(picture)
         for level in self.down:
-            for block in level.block:
-                hidden = block(hidden)
-            if hasattr(level, "downsample"):
-                hidden = level.downsample(hidden)
-        hidden = _through(self.mid, hidden)
-        result: torch.Tensor = self.conv_out(functional.silu(self.norm_out(hidden)))
+            hidden = level(hidden)
+        result: torch.Tensor = self.conv_out(functional.silu(self.norm_out(self.mid(hidden))))
         return result
 
 
@@ -169,27 +179,19 @@ class _Decoder(nn.Module):
     def __init__(self, shape: AutoencoderShape, groups: int) -> None:
         super().__init__()
         first, last = shape.channels[0], shape.channels[-1]
+        coming = (*shape.channels[1:], last)
         self.conv_in = nn.Conv2d(shape.latent, last, 3, padding=1)
-        self.mid = _middle(last, groups, shape.has_attention)
-        levels: list[nn.Module] = []
-        channels = last
-        for index in range(len(shape.channels) - 1, -1, -1):
-            out = shape.channels[index]
-            level = _level(channels, out, shape.blocks + 1, groups)
-            if index:
-                level.upsample = _Sampler(out, down=False)
-            levels.insert(0, level)
-            channels = out
-        self.up = nn.ModuleList(levels)
+        self.mid = _Middle(last, groups, has_attention=shape.has_attention)
+        self.up = nn.ModuleList(
+            _Level(channels, out, blocks=shape.blocks + 1, groups=groups, sampler="upsample" if index else None)
+            for index, (channels, out) in enumerate(zip(coming, shape.channels, strict=True))
+        )
         self.norm_out = nn.GroupNorm(groups, first, eps=1e-6)
         self.conv_out = nn.Conv2d(first, 3, 3, padding=1)
 
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
-        hidden = _through(self.mid, self.conv_in(latent))
+        hidden = self.mid(self.conv_in(latent))
         for level in reversed(self.up):
-            for block in level.block:
-                hidden = block(hidden)
-            if hasattr(level, "upsample"):
-                hidden = level.upsample(hidden)
+            hidden = level(hidden)
         result: torch.Tensor = self.conv_out(functional.silu(self.norm_out(hidden)))
         return result

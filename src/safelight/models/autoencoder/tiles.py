@@ -26,11 +26,11 @@ def in_tiles(
             if total is None or weight is None:
                 shape = (1, done.shape[1], round(height * scale), round(width * scale))
                 total, weight = done.new_zeros(shape), done.new_zeros((1, 1, *shape[2:]))
-            place = (slice(round(top * scale), None), slice(round(left * scale), None))
-            here = (..., *(slice(s.start, s.start + n) for s, n in zip(place, done.shape[-2:], strict=True)))
+            y, x = round(top * scale), round(left * scale)
+            rows_here, columns_here = slice(y, y + done.shape[-2]), slice(x, x + done.shape[-1])
             mask = _feathered(done.shape[-2:], round(overlap * scale))
-            total[here] += done * mask
-            weight[here] += mask
+            total[..., rows_here, columns_here] += done * mask
+            weight[..., rows_here, columns_here] += mask
     assert total is not None and weight is not None  # noqa: PT018 (there is at least one tile)
     return total / weight
 

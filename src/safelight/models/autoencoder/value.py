@@ -32,24 +32,24 @@ class PictureAutoencoder:
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
         """``[B, C, h, w]`` to ``[B, H, W, 3]`` in 0..1."""
         with self._module() as module:
-            return _pictures(torch.cat([_decoded(module, item) for item in latent.split(1)]))
+            return _pictures(torch.cat([_decoded(module, item) for item in torch.split(latent, 1)]))
 
     def encode(self, image: torch.Tensor) -> torch.Tensor:
         """``[B, H, W, 3 or more]`` to ``[B, C, h, w]``. Sides are cut in the middle to multiples of the downscale."""
         with self._module() as module:
-            return torch.cat([_encoded(module, item) for item in self._planes(image).split(1)])
+            return torch.cat([_encoded(module, item) for item in torch.split(self._planes(image), 1)])
 
     def decode_tiled(self, latent: torch.Tensor, *, tile: int, overlap: int) -> torch.Tensor:
         """The same in tiles of so many cells of the latent, for pictures too large for the memory."""
         with self._module() as module:
             step = self._in_tiles(lambda part: _decoded(module, part), tile, overlap, float(self.downscale))
-            return _pictures(torch.cat([step(item) for item in latent.float().split(1)]))
+            return _pictures(torch.cat([step(item) for item in torch.split(latent.float(), 1)]))
 
     def encode_tiled(self, image: torch.Tensor, *, tile: int, overlap: int) -> torch.Tensor:
         """The same in tiles of so many pixels."""
         with self._module() as module:
             step = self._in_tiles(lambda part: _encoded(module, part), tile, overlap, 1 / self.downscale)
-            return torch.cat([step(item) for item in self._planes(image).split(1)])
+            return torch.cat([step(item) for item in torch.split(self._planes(image), 1)])
 
     def _in_tiles(
         self, work: Callable[[torch.Tensor], torch.Tensor], tile: int, overlap: int, scale: float

@@ -3,9 +3,10 @@
 import gzip
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers
-from tokenizers.models import BPE
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 START = 49406
 END = 49407
@@ -16,11 +17,14 @@ _MERGES = 49152 - 256 - 2
 
 def tokens_of(text: str) -> list[int]:
     """Without those of start and end."""
-    return tokenizer().encode(text, add_special_tokens=False).ids  # type: ignore[no-any-return]
+    return tokenizer().encode(text, add_special_tokens=False).ids
 
 
 @cache
-def tokenizer() -> Tokenizer:
+def tokenizer() -> "Tokenizer":
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers  # slow to import
+    from tokenizers.models import BPE
+
     packed = files("safelight.models.data").joinpath("bpe_simple_vocab_16e6.txt.gz").read_bytes()
     lines = gzip.decompress(packed).decode().split("\n")[1 : _MERGES + 1]
     merges = [(first, second) for first, second in (line.split() for line in lines)]

@@ -28,8 +28,8 @@ _FUSED = re.compile(r"transformer\.resblocks\.(\d+)\.attn\.in_proj_(weight|bias)
 
 
 def clip_weights(weights: Weights) -> Weights:
-    """Under the names of :class:`safelight.models.text.encoder_module.ClipText`; empty for what is no CLIP text encoder. ``text_model.`` may be missing in
-    front of names, as in the oldest files."""
+    """Under the names of :class:`safelight.models.text.encoder_module.ClipText`; empty for what is no
+    CLIP text encoder. ``text_model.`` may be missing in front of names, as in the oldest files."""
     if "positional_embedding" in weights:
         return _of_open_clip(weights)
     if "embeddings.token_embedding.weight" in weights:

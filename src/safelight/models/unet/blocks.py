@@ -1,6 +1,7 @@
 """The parts of a UNet, their modules named as in the files of latent diffusion (Rombach et al. 2022).
 
-Feature maps are ``[B, C, h, w]``, tokens ``[B, h * w, C]``; ``embedding`` is ``[B, E]``, ``context`` ``[B, N, features]``.
+Feature maps are ``[B, C, h, w]``, tokens ``[B, h * w, C]``; ``embedding`` is ``[B, E]``, ``context``
+``[B, N, features]``.
 """
 
 from dataclasses import dataclass, field
@@ -72,7 +73,10 @@ def hooked(hooks: tuple[AttentionHook, ...]) -> Attend:
 
 def attend(attention: Attention) -> torch.Tensor:
     """``softmax(q k^T / sqrt(width)) v`` for each head (Vaswani et al. 2017)."""
-    q, k, v = (t.unflatten(-1, (attention.heads, -1)).transpose(1, 2) for t in (attention.q, attention.k, attention.v))
+    q, k, v = (
+        tokens.reshape(*tokens.shape[:2], attention.heads, -1).transpose(1, 2)
+        for tokens in (attention.q, attention.k, attention.v)
+    )
     return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
@@ -171,4 +175,4 @@ def _tokens(pixels: torch.Tensor) -> torch.Tensor:
 
 
 def _pixels(tokens: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    return tokens.transpose(1, 2).unflatten(2, size).contiguous()
+    return tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], *size)

@@ -66,7 +66,7 @@ class UNet(nn.Module):
         hooks: NetworkHooks | None = None,
     ) -> torch.Tensor:
         """See :class:`safelight.models.network.Predict`; computes in the type of the weights."""
-        dtype = self.out[2].weight.dtype
+        dtype = next(self.parameters()).dtype
         control, hooks = control or Control(), hooks or NetworkHooks()
         embedding = self.time_embed(sinusoids(timestep, self.channels).to(dtype))
         if y is not None:
@@ -102,9 +102,9 @@ class _Walk:
     hooks: NetworkHooks
 
     def through(
-        self, parts: Iterable[nn.Module], hidden: torch.Tensor, place: Place, size: tuple[int, int] | None = None
+        self, parts: nn.Module, hidden: torch.Tensor, place: Place, size: tuple[int, int] | None = None
     ) -> torch.Tensor:
-        for part in parts:
+        for part in parts.children():
             if isinstance(part, Residual):
                 hidden = part(hidden, self.embedding)
             elif isinstance(part, Transformer):

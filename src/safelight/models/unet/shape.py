@@ -1,6 +1,7 @@
 """What a UNet is made of, read off the names and shapes of its weights in latent diffusion's layout.
 
-Names are those below ``model.diffusion_model.``. Numbers of heads and groups are not in the weights: families know them.
+Names are those below ``model.diffusion_model.``. Numbers of heads and groups are not in the weights:
+families know them.
 """
 
 import re

@@ -1,0 +1,174 @@
+"""Conditioning as sampling sees it: what is told, where in the picture, and during which part of the way.
+
+The options are those that conditioning nodes set: ``area`` (height, width, y, x in latent cells, or as shares after
+the word "percentage"), ``mask``, ``set_area_to_bounds``, ``strength``, ``mask_strength``, ``start_percent`` and
+``end_percent``.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn import functional
+
+from safelight.models.network import Network
+from safelight.models.sampling.levels import Levels
+
+FEATHER = 8
+"""Cells over which an area fades into what is around it."""
+SMALLEST_AREA = 8
+
+
+class Area(NamedTuple):
+    height: int
+    width: int
+    y: int
+    x: int
+
+    def cut(self, planes: torch.Tensor) -> torch.Tensor:
+        return planes[..., self.y : self.y + self.height, self.x : self.x + self.width]
+
+    def covers(self, other: "Area") -> bool:
+        return (
+            self.y <= other.y
+            and self.x <= other.x
+            and self.y + self.height >= other.y + other.height
+            and self.x + self.width >= other.x + other.width
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """``keywords``: those of :class:`safelight.models.network.Predict`. ``mask [B, h, w]`` in cells of the latent.
+    ``first`` and ``last``: the highest and the lowest level at which it counts."""
+
+    context: torch.Tensor
+    keywords: Mapping[str, torch.Tensor] = field(repr=False)
+    area: Area | None = None
+    mask: torch.Tensor | None = field(default=None, repr=False)
+    strength: float = 1.0
+    mask_strength: float = 1.0
+    first: float | None = None
+    last: float | None = None
+
+    def counts_at(self, sigma: float) -> bool:
+        return not ((self.first is not None and sigma > self.first) or (self.last is not None and sigma < self.last))
+
+    def weights(self, shape: torch.Size) -> torch.Tensor:
+        """How much it counts at each place of its area, ``[1 or B, 1, h, w]``."""
+        if self.mask is not None:
+            mask = self.mask if self.area is None else self.area.cut(self.mask)
+            return mask[:, None] * (self.strength * self.mask_strength)
+        area = self.area or Area(shape[-2], shape[-1], 0, 0)
+        weights = torch.full((1, 1, area.height, area.width), self.strength)
+        if self.area is not None:
+            _feather(weights, area, shape)
+        return weights
+
+
+def entries(
+    conditioning: Iterable[Sequence[Any]],
+    network: Network,
+    levels: Levels,
+    *,
+    shape: torch.Size,
+    device: torch.device,
+    is_negative: bool = False,
+    more: Mapping[str, Any] | None = None,
+) -> list[Entry]:
+    """``shape`` is that of the latent. ``more``: options for entries that have not these themselves."""
+    made = []
+    for context, given in conditioning:
+        options = {**(more or {}), **given}
+        mask = _mask(options.get("mask"), shape, device)
+        area = _area(options.get("area"), shape)
+        if mask is not None and options.get("set_area_to_bounds", False):
+            area = _bounds(mask)
+        made.append(
+            Entry(
+                context=context.to(device, torch.float32),
+                keywords=network.conditions(options, shape=shape, device=device, is_negative=is_negative),
+                area=area,
+                mask=mask,
+                strength=options.get("strength", 1.0),
+                mask_strength=options.get("mask_strength", 1.0),
+                first=_level(options, "start_percent", levels),
+                last=_level(options, "end_percent", levels),
+            )
+        )
+    return made
+
+
+def with_equal_areas(one: list[Entry], other: list[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """What counts in an area is weighed against what the other side says of the same area: where that has no entry of
+    its own for it, it gets one, of its smallest entry around it."""
+    more_one = [entry for source in other if (entry := _for_area(source, one)) is not None]
+    more_other = [entry for source in one if (entry := _for_area(source, other)) is not None]
+    return one + more_one, other + more_other
+
+
+def _for_area(source: Entry, entries: list[Entry]) -> Entry | None:
+    if source.area is None or any(entry.area == source.area for entry in entries):
+        return None
+    around = [entry for entry in entries if entry.area is None or entry.area.covers(source.area)]
+    if not around:
+        return None
+
+    def size(entry: Entry) -> float:
+        return float("inf") if entry.area is None else entry.area.height * entry.area.width
+
+    smallest = min(around, key=size)
+    return replace(source, context=smallest.context, keywords=smallest.keywords)
+
+
+def _feather(weights: torch.Tensor, area: Area, shape: torch.Size) -> None:
+    for dimension, start, length, whole in ((2, area.y, area.height, shape[-2]), (3, area.x, area.width, shape[-1])):
+        for step in range(min(FEATHER, length)):
+            share = (step + 1) / FEATHER
+            if start:
+                weights.narrow(dimension, step, 1).mul_(share)
+            if start + length < whole:
+                weights.narrow(dimension, length - 1 - step, 1).mul_(share)
+
+
+def _area(area: Any, shape: torch.Size) -> Area | None:
+    if area is None:
+        return None
+    height, width = shape[-2], shape[-1]
+    if area[0] == "percentage":
+        _, h, w, y, x = area
+        area = (max(1, round(h * height)), max(1, round(w * width)), round(y * height), round(x * width))
+    h, w, y, x = (int(number) for number in area)
+    y, x = min(y, height - 1), min(x, width - 1)
+    return Area(min(h, height - y), min(w, width - x), y, x)
+
+
+def _mask(mask: torch.Tensor | None, shape: torch.Size, device: torch.device) -> torch.Tensor | None:
+    if mask is None:
+        return None
+    planes = mask.to(device, torch.float32).reshape(-1, 1, *mask.shape[-2:])
+    if planes.shape[-2:] != shape[-2:]:
+        planes = functional.interpolate(planes, size=tuple(shape[-2:]), mode="bilinear", align_corners=False)
+    planes = planes[:, 0]
+    if len(planes) not in (1, shape[0]):
+        planes = planes.repeat(-(-shape[0] // len(planes)), 1, 1)[: shape[0]]
+    return planes
+
+
+def _bounds(mask: torch.Tensor) -> Area | None:
+    """The smallest area that holds all of the mask; none for an empty mask."""
+    marked = mask.amax(dim=0) > 0
+    rows, columns = marked.any(dim=1).nonzero().flatten(), marked.any(dim=0).nonzero().flatten()
+    if not len(rows):
+        return None
+    height = max(SMALLEST_AREA, int(rows[-1] - rows[0]) + 1)
+    width = max(SMALLEST_AREA, int(columns[-1] - columns[0]) + 1)
+    height, width = min(height, marked.shape[0]), min(width, marked.shape[1])
+    return Area(
+        height, width, min(int(rows[0]), marked.shape[0] - height), min(int(columns[0]), marked.shape[1] - width)
+    )
+
+
+def _level(options: Mapping[str, Any], name: str, levels: Levels) -> float | None:
+    return levels.sigma_at(options[name]) if name in options else None

@@ -1,0 +1,131 @@
+"""One run of sampling, from a latent and noise to a latent."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from safelight.core.errors import Invalid
+from safelight.models.latent_format import LatentFormat
+from safelight.models.sampling.guidance import Denoiser, Guider, Preparation
+from safelight.models.sampling.parameterization import Parameterization
+from safelight.models.sampling.samplers.run import Denoised, Run, Sampler
+
+OnSampled = Callable[[int, int, torch.Tensor], None]
+"""``(step, steps, denoised)``: how many steps are done, of how many; the prediction as the network sees latents."""
+
+
+class LatentMismatch(Invalid):
+    """The latent is not of the kind that the model works on."""
+
+    code = "latent_mismatch"
+
+
+@dataclass(frozen=True)
+class ChosenSampler:
+    """What travels on ``SAMPLER`` links. ``fresh_noise_outside``: see :data:`.samplers.table.FRESH_NOISE_OUTSIDE`."""
+
+    function: Sampler
+    options: Mapping[str, Any] = field(default_factory=dict)
+    fresh_noise_outside: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """Latents as they are on links, on the CPU. ``denoised``: the last prediction; with noise left in ``samples``, what
+    the network sees behind it."""
+
+    samples: torch.Tensor
+    denoised: torch.Tensor
+
+
+def sample(
+    guider: Guider,
+    sampler: ChosenSampler,
+    sigmas: torch.Tensor,
+    *,
+    latent: torch.Tensor,
+    noise: torch.Tensor,
+    seed: int,
+    noise_mask: torch.Tensor | None = None,
+    on_step: OnSampled,
+) -> Sampled:
+    """``latent`` and ``noise`` ``[B, C, h, w]``; ``noise_mask`` 1 where to paint, of any size. Raises
+    :class:`LatentMismatch`."""
+    model = guider.model
+    latent, noise = _fitting(latent, noise, model.latent_format)
+    if len(sigmas) < 2:
+        return Sampled(latent, latent)
+    with model.network.session() as predict, torch.inference_mode():
+        device = model.network.device
+        start = model.latent_format.to_network(latent) if latent.any() else latent
+        start, noise = start.to(device, torch.float32), noise.to(device, torch.float32)
+        mask = None if noise_mask is None else _mask(noise_mask, start)
+        denoise = guider.denoiser(predict, Preparation(start.shape, device, mask))
+        # The schedule stays on the CPU, where samplers compare its levels; their arithmetic moves with the latent.
+        if mask is not None:
+            fresh = seed + 1 if sampler.fresh_noise_outside else None
+            denoise = _keeping(denoise, start, noise, mask, model.parameterization, fresh)
+        last: list[torch.Tensor] = [start]
+        steps = len(sigmas) - 1
+
+        def step_done(index: int, denoised: torch.Tensor, x: torch.Tensor) -> None:
+            last[0] = denoised
+            on_step(min(index + 1, steps), steps, denoised)
+
+        sigmas = sigmas.to(torch.float32)
+        run = Run(
+            denoise,
+            model.parameterization.noised(start, noise, sigmas[0]),
+            sigmas,
+            model.parameterization,
+            seed=seed,
+            on_step=step_done,
+        )
+        samples = sampler.function(run, **sampler.options)
+        samples = model.parameterization.prediction.released(samples, sigmas[-1])
+        made = [model.latent_format.from_network(part).float().cpu() for part in (samples, last[0])]
+    return Sampled(*made)
+
+
+def _fitting(latent: torch.Tensor, noise: torch.Tensor, wanted: LatentFormat) -> tuple[torch.Tensor, torch.Tensor]:
+    """An empty latent fits every model: it gets the channels that are wanted."""
+    if latent.dim() != 4:
+        raise LatentMismatch(
+            f"the model works on pictures, the latent has {latent.dim() - 2} dimensions besides channels"
+        )
+    if latent.shape[1] == wanted.channels:
+        return latent, noise
+    if latent.any():
+        raise LatentMismatch(f"the latent has {latent.shape[1]} channels; the model works on {wanted.channels}")
+    shape = (latent.shape[0], wanted.channels, *latent.shape[2:])
+    return latent.new_zeros(shape), noise.repeat(1, -(-wanted.channels // noise.shape[1]), 1, 1)[:, : wanted.channels]
+
+
+def _mask(mask: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    planes = mask.to(like).reshape(-1, 1, *mask.shape[-2:])
+    planes = functional.interpolate(planes, size=tuple(like.shape[-2:]), mode="bilinear")
+    return planes.repeat(-(-len(like) // len(planes)), 1, 1, 1)[: len(like)]
+
+
+def _keeping(
+    denoise: Denoiser,
+    latent: torch.Tensor,
+    noise: torch.Tensor,
+    mask: torch.Tensor,
+    parameterization: Parameterization,
+    fresh: int | None,
+) -> Denoiser:
+    """Outside of the mask, the network sees the latent under noise of the present level, and what it predicts there is
+    the latent itself. ``fresh``: the seed of noise that is drawn anew each time."""
+    generator = None if fresh is None else torch.Generator().manual_seed(fresh)
+
+    def kept(x: torch.Tensor, sigma: torch.Tensor, *, needs_negative: bool = False) -> Denoised:
+        around = noise if generator is None else torch.randn(noise.shape, generator=generator).to(noise)
+        x = x * mask + parameterization.prediction.noised(latent, around, sigma) * (1 - mask)
+        guided, negative = denoise(x, sigma, needs_negative=needs_negative)
+        return Denoised(guided * mask + latent * (1 - mask), negative * mask + latent * (1 - mask))
+
+    return kept

@@ -1,0 +1,1 @@
+"""Samplers: how to step from noise to a latent. ``run`` is what one is given, ``table`` has them by name."""

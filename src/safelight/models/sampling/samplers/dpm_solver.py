@@ -1,0 +1,164 @@
+"""DPM-Solver in noise prediction (Lu et al. 2022), in fixed and in adaptive steps of ``t = -log(sigma)``;
+DPM-Solver++ 2S with ancestral steps.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from safelight.models.sampling.samplers.run import Run, Step, ancestral, slope
+
+FIRST_MIDDLE, SECOND_MIDDLE = 1 / 3, 2 / 3
+
+
+def dpm_fast(run: Run) -> torch.Tensor:
+    """As many evaluations as there are steps, in steps of third order and the rest in lower ones. Ends at the lowest
+    level above 0."""
+    low = run.sigmas[-1] if run.sigmas[-1] > 0 else run.sigmas[-2]
+    evaluations = len(run.sigmas) - 1
+    orders = (
+        [3] * (evaluations // 3 - 1) + [2, 1] if evaluations % 3 == 0 else [3] * (evaluations // 3) + [evaluations % 3]
+    )
+    times = torch.linspace(float(-run.sigmas[0].log()), float(-low.log()), len(orders) + 1)
+    x, done = run.x, 0
+    for order, start, end in zip(orders, times[:-1], times[1:], strict=True):
+        solver = _Solver(run, x, start, end, index=done)
+        x = solver.step(order)
+        done += order
+    return x
+
+
+def dpm_adaptive(
+    run: Run,
+    *,
+    order: int = 3,
+    rtol: float = 0.05,
+    atol: float = 0.0078,
+    h_init: float = 0.05,
+    pcoeff: float = 0.0,
+    icoeff: float = 1.0,
+    dcoeff: float = 0.0,
+    accept_safety: float = 0.81,
+    eta: float = 0.0,
+    s_noise: float = 1.0,
+) -> torch.Tensor:
+    """Steps as long as the difference of two orders allows, by a PID controller (Söderlind 2003)."""
+    if order not in (2, 3):
+        raise ValueError(f"dpm_adaptive has the orders 2 and 3, not {order}")
+    low = run.sigmas[-1] if run.sigmas[-1] > 0 else run.sigmas[-2]
+    start, end = -run.sigmas[0].log(), -low.log()
+    x, noise = run.x, run.fresh_noise()
+    previous = x
+    errors: list[float] = []
+    length, index = torch.tensor(h_init), 0
+    while start < end - 1e-5:
+        following = torch.minimum(end, start + length)
+        up = torch.zeros(())
+        target = following
+        if eta:
+            down, up = ancestral((-start).exp(), (-following).exp(), eta)
+            target = torch.minimum(end, -down.log())
+            up = ((-following).exp() ** 2 - (-target).exp() ** 2).clamp_min(0).sqrt()
+        solver = _Solver(run, x, start, target, index=index)
+        low_order, high_order = solver.step(order - 1, middle=FIRST_MIDDLE), solver.step(order)
+        tolerance = (rtol * torch.maximum(low_order.abs(), previous.abs())).clamp_min(atol)
+        error = float(torch.linalg.vector_norm((low_order - high_order) / tolerance) / x.numel() ** 0.5)
+        inverse = 1 / (1e-8 + error)
+        errors = [inverse, *errors] if errors else [inverse] * 3
+        factor = (
+            errors[0] ** ((pcoeff + icoeff + dcoeff) / order)
+            * errors[1] ** (-(pcoeff + 2 * dcoeff) / order)
+            * errors[2] ** (dcoeff / order)
+        )
+        factor = 1 + float(torch.atan(torch.tensor(factor - 1)))
+        accepted = factor >= accept_safety
+        if accepted:
+            previous = low_order
+            x = high_order + up * s_noise * noise((-start).exp(), (-following).exp()) if eta else high_order
+            start, index = following, index + 1
+            errors = errors[:3]
+        else:
+            errors = errors[1:]
+            errors = errors if len(errors) == 3 else [inverse] * 3
+        length = length * factor
+    return x
+
+
+@dataclass(eq=False)
+class _Solver:
+    """One step from ``start`` to ``end``. What was evaluated for one order is not evaluated again for another."""
+
+    run: Run
+    x: torch.Tensor
+    start: torch.Tensor
+    end: torch.Tensor
+    index: int
+
+    def __post_init__(self) -> None:
+        self._noises: dict[str, torch.Tensor] = {}
+
+    def step(self, order: int, *, middle: float = 0.5) -> torch.Tensor:
+        length = self.end - self.start
+        here = self._noise("start", self.start, self.x)
+        sigma = (-self.end).exp()
+        moved = self.x - sigma * torch.expm1(length) * here
+        if order == 1:
+            return moved
+        if order == 2:
+            change = self._first(here, middle) - here
+            return moved - sigma / (2 * middle) * torch.expm1(length) * change
+        change = self._second(here) - here
+        return moved - sigma / SECOND_MIDDLE * (torch.expm1(length) / length - 1) * change
+
+    def _first(self, here: torch.Tensor, part: float) -> torch.Tensor:
+        length = self.end - self.start
+        time = self.start + part * length
+        there = self.x - (-time).exp() * torch.expm1(part * length) * here
+        return self._noise(f"middle {part}", time, there)
+
+    def _second(self, here: torch.Tensor) -> torch.Tensor:
+        length, part = self.end - self.start, SECOND_MIDDLE
+        time = self.start + part * length
+        change = self._first(here, FIRST_MIDDLE) - here
+        sigma = (-time).exp()
+        there = self.x - sigma * torch.expm1(part * length) * here
+        there = there - sigma * (part / FIRST_MIDDLE) * (torch.expm1(part * length) / (part * length) - 1) * change
+        return self._noise("second", time, there)
+
+    def _noise(self, name: str, time: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """What the network takes for noise at a time."""
+        if name not in self._noises:
+            sigma = (-time).exp().to(self.x)
+            if name == "start":
+                denoised = self.run.at(Step(self.index, sigma, (-self.end).exp()), x).guided
+            else:
+                denoised = self.run.guided(x, sigma)
+            self._noises[name] = slope(x, sigma, denoised)
+        return self._noises[name]
+
+
+def dpmpp_2s_ancestral(run: Run, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
+    return _two_stages(run, eta, s_noise, is_cfg_pp=False)
+
+
+def dpmpp_2s_ancestral_cfg_pp(run: Run, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
+    return _two_stages(run, eta, s_noise, is_cfg_pp=True)
+
+
+def _two_stages(run: Run, eta: float, s_noise: float, *, is_cfg_pp: bool) -> torch.Tensor:
+    x, noise = run.x, run.fresh_noise()
+    for step in run.steps():
+        guided, negative = run.at(step, x, needs_negative=is_cfg_pp)
+        if step.is_last:
+            return guided
+        down, shrink, up = run.ancestral(step, eta)
+        if is_cfg_pp:
+            x = x + (guided - negative)
+        if down == 0:
+            x = guided
+        else:
+            middle = run.middle(step.sigma, down)
+            there = torch.lerp(guided, x, middle / step.sigma)
+            x = torch.lerp(run.guided(there, middle), x, down / step.sigma)
+        x = x * shrink + noise(step.sigma, step.next) * s_noise * up
+    return x

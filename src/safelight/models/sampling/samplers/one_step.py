@@ -1,0 +1,131 @@
+"""Samplers that look at nothing but the present step.
+
+Euler, Heun and DPM-2: Karras et al. 2022. Ancestral steps: Song et al. 2021, as in DDIM with eta 1. CFG++: Chung et al.
+2024. Heun's method with decaying weights (``heunpp2``) has its slopes weighted by their levels.
+"""
+
+import torch
+
+from safelight.models.sampling.samplers.run import Run, ancestral, slope
+
+
+def euler(run: Run) -> torch.Tensor:
+    x = run.x
+    for step in run.steps():
+        denoised = run.at(step, x).guided
+        x = denoised if step.is_last else x + slope(x, step.sigma, denoised) * (step.next - step.sigma)
+    return x
+
+
+def euler_ancestral(run: Run, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
+    x, noise = run.x, run.fresh_noise()
+    for step in run.steps():
+        denoised = run.at(step, x).guided
+        if step.is_last:
+            return denoised
+        down, shrink, up = run.ancestral(step, eta)
+        x = torch.lerp(denoised, x, down / step.sigma)
+        x = x * shrink + noise(step.sigma, step.next) * s_noise * up
+    return x
+
+
+def euler_ancestral_cfg_pp(run: Run, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
+    """The noise that stays is that of the negative prediction."""
+    x, noise = run.x, run.fresh_noise()
+    for step in run.steps(run.with_finite_snr()):
+        denoised = run.at(step, x, needs_negative=True)
+        if step.is_last:
+            x = denoised.guided
+            continue
+        alpha, alpha_next = run.alpha(step.sigma), run.alpha(step.next)
+        direction = slope(x, step.sigma, alpha * denoised.negative)
+        down, up = ancestral(step.sigma / alpha, step.next / alpha_next, eta)
+        x = alpha_next * (denoised.guided + down * direction)
+        if eta:
+            x = x + alpha_next * noise(step.sigma, step.next) * s_noise * up
+    return x
+
+
+def euler_cfg_pp(run: Run) -> torch.Tensor:
+    return euler_ancestral_cfg_pp(run, eta=0.0)
+
+
+def heun(run: Run) -> torch.Tensor:
+    x = run.x
+    for step in run.steps():
+        denoised = run.at(step, x).guided
+        if step.is_last:
+            x = denoised
+            continue
+        first, length = slope(x, step.sigma, denoised), step.next - step.sigma
+        ahead = x + first * length
+        second = slope(ahead, step.next, run.guided(ahead, step.next))
+        x = x + (first + second) / 2 * length
+    return x
+
+
+def heunpp2(run: Run) -> torch.Tensor:
+    """One, two or three slopes, as many levels above 0 as are left; each after the first has a weight of its level as a
+    part of the highest one."""
+    x, sigmas = run.x, run.sigmas
+    for step in run.steps():
+        denoised = run.at(step, x).guided
+        if step.is_last or step.number + 1 == len(sigmas) - 1:
+            x = x + slope(x, step.sigma, denoised) * (step.next - step.sigma)
+            continue
+        slopes = [slope(x, step.sigma, denoised)]
+        ahead = x
+        count = 1 if step.number + 2 == len(sigmas) - 1 else 2
+        for offset in range(1, count + 1):
+            here, there = sigmas[step.number + offset - 1], sigmas[step.number + offset]
+            ahead = ahead + slopes[-1] * (there - here)
+            slopes.append(slope(ahead, there, run.guided(ahead, there)))
+        weights = [sigmas[step.number + offset] / ((count + 1) * sigmas[0]) for offset in range(1, count + 1)]
+        mean = slopes[0] * (1 - sum(weights)) + sum(w * s for w, s in zip(weights, slopes[1:], strict=True))
+        x = x + mean * (step.next - step.sigma)
+    return x
+
+
+def dpm_2(run: Run) -> torch.Tensor:
+    """A step by the slope at its (geometric) middle."""
+    x = run.x
+    for step in run.steps():
+        denoised = run.at(step, x).guided
+        x = denoised if step.is_last else _by_middle(run, x, step.sigma, step.next, denoised)
+    return x
+
+
+def dpm_2_ancestral(run: Run, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
+    x, noise = run.x, run.fresh_noise()
+    for step in run.steps():
+        denoised = run.at(step, x).guided
+        if step.is_last:
+            return denoised
+        down, shrink, up = run.ancestral(step, eta)
+        x = denoised if down == 0 else _by_middle(run, x, step.sigma, down, denoised)
+        x = x * shrink + noise(step.sigma, step.next) * s_noise * up
+    return x
+
+
+def _by_middle(
+    run: Run, x: torch.Tensor, sigma: torch.Tensor, following: torch.Tensor, denoised: torch.Tensor
+) -> torch.Tensor:
+    middle = (sigma * following).sqrt()
+    there = x + slope(x, sigma, denoised) * (middle - sigma)
+    return x + slope(there, middle, run.guided(there, middle)) * (following - sigma)
+
+
+def ddpm(run: Run) -> torch.Tensor:
+    """The posterior of one step of the diffusion (Ho et al. 2020, equations 6 and 7): a step with all of its noise."""
+    return euler_ancestral(run)
+
+
+def lcm(run: Run, *, s_noise: float = 1.0) -> torch.Tensor:
+    """Down to no noise at each step, and up again to the next level (Luo et al. 2023, algorithm 3)."""
+    x, noise = run.x, run.fresh_noise()
+    for step in run.steps():
+        x = run.at(step, x).guided
+        if not step.is_last:
+            added = noise(step.sigma, step.next) * s_noise
+            x = run.parameterization.prediction.noised(x, added, step.next)
+    return x

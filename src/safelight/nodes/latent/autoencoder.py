@@ -1,0 +1,225 @@
+"""Nodes between pictures and latents."""
+
+import torch
+from torch.nn import functional
+
+from safelight.core.errors import Invalid
+from safelight.models.autoencoder.value import PictureAutoencoder
+from safelight.nodes.conditioning.options import Conditioning, with_options
+from safelight.nodes.latent.value import Latent
+from safelight.sdk import Node, NodeOutput, Schema, io
+
+
+class NoAutoencoder(Invalid):
+    """The checkpoint that was loaded has no autoencoder in it."""
+
+    code = "no_autoencoder"
+
+
+class VAEDecode(Node):
+    """Make pictures of latents."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="VAEDecode",
+            display_name="VAE Decode",
+            category="latent",
+            inputs=[
+                io.Latent.Input("samples", tooltip="The latents."),
+                io.Vae.Input("vae", tooltip="What decodes them."),
+            ],
+            outputs=[io.Image.Output(tooltip="The pictures.")],
+            search_aliases=["decode", "decode latent", "latent to image", "render latent"],
+        )
+
+    @classmethod
+    def execute(cls, samples: Latent, vae: PictureAutoencoder) -> NodeOutput:
+        return NodeOutput(present(vae).decode(samples["samples"]))
+
+
+class VAEDecodeTiled(Node):
+    """Make pictures of latents tile by tile, for pictures that are too large for the memory."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="VAEDecodeTiled",
+            display_name="VAE Decode (Tiled)",
+            category="_for_testing",
+            inputs=[io.Latent.Input("samples"), io.Vae.Input("vae"), *_tile_inputs(step=32)],
+            outputs=[io.Image.Output()],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        samples: Latent,
+        vae: PictureAutoencoder,
+        tile_size: int,
+        overlap: int = 64,
+        temporal_size: int = 64,
+        temporal_overlap: int = 8,
+    ) -> NodeOutput:
+        decoder = present(vae)
+        scale = decoder.downscale
+        tile, shared = tile_size // scale, min(overlap, tile_size // 4) // scale
+        return NodeOutput(decoder.decode_tiled(samples["samples"], tile=tile, overlap=shared))
+
+
+class VAEEncode(Node):
+    """Make latents of pictures."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="VAEEncode",
+            display_name="VAE Encode",
+            category="latent",
+            inputs=[io.Image.Input("pixels"), io.Vae.Input("vae")],
+            outputs=[io.Latent.Output()],
+            search_aliases=["encode", "encode image", "image to latent"],
+        )
+
+    @classmethod
+    def execute(cls, pixels: torch.Tensor, vae: PictureAutoencoder) -> NodeOutput:
+        return NodeOutput({"samples": present(vae).encode(pixels)})
+
+
+class VAEEncodeTiled(Node):
+    """Make latents of pictures tile by tile, for pictures that are too large for the memory."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="VAEEncodeTiled",
+            display_name="VAE Encode (Tiled)",
+            category="_for_testing",
+            inputs=[io.Image.Input("pixels"), io.Vae.Input("vae"), *_tile_inputs(step=64)],
+            outputs=[io.Latent.Output()],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        pixels: torch.Tensor,
+        vae: PictureAutoencoder,
+        tile_size: int,
+        overlap: int = 64,
+        temporal_size: int = 64,
+        temporal_overlap: int = 8,
+    ) -> NodeOutput:
+        shared = min(overlap, tile_size // 4)
+        return NodeOutput({"samples": present(vae).encode_tiled(pixels, tile=tile_size, overlap=shared)})
+
+
+class VAEEncodeForInpaint(Node):
+    """Make latents of pictures for inpainting: what is masked is gray, and the mask goes along."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="VAEEncodeForInpaint",
+            display_name="VAE Encode (for Inpainting)",
+            category="latent/inpaint",
+            inputs=[
+                io.Image.Input("pixels"),
+                io.Vae.Input("vae"),
+                io.Mask.Input("mask"),
+                io.Int.Input("grow_mask_by", default=6, min=0, max=64, step=1),
+            ],
+            outputs=[io.Latent.Output()],
+        )
+
+    @classmethod
+    def execute(
+        cls, pixels: torch.Tensor, vae: PictureAutoencoder, mask: torch.Tensor, grow_mask_by: int = 6
+    ) -> NodeOutput:
+        encoder = present(vae)
+        pixels, planes = _fitted(pixels, mask, encoder.downscale)
+        grown = _grown(planes, grow_mask_by)
+        grayed = _grayed(pixels, planes)
+        return NodeOutput({"samples": encoder.encode(grayed), "noise_mask": grown.round()})
+
+
+class InpaintModelConditioning(Node):
+    """Tell an inpainting model what is around the mask. With "noise_mask", the rest of the picture stays as it is."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="InpaintModelConditioning",
+            category="conditioning/inpaint",
+            inputs=[
+                io.Conditioning.Input("positive"),
+                io.Conditioning.Input("negative"),
+                io.Vae.Input("vae"),
+                io.Image.Input("pixels"),
+                io.Mask.Input("mask"),
+                io.Boolean.Input("noise_mask", default=True),
+            ],
+            outputs=[
+                io.Conditioning.Output(display_name="positive"),
+                io.Conditioning.Output(display_name="negative"),
+                io.Latent.Output(display_name="latent"),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        positive: Conditioning,
+        negative: Conditioning,
+        pixels: torch.Tensor,
+        vae: PictureAutoencoder,
+        mask: torch.Tensor,
+        noise_mask: bool = True,
+    ) -> NodeOutput:
+        encoder = present(vae)
+        pixels, planes = _fitted(pixels, mask, encoder.downscale)
+        options = {"concat_latent_image": encoder.encode(_grayed(pixels, planes)), "concat_mask": planes}
+        latent: Latent = {"samples": encoder.encode(pixels)}
+        if noise_mask:
+            latent["noise_mask"] = planes
+        return NodeOutput(with_options(positive, options), with_options(negative, options), latent)
+
+
+def present(vae: PictureAutoencoder | None) -> PictureAutoencoder:
+    """Raises :class:`NoAutoencoder`."""
+    if vae is None:
+        raise NoAutoencoder("the checkpoint that gave this VAE has none in it; load one with VAELoader")
+    return vae
+
+
+def _tile_inputs(*, step: int) -> list[io.Input]:
+    return [
+        io.Int.Input("tile_size", default=512, min=64, max=4096, step=step),
+        io.Int.Input("overlap", default=64, min=0, max=4096, step=32),
+        io.Int.Input("temporal_size", default=64, min=8, max=4096, step=4, tooltip="Of video: frames in a tile."),
+        io.Int.Input("temporal_overlap", default=8, min=4, max=4096, step=4, tooltip="Of video: frames shared."),
+    ]
+
+
+def _fitted(pixels: torch.Tensor, mask: torch.Tensor, downscale: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both cut in the middle to whole cells; the mask, in the picture's size, as ``[B, 1, H, W]``."""
+    height, width = pixels.shape[1:3]
+    planes = mask.reshape(-1, 1, *mask.shape[-2:])
+    planes = functional.interpolate(planes, size=(height, width), mode="bilinear")
+    kept_height, kept_width = height // downscale * downscale, width // downscale * downscale
+    top, left = (height % downscale) // 2, (width % downscale) // 2
+    rows, columns = slice(top, top + kept_height), slice(left, left + kept_width)
+    return pixels[:, rows, columns], planes[:, :, rows, columns]
+
+
+def _grayed(pixels: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
+    kept = (1.0 - planes.round())[:, 0, :, :, None]
+    return (pixels[..., :3] - 0.5) * kept + 0.5
+
+
+def _grown(planes: torch.Tensor, cells: int) -> torch.Tensor:
+    if cells == 0:
+        return planes
+    kernel = torch.ones(1, 1, cells, cells)
+    padding = -(-(cells - 1) // 2)
+    grown = functional.conv2d(planes.round(), kernel, padding=padding).clamp(0, 1)
+    return grown[..., : planes.shape[-2], : planes.shape[-1]]

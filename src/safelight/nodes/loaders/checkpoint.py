@@ -1,0 +1,199 @@
+"""Nodes that load a checkpoint or one of its parts from a file. What they give is read when it is first used."""
+
+from safelight.core.errors import Invalid
+from safelight.models.checkpoint import (
+    load_autoencoder,
+    load_checkpoint,
+    load_diffusion_model,
+    load_text_encoders,
+)
+from safelight.models.weights import Identity, identity_of
+from safelight.sdk import Node, NodeOutput, Schema, io
+from safelight.sdk.context import current
+
+_NETWORK_DTYPES = ("default", "fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_e5m2")
+_TEXT_KINDS = (
+    "stable_diffusion",
+    "stable_cascade",
+    "sd3",
+    "stable_audio",
+    "mochi",
+    "ltxv",
+    "pixart",
+    "cosmos",
+    "lumina2",
+    "wan",
+    "hidream",
+    "chroma",
+    "ace",
+    "omnigen2",
+    "qwen_image",
+    "hunyuan_image",
+    "flux2",
+    "ovis",
+)
+_PAIR_KINDS = (
+    "sdxl",
+    "sd3",
+    "flux",
+    "hunyuan_video",
+    "hidream",
+    "hunyuan_image",
+    "hunyuan_video_15",
+    "kandinsky5",
+    "kandinsky5_image",
+    "ltxv",
+    "newbie",
+)
+
+
+class UnreadKind(Invalid):
+    """Of a family whose text encoders or networks are not read yet."""
+
+    code = "unknown_weights"
+
+
+class CheckpointLoaderSimple(Node):
+    """Load a model with its text encoder and its autoencoder from one file."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="CheckpointLoaderSimple",
+            display_name="Load Checkpoint",
+            category="loaders",
+            inputs=[
+                io.Combo.Input("ckpt_name", model_folder="checkpoints", tooltip="The file of the checkpoint."),
+            ],
+            outputs=[
+                io.Model.Output(tooltip="What removes noise from latents."),
+                io.Clip.Output(tooltip="What encodes prompts."),
+                io.Vae.Output(tooltip="What makes pictures of latents, and latents of pictures."),
+            ],
+            listed_combos=True,
+            search_aliases=["load model", "checkpoint", "model loader"],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, ckpt_name: str) -> Identity:
+        return identity_of(current().model_path("checkpoints", ckpt_name))
+
+    @classmethod
+    def execute(cls, ckpt_name: str) -> NodeOutput:
+        path = current().model_path("checkpoints", ckpt_name)
+        loaded = load_checkpoint(path)
+        return NodeOutput(loaded.model, loaded.text, loaded.autoencoder)
+
+
+class UNETLoader(Node):
+    """Load a diffusion model alone, without text encoder and autoencoder."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="UNETLoader",
+            display_name="Load Diffusion Model",
+            category="advanced/loaders",
+            inputs=[
+                io.Combo.Input("unet_name", model_folder="diffusion_models"),
+                io.Combo.Input("weight_dtype", _NETWORK_DTYPES),
+            ],
+            outputs=[io.Model.Output()],
+            listed_combos=True,
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, unet_name: str, weight_dtype: str) -> tuple[Identity, str]:
+        return identity_of(current().model_path("diffusion_models", unet_name)), weight_dtype
+
+    @classmethod
+    def execute(cls, unet_name: str, weight_dtype: str) -> NodeOutput:
+        if weight_dtype != "default":
+            raise UnreadKind(f"weights are not kept as {weight_dtype!r} yet; 'default' is the best type of the device")
+        return NodeOutput(load_diffusion_model(current().model_path("diffusion_models", unet_name)))
+
+
+class CLIPLoader(Node):
+    """Load a text encoder alone: CLIP L for Stable Diffusion 1, H for 2, G for SDXL's refiner."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="CLIPLoader",
+            display_name="Load CLIP",
+            category="advanced/loaders",
+            inputs=[
+                io.Combo.Input("clip_name", model_folder="text_encoders"),
+                io.Combo.Input("type", _TEXT_KINDS),
+                io.Combo.Input("device", ("default", "cpu"), optional=True, advanced=True),
+            ],
+            outputs=[io.Clip.Output()],
+            listed_combos=True,
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, clip_name: str, type: str, device: str = "default") -> tuple[Identity, str]:
+        return identity_of(current().model_path("text_encoders", clip_name)), type
+
+    @classmethod
+    def execute(cls, clip_name: str, type: str, device: str = "default") -> NodeOutput:
+        if type != "stable_diffusion":
+            raise UnreadKind(f"text encoders of {type!r} are not read yet; those of 'stable_diffusion' are")
+        return NodeOutput(load_text_encoders([current().model_path("text_encoders", clip_name)]))
+
+
+class DualCLIPLoader(Node):
+    """Load two text encoders that work together: CLIP L and G for SDXL."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="DualCLIPLoader",
+            category="advanced/loaders",
+            inputs=[
+                io.Combo.Input("clip_name1", model_folder="text_encoders"),
+                io.Combo.Input("clip_name2", model_folder="text_encoders"),
+                io.Combo.Input("type", _PAIR_KINDS),
+                io.Combo.Input("device", ("default", "cpu"), optional=True, advanced=True),
+            ],
+            outputs=[io.Clip.Output()],
+            listed_combos=True,
+        )
+
+    @classmethod
+    def fingerprint_inputs(
+        cls, clip_name1: str, clip_name2: str, type: str, device: str = "default"
+    ) -> tuple[Identity, Identity, str]:
+        first, second = (current().model_path("text_encoders", name) for name in (clip_name1, clip_name2))
+        return identity_of(first), identity_of(second), type
+
+    @classmethod
+    def execute(cls, clip_name1: str, clip_name2: str, type: str, device: str = "default") -> NodeOutput:
+        if type != "sdxl":
+            raise UnreadKind(f"text encoders of {type!r} are not read yet; those of 'sdxl' are")
+        return NodeOutput(
+            load_text_encoders([current().model_path("text_encoders", name) for name in (clip_name1, clip_name2)])
+        )
+
+
+class VAELoader(Node):
+    """Load an autoencoder alone, for models whose checkpoint has none or a worse one."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="VAELoader",
+            display_name="Load VAE",
+            category="loaders",
+            inputs=[io.Combo.Input("vae_name", model_folder="vae")],
+            outputs=[io.Vae.Output()],
+            listed_combos=True,
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, vae_name: str) -> Identity:
+        return identity_of(current().model_path("vae", vae_name))
+
+    @classmethod
+    def execute(cls, vae_name: str) -> NodeOutput:
+        return NodeOutput(load_autoencoder(current().model_path("vae", vae_name)))

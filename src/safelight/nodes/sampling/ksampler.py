@@ -1,0 +1,146 @@
+"""The samplers that most workflows use: all of sampling in one node."""
+
+import torch
+
+from safelight.models.model import DiffusionModel
+from safelight.models.sampling.guidance import CfgGuider
+from safelight.models.sampling.samplers.table import SAMPLERS, WITHOUT_LAST_LEVEL
+from safelight.models.sampling.schedules import SCHEDULES, part_of, schedule
+from safelight.nodes.conditioning.options import Conditioning
+from safelight.nodes.latent.value import Latent
+from safelight.nodes.sampling.noise import NoiseSource, NoNoise, SeededNoise
+from safelight.nodes.sampling.sample import sampled, sampler_named
+from safelight.sdk import Node, NodeOutput, Schema, io
+
+MAX_SEED = 0xFFFFFFFFFFFFFFFF
+
+
+class KSampler(Node):
+    """Remove noise from a latent, step by step, guided by two conditionings."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="KSampler",
+            category="sampling",
+            inputs=[
+                io.Model.Input("model", tooltip="What removes noise."),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=MAX_SEED,
+                    control_after_generate=True,
+                    tooltip="The same seed gives the same picture.",
+                ),
+                io.Int.Input("steps", default=20, min=1, max=10000, tooltip="How often noise is removed."),
+                io.Float.Input(
+                    "cfg",
+                    default=8.0,
+                    min=0.0,
+                    max=100.0,
+                    step=0.1,
+                    round=0.01,
+                    tooltip="How strongly the prompt guides. Very high values harm the picture.",
+                ),
+                io.Combo.Input("sampler_name", tuple(SAMPLERS), tooltip="How a step is made."),
+                io.Combo.Input("scheduler", tuple(SCHEDULES), tooltip="How much noise each step removes."),
+                io.Conditioning.Input("positive", tooltip="What the picture is to show."),
+                io.Conditioning.Input("negative", tooltip="What it is to avoid."),
+                io.Latent.Input("latent_image", tooltip="The latent to start from."),
+                io.Float.Input(
+                    "denoise",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Which part of the latent becomes noise first: below 1, something of it stays.",
+                ),
+            ],
+            outputs=[io.Latent.Output(tooltip="The latent without noise.")],
+            listed_combos=True,
+            search_aliases=["sampler", "sample", "generate", "denoise", "diffuse", "txt2img", "img2img"],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: DiffusionModel,
+        seed: int,
+        steps: int,
+        cfg: float,
+        sampler_name: str,
+        scheduler: str,
+        positive: Conditioning,
+        negative: Conditioning,
+        latent_image: Latent,
+        denoise: float = 1.0,
+    ) -> NodeOutput:
+        sigmas = _schedule(model, scheduler, sampler_name, steps, denoise)
+        guider = CfgGuider(model, positive, negative, cfg)
+        result, _ = sampled(guider, sampler_named(sampler_name), sigmas, latent_image, SeededNoise(seed))
+        return NodeOutput(result)
+
+
+class KSamplerAdvanced(Node):
+    """A part of the steps of a KSampler, for chains of samplers that hand on a latent with noise in it."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="KSamplerAdvanced",
+            display_name="KSampler (Advanced)",
+            category="sampling",
+            inputs=[
+                io.Model.Input("model"),
+                io.Combo.Input("add_noise", ("enable", "disable")),
+                io.Int.Input("noise_seed", default=0, min=0, max=MAX_SEED, control_after_generate=True),
+                io.Int.Input("steps", default=20, min=1, max=10000),
+                io.Float.Input("cfg", default=8.0, min=0.0, max=100.0, step=0.1, round=0.01),
+                io.Combo.Input("sampler_name", tuple(SAMPLERS)),
+                io.Combo.Input("scheduler", tuple(SCHEDULES)),
+                io.Conditioning.Input("positive"),
+                io.Conditioning.Input("negative"),
+                io.Latent.Input("latent_image"),
+                io.Int.Input("start_at_step", default=0, min=0, max=10000),
+                io.Int.Input("end_at_step", default=10000, min=0, max=10000),
+                io.Combo.Input("return_with_leftover_noise", ("disable", "enable")),
+            ],
+            outputs=[io.Latent.Output()],
+            listed_combos=True,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: DiffusionModel,
+        add_noise: str,
+        noise_seed: int,
+        steps: int,
+        cfg: float,
+        sampler_name: str,
+        scheduler: str,
+        positive: Conditioning,
+        negative: Conditioning,
+        latent_image: Latent,
+        start_at_step: int,
+        end_at_step: int,
+        return_with_leftover_noise: str,
+        denoise: float = 1.0,
+    ) -> NodeOutput:
+        whole = _schedule(model, scheduler, sampler_name, steps, denoise)
+        sigmas = part_of(
+            whole,
+            start_step=start_at_step,
+            end_step=end_at_step,
+            remains="noise" if return_with_leftover_noise == "enable" else "nothing",
+        )
+        noise: NoiseSource = SeededNoise(noise_seed) if add_noise == "enable" else NoNoise(noise_seed)
+        guider = CfgGuider(model, positive, negative, cfg)
+        result, _ = sampled(guider, sampler_named(sampler_name), sigmas, latent_image, noise)
+        return NodeOutput(result)
+
+
+def _schedule(model: DiffusionModel, scheduler: str, sampler: str, steps: int, denoise: float) -> torch.Tensor:
+    levels = model.parameterization.levels
+    return schedule(levels, scheduler, steps, denoise=denoise, skip_last_level=sampler in WITHOUT_LAST_LEVEL)

@@ -1,0 +1,131 @@
+"""Samplers on a distribution whose denoiser is known: a normal one. Its probability flow has an exact solution, and
+what stochastic samplers draw has its variance."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from safelight.models.sampling.levels import DiscreteLevels, FlowLevels
+from safelight.models.sampling.noise import StepNoise
+from safelight.models.sampling.parameterization import Parameterization
+from safelight.models.sampling.prediction import Flow, Noise
+from safelight.models.sampling.samplers.run import Denoised, Run
+from safelight.models.sampling.samplers.table import SAMPLERS
+from safelight.models.sampling.schedules import karras
+
+VARIANCE = 0.25
+COUNT = 40_000
+
+EXPLODING = Parameterization(Noise(), DiscreteLevels())
+FLOW = Parameterization(Flow(), FlowLevels(1.0))
+
+DETERMINISTIC = {
+    name
+    for name in SAMPLERS
+    if not any(mark in name for mark in ("ancestral", "sde", "ddpm", "lcm", "seeds", "sa_solver"))
+} | {"exp_heun_2_x0"}
+FIRST_ORDER = {
+    "euler",
+    "ddim",
+    "euler_cfg_pp",
+    "gradient_estimation_cfg_pp",
+    "gradient_estimation",
+    "heunpp2",
+    "dpm_fast",
+}
+
+
+def denoiser(parameterization: Parameterization) -> Callable[..., Denoised]:
+    """The mean of a normal latent of this variance, given a noisy one."""
+
+    def denoise(x: torch.Tensor, sigma: torch.Tensor, *, needs_negative: bool = False) -> Denoised:
+        alpha = 1 - sigma if parameterization.is_flow else torch.ones(())
+        denoised = alpha * VARIANCE / (alpha**2 * VARIANCE + sigma**2) * x
+        return Denoised(denoised, denoised)
+
+    return denoise
+
+
+def seeded() -> StepNoise:
+    generator = torch.Generator().manual_seed(7)
+    return lambda sigma, following: torch.randn(COUNT, generator=generator)
+
+
+def run_of(parameterization: Parameterization, sigmas: torch.Tensor, x: torch.Tensor) -> Run:
+    return Run(denoiser(parameterization), x, sigmas, parameterization, noise=seeded())
+
+
+def exploding_run(steps: int) -> Run:
+    sigmas = karras(steps, 14.6, 0.03)
+    start = torch.randn(COUNT, generator=torch.Generator().manual_seed(1)) * math.sqrt(VARIANCE + 14.6**2)
+    return run_of(EXPLODING, sigmas, start)
+
+
+def flow_run(steps: int) -> Run:
+    start = torch.randn(COUNT, generator=torch.Generator().manual_seed(1))
+    return run_of(FLOW, torch.linspace(1, 0, steps + 1), start)
+
+
+@pytest.mark.parametrize("name", sorted(DETERMINISTIC))
+def test_follows_the_probability_flow(name: str) -> None:
+    """Where the variance shrinks from one level to another, the flow shrinks each point alike."""
+    for steps, tolerance in (
+        (20, 0.15 if name in FIRST_ORDER else 0.04),
+        (200, 0.03 if name == "dpm_adaptive" else 0.015),
+    ):
+        run = exploding_run(steps)
+        exact = run.x * math.sqrt(VARIANCE / (VARIANCE + 14.6**2))
+        ratio = SAMPLERS[name](run) / exact
+        assert ratio.sub(1).abs().max() < tolerance, (steps, float(ratio[0]))
+
+
+@pytest.mark.parametrize("name", sorted(set(SAMPLERS) - DETERMINISTIC - {"lcm"}))
+def test_draws_the_right_variance(name: str) -> None:
+    drawn = SAMPLERS[name](exploding_run(100))
+    assert float(drawn.var()) == pytest.approx(VARIANCE, rel=0.1)
+
+
+def test_lcm_noises_each_prediction_anew() -> None:
+    run = run_of(EXPLODING, torch.tensor([2.0, 0.5, 0.0]), torch.full((COUNT,), 3.0))
+    denoise = denoiser(EXPLODING)
+    again = denoise(run.x, torch.tensor(2.0)).guided + 0.5 * seeded()(torch.tensor(2.0), torch.tensor(0.5))
+    torch.testing.assert_close(SAMPLERS["lcm"](run), denoise(again, torch.tensor(0.5)).guided)
+
+
+@pytest.mark.parametrize("name", sorted(set(SAMPLERS) - {"dpm_fast", "dpm_adaptive", "lcm"}))
+def test_flows(name: str) -> None:
+    drawn = SAMPLERS[name](flow_run(100))
+    assert float(drawn.var()) == pytest.approx(VARIANCE, rel=0.15)
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLERS))
+def test_one_step_gives_the_prediction(name: str) -> None:
+    """From one level to none: there is nothing to do but to believe the network."""
+    if name in ("dpm_fast", "dpm_adaptive"):
+        pytest.skip("ends at the lowest level above 0")
+    run = run_of(EXPLODING, torch.tensor([2.0, 0.0]), torch.full((COUNT,), 3.0))
+    expected = denoiser(EXPLODING)(run.x, torch.tensor(2.0)).guided
+    torch.testing.assert_close(
+        SAMPLERS[name](run), expected, rtol=2e-3, atol=5e-3 if name.startswith("uni_pc") else 1e-6
+    )
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLERS))
+def test_reports_each_step(name: str) -> None:
+    seen: list[int] = []
+    base = exploding_run(7)
+    run = Run(
+        base.denoise,
+        base.x,
+        base.sigmas,
+        base.parameterization,
+        on_step=lambda i, d, x: seen.append(i),
+        noise=base.noise,
+    )
+    SAMPLERS[name](run)
+    assert seen == sorted(seen)
+    assert seen[0] == 0
+    if not name.startswith("dpm_fast") and name != "dpm_adaptive":
+        assert len(seen) == 7
