@@ -1,4 +1,4 @@
-"""Reads pictures: which background, which colour, shape and place a thing has. By pixels and geometry, with no network."""
+"""Reads pictures: which background, and which colour, shape and place a thing has; by pixels and geometry alone."""
 
 import math
 from collections.abc import Iterable

@@ -4,9 +4,9 @@ Classifier-free guidance (Ho and Salimans 2022): from what the network sees unde
 times the way to what it sees under the positive ones.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
 
 import torch
 
@@ -17,6 +17,8 @@ from safelight.models.sampling.entries import Entry, entries, with_equal_areas
 from safelight.models.sampling.samplers.run import Denoised
 
 Conditioning = Sequence[Sequence[Any]]
+
+Side = Literal["positive", "negative"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +31,15 @@ class Guidance:
     negative: torch.Tensor
     scale: float
     model: DiffusionModel
+    again: "Again"
+
+
+class Again(Protocol):
+    """Asks the network once more, at the same level."""
+
+    def __call__(self, side: Side, x: torch.Tensor, hooks: NetworkHooks) -> torch.Tensor:
+        """The noise-free latent under one side's conditions, with these hooks besides the model's own."""
+        ...
 
 
 Combine = Callable[[Guidance], torch.Tensor]
@@ -46,6 +57,14 @@ class GuidanceOptions:
     combine: Combine | None = None
     after: tuple[After, ...] = ()
     needs_negative: bool = False
+    mask: "MaskHook | None" = None
+
+    def with_(self, **changes: Any) -> "GuidanceOptions":
+        return replace(self, **changes)
+
+
+MaskHook = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, DiffusionModel], torch.Tensor]
+"""``(mask, sigma, sigmas, model)``: the mask of what is painted anew, as it is to be at this level."""
 
 
 class Denoiser(Protocol):
@@ -96,7 +115,8 @@ class PositiveGuider:
 
         def denoise(x: torch.Tensor, sigma: torch.Tensor, *, needs_negative: bool = False) -> Denoised:
             (seen,) = predictions(predict, self.model, (positive,), x, sigma)
-            return combined(self.model, x, sigma, seen, seen, 1.0)
+            again = _again(predict, self.model, {"positive": positive, "negative": positive}, sigma)
+            return combined(Guidance(x, sigma, seen, seen, 1.0, self.model, again))
 
         return denoise
 
@@ -116,11 +136,43 @@ class CfgGuider:
         options = options_of(self.model)
 
         def denoise(x: torch.Tensor, sigma: torch.Tensor, *, needs_negative: bool = False) -> Denoised:
+            again = _again(predict, self.model, {"positive": positive, "negative": negative}, sigma)
             if self.scale == 1.0 and not (needs_negative or options.needs_negative):
                 (seen,) = predictions(predict, self.model, (positive,), x, sigma)
-                return combined(self.model, x, sigma, seen, seen, 1.0)
+                return combined(Guidance(x, sigma, seen, seen, 1.0, self.model, again))
             seen, avoided = predictions(predict, self.model, (positive, negative), x, sigma)
-            return combined(self.model, x, sigma, seen, avoided, self.scale)
+            return combined(Guidance(x, sigma, seen, avoided, self.scale, self.model, again))
+
+        return denoise
+
+
+@dataclass(frozen=True, eq=False)
+class PerpNegGuider:
+    """Perp-Neg (Armandpour et al. 2023): of the way from nothing to the negative conditions, only what is perpendicular
+    to the way to the positive ones is avoided."""
+
+    model: DiffusionModel
+    positive: Conditioning
+    negative: Conditioning
+    empty: Conditioning
+    scale: float
+    negative_scale: float
+
+    def denoiser(self, predict: Predict, prepared: Preparation) -> Denoiser:
+        positive = prepared.entries(self.positive, self.model)
+        negative = prepared.entries(self.negative, self.model, is_negative=True)
+        empty = prepared.entries(self.empty, self.model, is_negative=True)
+
+        def denoise(x: torch.Tensor, sigma: torch.Tensor, *, needs_negative: bool = False) -> Denoised:
+            seen, avoided, nothing = predictions(predict, self.model, (positive, negative, empty), x, sigma)
+            to, away = seen - nothing, avoided - nothing
+            perpendicular = away - (away * to).sum() / (to * to).sum().clamp_min(1e-37) * to
+            wanted = nothing + (to - perpendicular * self.negative_scale) * self.scale
+            again = _again(predict, self.model, {"positive": positive, "negative": empty}, sigma)
+            guidance = Guidance(x, sigma, seen, nothing, self.scale, self.model, again)
+            for change in options_of(self.model).after:
+                wanted = change(guidance, wanted)
+            return Denoised(wanted, nothing)
 
         return denoise
 
@@ -147,12 +199,13 @@ class DualCfgGuider:
 
         def denoise(x: torch.Tensor, sigma: torch.Tensor, *, needs_negative: bool = False) -> Denoised:
             positive, middle, negative = predictions(predict, self.model, sides, x, sigma)
+            again = _again(predict, self.model, {"positive": sides[0], "negative": sides[2]}, sigma)
+            towards = middle + (positive - middle) * self.scale if self.is_nested else middle
+            base = combined(Guidance(x, sigma, towards, negative, self.middle_scale, self.model, again))
             if self.is_nested:
-                towards = middle + (positive - middle) * self.scale
-                return combined(self.model, x, sigma, towards, negative, self.middle_scale)
+                return base
             # The way to the positive conditions comes on top of the guided one to the middle.
-            base, _ = combined(self.model, x, sigma, middle, negative, self.middle_scale)
-            return Denoised(base + (positive - middle) * self.scale, negative)
+            return Denoised(base.guided + (positive - middle) * self.scale, negative)
 
         return denoise
 
@@ -162,25 +215,30 @@ def options_of(model: DiffusionModel) -> GuidanceOptions:
     return options if isinstance(options, GuidanceOptions) else GuidanceOptions()
 
 
-def combined(
-    model: DiffusionModel,
-    x: torch.Tensor,
-    sigma: torch.Tensor,
-    positive: torch.Tensor,
-    negative: torch.Tensor,
-    scale: float,
-) -> Denoised:
-    options = options_of(model)
-    guidance = Guidance(x, sigma, positive, negative, scale, model)
+def combined(guidance: Guidance) -> Denoised:
+    options = options_of(guidance.model)
+    positive, negative = guidance.positive, guidance.negative
     if options.combine is not None:
         guided = options.combine(guidance)
     elif positive is negative:
         guided = positive
     else:
-        guided = negative + (positive - negative) * scale
+        guided = negative + (positive - negative) * guidance.scale
     for change in options.after:
         guided = change(guidance, guided)
     return Denoised(guided, negative)
+
+
+def _again(
+    predict: Predict, model: DiffusionModel, sides: Mapping[Side, Sequence[Entry]], sigma: torch.Tensor
+) -> Again:
+    def again(side: Side, x: torch.Tensor, hooks: NetworkHooks) -> torch.Tensor:
+        options = options_of(model)
+        hooked = model.with_(options=options.with_(hooks=options.hooks + hooks))
+        (seen,) = predictions(predict, hooked, (sides[side],), x, sigma)
+        return seen
+
+    return again
 
 
 def predictions(

@@ -88,6 +88,13 @@ class Signal(_Exploding):
         return output
 
 
+class Edited(Signal):
+    """The network turns pictures into others: it gets ``x`` as it is, and predicts the result."""
+
+    def scaled_input(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        return x
+
+
 @dataclass(frozen=True)
 class Consistency(_Exploding):
     """A network that predicts noise, distilled with the boundary condition of latent consistency models (Luo et al.

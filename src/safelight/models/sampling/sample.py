@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from safelight.core.errors import Invalid
 from safelight.models.latent_format import LatentFormat
-from safelight.models.sampling.guidance import Denoiser, Guider, Preparation
-from safelight.models.sampling.parameterization import Parameterization
+from safelight.models.model import DiffusionModel
+from safelight.models.sampling.guidance import Denoiser, Guider, Preparation, options_of
 from safelight.models.sampling.samplers.run import Denoised, Run, Sampler
 
 OnSampled = Callable[[int, int, torch.Tensor], None]
@@ -64,10 +64,9 @@ def sample(
         start, noise = start.to(device, torch.float32), noise.to(device, torch.float32)
         mask = None if noise_mask is None else _mask(noise_mask, start)
         denoise = guider.denoiser(predict, Preparation(start.shape, device, mask))
-        # The schedule stays on the CPU, where samplers compare its levels; their arithmetic moves with the latent.
         if mask is not None:
             fresh = seed + 1 if sampler.fresh_noise_outside else None
-            denoise = _keeping(denoise, start, noise, mask, model.parameterization, fresh)
+            denoise = _keeping(denoise, start, noise, _Mask(mask, model, sigmas), fresh)
         last: list[torch.Tensor] = [start]
         steps = len(sigmas) - 1
 
@@ -110,12 +109,24 @@ def _mask(mask: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return planes.repeat(-(-len(like) // len(planes)), 1, 1, 1)[: len(like)]
 
 
+@dataclass(frozen=True, eq=False)
+class _Mask:
+    """Of what is painted anew; a node may have it change from level to level."""
+
+    planes: torch.Tensor
+    model: DiffusionModel
+    sigmas: torch.Tensor
+
+    def at(self, sigma: torch.Tensor) -> torch.Tensor:
+        hook = options_of(self.model).mask
+        return self.planes if hook is None else hook(self.planes, sigma, self.sigmas, self.model)
+
+
 def _keeping(
     denoise: Denoiser,
     latent: torch.Tensor,
     noise: torch.Tensor,
-    mask: torch.Tensor,
-    parameterization: Parameterization,
+    mask: "_Mask",
     fresh: int | None,
 ) -> Denoiser:
     """Outside of the mask, the network sees the latent under noise of the present level, and what it predicts there is
@@ -124,8 +135,9 @@ def _keeping(
 
     def kept(x: torch.Tensor, sigma: torch.Tensor, *, needs_negative: bool = False) -> Denoised:
         around = noise if generator is None else torch.randn(noise.shape, generator=generator).to(noise)
-        x = x * mask + parameterization.prediction.noised(latent, around, sigma) * (1 - mask)
+        here = mask.at(sigma)
+        x = x * here + mask.model.parameterization.prediction.noised(latent, around, sigma) * (1 - here)
         guided, negative = denoise(x, sigma, needs_negative=needs_negative)
-        return Denoised(guided * mask + latent * (1 - mask), negative * mask + latent * (1 - mask))
+        return Denoised(guided * here + latent * (1 - here), negative * here + latent * (1 - here))
 
     return kept

@@ -129,3 +129,12 @@ def lcm(run: Run, *, s_noise: float = 1.0) -> torch.Tensor:
             added = noise(step.sigma, step.next) * s_noise
             x = run.parameterization.prediction.noised(x, added, step.next)
     return x
+
+
+def euler_cfg_pp_alternative(run: Run) -> torch.Tensor:
+    """Steps along the negative slope, from where the guided prediction moved ``x``."""
+    x = run.x
+    for step in run.steps():
+        guided, negative = run.at(step, x, needs_negative=True)
+        x = x + (guided - negative) + slope(x, step.sigma, negative) * (step.next - step.sigma)
+    return x

@@ -5,6 +5,7 @@ the step, an exponential Heun method. SA-Solver: Xue et al. 2023. ``alpha`` is t
 times the latent and ``sigma`` times noise.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Literal
@@ -248,11 +249,13 @@ def sa_solver(
     predictor_order: int = 3,
     corrector_order: int = 4,
     use_pece: bool = False,
+    simple_order_2: bool = False,
     stochastic_from: float = 0.2,
     stochastic_to: float = 0.8,
 ) -> torch.Tensor:
     """Adams' method for the stochastic equation. Noise is added between two parts of the way, from 0 to 1.
-    ``use_pece``: evaluates behind the corrector as well."""
+    ``use_pece``: evaluates behind the corrector as well. ``simple_order_2``: weights of two predictions are those of
+    short steps."""
     sigmas, noise = run.with_finite_snr(), run.fresh_noise()
     lambdas = run.half_log_snr(sigmas)
     levels = run.parameterization.levels
@@ -274,7 +277,8 @@ def sa_solver(
             x = predicted
         else:
             nodes = lambdas[index - used + 1 : index + 1]
-            change = _adams_change(run, step.sigma, nodes, lambdas[index - 1], lambdas[index], tau, list(known)[-used:])
+            ends = (lambdas[index - 1], lambdas[index])
+            change = _adams_change(run, step.sigma, nodes, ends, tau, list(known)[-used:], simple=simple_order_2)
             length = lambdas[index] - lambdas[index - 1]
             x = step.sigma / sigmas[index - 1] * (-(tau**2) * length).exp() * x + change
             if tau and s_noise:
@@ -290,7 +294,8 @@ def sa_solver(
             used = min(used, len(sigmas) - 2 - index)
         used = max(used, 1)
         nodes = lambdas[index - used + 1 : index + 1]
-        change = _adams_change(run, step.next, nodes, lambdas[index], lambdas[index + 1], tau, list(known)[-used:])
+        ends = (lambdas[index], lambdas[index + 1])
+        change = _adams_change(run, step.next, nodes, ends, tau, list(known)[-used:], simple=simple_order_2)
         length = lambdas[index + 1] - lambdas[index]
         predicted = step.next / step.sigma * (-(tau**2) * length).exp() * x + change
         if tau and s_noise:
@@ -307,25 +312,41 @@ def _adams_change(
     run: Run,
     sigma: torch.Tensor,
     nodes: torch.Tensor,
-    start: torch.Tensor,
-    end: torch.Tensor,
+    ends: tuple[torch.Tensor, torch.Tensor],
     tau: float,
     predictions: list[torch.Tensor],
+    *,
+    simple: bool,
 ) -> torch.Tensor:
     """``alpha`` times the integral of ``(1 + tau^2) exp(-(1 + tau^2) (end - lambda))`` times the polynomial through the
-    predictions at ``nodes``, from ``start`` to ``end``."""
+    predictions at ``nodes``, over the step between ``ends``."""
     rate = 1 + tau**2
+    start, end = ends
     length = float(end - start) * rate
     # Moments of ((lambda - end) * rate)^n, by parts.
     moments = []
     for power in range(len(nodes)):
-        edge = -((-length) ** power) * torch.exp(torch.tensor(-length, dtype=torch.float64))
+        edge = -((-length) ** power) * math.exp(-length)
         if power == 0:
             moments.append(1 + edge)
         else:
             moments.append(edge - power * moments[-1])
     places = (nodes.double().cpu() - float(end)) * rate
     vandermonde = torch.stack([places**power for power in range(len(nodes))])
-    weights = torch.linalg.solve(vandermonde, torch.stack(moments))
+    weights = torch.linalg.solve(vandermonde, torch.tensor(moments, dtype=torch.float64))
+    if simple and len(nodes) == 2:
+        weights = _simple_weights(nodes, float(start), float(end), rate)
     change = sum(weight * prediction for weight, prediction in zip(weights.tolist(), predictions, strict=True))
     return run.alpha(sigma) * torch.as_tensor(change)
+
+
+def _simple_weights(nodes: torch.Tensor, start: float, end: float, rate: float) -> torch.Tensor:
+    """The slope's part to the second order in the step's length."""
+    length = end - start
+    older, younger = nodes.double().tolist()
+    whole = 1 - math.exp(-length * rate)
+    if younger > start:  # the corrector's: the prediction at the end is known
+        second = 0.5 * rate * length
+        return torch.tensor([whole - second, second])
+    first = 0.5 * rate * length**2 / (older - start)
+    return torch.tensor([first, whole - first])

@@ -1,0 +1,292 @@
+"""Nodes that change how predictions are put together.
+
+RescaleCFG: Lin et al. 2023, section 3.4. CFG-Zero*: Fan et al. 2025. Perturbed attention: Ahn et al. 2024.
+Self-attention guidance: Hong et al. 2023. Differential diffusion: Levin and Fried 2023. Perp-Neg: Armandpour et al.
+2023.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch.nn import functional
+
+from safelight.models.hooks import Attend, Attention, NetworkHooks
+from safelight.models.model import DiffusionModel
+from safelight.models.sampling.guidance import Guidance, options_of
+from safelight.models.sampling.guidance import PerpNegGuider as PerpNeg
+from safelight.nodes.conditioning.options import Conditioning
+from safelight.sdk import Node, NodeOutput, Schema, io
+
+
+def after(model: DiffusionModel, change: object, **options: object) -> NodeOutput:
+    """The model with one more change behind guidance."""
+    known = options_of(model)
+    return NodeOutput(model.with_(options=known.with_(after=(*known.after, change), **options)))
+
+
+class RescaleCFG(Node):
+    """Bring guided predictions back to the contrast of the positive one, as much as "multiplier" says. Against pictures
+    that are burnt by strong guidance."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="RescaleCFG",
+            category="advanced/model",
+            inputs=[
+                io.Model.Input("model"),
+                io.Float.Input("multiplier", default=0.7, min=0.0, max=1.0, step=0.01),
+            ],
+            outputs=[io.Model.Output()],
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, multiplier: float) -> NodeOutput:
+        options = options_of(model)
+        return NodeOutput(model.with_(options=options.with_(combine=_Rescaled(multiplier))))
+
+
+@dataclass(frozen=True)
+class _Rescaled:
+    """In terms of velocity, in which the papers' networks predict."""
+
+    multiplier: float
+
+    def __call__(self, guidance: Guidance) -> torch.Tensor:
+        root = (guidance.sigma**2 + 1).sqrt()
+        x = guidance.x / root**2
+
+        def velocity(denoised: torch.Tensor) -> torch.Tensor:
+            return (x - denoised) * root / guidance.sigma
+
+        positive, negative = velocity(guidance.positive), velocity(guidance.negative)
+        guided = negative + (positive - negative) * guidance.scale
+        dimensions = (1, 2, 3)
+        rescaled = guided * (positive.std(dimensions, keepdim=True) / guided.std(dimensions, keepdim=True))
+        mixed = torch.lerp(guided, rescaled, self.multiplier)
+        result: torch.Tensor = x - mixed * guidance.sigma / root
+        return result
+
+
+class CFGNorm(Node):
+    """Keep guided predictions no stronger, at each place, than the positive one."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="CFGNorm",
+            category="advanced/guidance",
+            inputs=[io.Model.Input("model"), io.Float.Input("strength", default=1.0, min=0.0, max=100.0, step=0.01)],
+            outputs=[io.Model.Output(display_name="patched_model")],
+            is_experimental=True,
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, strength: float) -> NodeOutput:
+        def normed(guidance: Guidance, guided: torch.Tensor) -> torch.Tensor:
+            wanted = torch.linalg.vector_norm(guidance.positive, dim=1, keepdim=True)
+            length = torch.linalg.vector_norm(guided, dim=1, keepdim=True)
+            return guided * (wanted / (length + 1e-8)).clamp(0, 1) * strength
+
+        return after(model, normed)
+
+
+class CFGZeroStar(Node):
+    """Scale the negative prediction to fit the positive one best, before the way between them is gone."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="CFGZeroStar",
+            category="advanced/guidance",
+            inputs=[io.Model.Input("model")],
+            outputs=[io.Model.Output(display_name="patched_model")],
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel) -> NodeOutput:
+        def fitted(guidance: Guidance, guided: torch.Tensor) -> torch.Tensor:
+            to, away = guidance.x - guidance.positive, guidance.x - guidance.negative
+            dimensions = (1, 2, 3)
+            best = (to * away).sum(dimensions, keepdim=True) / ((away**2).sum(dimensions, keepdim=True) + 1e-8)
+            return guided + guidance.negative * (best - 1) * (1 - guidance.scale)
+
+        return after(model, fitted)
+
+
+class PerturbedAttentionGuidance(Node):
+    """Guide away from what the model sees when its middle pays no attention to the rest of the picture."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="PerturbedAttentionGuidance",
+            category="model_patches/unet",
+            inputs=[
+                io.Model.Input("model"),
+                io.Float.Input("scale", default=3.0, min=0.0, max=100.0, step=0.01, round=0.01),
+            ],
+            outputs=[io.Model.Output()],
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, scale: float) -> NodeOutput:
+        def away(guidance: Guidance, guided: torch.Tensor) -> torch.Tensor:
+            if scale == 0:
+                return guided
+            perturbed = guidance.again("positive", guidance.x, NetworkHooks(attention=(_values_alone,)))
+            return guided + (guidance.positive - perturbed) * scale
+
+        return after(model, away)
+
+
+def _values_alone(attention: Attention, attend: Attend) -> torch.Tensor:
+    if attention.is_self and attention.place.section == "middle":
+        return attention.v
+    return attend(attention)
+
+
+class SelfAttentionGuidance(Node):
+    """Guide away from what the model sees when the places that it attends to most are blurred."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="SelfAttentionGuidance",
+            display_name="Self-Attention Guidance",
+            category="_for_testing",
+            inputs=[
+                io.Model.Input("model"),
+                io.Float.Input("scale", default=0.5, min=-2.0, max=5.0, step=0.01),
+                io.Float.Input("blur_sigma", default=2.0, min=0.0, max=10.0, step=0.1),
+            ],
+            outputs=[io.Model.Output()],
+            is_experimental=True,
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, scale: float, blur_sigma: float) -> NodeOutput:
+        def away(guidance: Guidance, guided: torch.Tensor) -> torch.Tensor:
+            if min(guidance.x.shape[2:]) <= 4:  # too small to blur
+                return guided
+            seen = _Watched()
+            negative = guidance.again("negative", guidance.x, NetworkHooks(attention=(seen,)))
+            if not seen.maps:
+                return guided
+            blurred = _blurred_where_attended(negative, seen.maps[-1], blur_sigma)
+            other = guidance.again("negative", blurred + guidance.x - negative, NetworkHooks())
+            return guided + (blurred - other) * scale
+
+        return after(model, away, needs_negative=True)
+
+
+@dataclass(eq=False)
+class _Watched:
+    """Keeps how much each place of the middle is attended to, ``[B, tokens]``, and the map's size."""
+
+    maps: list[tuple[torch.Tensor, tuple[int, int]]] = field(default_factory=list)
+
+    def __call__(self, attention: Attention, attend: Attend) -> torch.Tensor:
+        if attention.is_self and attention.place.section == "middle" and attention.place.transformer == 0:
+            heads = attention.heads
+            q, k = (t.reshape(*t.shape[:2], heads, -1).transpose(1, 2) for t in (attention.q, attention.k))
+            weights = torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]), dim=-1)
+            self.maps.append((weights.mean(dim=1).sum(dim=1), attention.size))
+        return attend(attention)
+
+
+_BLUR_KERNEL = 9
+
+
+def _blurred_where_attended(
+    latent: torch.Tensor, seen: tuple[torch.Tensor, tuple[int, int]], sigma: float
+) -> torch.Tensor:
+    weights, size = seen
+    mask = (weights > 1.0).to(latent).reshape(-1, 1, *size)
+    mask = functional.interpolate(mask, size=tuple(latent.shape[2:]))
+    return torch.lerp(latent, _gaussian(latent, sigma), mask)
+
+
+def _gaussian(planes: torch.Tensor, sigma: float) -> torch.Tensor:
+    reach = torch.linspace(-(_BLUR_KERNEL - 1) / 2, (_BLUR_KERNEL - 1) / 2, _BLUR_KERNEL).to(planes)
+    bell = torch.exp(-0.5 * (reach / max(sigma, 1e-6)) ** 2)
+    bell = bell / bell.sum()
+    channels = planes.shape[1]
+    kernel = torch.outer(bell, bell).expand(channels, 1, -1, -1)
+    padding = min(_BLUR_KERNEL // 2, *(side - 1 for side in planes.shape[2:]))
+    padded = functional.pad(planes, [padding] * 4, mode="reflect")
+    missing = _BLUR_KERNEL // 2 - padding
+    padded = functional.pad(padded, [missing] * 4, mode="replicate") if missing else padded
+    return functional.conv2d(padded, kernel, groups=channels)
+
+
+class DifferentialDiffusion(Node):
+    """Paint places anew earlier the brighter their mask is: gray ones change a little, white ones wholly."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="DifferentialDiffusion",
+            display_name="Differential Diffusion",
+            category="_for_testing",
+            inputs=[
+                io.Model.Input("model"),
+                io.Float.Input("strength", default=1.0, min=0.0, max=1.0, step=0.01, optional=True),
+            ],
+            outputs=[io.Model.Output()],
+            is_experimental=True,
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, strength: float = 1.0) -> NodeOutput:
+        return NodeOutput(model.with_(options=options_of(model).with_(mask=_Threshold(strength))))
+
+
+@dataclass(frozen=True)
+class _Threshold:
+    """At each level, what is brighter than the part of the way that is left."""
+
+    strength: float
+
+    def __call__(
+        self, mask: torch.Tensor, sigma: torch.Tensor, sigmas: torch.Tensor, model: DiffusionModel
+    ) -> torch.Tensor:
+        levels = model.parameterization.levels
+        last = sigmas[-1] if sigmas[-1] > 0 else model.parameterization.sigma_min
+        first, here, end = (levels.timestep(level.to(torch.float32).cpu()) for level in (sigmas[0], sigma, last))
+        threshold = (here - end) / (first - end).clamp_min(1e-9)
+        return torch.lerp(mask, (mask >= float(threshold)).to(mask), self.strength)
+
+
+class PerpNegGuider(Node):
+    """Avoid of the negative conditioning only what the positive one does not ask for."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="PerpNegGuider",
+            category="_for_testing",
+            inputs=[
+                io.Model.Input("model"),
+                io.Conditioning.Input("positive"),
+                io.Conditioning.Input("negative"),
+                io.Conditioning.Input("empty_conditioning"),
+                io.Float.Input("cfg", default=8.0, min=0.0, max=100.0, step=0.1, round=0.01),
+                io.Float.Input("neg_scale", default=1.0, min=0.0, max=100.0, step=0.01),
+            ],
+            outputs=[io.Guider.Output()],
+            is_experimental=True,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: DiffusionModel,
+        positive: Conditioning,
+        negative: Conditioning,
+        empty_conditioning: Conditioning,
+        cfg: float,
+        neg_scale: float,
+    ) -> NodeOutput:
+        return NodeOutput(PerpNeg(model, positive, negative, empty_conditioning, cfg, neg_scale))

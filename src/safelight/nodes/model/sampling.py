@@ -1,0 +1,184 @@
+"""Nodes that say how a model was trained, where its file does not."""
+
+from safelight.core.errors import Invalid
+from safelight.models.model import DiffusionModel
+from safelight.models.sampling.levels import (
+    ContinuousEdmLevels,
+    ContinuousVLevels,
+    DiscreteLevels,
+    DistilledLevels,
+    ExponentialFlowLevels,
+    FlowLevels,
+)
+from safelight.models.sampling.parameterization import Parameterization
+from safelight.models.sampling.prediction import (
+    Consistency,
+    Edited,
+    Flow,
+    Noise,
+    Preconditioned,
+    Prediction,
+    Signal,
+    Velocity,
+)
+from safelight.sdk import Node, NodeOutput, Schema, io
+
+_CATEGORY = "advanced/model"
+
+_DISCRETE: dict[str, Prediction] = {
+    "eps": Noise(),
+    "v_prediction": Velocity(),
+    "lcm": Consistency(),
+    "x0": Signal(),
+    "img_to_img": Edited(),
+}
+
+_EDM: dict[str, Prediction] = {
+    "v_prediction": Velocity(),
+    "edm": Preconditioned(0.5),
+    "eps": Noise(),
+}
+
+FLUX_TOKENS = (256, 4096)
+"""Between these counts of 16x16 patches, a flow's shift grows with the picture."""
+
+
+class UnknownSampling(Invalid):
+    """A parameterization that is not computed here."""
+
+    code = "unknown_sampling"
+
+
+class ModelSamplingDiscrete(Node):
+    """What the model predicts: noise (eps), velocity, a picture (x0), or a step of a consistency model (lcm).
+    "zsnr": its levels end in pure noise."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="ModelSamplingDiscrete",
+            category=_CATEGORY,
+            inputs=[
+                io.Model.Input("model"),
+                io.Combo.Input("sampling", tuple(_DISCRETE)),
+                io.Boolean.Input("zsnr", default=False),
+            ],
+            outputs=[io.Model.Output()],
+            listed_combos=True,
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, sampling: str, zsnr: bool) -> NodeOutput:
+        levels = DiscreteLevels(zero_terminal=zsnr)
+        chosen = DistilledLevels(levels) if sampling == "lcm" else levels
+        return NodeOutput(model.with_(parameterization=Parameterization(_DISCRETE[sampling], chosen)))
+
+
+class ModelSamplingSD3(Node):
+    """A flow with its levels shifted towards noise, as in Stable Diffusion 3: more for larger pictures."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="ModelSamplingSD3",
+            category=_CATEGORY,
+            inputs=[io.Model.Input("model"), io.Float.Input("shift", default=3.0, min=0.0, max=100.0, step=0.01)],
+            outputs=[io.Model.Output()],
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, shift: float) -> NodeOutput:
+        return NodeOutput(model.with_(parameterization=Parameterization(Flow(), FlowLevels(shift))))
+
+
+class ModelSamplingAuraFlow(Node):
+    """A flow with shifted levels that the model is told as parts of 1, as AuraFlow and Lumina are."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="ModelSamplingAuraFlow",
+            category=_CATEGORY,
+            inputs=[io.Model.Input("model"), io.Float.Input("shift", default=1.73, min=0.0, max=100.0, step=0.01)],
+            outputs=[io.Model.Output()],
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, shift: float) -> NodeOutput:
+        return NodeOutput(model.with_(parameterization=Parameterization(Flow(), FlowLevels(shift, multiplier=1.0))))
+
+
+class ModelSamplingFlux(Node):
+    """A flow whose shift grows with the picture, as Flux's does."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="ModelSamplingFlux",
+            category=_CATEGORY,
+            inputs=[
+                io.Model.Input("model"),
+                io.Float.Input("max_shift", default=1.15, min=0.0, max=100.0, step=0.01),
+                io.Float.Input("base_shift", default=0.5, min=0.0, max=100.0, step=0.01),
+                io.Int.Input("width", default=1024, min=16, max=16384, step=8),
+                io.Int.Input("height", default=1024, min=16, max=16384, step=8),
+            ],
+            outputs=[io.Model.Output()],
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, max_shift: float, base_shift: float, width: int, height: int) -> NodeOutput:
+        few, many = FLUX_TOKENS
+        slope = (max_shift - base_shift) / (many - few)
+        log_shift = base_shift + slope * (width * height / 256 - few)
+        return NodeOutput(model.with_(parameterization=Parameterization(Flow(), ExponentialFlowLevels(log_shift))))
+
+
+class ModelSamplingContinuousEDM(Node):
+    """Any level between two, told as EDM tells it; and what the model predicts."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="ModelSamplingContinuousEDM",
+            category=_CATEGORY,
+            inputs=[
+                io.Model.Input("model"),
+                io.Combo.Input("sampling", ("v_prediction", "edm", "edm_playground_v2.5", "eps", "cosmos_rflow")),
+                io.Float.Input("sigma_max", default=120.0, min=0.0, max=1000.0, step=0.001, round=False),
+                io.Float.Input("sigma_min", default=0.002, min=0.0, max=1000.0, step=0.001, round=False),
+            ],
+            outputs=[io.Model.Output()],
+            listed_combos=True,
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, sampling: str, sigma_max: float, sigma_min: float) -> NodeOutput:
+        if sampling not in _EDM:
+            raise UnknownSampling(f"{sampling!r} is not computed here yet; {', '.join(_EDM)} are")
+        levels = ContinuousEdmLevels(sigma_min, sigma_max)
+        return NodeOutput(model.with_(parameterization=Parameterization(_EDM[sampling], levels)))
+
+
+class ModelSamplingContinuousV(Node):
+    """Any level between two, told as its angle, for models that predict velocity."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="ModelSamplingContinuousV",
+            category=_CATEGORY,
+            inputs=[
+                io.Model.Input("model"),
+                io.Combo.Input("sampling", ("v_prediction",)),
+                io.Float.Input("sigma_max", default=500.0, min=0.0, max=1000.0, step=0.001, round=False),
+                io.Float.Input("sigma_min", default=0.03, min=0.0, max=1000.0, step=0.001, round=False),
+            ],
+            outputs=[io.Model.Output()],
+            listed_combos=True,
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, sampling: str, sigma_max: float, sigma_min: float) -> NodeOutput:
+        levels = ContinuousVLevels(sigma_min, sigma_max)
+        return NodeOutput(model.with_(parameterization=Parameterization(Velocity(), levels)))
