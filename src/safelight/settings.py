@@ -26,6 +26,10 @@ class InvalidSetting(SafelightError):
     code = "invalid_setting"
 
 
+MODELS_IN_THE_BOX = Path(__file__).with_name("box") / "models"
+"""The root of the models that are part of the package."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Every setting, with its default. In TOML by these names; in the environment as ``SAFELIGHT_<NAME>``.
@@ -39,7 +43,8 @@ class Settings:
     data_dir: Path = Path("data")
     """Everything that the server writes: the database, blobs, staging folders and caches."""
     models_dir: tuple[Path, ...] = ()
-    """Roots of model folders (``checkpoints/``, ``loras/`` ...); the first wins. Default: ``<data_dir>/models``."""
+    """Roots of model folders (``checkpoints/``, ``loras/`` ...); the first wins. Default: ``<data_dir>/models``. The
+    models that come with the package are behind them."""
     custom_nodes: tuple[Path, ...] = ()
     """Folders of node packs, each pack a module or package in it."""
     node_packages: tuple[str, ...] = ("safelight.nodes",)
@@ -150,7 +155,7 @@ class Settings:
 
     @property
     def model_roots(self) -> tuple[Path, ...]:
-        return self.models_dir or (self.data_dir / "models",)
+        return (*(self.models_dir or (self.data_dir / "models",)), MODELS_IN_THE_BOX)
 
 
 def load(

@@ -1,4 +1,4 @@
-"""``safelight demo``: a server of its own, a photograph, a workflow, and the picture that comes out of it."""
+"""``safelight demo``: a server of its own, a workflow from text to picture, and the picture that comes out of it."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ class DemoFailed(SafelightError):
 @click.option("--out", "out_dir", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
 @click.option("--once", is_flag=True, help="End after the picture instead of keeping the web UI up.")
 def demo(port: int, data_dir: Path, out_dir: Path, once: bool) -> None:
-    """Start a server on loopback, send it a photograph and a workflow, and write the result to a folder."""
+    """Start a server on loopback, send it a workflow for the model in the box, and write the picture to a folder."""
     port = port if _is_free(port) else 0
     port = port or _free_port()
     command = [sys.executable, "-m", "safelight.cli", "serve", "--log-level", "warning"]
@@ -69,10 +69,7 @@ async def _make_picture(url: str, out_dir: Path, server: "subprocess.Popen[bytes
         with Progress(*columns, console=out) as bar:
             task = bar.add_task("Starting the server", total=None)
             await _wait_until_ready(client, server)
-            bar.update(task, description="Sending the photograph")
-            name = await _upload(client)
             prompt = json.loads((files("safelight.cli") / "demo_workflow.json").read_text("utf-8"))
-            prompt["1"]["inputs"]["image"] = name
             bar.update(task, description="Running the workflow", total=len(prompt), completed=0)
             job = await _run(client, prompt, lambda done, text: bar.update(task, completed=done, description=text))
             bar.update(task, description="Done", completed=len(prompt))
@@ -99,14 +96,6 @@ async def _wait_until_ready(client: aiohttp.ClientSession, server: "subprocess.P
             pass
         await asyncio.sleep(0.1)
     raise DemoFailed(f"the server was not ready within {START_LIMIT_S:.0f} s")
-
-
-async def _upload(client: aiohttp.ClientSession) -> str:
-    form = aiohttp.FormData()
-    photo = (files("safelight.web") / "extension" / "photo.jpg").read_bytes()
-    form.add_field("image", photo, filename="photo.jpg", content_type="image/jpeg")
-    async with client.post("/api/upload/image", data=form) as answer:
-        return str((await answer.json())["name"])
 
 
 async def _run(

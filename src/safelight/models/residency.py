@@ -5,10 +5,11 @@ tensor that they do not change. What nobody uses is let go, the longest unused f
 """
 
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -23,6 +24,13 @@ KEPT_SHARE = 0.5
 def compute_device() -> torch.device:
     """Where networks compute: the first GPU that this process may see, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+class _Key(NamedTuple):
+    weights: Weights
+    layers: tuple[WeightLayer, ...]
+    device: torch.device
+    dtype: torch.dtype
 
 
 @dataclass(eq=False)
@@ -40,7 +48,7 @@ class Residency:
     """``budget``: bytes for what is not in use; by default a share of the device's memory."""
 
     budget: int | None = None
-    _held: dict[Hashable, _Held] = field(default_factory=dict)
+    _held: dict[_Key, _Held] = field(default_factory=dict)
     """The longest unused first."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -56,7 +64,7 @@ class Residency:
     ) -> Iterator[Any]:
         """The network that ``build`` makes (without numbers), with these weights under these layers, until the context
         ends. Raises :class:`RuntimeError` for weights that are not the network's."""
-        key = (weights, layers, device, dtype)
+        key = _Key(weights, layers, device, dtype)
         with self._lock:
             held = self._held.pop(key, None) or self._load(weights, layers, build, device, dtype)
             self._held[key] = held  # the youngest now
@@ -71,6 +79,12 @@ class Residency:
     def size(self) -> int:
         """Bytes of everything held."""
         return sum(held.own for held in self._held.values())
+
+    def files(self) -> frozenset[Path]:
+        """Whose weights are held."""
+        with self._lock:
+            held = list(self._held)
+        return frozenset(source.file.path for key in held for source in key.weights.sources.values())
 
     def free(self) -> None:
         """Let go whatever is not in use."""
@@ -87,7 +101,7 @@ class Residency:
         dtype: torch.dtype,
     ) -> _Held:
         if layers:
-            base_key = (weights, (), device, dtype)
+            base_key = _Key(weights, (), device, dtype)
             base = self._held.get(base_key) or self._load(weights, (), build, device, dtype)
             self._held[base_key] = base
             changed = _patched(weights, layers, device, dtype)

@@ -8,7 +8,9 @@ import gc
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import assert_never
 
 from safelight.runtime import devices
@@ -17,6 +19,7 @@ from safelight.runtime.job import RunningJob
 from safelight.runtime.loop import JobLoop, Workplace
 from safelight.runtime.outbox import Outbox
 from safelight.runtime.pack_routes import PackRoutes
+from safelight.runtime.warm import let_go, warm_models
 from safelight.wire.messages import (
     CancelJob,
     FreeMemory,
@@ -46,6 +49,7 @@ class Engine:
         self._lock = threading.Lock()
         self._running: RunningJob | None = None
         self._is_serving = False
+        self._model_roots: Sequence[Path] = ()
         self._pack_routes: PackRoutes | None = None
         self._lines: list[tuple[int, str]] = []
 
@@ -55,6 +59,7 @@ class Engine:
         """Run jobs until :class:`Stop`, or until the device is lost. ``finish_lines`` says what nodes printed without a
         line's end."""
         self._pack_routes = pack_routes
+        self._model_roots = place.model_roots
         self._is_serving = True
         threading.Thread(target=self._judge, args=(place,), name="judge", daemon=True).start()
         while True:
@@ -111,7 +116,7 @@ class Engine:
                     running.answer(message)
             case Ping():
                 if self._is_serving:
-                    info = devices.describe(self._device)
+                    info = replace(devices.describe(self._device), warm_models=warm_models(self._model_roots))
                     pong = Pong(sequence=message.sequence, info=info, rss=devices.resident_bytes())
                     self._outbox.post(pong, flush=True)
             case FreeMemory() | Stop():
@@ -155,6 +160,7 @@ def free(place: Workplace, message: FreeMemory) -> None:
         return
     place.cache.clear()
     place.objects.clear()
+    let_go()
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():

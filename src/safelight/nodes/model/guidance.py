@@ -87,7 +87,8 @@ class CFGNorm(Node):
         def normed(guidance: Guidance, guided: torch.Tensor) -> torch.Tensor:
             wanted = torch.linalg.vector_norm(guidance.positive, dim=1, keepdim=True)
             length = torch.linalg.vector_norm(guided, dim=1, keepdim=True)
-            return guided * (wanted / (length + 1e-8)).clamp(0, 1) * strength
+            kept: torch.Tensor = (wanted / (length + 1e-8)).clamp(0, 1)
+            return guided * kept * strength
 
         return after(model, normed)
 
