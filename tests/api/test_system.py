@@ -12,6 +12,8 @@ from safelight.wire.messages import FreeMemory
 
 pytestmark = pytest.mark.anyio
 
+IN_THE_BOX = "safelight-miniature.safetensors"
+
 
 async def test_health(client: Client) -> None:
     answer = await client.get("/health")
@@ -63,9 +65,10 @@ async def test_models(server: Server) -> None:
     assert "checkpoints" in folders
     assert "configs" not in folders
     assert str(server.models_dir) not in (await client.get("/api/experiment/models")).text
-    [file] = (await client.get("/api/experiment/models/checkpoints")).json
+    file, in_the_box = (await client.get("/api/experiment/models/checkpoints")).json
     assert (file["name"], file["pathIndex"], file["size"]) == ("a.safetensors", 0, 40)
-    assert (await client.get("/models/checkpoints")).json == ["a.safetensors"]
+    assert (in_the_box["name"], in_the_box["pathIndex"]) == (IN_THE_BOX, 1)
+    assert (await client.get("/models/checkpoints")).json == ["a.safetensors", IN_THE_BOX]
     assert "checkpoints" in (await client.get("/models")).json
     for path in ("/models/nope", "/api/experiment/models/nope", "/experiment/models/preview/checkpoints/0/a.webp"):
         assert (await client.get(path)).status == 404
@@ -92,7 +95,7 @@ async def test_web_lists(client: Client) -> None:
 async def test_object_info(server: Server) -> None:
     info = (await server.client.get("/api/object_info")).json
     assert info["EmptyImage"]["input"]["required"]["color"] == ["INT", {"default": 0}]
-    assert info["CheckpointLoader"]["input"]["required"]["ckpt_name"] == [["a.safetensors"], {}]
+    assert info["CheckpointLoader"]["input"]["required"]["ckpt_name"] == [["a.safetensors", IN_THE_BOX], {}]
     one = (await server.client.get("/object_info/SaveImage")).json
     assert one == {"SaveImage": info["SaveImage"]}
     for path in ("/object_info/Nope", "/api/object_info/Primitive%20boolean%20[Crystools]"):
@@ -131,4 +134,4 @@ async def test_object_info_follows_uploads_and_model_files(server: Server) -> No
     ]
     (server.models_dir / "checkpoints" / "b.ckpt").write_bytes(b"")
     server.models.refresh()
-    assert await options("CheckpointLoader", "ckpt_name") == ["a.safetensors", "b.ckpt"]
+    assert await options("CheckpointLoader", "ckpt_name") == ["a.safetensors", "b.ckpt", IN_THE_BOX]
