@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from safelight.models.errors import UnknownWeights
 from safelight.models.layers import WeightLayer
 from safelight.models.weights import Weights
 
@@ -63,7 +64,7 @@ class Residency:
         dtype: torch.dtype,
     ) -> Iterator[Any]:
         """The network that ``build`` makes (without numbers), with these weights under these layers, until the context
-        ends. Raises :class:`RuntimeError` for weights that are not the network's."""
+        ends. Weights that it does not know are left out; for one that is missing, raises :class:`UnknownWeights`."""
         key = _Key(weights, layers, device, dtype)
         with self._lock:
             held = self._held.pop(key, None) or self._load(weights, layers, build, device, dtype)
@@ -106,6 +107,7 @@ class Residency:
             self._held[base_key] = base
             changed = _patched(weights, layers, device, dtype)
             return _held(build, {**base.tensors, **changed}, own=changed)
+        weights = _wanted(weights, build)
         self._make_room(device, coming=_bytes(weights, dtype))
         tensors = {name: _ready(tensor, device, dtype) for name, tensor in weights.read()}
         return _held(build, tensors, own=tensors)
@@ -128,6 +130,17 @@ def _held(build: Callable[[], nn.Module], tensors: dict[str, torch.Tensor], *, o
     module.load_state_dict(tensors, strict=True, assign=True)
     module.eval().requires_grad_(False)
     return _Held(module, tensors, sum(tensor.nbytes for tensor in own.values()))
+
+
+def _wanted(weights: Weights, build: Callable[[], nn.Module]) -> Weights:
+    with torch.device("meta"):
+        names = list(build().state_dict())
+    missing = [name for name in names if name not in weights]
+    if missing:
+        files = sorted({source.file.path.name for source in weights.sources.values()})
+        named = ", ".join(missing[:3])
+        raise UnknownWeights(f"{' and '.join(files)} lack {len(missing)} of {len(names)} weights: {named} ...")
+    return weights.only(names)
 
 
 def _ready(tensor: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torch.Tensor:

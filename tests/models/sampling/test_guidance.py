@@ -1,0 +1,147 @@
+"""How conditionings become one prediction: batches, areas, masks, ranges, guidance."""
+
+from typing import Any
+
+import pytest
+import torch
+from tests.models.sampling.networks import Plain, model_of, saying
+
+from safelight.models.sampling.entries import Area, entries
+from safelight.models.sampling.guidance import (
+    CfgGuider,
+    DualCfgGuider,
+    Guidance,
+    GuidanceOptions,
+    Guider,
+    PerpNegGuider,
+    PositiveGuider,
+    Preparation,
+)
+from safelight.models.sampling.samplers.run import Denoised
+
+SHAPE = torch.Size((2, 4, 16, 24))
+
+
+def denoised(guider: Guider, *, sigma: float = 5.0, needs_negative: bool = False) -> Denoised:
+    with guider.model.network.session() as predict:
+        denoise = guider.denoiser(predict, Preparation(SHAPE, torch.device("cpu")))
+        return denoise(torch.zeros(SHAPE), torch.tensor(sigma), needs_negative=needs_negative)
+
+
+def seen(guider: Guider, **keywords: Any) -> float:
+    """The value that is predicted everywhere."""
+    guided = denoised(guider, **keywords).guided
+    assert guided.amax() == guided.amin()
+    return float(guided.amax())
+
+
+def test_guidance_goes_beyond_the_positive_conditions() -> None:
+    network = Plain()
+    assert seen(CfgGuider(model_of(network), saying(3.0), saying(1.0), 4.0)) == 1 + 4 * 2
+    assert network.asked == [(4, 4, 16, 24)]  # both sides in one batch
+
+
+def test_a_scale_of_one_needs_no_negative() -> None:
+    network = Plain()
+    guider = CfgGuider(model_of(network), saying(3.0), saying(1.0), 1.0)
+    assert seen(guider) == 3.0
+    assert network.asked == [(2, 4, 16, 24)]
+    assert denoised(guider, needs_negative=True).negative.amax() == 1.0
+
+
+def test_one_conditioning_alone() -> None:
+    assert seen(PositiveGuider(model_of(), saying(3.0))) == 3.0
+
+
+def test_prompts_of_other_lengths_go_one_by_one() -> None:
+    network = Plain()
+    assert seen(CfgGuider(model_of(network), saying(3.0, tokens=14), saying(1.0), 2.0)) == 5.0
+    assert network.asked == [(2, 4, 16, 24)] * 2
+
+
+def test_two_guidances() -> None:
+    sides = (model_of(), saying(5.0), saying(3.0), saying(1.0))
+    assert seen(DualCfgGuider(*sides, 2.0, 4.0)) == (1 + 4 * 2) + 2 * (5 - 3)
+    assert seen(DualCfgGuider(*sides, 2.0, 4.0, is_nested=True)) == 1 + 4 * ((3 + 2 * 2) - 1)
+
+
+def test_perp_neg_leaves_what_is_asked_for() -> None:
+    """What the negative says lies wholly along the positive: there is nothing to avoid."""
+    guider = PerpNegGuider(model_of(), saying(5.0), saying(3.0), saying(1.0), 2.0, 10.0)
+    assert seen(guider) == pytest.approx(1 + 2 * 4)
+
+
+def test_combined_conditionings_are_averaged_by_strength() -> None:
+    both = saying(3.0, strength=2.0) + saying(6.0)
+    assert seen(PositiveGuider(model_of(), both)) == pytest.approx((2 * 3 + 6) / 3)
+
+
+def test_an_area_counts_where_it_is() -> None:
+    both = saying(1.0) + saying(5.0, area=(8, 12, 0, 0), strength=1.0)
+    guided = denoised(PositiveGuider(model_of(), both)).guided
+    assert guided[0, 0, 0, 0] == 3.0  # both, alike
+    assert guided[0, 0, 12, 20] == 1.0
+    assert 1.0 < guided[0, 0, 7, 0] < 3.0  # fading towards its edge
+
+
+def test_an_area_may_be_given_in_parts_of_the_picture() -> None:
+    [entry] = made(saying(1.0, area=("percentage", 0.5, 0.5, 0.25, 0.5)))
+    assert entry.area == Area(8, 12, 4, 12)
+
+
+def made(conditioning: list[Any]) -> list[Any]:
+    model = model_of()
+    return entries(conditioning, model.network, model.parameterization.levels, shape=SHAPE, device=torch.device("cpu"))
+
+
+def test_an_area_beyond_the_picture_is_cut() -> None:
+    [entry] = made(saying(1.0, area=(99, 99, 10, 20)))
+    assert entry.area == Area(6, 4, 10, 20)
+
+
+def test_the_network_sees_the_area_alone() -> None:
+    network = Plain()
+    denoised(CfgGuider(model_of(network), saying(5.0, area=(8, 12, 0, 0)), saying(1.0), 2.0))
+    # The positive area, and the same area under the negative; the negative of the whole.
+    assert sorted(network.asked) == [(2, 4, 16, 24), (4, 4, 8, 12)]
+
+
+def test_a_mask_counts_where_it_is_bright() -> None:
+    mask = torch.zeros(1, 128, 192)
+    mask[:, :, 96:] = 1
+    both = saying(1.0) + saying(5.0, mask=mask, mask_strength=1.0)
+    guided = denoised(PositiveGuider(model_of(), both)).guided
+    assert guided[0, 0, 5, 2] == 1.0
+    assert guided[0, 0, 5, 20] == 3.0
+
+
+def test_a_mask_can_bound_the_area() -> None:
+    mask = torch.zeros(1, 16, 24)
+    mask[:, 2:12, 4:6] = 1
+    [entry] = made(saying(1.0, mask=mask, set_area_to_bounds=True))
+    assert entry.area == Area(10, 8, 2, 4)
+
+
+def test_a_range_counts_during_its_part_of_the_way() -> None:
+    both = saying(1.0, start_percent=0.0, end_percent=0.5) + saying(5.0, start_percent=0.5, end_percent=1.0)
+    guider = PositiveGuider(model_of(), both)
+    assert seen(guider, sigma=14.0) == 1.0
+    assert seen(guider, sigma=0.1) == 5.0
+
+
+def test_nodes_may_combine_otherwise_and_change_what_comes_out() -> None:
+    def mean(guidance: Guidance) -> torch.Tensor:
+        return (guidance.positive + guidance.negative) / 2
+
+    def plus(guidance: Guidance, guided: torch.Tensor) -> torch.Tensor:
+        return guided + guidance.scale
+
+    options = GuidanceOptions(combine=mean, after=(plus, plus))
+    assert seen(CfgGuider(model_of(options=options), saying(3.0), saying(1.0), 4.0)) == 2 + 8
+
+
+def test_pictures_beside_the_latent_are_cut_to_areas() -> None:
+    concat = torch.zeros(1, 4, 16, 24)
+    concat[..., 12:] = 8.0
+    guided = denoised(PositiveGuider(model_of(), saying(1.0, concat=concat, area=(16, 12, 0, 12)))).guided
+    assert guided[0, 0, 4, 20] == 9.0
