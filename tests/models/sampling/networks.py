@@ -15,7 +15,6 @@ from safelight.models.sampling.levels import DiscreteLevels
 from safelight.models.sampling.parameterization import Parameterization
 from safelight.models.sampling.prediction import Signal
 
-
 CPU = torch.device("cpu")
 
 
