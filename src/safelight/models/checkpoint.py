@@ -24,6 +24,7 @@ from safelight.models.text.recipe import (
     TextRecipe,
 )
 from safelight.models.text.weights import clip_weights
+from safelight.models.unet.diffusers_layout import in_original_layout
 from safelight.models.weights import WeightFile, Weights, weight_file
 
 AUTOENCODER = "first_stage_model."
@@ -63,7 +64,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def load_diffusion_model(path: Path, *, dtype: torch.dtype | None = None) -> DiffusionModel:
     """A diffusion network alone, or that of a checkpoint."""
     file = weight_file(path)
-    unet = file.weights(UNET) or file.weights()
+    unet = in_original_layout(file.weights(UNET) or file.weights())
     return family_of(file, unet).model(unet, dtype=dtype)
 
 

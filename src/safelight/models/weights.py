@@ -6,6 +6,7 @@ A :class:`WeightFile` is a safetensors file; :class:`Weights` are some of its te
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -95,9 +96,13 @@ class Weights:
     sources: Mapping[str, Source] = field(repr=False)
 
     def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
         return hash(self.identity)
 
-    @property
+    @cached_property
     def identity(self) -> tuple[tuple[str, Source], ...]:
         return tuple(sorted(((name, source) for name, source in self.sources.items()), key=lambda item: item[0]))
 

@@ -24,6 +24,7 @@ class Plain:
 
     asked: list[tuple[int, ...]] = field(default_factory=list)
     hooks: list[NetworkHooks] = field(default_factory=list)
+    controls: list[Any] = field(default_factory=list)
     layers: tuple[WeightLayer, ...] = ()
     shapes: Mapping[str, torch.Size] = field(default_factory=dict)
     device: torch.device = CPU
@@ -43,6 +44,7 @@ class Plain:
     def _predict(self, x: torch.Tensor, timestep: torch.Tensor, *, context: torch.Tensor, **more: Any) -> torch.Tensor:
         self.asked.append(tuple(x.shape))
         self.hooks.append(more["hooks"])
+        self.controls.append(more.get("control"))
         seen = context.mean(dim=(1, 2)).reshape(-1, 1, 1, 1).expand(x.shape)
         concat = more.get("concat")
         return seen if concat is None else seen + concat.mean(dim=1, keepdim=True)

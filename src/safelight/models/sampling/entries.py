@@ -7,11 +7,12 @@ the word "percentage"), ``mask``, ``set_area_to_bounds``, ``strength``, ``mask_s
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch.nn import functional
 
+from safelight.models.hooks import Control
 from safelight.models.network import Network
 from safelight.models.sampling.levels import Levels
 
@@ -38,6 +39,21 @@ class Area(NamedTuple):
         )
 
 
+class ControlSource(Protocol):
+    """What control networks make of pictures: see :class:`safelight.models.control.value.Applied`."""
+
+    def at(
+        self,
+        sigma: torch.Tensor,
+        levels: Levels,
+        x: torch.Tensor,
+        timestep: torch.Tensor,
+        *,
+        context: torch.Tensor,
+        keywords: Mapping[str, Any],
+    ) -> Control | None: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Entry:
     """``keywords``: those of :class:`safelight.models.network.Predict`. ``mask [B, h, w]`` in cells of the latent.
@@ -51,6 +67,8 @@ class Entry:
     mask_strength: float = 1.0
     first: float | None = None
     last: float | None = None
+    control: "ControlSource | None" = field(default=None, repr=False)
+    shares_control: bool = False
 
     def counts_at(self, sigma: float) -> bool:
         return not ((self.first is not None and sigma > self.first) or (self.last is not None and sigma < self.last))
@@ -95,6 +113,8 @@ def entries(
                 mask_strength=options.get("mask_strength", 1.0),
                 first=_level(options, "start_percent", levels),
                 last=_level(options, "end_percent", levels),
+                control=options.get("control"),
+                shares_control=options.get("control_apply_to_uncond", False),
             )
         )
     return made
@@ -105,7 +125,15 @@ def with_equal_areas(one: list[Entry], other: list[Entry]) -> tuple[list[Entry],
     its own for it, it gets one, of its smallest entry around it."""
     more_one = [entry for source in other if (entry := _for_area(source, one)) is not None]
     more_other = [entry for source in one if (entry := _for_area(source, other)) is not None]
-    return one + more_one, other + more_other
+    return _with_shared_control(one + more_one, other + more_other)
+
+
+def _with_shared_control(one: list[Entry], other: list[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """The first side's control networks stand on the second as well, where one says so and the second has none."""
+    shared = next((entry.control for entry in one if entry.shares_control), None)
+    if shared is None:
+        return one, other
+    return one, [entry if entry.control is not None else replace(entry, control=shared) for entry in other]
 
 
 def _for_area(source: Entry, entries: list[Entry]) -> Entry | None:

@@ -273,13 +273,15 @@ def _predicted(
     keywords: dict[str, Any] = {
         name: torch.cat([_batch(_cut(entry, name), len(x)) for entry in group]) for name in group[0].keywords
     }
-    output = predict(
-        parameterization.prediction.scaled_input(noisy, sigma),
-        timestep.expand(len(noisy)),
-        context=torch.cat([_batch(entry.context, len(x)) for entry in group]),
-        hooks=options_of(model).hooks,
-        **keywords,
-    )
+    scaled = parameterization.prediction.scaled_input(noisy, sigma)
+    timesteps = timestep.expand(len(noisy))
+    context = torch.cat([_batch(entry.context, len(x)) for entry in group])
+    control = group[0].control
+    if control is not None:
+        keywords["control"] = control.at(
+            sigma, parameterization.levels, scaled, timesteps, context=context, keywords=keywords
+        )
+    output = predict(scaled, timesteps, context=context, hooks=options_of(model).hooks, **keywords)
     return torch.split(parameterization.prediction.denoised(noisy, output, sigma, timestep), len(x))
 
 
@@ -289,7 +291,7 @@ def _alike(active: Sequence[tuple[int, Entry]]) -> list[list[tuple[int, Entry]]]
     for side, entry in active:
         size = entry.area and (entry.area.height, entry.area.width)
         shapes = tuple((name, value.shape[1:]) for name, value in entry.keywords.items())
-        groups.setdefault((size, entry.context.shape[1:], shapes), []).append((side, entry))
+        groups.setdefault((size, entry.context.shape[1:], shapes, id(entry.control)), []).append((side, entry))
     return list(groups.values())
 
 

@@ -1,4 +1,4 @@
-"""CLIP's text transformer (Radford et al. 2021), from the shapes of its weights, which are named as in transformers."""
+"""CLIP's text transformer (Radford et al. 2021), from the shapes of its weights. Names are those of transformers' files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

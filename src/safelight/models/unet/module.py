@@ -1,7 +1,7 @@
 """The walk through a UNet: down, through the middle, and up with what was skipped over."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -38,12 +38,12 @@ class UNet(nn.Module):
     def __init__(self, shape: UNetShape, *, heads: Heads, groups: int = 32) -> None:
         super().__init__()
         self.channels = shape.channels
-        self.time_embed = _embedding(shape.channels, shape.embedding)
+        self.time_embed = embedding_layers(shape.channels, shape.embedding)
         if shape.vector:
-            self.label_emb = nn.Sequential(_embedding(shape.vector, shape.embedding))
+            self.label_emb = nn.Sequential(embedding_layers(shape.vector, shape.embedding))
 
         def block(parts: Block) -> nn.ModuleList:
-            return nn.ModuleList(_module(part, shape.embedding, heads, groups) for part in parts)
+            return block_of(parts, shape.embedding, heads, groups)
 
         self.input_blocks = nn.ModuleList(map(block, shape.inputs))
         self.middle_block = block(shape.middle)
@@ -71,7 +71,7 @@ class UNet(nn.Module):
         embedding = self.time_embed(sinusoids(timestep, self.channels).to(dtype))
         if y is not None:
             embedding = embedding + self.label_emb(y.to(dtype))
-        walk = _Walk(embedding, context.to(dtype), hooks)
+        walk = Walk(embedding, context.to(dtype), hooks)
         hidden = x if concat is None else torch.cat((x, concat), dim=1)
         hidden = hidden.to(dtype)
         skips: list[torch.Tensor] = []
@@ -94,7 +94,7 @@ class UNet(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class _Walk:
+class Walk:
     """What is the same for all blocks of one evaluation."""
 
     embedding: torch.Tensor
@@ -124,8 +124,12 @@ def sinusoids(values: torch.Tensor, features: int, *, period: float = 10000.0) -
     return torch.cat((angles.cos(), angles.sin()), dim=-1)
 
 
-def _embedding(features: int, embedding: int) -> nn.Sequential:
+def embedding_layers(features: int, embedding: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(features, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
+
+
+def block_of(parts: Block, embedding: int, heads: Heads, groups: int) -> nn.ModuleList:
+    return nn.ModuleList(_module(part, embedding, heads, groups) for part in parts)
 
 
 def _module(part: Part, embedding: int, heads: Heads, groups: int) -> nn.Module:
@@ -170,7 +174,3 @@ def _skipped(
     for hook in hooks:
         hidden, skip = hook(hidden, skip, place)
     return hidden, skip
-
-
-def state_shapes(module: nn.Module) -> Mapping[str, torch.Size]:
-    return {name: tensor.shape for name, tensor in module.state_dict().items()}

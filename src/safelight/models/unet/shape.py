@@ -6,7 +6,7 @@ families know them.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -34,6 +34,10 @@ class TransformerShape:
     depth: int
     context: int
     is_linear: bool
+
+    @property
+    def out(self) -> int:
+        return self.channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +78,22 @@ class UNetShape:
 
 def unet_shape(shapes: Shapes) -> UNetShape:
     """Raises :class:`KeyError` for weights that are no UNet's, with the name that is missing."""
+    outputs = _section("output_blocks", shapes)
+    return replace(encoder_shape(shapes), out_channels=shapes["out.2.weight"][0], outputs=outputs)
+
+
+def encoder_shape(shapes: Shapes) -> UNetShape:
+    """Of the way down and the middle alone."""
     embedding, channels = shapes["time_embed.0.weight"]
     return UNetShape(
         channels=channels,
         embedding=embedding,
         in_channels=shapes["input_blocks.0.0.weight"][1],
-        out_channels=shapes["out.2.weight"][0],
+        out_channels=0,
         vector=shapes["label_emb.0.0.weight"][1] if "label_emb.0.0.weight" in shapes else 0,
         inputs=_section("input_blocks", shapes),
         middle=_block("middle_block", shapes),
-        outputs=_section("output_blocks", shapes),
+        outputs=(),
     )
 
 

@@ -1,0 +1,1 @@
+"""ControlNet (Zhang et al. 2023): ``module`` is its network, ``value`` what travels on CONTROL_NET links."""

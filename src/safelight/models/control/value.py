@@ -1,0 +1,127 @@
+"""Control networks as values, and what a conditioning carries of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from safelight.models.control.module import ControlNet, ControlShape, control_shape
+from safelight.models.errors import UnknownWeights
+from safelight.models.hooks import Control
+from safelight.models.images import resized
+from safelight.models.precision import compute_dtype
+from safelight.models.residency import compute_device, residency
+from safelight.models.sampling.levels import Levels
+from safelight.models.unet.diffusers_layout import in_original_layout
+from safelight.models.unet.module import Heads
+from safelight.models.weights import Weights, weight_file
+
+PIXELS = 8
+"""A side of a latent's cell."""
+
+
+@dataclass(frozen=True)
+class ControlNetwork:
+    """What travels on ``CONTROL_NET`` links."""
+
+    weights: Weights
+    shape: ControlShape
+    heads: Heads
+
+    def told(
+        self,
+        x: torch.Tensor,
+        timestep: torch.Tensor,
+        *,
+        picture: torch.Tensor,
+        context: torch.Tensor,
+        y: torch.Tensor | None,
+    ) -> Control:
+        """Raises :class:`UnknownWeights` for a condition of another family's width."""
+        wanted = self.shape.encoder.context
+        if wanted and context.shape[-1] != wanted:
+            name = next(iter(self.weights.sources.values())).file.path.name
+            raise UnknownWeights(
+                f"{name} is a control network for conditions of {wanted} features; the model's have {context.shape[-1]}"
+            )
+        device = compute_device()
+        dtype = compute_dtype(device)
+        with residency.use(self.weights, (), self._module, device=device, dtype=dtype) as module:
+            control: Control = module(x, timestep, picture=picture.to(device), context=context, y=y)
+        return control
+
+    def _module(self) -> ControlNet:
+        return ControlNet(self.shape, heads=self.heads)
+
+
+@dataclass(frozen=True, eq=False)
+class Applied:
+    """A picture that a control network looks at, between two parts of the way. ``before``: one that is added to it."""
+
+    network: ControlNetwork
+    picture: torch.Tensor
+    strength: float
+    start: float = 0.0
+    end: float = 1.0
+    before: "Applied | None" = None
+
+    def behind(self, before: "Applied | None") -> "Applied":
+        return replace(self, before=before)
+
+    def at(
+        self,
+        sigma: torch.Tensor,
+        levels: Levels,
+        x: torch.Tensor,
+        timestep: torch.Tensor,
+        *,
+        context: torch.Tensor,
+        keywords: Mapping[str, Any],
+    ) -> Control | None:
+        """What is added at a level; none outside of the part of the way. ``x`` is on the scale of the network's
+        input."""
+        rest = None
+        if self.before is not None:
+            rest = self.before.at(sigma, levels, x, timestep, context=context, keywords=keywords)
+        if not levels.sigma_at(self.end) <= float(sigma) <= levels.sigma_at(self.start) or not self.strength:
+            return rest
+        size = (x.shape[-2] * PIXELS, x.shape[-1] * PIXELS)
+        picture = resized(self.picture[..., :3].movedim(-1, 1).to(x), size)
+        picture = picture.repeat(-(-len(x) // len(picture)), 1, 1, 1)[: len(x)]
+        told = self.network.told(x, timestep, picture=picture, context=context, y=keywords.get("y"))
+        return _sum(_scaled(told, self.strength), rest)
+
+
+def load_control_network(path: Path) -> ControlNetwork:
+    """In the layouts of the original files and of diffusers. Raises :class:`UnknownWeights`;
+    :class:`safelight.media.errors.UnreadableWeights`."""
+    file = weight_file(path)
+    weights = in_original_layout(file.weights("control_model.") or file.weights())
+    try:
+        shape = control_shape(weights.shapes)
+    except KeyError as error:
+        raise UnknownWeights(
+            f"{path.name} holds no control network that is known here: one would have {error}"
+        ) from None
+    heads = Heads(count=8) if shape.encoder.context == 768 else Heads(width=64)
+    return ControlNetwork(weights, shape, heads)
+
+
+def _scaled(control: Control, strength: float) -> Control:
+    middle = control.middle
+    return Control(
+        skips={index: residual * strength for index, residual in control.skips.items()},
+        middle=None if middle is None else middle * strength,
+    )
+
+
+def _sum(one: Control, other: Control | None) -> Control:
+    if other is None:
+        return one
+    skips = dict(other.skips)
+    for index, residual in one.skips.items():
+        skips[index] = skips[index] + residual if index in skips else residual
+    middles = [control.middle for control in (one, other) if control.middle is not None]
+    return Control(skips=skips, inputs={**one.inputs, **other.inputs}, middle=sum(middles[1:], middles[0]))

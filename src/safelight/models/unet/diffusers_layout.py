@@ -1,0 +1,83 @@
+"""Weights of UNets and control networks in diffusers' layout, under the names of latent diffusion's."""
+
+import re
+from collections.abc import Mapping
+
+from safelight.models.weights import Source, Weights
+
+MARK = "down_blocks.0.resnets.0.norm1.weight"
+"""In every file of this layout."""
+
+_FIXED: Mapping[str, str] = {
+    "time_embedding.linear_1": "time_embed.0",
+    "time_embedding.linear_2": "time_embed.2",
+    "add_embedding.linear_1": "label_emb.0.0",
+    "add_embedding.linear_2": "label_emb.0.2",
+    "conv_in": "input_blocks.0.0",
+    "conv_norm_out": "out.0",
+    "conv_out": "out.2",
+    "controlnet_mid_block": "middle_block_out.0",
+    "controlnet_cond_embedding.conv_in": "input_hint_block.0",
+    "controlnet_cond_embedding.conv_out": "input_hint_block.14",
+}
+
+_RESIDUAL: Mapping[str, str] = {
+    "norm1": "in_layers.0",
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "norm2": "out_layers.0",
+    "conv2": "out_layers.3",
+    "conv_shortcut": "skip_connection",
+}
+
+_BLOCK = re.compile(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)")
+_MIDDLE = re.compile(r"mid_block\.(resnets|attentions)\.(\d+)\.(.+)")
+_ZERO = re.compile(r"controlnet_down_blocks\.(\d+)")
+_HINT = re.compile(r"controlnet_cond_embedding\.blocks\.(\d+)")
+
+
+def in_original_layout(weights: Weights) -> Weights:
+    """As they are where they have those names already; names that this layout lacks are left out."""
+    if MARK not in weights:
+        return weights
+    columns = 1 + max(int(found[4]) for name in weights.sources if (found := _BLOCK.match(name)) and found[1] == "down")
+    attends = {int(found[2]) for name in weights.sources if (found := _BLOCK.match(name)) and _is_up_attention(found)}
+    renamed: dict[str, Source] = {}
+    for name, source in weights.sources.items():
+        module, _, kind = name.rpartition(".")
+        if original := _original(module, columns, attends):
+            renamed[f"{original}.{kind}"] = source
+    return Weights(renamed)
+
+
+def _is_up_attention(found: re.Match[str]) -> bool:
+    return found[1] == "up" and found[3] == "attentions"
+
+
+def _original(module: str, columns: int, attends: set[int]) -> str | None:
+    """``columns``: residual blocks of a level on the way down. ``attends``: levels on the way up with attention."""
+    if module in _FIXED:
+        return _FIXED[module]
+    if found := _ZERO.fullmatch(module):
+        return f"zero_convs.{found[1]}.0"
+    if found := _HINT.fullmatch(module):
+        return f"input_hint_block.{2 + 2 * int(found[1])}"
+    if found := _MIDDLE.fullmatch(module):
+        number = 2 * int(found[2]) if found[1] == "resnets" else 1
+        return f"middle_block.{number}.{_inner(found[1], found[3])}"
+    if found := _BLOCK.fullmatch(module):
+        side, level, kind, column, inner = found[1], int(found[2]), found[3], int(found[4]), found[5]
+        if side == "down":
+            number = 1 + level * (columns + 1) + (columns if kind == "downsamplers" else column)
+            place = {"resnets": "0", "attentions": "1", "downsamplers": "0"}[kind]
+            return f"input_blocks.{number}.{place}.{_inner(kind, inner)}"
+        number = level * (columns + 1) + (columns if kind == "upsamplers" else column)
+        place = {"resnets": "0", "attentions": "1", "upsamplers": "2" if level in attends else "1"}[kind]
+        return f"output_blocks.{number}.{place}.{_inner(kind, inner)}"
+    return None
+
+
+def _inner(kind: str, inner: str) -> str:
+    if kind == "downsamplers":
+        return "op"
+    return _RESIDUAL.get(inner, inner) if kind == "resnets" else inner
