@@ -16,12 +16,11 @@ def test_a_new_user_sees_a_workflow_that_runs_at_once(ui: Ui) -> None:
     ui.page.evaluate("localStorage.clear()")
     ui.reload()
     assert not ui.page.get_by_role("dialog").is_visible()
-    assert ui.picture_on("LoadImage") == [512, 512]
     ui.run()
-    assert ui.picture_on("SaveImage") == [768, 768]
+    assert ui.picture_on("SaveImage") == [128, 128]
     assert ui.told_running(), "progress reaches the page while nodes run"
     panel = ui.open_tab("assets")
-    panel.locator("img[alt^='print_']").first.wait_for()
+    panel.locator("img[alt^='first_']").first.wait_for()
 
 
 def test_a_workflow_from_a_file_is_loaded_and_run(ui: Ui, tmp_path: Path) -> None:
@@ -37,6 +36,8 @@ def test_a_workflow_from_a_file_is_loaded_and_run(ui: Ui, tmp_path: Path) -> Non
 
 def test_a_picture_is_uploaded_from_a_node_and_used(ui: Ui, tmp_path: Path) -> None:
     Image.new("RGB", (96, 64), (0, 100, 255)).save(tmp_path / "sea.png")
+    Image.new("RGB", (32, 32), (90, 90, 90)).save(tmp_path / "first.png")
+    ui.upload(tmp_path / "first.png")
     ui.drop_workflow(INVERT, tmp_path / "invert.json")
     with ui.page.expect_file_chooser() as chooser:
         ui.press_widget("LoadImage", "upload")

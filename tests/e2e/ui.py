@@ -114,6 +114,13 @@ class Ui:
         answer = self.page.request.post(self._url + path, data=body)
         assert answer.ok, f"{path} answered {answer.status}"
 
+    def upload(self, path: Path) -> None:
+        """As an input file of its name."""
+        with path.open("rb") as file:
+            part = {"name": path.name, "mimeType": "image/png", "buffer": file.read()}
+        answer = self.page.request.post(f"{self._url}/api/upload/image", multipart={"image": part})
+        assert answer.ok, answer.text()
+
     def jobs(self, status: str) -> list[dict[str, Any]]:
         jobs: list[dict[str, Any]] = self.get_json(f"/api/jobs?status={status}&limit=50")["jobs"]
         return jobs

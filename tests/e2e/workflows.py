@@ -68,7 +68,7 @@ INVERT = workflow(
             1,
             "LoadImage",
             "A photograph",
-            values=["photo.jpg", "image"],
+            values=["first.png", "image"],
             outputs={"IMAGE": ("IMAGE", [1]), "MASK": ("MASK", [])},
         ),
         node(

@@ -1,4 +1,4 @@
-"""CLIP's text transformer (Radford et al. 2021), from the shapes of its weights. Names are those of transformers' files."""
+"""CLIP's text transformer (Radford et al. 2021), from the shapes of its weights, under the names of transformers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,31 +1,15 @@
 // Safelight's own part of the web UI: what a person sees on the first visit.
 //
 // The frontend's default workflow needs three model files that a new server has not, so it opens with red nodes and a
-// list of problems. Here it is a workflow that runs at once: the photograph beside this file, printed under a red lamp.
+// list of problems. Here it is a workflow that runs at once, from a prompt to a picture by the model in the box.
 // A new user also has the frontend's check for its own updates switched off, because a server at home should not make
 // its users' browsers call elsewhere; the setting is the user's from then on.
 
-import { api } from '../../scripts/api.js'
 import { app } from '../../scripts/app.js'
-
-const PHOTO = 'photo.jpg'
-
-function beside(name) {
-  return new URL(name, import.meta.url)
-}
-
-/** The starter's LoadImage names the photograph, so it has to be among the user's files before nodes are listed. */
-async function uploadPhoto() {
-  const photo = await fetch(beside(PHOTO))
-  const form = new FormData()
-  form.append('image', new File([await photo.blob()], PHOTO, { type: 'image/jpeg' }))
-  await api.fetchApi('/upload/image', { method: 'POST', body: form })
-}
 
 async function welcome() {
   const setting = app.extensionManager.setting
   if (setting.get('Comfy.TutorialCompleted')) return
-  await uploadPhoto()
   await setting.set('Comfy.Notification.ShowVersionUpdates', false)
   // The frontend's own mark of a user who is not new: it would open its dialog of templates over the canvas otherwise.
   await setting.set('Comfy.TutorialCompleted', true)
@@ -38,7 +22,7 @@ function replaceDefaultWorkflow() {
 }
 
 async function starter() {
-  const answer = await fetch(beside('starter.json'))
+  const answer = await fetch(new URL('starter.json', import.meta.url))
   return answer.ok ? answer.json() : undefined
 }
 
