@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
 from safelight.models.autoencoder.module import Autoencoder, AutoencoderShape, Block
 from training.scenes import drawn, random_scene
 
 SHAPE = AutoencoderShape(latent=4, channels=(16, 32, 64, 64), blocks=1, has_attention=False, has_quant=True)
 GROUPS = 4
+THINGS = 8.0
+"""How much more a thing's pixel counts than one of the background."""
+DIVERGENCE = 3e-5
+"""How much the latents' distance from a normal distribution counts."""
 
 
 def new_autoencoder() -> Autoencoder:
@@ -30,24 +33,34 @@ def pictures(count: int, dice: random.Random, *, detail: int = 2) -> torch.Tenso
     return torch.from_numpy(stack).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def train(out: Path, *, minutes: float, seed: int) -> None:
+def weights(seen: torch.Tensor) -> torch.Tensor:
+    """Of pixels in the loss, ``[B, 1, H, W]``: things cover a tenth of a picture, and are what it is about."""
+    is_thing = (seen - seen[:, :, :1, :1]).abs().amax(dim=1, keepdim=True) > 0.05
+    return 1 + (THINGS - 1) * is_thing
+
+
+def train(out: Path, *, minutes: float, seed: int, start: Path | None = None, rate: float = 2e-3) -> None:
+    """``start``: an autoencoder to go on with."""
     torch.manual_seed(seed)
     dice = random.Random(seed)
     model = new_autoencoder().to(memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.99), weight_decay=0.0)
+    if start is not None:
+        model.load_state_dict(torch.load(start))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0.0)
     began, step, mean_error = time.monotonic(), 0, 0.1
     while (passed := (time.monotonic() - began) / 60 / minutes) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = 2e-3 * min(1.0, (step + 1) / 100) * (1 - passed) + 1e-5
+            group["lr"] = rate * min(1.0, (step + 1) / 100) * (1 - passed) + 1e-5
         seen = pictures(12, dice).to(memory_format=torch.channels_last)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             mean, log_variance = model.moments(seen)
             mean, log_variance = mean.float(), log_variance.float().clamp(-12, 6)
             latent = mean + torch.randn_like(mean) * (log_variance / 2).exp()
             again = model.decode(latent).float()
-        squared = functional.mse_loss(again, seen)
+        error, weight = again - seen, weights(seen)
+        squared = (error**2).mean()
         divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
-        loss = functional.l1_loss(again, seen) + squared + 3e-4 * divergence
+        loss = (weight * (error.abs() + error**2)).mean() + DIVERGENCE * divergence
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -91,12 +91,23 @@ def times(count: int) -> torch.Tensor:
 
 
 def train(
-    pool: Pool, text: Path, out: Path, *, minutes: float, seed: int, batch: int = 64, rate: float = 1.5e-3
+    pool: Pool,
+    text: Path,
+    out: Path,
+    *,
+    minutes: float,
+    seed: int,
+    batch: int = 64,
+    rate: float = 1.5e-3,
+    start: Path | None = None,
 ) -> None:
+    """``start``: a network to go on with, of other latents perhaps."""
     torch.manual_seed(seed)
     dice = random.Random(seed)
     encoder = load_text(text)
     unet = new_unet().to(memory_format=torch.channels_last)
+    if start is not None:
+        unet.load_state_dict(torch.load(start)["state"])
     kept = copy.deepcopy(unet).requires_grad_(False)
     decayed = [p for p in unet.parameters() if p.dim() > 1]
     others = [p for p in unet.parameters() if p.dim() <= 1]

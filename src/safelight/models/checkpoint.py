@@ -29,7 +29,7 @@ from safelight.models.weights import WeightFile, Weights, weight_file
 
 AUTOENCODER = "first_stage_model."
 
-_TEXT_PLACES: dict[tuple[str, str], tuple[str, ...]] = {
+TEXT_PLACES: dict[tuple[str, str], tuple[str, ...]] = {
     ("sd1", "l"): ("cond_stage_model.transformer.", "cond_stage_model."),
     ("miniature", "l"): ("cond_stage_model.transformer.",),
     ("sd2", "h"): ("cond_stage_model.model.",),
@@ -97,7 +97,7 @@ def load_text_encoders(paths: Sequence[Path]) -> TextEncoder:
 def _text_of_checkpoint(file: WeightFile, family: Family) -> TextEncoder | None:
     found = {}
     for letter in family.text.encoders:
-        places = _TEXT_PLACES[family.name, letter]
+        places = TEXT_PLACES[family.name, letter]
         found[letter] = _first(clip_weights(file.weights(prefix)) for prefix in places)
     return _encoder(found, family.text.encoders) if all(found.values()) else None
 

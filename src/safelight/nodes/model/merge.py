@@ -1,0 +1,142 @@
+"""Nodes that mix two models, or two text encoders, weight by weight."""
+
+from collections.abc import Callable
+from typing import Any
+
+from safelight.models.merging import Shares, UnlikeModels, mixed
+from safelight.models.model import DiffusionModel
+from safelight.models.stored import StoredUNet
+from safelight.models.text.encoder import TextEncoder
+from safelight.nodes.conditioning.encode import present
+from safelight.sdk import Node, NodeOutput, Schema, io
+
+_CATEGORY = "advanced/model_merging"
+
+
+def _ratio(id: str = "ratio") -> io.Input:
+    return io.Float.Input(id, default=1.0, min=0.0, max=1.0, step=0.01)
+
+
+def _multiplier() -> io.Input:
+    return io.Float.Input("multiplier", default=1.0, min=-10.0, max=10.0, step=0.01)
+
+
+def _schema(node_id: str, kind: Any, names: tuple[str, str], *inputs: io.Input) -> Schema:
+    return Schema(
+        node_id=node_id,
+        category=_CATEGORY,
+        inputs=[kind.Input(names[0]), kind.Input(names[1]), *inputs],
+        outputs=[kind.Output()],
+    )
+
+
+class ModelMergeSimple(Node):
+    """Mix two models: "ratio" of the first, and the rest of the second."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return _schema("ModelMergeSimple", io.Model, ("model1", "model2"), _ratio())
+
+    @classmethod
+    def execute(cls, model1: DiffusionModel, model2: DiffusionModel, ratio: float) -> NodeOutput:
+        return _models(model1, model2, lambda name: (ratio, 1 - ratio))
+
+
+class ModelMergeBlocks(Node):
+    """Mix two models, by other ratios in the way down, the middle and the way up."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        ratios = (_ratio("input"), _ratio("middle"), _ratio("out"))
+        return _schema("ModelMergeBlocks", io.Model, ("model1", "model2"), *ratios)
+
+    @classmethod
+    def execute(
+        cls,
+        model1: DiffusionModel,
+        model2: DiffusionModel,
+        input: float,
+        middle: float,
+        out: float,
+    ) -> NodeOutput:
+        def shares(name: str) -> tuple[float, float]:
+            ratio = middle if name.startswith("middle") else out if name.startswith("out") else input
+            return ratio, 1 - ratio
+
+        return _models(model1, model2, shares)
+
+
+class ModelMergeAdd(Node):
+    """Add the weights of two models, one of which is a difference."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return _schema("ModelMergeAdd", io.Model, ("model1", "model2"))
+
+    @classmethod
+    def execute(cls, model1: DiffusionModel, model2: DiffusionModel) -> NodeOutput:
+        return _models(model1, model2, lambda name: (1.0, 1.0))
+
+
+class ModelMergeSubtract(Node):
+    """The difference of two models, times "multiplier"."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return _schema("ModelMergeSubtract", io.Model, ("model1", "model2"), _multiplier())
+
+    @classmethod
+    def execute(cls, model1: DiffusionModel, model2: DiffusionModel, multiplier: float) -> NodeOutput:
+        return _models(model1, model2, lambda name: (multiplier, -multiplier))
+
+
+class CLIPMergeSimple(Node):
+    """Mix two text encoders: "ratio" of the first, and the rest of the second."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return _schema("CLIPMergeSimple", io.Clip, ("clip1", "clip2"), _ratio())
+
+    @classmethod
+    def execute(cls, clip1: TextEncoder, clip2: TextEncoder, ratio: float) -> NodeOutput:
+        return _encoders(clip1, clip2, lambda name: (ratio, 1 - ratio))
+
+
+class CLIPMergeAdd(Node):
+    """Add the weights of two text encoders, one of which is a difference."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return _schema("CLIPMergeAdd", io.Clip, ("clip1", "clip2"))
+
+    @classmethod
+    def execute(cls, clip1: TextEncoder, clip2: TextEncoder) -> NodeOutput:
+        return _encoders(clip1, clip2, lambda name: (1.0, 1.0))
+
+
+class CLIPMergeSubtract(Node):
+    """The difference of two text encoders, times "multiplier"."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return _schema("CLIPMergeSubtract", io.Clip, ("clip1", "clip2"), _multiplier())
+
+    @classmethod
+    def execute(cls, clip1: TextEncoder, clip2: TextEncoder, multiplier: float) -> NodeOutput:
+        return _encoders(clip1, clip2, lambda name: (multiplier, -multiplier))
+
+
+def _models(first: DiffusionModel, second: DiffusionModel, shares: Shares) -> NodeOutput:
+    one, other = _stored(first), _stored(second)
+    return NodeOutput(first.with_layers(mixed("merge", one.weights, other.weights, other.layers, shares)))
+
+
+def _stored(model: DiffusionModel) -> StoredUNet:
+    if not isinstance(model.network, StoredUNet):
+        raise UnlikeModels(f"a model of {type(model.network).__name__} has no weights of its own to mix")
+    return model.network
+
+
+def _encoders(first: TextEncoder, second: TextEncoder, shares: Callable[[str], tuple[float, float]]) -> NodeOutput:
+    one, other = present(first), present(second)
+    return NodeOutput(one.with_layers(mixed("merge", one.weights, other.weights, other.layers, shares)))
