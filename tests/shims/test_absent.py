@@ -11,7 +11,7 @@ VAE = absent("comfy.sd.VAE")
 
 
 def test_use_says_what_is_missing() -> None:
-    with pytest.raises(NotSupported, match=r"comfy\.sd\.VAE needs the diffusion library"):
+    with pytest.raises(NotSupported, match=r"comfy\.sd\.VAE is a part of ComfyUI's own engine"):
         VAE(1, device="cpu")
     with pytest.raises(NotSupported, match=r"comfy\.sd\.VAE\.decode"):
         VAE.decode()
@@ -42,5 +42,5 @@ def test_a_node_that_rests_on_an_absent_node_says_so() -> None:
     class Loader(absent("nodes.LoraLoader")):  # type: ignore[misc]
         RETURN_TYPES = ("MODEL",)
 
-    with pytest.raises(NotSupported, match=r"nodes\.LoraLoader needs the diffusion library"):
+    with pytest.raises(NotSupported, match=r"nodes\.LoraLoader is a part of ComfyUI's own engine"):
         adapt(Loader, node_id="Loader")

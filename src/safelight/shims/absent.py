@@ -8,7 +8,7 @@ from typing import Any
 
 
 class NotSupported(RuntimeError):
-    """A pack used a part of ComfyUI that needs the diffusion library, or that this server does not have."""
+    """A pack used a part of ComfyUI that this server does not have."""
 
 
 class _AbsentType(ABCMeta):
@@ -17,7 +17,7 @@ class _AbsentType(ABCMeta):
     absent_name: str
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        raise NotSupported(f"{cls.absent_name} needs the diffusion library, which this server does not have")
+        raise NotSupported(f"{cls.absent_name} is a part of ComfyUI's own engine that this server does not have")
 
     def __getattr__(cls, name: str) -> Any:
         if name == "FUNCTION":  # asked of nodes, so that a pack's subclass of an absent node is told to be that

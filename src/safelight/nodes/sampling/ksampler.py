@@ -1,7 +1,5 @@
 """The samplers that most workflows use: all of sampling in one node."""
 
-import torch
-
 from safelight.models.model import DiffusionModel
 from safelight.models.sampling.guidance import CfgGuider
 from safelight.models.sampling.samplers.table import SAMPLERS, WITHOUT_LAST_LEVEL
@@ -76,10 +74,10 @@ class KSampler(Node):
         latent_image: Latent,
         denoise: float = 1.0,
     ) -> NodeOutput:
-        sigmas = _schedule(model, scheduler, sampler_name, steps, denoise)
-        guider = CfgGuider(model, positive, negative, cfg)
-        result, _ = sampled(guider, sampler_named(sampler_name), sigmas, latent_image, SeededNoise(seed))
-        return NodeOutput(result)
+        sides = (positive, negative)
+        return NodeOutput(
+            *common_ksampler(model, seed, steps, cfg, sampler_name, scheduler, *sides, latent_image, denoise)
+        )
 
 
 class KSamplerAdvanced(Node):
@@ -128,19 +126,52 @@ class KSamplerAdvanced(Node):
         return_with_leftover_noise: str,
         denoise: float = 1.0,
     ) -> NodeOutput:
-        whole = _schedule(model, scheduler, sampler_name, steps, denoise)
-        sigmas = part_of(
-            whole,
-            start_step=start_at_step,
-            end_step=end_at_step,
-            remains="noise" if return_with_leftover_noise == "enable" else "nothing",
+        return NodeOutput(
+            *common_ksampler(
+                model,
+                noise_seed,
+                steps,
+                cfg,
+                sampler_name,
+                scheduler,
+                positive,
+                negative,
+                latent_image,
+                denoise,
+                disable_noise=add_noise == "disable",
+                start_step=start_at_step,
+                last_step=end_at_step,
+                force_full_denoise=return_with_leftover_noise == "disable",
+            )
         )
-        noise: NoiseSource = SeededNoise(noise_seed) if add_noise == "enable" else NoNoise(noise_seed)
-        guider = CfgGuider(model, positive, negative, cfg)
-        result, _ = sampled(guider, sampler_named(sampler_name), sigmas, latent_image, noise)
-        return NodeOutput(result)
 
 
-def _schedule(model: DiffusionModel, scheduler: str, sampler: str, steps: int, denoise: float) -> torch.Tensor:
+def common_ksampler(
+    model: DiffusionModel,
+    seed: int,
+    steps: int,
+    cfg: float,
+    sampler_name: str,
+    scheduler: str,
+    positive: Conditioning,
+    negative: Conditioning,
+    latent: Latent,
+    denoise: float = 1.0,
+    disable_noise: bool = False,
+    start_step: int | None = None,
+    last_step: int | None = None,
+    force_full_denoise: bool = False,
+) -> tuple[Latent]:
+    """Both nodes' work, under the name by which node packs call it."""
     levels = model.parameterization.levels
-    return schedule(levels, scheduler, steps, denoise=denoise, skip_last_level=sampler in WITHOUT_LAST_LEVEL)
+    skips = sampler_name in WITHOUT_LAST_LEVEL
+    sigmas = part_of(
+        schedule(levels, scheduler, steps, denoise=denoise, skip_last_level=skips),
+        start_step=start_step or 0,
+        end_step=last_step,
+        remains="nothing" if force_full_denoise else "noise",
+    )
+    noise: NoiseSource = NoNoise(seed) if disable_noise else SeededNoise(seed)
+    guider = CfgGuider(model, positive, negative, cfg)
+    result, _ = sampled(guider, sampler_named(sampler_name), sigmas, latent, noise)
+    return (result,)

@@ -1,11 +1,12 @@
 """All nodes of this process in V1 form, by id and as attributes: ``nodes.NODE_CLASS_MAPPINGS["LoadImage"]()``.
 
-Nodes that need diffusion models are absent until the library has them.
+Nodes that the library lacks are absent.
 """
 
 from typing import Any
 
-from safelight.shims.absent import absent, absent_attributes
+from safelight.nodes.sampling.ksampler import common_ksampler
+from safelight.shims.absent import absent_attributes
 from safelight.shims.images import PreviewImage, SaveImage
 from safelight.shims.mappings import NodeClassMappings
 from safelight.shims.modules.comfy.model_management import (
@@ -23,8 +24,6 @@ NODE_DISPLAY_NAME_MAPPINGS: dict[str, str] = {}
 EXTENSION_WEB_DIRS: dict[str, str] = {}
 LOADED_MODULE_DIRS: dict[str, str] = {}
 
-common_ksampler = absent("nodes.common_ksampler")
-
 before_node_execution = throw_exception_if_processing_interrupted
 interrupt_processing = interrupt_current_processing
 
@@ -35,4 +34,10 @@ def __getattr__(name: str) -> Any:
     return NODE_CLASS_MAPPINGS[name] if name in NODE_CLASS_MAPPINGS else _absent(name)
 
 
-__all__ = ["EXTENSION_WEB_DIRS", "MAX_RESOLUTION", "NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS"]
+__all__ = [
+    "EXTENSION_WEB_DIRS",
+    "MAX_RESOLUTION",
+    "NODE_CLASS_MAPPINGS",
+    "NODE_DISPLAY_NAME_MAPPINGS",
+    "common_ksampler",
+]
