@@ -74,6 +74,8 @@ def _input(written: Any) -> Any:
     if lists_files or (isinstance(kind, list) and MODEL_FILES.issuperset(map(str, kind))):
         kind = [] if isinstance(kind, list) else kind
         config.pop("options", None)
+    if config.get("options") == []:
+        del config["options"]
     # Bounds that no message can carry exactly are carried as floats.
     config = {k: float(v) if type(v) is int and abs(v) >= 2**63 else v for k, v in config.items()}
     if "template" in config:
