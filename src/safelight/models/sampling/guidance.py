@@ -274,7 +274,7 @@ def _predicted(
         name: torch.cat([_batch(_cut(entry, name), len(x)) for entry in group]) for name in group[0].keywords
     }
     scaled = parameterization.prediction.scaled_input(noisy, sigma)
-    timesteps = timestep.expand(len(noisy))
+    timesteps = timestep.to(x.device).expand(len(noisy))
     context = torch.cat([_batch(entry.context, len(x)) for entry in group])
     control = group[0].control
     if control is not None:

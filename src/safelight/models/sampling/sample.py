@@ -74,7 +74,7 @@ def sample(
             last[0] = denoised
             on_step(min(index + 1, steps), steps, denoised)
 
-        sigmas = sigmas.to(torch.float32)
+        sigmas = sigmas.to(device, torch.float32)
         run = Run(
             denoise,
             model.parameterization.noised(start, noise, sigmas[0]),
