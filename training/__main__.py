@@ -20,7 +20,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--text", type=float, default=7, help="minutes for the text encoder")
     parser.add_argument("--autoencoder", type=float, default=35)
-    parser.add_argument("--flow", type=float, default=80)
+    parser.add_argument("--flow", type=float, default=120)
+    parser.add_argument("--decoder", type=float, default=10, help="minutes for the decoder alone, at the end")
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -36,6 +37,7 @@ def main() -> None:
     if not network.exists():
         made: pool.Pool = torch.load(latents, weights_only=False)  # written by the line above, by this program
         flow.train(made, encoder, network, minutes=given.flow, seed=SEED)
+        autoencoder.train(coder, minutes=given.decoder, seed=SEED + 1, start=coder, rate=7e-4, decoder_alone=True)
     export(folder, folder / "safelight-miniature.safetensors")
 
 

@@ -39,14 +39,27 @@ def weights(seen: torch.Tensor) -> torch.Tensor:
     return 1 + (THINGS - 1) * is_thing
 
 
-def train(out: Path, *, minutes: float, seed: int, start: Path | None = None, rate: float = 2e-3) -> None:
-    """``start``: an autoencoder to go on with."""
+def train(
+    out: Path,
+    *,
+    minutes: float,
+    seed: int,
+    start: Path | None = None,
+    rate: float = 2e-3,
+    decoder_alone: bool = False,
+) -> None:
+    """``start``: an autoencoder to go on with. ``decoder_alone``: its latents stay as they are, for a network that has
+    learned them already."""
     torch.manual_seed(seed)
     dice = random.Random(seed)
     model = new_autoencoder().to(memory_format=torch.channels_last)
     if start is not None:
         model.load_state_dict(torch.load(start))
-    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0.0)
+    if decoder_alone:
+        model.encoder.requires_grad_(False)
+        model.quant_conv.requires_grad_(False)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=rate, betas=(0.9, 0.99), weight_decay=0.0)
     began, step, mean_error = time.monotonic(), 0, 0.1
     while (passed := (time.monotonic() - began) / 60 / minutes) < 1:
         for group in optimiser.param_groups:
@@ -63,7 +76,7 @@ def train(out: Path, *, minutes: float, seed: int, start: Path | None = None, ra
         loss = (weight * (error.abs() + error**2)).mean() + DIVERGENCE * divergence
         optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(trained, 1.0)
         optimiser.step()
         mean_error = 0.97 * mean_error + 0.03 * float(squared.detach())
         step += 1

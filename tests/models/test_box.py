@@ -1,0 +1,23 @@
+"""The model in the box is the one that was scored, and small enough to come in one."""
+
+import hashlib
+
+from safelight.models.checkpoint import load_checkpoint
+from safelight.settings import MODELS_IN_THE_BOX
+
+PATH = MODELS_IN_THE_BOX / "checkpoints" / "safelight-miniature.safetensors"
+SHA256 = "90ea88ee48fc61c1e7c59cf9f17d9068f45bf79073faa2e69d63ccd7ace4f607"
+
+
+def test_the_file_is_the_one_that_was_scored() -> None:
+    """`training/README.md` has its scores; whoever trains another writes both anew."""
+    assert hashlib.sha256(PATH.read_bytes()).hexdigest() == SHA256
+    assert PATH.stat().st_size <= 20_000_000
+
+
+def test_it_has_all_that_a_checkpoint_has() -> None:
+    loaded = load_checkpoint(PATH)
+    assert loaded.model.family == "miniature"
+    assert loaded.text is not None
+    assert loaded.autoencoder is not None
+    assert (loaded.autoencoder.downscale, loaded.model.latent_format.channels) == (8, 4)
