@@ -6,7 +6,6 @@ The names and inputs are those of the captures, so that their prompts run as the
 import asyncio
 import time
 
-import folder_paths
 import torch
 from comfy.utils import ProgressBar
 from comfy_execution.graph import ExecutionBlocker
@@ -165,37 +164,6 @@ class TestExecutionBlocker:
         return (ExecutionBlocker("Blocked Execution" if verbose else None),)
 
 
-class SamplerChoice:
-    """Stands for a node with a long list of choices."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {"sampler_name": ([f"sampler {number}" for number in range(44)],)}}
-
-    RETURN_TYPES = ("SAMPLER",)
-    FUNCTION = "choose"
-    CATEGORY = "captures"
-
-    def choose(self, sampler_name):
-        return (sampler_name,)
-
-
-class CheckpointChoice:
-    """Stands for a node with a list of model files."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        tooltip = "The name of the checkpoint (model) to load."
-        return {"required": {"ckpt_name": (folder_paths.get_filename_list("checkpoints"), {"tooltip": tooltip})}}
-
-    RETURN_TYPES = ("MODEL",)
-    FUNCTION = "choose"
-    CATEGORY = "captures"
-
-    def choose(self, ckpt_name):
-        return (ckpt_name,)
-
-
 class Prints:
     """Says a line to the log."""
 
@@ -243,8 +211,6 @@ NODE_CLASS_MAPPINGS = {
         TestAsyncError,
         TestDynamicAsyncGeneration,
         TestExecutionBlocker,
-        SamplerChoice,
-        CheckpointChoice,
         Prints,
         SlowSteps,
     )

@@ -50,7 +50,7 @@ def test_compact_by_hand() -> None:
 
 
 def test_dense_by_hand() -> None:
-    """Without convolutions in the blocks, two residuals of a fifth leave the features as they are."""
+    """A block without convolutions adds a fifth of its features to them."""
     module = DenseNetwork(FOUR)
     state = random(module)
     state = {name: torch.zeros_like(value) if name.startswith("body.") else value for name, value in state.items()}
@@ -61,7 +61,7 @@ def test_dense_by_hand() -> None:
 
     picture = torch.rand(1, 3, 4, 5)
     hidden = convolved("conv_first", picture)
-    hidden = hidden + convolved("conv_body", hidden)
+    hidden = hidden + convolved("conv_body", 1.2**FOUR.blocks * hidden)
     for name in ("conv_up1", "conv_up2"):
         doubled = hidden.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
         hidden = functional.leaky_relu(convolved(name, doubled), 0.2)
