@@ -22,6 +22,7 @@ from safelight.models.sampling.guidance import CfgGuider
 from safelight.models.sampling.sample import ChosenSampler, sample
 from safelight.models.sampling.samplers.table import SAMPLERS
 from safelight.models.sampling.schedules import schedule
+from safelight.models.weights import Weights
 
 STEPS = 2
 
@@ -59,8 +60,8 @@ def theirs_of(model: DiffusionModel) -> Any:
     }
     with torch.device("meta"):
         unet = UNet2DConditionModel(**config)
-    with model.network.session() as module:
-        state = {f"model.diffusion_model.{name}": value for name, value in module.state_dict().items()}  # type: ignore[attr-defined]
+    weights: Weights = model.network.weights  # type: ignore[attr-defined]
+    state = {f"model.diffusion_model.{name}": value.float() for name, value in weights.read()}
     unet.load_state_dict(convert_ldm_unet_checkpoint(state, dict(unet.config)), assign=True)
     return unet.eval()
 

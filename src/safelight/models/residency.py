@@ -5,7 +5,7 @@ tensor that they do not change. What nobody uses is let go, the longest unused f
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from torch import nn
 
 from safelight.models.errors import UnknownWeights
 from safelight.models.layers import WeightLayer
+from safelight.models.operations import Conv2d, Linear, gains, packs
 from safelight.models.weights import Weights
 
 KEPT_SHARE = 0.5
@@ -101,16 +102,20 @@ class Residency:
         device: torch.device,
         dtype: torch.dtype,
     ) -> _Held:
+        with torch.device("meta"):
+            module = build()
         if layers:
             base_key = _Key(weights, (), device, dtype)
             base = self._held.get(base_key) or self._load(weights, (), build, device, dtype)
             self._held[base_key] = base
-            changed = _patched(weights, layers, device, dtype)
-            return _held(build, {**base.tensors, **changed}, own=changed)
-        weights = _wanted(weights, build)
-        self._make_room(device, coming=_bytes(weights, dtype))
-        tensors = {name: _ready(tensor, device, dtype) for name, tensor in weights.read()}
-        return _held(build, tensors, own=tensors)
+            own, shared = _ready(_patched(weights, layers, device), module, device, dtype), base.tensors
+        else:
+            weights = _wanted(weights, module)
+            self._make_room(device, coming=_bytes(weights, dtype))
+            own, shared = _ready(weights.read(), module, device, dtype), {}
+        module.load_state_dict({**shared, **own}, strict=True, assign=True)
+        module.eval().requires_grad_(False)
+        return _Held(module, {**shared, **own}, sum(tensor.nbytes for tensor in own.values()))
 
     def _make_room(self, device: torch.device, *, coming: int = 0) -> None:
         budget = self.budget if self.budget is not None else int(_memory(device) * KEPT_SHARE)
@@ -124,17 +129,8 @@ residency = Residency()
 """Of this process."""
 
 
-def _held(build: Callable[[], nn.Module], tensors: dict[str, torch.Tensor], *, own: dict[str, torch.Tensor]) -> _Held:
-    with torch.device("meta"):
-        module = build()
-    module.load_state_dict(tensors, strict=True, assign=True)
-    module.eval().requires_grad_(False)
-    return _Held(module, tensors, sum(tensor.nbytes for tensor in own.values()))
-
-
-def _wanted(weights: Weights, build: Callable[[], nn.Module]) -> Weights:
-    with torch.device("meta"):
-        names = list(build().state_dict())
+def _wanted(weights: Weights, module: nn.Module) -> Weights:
+    names = list(module.state_dict())
     missing = [name for name in names if name not in weights]
     if missing:
         files = sorted({source.file.path.name for source in weights.sources.values()})
@@ -143,23 +139,34 @@ def _wanted(weights: Weights, build: Callable[[], nn.Module]) -> Weights:
     return weights.only(names)
 
 
-def _ready(tensor: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else tensor.dtype)
+def _ready(
+    tensors: Iterable[tuple[str, torch.Tensor]], module: nn.Module, device: torch.device, dtype: torch.dtype
+) -> dict[str, torch.Tensor]:
+    """As the module computes with them."""
+    operations: dict[str, Conv2d | Linear] = {}
+    if packs(device, dtype):
+        operations = {f"{name}.weight": part for name, part in module.named_modules() if gains(part)}
+    scratch = torch.empty(max((part.weight.numel() for part in operations.values()), default=0))
+
+    def ready(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        if (operation := operations.get(name)) is None:
+            return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else tensor.dtype)
+        return operation.packed(scratch[: tensor.numel()].view(tensor.shape).copy_(tensor))
+
+    return {name: ready(name, tensor) for name, tensor in tensors}
 
 
 def _patched(
-    weights: Weights, layers: tuple[WeightLayer, ...], device: torch.device, dtype: torch.dtype
-) -> dict[str, torch.Tensor]:
+    weights: Weights, layers: tuple[WeightLayer, ...], device: torch.device
+) -> Iterator[tuple[str, torch.Tensor]]:
     """The weights that the layers change, computed in float32."""
     names = [name for name in weights.sources if any(name in layer.patches for layer in layers)]
-    changed = {}
     for name, tensor in weights.read(names):
         value = tensor.to(device=device, dtype=torch.float32)
         for layer in layers:
             if (patch := layer.patches.get(name)) is not None and layer.strength:
                 value = patch.apply(value, layer.strength)
-        changed[name] = value.to(dtype)
-    return changed
+        yield name, value
 
 
 def _bytes(weights: Weights, dtype: torch.dtype) -> int:

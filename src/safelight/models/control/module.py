@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from safelight.models.hooks import Control, NetworkHooks, Place
+from safelight.models.operations import Conv2d
 from safelight.models.unet.module import Heads, Walk, block_of, embedding_layers, sinusoids
 from safelight.models.unet.shape import UNetShape, encoder_shape
 
@@ -43,14 +44,14 @@ class ControlNet(nn.Module):
         blocks = [block_of(parts, encoder.embedding, heads, groups) for parts in encoder.inputs]
         self.input_blocks = nn.ModuleList(blocks)
         outs = [parts[0].out for parts in encoder.inputs]
-        self.zero_convs = nn.ModuleList(nn.Sequential(nn.Conv2d(out, out, 1)) for out in outs)
+        self.zero_convs = nn.ModuleList(nn.Sequential(Conv2d(out, out, 1)) for out in outs)
         hint: list[nn.Module] = []
         for index, (channels, out) in enumerate(zip(shape.hint[:-1], shape.hint[1:], strict=True)):
             stride = 2 if index in _HALVES else 1
-            hint += [nn.Conv2d(channels, out, 3, stride=stride, padding=1), nn.SiLU()]
+            hint += [Conv2d(channels, out, 3, stride=stride, padding=1), nn.SiLU()]
         self.input_hint_block = nn.Sequential(*hint[:-1])
         self.middle_block = block_of(encoder.middle, encoder.embedding, heads, groups)
-        self.middle_block_out = nn.Sequential(nn.Conv2d(outs[-1], outs[-1], 1))
+        self.middle_block_out = nn.Sequential(Conv2d(outs[-1], outs[-1], 1))
 
     def forward(
         self,

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from safelight.models.operations import Linear
+
 Activation = Literal["quick_gelu", "gelu"]
 
 
@@ -50,7 +52,7 @@ class ClipText(nn.Module):
         super().__init__()
         self.text_model = _TextModel(shape, heads, activation)
         if shape.projection:
-            self.text_projection = nn.Linear(shape.width, shape.projection, bias=False)
+            self.text_projection = Linear(shape.width, shape.projection, bias=False)
 
     def forward(self, embeddings: torch.Tensor) -> Encoded:
         """``embeddings [B, tokens, width]`` of tokens, without those of their positions."""
@@ -112,10 +114,10 @@ class _Layer(nn.Module):
 class _CausalAttention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.q_proj = nn.Linear(width, width)
-        self.k_proj = nn.Linear(width, width)
-        self.v_proj = nn.Linear(width, width)
-        self.out_proj = nn.Linear(width, width)
+        self.q_proj = Linear(width, width)
+        self.k_proj = Linear(width, width)
+        self.v_proj = Linear(width, width)
+        self.out_proj = Linear(width, width)
         self.heads = heads
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -131,8 +133,8 @@ class _CausalAttention(nn.Module):
 class _Mlp(nn.Module):
     def __init__(self, width: int, inner: int, activation: Activation) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(width, inner)
-        self.fc2 = nn.Linear(inner, width)
+        self.fc1 = Linear(width, inner)
+        self.fc2 = Linear(inner, width)
         self.activation = activation
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:

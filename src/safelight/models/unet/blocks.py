@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from safelight.models.hooks import Attend, Attention, AttentionHook, Place
+from safelight.models.operations import Conv2d, Linear
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +29,12 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int, out: int, *, embedding: int, groups: int) -> None:
         super().__init__()
-        self.in_layers = nn.Sequential(
-            nn.GroupNorm(groups, channels), nn.SiLU(), nn.Conv2d(channels, out, 3, padding=1)
-        )
-        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(embedding, out))
+        self.in_layers = nn.Sequential(nn.GroupNorm(groups, channels), nn.SiLU(), Conv2d(channels, out, 3, padding=1))
+        self.emb_layers = nn.Sequential(nn.SiLU(), Linear(embedding, out))
         self.out_layers = nn.Sequential(
-            nn.GroupNorm(groups, out), nn.SiLU(), nn.Identity(), nn.Conv2d(out, out, 3, padding=1)
+            nn.GroupNorm(groups, out), nn.SiLU(), nn.Identity(), Conv2d(out, out, 3, padding=1)
         )
-        self.skip_connection = nn.Identity() if channels == out else nn.Conv2d(channels, out, 1)
+        self.skip_connection = nn.Identity() if channels == out else Conv2d(channels, out, 1)
 
     def forward(self, hidden: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
         inner = self.in_layers(hidden) + self.emb_layers(embedding)[:, :, None, None]
@@ -48,10 +47,10 @@ class CrossAttention(nn.Module):
 
     def __init__(self, inner: int, context: int, *, heads: int, is_self: bool) -> None:
         super().__init__()
-        self.to_q = nn.Linear(inner, inner, bias=False)
-        self.to_k = nn.Linear(context, inner, bias=False)
-        self.to_v = nn.Linear(context, inner, bias=False)
-        self.to_out = nn.Sequential(nn.Linear(inner, inner))
+        self.to_q = Linear(inner, inner, bias=False)
+        self.to_k = Linear(context, inner, bias=False)
+        self.to_v = Linear(context, inner, bias=False)
+        self.to_out = nn.Sequential(Linear(inner, inner))
         self.heads = heads
         self.is_self = is_self
 
@@ -85,7 +84,7 @@ class GatedProjection(nn.Module):
 
     def __init__(self, inner: int, width: int) -> None:
         super().__init__()
-        self.proj = nn.Linear(inner, 2 * width)
+        self.proj = Linear(inner, 2 * width)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         value, gate = self.proj(hidden).chunk(2, dim=-1)
@@ -96,7 +95,7 @@ class GatedProjection(nn.Module):
 class FeedForward(nn.Module):
     def __init__(self, inner: int) -> None:
         super().__init__()
-        self.net = nn.Sequential(GatedProjection(inner, 4 * inner), nn.Identity(), nn.Linear(4 * inner, inner))
+        self.net = nn.Sequential(GatedProjection(inner, 4 * inner), nn.Identity(), Linear(4 * inner, inner))
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = self.net(hidden)
@@ -128,9 +127,9 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(groups, channels, eps=1e-6)
-        self.proj_in = nn.Linear(channels, inner) if is_linear else nn.Conv2d(channels, inner, 1)
+        self.proj_in = Linear(channels, inner) if is_linear else Conv2d(channels, inner, 1)
         self.transformer_blocks = nn.ModuleList(TransformerBlock(inner, context, heads=heads) for _ in range(depth))
-        self.proj_out = nn.Linear(inner, channels) if is_linear else nn.Conv2d(inner, channels, 1)
+        self.proj_out = Linear(inner, channels) if is_linear else Conv2d(inner, channels, 1)
         self.is_linear = is_linear
 
     def forward(
@@ -150,7 +149,7 @@ class Transformer(nn.Module):
 class Down(nn.Module):
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
-        self.op = nn.Conv2d(channels, out, 3, stride=2, padding=1)
+        self.op = Conv2d(channels, out, 3, stride=2, padding=1)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = self.op(hidden)
@@ -162,7 +161,7 @@ class Up(nn.Module):
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, out, 3, padding=1)
+        self.conv = Conv2d(channels, out, 3, padding=1)
 
     def forward(self, hidden: torch.Tensor, size: tuple[int, int] | None = None) -> torch.Tensor:
         wanted = size or (2 * hidden.shape[2], 2 * hidden.shape[3])

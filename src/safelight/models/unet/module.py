@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from safelight.models.hooks import BlockHook, Control, NetworkHooks, Place, SkipHook
+from safelight.models.operations import Conv2d, Linear
 from safelight.models.unet.blocks import Down, Residual, Transformer, Up
 from safelight.models.unet.shape import (
     Block,
@@ -51,7 +52,7 @@ class UNet(nn.Module):
         self.out = nn.Sequential(
             nn.GroupNorm(groups, shape.channels),
             nn.SiLU(),
-            nn.Conv2d(shape.channels, shape.out_channels, 3, padding=1),
+            Conv2d(shape.channels, shape.out_channels, 3, padding=1),
         )
 
     def forward(
@@ -125,7 +126,7 @@ def sinusoids(values: torch.Tensor, features: int, *, period: float = 10000.0) -
 
 
 def embedding_layers(features: int, embedding: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(features, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
+    return nn.Sequential(Linear(features, embedding), nn.SiLU(), Linear(embedding, embedding))
 
 
 def block_of(parts: Block, embedding: int, heads: Heads, groups: int) -> nn.ModuleList:
@@ -151,7 +152,7 @@ def _module(part: Part, embedding: int, heads: Heads, groups: int) -> nn.Module:
         case UpShape(channels, out):
             return Up(channels, out)
         case ConvolutionShape(channels, out):
-            return nn.Conv2d(channels, out, 3, padding=1)
+            return Conv2d(channels, out, 3, padding=1)
 
 
 def _plus(hidden: torch.Tensor, residual: torch.Tensor | None) -> torch.Tensor:

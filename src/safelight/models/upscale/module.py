@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from safelight.models.operations import Conv2d
+
 Shapes = Mapping[str, torch.Size]
 
 
@@ -163,8 +165,8 @@ class _Dense(nn.Module):
         return result
 
 
-def _convolution(channels: int, out: int) -> nn.Conv2d:
-    return nn.Conv2d(channels, out, 3, padding=1)
+def _convolution(channels: int, out: int) -> Conv2d:
+    return Conv2d(channels, out, 3, padding=1)
 
 
 def _leaky(hidden: torch.Tensor) -> torch.Tensor:
