@@ -110,3 +110,12 @@ def test_weights_of_another_network_are_an_error(tmp_path: Path) -> None:
     save_file({"0.weight": torch.zeros(8, 8)}, tmp_path / "a.safetensors")
     with pytest.raises(UnknownWeights, match=r"a\.safetensors lack 3 of 4 weights: 0\.bias, 1\.weight, 1\.bias"):
         held(Residency(), weight_file(tmp_path / "a.safetensors").weights())
+
+
+def test_what_was_loaded_while_inferring_serves_outside_of_it(tmp_path: Path) -> None:
+    residency = Residency()
+    weights = weights_in(tmp_path / "a.safetensors")
+    with torch.inference_mode():
+        held(residency, weights)
+    state = held(residency, weights, layer(1.0))
+    torch.testing.assert_close(state["1.weight"], dict(weights.read())["1.weight"] + 1)

@@ -29,6 +29,7 @@ class FolderContext:
         self.texts: list[str] = []
         self.sent: list[tuple[str, Any]] = []
         self.images: list[tuple[bytes, str]] = []
+        self.wanted_preview: str | None = "auto"
         self._call_id = call_id
         self._cancel_after = cancel_after
 
@@ -74,6 +75,10 @@ class FolderContext:
         if not path.is_file():
             raise FileNotFoundError(f"{name!r} is not in {folder}")
         return path
+
+    @property
+    def preview_method(self) -> str | None:
+        return self.wanted_preview
 
     def progress(self, value: float, total: float, *, preview: Any = None) -> None:
         self.steps.append((value, total))

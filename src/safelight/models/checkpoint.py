@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from safelight.models.autoencoder.module import autoencoder_shape
+from safelight.models.autoencoder.tiny import tiny_shape
 from safelight.models.autoencoder.value import PictureAutoencoder
 from safelight.models.errors import UnknownWeights
 from safelight.models.families.family import Family
@@ -61,20 +62,52 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(family.model(unet), _text_of_checkpoint(file, family), autoencoder)
 
 
-def load_diffusion_model(path: Path, *, dtype: torch.dtype | None = None) -> DiffusionModel:
-    """A diffusion network alone, or that of a checkpoint."""
+def load_diffusion_model(
+    path: Path, *, dtype: torch.dtype | None = None, rounded: torch.dtype | None = None
+) -> DiffusionModel:
+    """A diffusion network alone, or that of a checkpoint. ``dtype``: in which it computes; ``rounded``: to which its
+    weights are rounded before."""
     file = weight_file(path)
     unet = in_original_layout(file.weights(UNET) or file.weights())
+    if rounded is not None:
+        unet = unet.rounded(rounded)
     return family_of(file, unet).model(unet, dtype=dtype)
 
 
 def load_autoencoder(path: Path) -> PictureAutoencoder:
     """An autoencoder alone, or that of a checkpoint."""
     file = weight_file(path)
+    if tiny := file.weights("taesd_"):
+        return _tiny(tiny, path.name, *TINY_LATENTS["taesd"])
     found = _autoencoder(file.weights(AUTOENCODER) or file.weights(), path.name, 32)
     if found is None:
         raise UnknownWeights(f"{path.name} holds no autoencoder that is known here")
     return found
+
+
+def load_tiny_autoencoder(name: str, *, decoder: Path, encoder: Path | None) -> PictureAutoencoder:
+    """One of :data:`TINY_LATENTS`, from the files of its halves; without an encoder, it decodes only."""
+    weights = weight_file(decoder).weights().prefixed("decoder.")
+    if encoder is not None:
+        weights = weights | weight_file(encoder).weights().prefixed("encoder.")
+    return _tiny(weights, decoder.name, *TINY_LATENTS[name])
+
+
+TINY_LATENTS = {
+    "taesd": (0.18215, 0.0),
+    "taesdxl": (0.13025, 0.0),
+    "taesd3": (1.5305, 0.0609),
+    "taef1": (0.3611, 0.1159),
+}
+"""Scale and shift of the latents that they stand for."""
+
+
+def _tiny(weights: Weights, name: str, scale: float, shift: float) -> PictureAutoencoder:
+    try:
+        shape = tiny_shape(weights.shapes, scale=scale, shift=shift)
+    except (KeyError, IndexError) as error:
+        raise UnknownWeights(f"{name} holds no tiny autoencoder that is known here: one would have {error}") from None
+    return PictureAutoencoder(weights, shape)
 
 
 def load_text_encoders(paths: Sequence[Path]) -> TextEncoder:

@@ -27,7 +27,7 @@ class Attention:
     """One attention as it is about to be computed.
 
     ``q``, ``k``, ``v``: projected, ``[B, tokens, heads * width]``. ``hidden``: what ``q`` was projected from.
-    ``size``: height and width of the feature map whose pixels are the tokens of ``q``.
+    ``size``: height and width of the feature map whose pixels are the tokens of ``q``; ``full``: those of the latent.
     """
 
     q: torch.Tensor
@@ -37,6 +37,7 @@ class Attention:
     heads: int
     place: Place
     size: tuple[int, int]
+    full: tuple[int, int]
     is_self: bool
 
     def with_(self, **changes: Any) -> "Attention":
@@ -53,7 +54,8 @@ SkipHook = Callable[[torch.Tensor, torch.Tensor, Place], tuple[torch.Tensor, tor
 """``(hidden, skip, place)`` of an output block, before the two are concatenated; gives both back."""
 
 BlockHook = Callable[[torch.Tensor, Place], torch.Tensor]
-"""``[B, C, h, w]`` behind a block; gives what the next block sees (and, of an input block, what is skipped over)."""
+"""``[B, C, h, w]`` behind a block; gives what the next block sees (and, of an input block, what is skipped over).
+Among ``after_skip``, of input blocks alone, and what is skipped over stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,18 @@ class NetworkHooks:
     attention: tuple[AttentionHook, ...] = ()
     skip: tuple[SkipHook, ...] = ()
     block: tuple[BlockHook, ...] = ()
+    after_skip: tuple[BlockHook, ...] = ()
 
     def __add__(self, other: "NetworkHooks") -> "NetworkHooks":
-        return NetworkHooks(self.attention + other.attention, self.skip + other.skip, self.block + other.block)
+        return NetworkHooks(
+            self.attention + other.attention,
+            self.skip + other.skip,
+            self.block + other.block,
+            self.after_skip + other.after_skip,
+        )
 
     def __bool__(self) -> bool:
-        return bool(self.attention or self.skip or self.block)
+        return bool(self.attention or self.skip or self.block or self.after_skip)
 
 
 @dataclass(frozen=True, eq=False)

@@ -103,7 +103,7 @@ class Residency:
         dtype: torch.dtype,
     ) -> _Held:
         with torch.device("meta"):
-            module = build()
+            module = build().eval().requires_grad_(False)
         if layers:
             base_key = _Key(weights, (), device, dtype)
             base = self._held.get(base_key) or self._load(weights, (), build, device, dtype)
@@ -114,7 +114,6 @@ class Residency:
             self._make_room(device, coming=_bytes(weights, dtype))
             own, shared = _ready(weights.read(), module, device, dtype), {}
         module.load_state_dict({**shared, **own}, strict=True, assign=True)
-        module.eval().requires_grad_(False)
         return _Held(module, {**shared, **own}, sum(tensor.nbytes for tensor in own.values()))
 
     def _make_room(self, device: torch.device, *, coming: int = 0) -> None:

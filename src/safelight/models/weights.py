@@ -5,7 +5,7 @@ A :class:`WeightFile` is a safetensors file; :class:`Weights` are some of its te
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -71,6 +71,8 @@ class Source:
     rows: tuple[int, int] | None = None
     transposed: bool = False
     reshaped: tuple[int, ...] | None = None
+    rounded: torch.dtype | None = None
+    """To this type and back."""
 
     @property
     def shape(self) -> torch.Size:
@@ -86,6 +88,8 @@ class Source:
             tensor = tensor.t()
         if self.rows is not None:
             tensor = tensor[slice(*self.rows)]
+        if self.rounded is not None:
+            tensor = tensor.to(self.rounded).to(tensor.dtype)
         return tensor if self.reshaped is None else tensor.reshape(self.reshaped)
 
 
@@ -115,6 +119,9 @@ class Weights:
 
     def __contains__(self, name: object) -> bool:
         return name in self.sources
+
+    def rounded(self, dtype: torch.dtype) -> "Weights":
+        return Weights({name: replace(source, rounded=dtype) for name, source in self.sources.items()})
 
     def prefixed(self, prefix: str) -> "Weights":
         return Weights({f"{prefix}{name}": source for name, source in self.sources.items()})

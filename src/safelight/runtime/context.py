@@ -88,10 +88,14 @@ class RunContext:
                         return path
         raise FileNotFoundError(f"there is no model {name!r} in {folder}")
 
+    @property
+    def preview_method(self) -> str | None:
+        return self._job.run.preview_method
+
     def progress(self, value: float, total: float, *, preview: Any = None) -> None:
         self.raise_if_cancelled()
         job_id, attempt = self._job.fence
-        image = preview if self._job.run.preview_method not in (None, "none") else None
+        image = preview if self.preview_method not in (None, "none") else None
 
         def report() -> list[PreviewMade | CallProgressed]:
             step = CallProgressed(job_id=job_id, attempt=attempt, call=self._call, value=value, total=total)

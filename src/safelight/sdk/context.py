@@ -72,6 +72,11 @@ class Context(Protocol):
         """A model file by its folder (``checkpoints``, ``loras`` ...) and name. Raises :class:`FileNotFoundError`."""
         ...
 
+    @property
+    def preview_method(self) -> str | None:
+        """What the client wants to see of steps: ``none``, ``auto``, ``latent2rgb`` or ``taesd``; none: nothing."""
+        ...
+
     def progress(self, value: float, total: float, *, preview: Any = None) -> None:
         """Report a step; ``preview`` is a PIL image. Raises :class:`Cancelled` when the job is to end."""
         ...

@@ -63,4 +63,4 @@ def _fill_input(declared: InputSchema, models: ModelIndex) -> InputSchema:
     if folder is None:
         return declared
     config = {k: v for k, v in declared.config.items() if k != "model_folder"}
-    return replace(declared, config=config | {"options": [*config.get("options", ()), *models.names(folder)]})
+    return replace(declared, config=config | {"options": [*config.get("options", ()), *models.choices(folder)]})

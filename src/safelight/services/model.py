@@ -65,6 +65,10 @@ class _Listing:
     by_name: Mapping[str, ModelFile] = field(default_factory=dict)
 
 
+TINY_AUTOENCODERS = ("taesd", "taesdxl", "taesd3", "taef1")
+"""Each is two files of ``vae_approx``, an encoder and a decoder."""
+
+
 class ModelIndex:
     """Mutable: the listing of each folder, replaced whole by ``refresh``. ``version`` rises with every change."""
 
@@ -88,6 +92,14 @@ class ModelIndex:
 
     def names(self, folder: str) -> list[str]:
         return [f.name for f in self._listings[folder].files] if folder in FOLDERS else []
+
+    def choices(self, folder: str) -> list[str]:
+        """The names that a combo of the folder offers: among autoencoders, tiny ones whose two halves are there too."""
+        names = self.names(folder)
+        if folder == "vae":
+            halves = {Path(name).stem for name in self.names("vae_approx") if name.endswith(".safetensors")}
+            names += [tiny for tiny in TINY_AUTOENCODERS if {f"{tiny}_encoder", f"{tiny}_decoder"} <= halves]
+        return names
 
     def find(self, names: Collection[str]) -> dict[str, ModelFile]:
         """Those of ``names`` that are a file of any folder, by name."""

@@ -9,6 +9,7 @@ import torch
 
 from safelight.models.autoencoder.module import Autoencoder, AutoencoderShape
 from safelight.models.autoencoder.tiles import in_tiles
+from safelight.models.autoencoder.tiny import TinyAutoencoder, TinyShape
 from safelight.models.residency import compute_device, residency
 from safelight.models.weights import Weights
 
@@ -18,7 +19,7 @@ class PictureAutoencoder:
     """Computes in float32, whose range holds the activations of every autoencoder of this kind."""
 
     weights: Weights
-    shape: AutoencoderShape
+    shape: AutoencoderShape | TinyShape
     groups: int = 32
 
     @property
@@ -79,15 +80,17 @@ class PictureAutoencoder:
         ):
             yield module
 
-    def _build(self) -> Autoencoder:
+    def _build(self) -> Autoencoder | TinyAutoencoder:
+        if isinstance(self.shape, TinyShape):
+            return TinyAutoencoder(self.shape)
         return Autoencoder(self.shape, groups=self.groups)
 
 
-def _decoded(module: Autoencoder, latent: torch.Tensor) -> torch.Tensor:
+def _decoded(module: Autoencoder | TinyAutoencoder, latent: torch.Tensor) -> torch.Tensor:
     return module.decode(latent.to(compute_device(), torch.float32)).cpu()
 
 
-def _encoded(module: Autoencoder, planes: torch.Tensor) -> torch.Tensor:
+def _encoded(module: Autoencoder | TinyAutoencoder, planes: torch.Tensor) -> torch.Tensor:
     return module.moments(planes.to(compute_device(), torch.float32))[0].cpu()
 
 

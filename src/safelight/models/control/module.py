@@ -67,7 +67,7 @@ class ControlNet(nn.Module):
         embedding = self.time_embed(sinusoids(timestep, self.channels).to(dtype))
         if y is not None and hasattr(self, "label_emb"):
             embedding = embedding + self.label_emb(y.to(dtype))
-        walk = Walk(embedding, context.to(dtype), NetworkHooks())
+        walk = Walk(embedding, context.to(dtype), NetworkHooks(), (x.shape[2], x.shape[3]))
         hidden = x.to(dtype)
         skips: dict[int, torch.Tensor] = {}
         for index, (parts, zero) in enumerate(zip(self.input_blocks, self.zero_convs, strict=True)):

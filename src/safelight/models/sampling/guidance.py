@@ -45,8 +45,20 @@ class Again(Protocol):
 Combine = Callable[[Guidance], torch.Tensor]
 """In place of the plain formula."""
 
+Before = Callable[[Guidance], Guidance]
+"""Changes what is put together; not asked where there is no guidance."""
+
 After = Callable[[Guidance, torch.Tensor], torch.Tensor]
 """Changes the combined prediction."""
+
+
+@dataclass(frozen=True)
+class TimedHooks:
+    """Hooks that count while the noise level is from ``start`` down to ``end``."""
+
+    hooks: NetworkHooks
+    start: float
+    end: float
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,8 @@ class GuidanceOptions:
     """How nodes changed a model's sampling. ``needs_negative``: even at a scale of 1."""
 
     hooks: NetworkHooks = field(default_factory=NetworkHooks)
+    timed: tuple[TimedHooks, ...] = ()
+    before: tuple[Before, ...] = ()
     combine: Combine | None = None
     after: tuple[After, ...] = ()
     needs_negative: bool = False
@@ -61,6 +75,10 @@ class GuidanceOptions:
 
     def with_(self, **changes: Any) -> "GuidanceOptions":
         return replace(self, **changes)
+
+    def hooks_at(self, sigma: float) -> NetworkHooks:
+        active = (timed.hooks for timed in self.timed if timed.end <= sigma <= timed.start)
+        return sum(active, self.hooks)
 
 
 MaskHook = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, DiffusionModel], torch.Tensor]
@@ -217,6 +235,9 @@ def options_of(model: DiffusionModel) -> GuidanceOptions:
 
 def combined(guidance: Guidance) -> Denoised:
     options = options_of(guidance.model)
+    if guidance.positive is not guidance.negative:
+        for prepare in options.before:
+            guidance = prepare(guidance)
     positive, negative = guidance.positive, guidance.negative
     if options.combine is not None:
         guided = options.combine(guidance)
@@ -281,7 +302,7 @@ def _predicted(
         keywords["control"] = control.at(
             sigma, parameterization.levels, scaled, timesteps, context=context, keywords=keywords
         )
-    output = predict(scaled, timesteps, context=context, hooks=options_of(model).hooks, **keywords)
+    output = predict(scaled, timesteps, context=context, hooks=options_of(model).hooks_at(float(sigma)), **keywords)
     return torch.split(parameterization.prediction.denoised(noisy, output, sigma, timestep), len(x))
 
 

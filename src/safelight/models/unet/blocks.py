@@ -4,7 +4,7 @@ Feature maps are ``[B, C, h, w]``, tokens ``[B, h * w, C]``; ``embedding`` is ``
 ``[B, N, features]``.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -21,6 +21,7 @@ class Surroundings:
     context: torch.Tensor
     place: Place
     size: tuple[int, int]
+    full: tuple[int, int]
     hooks: tuple[AttentionHook, ...] = field(default=())
 
 
@@ -57,7 +58,7 @@ class CrossAttention(nn.Module):
     def forward(self, hidden: torch.Tensor, around: Surroundings) -> torch.Tensor:
         context = hidden if self.is_self else around.context
         q, k, v = self.to_q(hidden), self.to_k(context), self.to_v(context)
-        attention = Attention(q, k, v, hidden, self.heads, around.place, around.size, self.is_self)
+        attention = Attention(q, k, v, hidden, self.heads, around.place, around.size, around.full, self.is_self)
         result: torch.Tensor = self.to_out(hooked(around.hooks)(attention))
         return result
 
@@ -132,15 +133,13 @@ class Transformer(nn.Module):
         self.proj_out = Linear(inner, channels) if is_linear else Conv2d(inner, channels, 1)
         self.is_linear = is_linear
 
-    def forward(
-        self, hidden: torch.Tensor, context: torch.Tensor, place: Place, hooks: tuple[AttentionHook, ...]
-    ) -> torch.Tensor:
+    def forward(self, hidden: torch.Tensor, around: Surroundings) -> torch.Tensor:
         size = (hidden.shape[2], hidden.shape[3])
         inner = self.norm(hidden)
         tokens = self.proj_in(_tokens(inner)) if self.is_linear else _tokens(self.proj_in(inner))
         for index, block in enumerate(self.transformer_blocks):
-            here = Place(place.section, place.index, index)
-            tokens = block(tokens, Surroundings(context, here, size, hooks))
+            place = replace(around.place, transformer=index)
+            tokens = block(tokens, replace(around, place=place, size=size))
         out = _pixels(self.proj_out(tokens), size) if self.is_linear else self.proj_out(_pixels(tokens, size))
         result: torch.Tensor = hidden + out
         return result

@@ -9,7 +9,7 @@ from torch import nn
 
 from safelight.models.hooks import BlockHook, Control, NetworkHooks, Place, SkipHook
 from safelight.models.operations import Conv2d, Linear
-from safelight.models.unet.blocks import Down, Residual, Transformer, Up
+from safelight.models.unet.blocks import Down, Residual, Surroundings, Transformer, Up
 from safelight.models.unet.shape import (
     Block,
     ConvolutionShape,
@@ -72,7 +72,7 @@ class UNet(nn.Module):
         embedding = self.time_embed(sinusoids(timestep, self.channels).to(dtype))
         if y is not None:
             embedding = embedding + self.label_emb(y.to(dtype))
-        walk = Walk(embedding, context.to(dtype), hooks)
+        walk = Walk(embedding, context.to(dtype), hooks, (x.shape[2], x.shape[3]))
         hidden = x if concat is None else torch.cat((x, concat), dim=1)
         hidden = hidden.to(dtype)
         skips: list[torch.Tensor] = []
@@ -81,6 +81,7 @@ class UNet(nn.Module):
             hidden = _hooked(hooks.block, walk.through(parts, hidden, place), place)
             hidden = _plus(hidden, control.inputs.get(index))
             skips.append(_plus(hidden, control.skips.get(index)))
+            hidden = _hooked(hooks.after_skip, hidden, place)
         place = Place("middle", 0)
         hidden = _hooked(hooks.block, walk.through(self.middle_block, hidden, place), place)
         hidden = _plus(hidden, control.middle)
@@ -101,6 +102,8 @@ class Walk:
     embedding: torch.Tensor
     context: torch.Tensor
     hooks: NetworkHooks
+    full: tuple[int, int]
+    """Height and width of the latent."""
 
     def through(
         self, parts: nn.Module, hidden: torch.Tensor, place: Place, size: tuple[int, int] | None = None
@@ -109,7 +112,7 @@ class Walk:
             if isinstance(part, Residual):
                 hidden = part(hidden, self.embedding)
             elif isinstance(part, Transformer):
-                hidden = part(hidden, self.context, place, self.hooks.attention)
+                hidden = part(hidden, Surroundings(self.context, place, self.full, self.full, self.hooks.attention))
             elif isinstance(part, Up):
                 hidden = part(hidden, size)
             else:

@@ -184,6 +184,39 @@ class InpaintModelConditioning(Node):
         return NodeOutput(with_options(positive, options), with_options(negative, options), latent)
 
 
+class InstructPixToPixConditioning(Node):
+    """Tell an editing model which picture to edit."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="InstructPixToPixConditioning",
+            category="conditioning/instructpix2pix",
+            inputs=[
+                io.Conditioning.Input("positive"),
+                io.Conditioning.Input("negative"),
+                io.Vae.Input("vae"),
+                io.Image.Input("pixels"),
+            ],
+            outputs=[
+                io.Conditioning.Output(display_name="positive"),
+                io.Conditioning.Output(display_name="negative"),
+                io.Latent.Output(display_name="latent"),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, positive: Conditioning, negative: Conditioning, vae: PictureAutoencoder, pixels: torch.Tensor
+    ) -> NodeOutput:
+        encoder = present(vae)
+        whole = torch.ones(1, 1, *pixels.shape[1:3])
+        encoded = encoder.encode(_fitted(pixels, whole, encoder.downscale)[0])
+        options = {"concat_latent_image": encoded}
+        latent: Latent = {"samples": torch.zeros_like(encoded)}
+        return NodeOutput(with_options(positive, options), with_options(negative, options), latent)
+
+
 def present(vae: PictureAutoencoder | None) -> PictureAutoencoder:
     """Raises :class:`NoAutoencoder`."""
     if vae is None:

@@ -1,6 +1,7 @@
 """Nodes that mix two models, or two text encoders, weight by weight."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from safelight.models.merging import Shares, UnlikeModels, mixed
@@ -64,6 +65,53 @@ class ModelMergeBlocks(Node):
             return ratio, 1 - ratio
 
         return _models(model1, model2, shares)
+
+
+class _ModelMergeParts(Node):
+    """By a ratio for each part; of two whose names begin a weight's, the longer one counts."""
+
+    @classmethod
+    def execute(cls, model1: DiffusionModel, model2: DiffusionModel, **ratios: float) -> NodeOutput:
+        by_length = sorted(ratios, key=len, reverse=True)
+
+        def shares(name: str) -> tuple[float, float]:
+            ratio = ratios[next((part for part in by_length if name.startswith(part)), "time_embed.")]
+            return ratio, 1 - ratio
+
+        return _models(model1, model2, shares)
+
+
+class ModelMergeSD1(_ModelMergeParts):
+    """Mix two models of Stable Diffusion 1, by a ratio for each part of them."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return _by_parts("ModelMergeSD1", 12)
+
+
+class ModelMergeSD2(_ModelMergeParts):
+    """Mix two models of Stable Diffusion 2, by a ratio for each part of them."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return _by_parts("ModelMergeSD2", 12)
+
+
+class ModelMergeSDXL(_ModelMergeParts):
+    """Mix two models of Stable Diffusion XL, by a ratio for each part of them."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return _by_parts("ModelMergeSDXL", 9, end="")
+
+
+def _by_parts(node_id: str, blocks: int, *, end: str = ".") -> Schema:
+    """``blocks``: as many on the way down as on the way up. ``end``: of their names."""
+    counted = (("input_blocks", blocks), ("middle_block", 3), ("output_blocks", blocks))
+    names = [f"{name}.{index}{end}" for name, count in counted for index in range(count)]
+    ratios = map(_ratio, ("time_embed.", "label_emb.", *names, "out."))
+    schema = _schema(node_id, io.Model, ("model1", "model2"), *ratios)
+    return replace(schema, category=f"{_CATEGORY}/model_specific")
 
 
 class ModelMergeAdd(Node):

@@ -1,0 +1,253 @@
+"""Nodes that change the way from the negative prediction to the positive one, or its length.
+
+Tangential damping: Kwon et al. 2025. Adaptive projected guidance: Sadat et al. 2024. FreSca: Huang et al. 2025.
+Epsilon scaling: Ning et al. 2023. All predictions are noise-free latents ``[B, C, h, w]``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from safelight.models.model import DiffusionModel
+from safelight.models.sampling.guidance import Guidance, options_of
+from safelight.nodes.latent.operations import Operation
+from safelight.nodes.model.guidance import after
+from safelight.sdk import Node, NodeOutput, Schema, io
+
+_PICTURE = (1, 2, 3)
+
+
+def _before(model: DiffusionModel, change: Callable[[Guidance], Guidance]) -> NodeOutput:
+    options = options_of(model)
+    return NodeOutput(model.with_(options=options.with_(before=(*options.before, change))))
+
+
+class Mahiro(Node):
+    """Follow the guided prediction the more, the more it is like the negative one; else the positive one alone."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="Mahiro",
+            display_name="Mahiro CFG",
+            category="_for_testing",
+            inputs=[io.Model.Input("model")],
+            outputs=[io.Model.Output(display_name="patched_model")],
+            is_experimental=True,
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel) -> NodeOutput:
+        def mixed(guidance: Guidance, guided: torch.Tensor) -> torch.Tensor:
+            to, away = guidance.positive * guidance.scale, guidance.negative * guidance.scale
+            likeness = torch.cosine_similarity(_root(away), _root((to + guided) / 2)).mean()
+            weight = 2 * (likeness + 1)
+            return (weight * guided + (4 - weight) * to) / 4
+
+        return after(model, mixed)
+
+
+def _root(values: torch.Tensor) -> torch.Tensor:
+    return values.abs().sqrt() * values.sign()
+
+
+class TCFG(Node):
+    """Take of the negative prediction only what lies on the line that the two have most in common."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="TCFG",
+            display_name="Tangential Damping CFG",
+            category="advanced/guidance",
+            inputs=[io.Model.Input("model")],
+            outputs=[io.Model.Output(display_name="patched_model")],
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel) -> NodeOutput:
+        def damped(guidance: Guidance) -> Guidance:
+            positive, negative = guidance.x - guidance.positive, guidance.x - guidance.negative
+            both = torch.stack((positive.flatten(1), negative.flatten(1)), dim=1).float()
+            common = torch.linalg.svd(both, full_matrices=False).Vh[:, :1]
+            along = (both[:, 1:] @ common.transpose(1, 2)) @ common
+            return replace(guidance, negative=guidance.x - along.reshape(negative.shape).to(negative))
+
+        return _before(model, damped)
+
+
+class APG(Node):
+    """Of the way to the positive prediction, count "eta" of what goes along with it, and all of the rest; and keep it
+    shorter than "norm_threshold". A momentum below 0 goes against the ways of the steps before."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="APG",
+            display_name="Adaptive Projected Guidance",
+            category="sampling/custom_sampling",
+            inputs=[
+                io.Model.Input("model"),
+                io.Float.Input("eta", default=1.0, min=-10.0, max=10.0, step=0.01),
+                io.Float.Input("norm_threshold", default=5.0, min=0.0, max=50.0, step=0.1),
+                io.Float.Input("momentum", default=0.0, min=-5.0, max=1.0, step=0.01),
+            ],
+            outputs=[io.Model.Output()],
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, eta: float, norm_threshold: float, momentum: float) -> NodeOutput:
+        return _before(model, _Projected(eta, norm_threshold, momentum))
+
+
+@dataclass(eq=False)
+class _Projected:
+    eta: float
+    longest: float
+    momentum: float
+    _mean: torch.Tensor | None = field(default=None, init=False)
+    _sigma: float = field(default=0.0, init=False)
+
+    def __call__(self, guidance: Guidance) -> Guidance:
+        way = guidance.positive - guidance.negative
+        if self.momentum:
+            sigma = float(guidance.sigma)
+            fits = self._mean is not None and sigma <= self._sigma and self._mean.shape == way.shape
+            way = way + self.momentum * self._mean if fits and self._mean is not None else way  # else a run begins
+            self._mean, self._sigma = way, sigma
+        if self.longest > 0:
+            length = torch.linalg.vector_norm(way, dim=_PICTURE, keepdim=True)
+            way = way * (self.longest / length).clamp(max=1.0)
+        direction = guidance.positive / torch.linalg.vector_norm(guidance.positive, dim=_PICTURE, keepdim=True)
+        along = (way * direction).sum(_PICTURE, keepdim=True) * direction
+        way = way - along + self.eta * along
+        rest = (guidance.positive - guidance.negative) / guidance.scale
+        return replace(guidance, positive=guidance.negative + way + rest)
+
+
+class FreSca(Node):
+    """Scale the low and the high frequencies of guidance apart: composition and detail."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="FreSca",
+            display_name="FreSca",
+            category="_for_testing",
+            inputs=[
+                io.Model.Input("model"),
+                io.Float.Input("scale_low", default=1.0, min=0, max=10, step=0.01),
+                io.Float.Input("scale_high", default=1.25, min=0, max=10, step=0.01),
+                io.Int.Input("freq_cutoff", default=20, min=1, max=10000, step=1),
+            ],
+            outputs=[io.Model.Output()],
+            is_experimental=True,
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, scale_low: float, scale_high: float, freq_cutoff: int) -> NodeOutput:
+        def weighed(guidance: Guidance) -> Guidance:
+            way = guidance.positive - guidance.negative
+            dimensions = (-2, -1)
+            spectrum = torch.fft.fftshift(torch.fft.fftn(way.float(), dim=dimensions), dim=dimensions)
+            low = torch.full(way.shape[-2:], scale_high, device=way.device)
+            centre = [(side // 2, min(freq_cutoff, side // 2)) for side in way.shape[-2:]]
+            rows, columns = (slice(middle - reach, middle + reach) for middle, reach in centre)
+            low[rows, columns] = scale_low
+            back = torch.fft.ifftn(torch.fft.ifftshift(spectrum * low, dim=dimensions), dim=dimensions).real
+            return replace(guidance, positive=guidance.negative + back.to(way))
+
+        return _before(model, weighed)
+
+
+class EpsilonScaling(Node):
+    """Take the predicted noise for a little smaller than the network says, against drift over many steps."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="Epsilon Scaling",
+            category="model_patches/unet",
+            inputs=[
+                io.Model.Input("model"),
+                io.Float.Input("scaling_factor", default=1.005, min=0.5, max=1.5, step=0.001, display_mode="number"),
+            ],
+            outputs=[io.Model.Output()],
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, scaling_factor: float) -> NodeOutput:
+        def scaled(guidance: Guidance, guided: torch.Tensor) -> torch.Tensor:
+            return guidance.x - (guidance.x - guided) / scaling_factor
+
+        return after(model, scaled)
+
+
+class LatentApplyOperationCFG(Node):
+    """Apply an operation to the way from the negative prediction to the positive one, at each step."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="LatentApplyOperationCFG",
+            category="latent/advanced/operations",
+            inputs=[io.Model.Input("model"), io.LatentOperation.Input("operation")],
+            outputs=[io.Model.Output()],
+            is_experimental=True,
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, operation: Operation) -> NodeOutput:
+        def applied(guidance: Guidance) -> Guidance:
+            way = operation(latent=guidance.positive - guidance.negative)
+            return replace(guidance, positive=guidance.negative + way)
+
+        return _before(model, applied)
+
+
+class VideoLinearCFGGuidance(Node):
+    """Guide the first frame as "min_cfg" says, the last one as the sampler says, and those between in even steps."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return _of_frames("VideoLinearCFGGuidance")
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, min_cfg: float) -> NodeOutput:
+        return _by_frames(model, min_cfg, lambda place: place)
+
+
+class VideoTriangleCFGGuidance(Node):
+    """Guide the first and the last frame as "min_cfg" says, the middle one as the sampler says."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return _of_frames("VideoTriangleCFGGuidance")
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, min_cfg: float) -> NodeOutput:
+        return _by_frames(model, min_cfg, lambda place: 2 * (place - (place + 0.5).floor()).abs())
+
+
+def _of_frames(node_id: str) -> Schema:
+    return Schema(
+        node_id=node_id,
+        category="sampling/video_models",
+        inputs=[
+            io.Model.Input("model"),
+            io.Float.Input("min_cfg", default=1.0, min=0.0, max=100.0, step=0.5, round=0.01),
+        ],
+        outputs=[io.Model.Output()],
+    )
+
+
+def _by_frames(model: DiffusionModel, least: float, rise: Callable[[torch.Tensor], torch.Tensor]) -> NodeOutput:
+    """``rise``: from a frame's place in 0..1 to how far its scale is from ``least`` to the sampler's."""
+
+    def guided(guidance: Guidance) -> torch.Tensor:
+        places = torch.linspace(0, 1, len(guidance.positive), device=guidance.positive.device)
+        scales = (least + rise(places) * (guidance.scale - least)).reshape(-1, 1, 1, 1)
+        return guidance.negative + scales * (guidance.positive - guidance.negative)
+
+    return NodeOutput(model.with_(options=options_of(model).with_(combine=guided)))

@@ -1,0 +1,220 @@
+"""Nodes that make self-attention cheaper at large sizes, and a little different.
+
+Tiles: HyperTile. Merged tokens: Bolya and Hoffman 2023, "Token Merging for Fast Stable Diffusion". A smaller picture at
+high noise: Kohya's Deep Shrink.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from safelight.models.hooks import Attend, Attention, NetworkHooks, Place
+from safelight.models.model import DiffusionModel
+from safelight.models.sampling.guidance import TimedHooks, options_of
+from safelight.nodes.latent.value import resize_samples
+from safelight.sdk import Node, NodeOutput, Schema, io
+
+
+class HyperTile(Node):
+    """Let each tile of the picture pay attention to itself only, down to "max_depth" halvings of it. As many sizes of
+    tiles as "swap_size" says take turns, so that their borders do not show."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="HyperTile",
+            category="model_patches/unet",
+            inputs=[
+                io.Model.Input("model"),
+                io.Int.Input("tile_size", default=256, min=1, max=2048),
+                io.Int.Input("swap_size", default=2, min=1, max=128),
+                io.Int.Input("max_depth", default=0, min=0, max=10),
+                io.Boolean.Input("scale_depth", default=False),
+            ],
+            outputs=[io.Model.Output()],
+        )
+
+    @classmethod
+    def execute(
+        cls, model: DiffusionModel, tile_size: int, swap_size: int, max_depth: int, scale_depth: bool
+    ) -> NodeOutput:
+        return _attending(model, _Tiled(max(32, tile_size) // 8, swap_size, max_depth, scale_depth))
+
+
+@dataclass(frozen=True)
+class _Tiled:
+    """``least``: the smallest side of a tile, in cells of the latent."""
+
+    least: int
+    turns: int
+    deepest: int
+    scales: bool
+
+    def __call__(self, attention: Attention, attend: Attend) -> torch.Tensor:
+        depth = _halvings(attention)
+        if not attention.is_self or depth is None or depth > self.deepest:
+            return attend(attention)
+        height, width = attention.size
+        least = self.least * 2**depth if self.scales else self.least
+        rows, columns = (self._parts(side, least, attention.place) for side in (height, width))
+        if rows * columns == 1:
+            return attend(attention)
+        tile = (height // rows, width // columns)
+
+        def cut(tokens: torch.Tensor) -> torch.Tensor:
+            grid = tokens.reshape(len(tokens), rows, tile[0], columns, tile[1], -1).transpose(2, 3)
+            return grid.reshape(len(tokens) * rows * columns, tile[0] * tile[1], -1)
+
+        q, k, v, hidden = map(cut, (attention.q, attention.k, attention.v, attention.hidden))
+        made = attend(attention.with_(q=q, k=k, v=v, hidden=hidden, size=tile))
+        grid = made.reshape(-1, rows, columns, *tile, made.shape[-1]).transpose(2, 3)
+        return grid.reshape(len(attention.q), height * width, -1)
+
+    def _parts(self, side: int, least: int, place: Place) -> int:
+        """Into how many a side is cut: one of the smallest tiles that are large enough, in turn from block to block."""
+        sizes = [size for size in range(min(least, side), side + 1) if side % size == 0][: self.turns]
+        return side // sizes[(place.index + place.transformer) % len(sizes)]
+
+
+class TomePatchModel(Node):
+    """Answer for "ratio" of the places in the picture what a place that is most like them is answered."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="TomePatchModel",
+            category="model_patches/unet",
+            inputs=[io.Model.Input("model"), io.Float.Input("ratio", default=0.3, min=0.0, max=1.0, step=0.01)],
+            outputs=[io.Model.Output()],
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, ratio: float) -> NodeOutput:
+        return _attending(model, _Merged(ratio)) if ratio else NodeOutput(model)
+
+
+@dataclass(frozen=True)
+class _Merged:
+    """At the latent's own size, where attention costs most."""
+
+    ratio: float
+
+    def __call__(self, attention: Attention, attend: Attend) -> torch.Tensor:
+        if not attention.is_self or _halvings(attention) != 0:
+            return attend(attention)
+        merge, unmerge = merging(attention.hidden, attention.size, self.ratio)
+        return unmerge(attend(attention.with_(q=merge(attention.q))))
+
+
+Tokens = Callable[[torch.Tensor], torch.Tensor]
+
+
+def merging(hidden: torch.Tensor, size: tuple[int, int], ratio: float) -> tuple[Tokens, Tokens]:
+    """How ``[B, tokens, C]`` become fewer, each the mean of those that are alike, and how each of the many gets the
+    answer of its mean: bipartite soft matching between the first of each 2x2 places and the other three (section 4)."""
+    height, width = size
+    first = torch.zeros(height, width, dtype=torch.bool, device=hidden.device)
+    first[::2, ::2] = True
+    kept, rest = first.flatten().nonzero().flatten(), (~first).flatten().nonzero().flatten()
+    count = min(len(rest), int(height * width * ratio))
+    metric = functional.normalize(hidden, dim=-1)
+    likeness, best = (metric[:, rest] @ metric[:, kept].transpose(1, 2)).max(dim=-1)
+    order = likeness.argsort(dim=-1, descending=True, stable=True)
+    gone, stays = rest[order[:, :count]], rest[order[:, count:]]
+    to = best.gather(1, order[:, :count])
+
+    def merge(tokens: torch.Tensor) -> torch.Tensor:
+        features = tokens.shape[-1]
+        targets, sources = tokens[:, kept], _taken(tokens, gone)
+        index = to[..., None].expand(-1, -1, features)
+        targets = targets.scatter_reduce(1, index, sources, reduce="mean", include_self=True)
+        return torch.cat((_taken(tokens, stays), targets), dim=1)
+
+    def unmerge(tokens: torch.Tensor) -> torch.Tensor:
+        features = tokens.shape[-1]
+        alone, targets = tokens[:, : stays.shape[1]], tokens[:, stays.shape[1] :]
+        whole = tokens.new_empty(len(tokens), height * width, features)
+        whole[:, kept] = targets
+        whole.scatter_(1, stays[..., None].expand(-1, -1, features), alone)
+        whole.scatter_(1, gone[..., None].expand(-1, -1, features), _taken(targets, to))
+        return whole
+
+    return merge, unmerge
+
+
+def _taken(tokens: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    return tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
+
+
+def _halvings(attention: Attention) -> int | None:
+    """How often the latent was halved; none where it is of another size than that gives."""
+    height, width = attention.full
+    for depth in range(11):
+        if attention.size == (height, width):
+            return depth
+        height, width = -(-height // 2), -(-width // 2)
+    return None
+
+
+def _attending(model: DiffusionModel, hook: _Tiled | _Merged) -> NodeOutput:
+    options = options_of(model)
+    return NodeOutput(model.with_(options=options.with_(hooks=options.hooks + NetworkHooks(attention=(hook,)))))
+
+
+_METHODS = ["bicubic", "nearest-exact", "bilinear", "area", "bislerp"]
+
+
+class PatchModelAddDownscale(Node):
+    """See a smaller picture, from one block on, while there is much noise: large pictures keep one subject."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="PatchModelAddDownscale",
+            display_name="PatchModelAddDownscale (Kohya Deep Shrink)",
+            category="model_patches/unet",
+            inputs=[
+                io.Model.Input("model"),
+                io.Int.Input("block_number", default=3, min=1, max=32, step=1),
+                io.Float.Input("downscale_factor", default=2.0, min=0.1, max=9.0, step=0.001),
+                io.Float.Input("start_percent", default=0.0, min=0.0, max=1.0, step=0.001),
+                io.Float.Input("end_percent", default=0.35, min=0.0, max=1.0, step=0.001),
+                io.Boolean.Input("downscale_after_skip", default=True),
+                io.Combo.Input("downscale_method", _METHODS),
+                io.Combo.Input("upscale_method", _METHODS),
+            ],
+            outputs=[io.Model.Output()],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: DiffusionModel,
+        block_number: int,
+        downscale_factor: float,
+        start_percent: float,
+        end_percent: float,
+        downscale_after_skip: bool,
+        downscale_method: str,
+        upscale_method: str,
+    ) -> NodeOutput:
+        def smaller(hidden: torch.Tensor, place: Place) -> torch.Tensor:
+            if place.index != block_number or place.section != "input":
+                return hidden
+            height, width = (max(1, round(side / downscale_factor)) for side in hidden.shape[2:])
+            return resize_samples(hidden, width, height, method=downscale_method, crop="disabled")
+
+        def larger(hidden: torch.Tensor, skip: torch.Tensor, place: Place) -> tuple[torch.Tensor, torch.Tensor]:
+            if hidden.shape[2:] == skip.shape[2:]:
+                return hidden, skip
+            height, width = skip.shape[2:]
+            return resize_samples(hidden, width, height, method=upscale_method, crop="disabled"), skip
+
+        levels = model.parameterization.levels
+        start, end = levels.sigma_at(start_percent), levels.sigma_at(end_percent)
+        options = options_of(model)
+        before, behind = ((), (smaller,)) if downscale_after_skip else ((smaller,), ())
+        timed = TimedHooks(NetworkHooks(skip=(larger,), block=before, after_skip=behind), start, end)
+        return NodeOutput(model.with_(options=options.with_(timed=(*options.timed, timed))))

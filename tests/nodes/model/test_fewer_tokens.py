@@ -1,0 +1,120 @@
+"""Self-attention over fewer tokens: what is cut and merged, and that the picture stays what it was where it may."""
+
+import pytest
+import torch
+from tests.nodes.model.test_guidance_nodes import both_ways, changed, real  # noqa: F401 (a fixture)
+
+from safelight.models.hooks import Attention, Place
+from safelight.models.model import DiffusionModel
+from safelight.models.sampling.guidance import options_of
+from safelight.models.unet.blocks import attend
+from safelight.nodes.model.attention import CLIPAttentionMultiply, UNetCrossAttentionMultiply, UNetSelfAttentionMultiply
+from safelight.nodes.model.fewer_tokens import HyperTile, PatchModelAddDownscale, TomePatchModel, merging
+
+
+def attention(height: int, width: int, *, full: tuple[int, int] | None = None, index: int = 0) -> Attention:
+    q, k, v = (torch.randn(2, height * width, 8, generator=torch.Generator().manual_seed(n)) for n in range(3))
+    size = (height, width)
+    return Attention(q, k, v, q, 2, Place("input", index), size, full or size, True)
+
+
+def test_each_tile_sees_itself_alone(real: DiffusionModel) -> None:  # noqa: F811
+    [hook] = options_of(changed(HyperTile, real, 32, 1, 0, False)).hooks.attention
+    asked = attention(8, 12)
+    made = hook(asked, attend).reshape(2, 8, 12, 8)
+    whole = (part.reshape(2, 8, 12, 8) for part in (asked.q, asked.k, asked.v))
+    tile = [part[:, 4:8, 8:12].reshape(2, 16, 8) for part in whole]
+    alone = attend(asked.with_(q=tile[0], k=tile[1], v=tile[2]))
+    torch.testing.assert_close(made[:, 4:8, 8:12].reshape(2, 16, 8), alone)
+
+
+def test_tiles_take_turns_and_end_at_a_depth(real: DiffusionModel) -> None:  # noqa: F811
+    [hook] = options_of(changed(HyperTile, real, 32, 2, 1, True)).hooks.attention
+    sizes: list[tuple[int, ...]] = []
+
+    def seen(asked: Attention) -> torch.Tensor:
+        sizes.append((*asked.size, len(asked.q)))
+        return asked.q
+
+    for index in (0, 1):
+        assert hook(attention(16, 16, index=index), seen).shape == (2, 256, 8)
+    assert sizes == [(4, 4, 32), (8, 8, 8)]
+    hook(attention(16, 16, full=(32, 32)), seen)  # twice the tile, a level deeper
+    hook(attention(8, 8, full=(32, 32)), seen)
+    hook(attention(5, 9, full=(32, 32)), seen)
+    assert sizes[2:] == [(8, 8, 8), (8, 8, 2), (5, 9, 2)]
+
+
+def test_merged_tokens_are_means_of_those_alike() -> None:
+    """Two halves of a picture, each of one colour: merging loses nothing."""
+    hidden = torch.zeros(1, 16, 3)
+    hidden[:, :8, 0], hidden[:, 8:, 1] = 1.0, 2.0
+    merge, unmerge = merging(hidden, (4, 4), 0.5)
+    fewer = merge(hidden)
+    assert fewer.shape == (1, 8, 3)
+    torch.testing.assert_close(unmerge(fewer), hidden)
+    noise = torch.randn(1, 16, 3)
+    whole, nothing = merging(noise, (4, 4), 0.0)
+    assert whole(noise).shape == (1, 16, 3)
+    torch.testing.assert_close(nothing(whole(noise)), noise)
+    merge, unmerge = merging(noise, (4, 4), 1.0)
+    assert merge(noise).shape == (1, 4, 3)  # one of four places stays
+    assert unmerge(merge(noise)).shape == noise.shape
+
+
+def test_networks_run_with_them(real: DiffusionModel) -> None:  # noqa: F811
+    plain, _ = both_ways(real)
+    for node, options in (
+        (TomePatchModel, (0.5,)),
+        (HyperTile, (32, 1, 2, False)),
+        (UNetSelfAttentionMultiply, (1.0, 1.0, 0.0, 1.0)),
+        (UNetCrossAttentionMultiply, (1.0, 1.0, 1.0, 2.0)),
+        (PatchModelAddDownscale, (3, 2.0, 0.0, 1.0, True, "bicubic", "bicubic")),
+        (PatchModelAddDownscale, (2, 2.0, 0.0, 1.0, False, "bilinear", "bislerp")),
+    ):
+        made, _ = both_ways(changed(node, real, *options))
+        assert made.shape == plain.shape
+        assert torch.isfinite(made).all()
+        if node is not TomePatchModel and node is not HyperTile:  # attention stands below the latent's own size here
+            assert not torch.allclose(made, plain), node
+    same, _ = both_ways(changed(UNetSelfAttentionMultiply, real, 1.0, 1.0, 1.0, 1.0))
+    assert torch.equal(same, plain)
+
+
+def test_a_smaller_picture_for_a_part_of_the_way(real: DiffusionModel) -> None:  # noqa: F811
+    plain, _ = both_ways(real)  # at a sigma of 2, behind the first third
+    late, _ = both_ways(changed(PatchModelAddDownscale, real, 3, 2.0, 0.0, 0.1, True, "bicubic", "bicubic"))
+    assert torch.equal(late, plain)
+
+
+def test_text_attention_is_scaled() -> None:
+    from safelight.models.checkpoint import load_checkpoint
+    from safelight.settings import MODELS_IN_THE_BOX
+
+    clip = load_checkpoint(MODELS_IN_THE_BOX / "checkpoints" / "safelight-miniature.safetensors").text
+    assert clip is not None
+    plain, _ = clip.encode(clip.tokenize("a red star"))
+    (same,) = CLIPAttentionMultiply.execute(clip, 1.0, 1.0, 1.0, 1.0).values
+    assert torch.equal(same.encode(same.tokenize("a red star"))[0], plain)
+    (other,) = CLIPAttentionMultiply.execute(clip, 1.0, 1.0, 0.5, 1.0).values
+    (twice,) = CLIPAttentionMultiply.execute(clip, 1.0, 1.0, 1.0, 0.5).values
+    halved = other.encode(other.tokenize("a red star"))[0]
+    assert not torch.allclose(halved, plain)
+    assert not torch.allclose(twice.encode(twice.tokenize("a red star"))[0], plain)
+
+
+@pytest.mark.parametrize(("name", "share"), [("input_blocks.1.0.in_layers.2.weight", 0.25), ("out.2.weight", 0.5)])
+def test_parts_are_mixed_by_ratios_of_their_own(real: DiffusionModel, name: str, share: float) -> None:  # noqa: F811
+    from safelight.models.layers import WeightLayer
+    from safelight.models.lora.changes import Added, Dense
+    from safelight.models.merging import patched
+    from safelight.nodes.model.merge import ModelMergeSD1
+
+    shapes = real.network.shapes
+    one = WeightLayer("ones", {key: Added(Dense(torch.ones(shape))) for key, shape in shapes.items()})
+    ratios = {input.id: 1.0 for input in ModelMergeSD1.define_schema().inputs[2:]}
+    ratios |= {"input_blocks.1.": 0.25, "out.": 0.5, "input_blocks.10.": 0.0}
+    (made,) = ModelMergeSD1.execute(real, real.with_layers(one), **ratios).values
+    before = patched(real.network.weights, (), name)  # type: ignore[attr-defined]
+    after = patched(made.network.weights, made.network.layers, name)
+    torch.testing.assert_close(after, before + (1 - share))
