@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
-from torch.nn import functional
 
+from safelight.models.clip_layer import Activation, ClipLayer
 from safelight.models.operations import Linear
-
-Activation = Literal["quick_gelu", "gelu"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,51 +91,6 @@ class _TextModel(nn.Module):
 class _Encoder(nn.Module):
     def __init__(self, shape: TextShape, heads: int, activation: Activation) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(_Layer(shape.width, shape.inner, heads, activation) for _ in range(shape.layers))
-
-
-class _Layer(nn.Module):
-    def __init__(self, width: int, inner: int, heads: int, activation: Activation) -> None:
-        super().__init__()
-        self.layer_norm1 = nn.LayerNorm(width)
-        self.self_attn = _CausalAttention(width, heads)
-        self.layer_norm2 = nn.LayerNorm(width)
-        self.mlp = _Mlp(width, inner, activation)
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        hidden = hidden + self.self_attn(self.layer_norm1(hidden))
-        result: torch.Tensor = hidden + self.mlp(self.layer_norm2(hidden))
-        return result
-
-
-class _CausalAttention(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.q_proj = Linear(width, width)
-        self.k_proj = Linear(width, width)
-        self.v_proj = Linear(width, width)
-        self.out_proj = Linear(width, width)
-        self.heads = heads
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        q, k, v = (
-            project(hidden).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for project in (self.q_proj, self.k_proj, self.v_proj)
+        self.layers = nn.ModuleList(
+            ClipLayer(shape.width, shape.inner, heads, activation, is_causal=True) for _ in range(shape.layers)
         )
-        attended = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-        result: torch.Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
-        return result
-
-
-class _Mlp(nn.Module):
-    def __init__(self, width: int, inner: int, activation: Activation) -> None:
-        super().__init__()
-        self.fc1 = Linear(width, inner)
-        self.fc2 = Linear(inner, width)
-        self.activation = activation
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        inner = self.fc1(hidden)
-        inner = inner * torch.sigmoid(1.702 * inner) if self.activation == "quick_gelu" else functional.gelu(inner)
-        result: torch.Tensor = self.fc2(inner)
-        return result

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from safelight.models.text.encoder_module import Activation
+from safelight.models.clip_layer import Activation
 from safelight.models.text.tokenizer import END
 
 

@@ -1,0 +1,77 @@
+"""Nodes that take conditions from pictures."""
+
+import torch
+
+from safelight.core.errors import Invalid
+from safelight.models.vision.style import StyleModel
+from safelight.models.vision.value import VisionEncoder, VisionOutput
+from safelight.nodes.conditioning.options import Conditioning
+from safelight.sdk import Node, NodeOutput, Schema, io
+
+
+class UnknownStrength(Invalid):
+    """A way to weigh tokens that no model here has."""
+
+    code = "unknown_strength"
+
+
+class CLIPVisionEncode(Node):
+    """See what is in a picture. "center" looks at its middle, "none" at all of it, squeezed to a square."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="CLIPVisionEncode",
+            display_name="CLIP Vision Encode",
+            category="conditioning",
+            inputs=[
+                io.ClipVision.Input("clip_vision"),
+                io.Image.Input("image"),
+                io.Combo.Input("crop", ["center", "none"]),
+            ],
+            outputs=[io.ClipVisionOutput.Output()],
+            listed_combos=True,
+        )
+
+    @classmethod
+    def execute(cls, clip_vision: VisionEncoder, image: torch.Tensor, crop: str) -> NodeOutput:
+        return NodeOutput(clip_vision.encode_image(image, crop=crop == "center"))
+
+
+class StyleModelApply(Node):
+    """Put the tokens of a picture's style behind those of a prompt."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="StyleModelApply",
+            display_name="Apply Style Model",
+            category="conditioning/style_model",
+            inputs=[
+                io.Conditioning.Input("conditioning"),
+                io.StyleModel.Input("style_model"),
+                io.ClipVisionOutput.Input("clip_vision_output"),
+                io.Float.Input("strength", default=1.0, min=0.0, max=10.0, step=0.001),
+                io.Combo.Input("strength_type", ["multiply", "attn_bias"]),
+            ],
+            outputs=[io.Conditioning.Output()],
+            listed_combos=True,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        conditioning: Conditioning,
+        style_model: StyleModel,
+        clip_vision_output: VisionOutput,
+        strength: float,
+        strength_type: str,
+    ) -> NodeOutput:
+        if strength_type == "attn_bias" and strength != 1.0:
+            raise UnknownStrength("no model that is read here weighs tokens within attention; use 'multiply'")
+        tokens = style_model.get_cond(clip_vision_output).flatten(0, 1)[None] * strength
+        made = [
+            [torch.cat((embedding, tokens.expand(len(embedding), -1, -1)), dim=1), dict(options)]
+            for embedding, options in conditioning
+        ]
+        return NodeOutput(made)
