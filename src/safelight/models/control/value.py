@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from safelight.models.control.adapter import AdapterShape, T2IAdapter, adapter_shape, in_adapter_layout
 from safelight.models.control.module import ControlNet, ControlShape, control_shape
 from safelight.models.errors import UnknownWeights
 from safelight.models.hooks import Control
@@ -56,11 +57,36 @@ class ControlNetwork:
         return ControlNet(self.shape, heads=self.heads)
 
 
+@dataclass(frozen=True)
+class PictureAdapter:
+    """A T2I-Adapter on ``CONTROL_NET`` links. What it says depends on the picture alone."""
+
+    weights: Weights
+    shape: AdapterShape
+
+    def told(
+        self,
+        x: torch.Tensor,
+        timestep: torch.Tensor,
+        *,
+        picture: torch.Tensor,
+        context: torch.Tensor,
+        y: torch.Tensor | None,
+    ) -> Control:
+        device = compute_device()
+        with residency.use(self.weights, (), self._module, device=device, dtype=torch.float32) as module:
+            control: Control = module(picture.to(device, torch.float32))
+        return control
+
+    def _module(self) -> T2IAdapter:
+        return T2IAdapter(self.shape)
+
+
 @dataclass(frozen=True, eq=False)
 class Applied:
     """A picture that a control network looks at, between two parts of the way. ``before``: one that is added to it."""
 
-    network: ControlNetwork
+    network: ControlNetwork | PictureAdapter
     picture: torch.Tensor
     strength: float
     start: float = 0.0
@@ -94,10 +120,12 @@ class Applied:
         return _sum(_scaled(told, self.strength), rest)
 
 
-def load_control_network(path: Path) -> ControlNetwork:
-    """In the layouts of the original files and of diffusers. Raises :class:`UnknownWeights`;
-    :class:`safelight.media.errors.UnreadableWeights`."""
+def load_control_network(path: Path) -> ControlNetwork | PictureAdapter:
+    """ControlNets and T2I-Adapters, in the layouts of the original files and of diffusers. Raises
+    :class:`UnknownWeights`; :class:`safelight.media.errors.UnreadableWeights`."""
     file = weight_file(path)
+    if any(name.startswith(("body.", "adapter.body.")) for name in file.shapes):
+        return _adapter(in_adapter_layout(file.weights()), path.name)
     weights = in_original_layout(file.weights("control_model.") or file.weights())
     try:
         shape = control_shape(weights.shapes)
@@ -109,10 +137,18 @@ def load_control_network(path: Path) -> ControlNetwork:
     return ControlNetwork(weights, shape, heads)
 
 
+def _adapter(weights: Weights, name: str) -> PictureAdapter:
+    try:
+        return PictureAdapter(weights, adapter_shape(weights.shapes))
+    except KeyError as error:
+        raise UnknownWeights(f"{name} holds no T2I-Adapter that is known here: one would have {error}") from None
+
+
 def _scaled(control: Control, strength: float) -> Control:
     middle = control.middle
     return Control(
         skips={index: residual * strength for index, residual in control.skips.items()},
+        inputs={index: residual * strength for index, residual in control.inputs.items()},
         middle=None if middle is None else middle * strength,
     )
 
@@ -120,8 +156,16 @@ def _scaled(control: Control, strength: float) -> Control:
 def _sum(one: Control, other: Control | None) -> Control:
     if other is None:
         return one
-    skips = dict(other.skips)
-    for index, residual in one.skips.items():
-        skips[index] = skips[index] + residual if index in skips else residual
     middles = [control.middle for control in (one, other) if control.middle is not None]
-    return Control(skips=skips, inputs={**one.inputs, **other.inputs}, middle=sum(middles[1:], middles[0]))
+    return Control(
+        skips=_added(one.skips, other.skips),
+        inputs=_added(one.inputs, other.inputs),
+        middle=sum(middles[1:], middles[0]) if middles else None,
+    )
+
+
+def _added(one: Mapping[int, torch.Tensor], other: Mapping[int, torch.Tensor]) -> dict[int, torch.Tensor]:
+    both = dict(other)
+    for index, residual in one.items():
+        both[index] = both[index] + residual if index in both else residual
+    return both

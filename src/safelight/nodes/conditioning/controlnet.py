@@ -2,7 +2,7 @@
 
 import torch
 
-from safelight.models.control.value import Applied, ControlNetwork
+from safelight.models.control.value import Applied, ControlNetwork, PictureAdapter
 from safelight.nodes.conditioning.options import Conditioning
 from safelight.sdk import Node, NodeOutput, Schema, io
 
@@ -28,7 +28,11 @@ class ControlNetApply(Node):
 
     @classmethod
     def execute(
-        cls, conditioning: Conditioning, control_net: ControlNetwork, image: torch.Tensor, strength: float
+        cls,
+        conditioning: Conditioning,
+        control_net: ControlNetwork | PictureAdapter,
+        image: torch.Tensor,
+        strength: float,
     ) -> NodeOutput:
         applied = Applied(control_net, image, strength)
         return NodeOutput(_with_control(conditioning, applied, {}, shared=True) if strength else conditioning)
@@ -65,7 +69,7 @@ class ControlNetApplyAdvanced(Node):
         cls,
         positive: Conditioning,
         negative: Conditioning,
-        control_net: ControlNetwork,
+        control_net: ControlNetwork | PictureAdapter,
         image: torch.Tensor,
         strength: float,
         start_percent: float,
