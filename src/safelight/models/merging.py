@@ -1,6 +1,6 @@
 """Weights of two networks of one kind, mixed: a layer over the first that reads the second when it is needed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -42,13 +42,15 @@ def patched(weights: Weights, layers: Iterable[WeightLayer], name: str) -> torch
     return value
 
 
-def mixed(name: str, own: Weights, other: Weights, layers: tuple[WeightLayer, ...], shares: Shares) -> WeightLayer:
-    """The layer over ``own`` that mixes in ``other``, which has ``layers``. What one of them lacks stays as it is.
-    Raises :class:`UnlikeModels` where most is of other shapes."""
-    mine, others = own.shapes, other.shapes
-    common = [weight for weight, shape in mine.items() if others.get(weight) == shape]
-    if len(common) * 2 < len(mine):
-        raise UnlikeModels(f"the models have {len(common)} of {len(mine)} weights in common: they are of other kinds")
+def mixed(
+    name: str, own: Mapping[str, torch.Size], other: Weights, layers: tuple[WeightLayer, ...], shares: Shares
+) -> WeightLayer:
+    """The layer over weights of the shapes ``own`` that mixes in ``other``, which has ``layers``. What one of them
+    lacks stays as it is. Raises :class:`UnlikeModels` where most is of other shapes."""
+    others = other.shapes
+    common = [weight for weight, shape in own.items() if others.get(weight) == shape]
+    if len(common) * 2 < len(own):
+        raise UnlikeModels(f"the models have {len(common)} of {len(own)} weights in common: they are of other kinds")
     patches: dict[str, WeightPatch] = {
         weight: _Mixed(*shares(weight), name=weight, weights=other, layers=layers) for weight in common
     }

@@ -401,6 +401,14 @@ class Hooks(Type):
     name = "HOOKS"
 
 
+class HookKeyframes(Type):
+    name = "HOOK_KEYFRAMES"
+
+
+class Floats(Type):
+    name = "FLOATS"
+
+
 class TimestepsRange(Type):
     name = "TIMESTEPS_RANGE"
 

@@ -5,7 +5,7 @@ the word "percentage"), ``mask``, ``set_area_to_bounds``, ``strength``, ``mask_s
 ``end_percent``.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -15,6 +15,7 @@ from torch.nn import functional
 from safelight.models.hooks import Control
 from safelight.models.network import Network
 from safelight.models.sampling.levels import Levels
+from safelight.models.weight_hooks import HookedNetwork, HookGroup
 
 FEATHER = 8
 """Cells over which an area fades into what is around it."""
@@ -69,6 +70,10 @@ class Entry:
     last: float | None = None
     control: "ControlSource | None" = field(default=None, repr=False)
     shares_control: bool = False
+    hooked: HookedNetwork | None = field(default=None, repr=False)
+    """In the place of the model's own network."""
+    is_default: bool = False
+    """Counts where no other does."""
 
     def counts_at(self, sigma: float) -> bool:
         return not ((self.first is not None and sigma > self.first) or (self.last is not None and sigma < self.last))
@@ -94,8 +99,10 @@ def entries(
     device: torch.device,
     is_negative: bool = False,
     more: Mapping[str, Any] | None = None,
+    hooked: Callable[[HookGroup], HookedNetwork] | None = None,
 ) -> list[Entry]:
-    """``shape`` is that of the latent. ``more``: options for entries that have not these themselves."""
+    """``shape`` is that of the latent. ``more``: options for entries that have not these themselves. ``hooked``: the
+    network under hooks; without it there are none."""
     made = []
     for context, given in conditioning:
         options = {**(more or {}), **given}
@@ -111,10 +118,12 @@ def entries(
                 mask=mask,
                 strength=options.get("strength", 1.0),
                 mask_strength=options.get("mask_strength", 1.0),
-                first=_level(options, "start_percent", levels),
-                last=_level(options, "end_percent", levels),
+                first=min(_levels(options, ("start_percent", "clip_start_percent"), levels), default=None),
+                last=max(_levels(options, ("end_percent", "clip_end_percent"), levels), default=None),
                 control=options.get("control"),
                 shares_control=options.get("control_apply_to_uncond", False),
+                hooked=hooked(options["hooks"]) if hooked and isinstance(options.get("hooks"), HookGroup) else None,
+                is_default=options.get("default", False),
             )
         )
     return made
@@ -198,5 +207,5 @@ def _bounds(mask: torch.Tensor) -> Area | None:
     )
 
 
-def _level(options: Mapping[str, Any], name: str, levels: Levels) -> float | None:
-    return levels.sigma_at(options[name]) if name in options else None
+def _levels(options: Mapping[str, Any], names: Iterable[str], levels: Levels) -> list[float]:
+    return [levels.sigma_at(options[name]) for name in names if name in options]

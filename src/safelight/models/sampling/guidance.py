@@ -4,7 +4,8 @@ Classifier-free guidance (Ho and Salimans 2022): from what the network sees unde
 times the way to what it sees under the positive ones.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -15,6 +16,7 @@ from safelight.models.model import DiffusionModel
 from safelight.models.network import Predict
 from safelight.models.sampling.entries import Entry, entries, with_equal_areas
 from safelight.models.sampling.samplers.run import Denoised
+from safelight.models.weight_hooks import HookedNetwork, HookGroup
 
 Conditioning = Sequence[Sequence[Any]]
 
@@ -107,6 +109,7 @@ class Preparation:
     shape: torch.Size
     device: torch.device
     noise_mask: torch.Tensor | None = None
+    _hooked: dict[HookGroup, HookedNetwork] = field(default_factory=dict, repr=False)
 
     def entries(self, conditioning: Conditioning, model: DiffusionModel, *, is_negative: bool = False) -> list[Entry]:
         more = {} if self.noise_mask is None else {"noise_mask": self.noise_mask}
@@ -118,7 +121,13 @@ class Preparation:
             device=self.device,
             is_negative=is_negative,
             more=more,
+            hooked=lambda group: self._under(group, model),
         )
+
+    def _under(self, group: HookGroup, model: DiffusionModel) -> HookedNetwork:
+        if group not in self._hooked:
+            self._hooked[group] = HookedNetwork(model.network, group, model.parameterization.levels.sigma_at)
+        return self._hooked[group]
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,14 +283,46 @@ def predictions(
     sums = [torch.zeros_like(x) for _ in sides]
     weights = [torch.zeros_like(x[:, :1]) for _ in sides]
     active = [(side, entry) for side, all_ in enumerate(sides) for entry in all_ if entry.counts_at(float(sigma))]
+    usual = [(side, entry) for side, entry in active if not entry.is_default]
+    _add_up(predict, model, usual, x, sigma, sums, weights)
+    rest = [(1 - weight).clamp(min=0) for weight in weights]
+    filling = [(side, entry) for side, entry in active if entry.is_default and rest[side].any()]
+    _add_up(predict, model, filling, x, sigma, sums, weights, among=rest)
+    return [total / weight.clamp_min(1e-37) for total, weight in zip(sums, weights, strict=True)]
+
+
+def _add_up(
+    predict: Predict,
+    model: DiffusionModel,
+    active: Sequence[tuple[int, Entry]],
+    x: torch.Tensor,
+    sigma: torch.Tensor,
+    sums: Sequence[torch.Tensor],
+    weights: Sequence[torch.Tensor],
+    *,
+    among: Sequence[torch.Tensor] | None = None,
+) -> None:
+    """``among``: for each side, the most that its entries may count at each place."""
     for group in _alike(active):
-        seen = _predicted(predict, model, [entry for _, entry in group], x, sigma)
+        with _network_of(group[0][1], predict, float(sigma)) as ask:
+            seen = _predicted(ask, model, [entry for _, entry in group], x, sigma)
         for (side, entry), one in zip(group, seen, strict=True):
             weight = entry.weights(x.shape).to(x)
             area = entry.area
+            if among is not None:
+                weight = weight * (among[side] if area is None else area.cut(among[side]))
             (sums[side] if area is None else area.cut(sums[side])).add_(one * weight)
             (weights[side] if area is None else area.cut(weights[side])).add_(weight)
-    return [total / weight.clamp_min(1e-37) for total, weight in zip(sums, weights, strict=True)]
+
+
+@contextmanager
+def _network_of(entry: Entry, predict: Predict, sigma: float) -> Iterator[Predict]:
+    """The run's own, or that under the entry's hooks."""
+    if entry.hooked is None:
+        yield predict
+    else:
+        with entry.hooked.at(sigma).session() as hooked:
+            yield hooked
 
 
 def _predicted(
@@ -312,7 +353,9 @@ def _alike(active: Sequence[tuple[int, Entry]]) -> list[list[tuple[int, Entry]]]
     for side, entry in active:
         size = entry.area and (entry.area.height, entry.area.width)
         shapes = tuple((name, value.shape[1:]) for name, value in entry.keywords.items())
-        groups.setdefault((size, entry.context.shape[1:], shapes, id(entry.control)), []).append((side, entry))
+        groups.setdefault((size, entry.context.shape[1:], shapes, id(entry.control), id(entry.hooked)), []).append(
+            (side, entry)
+        )
     return list(groups.values())
 
 

@@ -16,6 +16,7 @@ from safelight.models.text.embeddings import find_embedding
 from safelight.models.text.encoder_module import ClipText, Encoded, text_shape
 from safelight.models.text.recipe import EncoderRecipe, TextRecipe
 from safelight.models.text.tokenizer import END
+from safelight.models.weight_hooks import HookGroup
 from safelight.models.weights import Weights
 
 Tokens = Mapping[str, list[Window]]
@@ -31,6 +32,10 @@ class TextEncoder:
     recipe: TextRecipe
     layers: tuple[WeightLayer, ...] = ()
     layer: int | None = None
+    hooks: HookGroup | None = None
+    """``hooks_conditions``: set on conditions as well. ``follows_keyframes``: conditions are made for each keyframe."""
+    hooks_conditions: bool = False
+    follows_keyframes: bool = False
 
     @property
     def shapes(self) -> Mapping[str, torch.Size]:
@@ -41,6 +46,13 @@ class TextEncoder:
 
     def with_layer(self, layer: int) -> "TextEncoder":
         return replace(self, layer=layer)
+
+    def under_hooks(self, progress: float | None) -> "TextEncoder":
+        """With its hooks as layers, as they are at a share of the way; none: without their keyframes."""
+        if self.hooks is None:
+            return self
+        layers = self.hooks.text_layers(self.shapes, progress=progress)
+        return replace(self, hooks=None, layers=(*self.layers, *layers))
 
     def tokenize(self, text: str, **_: Any) -> dict[str, list[Window]]:
         return {letter: self.tokenize_for(letter, text) for letter in self.recipe.encoders}
@@ -56,6 +68,8 @@ class TextEncoder:
 
     def encode(self, tokens: Tokens) -> tuple[torch.Tensor, torch.Tensor]:
         """Condition ``[1, 77 * windows, features]`` and pooled output ``[1, features]``, float32 on the CPU."""
+        if self.hooks is not None:
+            return self.under_hooks(None).encode(tokens)
         device = compute_device()
         with self._module(device) as module, torch.inference_mode():
             told = [
@@ -79,8 +93,19 @@ class TextEncoder:
         self, tokens: Tokens, unprojected: bool = False, add_dict: Mapping[str, Any] | None = None, **_: Any
     ) -> list[list[Any]]:
         """A conditioning."""
-        condition, pooled = self.encode(tokens)
-        return [[condition, {"pooled_output": pooled, **(add_dict or {})}]]
+        more = dict(add_dict or {})
+        if self.hooks is not None and self.hooks_conditions:
+            more["hooks"] = self.hooks
+        if self.hooks is None or not self.follows_keyframes:
+            condition, pooled = self.encode(tokens)
+            return [[condition, {"pooled_output": pooled, **more}]]
+        made = []
+        starts = self.hooks.starts()
+        for start, end in zip(starts, [*starts[1:], 1.0], strict=True):
+            condition, pooled = self.under_hooks(start).encode(tokens)
+            span = {"clip_start_percent": start, "clip_end_percent": end}
+            made.append([condition, {"pooled_output": pooled, **span, **more}])
+        return made
 
     def clone(self) -> "TextEncoder":
         return self

@@ -176,7 +176,7 @@ class CLIPMergeSubtract(Node):
 
 def _models(first: DiffusionModel, second: DiffusionModel, shares: Shares) -> NodeOutput:
     one, other = _stored(first), _stored(second)
-    return NodeOutput(first.with_layers(mixed("merge", one.weights, other.weights, other.layers, shares)))
+    return NodeOutput(first.with_layers(mixed("merge", one.weights.shapes, other.weights, other.layers, shares)))
 
 
 def _stored(model: DiffusionModel) -> StoredUNet:
@@ -187,4 +187,4 @@ def _stored(model: DiffusionModel) -> StoredUNet:
 
 def _encoders(first: TextEncoder, second: TextEncoder, shares: Callable[[str], tuple[float, float]]) -> NodeOutput:
     one, other = present(first), present(second)
-    return NodeOutput(one.with_layers(mixed("merge", one.weights, other.weights, other.layers, shares)))
+    return NodeOutput(one.with_layers(mixed("merge", one.weights.shapes, other.weights, other.layers, shares)))
