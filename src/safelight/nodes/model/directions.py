@@ -171,7 +171,7 @@ class EpsilonScaling(Node):
             category="model_patches/unet",
             inputs=[
                 io.Model.Input("model"),
-                io.Float.Input("scaling_factor", default=1.005, min=0.5, max=1.5, step=0.001, display_mode="number"),
+                io.Float.Input("scaling_factor", default=1.005, min=0.5, max=1.5, step=0.001, display="number"),
             ],
             outputs=[io.Model.Output()],
         )

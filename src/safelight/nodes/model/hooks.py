@@ -73,8 +73,8 @@ class CreateHookLoraModelOnly(Node):
 
 
 class CreateHookModelAsLora(Node):
-    """Another checkpoint in the model's place, for the conditions that get this hook only. A strength between 0 and 1 is a
-    model between the two."""
+    """Another checkpoint in the model's place, for the conditions that get this hook only. A strength between 0 and 1
+    is a model between the two."""
 
     @classmethod
     def define_schema(cls) -> Schema:
