@@ -6,13 +6,14 @@ import io
 import os
 import pickle
 import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load
 
@@ -176,9 +177,19 @@ def test_a_tensor_that_is_not_in_its_storage_is_refused(said: dict[str, Any], wo
         converted(with_pickle(whole, tensor_pickle(**said)))
 
 
+@pytest.mark.parametrize("number", [b"r\xff\xff\xff\x7f", b"q\xff", b"p4000000000\n"])
+def test_a_memo_far_away_takes_no_memory(number: bytes) -> None:
+    tracemalloc.start()
+    with pytest.raises(UnreadableWeights, match="before it has as many"):
+        converted(b"\x80\x02}" + number + b".")
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+
+
 WHOLE = [saved({"a": torch.ones(3), "b": torch.zeros(2, 2)}, zipped=zipped) for zipped in (True, False)]
 
 
+@settings(deadline=None)
 @given(whole=st.sampled_from(WHOLE), at=st.integers(0, 1200), junk=st.binary(max_size=16), cut=st.booleans())
 def test_junk_is_converted_or_refused_and_never_raises_anything_else(
     whole: bytes, at: int, junk: bytes, cut: bool

@@ -7,8 +7,10 @@ older sequence of pickles with all storages behind them.
 """
 
 import collections
+import io
 import math
 import pickle
+import pickletools
 import struct
 import zipfile
 import zlib
@@ -185,6 +187,10 @@ def _walk(content: Any, prefix: str, depth: int) -> Iterator[tuple[str, PickledT
 class _Unpickler(pickle.Unpickler):
     """Knows the names of :data:`_KNOWN` and the dtypes and storages of torch; nothing is imported."""
 
+    def __init__(self, file: BinaryIO) -> None:
+        _refuse_far_memos(file)
+        super().__init__(file, encoding="utf-8")
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _KNOWN:
             return _KNOWN[module, name]
@@ -292,7 +298,17 @@ def _read_zip(file: BinaryIO) -> PickledFile:
     if archive.getinfo(name).file_size > MAX_PICKLE_BYTES:
         raise UnreadableWeights(f"the pickle itself has more than {MAX_PICKLE_BYTES} bytes")
     with archive.open(name) as member:
-        return PickledFile(_Unpickler(member, encoding="utf-8").load(), _ZipStorages(archive, prefix))
+        return PickledFile(_Unpickler(io.BytesIO(member.read())).load(), _ZipStorages(archive, prefix))
+
+
+def _refuse_far_memos(file: BinaryIO) -> None:
+    """Objects are remembered under numbers, and an unpickler makes room for all numbers up to the highest: five bytes
+    would take gigabytes. Writers count from 0."""
+    start = file.tell()
+    for count, (operation, number, _) in enumerate(pickletools.genops(file)):
+        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and isinstance(number, int) and number > count:
+            raise UnreadableWeights(f"the pickle remembers its object {number} before it has as many")
+    file.seek(start)
 
 
 class _FileStorages:
@@ -329,7 +345,7 @@ def _read_legacy(file: BinaryIO) -> PickledFile:
 
 
 def _load(file: BinaryIO, storages: dict[str, Storage] | None = None) -> Any:
-    unpickler = _NotingUnpickler(file, encoding="utf-8")
+    unpickler = _NotingUnpickler(file)
     content = unpickler.load()
     if storages is not None:
         storages |= unpickler.storages
@@ -339,8 +355,8 @@ def _load(file: BinaryIO, storages: dict[str, Storage] | None = None) -> Any:
 class _NotingUnpickler(_Unpickler):
     """Mutable: the storages that were referred to, whose types the places behind the pickle need."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file)
         self.storages: dict[str, Storage] = {}
 
     def persistent_load(self, pid: Any) -> Storage:
