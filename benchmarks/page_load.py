@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from typing import Any
 
 from benchmarks.own_server import own_server
-from playwright.sync_api import BrowserContext, sync_playwright
-from tests.e2e.ui import CHROMIUM_ARGUMENTS, find_chromium
+from playwright.sync_api import BrowserContext
+from tests.e2e import chromium
 
 
 def main() -> None:
@@ -20,11 +20,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with ExitStack() as stack:
         url = arguments.url or stack.enter_context(own_server()).url
-        playwright = stack.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_ARGUMENTS)
+        browser = stack.enter_context(chromium.started(chromium.find() or "chromium"))
         context = browser.new_context(viewport={"width": 1600, "height": 1000})
         report = {"first_visit": load(context, url), "second_visit": load(context, url)}
-        browser.close()
     print(json.dumps(report, indent=2))
 
 

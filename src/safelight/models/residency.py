@@ -1,7 +1,8 @@
 """Which networks are in memory: the one owner of weights and devices.
 
 Weights are kept once for each device and type, whatever layers stand over them; a network under layers shares every
-tensor that they do not change. What nobody uses is let go, the longest unused first, where memory runs short.
+tensor that they do not change. What nobody uses is let go, the longest unused first, where memory runs short; a network
+that finds no room even then leaves some of its weights in main memory (``models/offload.py``).
 """
 
 import threading
@@ -16,6 +17,7 @@ from torch import nn
 
 from safelight.models.errors import UnknownWeights
 from safelight.models.layers import WeightLayer
+from safelight.models.offload import Room, free_room, let_visit, stay_away
 from safelight.models.operations import Conv2d, Linear, gains, packs
 from safelight.models.weights import Weights
 
@@ -37,19 +39,22 @@ class _Key(NamedTuple):
 
 @dataclass(eq=False)
 class _Held:
-    """A network in memory. ``own``: bytes of the tensors that it does not share."""
+    """A network in memory. ``own``: bytes on its device of the tensors that it does not share; ``away``: the names of
+    those that are elsewhere."""
 
     module: nn.Module
     tensors: dict[str, torch.Tensor]
     own: int
+    away: frozenset[str] = frozenset()
     users: int = 0
 
 
 @dataclass(eq=False)
 class Residency:
-    """``budget``: bytes for what is not in use; by default a share of the device's memory."""
+    """``budget``: bytes for what is not in use; by default a share of the device's memory. ``room``: for the next."""
 
     budget: int | None = None
+    room: Room = free_room
     _held: dict[_Key, _Held] = field(default_factory=dict)
     """The longest unused first."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -68,8 +73,7 @@ class Residency:
         ends. Weights that it does not know are left out; for one that is missing, raises :class:`UnknownWeights`."""
         key = _Key(weights, layers, device, dtype)
         with self._lock:
-            held = self._held.pop(key, None) or self._load(weights, layers, build, device, dtype)
-            self._held[key] = held  # the youngest now
+            held = self._obtain(key, build)
             held.users += 1
         try:
             yield held.module
@@ -94,27 +98,38 @@ class Residency:
             for key in [key for key, held in self._held.items() if not held.users]:
                 del self._held[key]
 
-    def _load(
-        self,
-        weights: Weights,
-        layers: tuple[WeightLayer, ...],
-        build: Callable[[], nn.Module],
-        device: torch.device,
-        dtype: torch.dtype,
-    ) -> _Held:
+    def _obtain(self, key: _Key, build: Callable[[], nn.Module]) -> _Held:
+        held = self._held.pop(key, None)
+        if held is None or self._has_room_now(held, key.device):
+            held = self._load(key, build)
+        self._held[key] = held  # the youngest now
+        return held
+
+    def _load(self, key: _Key, build: Callable[[], nn.Module]) -> _Held:
+        weights, layers, device, dtype = key
         with torch.device("meta"):
             module = build().eval().requires_grad_(False)
         if layers:
-            base_key = _Key(weights, (), device, dtype)
-            base = self._held.get(base_key) or self._load(weights, (), build, device, dtype)
-            self._held[base_key] = base
-            own, shared = _ready(_patched(weights, layers, device), module, device, dtype), base.tensors
+            base = self._obtain(key._replace(layers=()), build)
+            changed, shared, away = _patched(weights, layers, device), base.tensors, base.away
         else:
             weights = _wanted(weights, module)
             self._make_room(device, coming=_bytes(weights, dtype))
-            own, shared = _ready(weights.read(), module, device, dtype), {}
+            changed, shared = weights.read(), {}
+            away = stay_away(module, dtype, room=self.room(device))
+        own = _ready(changed, module, device, dtype, away=away)
         module.load_state_dict({**shared, **own}, strict=True, assign=True)
-        return _Held(module, {**shared, **own}, sum(tensor.nbytes for tensor in own.values()))
+        let_visit(module, away, lambda tensor: tensor.to(device, non_blocking=True))
+        here = sum(tensor.nbytes for name, tensor in own.items() if name not in away)
+        return _Held(module, {**shared, **own}, here, away)
+
+    def _has_room_now(self, held: _Held, device: torch.device) -> bool:
+        """Whether a network that had to leave weights elsewhere need not any more. Nothing moves while one computes."""
+        if not held.away or any(other.users for other in self._held.values()):
+            return False
+        if (room := self.room(device)) is None:
+            return False
+        return sum(tensor.nbytes for tensor in held.tensors.values()) <= room + held.own
 
     def _make_room(self, device: torch.device, *, coming: int = 0) -> None:
         budget = self.budget if self.budget is not None else int(_memory(device) * KEPT_SHARE)
@@ -139,15 +154,23 @@ def _wanted(weights: Weights, module: nn.Module) -> Weights:
 
 
 def _ready(
-    tensors: Iterable[tuple[str, torch.Tensor]], module: nn.Module, device: torch.device, dtype: torch.dtype
+    tensors: Iterable[tuple[str, torch.Tensor]],
+    module: nn.Module,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    away: frozenset[str],
 ) -> dict[str, torch.Tensor]:
-    """As the module computes with them."""
+    """As the module computes with them; those that are ``away`` in main memory, where a GPU can fetch them."""
     operations: dict[str, Conv2d | Linear] = {}
     if packs(device, dtype):
         operations = {f"{name}.weight": part for name, part in module.named_modules() if gains(part)}
     scratch = torch.empty(max((part.weight.numel() for part in operations.values()), default=0))
 
     def ready(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        if name in away:
+            kept = tensor.to(device="cpu", dtype=dtype)
+            return kept.pin_memory() if device.type == "cuda" else kept.clone()
         if (operation := operations.get(name)) is None:
             return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else tensor.dtype)
         return operation.packed(scratch[: tensor.numel()].view(tensor.shape).copy_(tensor))

@@ -12,8 +12,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from safelight.models.operations import Conv2d
-
 
 @dataclass(frozen=True, slots=True)
 class AutoencoderShape:
@@ -56,8 +54,8 @@ class Autoencoder(nn.Module):
         self.encoder = _Encoder(shape, groups)
         self.decoder = _Decoder(shape, groups)
         latent = shape.latent
-        self.quant_conv = Conv2d(2 * latent, 2 * latent, 1) if shape.has_quant else nn.Identity()
-        self.post_quant_conv = Conv2d(latent, latent, 1) if shape.has_quant else nn.Identity()
+        self.quant_conv = nn.Conv2d(2 * latent, 2 * latent, 1) if shape.has_quant else nn.Identity()
+        self.post_quant_conv = nn.Conv2d(latent, latent, 1) if shape.has_quant else nn.Identity()
 
     def moments(self, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and log variance of the latent, ``[B, C, H/8, W/8]`` each."""
@@ -73,11 +71,11 @@ class Block(nn.Module):
     def __init__(self, channels: int, out: int, groups: int) -> None:
         super().__init__()
         self.norm1 = nn.GroupNorm(groups, channels, eps=1e-6)
-        self.conv1 = Conv2d(channels, out, 3, padding=1)
+        self.conv1 = nn.Conv2d(channels, out, 3, padding=1)
         self.norm2 = nn.GroupNorm(groups, out, eps=1e-6)
-        self.conv2 = Conv2d(out, out, 3, padding=1)
+        self.conv2 = nn.Conv2d(out, out, 3, padding=1)
         if channels != out:
-            self.nin_shortcut = Conv2d(channels, out, 1)
+            self.nin_shortcut = nn.Conv2d(channels, out, 1)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         inner = self.conv1(functional.silu(self.norm1(hidden)))
@@ -92,10 +90,10 @@ class _Attention(nn.Module):
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(groups, channels, eps=1e-6)
-        self.q = Conv2d(channels, channels, 1)
-        self.k = Conv2d(channels, channels, 1)
-        self.v = Conv2d(channels, channels, 1)
-        self.proj_out = Conv2d(channels, channels, 1)
+        self.q = nn.Conv2d(channels, channels, 1)
+        self.k = nn.Conv2d(channels, channels, 1)
+        self.v = nn.Conv2d(channels, channels, 1)
+        self.proj_out = nn.Conv2d(channels, channels, 1)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         inner = self.norm(hidden)
@@ -122,7 +120,7 @@ class _Sampler(nn.Module):
 
     def __init__(self, channels: int, *, down: bool) -> None:
         super().__init__()
-        self.conv = Conv2d(channels, channels, 3, stride=2 if down else 1, padding=0 if down else 1)
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2 if down else 1, padding=0 if down else 1)
         self.down = down
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -154,7 +152,7 @@ class _Encoder(nn.Module):
         super().__init__()
         first, last = shape.channels[0], shape.channels[-1]
         coming = (first, *shape.channels[:-1])
-        self.conv_in = Conv2d(3, first, 3, padding=1)
+        self.conv_in = nn.Conv2d(3, first, 3, padding=1)
         self.down = nn.ModuleList(
             _Level(
                 channels,
@@ -167,7 +165,7 @@ class _Encoder(nn.Module):
         )
         self.mid = _Middle(last, groups, has_attention=shape.has_attention)
         self.norm_out = nn.GroupNorm(groups, last, eps=1e-6)
-        self.conv_out = Conv2d(last, 2 * shape.latent, 3, padding=1)
+        self.conv_out = nn.Conv2d(last, 2 * shape.latent, 3, padding=1)
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
         hidden = self.conv_in(picture)
@@ -182,14 +180,14 @@ class _Decoder(nn.Module):
         super().__init__()
         first, last = shape.channels[0], shape.channels[-1]
         coming = (*shape.channels[1:], last)
-        self.conv_in = Conv2d(shape.latent, last, 3, padding=1)
+        self.conv_in = nn.Conv2d(shape.latent, last, 3, padding=1)
         self.mid = _Middle(last, groups, has_attention=shape.has_attention)
         self.up = nn.ModuleList(
             _Level(channels, out, blocks=shape.blocks + 1, groups=groups, sampler="upsample" if index else None)
             for index, (channels, out) in enumerate(zip(coming, shape.channels, strict=True))
         )
         self.norm_out = nn.GroupNorm(groups, first, eps=1e-6)
-        self.conv_out = Conv2d(first, 3, 3, padding=1)
+        self.conv_out = nn.Conv2d(first, 3, 3, padding=1)
 
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
         hidden = self.mid(self.conv_in(latent))

@@ -3,6 +3,7 @@
 A source is called with the levels before and after, and gives noise of unit variance in the latent's shape.
 """
 
+import warnings
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -48,7 +49,9 @@ def brownian(like: torch.Tensor, seed: int, sigmas: torch.Tensor, *, on_cpu: boo
     def draw(sigma: torch.Tensor, sigma_next: torch.Tensor) -> torch.Tensor:
         first, last = sorted((float(sigma), float(sigma_next)))
         sign = 1.0 if sigma <= sigma_next else -1.0
-        path: torch.Tensor = tree()(first, last).to(like.device)
+        with warnings.catch_warnings():  # the tree rounds its ends, and says so where a level is rounded out of it
+            warnings.filterwarnings("ignore", "Should have t")
+            path: torch.Tensor = tree()(first, last).to(like.device)
         scaled: torch.Tensor = path * (sign / float(last - first) ** 0.5)
         return scaled
 

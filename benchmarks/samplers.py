@@ -1,0 +1,122 @@
+"""Every sampler on every schedule with the model in the box, beside what they gave when they were last understood.
+
+``python -m benchmarks.samplers`` runs all 396 pairs, four steps each, and compares mean, deviation and one projection
+of the latent with ``tests/golden/sampling/miniature.json`` (``--write`` replaces it). Then, as an explanation that is
+none of ours: deterministic samplers with many steps beside the probability flow as scipy's Runge-Kutta solves it. It
+ends with an error if a pair is further off than rounding explains, or a sampler does not approach the flow.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.integrate import solve_ivp
+
+from safelight.models.checkpoint import Checkpoint, load_checkpoint
+from safelight.models.sampling.guidance import CfgGuider, Preparation
+from safelight.models.sampling.sample import ChosenSampler, sample
+from safelight.models.sampling.samplers.table import SAMPLERS, WITHOUT_LAST_LEVEL
+from safelight.models.sampling.schedules import SCHEDULES, schedule
+from safelight.settings import MODELS_IN_THE_BOX
+
+GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "sampling" / "miniature.json"
+PROMPT = "a large yellow star in the center on a blue background"
+STEPS = 4
+TOLERANCE = 2e-3
+"""Of a latent whose deviation is about 1. Rounding differs between processors, and steps and guidance multiply it."""
+FLOW_STEPS = 60
+FLOW = {"euler": 0.02, "ddim": 0.02, "heun": 0.02, "dpm_2": 0.02, "lms": 0.02, "dpmpp_2m": 0.02, "ipndm": 0.02}
+FLOW |= {"deis": 0.02, "res_multistep": 0.02, "uni_pc": 0.02, "uni_pc_bh2": 0.02, "dpm_fast": 0.04}
+"""How far from the flow a sampler may end, relative L2, after so many steps."""
+
+
+@cache
+def box() -> Checkpoint:
+    return load_checkpoint(MODELS_IN_THE_BOX / "checkpoints" / "safelight-miniature.safetensors")
+
+
+def guider() -> CfgGuider:
+    text = box().text
+    assert text is not None
+    sides = [text.encode_from_tokens_scheduled(text.tokenize(words)) for words in (PROMPT, "")]
+    return CfgGuider(box().model, sides[0], sides[1], 2.0)
+
+
+def noise() -> torch.Tensor:
+    return torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3))
+
+
+def run(sampler: str, scheduler: str, steps: int) -> torch.Tensor:
+    levels = box().model.parameterization.levels
+    more = sampler in WITHOUT_LAST_LEVEL
+    sigmas = schedule(levels, scheduler, steps + more)
+    if more:
+        sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])
+    latent = torch.zeros_like(noise())
+    chosen = ChosenSampler(SAMPLERS[sampler])
+    said = sample(guider(), chosen, sigmas, latent=latent, noise=noise(), seed=5, on_step=lambda *of_step: None)
+    return said.samples
+
+
+def told(latent: torch.Tensor) -> list[float]:
+    """Mean, deviation, and the projection on a direction that is drawn once."""
+    direction = torch.randn(latent.shape, generator=torch.Generator().manual_seed(11))
+    projection = float((latent * direction).mean())
+    return [round(value, 6) for value in (float(latent.mean()), float(latent.std()), projection)]
+
+
+def pairs() -> Iterator[tuple[str, str]]:
+    return ((sampler, scheduler) for sampler in SAMPLERS for scheduler in SCHEDULES)
+
+
+def the_flow() -> torch.Tensor:
+    """From noise alone to no noise, along ``dx/dsigma = (x - denoised) / sigma``."""
+    model = box().model
+    sigmas = schedule(model.parameterization.levels, "simple", FLOW_STEPS)
+    shape = noise().shape
+    with model.network.session() as predict:
+        denoise = guider().denoiser(predict, Preparation(shape, torch.device("cpu"), None))
+
+        def slope(sigma: float, x: np.ndarray) -> np.ndarray:
+            now = torch.from_numpy(x).float().reshape(shape)
+            change = (now - denoise(now, torch.tensor(sigma, dtype=torch.float32)).guided) / sigma
+            return change.double().flatten().numpy()  # type: ignore[no-any-return]
+
+        start = model.parameterization.noised(torch.zeros(shape), noise(), sigmas[0]).double().flatten().numpy()
+        solved = solve_ivp(slope, (float(sigmas[0]), 1e-3), start, rtol=1e-4, atol=1e-4)
+    return model.latent_format.from_network(torch.from_numpy(solved.y[:, -1]).float().reshape(shape))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true")
+    given = parser.parse_args()
+    failed = 0
+    with torch.inference_mode():
+        made = {f"{sampler} {scheduler}": told(run(sampler, scheduler, STEPS)) for sampler, scheduler in pairs()}
+        if given.write:
+            lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(values)}" for name, values in made.items())
+            GOLDEN.write_text(f"{{\n{lines}\n}}\n", "utf-8")
+        known = json.loads(GOLDEN.read_text("utf-8"))
+        for name, values in made.items():
+            off = max(abs(one - other) for one, other in zip(values, known[name], strict=True))
+            if off > TOLERANCE:
+                failed += 1
+                print(f"{name:<45} {off:10.2e}   more than {TOLERANCE:.0e}")
+        print(f"{len(made)} pairs, {failed} of them off")
+        exact = the_flow()
+        for name, limit in FLOW.items():
+            distance = float((run(name, "simple", FLOW_STEPS) - exact).norm() / exact.norm())
+            failed += distance > limit
+            verdict = "ok" if distance <= limit else "too far"
+            print(f"{name:<20} {FLOW_STEPS} steps, off the flow by {distance:.4f}   {verdict}")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

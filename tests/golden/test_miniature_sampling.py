@@ -1,0 +1,26 @@
+"""Sampling with the model in the box, as it was when every pair was explained (``benchmarks/samplers.py``, which checks
+all 396). Here each schedule once, each with another kind of sampler."""
+
+import json
+
+import pytest
+import torch
+from benchmarks.samplers import GOLDEN, STEPS, TOLERANCE, pairs, run, told
+
+from safelight.models.sampling.samplers.table import SAMPLERS
+from safelight.models.sampling.schedules import SCHEDULES
+
+CHOSEN = list(zip(list(SAMPLERS)[::5], SCHEDULES, strict=True))
+
+
+def test_every_pair_is_known() -> None:
+    known = json.loads(GOLDEN.read_text("utf-8"))
+    assert set(known) == {f"{sampler} {scheduler}" for sampler, scheduler in pairs()}
+    assert len({tuple(values) for values in known.values()}) > 300  # some schedules of a flow model are the same
+
+
+@pytest.mark.parametrize(("sampler", "scheduler"), CHOSEN)
+def test_latents_are_what_they_were(sampler: str, scheduler: str) -> None:
+    known = json.loads(GOLDEN.read_text("utf-8"))[f"{sampler} {scheduler}"]
+    with torch.inference_mode():
+        assert told(run(sampler, scheduler, STEPS)) == pytest.approx(known, abs=TOLERANCE)
