@@ -4,10 +4,7 @@ from contextlib import suppress
 
 import pytest
 from playwright.sync_api import Browser, Error, Page
-from tests.e2e import chromium
 from tests.e2e.ui import LIMIT_MS
-
-pytestmark = [pytest.mark.browser, pytest.mark.slow, chromium.once_more_if_it_died]
 
 SCRIPT = "localStorage.setItem('owned', location.href)"
 XHTML = f'<html xmlns="http://www.w3.org/1999/xhtml"><script>{SCRIPT}</script></html>'

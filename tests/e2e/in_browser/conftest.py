@@ -1,5 +1,6 @@
 """A real server, and Chromium looking at it. A request to another host fails the test that made it."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -8,11 +9,17 @@ from tests.e2e import chromium
 from tests.e2e.server import running_server
 from tests.e2e.ui import Ui
 
+SERVER = "SAFELIGHT_TEST_SERVER"
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_server(tmp_path_factory.mktemp("server")) as url:
+    """The one that the environment names (see ``tests.e2e.test_in_browser``), or the file's own."""
+    if url := os.environ.get(SERVER):
         yield url
+    else:
+        with running_server(tmp_path_factory.mktemp("server")) as url:
+            yield url
 
 
 @pytest.fixture

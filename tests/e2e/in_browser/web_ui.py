@@ -2,13 +2,9 @@
 
 from pathlib import Path
 
-import pytest
 from PIL import Image, ImageStat
-from tests.e2e import chromium
 from tests.e2e.ui import Ui
 from tests.e2e.workflows import BLUR, ENDLESS, INVERT
-
-pytestmark = [pytest.mark.browser, pytest.mark.slow, chromium.once_more_if_it_died]
 
 
 def test_a_new_user_sees_a_workflow_that_runs_at_once(ui: Ui) -> None:
