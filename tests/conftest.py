@@ -1,8 +1,51 @@
 """Fixtures for every test."""
 
+import itertools
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+
 import pytest
+from tests import database, postgres
+
+_numbers = itertools.count()
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> str:
+    """The URL of a real server, without a database. Skips, visibly, where PostgreSQL is not installed."""
+    if postgres.find_programs() is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    return postgres.shared_server()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty database that is the test's own."""
+    name = f"test_{next(_numbers)}"
+    yield postgres.create_database(postgres_server, name)
+    postgres.drop_database(postgres_server, name)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def each_database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The test runs once on each database that its ``tests.database.url_of`` may name."""
+    with _database(request.param):
+        yield request.param
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def each_database_for_all(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The tests of a file that share a database run once on each."""
+    with _database(request.param):
+        yield request.param
+
+
+def _database(kind: str) -> AbstractContextManager[None]:
+    if kind == "postgres" and postgres.find_programs() is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    return database.kind(kind)

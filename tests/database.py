@@ -1,7 +1,12 @@
-"""A real database in a folder of the test's own, two users, and a clock that stands still until it is told."""
+"""A real database of the test's own, two users, and a clock that stands still until it is told.
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+SQLite, unless a test asks for each kind (the fixture ``each_database``), or ``SAFELIGHT_TEST_DATABASE=postgres``
+for the other in all tests.
+"""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +25,42 @@ BEN = Principal(UserId("ben"))
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
+_kind = os.environ.get("SAFELIGHT_TEST_DATABASE", "sqlite")
+
+
+@contextmanager
+def kind(name: str) -> Iterator[None]:
+    """What :func:`url_of` names meanwhile: ``sqlite`` or ``postgres``."""
+    global _kind
+    before, _kind = _kind, name
+    try:
+        yield
+    finally:
+        _kind = before
+
+
+def is_sqlite() -> bool:
+    return _kind == "sqlite"
+
+
+def url_of(folder: Path, name: str = "test.db") -> str:
+    """The database of a folder: its file, or a database of its own."""
+    if is_sqlite():
+        return f"sqlite:///{folder}/{name}"
+    from tests import postgres
+
+    return postgres.url_of(folder / name)
+
+
+def everything_in(folder: Path, name: str = "test.db") -> bytes:
+    """All that the database of a folder stores."""
+    if is_sqlite():
+        return b"".join(path.read_bytes() for path in folder.glob(f"{name}*"))
+    from tests import postgres
+
+    return postgres.dump(url_of(folder, name))
+
+
 def at(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
@@ -32,7 +73,7 @@ def add_users(tx: Transaction) -> None:
 @asynccontextmanager
 async def opened(folder: Path, *, on_commit: Callable[[Any], None] = lambda events: None) -> AsyncIterator[Database]:
     """The database of ``folder``, with its users."""
-    db = await Database.open(f"sqlite:///{folder}/test.db", on_commit=on_commit)
+    db = await Database.open(url_of(folder), on_commit=on_commit)
     try:
         await db.write(add_users)
         yield db

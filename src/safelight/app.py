@@ -15,7 +15,7 @@ from safelight.bus.memory import MemoryBus
 from safelight.core.clock import Clock, SystemClock
 from safelight.core.digest import Digest
 from safelight.core.worker import SlotId
-from safelight.db.engine import Database
+from safelight.db.engine import Database, is_postgres
 from safelight.dispatch.dispatcher import Dispatcher
 from safelight.dispatch.local import LocalBackend, find_devices
 from safelight.dispatch.rooms import Rooms
@@ -79,7 +79,7 @@ class App:
         except BaseException:
             await db.close()
             raise
-        if account is not None:
+        if account is not None and not is_postgres(settings.database):
             _hide(settings.database)
         if known := await db.read(node_service.load_latest):
             catalogue.publish(list(known.values()), digest="restored")

@@ -50,7 +50,7 @@ class Settings:
     node_packages: tuple[str, ...] = ("safelight.nodes",)
     """Importable packages of nodes. Empty: only those of ``custom_nodes``."""
     database_url: str = ""
-    """Default: SQLite in ``data_dir``."""
+    """``postgresql://user:password@host/name``. Default: SQLite in ``data_dir``."""
     workers: int = 1
     """Engine processes on this machine, one a slot."""
     devices: tuple[str, ...] = ()

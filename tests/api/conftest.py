@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 from tests.api.client import Client
 from tests.api.engine import READY, Engine
+from tests.database import is_sqlite, url_of
 
 from safelight.api import http
 from safelight.api.answers import json_response
@@ -92,7 +93,14 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path, max_body_bytes=100_000, max_upload_bytes=50_000, max_asset_bytes=60_000)
+    return settings_of(tmp_path)
+
+
+def settings_of(folder: Path) -> Settings:
+    url = "" if is_sqlite() else url_of(folder, "safelight.db")
+    return Settings(
+        database_url=url, data_dir=folder, max_body_bytes=100_000, max_upload_bytes=50_000, max_asset_bytes=60_000
+    )
 
 
 def is_test_server(address: Address) -> bool:
@@ -111,8 +119,11 @@ async def running(
     tmp_path: Path, settings: Settings, migrated: Path, sites: Sequence[ModelSite] = ()
 ) -> AsyncIterator[Server]:
     bus, clock, engine = MemoryBus(), SystemClock(), Engine()
-    shutil.copy(migrated, tmp_path / "safelight.db")
+    if is_sqlite():
+        shutil.copy(migrated, tmp_path / "safelight.db")
     db = await Database.open(settings.database, on_commit=bus.publish)
+    if not is_sqlite():
+        await db.write(lambda tx: user.ensure_local(tx, now=clock.now()))
     blobs = LocalBlobStore(tmp_path / "blobs")
     checkpoints = tmp_path / "models" / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)

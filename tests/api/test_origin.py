@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.api.accounts import PASSWORD, add_user, signed_in
 from tests.api.client import Client
-from tests.api.conftest import Server, running
+from tests.api.conftest import Server, running, settings_of
 
 from safelight.settings import Settings
 
@@ -103,9 +103,7 @@ async def test_a_server_with_accounts_answers_to_every_name_until_names_are_list
         assert (await server.client.get("/api/settings", {"host": "a.example"})).status == 401
     listed = tmp_path / "listed"
     listed.mkdir()
-    async with serving(
-        listed, migrated, replace(settings, data_dir=listed), public_url="https://pictures.example"
-    ) as server:
+    async with serving(listed, migrated, settings_of(listed), public_url="https://pictures.example") as server:
         _, anna = await signed_in(server, "anna")
         assert await statuses(server.client, {**anna, "host": "a.example"}) == NONE
         for headers in ({"host": "pictures.example"}, {"host": "10.0.0.3:8188"}):

@@ -83,15 +83,16 @@ def wait_for_nodes(url: str) -> None:
 
 
 @contextmanager
-def running(data_dir: Path, *options: str) -> Iterator[Server]:
-    server = launch(data_dir, *options)
+def running(data_dir: Path, *options: str, environment: dict[str, str] | None = None) -> Iterator[Server]:
+    server = launch(data_dir, *options, environment=environment)
     try:
         yield server
     finally:
         server.stop(signal.SIGKILL if server.process.poll() is None else signal.SIGTERM)
 
 
-def safelight(*arguments: str) -> "subprocess.CompletedProcess[str]":
+def safelight(*arguments: str, environment: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
     """The command, run to its end."""
     command = [sys.executable, "-m", "safelight.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
+    environment = {**os.environ, **(environment or {})}
+    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, env=environment)

@@ -1,49 +1,22 @@
 """The command as a person meets it: real processes, real signals, errors of one line."""
 
-import json
 import signal
 import socket
 import subprocess
-import time
-import urllib.request
 from pathlib import Path
-from typing import Any
 
+from tests.cli.client import submit, wait_for_all
 from tests.cli.server import launch, running, safelight
-
-
-def get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=180) as answer:
-        return json.load(answer)
-
-
-def post(url: str, body: Any) -> Any:
-    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode()), timeout=180) as answer:
-        return json.load(answer)
 
 
 def test_a_job_outlives_the_server(tmp_path: Path) -> None:
     """Promise 1: what was accepted is there after ``kill -9`` of everything, and is run."""
-    prompt = {
-        "1": {"class_type": "PrimitiveInt", "inputs": {"value": 7}},
-        "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}},
-    }
     first = launch(tmp_path)
-    job_ids = [post(f"{first.url}/api/prompt", {"prompt": prompt})["prompt_id"] for _ in range(20)]
+    job_ids = [submit(first.url, "x") for _ in range(20)]
     first.stop(signal.SIGKILL)
     with running(tmp_path) as second:
         jobs = wait_for_all(second.url, len(job_ids))
     assert {job["id"]: job["status"] for job in jobs} == dict.fromkeys(job_ids, "completed")
-
-
-def wait_for_all(url: str, count: int) -> list[dict[str, Any]]:
-    deadline = time.monotonic() + 60
-    while True:
-        listed = get(f"{url}/api/jobs?status=completed,failed,cancelled&limit=100")
-        if listed["pagination"]["total"] >= count:
-            return list(listed["jobs"])
-        assert time.monotonic() < deadline, listed
-        time.sleep(0.05)  # an engine starts beside it, on as few as two cores
 
 
 def test_sigterm_ends_it_and_its_worker(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from safelight.cli.console import err, out
 from safelight.cli.database import database_options
 from safelight.cli.maintenance import alone, opened, shown_size
 from safelight.core.clock import SystemClock
+from safelight.core.errors import Unavailable
+from safelight.db.engine import is_postgres
 from safelight.services.backup import Manifest, back_up
 from safelight.settings import Settings
 
@@ -24,6 +26,8 @@ def backup(folder: Path, config: Path | None, data_dir: Path | None) -> None:
     Exit 1 when stored files were damaged or missing already, with the rest copied.
     """
     settings = sources.load(overrides={"data_dir": data_dir}, config=config)
+    if is_postgres(settings.database):
+        raise Unavailable("a PostgreSQL database is backed up with pg_dump, and then the folder `blobs` is copied")
     made = asyncio.run(_back_up(settings, folder))
     out.print(f"Copied the database and {made.blobs} blobs ({shown_size(made.size)}) into {folder.resolve()}.")
     if made.lost:

@@ -21,6 +21,7 @@ COMMANDS = (
     "gc",
     "backup",
     "restore",
+    "db",
 )
 
 

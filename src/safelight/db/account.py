@@ -5,7 +5,20 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, exists, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    cast,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from safelight.core.ids import UserId
 from safelight.core.user import Account, Identity, Quota
@@ -34,7 +47,9 @@ _ANY = select(exists(select(account.c.user_id)))
 _REVISION = select(access.c.revision).where(access.c.id == 1)
 _QUEUED = select(func.count()).where(job.c.owner_id == bindparam("owner"), job.c.state == "queued")
 _RUNNING = select(func.count()).where(job.c.owner_id == bindparam("owner"), job.c.state == "running")
-_STORED = select(func.coalesce(func.sum(asset.c.size), 0)).where(asset.c.owner_id == bindparam("owner"))
+_STORED = select(cast(func.coalesce(func.sum(asset.c.size), 0), BigInteger)).where(
+    asset.c.owner_id == bindparam("owner")
+)
 _USE = (
     update(account)
     .where(account.c.user_id == bindparam("owner"))

@@ -66,7 +66,7 @@ class _Plan:
         if named := next((c.value for c in self.conditions if c.shape.kind is Kind.NAME), None):
             bound["pattern"] = name_search.pattern(self.owner, contains=named)
         for place, condition in enumerate(self.conditions):
-            if condition.shape.kind in (Kind.NAME, Kind.SHORT_NAME):
+            if condition.shape.kind in (Kind.NAME, Kind.NAME_LIKE, Kind.SHORT_NAME):
                 bound[bound_name(condition.shape, place)] = f"%{_escaped(condition.value)}%"
         return bound | {"owner": self.owner}
 
@@ -135,7 +135,8 @@ def _plan(
         conditions.append(_Condition(Shape(Kind.TAG, is_several=True), list(wanted.any_tags), estimate))
     if wanted.name_contains:
         text = name_search.fold(wanted.name_contains)
-        kind = Kind.NAME if len(text) >= name_search.SHORTEST else Kind.SHORT_NAME
+        long_kind = Kind.NAME_LIKE if name_search.is_index(conn) else Kind.NAME
+        kind = long_kind if len(text) >= name_search.SHORTEST else Kind.SHORT_NAME
         conditions.append(_estimated(conn, owner, Shape(kind), text, everything))
     for wish in wanted.fields:
         several = len(wish.words) > 1

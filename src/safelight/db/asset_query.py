@@ -38,7 +38,8 @@ class Way(Enum):
 class Kind(Enum):
     TAG = "tag"
     FIELD = "field"
-    NAME = "name"
+    NAME = "name"  # by the table of trigrams
+    NAME_LIKE = "name like"  # by an index that answers LIKE
     SHORT_NAME = "short name"  # has no trigram, and cannot drive
     DIGEST = "digest"
 
@@ -131,6 +132,9 @@ def _drive(shape: Shape) -> Select[Any]:
     match shape.kind:
         case Kind.NAME:
             return name_search.matching()
+        case Kind.NAME_LIKE:
+            listed = (_OWNED, IS_PUBLISHED)
+            return select(asset.c.seq).where(*listed, asset.c.search_name.like(value, escape="/"))
         case Kind.DIGEST:
             return select(asset.c.seq).where(_OWNED, asset.c.digest == value)
         case _:
@@ -146,7 +150,7 @@ def _probes(shapes: tuple[Shape, ...], seq: ColumnElement[int], *, start: int) -
 def _probe(shape: Shape, place: int, seq: ColumnElement[int]) -> ColumnElement[bool]:
     value = _bind(shape, place)
     match shape.kind:
-        case Kind.NAME | Kind.SHORT_NAME:
+        case Kind.NAME | Kind.NAME_LIKE | Kind.SHORT_NAME:
             return asset.c.search_name.like(value, escape="/")
         case Kind.DIGEST:
             return asset.c.digest == value

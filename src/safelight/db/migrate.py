@@ -14,26 +14,31 @@ HEAD = "0008"
 
 
 def to_head(engine: Engine) -> None:
-    """Make or migrate. Raises :class:`Unavailable` for a database of a newer Safelight, or of something else."""
+    """Make or migrate a SQLite file. Raises :class:`Unavailable` for one of a newer Safelight, or of something else."""
     with engine.connect() as conn:
-        revision = _revision(conn)
+        revision = revision_of(conn)
         if revision == HEAD:
             return
         sqlite.run(conn, "PRAGMA foreign_keys=OFF")  # a table that is rebuilt is for a moment missing
         sqlite.run(conn, "BEGIN IMMEDIATE")
         try:
-            revision = _revision(conn)
-            if revision is None:
-                _create(conn)
-            elif revision != HEAD:
-                _upgrade(conn, revision)
+            bring_to_head(conn)
         except BaseException:
             sqlite.run(conn, "ROLLBACK")
             raise
         sqlite.run(conn, "COMMIT")
 
 
-def _revision(conn: Connection) -> str | None:
+def bring_to_head(conn: Connection) -> None:
+    """Make or migrate, in the caller's transaction, which no other may share."""
+    revision = revision_of(conn)
+    if revision is None:
+        _create(conn)
+    elif revision != HEAD:
+        _upgrade(conn, revision)
+
+
+def revision_of(conn: Connection) -> str | None:
     """``""``: before the first; ``None``: an empty file."""
     names = set(inspect(conn).get_table_names())
     if "alembic_version" in names:

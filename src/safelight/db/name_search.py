@@ -1,7 +1,7 @@
 """Searching in names: which assets' names hold a text. SQLite has an FTS5 index of trigrams for it; in PostgreSQL an
-index of ``pg_trgm`` on ``asset.search_name`` serves the same two questions, and nothing needs to be kept.
+index of ``pg_trgm`` on ``asset.search_name`` serves ``LIKE`` itself, and nothing needs to be kept.
 
-A user's names carry a mark of their owner, so that one user's search does not read through another's names.
+In FTS5 a user's names carry a mark of their owner, so that one user's search does not read through another's names.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,11 @@ _DELETE = text("DELETE FROM asset_name WHERE rowid = :seq")
 def fold(name: str) -> str:
     """How names and what is looked for are compared."""
     return name.casefold()
+
+
+def is_index(conn: Connection) -> bool:
+    """Whether ``LIKE`` on the column is answered by an index."""
+    return conn.dialect.name == "postgresql"
 
 
 def add(conn: Connection, owner_id: UserId, *, names: Sequence[tuple[int, str]]) -> None:

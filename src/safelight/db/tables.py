@@ -247,16 +247,24 @@ Index(None, task.c.owner_id, task.c.seq)
 IS_UNFINISHED: ColumnElement[bool] = literal_column("state IN ('created', 'running')")
 _partial("ix_task_unfinished", task.c.seq, where=IS_UNFINISHED)
 
-# Names by their trigrams; the row id is the asset's ``seq``. What takes its place in PostgreSQL: ``db/name_search.py``.
+# Names by their trigrams; the row id is the asset's ``seq``. In PostgreSQL it is an index, of the column itself.
 NAME_SEARCH = (
     "CREATE VIRTUAL TABLE asset_name USING fts5(owner_key, name, tokenize='trigram case_sensitive 1', "
     "content='', contentless_delete=1)"
 )
 
 
+POSTGRES_NAME_SEARCH = (
+    "CREATE EXTENSION IF NOT EXISTS pg_trgm",
+    "CREATE EXTENSION IF NOT EXISTS btree_gin",
+    "CREATE INDEX ix_asset_search_name ON asset USING gin (owner_id, search_name gin_trgm_ops) WHERE published",
+)
+"""Both extensions come with PostgreSQL, and whoever owns a database may create them."""
+
+
 def _create_name_search(target: MetaData, connection: Connection, **options: Any) -> None:
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(NAME_SEARCH)
+    for statement in (NAME_SEARCH,) if connection.dialect.name == "sqlite" else POSTGRES_NAME_SEARCH:
+        connection.exec_driver_sql(statement)
 
 
 event.listen(metadata, "after_create", _create_name_search)
@@ -452,3 +460,17 @@ gate = Table(
     Column("subject", String(128), primary_key=True),
     Column("mode", String(16), nullable=False),
 )
+
+
+def _compare_bytewise() -> None:
+    """In PostgreSQL, text is as long as it likes and ordered by its bytes, as in SQLite, whatever the database's own
+    language; numbers are as large."""
+    for table in metadata.tables.values():
+        for column in table.columns:
+            if isinstance(column.type, String):
+                column.type = column.type.with_variant(Text(collation="C"), "postgresql")
+            elif type(column.type) is Integer:
+                column.type = column.type.with_variant(BigInteger(), "postgresql")
+
+
+_compare_bytewise()

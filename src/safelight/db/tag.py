@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import BigInteger, Connection, cast, func, select
 
 from safelight.core.asset import TagCount
 from safelight.core.ids import UserId
@@ -21,7 +21,7 @@ def page(
     request: PageRequest,
 ) -> Page[TagCount]:
     """``owners``: their assets are counted together."""
-    count = func.sum(asset_count.c["count"]).label("used")
+    count = cast(func.sum(asset_count.c["count"]), BigInteger).label("used")  # PostgreSQL's sum is a decimal number
     query = select(asset_count.c.tag, count).where(asset_count.c.owner_id.in_(owners), asset_count.c.tag != ALL)
     if prefix:
         query = query.where(asset_count.c.tag >= prefix, asset_count.c.tag < prefix + "\U0010ffff")

@@ -19,15 +19,15 @@ import contextlib
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
 
 from safelight.core.errors import Unavailable
 from safelight.core.event import Event
 from safelight.db import sqlite
+from safelight.db.errors import translate
 from safelight.db.transaction import Transaction
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class GroupWriter:
                 self._commit(group)
             except BaseException as error:  # a boundary: the writer must outlive whatever a commit meets
                 log.error("a commit failed: %s", error, exc_info=None if isinstance(error, Unavailable) else error)
-                failure = _translate(error)
+                failure = translate(error)
                 for item in group:
                     item.error = item.error or failure
                 with contextlib.suppress(Exception):
@@ -131,7 +131,7 @@ class GroupWriter:
         try:
             item.result = item.fn(item.tx)
         except BaseException as error:
-            item.error = _translate(error)
+            item.error = translate(error)
             if not sqlite.in_transaction(self._conn):
                 # SQLite gave up the whole group (the disk is full, say): nobody before this one was saved either.
                 for other in before:
@@ -158,20 +158,3 @@ class GroupWriter:
             callback()
         except Exception:  # a boundary: the transaction is committed, and its neighbours wait for their results
             log.exception("what should follow a commit failed")
-
-
-@contextlib.contextmanager
-def in_our_words() -> Iterator[None]:
-    """Raise what the database says of itself (busy, read-only, full) as :class:`Unavailable`."""
-    try:
-        yield
-    except OperationalError as error:
-        raise _translate(error) from error
-
-
-def _translate(error: BaseException) -> BaseException:
-    if isinstance(error, OperationalError):
-        unavailable = sqlite.unavailable(error.orig)
-        unavailable.__cause__ = error
-        return unavailable
-    return error

@@ -1,0 +1,36 @@
+"""What the tests ask of a server process."""
+
+import json
+import time
+import urllib.request
+from typing import Any
+
+
+def get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=180) as answer:
+        return json.load(answer)
+
+
+def post(url: str, body: Any) -> Any:
+    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode()), timeout=180) as answer:
+        return json.load(answer)
+
+
+def submit(url: str, value: str) -> str:
+    """A job of two small nodes; its id."""
+    prompt = {
+        "1": {"class_type": "PrimitiveString", "inputs": {"value": value}},
+        "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}},
+    }
+    job_id: str = post(f"{url}/api/prompt", {"prompt": prompt})["prompt_id"]
+    return job_id
+
+
+def wait_for_all(url: str, count: int) -> list[dict[str, Any]]:
+    deadline = time.monotonic() + 60
+    while True:
+        listed = get(f"{url}/api/jobs?status=completed,failed,cancelled&limit=100")
+        if listed["pagination"]["total"] >= count:
+            return list(listed["jobs"])
+        assert time.monotonic() < deadline, listed
+        time.sleep(0.05)  # an engine starts beside it, on as few as two cores
