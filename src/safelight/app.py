@@ -4,23 +4,31 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
+from collections.abc import Coroutine
+from hashlib import blake2b
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from starlette.types import ASGIApp
 
 from safelight.api import http
 from safelight.blobs.local import LocalBlobStore
+from safelight.bus.bus import Bus
 from safelight.bus.memory import MemoryBus
 from safelight.core.clock import Clock, SystemClock
 from safelight.core.digest import Digest
+from safelight.core.errors import Unavailable
+from safelight.core.event import Event, EventsMissed, NodesChanged
 from safelight.core.worker import SlotId
-from safelight.db.engine import Database, is_postgres
+from safelight.db.engine import Database, is_postgres, take_server_lock
 from safelight.dispatch.dispatcher import Dispatcher
+from safelight.dispatch.leadership import Leadership
 from safelight.dispatch.local import LocalBackend, find_devices
 from safelight.dispatch.rooms import Rooms
 from safelight.sandbox.rules import Account, Rules
 from safelight.services import access as access_service
+from safelight.services import attempt as attempt_service
 from safelight.services import node as node_service
 from safelight.services import session as session_service
 from safelight.services import user as user_service
@@ -34,7 +42,13 @@ from safelight.web.site import Web
 from safelight.wire.config import EngineConfig
 from safelight.wire.messages import Ready
 
+if TYPE_CHECKING:
+    from safelight.bus.postgres import PostgresBus
+
 log = logging.getLogger(__name__)
+
+SWEEP_SHARED_S = 24 * 3600.0
+"""What another server of the same folder may still be writing is not so old."""
 
 
 class App:
@@ -44,20 +58,21 @@ class App:
         self,
         *,
         db: Database,
-        dispatcher: Dispatcher,
+        bus: "PostgresBus | None",
+        engines: Dispatcher | Leadership,
         web: Web,
         logs: LogBuffer,
         models: ModelIndex,
         face: http.Http,
-        setup_token: str | None,
     ) -> None:
         self._db = db
-        self._dispatcher = dispatcher
+        self._bus = bus
+        self._engines = engines
         self._web = web
         self._logs = logs
         self._face = face
         self._following = [asyncio.create_task(_follow_the_disk(models)), asyncio.create_task(face.follow_access())]
-        self.setup_token = setup_token
+        self.setup_token: str | None = None
         """Where nobody can come in yet: the secret of the link that makes the first administrator."""
 
     @classmethod
@@ -66,14 +81,18 @@ class App:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         account = worker_account(settings)
         clock = SystemClock()
-        bus = MemoryBus()
+        shared = _shared_bus() if settings.replicas else None
+        bus = MemoryBus() if shared is None else shared
         logs = LogBuffer(bus)
         logging.getLogger().addHandler(logs)
         blobs = LocalBlobStore(settings.data_dir / "blobs")
         models = ModelIndex([root.resolve() for root in settings.model_roots])
         catalogue = LiveCatalogue(models)
-        db = await Database.open(settings.database, on_commit=bus.publish, is_server=True)
-        blobs.sweep()
+        if shared is None:
+            db = await Database.open(settings.database, on_commit=bus.publish, is_server=True)
+        else:
+            db = await Database.open(settings.database, on_commit=shared.on_commit, announce=shared.announce)
+        blobs.sweep(older_than_s=SWEEP_SHARED_S if settings.replicas else 0.0)
         try:
             setup_token = await _prepare_accounts(db, settings, clock)
         except BaseException:
@@ -97,20 +116,41 @@ class App:
             for pack, reason in ready.failed_packs.items():
                 log.warning("the node pack %s could not be imported: %s", pack, reason)
 
-        backend = _local_backend(settings, account)
-        dispatcher = Dispatcher(
-            db=db,
-            bus=bus,
-            blobs=blobs,
-            backend=backend,
-            labels=dict(zip(backend.slots, settings.labels, strict=True)),
-            affinity_wait_s=settings.affinity_wait_s,
-            account=account,
-            staging=(settings.data_dir / "staging").resolve(),
-            clock=clock,
-            cancel_grace_s=settings.cancel_grace_s,
-            on_ready=on_ready,
-        )
+        def make_dispatcher(db: Database) -> Dispatcher:
+            backend = _local_backend(settings, account)
+            return Dispatcher(
+                db=db,
+                bus=bus,
+                blobs=blobs,
+                backend=backend,
+                labels=dict(zip(backend.slots, settings.labels, strict=True)),
+                affinity_wait_s=settings.affinity_wait_s,
+                account=account,
+                staging=(settings.data_dir / "staging").resolve(),
+                clock=clock,
+                cancel_grace_s=settings.cancel_grace_s,
+                on_ready=on_ready,
+            )
+
+        async def lead(guarded: Database) -> Dispatcher:
+            dispatcher = make_dispatcher(guarded)
+            await dispatcher.start()
+            await face.start_leading()
+            return dispatcher
+
+        engines: Dispatcher | Leadership
+        if settings.replicas:
+            engines = Leadership(
+                db=db,
+                bus=bus,
+                clock=clock,
+                address=settings.replica_address,
+                take_lock=lambda: take_server_lock(settings.database),
+                begin=lead,
+                end=lambda: face.stop_leading(),
+            )
+        else:
+            engines = make_dispatcher(db)
         face = http.create(
             settings=settings,
             clock=clock,
@@ -119,18 +159,35 @@ class App:
             blobs=blobs,
             catalogue=catalogue,
             models=models,
-            dispatcher=dispatcher,
+            dispatcher=engines,
+            leader=engines.elsewhere if isinstance(engines, Leadership) else lambda: None,
             web=web,
             logs=logs,
         )
-        await dispatcher.start()
+        if shared is not None:
+            await shared.start(
+                db,
+                url=settings.database,
+                recover=lambda since: db.read(lambda tx: attempt_service.ends_since(tx, since)),
+                is_watched=face.is_watched,
+            )
+        await engines.start()
         await web.start()
-        await face.start()
-        return cls(db=db, dispatcher=dispatcher, web=web, logs=logs, models=models, face=face, setup_token=setup_token)
+        if isinstance(engines, Dispatcher):
+            await face.start_leading()
+        app = cls(db=db, bus=shared, engines=engines, web=web, logs=logs, models=models, face=face)
+        app.setup_token = setup_token
+        if shared is not None:
+            app.follow(_follow_nodes(db, bus, catalogue))
+        return app
 
     @property
     def asgi(self) -> ASGIApp:
         return self._face
+
+    def follow(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run it until the end."""
+        self._following.append(asyncio.create_task(work))
 
     def close_sockets(self) -> None:
         self._face.close_sockets()
@@ -140,8 +197,10 @@ class App:
             task.cancel()
         logging.getLogger().removeHandler(self._logs)
         await self._face.stop()
-        await self._dispatcher.stop()
+        await self._engines.stop()
         await self._web.close()
+        if self._bus is not None:
+            await self._bus.stop()
         await self._db.close()
 
 
@@ -153,6 +212,38 @@ async def _prepare_accounts(db: Database, settings: Settings, clock: Clock) -> s
     if not settings.accounts or state.has_accounts:
         return None
     return await db.write(lambda tx: session_service.offer_setup(tx, now=clock.now()))
+
+
+def _shared_bus() -> "PostgresBus":
+    from safelight.bus.postgres import PostgresBus  # a driver that a server alone on SQLite starts without
+
+    return PostgresBus(secrets.token_hex(8))
+
+
+async def _follow_nodes(db: Database, bus: Bus, catalogue: LiveCatalogue) -> None:
+    """The nodes of a worker that another server speaks with."""
+    changed = asyncio.Event()
+    digests: list[str] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, NodesChanged):
+            digests[:] = [event.digest]
+        if isinstance(event, NodesChanged | EventsMissed):
+            changed.set()
+
+    bus.subscribe(hear)
+    while True:
+        await changed.wait()
+        changed.clear()
+        digest = digests[-1] if digests else "restored"
+        if digest == catalogue.digest:
+            continue
+        try:
+            if known := await db.read(node_service.load_latest):
+                catalogue.publish(list(known.values()), digest=digest)
+        except Unavailable:
+            await asyncio.sleep(1)
+            changed.set()
 
 
 async def _follow_the_disk(models: ModelIndex) -> None:
@@ -173,7 +264,7 @@ def _local_backend(settings: Settings, account: Account | None) -> LocalBackend:
     if os.geteuid() == 0 and not settings.worker_user:
         log.warning("workers run as root, as this server does; `worker_user` names an account with fewer rights")
     devices = settings.devices or find_devices()
-    rooms = Rooms((settings.data_dir / "workers").resolve(), account=account)
+    rooms = Rooms((settings.data_dir / _rooms_of(settings)).resolve(), account=account)
 
     def rules(slot: str) -> Rules:
         own = (settings.data_dir / "staging", rooms.home, rooms.temp(SlotId(slot)))
@@ -203,6 +294,13 @@ def _local_backend(settings: Settings, account: Account | None) -> LocalBackend:
         rss_limit_bytes=settings.rss_limit_bytes,
         rooms=rooms,
     )
+
+
+def _rooms_of(settings: Settings) -> str:
+    """Servers that share a folder have rooms of their own: one that ends late must not clear another's."""
+    if not settings.replicas:
+        return "workers"
+    return f"workers-{blake2b(settings.replica_address.encode(), digest_size=4).hexdigest()}"
 
 
 def _absolute(paths: tuple[Path, ...]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ The only module that reads the environment; below it, settings are arguments.
 """
 
 import os
+import socket
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -51,6 +52,11 @@ class Settings:
     """Importable packages of nodes. Empty: only those of ``custom_nodes``."""
     database_url: str = ""
     """``postgresql://user:password@host/name``. Default: SQLite in ``data_dir``."""
+    replicas: bool = False
+    """This server is one of several that share a PostgreSQL database and the bytes: one of them leads and has the
+    workers, the others answer clients and stand by."""
+    replica_url: str = ""
+    """Where the others of ``replicas`` reach this server. Default: its host, or the machine's name, and its port."""
     workers: int = 1
     """Engine processes on this machine, one a slot."""
     devices: tuple[str, ...] = ()
@@ -135,6 +141,13 @@ class Settings:
     @property
     def database(self) -> str:
         return self.database_url or f"sqlite:///{(self.data_dir / 'safelight.db').resolve()}"
+
+    @property
+    def replica_address(self) -> str:
+        if self.replica_url:
+            return self.replica_url
+        host = socket.gethostname() if self.host in ("0.0.0.0", "::", "") else self.host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
     def labels(self) -> Sequence[frozenset[Pool]]:
@@ -223,6 +236,12 @@ def _boolean(value: Any) -> bool:
 def _check(settings: Settings) -> None:
     if not 0 <= settings.port <= 65535:
         raise InvalidSetting(f"port is {settings.port}, which is not between 0 and 65535")
+    if settings.replicas and not settings.database_url.startswith("postgres"):
+        raise InvalidSetting("replicas is set; servers share a database only where database_url is a PostgreSQL one")
+    if settings.replicas and not settings.replica_url and settings.port == 0:
+        raise InvalidSetting("replicas is set and port is 0; the others need a port, or replica_url, to reach this one")
+    if settings.replica_url and not _is_root_url(settings.replica_url):
+        raise InvalidSetting(f"replica_url is {settings.replica_url!r}, which is not like http://10.0.0.7:8188")
     if settings.workers < 1:
         raise InvalidSetting(f"workers is {settings.workers}; at least one is needed to run a job")
     try:

@@ -33,6 +33,11 @@ from safelight.wire.messages import PackAnswer
 class Engines(Protocol):
     """The dispatcher, as far as HTTP needs it; jobs reach it through the database and the bus."""
 
+    @property
+    def is_here(self) -> bool:
+        """Whether this very server has the workers."""
+        ...
+
     def engines(self) -> Sequence[EngineInfo]:
         """What each engine that is ready last said of itself."""
         ...

@@ -16,7 +16,7 @@ from safelight.bus.bus import Bus
 from safelight.core.clock import Clock
 from safelight.core.credential import KEY_PREFIX, digest_of
 from safelight.core.errors import Unavailable
-from safelight.core.event import AccessChanged, Event
+from safelight.core.event import AccessChanged, Event, EventsMissed
 from safelight.core.user import LOCAL_PRINCIPAL, Identity, Principal
 from safelight.db.engine import Database
 from safelight.services import access
@@ -179,7 +179,7 @@ class AccountAuthenticator:
             self._known.popitem(last=False)
 
     def _hear(self, event: Event) -> None:
-        if isinstance(event, AccessChanged):
+        if isinstance(event, AccessChanged | EventsMissed):
             self._changes_heard += 1
             self._stale_at_s = self._clock.monotonic_s()
 

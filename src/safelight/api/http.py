@@ -1,6 +1,6 @@
 """The server's face as one ASGI application: the API by the contract, ``/ws``, and the web UI for all else."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -19,6 +19,7 @@ from safelight.api.comfy.routes import build_router
 from safelight.api.comfy.socket import serve_socket
 from safelight.api.contract import Shape
 from safelight.api.errors import error_response, shaped
+from safelight.api.forwarding import Forwarder
 from safelight.api.kernel import ANY, Kernel
 from safelight.api.origin import Origins
 from safelight.api.pack_routes import answer_pack_route
@@ -30,6 +31,7 @@ from safelight.blobs.store import BlobStore
 from safelight.bus.bus import Bus
 from safelight.core.clock import Clock
 from safelight.core.errors import Forbidden, Unavailable
+from safelight.core.ids import UserId
 from safelight.db.engine import Database
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.download import Downloads
@@ -41,6 +43,7 @@ from safelight.services.seeding import Seeder
 from safelight.settings import Settings
 
 _SOCKET_PATHS = ("/ws", "/api/ws")
+_PAGE_FILES = ("/assets/",)
 _API_PREFIXES = ("/api/", "/internal/", "/v2/")
 
 
@@ -54,12 +57,14 @@ def create(
     catalogue: LiveCatalogue,
     models: ModelIndex,
     dispatcher: Engines,
+    leader: Callable[[], str | None] = lambda: None,
     web: WebUi,
     logs: Log,
     authenticator: Authenticator | None = None,
     egress: Egress | None = None,
     sites: Sequence[ModelSite] | None = None,
 ) -> "Http":
+    """``leader``: where several servers share a database and another one leads, its address."""
     app = App(
         settings=settings,
         clock=clock,
@@ -73,7 +78,7 @@ def create(
         hub=Hub(bus),
         job_lists=JobLists(bus),
         renderer=Renderer(blobs),
-        node_info=NodeInfoBodies(db, catalogue),
+        node_info=NodeInfoBodies(db, catalogue, bus),
         seeder=Seeder(db, models, clock),
         downloads=Downloads(
             db=db,
@@ -90,7 +95,7 @@ def create(
         sign_in=SignIn(db, clock),
         uploads=Uploads(),
     )
-    return Http(app, authenticator or _authenticator(settings, clock, db, bus))
+    return Http(app, authenticator or _authenticator(settings, clock, db, bus), Forwarder(leader))
 
 
 def _authenticator(settings: Settings, clock: Clock, db: Database, bus: Bus) -> Authenticator:
@@ -112,14 +117,15 @@ def _authenticator(settings: Settings, clock: Clock, db: Database, bus: Bus) -> 
 class Http:
     """An ASGI application without a lifespan: :meth:`close_sockets` and :meth:`stop` end what runs."""
 
-    def __init__(self, app: App, authenticator: Authenticator) -> None:
+    def __init__(self, app: App, authenticator: Authenticator, forwarder: Forwarder) -> None:
         self._app = app
+        self._forwarder = forwarder
         self._authenticator = authenticator
         contract = contracts.load()
         self._document = published.document(contract)
         self._origins = Origins(app.settings, authenticator)
         self._proxies = Proxies(app.settings.proxy_networks)
-        self._kernel = Kernel(app, build_router(contract), authenticator, self._origins)
+        self._kernel = Kernel(app, build_router(contract), authenticator, self._origins, forwarder)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope = self._proxies.seen(scope)
@@ -134,14 +140,23 @@ class Http:
         """Runs for ever: notices accounts, keys and sessions that a command takes away."""
         await self._authenticator.follow()
 
-    async def start(self) -> None:
-        """Take up what the last process left: downloads."""
+    async def start_leading(self) -> None:
+        """Take up what the last process left: downloads. Of several servers the one that leads does."""
         await self._app.downloads.resume()
+
+    async def stop_leading(self) -> None:
+        await self._app.seeder.stop()
+        await self._app.downloads.pause()
+
+    def is_watched(self, owner: UserId) -> bool:
+        """Whether the owner has a socket here."""
+        return self._app.hub.has(owner)
 
     async def stop(self) -> None:
         """End what runs beside requests."""
         await self._app.seeder.stop()
         await self._app.downloads.stop()
+        await self._forwarder.close()
 
     def close_sockets(self) -> None:
         """Tell every ``/ws`` client to go; it connects again when the server is back."""
@@ -160,7 +175,15 @@ class Http:
             return json_response(self._document)
         if path in _SOCKET_PATHS:
             return Response("This address is for WebSockets", 400, media_type="text/plain")
-        packs = await answer_pack_route(self._app, Request(scope, receive), self._authenticator, self._origins)
+        request = Request(scope, receive)
+        if not path.startswith(_PAGE_FILES) and self._forwarder.wants_beside_the_api(request):
+            try:
+                passed = await self._forwarder.forward(request)
+            except Unavailable as error:
+                return error_response(error, ANY)
+            if passed is not None:
+                return passed
+        packs = await answer_pack_route(self._app, request, self._authenticator, self._origins)
         if packs is not None:
             return packs
         if path.startswith(_API_PREFIXES):

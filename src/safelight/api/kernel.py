@@ -18,6 +18,7 @@ from safelight.api.bodies import InvalidBody, parse_json, read_body
 from safelight.api.call import Call, Handler
 from safelight.api.contract import Operation, Shape
 from safelight.api.errors import Unauthenticated, error_response, shaped
+from safelight.api.forwarding import Forwarder
 from safelight.api.origin import Origins
 from safelight.api.parameters import decode_path, decode_query
 from safelight.api.routing import Router
@@ -39,8 +40,16 @@ class Endpoint:
 
 
 class Kernel:
-    def __init__(self, app: App, router: Router[Endpoint], authenticator: Authenticator, origins: Origins) -> None:
+    def __init__(
+        self,
+        app: App,
+        router: Router[Endpoint],
+        authenticator: Authenticator,
+        origins: Origins,
+        forwarder: Forwarder,
+    ) -> None:
         self._app = app
+        self._forwarder = forwarder
         self._router = router
         self._authenticator = authenticator
         self._origins = origins
@@ -76,6 +85,10 @@ class Kernel:
                 message = f"{request.method} is not allowed here, only {allow}"
                 return shaped(operation.shape(405), 405, "method_not_allowed", message, headers={"allow": allow})
             endpoint, names = match.endpoints[method]
+            if self._forwarder.wants(request, operation.id):
+                passed = await self._forwarder.forward(request)
+                if passed is not None:
+                    return passed
             return await self._call(request, endpoint, dict(zip(names, match.values, strict=True)))
         except ClientDisconnect:
             raise

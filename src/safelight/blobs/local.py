@@ -16,7 +16,9 @@ import errno
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -53,10 +55,14 @@ class LocalBlobStore:
         for left in self._leaving.iterdir():
             self._put_back(left, Digest(left.name))
 
-    def sweep(self) -> None:
-        """Remove what a stopped server left half-written. Only for the server of the folder, before anything else."""
+    def sweep(self, *, older_than_s: float = 0.0) -> None:
+        """Remove what a stopped server left half-written. Only for the server of the folder, before anything else;
+        where it is one of several, what is so old that none of them can still be writing it."""
+        latest = time.time() - older_than_s
         for left in self._incoming.iterdir():
-            left.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                if not older_than_s or left.stat().st_mtime < latest:
+                    left.unlink()
 
     async def stat(self, digest: Digest) -> int | None:
         return await asyncio.to_thread(self._size, digest)

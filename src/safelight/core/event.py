@@ -174,4 +174,41 @@ class GatesChanged:
     gates: Gates
 
 
-Event = JobEvent | QueueChanged | LogWritten | AccessChanged | GatesChanged
+@dataclass(frozen=True, slots=True)
+class FilesChanged:
+    """The owner's files are others than before. For the server; no socket hears of it."""
+
+    owner_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class NodesChanged:
+    """A worker declared its nodes, which can be read by now. For the server; no socket hears of it."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderChanged:
+    """Another server leads from now on. For servers; no socket hears of it."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventsMissed:
+    """Events of other servers may have been missed: whoever keeps what follows from events must look again. What clients
+    must not miss comes after it."""
+
+
+Event = (
+    JobEvent
+    | QueueChanged
+    | LogWritten
+    | AccessChanged
+    | GatesChanged
+    | FilesChanged
+    | NodesChanged
+    | LeaderChanged
+    | EventsMissed
+)

@@ -1,6 +1,7 @@
 """Rows of jobs as the dispatcher sees them: every user's queue, and what one attempt leaves behind."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
@@ -23,6 +24,7 @@ _ONE = select(*SUMMARY).where(job.c.id == bindparam("id"))
 _WAITING = select(job.c.owner_id, job.c.pool).where(IS_QUEUED).distinct()
 _DEPTHS = select(job.c.pool, func.count()).where(IS_QUEUED).group_by(job.c.pool).order_by(job.c.pool)
 _RUNNING = select(*SUMMARY).where(IS_RUNNING).order_by(job.c.seq)
+_ENDED_SINCE = select(*SUMMARY).where(job.c.ended_at >= bindparam("since")).order_by(job.c.ended_at, job.c.seq)
 _OF_ATTEMPT = (job_output.c.job_seq == bindparam("job"), job_output.c.attempt == bindparam("of"))
 _OUTPUTS = select(job_output.c.call, job_output.c.ui).where(*_OF_ATTEMPT).order_by(job_output.c.position)
 _COUNT = select(func.count()).select_from(job_output).where(*_OF_ATTEMPT)
@@ -50,6 +52,11 @@ def head(conn: Connection, lane: Lane) -> tuple[JobSummary, bool] | None:
 def load(conn: Connection, job_id: JobId) -> Job:
     """The whole job, which is there."""
     return complete(conn, conn.execute(_ONE, {"id": job_id}).all())[0]
+
+
+def ended_since(conn: Connection, since: datetime) -> list[JobSummary]:
+    """Of all users. Reads the whole history: for the rare case that a connection broke."""
+    return [summary_of(row) for row in conn.execute(_ENDED_SINCE, {"since": since})]
 
 
 def running(conn: Connection) -> list[JobSummary]:

@@ -2,12 +2,15 @@
 (``db/postgres_door.py``)."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
+from safelight.core.event import Event
 from safelight.db.transaction import Transaction
 
 T = TypeVar("T")
+
+Announce = Callable[[Transaction, Sequence[Event]], None]
 
 
 class Door(Protocol):
@@ -24,3 +27,24 @@ class Door(Protocol):
     async def close(self) -> None:
         """Finish what was begun."""
         ...
+
+
+class GuardedDoor:
+    """A door that lets nothing be written for which ``guard`` raises. To close it is the business of the one behind."""
+
+    def __init__(self, door: Door, guard: Callable[[Transaction], None]) -> None:
+        self._door = door
+        self._guard = guard
+
+    async def read(self, fn: Callable[[Transaction], T]) -> T:
+        return await self._door.read(fn)
+
+    def put(self, fn: Callable[[Transaction], T], *, is_durable: bool) -> "asyncio.Future[T]":
+        def guarded(tx: Transaction) -> T:
+            self._guard(tx)
+            return fn(tx)
+
+        return self._door.put(guarded, is_durable=is_durable)
+
+    async def close(self) -> None:
+        return

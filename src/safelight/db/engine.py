@@ -6,13 +6,16 @@ transaction.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from safelight.core.errors import Unavailable
 from safelight.core.event import Event
-from safelight.db.door import Door
+from safelight.db.door import Announce, Door, GuardedDoor
 from safelight.db.sqlite_door import SqliteDoor
 from safelight.db.transaction import Transaction
+
+if TYPE_CHECKING:
+    from safelight.db.postgres import ServerLock
 
 __all__ = ["Database", "Transaction"]
 
@@ -28,18 +31,25 @@ class Database:
 
     @classmethod
     async def open(
-        cls, url: str, *, on_commit: Callable[[Sequence[Event]], None], is_server: bool = False
+        cls,
+        url: str,
+        *,
+        on_commit: Callable[[Sequence[Event]], None],
+        announce: Announce | None = None,
+        is_server: bool = False,
     ) -> "Database":
         """Open ``sqlite:////path/x.db`` or ``postgresql://user:password@host/name``, made or migrated to the present
         schema first.
 
         ``on_commit`` hears the events of each transaction on the event loop's thread, in the order of the commits.
-        ``is_server`` refuses a database that another server has open so. Raises :class:`Unavailable`.
+        ``announce`` (PostgreSQL alone) is called with the last transaction of each commit and the events of all, to
+        tell other servers with it. ``is_server`` refuses a database that another server has open so. Raises
+        :class:`Unavailable`.
         """
         if is_postgres(url):
             from safelight.db.postgres_door import PostgresDoor  # a driver that SQLite starts without
 
-            return cls(await PostgresDoor.open(url, on_commit=on_commit, is_server=is_server))
+            return cls(await PostgresDoor.open(url, on_commit=on_commit, announce=announce, is_server=is_server))
         return cls(await SqliteDoor.open(url, on_commit=on_commit, is_server=is_server))
 
     async def read(self, fn: Callable[[Transaction], T]) -> T:
@@ -60,10 +70,23 @@ class Database:
         """:meth:`write` for a caller that goes on: what is enqueued together is committed together, in this order."""
         return self._door.put(fn, is_durable=is_durable)
 
+    def guarded(self, guard: Callable[[Transaction], None]) -> "Database":
+        """The same database for one who may lose the right to write: ``guard`` runs first in each write, and raises
+        where the right is lost. Need not be closed."""
+        return Database(GuardedDoor(self._door, guard))
+
     async def close(self) -> None:
         """Finish what was begun, then let go of everything."""
         self._is_closed = True
         await self._door.close()
+
+
+async def take_server_lock(url: str) -> "ServerLock":
+    """Of a PostgreSQL database: held until it is released or its connection ends. Raises :class:`Unavailable` where
+    another server holds it."""
+    from safelight.db import postgres
+
+    return await postgres.ServerLock.take(postgres.create(url))
 
 
 def is_postgres(url: str) -> bool:

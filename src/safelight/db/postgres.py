@@ -16,6 +16,9 @@ CONNECT_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 60.0
 """A statement takes milliseconds. What takes longer waits for a server that is gone, without a word."""
 
+_KEEPALIVE = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
+"""A server that cannot be reached any more loses its locks after so many seconds, and not after hours."""
+
 MIGRATION_LOCK, SERVER_LOCK, WRITE_LOCK = 0x5AFE_0001, 0x5AFE_0002, 0x5AFE_0003
 """Advisory locks. They are the database's own: other databases of the same cluster have others."""
 
@@ -32,7 +35,7 @@ def create(url: str) -> AsyncEngine:
                 "timeout": CONNECT_TIMEOUT_S,
                 "command_timeout": COMMAND_TIMEOUT_S,
                 "prepared_statement_cache_size": 512,
-                "server_settings": {"application_name": "safelight", "jit": "off"},
+                "server_settings": {"application_name": "safelight", "jit": "off", **_KEEPALIVE},
             },
         )
     except ArgumentError as error:
@@ -84,6 +87,9 @@ def shown(engine: AsyncEngine) -> str:
     return engine.url.set(drivername="postgresql").render_as_string(hide_password=True)
 
 
+LOCK_CHECK_S = 5.0
+
+
 class ServerLock:
     """Held by the one server of a database, on a connection of its own; it ends with the connection.
 
@@ -114,6 +120,15 @@ class ServerLock:
             return conn
         await conn.close()
         raise Unavailable(f"another server is running on the database {shown(engine)}")
+
+    async def is_held(self) -> bool:
+        """Ask the database, which a connection that is dead without a word does not answer in time."""
+        try:
+            async with asyncio.timeout(LOCK_CHECK_S):
+                await run(self._conn, "SELECT 1")
+        except (TimeoutError, Unavailable):
+            return False
+        return True
 
     async def release(self) -> None:
         await drop(self._conn)

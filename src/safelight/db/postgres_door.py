@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from safelight.core.errors import Unavailable
 from safelight.core.event import Event
 from safelight.db import migrate, postgres
+from safelight.db.door import Announce
 from safelight.db.errors import translate
 from safelight.db.transaction import Transaction
 
@@ -55,10 +56,16 @@ class PostgresDoor:
     """Mutable: its connections, and what waits for them. Made by :meth:`open`."""
 
     def __init__(
-        self, engine: AsyncEngine, *, on_commit: Callable[[Sequence[Event]], None], lock: postgres.ServerLock | None
+        self,
+        engine: AsyncEngine,
+        *,
+        on_commit: Callable[[Sequence[Event]], None],
+        announce: Announce | None = None,
+        lock: postgres.ServerLock | None = None,
     ) -> None:
         self._engine = engine
         self._on_commit = on_commit
+        self._announce = announce
         self._lock = lock
         self._idle: list[AsyncConnection] = []
         self._places = asyncio.Semaphore(READERS)
@@ -70,7 +77,14 @@ class PostgresDoor:
         self._writing = asyncio.create_task(self._write_all(), name="db-write")
 
     @classmethod
-    async def open(cls, url: str, *, on_commit: Callable[[Sequence[Event]], None], is_server: bool) -> "PostgresDoor":
+    async def open(
+        cls,
+        url: str,
+        *,
+        on_commit: Callable[[Sequence[Event]], None],
+        announce: Announce | None = None,
+        is_server: bool = False,
+    ) -> "PostgresDoor":
         engine = postgres.create(url)
         lock = await postgres.ServerLock.take(engine) if is_server else None
         try:
@@ -79,7 +93,7 @@ class PostgresDoor:
             if lock:
                 await lock.release()
             raise
-        return cls(engine, on_commit=on_commit, lock=lock)
+        return cls(engine, on_commit=on_commit, announce=announce, lock=lock)
 
     async def read(self, fn: Callable[[Transaction], T]) -> T:
         # A task of its own: a caller that is cancelled must not leave a connection in the middle of an answer.
@@ -224,6 +238,9 @@ class PostgresDoor:
         while len(group) < MAX_GROUP and self._waiting:
             group.append(self._waiting.popleft())
             await self._run_one(conn, group[-1])
+        if (announce := self._announce) is not None:
+            events = [event for item in group if item.error is None and item.tx for event in item.tx.events]
+            await conn.run_sync(lambda sync: announce(Transaction(sync), events))
         if not any(item.is_durable for item in group):
             await postgres.run(conn, "SET LOCAL synchronous_commit TO off; COMMIT")
         else:

@@ -461,6 +461,30 @@ gate = Table(
     Column("mode", String(16), nullable=False),
 )
 
+# One row: which server of several leads, and since which change of leader. Whoever acts under an older epoch is refused.
+leader = Table(
+    "leader",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", Integer, nullable=False),
+    Column("address", String(2048), nullable=False),  # where the others reach it; "": it is gone
+    Column("since", Moment, nullable=False),
+)
+
+# The latest preview of each running job, for servers that are not the one which made it. A crash may lose them all.
+preview = Table(
+    "preview",
+    metadata,
+    Column("job_id", String(128), primary_key=True),
+    Column("image", LargeBinary, nullable=False),
+)
+
+
+@event.listens_for(preview, "after_create")
+def _need_no_log(target: Table, connection: Connection, **_: Any) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("ALTER TABLE preview SET UNLOGGED")
+
 
 def _compare_bytewise() -> None:
     """In PostgreSQL, text is as long as it likes and ordered by its bytes, as in SQLite, whatever the database's own

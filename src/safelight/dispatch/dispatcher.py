@@ -25,7 +25,16 @@ from safelight.bus.bus import Bus
 from safelight.core.asset import Asset
 from safelight.core.clock import Clock, from_ms
 from safelight.core.digest import Digest
-from safelight.core.event import CancelRequested, Event, GatesChanged, JobEnded, JobQueued, JobRequeued, LogWritten
+from safelight.core.event import (
+    CancelRequested,
+    Event,
+    EventsMissed,
+    GatesChanged,
+    JobEnded,
+    JobQueued,
+    JobRequeued,
+    LogWritten,
+)
 from safelight.core.gate import Gates, QueueGate
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import Fence, Job, JobError, JobState, JobSummary
@@ -166,6 +175,11 @@ class Dispatcher:
         for slot in self._slots.values():
             if slot.run is not None:
                 await self._outcomes.release(slot.run)
+
+    @property
+    def is_here(self) -> bool:
+        """As opposed to another server's (``dispatch/leadership.py``)."""
+        return True
 
     def engines(self) -> Sequence[EngineInfo]:
         """What each engine that is ready last said of itself."""
@@ -429,13 +443,27 @@ class Dispatcher:
                 self._line.wait(Lane(event.owner_id, event.pool))
                 self._claim()
             case CancelRequested():
-                self._cancel(event)
+                self._cancel(Fence(event.job_id, event.attempt))
             case JobEnded():
                 self._secrets.pop(event.job_id, None)
                 if self._line.ended(event.owner_id):
                     self._claim()
             case GatesChanged():
                 self._follow_gates(event.gates)
+            case EventsMissed():
+                self._spawn(self._look_again())
+
+    async def _look_again(self) -> None:
+        """For what should have been heard of: who waits, what was paused, which jobs shall end."""
+        gates_now, lanes, running = await self._db.read(
+            lambda tx: (gates.load(tx), attempts.lanes_waiting(tx), attempts.running(tx))
+        )
+        for lane in lanes:
+            self._line.wait(lane)
+        for job in running:
+            if job.cancel_requested:
+                self._cancel(Fence(job.id, job.attempt))
+        self._follow_gates(gates_now)
 
     def _follow_gates(self, gates: Gates) -> None:
         self._gates = gates
@@ -450,10 +478,10 @@ class Dispatcher:
             slot.is_retired = False
             self._backend.restore(slot.id)
 
-    def _cancel(self, event: CancelRequested) -> None:
+    def _cancel(self, fence: Fence) -> None:
         for slot in self._slots.values():
             run = slot.run
-            if run is None or run.fence != Fence(event.job_id, event.attempt) or run.grace is not None:
+            if run is None or run.fence != fence or run.grace is not None:
                 continue
             if run.is_sent:
                 self._backend.send(slot.id, wire.CancelJob(job_id=run.job_id, attempt=run.fence.attempt))

@@ -10,7 +10,7 @@ from typing import Any
 from safelight.core import job as rules
 from safelight.core.asset import Asset
 from safelight.core.errors import Conflict, NotFound
-from safelight.core.event import JobEnded, JobRequeued, JobStarted, OutputMade, QueueChanged
+from safelight.core.event import Event, JobEnded, JobRequeued, JobStarted, OutputMade, QueueChanged
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import Fence, Job, JobError, JobState, JobSummary
 from safelight.core.output import Output, by_node, summarise
@@ -166,6 +166,19 @@ def recover(tx: Transaction, *, now: datetime) -> Sequence[JobSummary]:
     ]
     asset_rows.drop_unpublished(tx.conn)
     return lost
+
+
+def running(tx: Transaction) -> Sequence[JobSummary]:
+    """Every job that runs."""
+    return rows.running(tx.conn)
+
+
+def ends_since(tx: Transaction, since: datetime) -> Sequence[Event]:
+    """What those must hear who may have missed the ends of jobs, of all users."""
+    ended = rows.ended_since(tx.conn, since)
+    owners = dict.fromkeys(job.owner_id for job in ended)
+    ends = [JobEnded(**_words(job, job.ended_at or since), state=job.state, error=job.error) for job in ended]
+    return [*ends, *(QueueChanged(owner, job_rows.count_active(tx.conn, owner)) for owner in owners)]
 
 
 def lanes_waiting(tx: Transaction) -> Sequence[Lane]:

@@ -97,11 +97,15 @@ class Downloads:
 
     async def stop(self) -> None:
         """Leave everything to the next start."""
+        await self.pause()
+        await self._egress.close()
+
+    async def pause(self) -> None:
+        """Leave everything to the next :meth:`resume`, here or elsewhere."""
         running = list(self._running.values())
         for work in running:
             work.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        await self._egress.close()
 
     def _spawn(self, task: Task) -> None:
         work = asyncio.create_task(self._run(task))

@@ -195,6 +195,11 @@ def _tell_queue(tx: Transaction, who: Principal) -> None:
     tx.emit(QueueChanged(who.user_id, rows.count_active(tx.conn, who.user_id)))
 
 
+def has_secrets(extra_data: Mapping[str, Any]) -> bool:
+    """Whether a submit brings keys, which are told to the server that runs the job and never stored."""
+    return bool(_secrets_of(extra_data))
+
+
 def _secrets_of(extra_data: Mapping[str, Any]) -> dict[str, str]:
     values = {name: extra_data.get(name) for name in SECRETS}
     return {name: value for name, value in values.items() if isinstance(value, str) and value not in ("", REDACTED)}

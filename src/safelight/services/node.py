@@ -7,6 +7,7 @@ import msgspec
 from blake3 import blake3
 
 from safelight.core.digest import Digest
+from safelight.core.event import NodesChanged
 from safelight.core.node import NodeSchema
 from safelight.db import node as rows
 from safelight.db.transaction import Transaction
@@ -27,6 +28,7 @@ def digest_of(body: bytes) -> Digest:
 def save(tx: Transaction, *, digest: Digest, body: bytes, now: datetime) -> None:
     """Keep an encoded catalogue as the one in use."""
     rows.save(tx.conn, digest=digest, body=body, now=now)
+    tx.emit(NodesChanged(digest))
 
 
 def load_latest(tx: Transaction) -> dict[str, NodeSchema]:

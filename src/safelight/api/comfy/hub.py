@@ -58,6 +58,9 @@ class Hub:
         if not sockets:
             self._sockets.pop(socket.principal.user_id, None)
 
+    def has(self, owner: UserId) -> bool:
+        return owner in self._sockets
+
     def snapshot(self, socket: Socket) -> list[Frame]:
         """What a socket that has just connected must know of jobs whose messages it will get."""
         owner = socket.principal.user_id

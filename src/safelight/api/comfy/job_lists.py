@@ -12,6 +12,7 @@ from safelight.bus.bus import Bus
 from safelight.core.event import (
     CancelRequested,
     Event,
+    EventsMissed,
     JobEnded,
     JobForgotten,
     JobQueued,
@@ -55,5 +56,7 @@ class JobLists:
             self._lists.popitem(last=False)
 
     def _hear(self, event: Event) -> None:
+        if isinstance(event, EventsMissed):
+            self._lists.clear()
         if isinstance(event, _CHANGES):
             self._changes[event.owner_id] = self._changes.get(event.owner_id, 0) + 1

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from safelight.api.comfy.object_info import node_info
+from safelight.bus.bus import Bus
 from safelight.core.asset import Asset, Folder
+from safelight.core.event import Event, EventsMissed, FilesChanged
 from safelight.core.ids import UserId
 from safelight.core.node import Catalogue, InputSchema, NodeSchema
 from safelight.core.output import kind_of_file
@@ -44,18 +46,26 @@ class Body:
 
 
 class NodeInfoBodies:
-    """Mutable: the latest bodies by owner. Uploads come through this process and say so with :meth:`forget`."""
+    """Mutable: the latest bodies by owner. Whoever changes an owner's files says so with :meth:`forget`."""
 
-    def __init__(self, db: Database, catalogue: LiveCatalogue) -> None:
+    def __init__(self, db: Database, catalogue: LiveCatalogue, bus: Bus) -> None:
+        self._bus = bus
         self._db = db
         self._catalogue = catalogue
         self._uploads: dict[UserId, int] = {}
         self._bodies: OrderedDict[UserId, tuple[tuple[str, int], Body]] = OrderedDict()
         self._lock = asyncio.Lock()
+        bus.subscribe(self._hear)
 
     def forget(self, owner: UserId) -> None:
         """The owner's files have changed."""
-        self._uploads[owner] = self._uploads.get(owner, 0) + 1
+        self._bus.publish([FilesChanged(owner)])
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, FilesChanged):
+            self._uploads[event.owner_id] = self._uploads.get(event.owner_id, 0) + 1
+        elif isinstance(event, EventsMissed):
+            self._bodies.clear()
 
     async def get(self, who: Principal, *, encoding: str) -> tuple[str, bytes]:
         """The ETag and the body in that encoding (``identity`` or one of :data:`ENCODINGS`)."""

@@ -48,6 +48,8 @@ async def execute_prompt(app: App, call: Call) -> Response:
     if not isinstance(body, Mapping) or "prompt" not in body:
         raise _invalid("no_prompt", "No prompt provided")
     asked = _read_command(body)
+    if jobs.has_secrets(asked.extra_data) and not app.dispatcher.is_here:
+        raise Unavailable("the server that would keep this job's keys cannot be reached; try again in a few seconds")
     valid = await _validate(app, who, asked.prompt, targets=_targets(body))
     placement = await _place(app, valid.prompt, asked.extra_data)
     command = replace(asked, prompt=valid.prompt, targets=valid.targets, placement=placement)
