@@ -238,8 +238,6 @@ def _check(settings: Settings) -> None:
         raise InvalidSetting(f"port is {settings.port}, which is not between 0 and 65535")
     if settings.replicas and not settings.database_url.startswith("postgres"):
         raise InvalidSetting("replicas is set; servers share a database only where database_url is a PostgreSQL one")
-    if settings.replicas and not settings.replica_url and settings.port == 0:
-        raise InvalidSetting("replicas is set and port is 0; the others need a port, or replica_url, to reach this one")
     if settings.replica_url and not _is_root_url(settings.replica_url):
         raise InvalidSetting(f"replica_url is {settings.replica_url!r}, which is not like http://10.0.0.7:8188")
     if settings.workers < 1:

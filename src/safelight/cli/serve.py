@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def run(settings: Settings) -> None:
 async def _serve(settings: Settings) -> None:
     listener = _listen(settings.host, settings.port)
     _allow_many_connections()
-    app = await App.start(settings)
+    app = await App.start(replace(settings, port=listener.getsockname()[1]))
     try:
         config = uvicorn.Config(
             app.asgi,

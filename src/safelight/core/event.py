@@ -197,8 +197,8 @@ class LeaderChanged:
 
 @dataclass(frozen=True, slots=True)
 class EventsMissed:
-    """Events of other servers may have been missed: whoever keeps what follows from events must look again. What clients
-    must not miss comes after it."""
+    """Events of other servers may have been missed: whoever keeps what follows from events must look again. What
+    clients must not miss comes after it."""
 
 
 Event = (

@@ -461,7 +461,7 @@ gate = Table(
     Column("mode", String(16), nullable=False),
 )
 
-# One row: which server of several leads, and since which change of leader. Whoever acts under an older epoch is refused.
+# One row: which server of several leads. Each change is an epoch; whoever acts under an older one is refused.
 leader = Table(
     "leader",
     metadata,
