@@ -131,11 +131,16 @@ def dump(url: str) -> bytes:
     return subprocess.run([programs / "pg_dump", "--data-only", url], check=True, capture_output=True).stdout
 
 
-def _run(server_url: str, statement: str) -> None:
+def execute(url: str, statement: str) -> str:
+    """What ``psql`` prints, a row a line."""
     programs = find_programs()
     assert programs is not None
-    words = [str(programs / "psql"), f"{server_url}/postgres", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement]
-    subprocess.run(words, check=True, capture_output=True)
+    words = [str(programs / "psql"), url, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statement]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
+def _run(server_url: str, statement: str) -> None:
+    execute(f"{server_url}/postgres", statement)
 
 
 def _wait_until_ready(programs: Path, port: int) -> None:

@@ -7,11 +7,10 @@ from typing import get_args
 import msgspec
 
 from safelight.core import event as events
-from safelight.core.event import Event, JobEvent, JobQueued
+from safelight.core.event import Event, JobQueued
 
 _TYPES: dict[str, type] = {
-    kind.__name__: kind
-    for kind in (*JobEvent.__subclasses__(), *(kind for kind in get_args(events.Event) if kind is not JobEvent))
+    name: kind for name, kind in vars(events).items() if isinstance(kind, type) and issubclass(kind, get_args(Event))
 }
 _encoder = msgspec.msgpack.Encoder()
 _items = msgspec.msgpack.Decoder(list[tuple[str, msgspec.Raw]])

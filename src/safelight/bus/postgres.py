@@ -137,8 +137,8 @@ class PostgresBus:
 
     async def _listen(self, listening: channel.Listening, url: str) -> None:
         """A connection that breaks may have missed anything until the next one listens."""
-        while True:
-            try:
+        try:
+            while True:
                 await listening.ended()
                 log.warning("the connection on which other servers are heard broke; connecting again")
                 since = listening.alive_at - timedelta(seconds=SKEW_S)
@@ -147,8 +147,8 @@ class PostgresBus:
                 listening = await self._listen_again(url)
                 self._inbox.append(since)
                 self._has_mail.set()
-            finally:
-                await listening.close()
+        finally:
+            await listening.close()
 
     async def _listen_again(self, url: str) -> channel.Listening:
         while True:

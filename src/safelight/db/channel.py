@@ -68,7 +68,8 @@ class Listening:
         """Returns when the connection is broken."""
         while not self._end.is_set():
             try:
-                await asyncio.wait_for(self._end.wait(), CHECK_S)
+                async with asyncio.timeout(CHECK_S):
+                    await self._end.wait()
             except TimeoutError:
                 try:
                     async with asyncio.timeout(CHECK_S):
@@ -79,5 +80,7 @@ class Listening:
                     return
 
     async def close(self) -> None:
+        if self._conn.closed:
+            return
         await postgres.drop(self._conn)
         await self._engine.dispose()

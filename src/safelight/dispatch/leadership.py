@@ -66,7 +66,7 @@ class Leadership:
         self._dispatcher: Dispatcher | None = None
         self._epoch = 0
         self._leader: Leader | None = None
-        self._changed = asyncio.Event()
+        self._must_try, self._must_look = asyncio.Event(), asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._unsubscribe = bus.subscribe(self._hear)
 
@@ -195,19 +195,23 @@ class Leadership:
 
     async def _pause(self) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), RETRY_S)
+            async with asyncio.timeout(RETRY_S):
+                await self._must_try.wait()
+        self._must_try.clear()
 
     # -- following --
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, LeaderChanged | EventsMissed):
-            self._changed.set()
+            self._must_try.set()
+            self._must_look.set()
 
     async def _follow(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), 10 * CHECK_S)
-            self._changed.clear()
+                async with asyncio.timeout(10 * CHECK_S):
+                    await self._must_look.wait()
+            self._must_look.clear()
             with suppress(Unavailable):
                 await self._look()
 

@@ -1,8 +1,18 @@
-"""The bus of one process."""
+"""What every bus promises to those who listen in its own process (``bus/bus.py``)."""
 
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+
+import pytest
+
+from safelight.bus.bus import Bus
 from safelight.bus.memory import MemoryBus
+from safelight.bus.postgres import PostgresBus
 from safelight.core.event import Event, QueueChanged
 from safelight.core.ids import UserId
+from safelight.db.engine import Database
+
+pytestmark = pytest.mark.anyio
 
 ANNA = UserId("anna")
 
@@ -11,8 +21,25 @@ def event(number: int) -> Event:
     return QueueChanged(ANNA, number)
 
 
-def test_everyone_hears_everything_in_order() -> None:
-    bus = MemoryBus()
+@pytest.fixture(params=["memory", "postgres"])
+async def bus(request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
+    if request.param == "memory":
+        yield MemoryBus()
+        return
+    url = request.getfixturevalue("postgres_url")
+    shared = PostgresBus("one")
+    db = await Database.open(url, on_commit=shared.on_commit, announce=shared.announce)
+
+    async def recover(since: datetime) -> Sequence[Event]:
+        return ()
+
+    await shared.start(db, url=url, recover=recover, is_watched=lambda owner: True)
+    yield shared
+    await shared.stop()
+    await db.close()
+
+
+async def test_everyone_hears_everything_in_order(bus: Bus) -> None:
     first: list[Event] = []
     second: list[Event] = []
     bus.subscribe(first.append)
@@ -24,8 +51,7 @@ def test_everyone_hears_everything_in_order() -> None:
     assert second == [event(1), event(2)]
 
 
-def test_what_is_published_while_an_event_is_heard_comes_after_it_for_everyone() -> None:
-    bus = MemoryBus()
+async def test_what_is_published_while_an_event_is_heard_comes_after_it_for_everyone(bus: Bus) -> None:
     heard: list[Event] = []
 
     def answer(heard_event: Event) -> None:
@@ -38,8 +64,7 @@ def test_what_is_published_while_an_event_is_heard_comes_after_it_for_everyone()
     assert heard == [event(1), event(2), event(10)]
 
 
-def test_a_listener_that_fails_hurts_nobody() -> None:
-    bus = MemoryBus()
+async def test_a_listener_that_fails_hurts_nobody(bus: Bus) -> None:
     heard: list[Event] = []
 
     def fail(_: Event) -> None:
@@ -52,8 +77,7 @@ def test_a_listener_that_fails_hurts_nobody() -> None:
     assert heard == [event(1), event(2)]
 
 
-def test_the_same_listener_twice_is_two_subscriptions() -> None:
-    bus = MemoryBus()
+async def test_the_same_listener_twice_is_two_subscriptions(bus: Bus) -> None:
     heard: list[Event] = []
 
     def listen(heard_event: Event) -> None:
