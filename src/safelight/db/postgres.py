@@ -57,10 +57,13 @@ async def connect(engine: AsyncEngine) -> AsyncConnection:
 async def run(conn: AsyncConnection, statement: str) -> None:
     """Transaction control, straight to the driver. Several statements may be separated by semicolons."""
     try:
-        await (await driver(conn)).execute(statement)
+        raw = await driver(conn)
+        await raw.execute(statement)
     except (OSError, TimeoutError) as error:
         raise Unavailable(f"the database cannot be reached: {error}") from error
     except Exception as error:
+        if _is_ending(error):
+            raw.terminate()
         raise _of_driver(error) from error
 
 
@@ -138,6 +141,14 @@ def _of_driver(error: Exception) -> BaseException:
     """asyncpg's own exceptions, which SQLAlchemy did not see."""
     import asyncpg
 
-    if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | asyncio.IncompleteReadError):
+    known = asyncpg.PostgresError | asyncpg.InterfaceError | asyncio.IncompleteReadError
+    if isinstance(error, known) or _is_ending(error):
         return Unavailable(f"the database cannot do this now: {error}")
     return error
+
+
+def _is_ending(error: Exception) -> bool:
+    """Nothing was sent: the connection is in the middle of the server's last words, that it will be closed."""
+    import asyncpg
+
+    return isinstance(error, asyncpg.InternalClientError) and "another operation" in str(error)
