@@ -108,10 +108,13 @@ class ServerLock:
         """Raises :class:`Unavailable` where another server has it."""
         return cls(engine, await cls._connect(engine))
 
-    async def keep(self) -> None:
+    async def keep(self, *, ask: bool = False) -> None:
         """Take it again should it be lost. Raises :class:`Unavailable` where another server was quicker: what this one
-        would write now might undo what that one does."""
-        if not await is_alive(self._conn):
+        would write now might undo what that one does.
+
+        ``ask`` the database: another connection broke, and this one may not know yet that it did too.
+        """
+        if not await is_alive(self._conn) or (ask and not await self.is_held()):
             conn = await self._connect(self._engine)
             await drop(self._conn)
             self._conn = conn

@@ -212,7 +212,7 @@ class PostgresDoor:
         for number in range(TRIES):
             try:
                 if self._lock is not None:
-                    await self._lock.keep()
+                    await self._lock.keep(ask=True)
                 self._writer = await postgres.connect(self._engine)
                 return self._writer
             except Unavailable:
