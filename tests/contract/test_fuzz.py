@@ -92,7 +92,6 @@ def address(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterato
         yield address
 
 
-@pytest.mark.slow
 @SCHEMA.parametrize()
 def test_operation_keeps_the_contract(case: schemathesis.Case, address: Address) -> None:
     excepted = EXCEPTIONS.get(case.operation.definition.raw["operationId"], {})
@@ -100,7 +99,6 @@ def test_operation_keeps_the_contract(case: schemathesis.Case, address: Address)
     case.call_and_validate(address.url, headers={"X-API-Key": address.key}, checks=checks)
 
 
-@pytest.mark.slow
 @SCHEMA.parametrize()
 @hypothesis.settings(max_examples=1)
 def test_a_stranger_is_refused_as_the_contract_has_it(case: schemathesis.Case, address: Address) -> None:

@@ -3,6 +3,7 @@
 import random
 from pathlib import Path
 
+import pytest
 from tests.faults import keeping
 from tests.faults.ledger import Ledger
 
@@ -17,5 +18,6 @@ def test_garbage_is_collected_while_the_same_bytes_come_and_go(tmp_path: Path) -
     keeping.collected(tmp_path, random.Random(SEED), Ledger())
 
 
+@pytest.mark.slow
 def test_a_backup_in_full_traffic_comes_back_whole(tmp_path: Path) -> None:
     keeping.backed_up(tmp_path, random.Random(SEED), Ledger())

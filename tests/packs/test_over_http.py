@@ -13,6 +13,8 @@ from tests.cli.server import Server, running, safelight, wait_for_nodes
 from tests.packs.engine import PACKS, node
 from websockets.sync.client import connect
 
+pytestmark = pytest.mark.slow
+
 PREVIEW_FRAME = 1
 
 

@@ -86,6 +86,7 @@ def test_a_pack_takes_no_route_of_the_server(server: Server) -> None:
     assert ask(server, "/api/no_such_route")[0] == 404
 
 
+@pytest.mark.slow
 def test_with_accounts_a_route_wants_a_credential(tmp_path: Path) -> None:
     def safelight(*words: str) -> str:
         command = [sys.executable, "-m", "safelight.cli", *words, "--data-dir", str(tmp_path)]
