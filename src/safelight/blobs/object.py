@@ -17,7 +17,6 @@ import asyncio
 import contextlib
 import functools
 import logging
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -30,6 +29,7 @@ from blake3 import blake3
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, ObjectStore, S3Store
 
+from safelight.blobs.object_writer import CHUNK, SMALL, ObjectWriter
 from safelight.blobs.place import Place
 from safelight.blobs.signing import Signer
 from safelight.blobs.store import BlobCorrupt, BlobMissing, StoreAway, StoredBlob, WrongDigest
@@ -38,8 +38,6 @@ from safelight.core.errors import InvalidDigest
 
 log = logging.getLogger(__name__)
 
-SMALL = 8 * 1024 * 1024
-"""What is smaller is kept in memory until its digest is known, and then put in one request."""
 PART = 12 * 1024 * 1024
 """Of a large object. S3 takes 10,000 at most, which makes 117 GiB."""
 PARTS_AT_ONCE = 2
@@ -49,7 +47,6 @@ LEFT_S = 24 * 3600.0
 """What came in for so long will not be finished."""
 LEAVING_S = 120.0
 """A collector that has not removed an object after so long is dead."""
-_CHUNK = 1024 * 1024
 _POLL_S = 0.2
 
 _RETRY: Any = {
@@ -67,8 +64,9 @@ _CLIENT: Any = {
 class ObjectBlobStore:
     """Several processes may use the same objects."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *, most_copied: int = MOST_COPIED) -> None:
         """Asks the store nothing yet."""
+        self._most_copied = most_copied
         self._place = place
         self._store = _open(place)
         self._signer = _signer(place)
@@ -110,8 +108,8 @@ class ObjectBlobStore:
         await asyncio.to_thread(path.unlink)
         return Sha256Digest(other.hexdigest())
 
-    def writer(self) -> "_ObjectWriter":
-        return _ObjectWriter(self)
+    def writer(self) -> ObjectWriter:
+        return ObjectWriter(self)
 
     async def read(self, digest: Digest, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         key = _key(digest)
@@ -123,7 +121,7 @@ class ObjectBlobStore:
             found = await self._get(key, start, end)
             if found is None:
                 return
-            chunks = found.stream(min_chunk_size=_CHUNK)
+            chunks = found.stream(min_chunk_size=CHUNK)
             if found.range == (0, found.meta["size"]):
                 chunks = _held_back(chunks, digest, found.meta["size"])
             async for chunk in chunks:
@@ -192,11 +190,11 @@ class ObjectBlobStore:
 
         async def put() -> None:
             with _in_our_words("copied"):
-                if size <= MOST_COPIED:
+                if size <= self._most_copied:
                     await obstore.copy_async(self._store, source, key)
                 else:
                     found = await obstore.get_async(self._store, source)
-                    await self._put(key, found.stream(min_chunk_size=_CHUNK))
+                    await self._put(key, found.stream(min_chunk_size=CHUNK))
 
         await self.keep(digest, put)
         await self.drop_incoming(name)
@@ -256,100 +254,6 @@ class ObjectBlobStore:
         return self._signer.sign(method, address, at=datetime.now(UTC), expires_s=expires_s, parameters=parameters)
 
 
-class _Given(Exception):
-    """An upload was given up."""
-
-
-class _ObjectWriter:
-    """Mutable: what was written and is not yet on its way."""
-
-    def __init__(self, store: ObjectBlobStore) -> None:
-        self._store = store
-        self._name = uuid.uuid4().hex
-        self._hasher = blake3()
-        self._other = sha256()
-        self._pending = bytearray()
-        self._size = 0
-        self._chunks: asyncio.Queue[bytes | None | _Given] = asyncio.Queue(1)
-        self._upload: asyncio.Task[None] | None = None
-
-    @property
-    def size(self) -> int:
-        return self._size
-
-    @property
-    def sha256(self) -> Sha256Digest:
-        return Sha256Digest(self._other.hexdigest())
-
-    async def write(self, chunk: bytes) -> None:
-        self._pending += chunk
-        self._size += len(chunk)
-        if len(self._pending) >= (SMALL if self._upload is None else _CHUNK):
-            data = await self._hashed()
-            if self._upload is None:
-                self._upload = asyncio.create_task(self._store.put_incoming(self._name, self._arriving()))
-            for at in range(0, len(data), _CHUNK):
-                await self._send(data[at : at + _CHUNK])
-
-    async def finish(self) -> tuple[Digest, int]:
-        data = await self._hashed()
-        digest = Digest(self._hasher.hexdigest())
-        if self._upload is None:
-            await self._store.put_small(digest, data)
-            return digest, self._size
-        if data:
-            await self._send(data)
-        await self._send(None)
-        await self._upload
-        self._upload = None
-        await self._store.settle(self._name, digest, size=self._size)
-        return digest, self._size
-
-    async def abort(self) -> None:
-        self._pending.clear()
-        upload, self._upload = self._upload, None
-        if upload is None:
-            return
-        try:
-            if not upload.done():
-                await self._send(_Given(), to=upload)
-            await upload
-        except _Given:
-            return
-        except StoreAway as error:
-            log.warning("an upload that was given up was not heard of: %s", error)
-        await self._store.drop_incoming(self._name)
-
-    async def _hashed(self) -> bytes:
-        data = bytes(self._pending)
-        self._pending.clear()
-        await asyncio.to_thread(self._hash, data)
-        return data
-
-    def _hash(self, data: bytes) -> None:
-        self._hasher.update(data)
-        self._other.update(data)
-
-    async def _send(self, chunk: bytes | None | _Given, *, to: asyncio.Task[None] | None = None) -> None:
-        """Raises what the upload failed with."""
-        upload = to or self._upload
-        assert upload is not None
-        putting = asyncio.create_task(self._chunks.put(chunk))
-        try:
-            await asyncio.wait({putting, upload}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            if not putting.done():
-                putting.cancel()
-        if upload.done():
-            await upload
-
-    async def _arriving(self) -> AsyncIterator[bytes]:
-        while (chunk := await self._chunks.get()) is not None:
-            if isinstance(chunk, _Given):
-                raise chunk
-            yield chunk
-
-
 def _key(digest: Digest) -> str:
     name = parse_digest(digest)
     return f"blobs/{name[:2]}/{name}"
@@ -364,7 +268,7 @@ async def _checked(path: Path, digest: Digest, other: Any) -> AsyncIterator[byte
     hasher = blake3()
 
     def read(file: Any) -> bytes:
-        chunk: bytes = file.read(_CHUNK)
+        chunk: bytes = file.read(CHUNK)
         hasher.update(chunk)
         other.update(chunk)
         return chunk
