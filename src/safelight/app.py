@@ -1,16 +1,21 @@
 """The server's composition root: the one place that knows every part, and the order in which they start and end."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import logging
 import os
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from starlette.types import ASGIApp
 
 from safelight.api import http
+from safelight.blobs.cache import FileCache
 from safelight.blobs.local import LocalBlobStore
+from safelight.blobs.place import open_blobs
+from safelight.blobs.store import Links, StoreAway
 from safelight.bus.memory import MemoryBus
 from safelight.core.clock import Clock, SystemClock
 from safelight.core.digest import Digest
@@ -34,7 +39,13 @@ from safelight.web.site import Web
 from safelight.wire.config import EngineConfig
 from safelight.wire.messages import Ready
 
+if TYPE_CHECKING:
+    from safelight.blobs.object import ObjectBlobStore
+
 log = logging.getLogger(__name__)
+
+SWEEP_S = 6 * 3600.0
+"""Between two looks for what was not finished in an object store."""
 
 
 class App:
@@ -48,6 +59,8 @@ class App:
         web: Web,
         logs: LogBuffer,
         models: ModelIndex,
+        blobs: LocalBlobStore | ObjectBlobStore,
+        files: FileCache,
         face: http.Http,
         setup_token: str | None,
     ) -> None:
@@ -55,8 +68,12 @@ class App:
         self._dispatcher = dispatcher
         self._web = web
         self._logs = logs
+        self._files = files
         self._face = face
-        self._following = [asyncio.create_task(_follow_the_disk(models)), asyncio.create_task(face.follow_access())]
+        following = [_follow_the_disk(models), face.follow_access()]
+        if not isinstance(blobs, LocalBlobStore):
+            following.append(_sweep_at_times(blobs))
+        self._following = [asyncio.create_task(work) for work in following]
         self.setup_token = setup_token
         """Where nobody can come in yet: the secret of the link that makes the first administrator."""
 
@@ -69,11 +86,18 @@ class App:
         bus = MemoryBus()
         logs = LogBuffer(bus)
         logging.getLogger().addHandler(logs)
-        blobs = LocalBlobStore(settings.data_dir / "blobs")
+        blobs = open_blobs(settings.blobs)
+        links: Links | None = None
+        if not isinstance(blobs, LocalBlobStore):
+            await _say_if_away(blobs)
+            links = blobs if settings.blob_redirects else None
+        cache = settings.data_dir / "cache"
+        files = FileCache(blobs, (cache / "blobs").resolve(), max_bytes=settings.blob_cache_bytes)
         models = ModelIndex([root.resolve() for root in settings.model_roots])
         catalogue = LiveCatalogue(models)
         db = await Database.open(settings.database, on_commit=bus.publish, is_server=True)
-        blobs.sweep()
+        if isinstance(blobs, LocalBlobStore):
+            blobs.sweep()
         try:
             setup_token = await _prepare_accounts(db, settings, clock)
         except BaseException:
@@ -84,7 +108,7 @@ class App:
         if known := await db.read(node_service.load_latest):
             catalogue.publish(list(known.values()), digest="restored")
 
-        web = Web(find_packages() if settings.web else Packages(), cache_dir=settings.data_dir / "cache" / "web")
+        web = Web(find_packages() if settings.web else Packages(), cache_dir=cache / "web")
 
         said: set[str] = set()
 
@@ -102,6 +126,7 @@ class App:
             db=db,
             bus=bus,
             blobs=blobs,
+            files=files,
             backend=backend,
             labels=dict(zip(backend.slots, settings.labels, strict=True)),
             affinity_wait_s=settings.affinity_wait_s,
@@ -117,6 +142,8 @@ class App:
             db=db,
             bus=bus,
             blobs=blobs,
+            files=files,
+            links=links,
             catalogue=catalogue,
             models=models,
             dispatcher=dispatcher,
@@ -126,7 +153,17 @@ class App:
         await dispatcher.start()
         await web.start()
         await face.start()
-        return cls(db=db, dispatcher=dispatcher, web=web, logs=logs, models=models, face=face, setup_token=setup_token)
+        return cls(
+            db=db,
+            dispatcher=dispatcher,
+            web=web,
+            logs=logs,
+            models=models,
+            blobs=blobs,
+            files=files,
+            face=face,
+            setup_token=setup_token,
+        )
 
     @property
     def asgi(self) -> ASGIApp:
@@ -141,6 +178,7 @@ class App:
         logging.getLogger().removeHandler(self._logs)
         await self._face.stop()
         await self._dispatcher.stop()
+        await self._files.close()
         await self._web.close()
         await self._db.close()
 
@@ -153,6 +191,23 @@ async def _prepare_accounts(db: Database, settings: Settings, clock: Clock) -> s
     if not settings.accounts or state.has_accounts:
         return None
     return await db.write(lambda tx: session_service.offer_setup(tx, now=clock.now()))
+
+
+async def _say_if_away(blobs: ObjectBlobStore) -> None:
+    """A server starts without its store: jobs wait, and what needs no bytes is answered."""
+    try:
+        await blobs.check()
+    except StoreAway as error:
+        log.error("files cannot be read or stored: %s", error)
+
+
+async def _sweep_at_times(blobs: ObjectBlobStore) -> None:
+    while True:
+        try:
+            await blobs.sweep()
+        except StoreAway as error:
+            log.warning("what was not finished is not swept: %s", error)
+        await asyncio.sleep(SWEEP_S)
 
 
 async def _follow_the_disk(models: ModelIndex) -> None:

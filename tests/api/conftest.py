@@ -19,6 +19,7 @@ from tests.database import is_sqlite, url_of
 
 from safelight.api import http
 from safelight.api.answers import json_response
+from safelight.blobs.cache import FileCache
 from safelight.blobs.local import LocalBlobStore
 from safelight.bus.memory import MemoryBus
 from safelight.core.clock import SystemClock
@@ -125,6 +126,7 @@ async def running(
     if not is_sqlite():
         await db.write(lambda tx: user.ensure_local(tx, now=clock.now()))
     blobs = LocalBlobStore(tmp_path / "blobs")
+    files = FileCache(blobs, tmp_path / "cache", max_bytes=0)
     checkpoints = tmp_path / "models" / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
     (checkpoints / "a.safetensors").write_bytes(_safetensors('{"__metadata__":{"format":"pt"}}'))
@@ -136,6 +138,7 @@ async def running(
         db=db,
         bus=bus,
         blobs=blobs,
+        files=files,
         backend=backend,
         staging=tmp_path / "staging",
         clock=clock,
@@ -148,6 +151,7 @@ async def running(
         db=db,
         bus=bus,
         blobs=blobs,
+        files=files,
         catalogue=catalogue,
         models=models,
         dispatcher=dispatcher,

@@ -26,7 +26,8 @@ from safelight.api.proxies import Proxies
 from safelight.api.sign_in import SignIn
 from safelight.api.slow_clients import PatientReceive
 from safelight.api.uploads import Uploads
-from safelight.blobs.store import BlobStore
+from safelight.blobs.cache import FileCache
+from safelight.blobs.store import BlobStore, Links
 from safelight.bus.bus import Bus
 from safelight.core.clock import Clock
 from safelight.core.errors import Forbidden, Unavailable
@@ -51,6 +52,7 @@ def create(
     db: Database,
     bus: Bus,
     blobs: BlobStore,
+    files: FileCache,
     catalogue: LiveCatalogue,
     models: ModelIndex,
     dispatcher: Engines,
@@ -59,12 +61,15 @@ def create(
     authenticator: Authenticator | None = None,
     egress: Egress | None = None,
     sites: Sequence[ModelSite] | None = None,
+    links: Links | None = None,
 ) -> "Http":
     app = App(
         settings=settings,
         clock=clock,
         db=db,
         blobs=blobs,
+        files=files,
+        links=links,
         catalogue=catalogue,
         models=models,
         dispatcher=dispatcher,
@@ -72,7 +77,7 @@ def create(
         logs=logs,
         hub=Hub(bus),
         job_lists=JobLists(bus),
-        renderer=Renderer(blobs),
+        renderer=Renderer(files),
         node_info=NodeInfoBodies(db, catalogue),
         seeder=Seeder(db, models, clock),
         downloads=Downloads(

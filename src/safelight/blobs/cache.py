@@ -12,8 +12,9 @@ import logging
 import os
 import tempfile
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from safelight.blobs.hashing import hash_file
@@ -24,6 +25,14 @@ from safelight.core.errors import InvalidDigest, StorageFull
 log = logging.getLogger(__name__)
 
 _PART = ".part-"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """``let_go``: to be called once."""
+
+    path: Path
+    let_go: Callable[[], None]
 
 
 @dataclass(slots=True)
@@ -50,19 +59,23 @@ class FileCache:
         """The store's own file, which needs no holding; ``None`` where it has none."""
         return self._store.local_path(digest)
 
-    @contextlib.asynccontextmanager
-    async def held(self, digest: Digest) -> AsyncIterator[Path]:
-        """A file that stays while it is held, to be read only. Raises what the store raises, and
+    async def hold(self, digest: Digest) -> Held:
+        """A file that stays until it is let go, to be read only. Raises what the store raises, and
         :class:`StorageFull`."""
         path = self._store.local_path(digest)
         if path is not None:
-            yield path
-            return
+            return Held(path, lambda: None)
         kept = await self._hold(digest)
+        return Held(self._folder / digest, partial(self._let_go, digest, kept))
+
+    @contextlib.asynccontextmanager
+    async def held(self, digest: Digest) -> AsyncIterator[Path]:
+        """The same, for a block."""
+        held = await self.hold(digest)
         try:
-            yield self._folder / digest
+            yield held.path
         finally:
-            self._let_go(digest, kept)
+            held.let_go()
 
     async def close(self) -> None:
         """Give up what is on its way."""
