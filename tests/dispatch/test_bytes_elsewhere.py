@@ -126,7 +126,7 @@ async def test_a_job_whose_store_stays_away_fails_and_says_why(tmp_path: Path, s
         error = (await it.job(ANNA, JobId("a"))).summary.error
         assert error is not None
         for words in ("input file cat.png could not be fetched within 300 s", "the object store does not answer"):
-            assert words in error.message
+            assert words in error.exception_message
         assert it.orders == []
         await it.submit(ANNA, "b", prompt={"2": {"class_type": "Save", "inputs": {}}})
         await it.order("b")  # the slot is free again
