@@ -16,8 +16,8 @@ from safelight.core.asset import FileName, Folder
 from safelight.core.digest import Digest, Sha256Digest
 from safelight.core.ids import JobId
 from safelight.core.job import JobState
-from safelight.dispatch.patience import PATIENCE_S
 from safelight.services import asset as assets
+from safelight.services.patience import PATIENCE_S
 from safelight.wire import messages as wire
 
 pytestmark = pytest.mark.anyio

@@ -45,7 +45,6 @@ from safelight.dispatch.names import NameCounters
 from safelight.dispatch.outcomes import Outcomes
 from safelight.dispatch.outputs import new_files, series_of
 from safelight.dispatch.pack_routes import PackRoutes
-from safelight.dispatch.patience import Patience
 from safelight.dispatch.run import Run, run_job
 from safelight.dispatch.staging import Staging
 from safelight.sandbox.rules import Account
@@ -53,6 +52,7 @@ from safelight.services import attempt as attempts
 from safelight.services import gate as gates
 from safelight.services import node as nodes
 from safelight.services.attempt import Claim
+from safelight.services.patience import Patience
 from safelight.wire import messages as wire
 
 log = logging.getLogger(__name__)

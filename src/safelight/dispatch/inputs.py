@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from safelight.blobs.cache import FileCache
 from safelight.blobs.store import BlobMissing
 from safelight.core.asset import Asset
-from safelight.dispatch.patience import Patience
+from safelight.services.patience import Patience
 from safelight.wire.messages import FileRef
 
 _AT_ONCE = 4
