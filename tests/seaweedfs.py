@@ -27,6 +27,10 @@ from safelight.blobs.place import Place
 LIMIT_S = 60
 ACCESS_KEY, SECRET_KEY = "safelight", "a secret of the tests"
 _SERVICES = ("master", "volume", "filer", "s3")
+_OPTIONS = (
+    *("-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"),
+    *("-master.electionTimeout=1s", "-master.volumeSizeLimitMB=64", "-volume.max=40"),
+)
 
 
 def find_program() -> str | None:
@@ -72,13 +76,7 @@ class SeaweedFS:
             (self.folder / "s3.json").write_text(json.dumps(users))
             (self.folder / "data").mkdir()
         words = [program, "server", f"-dir={self.folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3"]
-        words += [
-            f"-s3.config={self.folder / 's3.json'}",
-            "-master.telemetry=false",
-            "-s3.iam=false",
-            "-s3.port.iceberg=0",
-        ]
-        words += ["-s3.port.lance=0", "-master.volumeSizeLimitMB=64", "-volume.max=40", "-volume.preStopSeconds=0"]
+        words += [f"-s3.config={self.folder / 's3.json'}", *_OPTIONS]
         for name, port in self.ports.items():
             service, _, kind = name.partition(".")
             words.append(f"-{service}.port{'.grpc' if kind else ''}={port}")
