@@ -60,7 +60,7 @@ async def blob_response(request: Request, asset: Asset, blobs: BlobStore, *, lin
         if address is not None:
             headers = {"location": address, "etag": etag, "cache-control": "private, no-store"}
             return Response(status_code=302, headers=headers)
-    chunks = blobs.read(asset.digest, start=start, end=end)
+    chunks = blobs.read(asset.digest, start=start, end=None if end == asset.size else end)
     first = await anext(chunks)
     if len(first) == end - start:
         return Response(first, status, headers)

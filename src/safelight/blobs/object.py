@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -41,8 +42,8 @@ log = logging.getLogger(__name__)
 PART = 12 * 1024 * 1024
 """Of a large object. S3 takes 10,000 at most, which makes 117 GiB."""
 PARTS_AT_ONCE = 2
-MOST_COPIED = 5 * 1024**3
-"""S3 copies no larger object by itself."""
+MOST_COPIED = 1024**3
+"""Stores say nothing while they copy, and S3 copies no more than 5 GiB."""
 LEFT_S = 24 * 3600.0
 """What came in for so long will not be finished."""
 LEAVING_S = 120.0
@@ -168,15 +169,17 @@ class ObjectBlobStore:
 
     async def keep(self, digest: Digest, put: Callable[[], Awaitable[None]]) -> None:
         """Return when what ``put`` puts under the digest is there to stay."""
-        await put()
         while True:
+            await put()
+            since = time.monotonic()
             while (note := await self._head(f"leaving/{digest}")) is not None:
-                if datetime.now(UTC) - note["last_modified"] > timedelta(seconds=LEAVING_S):
+                found = await self._head(_key(digest))
+                age = found["last_modified"] - note["last_modified"] if found else timedelta(0)  # by the store's clock
+                if age.total_seconds() + time.monotonic() - since > LEAVING_S:
                     break
                 await asyncio.sleep(_POLL_S)
             if await self._head(_key(digest)) is not None:
                 return
-            await put()
 
     async def put_small(self, digest: Digest, data: bytes) -> None:
         await self.keep(digest, functools.partial(self._put, _key(digest), data))
