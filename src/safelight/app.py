@@ -1,5 +1,7 @@
 """The server's composition root: the one place that knows every part, and the order in which they start and end."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import logging
@@ -13,7 +15,10 @@ from typing import TYPE_CHECKING, Any, Self
 from starlette.types import ASGIApp
 
 from safelight.api import http
+from safelight.blobs.cache import FileCache
 from safelight.blobs.local import LocalBlobStore
+from safelight.blobs.place import open_blobs
+from safelight.blobs.store import Links, StoreAway
 from safelight.bus.bus import Bus
 from safelight.bus.memory import MemoryBus
 from safelight.core.clock import Clock, SystemClock
@@ -43,12 +48,15 @@ from safelight.wire.config import EngineConfig
 from safelight.wire.messages import Ready
 
 if TYPE_CHECKING:
+    from safelight.blobs.object import ObjectBlobStore
     from safelight.bus.postgres import PostgresBus
 
 log = logging.getLogger(__name__)
 
 SWEEP_SHARED_S = 24 * 3600.0
 """What another server of the same folder may still be writing is not so old."""
+SWEEP_S = 6 * 3600.0
+"""Between two looks for what was not finished in an object store."""
 
 
 class App:
@@ -58,11 +66,13 @@ class App:
         self,
         *,
         db: Database,
-        bus: "PostgresBus | None",
+        bus: PostgresBus | None,
         engines: Dispatcher | Leadership,
         web: Web,
         logs: LogBuffer,
         models: ModelIndex,
+        blobs: LocalBlobStore | ObjectBlobStore,
+        files: FileCache,
         face: http.Http,
     ) -> None:
         self._db = db
@@ -70,8 +80,12 @@ class App:
         self._engines = engines
         self._web = web
         self._logs = logs
+        self._files = files
         self._face = face
-        self._following = [asyncio.create_task(_follow_the_disk(models)), asyncio.create_task(face.follow_access())]
+        following = [_follow_the_disk(models), face.follow_access()]
+        if not isinstance(blobs, LocalBlobStore):
+            following.append(_sweep_at_times(blobs))
+        self._following = [asyncio.create_task(work) for work in following]
         self.setup_token: str | None = None
         """Where nobody can come in yet: the secret of the link that makes the first administrator."""
 
@@ -85,14 +99,21 @@ class App:
         bus = MemoryBus() if shared is None else shared
         logs = LogBuffer(bus)
         logging.getLogger().addHandler(logs)
-        blobs = LocalBlobStore(settings.data_dir / "blobs")
+        blobs = open_blobs(settings.blobs)
+        links: Links | None = None
+        if not isinstance(blobs, LocalBlobStore):
+            await _say_if_away(blobs)
+            links = blobs if settings.blob_redirects else None
+        cache = settings.data_dir / "cache"
+        files = FileCache(blobs, (cache / _own(settings, "blobs")).resolve(), max_bytes=settings.blob_cache_bytes)
         models = ModelIndex([root.resolve() for root in settings.model_roots])
         catalogue = LiveCatalogue(models)
         if shared is None:
             db = await Database.open(settings.database, on_commit=bus.publish, is_server=True)
         else:
             db = await Database.open(settings.database, on_commit=shared.on_commit, announce=shared.announce)
-        blobs.sweep(older_than_s=SWEEP_SHARED_S if settings.replicas else 0.0)
+        if isinstance(blobs, LocalBlobStore):
+            blobs.sweep(older_than_s=SWEEP_SHARED_S if settings.replicas else 0.0)
         try:
             setup_token = await _prepare_accounts(db, settings, clock)
         except BaseException:
@@ -103,7 +124,7 @@ class App:
         if known := await db.read(node_service.load_latest):
             catalogue.publish(list(known.values()), digest="restored")
 
-        web = Web(find_packages() if settings.web else Packages(), cache_dir=settings.data_dir / "cache" / "web")
+        web = Web(find_packages() if settings.web else Packages(), cache_dir=cache / "web")
 
         said: set[str] = set()
 
@@ -122,6 +143,7 @@ class App:
                 db=db,
                 bus=bus,
                 blobs=blobs,
+                files=files,
                 backend=backend,
                 labels=dict(zip(backend.slots, settings.labels, strict=True)),
                 affinity_wait_s=settings.affinity_wait_s,
@@ -157,6 +179,8 @@ class App:
             db=db,
             bus=bus,
             blobs=blobs,
+            files=files,
+            links=links,
             catalogue=catalogue,
             models=models,
             dispatcher=engines,
@@ -175,7 +199,17 @@ class App:
         await web.start()
         if isinstance(engines, Dispatcher):
             await face.start_leading()
-        app = cls(db=db, bus=shared, engines=engines, web=web, logs=logs, models=models, face=face)
+        app = cls(
+            db=db,
+            bus=shared,
+            engines=engines,
+            web=web,
+            logs=logs,
+            models=models,
+            blobs=blobs,
+            files=files,
+            face=face,
+        )
         app.setup_token = setup_token
         if shared is not None:
             app.follow(_follow_nodes(db, bus, catalogue))
@@ -198,6 +232,7 @@ class App:
         logging.getLogger().removeHandler(self._logs)
         await self._face.stop()
         await self._engines.stop()
+        await self._files.close()
         await self._web.close()
         if self._bus is not None:
             await self._bus.stop()
@@ -214,7 +249,7 @@ async def _prepare_accounts(db: Database, settings: Settings, clock: Clock) -> s
     return await db.write(lambda tx: session_service.offer_setup(tx, now=clock.now()))
 
 
-def _shared_bus() -> "PostgresBus":
+def _shared_bus() -> PostgresBus:
     from safelight.bus.postgres import PostgresBus  # a driver that a server alone on SQLite starts without
 
     return PostgresBus(secrets.token_hex(8))
@@ -246,6 +281,23 @@ async def _follow_nodes(db: Database, bus: Bus, catalogue: LiveCatalogue) -> Non
             changed.set()
 
 
+async def _say_if_away(blobs: ObjectBlobStore) -> None:
+    """A server starts without its store: jobs wait, and what needs no bytes is answered."""
+    try:
+        await blobs.check()
+    except StoreAway as error:
+        log.error("files cannot be read or stored: %s", error)
+
+
+async def _sweep_at_times(blobs: ObjectBlobStore) -> None:
+    while True:
+        try:
+            await blobs.sweep()
+        except StoreAway as error:
+            log.warning("what was not finished is not swept: %s", error)
+        await asyncio.sleep(SWEEP_S)
+
+
 async def _follow_the_disk(models: ModelIndex) -> None:
     while True:
         await asyncio.to_thread(models.refresh)
@@ -264,7 +316,7 @@ def _local_backend(settings: Settings, account: Account | None) -> LocalBackend:
     if os.geteuid() == 0 and not settings.worker_user:
         log.warning("workers run as root, as this server does; `worker_user` names an account with fewer rights")
     devices = settings.devices or find_devices()
-    rooms = Rooms((settings.data_dir / _rooms_of(settings)).resolve(), account=account)
+    rooms = Rooms((settings.data_dir / _own(settings, "workers")).resolve(), account=account)
 
     def rules(slot: str) -> Rules:
         own = (settings.data_dir / "staging", rooms.home, rooms.temp(SlotId(slot)))
@@ -296,11 +348,11 @@ def _local_backend(settings: Settings, account: Account | None) -> LocalBackend:
     )
 
 
-def _rooms_of(settings: Settings) -> str:
-    """Servers that share a folder have rooms of their own: one that ends late must not clear another's."""
+def _own(settings: Settings, folder: str) -> str:
+    """Servers that share a folder have such parts of their own: what one clears must not be another's."""
     if not settings.replicas:
-        return "workers"
-    return f"workers-{blake2b(settings.replica_address.encode(), digest_size=4).hexdigest()}"
+        return folder
+    return f"{folder}-{blake2b(settings.replica_address.encode(), digest_size=4).hexdigest()}"
 
 
 def _absolute(paths: tuple[Path, ...]) -> tuple[str, ...]:

@@ -7,12 +7,13 @@ import os
 import socket
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
+from safelight.blobs.place import Place
 from safelight.core.errors import Invalid, SafelightError
 from safelight.core.pool import Pool, SizeClass, read_classes, read_labels
 from safelight.sandbox.account import find_account
@@ -52,6 +53,22 @@ class Settings:
     """Importable packages of nodes. Empty: only those of ``custom_nodes``."""
     database_url: str = ""
     """``postgresql://user:password@host/name``. Default: SQLite in ``data_dir``."""
+    blob_store: str = ""
+    """Where bytes are kept: ``s3://bucket/prefix``, ``gs://bucket/prefix``, ``az://container/prefix``. Default: files
+    in ``data_dir``."""
+    blob_endpoint: str = ""
+    """The address of a store that is not Amazon's: ``https://s3.example.org``."""
+    blob_region: str = ""
+    blob_access_key: str = field(default="", repr=False)
+    """Of Azure: the account. What is empty is taken from the customary variables (``AWS_ACCESS_KEY_ID`` ...)."""
+    blob_secret_key: str = field(default="", repr=False)
+    blob_session_token: str = field(default="", repr=False)
+    blob_public_endpoint: str = ""
+    """The store's address as browsers reach it, where that is another one."""
+    blob_redirects: bool = False
+    """Send browsers to the store for pictures and films, by addresses that are signed and hold for some minutes."""
+    blob_cache_bytes: int = 10 * 1024**3
+    """How much of an object store may lie on this machine, for workers to read."""
     replicas: bool = False
     """This server is one of several that share a PostgreSQL database and the bytes: one of them leads and has the
     workers, the others answer clients and stand by."""
@@ -150,6 +167,20 @@ class Settings:
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
+    def blobs(self) -> Place:
+        """Where bytes are kept."""
+        return Place(
+            folder=self.data_dir / "blobs",
+            url=self.blob_store,
+            endpoint=self.blob_endpoint,
+            region=self.blob_region,
+            access_key=self.blob_access_key,
+            secret_key=self.blob_secret_key,
+            session_token=self.blob_session_token,
+            public_endpoint=self.blob_public_endpoint,
+        )
+
+    @property
     def labels(self) -> Sequence[frozenset[Pool]]:
         """Of each worker, in order."""
         return read_labels(self.pools, slots=self.workers)
@@ -184,7 +215,7 @@ def load(
         if variable in environment:
             values[name] = _convert(name, environment[variable], source=variable)
     values |= {name: value for name, value in overrides.items() if value is not None}
-    settings = replace(Settings(), **values)
+    settings = replace(Settings(), **(_customary(environment, values) | values))
     _check(settings)
     return settings
 
@@ -192,6 +223,15 @@ def load(
 def process_environment() -> Mapping[str, str]:
     """The environment of this process, for those who start others; they choose what to hand on."""
     return dict(os.environ)
+
+
+def _customary(environment: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """What programs that use S3 read of the environment; keys together or not at all."""
+    if not str(values.get("blob_store", "")).startswith("s3:"):
+        return {}
+    known = _PLACES if _KEYS.keys() & values.keys() else _PLACES | _KEYS
+    given = {name: [environment[v] for v in variables if environment.get(v)] for name, variables in known.items()}
+    return {name: found[0] for name, found in given.items() if found}
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -248,6 +288,15 @@ def _check(settings: Settings) -> None:
         raise InvalidSetting(f"pools and pool_sizes: {error.message}") from None
     if settings.job_status_dialect not in ("contract", "cloud"):
         raise InvalidSetting(f"job_status_dialect is {settings.job_status_dialect!r}, not 'contract' or 'cloud'")
+    try:
+        _ = settings.blob_store and settings.blobs.scheme
+    except Invalid as error:
+        raise InvalidSetting(f"blob_store: {error.message}") from None
+    if settings.blob_redirects and not settings.blob_store.startswith("s3:"):
+        raise InvalidSetting("blob_redirects is on, and blob_store is no S3: only that says what an address names")
+    for name in ("blob_endpoint", "blob_public_endpoint"):
+        if (value := getattr(settings, name)) and not value.startswith(("https://", "http://")):
+            raise InvalidSetting(f"{name} is {value!r}, which is not an http(s) address")
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise InvalidSetting(f"log_level is {settings.log_level!r}, not debug, info, warning or error")
     try:
@@ -293,6 +342,16 @@ def worker_account(settings: Settings) -> Account | None:
         raise InvalidSetting(f"worker_user is {settings.worker_user!r}; only root can run workers as another user")
     return account if account.uid != os.geteuid() else None
 
+
+_PLACES = {
+    "blob_endpoint": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+    "blob_region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+}
+_KEYS = {
+    "blob_access_key": ("AWS_ACCESS_KEY_ID",),
+    "blob_secret_key": ("AWS_SECRET_ACCESS_KEY",),
+    "blob_session_token": ("AWS_SESSION_TOKEN",),
+}
 
 _NAMES = tuple(f.name for f in fields(Settings))
 _TYPES = get_type_hints(Settings)

@@ -19,7 +19,9 @@ from tests.database import is_sqlite, url_of
 
 from safelight.api import http
 from safelight.api.answers import json_response
+from safelight.blobs.cache import FileCache
 from safelight.blobs.local import LocalBlobStore
+from safelight.blobs.place import open_blobs
 from safelight.bus.memory import MemoryBus
 from safelight.core.clock import SystemClock
 from safelight.core.worker import SlotId
@@ -124,7 +126,8 @@ async def running(
     db = await Database.open(settings.database, on_commit=bus.publish)
     if not is_sqlite():
         await db.write(lambda tx: user.ensure_local(tx, now=clock.now()))
-    blobs = LocalBlobStore(tmp_path / "blobs")
+    blobs = open_blobs(settings.blobs)
+    files = FileCache(blobs, tmp_path / "cache", max_bytes=0)
     checkpoints = tmp_path / "models" / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
     (checkpoints / "a.safetensors").write_bytes(_safetensors('{"__metadata__":{"format":"pt"}}'))
@@ -136,6 +139,7 @@ async def running(
         db=db,
         bus=bus,
         blobs=blobs,
+        files=files,
         backend=backend,
         staging=tmp_path / "staging",
         clock=clock,
@@ -148,6 +152,8 @@ async def running(
         db=db,
         bus=bus,
         blobs=blobs,
+        files=files,
+        links=blobs if settings.blob_redirects and not isinstance(blobs, LocalBlobStore) else None,
         catalogue=catalogue,
         models=models,
         dispatcher=dispatcher,

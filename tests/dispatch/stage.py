@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 
 from tests.database import at, opened
 
+from safelight.blobs.cache import FileCache
 from safelight.blobs.hashing import hash_bytes
 from safelight.blobs.local import LocalBlobStore
+from safelight.blobs.store import BlobStore
 from safelight.bus.memory import MemoryBus
 from safelight.core.digest import Digest
 from safelight.core.event import Call, Event, JobEnded, JobEvent
@@ -94,14 +96,22 @@ def silent(message: wire.ToEngine) -> Iterable[wire.ToServer | Crash]:
 
 class Stage:
     def __init__(
-        self, db: Database, bus: MemoryBus, backend: FakeBackend, clock: HandClock, folder: Path, **scheduling: Any
+        self,
+        db: Database,
+        bus: MemoryBus,
+        backend: FakeBackend,
+        clock: HandClock,
+        folder: Path,
+        blobs: BlobStore,
+        **scheduling: Any,
     ) -> None:
         self._scheduling = scheduling
         self.db = db
         self.backend = backend
         self.clock = clock
         self.staging = folder / "staging"
-        self.blobs = LocalBlobStore(folder / "blobs")
+        self.blobs = blobs
+        self.files = FileCache(blobs, folder / "cache", max_bytes=0)
         self.ready: list[Digest] = []
         self.events: list[Event] = []
         self._bus = bus
@@ -114,6 +124,7 @@ class Stage:
             db=self.db,
             bus=self._bus,
             blobs=self.blobs,
+            files=self.files,
             backend=self.backend,
             staging=self.staging,
             clock=self.clock,
@@ -128,7 +139,8 @@ class Stage:
         self._changed.set()
 
     async def submit(self, who: Principal, job_id: str, **words: Any) -> JobId:
-        command = SubmitJob(prompt=PROMPT, targets=["2"], job_id=JobId(job_id), **{"extra_data": {}, **words})
+        words = {"prompt": PROMPT, "extra_data": {}, **words}
+        command = SubmitJob(targets=["2"], job_id=JobId(job_id), **words)
         return (await self.db.write(lambda tx: jobs.submit(tx, who, command=command, now=self.clock.now()))).id
 
     async def cancel(self, who: Principal, job_id: JobId) -> bool:
@@ -182,13 +194,20 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    folder: Path, *, script: Any = silent, slots: int = 1, ready: wire.Ready = READY, **scheduling: Any
+    folder: Path,
+    *,
+    script: Any = silent,
+    slots: int = 1,
+    ready: wire.Ready = READY,
+    blobs: BlobStore | None = None,
+    **scheduling: Any,
 ) -> AsyncIterator[Stage]:
     """Everything but the start of the dispatcher. ``scheduling``: its labels and patience."""
     bus = MemoryBus()
     async with opened(folder, on_commit=bus.publish) as db:
         backend = FakeBackend([SlotId(f"s{n}") for n in range(slots)], ready=ready, script=script)
-        yield Stage(db, bus, backend, HandClock(), folder, **scheduling)
+        blobs = blobs or LocalBlobStore(folder / "blobs")
+        yield Stage(db, bus, backend, HandClock(), folder, blobs, **scheduling)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from tests.database import opened
 from tests.dispatch.stage import GRACE_S, PROMPT, READY, HandClock, done
 from tests.faults.ledger import Ledger
 
+from safelight.blobs.cache import FileCache
 from safelight.blobs.local import LocalBlobStore
 from safelight.bus.memory import MemoryBus
 from safelight.core.event import Event, JobEnded
@@ -34,10 +35,12 @@ async def crowd(folder: Path, rng: random.Random, ledger: Ledger) -> None:
         await db.write(_add_users)
         await db.write(lambda tx: [_submit(tx, BIG, n, clock) for n in range(1000)])
         backend = FakeBackend([SlotId(f"s{n}") for n in range(SLOTS)], ready=READY)
+        blobs = LocalBlobStore(folder / "blobs")
         dispatcher = Dispatcher(
             db=db,
             bus=bus,
-            blobs=LocalBlobStore(folder / "blobs"),
+            blobs=blobs,
+            files=FileCache(blobs, folder / "cache", max_bytes=0),
             backend=backend,
             staging=folder / "staging",
             clock=clock,

@@ -15,6 +15,7 @@ from tests.database import ANNA, BEN, opened
 from tests.dispatch.stage import GRACE_S, PROMPT, READY, HandClock, call, done, of, picture
 from tests.faults.ledger import Ledger
 
+from safelight.blobs.cache import FileCache
 from safelight.blobs.local import LocalBlobStore
 from safelight.bus.memory import MemoryBus
 from safelight.core.event import Event, JobEnded, JobEvent, JobForgotten
@@ -100,6 +101,7 @@ class _World:
             db=self.db,
             bus=self.bus,
             blobs=self.blobs,
+            files=FileCache(self.blobs, self.folder / "cache", max_bytes=0),
             backend=self.backend,
             staging=self.folder / "staging",
             clock=self.clock,

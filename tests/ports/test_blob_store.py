@@ -1,16 +1,21 @@
 """The law of ``BlobStore``, over every store that there is."""
 
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import obstore
 import pytest
+from tests import seaweedfs
 
 from safelight.blobs.hashing import hash_bytes, hash_file
 from safelight.blobs.local import LocalBlobStore
 from safelight.blobs.memory import MemoryBlobStore
+from safelight.blobs.object import ObjectBlobStore
+from safelight.blobs.place import Place
 from safelight.blobs.store import BlobCorrupt, BlobMissing, BlobStore, WrongDigest
 from safelight.core.digest import Digest
 
@@ -51,11 +56,49 @@ async def memory(folder: Path) -> AsyncIterator[Case]:
     yield Case(MemoryBlobStore(blobs), spoil)
 
 
-STORES: dict[str, Callable[[Path], AbstractAsyncContextManager[Case]]] = {"local": local, "memory": memory}
+@asynccontextmanager
+async def objects(place: Place) -> AsyncIterator[Case]:
+    store = ObjectBlobStore(place)
+
+    async def spoil(digest: Digest, data: bytes) -> None:
+        key = f"blobs/{digest[:2]}/{digest}"
+        await obstore.put_async(store._store, key, data)
+
+    yield Case(store, spoil)
+
+
+@asynccontextmanager
+async def objects_in_memory(folder: Path) -> AsyncIterator[Case]:
+    async with objects(Place(folder=folder, url="memory:///")) as case:
+        yield case
+
+
+@asynccontextmanager
+async def objects_in_files(folder: Path) -> AsyncIterator[Case]:
+    async with objects(Place(folder=folder, url=f"file://{folder}/objects")) as case:
+        yield case
+
+
+@asynccontextmanager
+async def objects_in_s3(folder: Path) -> AsyncIterator[Case]:
+    bucket = f"tests/{uuid.uuid4().hex}/a folder"
+    async with objects(seaweedfs.shared_server().place(bucket, folder=folder)) as case:
+        yield case
+
+
+STORES: dict[str, Callable[[Path], AbstractAsyncContextManager[Case]]] = {
+    "local": local,
+    "memory": memory,
+    "objects in memory": objects_in_memory,
+    "objects in files": objects_in_files,
+    "objects in S3": objects_in_s3,
+}
 
 
 @pytest.fixture(params=list(STORES))
 async def case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Case]:
+    if "S3" in request.param:
+        request.getfixturevalue("s3")
     async with STORES[request.param](tmp_path) as opened:
         yield opened
 

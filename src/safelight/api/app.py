@@ -15,7 +15,8 @@ from safelight.api.comfy.node_info import NodeInfoBodies
 from safelight.api.comfy.rendering import Renderer
 from safelight.api.sign_in import SignIn
 from safelight.api.uploads import Uploads
-from safelight.blobs.store import BlobStore
+from safelight.blobs.cache import FileCache
+from safelight.blobs.store import BlobStore, Links
 from safelight.core.asset import Asset
 from safelight.core.clock import Clock
 from safelight.core.ids import UserId
@@ -105,12 +106,15 @@ class WebUi(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """Put together by :func:`safelight.api.http.create`; the last seven are the HTTP layer's own."""
+    """Put together by :func:`safelight.api.http.create`; the last seven are the HTTP layer's own. ``links``: where
+    clients are sent to the store for bytes."""
 
     settings: Settings
     clock: Clock
     db: Database
     blobs: BlobStore
+    files: FileCache
+    links: Links | None
     catalogue: LiveCatalogue
     models: ModelIndex
     dispatcher: Engines

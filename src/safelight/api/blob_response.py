@@ -1,6 +1,10 @@
-"""A stored blob as an answer: ETag, ranges, conditions.
+"""A stored blob as an answer: ETag, ranges, conditions; or a way to the store that has it.
 
 The ETag is the digest, so that a client never gets a byte twice; ranges are single ones, others get the whole.
+
+A store answers with the type and the disposition that its address was signed with, and with none of our other headers:
+so only pictures, films and sounds are read there, which a browser takes for nothing else, and files of no known type.
+Nor does it know our site and our ETags: what scripts read, and conditions on ranges, stay here.
 """
 
 import re
@@ -12,14 +16,19 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from safelight.api.answers import has_current, json_response
-from safelight.api.byte_headers import byte_headers
-from safelight.blobs.store import BlobStore
+from safelight.api.byte_headers import DOWNLOAD, byte_headers
+from safelight.blobs.store import BlobMissing, BlobStore, Links
 from safelight.core.asset import Asset
 
+_SHOWN = ("image/", "video/", "audio/")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
-async def blob_response(request: Request, asset: Asset, blobs: BlobStore) -> Response:
+LINK_S = 15 * 60
+"""How long an address of the store holds: a film is read in ranges as it plays."""
+
+
+async def blob_response(request: Request, asset: Asset, blobs: BlobStore, *, links: Links | None = None) -> Response:
     """Raises :class:`~safelight.blobs.store.BlobMissing` before anything is sent, should the bytes be gone."""
     etag = f'"{asset.digest[:32]}"'
     headers = {
@@ -43,11 +52,25 @@ async def blob_response(request: Request, asset: Asset, blobs: BlobStore) -> Res
     status = 206 if span else 200
     if request.method == "HEAD" or start == end:
         return Response(status_code=status, headers=headers)
-    chunks = blobs.read(asset.digest, start=start, end=end)
+    if links is not None and _may_go_there(request, asset, content_type=headers["content-type"]):
+        if await blobs.stat(asset.digest) is None:
+            raise BlobMissing(f"there is no blob {asset.digest}")
+        kind, disposition = headers["content-type"], headers["content-disposition"]
+        address = await links.sign_get(asset.digest, content_type=kind, disposition=disposition, expires_s=LINK_S)
+        if address is not None:
+            headers = {"location": address, "etag": etag, "cache-control": "private, no-store"}
+            return Response(status_code=302, headers=headers)
+    chunks = blobs.read(asset.digest, start=start, end=None if end == asset.size else end)
     first = await anext(chunks)
     if len(first) == end - start:
         return Response(first, status, headers)
     return StreamingResponse(_chained(first, chunks), status, headers)
+
+
+def _may_go_there(request: Request, asset: Asset, *, content_type: str) -> bool:
+    is_script = request.headers.get("sec-fetch-mode") in ("cors", "same-origin")
+    is_harmless = content_type.startswith(_SHOWN) or asset.mime_type == DOWNLOAD
+    return is_harmless and not is_script and "if-range" not in request.headers
 
 
 def _is_unchanged_since(request: Request, modified: datetime) -> bool:

@@ -27,7 +27,8 @@ from safelight.api.proxies import Proxies
 from safelight.api.sign_in import SignIn
 from safelight.api.slow_clients import PatientReceive
 from safelight.api.uploads import Uploads
-from safelight.blobs.store import BlobStore
+from safelight.blobs.cache import FileCache
+from safelight.blobs.store import BlobStore, Links
 from safelight.bus.bus import Bus
 from safelight.core.clock import Clock
 from safelight.core.errors import Forbidden, Unavailable
@@ -54,6 +55,7 @@ def create(
     db: Database,
     bus: Bus,
     blobs: BlobStore,
+    files: FileCache,
     catalogue: LiveCatalogue,
     models: ModelIndex,
     dispatcher: Engines,
@@ -63,6 +65,7 @@ def create(
     authenticator: Authenticator | None = None,
     egress: Egress | None = None,
     sites: Sequence[ModelSite] | None = None,
+    links: Links | None = None,
 ) -> "Http":
     """``leader``: where several servers share a database and another one leads, its address."""
     app = App(
@@ -70,6 +73,8 @@ def create(
         clock=clock,
         db=db,
         blobs=blobs,
+        files=files,
+        links=links,
         catalogue=catalogue,
         models=models,
         dispatcher=dispatcher,
@@ -77,7 +82,7 @@ def create(
         logs=logs,
         hub=Hub(bus),
         job_lists=JobLists(bus),
-        renderer=Renderer(blobs),
+        renderer=Renderer(files),
         node_info=NodeInfoBodies(db, catalogue, bus),
         seeder=Seeder(db, models, clock),
         downloads=Downloads(

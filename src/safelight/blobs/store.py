@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from safelight.core.digest import Digest, Sha256Digest
-from safelight.core.errors import Invalid, NotFound, SafelightError
+from safelight.core.errors import Invalid, NotFound, SafelightError, Unavailable
 
 
 class BlobMissing(NotFound):
@@ -29,6 +29,12 @@ class WrongDigest(Invalid):
     """A file does not hold what its digest says."""
 
     code = "hash_mismatch"
+
+
+class StoreAway(Unavailable):
+    """The store does not answer, or not as it should; what it holds is there when it is back."""
+
+    code = "storage_unavailable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,4 +107,13 @@ class BlobStore(Protocol):
 
         With ``kept_before`` a blob that was put into the store since then stays, also when that happens meanwhile.
         """
+        ...
+
+
+class Links(Protocol):
+    """A store from which others may read by themselves."""
+
+    async def sign_get(self, digest: Digest, *, content_type: str, disposition: str, expires_s: int) -> str | None:
+        """An address from which anybody may read the bytes for a while, answered with these headers; ``None`` where
+        the store cannot be told what to say."""
         ...

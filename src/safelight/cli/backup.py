@@ -27,7 +27,7 @@ def backup(folder: Path, config: Path | None, data_dir: Path | None) -> None:
     """
     settings = sources.load(overrides={"data_dir": data_dir}, config=config)
     if is_postgres(settings.database):
-        raise Unavailable("a PostgreSQL database is backed up with pg_dump, and then the folder `blobs` is copied")
+        raise Unavailable("a PostgreSQL database is backed up with pg_dump, and then the blobs are copied")
     made = asyncio.run(_back_up(settings, folder))
     out.print(f"Copied the database and {made.blobs} blobs ({shown_size(made.size)}) into {folder.resolve()}.")
     if made.lost:

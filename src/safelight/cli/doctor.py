@@ -1,5 +1,6 @@
 """``safelight doctor``: look at this machine and this installation, and say what would keep a job from running."""
 
+import asyncio
 import importlib.metadata
 import importlib.util
 import json
@@ -20,8 +21,11 @@ from typing import Any
 import click
 
 from safelight import __version__, settings
+from safelight.blobs.local import LocalBlobStore
+from safelight.blobs.place import open_blobs
 from safelight.cli.console import out
 from safelight.cli.options import given, server_options
+from safelight.core.errors import Unavailable
 from safelight.core.pack import pack_statuses
 from safelight.dispatch.process import scrub
 from safelight.sandbox.rules import Rules
@@ -47,7 +51,7 @@ def doctor(config: Path | None, **options: Any) -> None:
     """Check Python, packages, the data folder, the port and a worker's start; exit 1 when something is bad."""
     chosen = settings.load(overrides=given(options), config=config)
     bad = False
-    for check in (_python, _packages, _sqlite, _data_dir, _models, _port, _torch, _packs, _confinement):
+    for check in (_python, _packages, _sqlite, _data_dir, _blob_store, _models, _port, _torch, _packs, _confinement):
         for finding in check(chosen):
             bad = bad or finding.verdict is Verdict.BAD
             out.print(f"{finding.verdict.value:<16} [bold]{finding.subject}[/]: {finding.text}", soft_wrap=True)
@@ -97,6 +101,19 @@ def _data_dir(chosen: Settings) -> Iterator[Finding]:
     free = shutil.disk_usage(existing).free
     verdict = Verdict.GOOD if free > 2 * 2**30 else Verdict.NOTE
     yield Finding(verdict, "Data folder", f"{folder}, {free / 2**30:.1f} GiB free")
+
+
+def _blob_store(chosen: Settings) -> Iterator[Finding]:
+    if not chosen.blob_store:
+        return
+    try:
+        store = open_blobs(chosen.blobs)
+        assert not isinstance(store, LocalBlobStore)
+        asyncio.run(store.check())
+    except Unavailable as error:
+        yield Finding(Verdict.BAD, "Object store", f"{chosen.blob_store}: {error}")
+    else:
+        yield Finding(Verdict.GOOD, "Object store", f"{chosen.blob_store} answers")
 
 
 def _models(chosen: Settings) -> Iterator[Finding]:

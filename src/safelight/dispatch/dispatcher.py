@@ -15,16 +15,19 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from safelight.blobs.cache import FileCache
 from safelight.blobs.store import BlobStore
 from safelight.bus.bus import Bus
 from safelight.core.asset import Asset
 from safelight.core.clock import Clock, from_ms
-from safelight.core.digest import Digest
+from safelight.core.digest import Digest, Sha256Digest
+from safelight.core.errors import SafelightError
 from safelight.core.event import (
     CancelRequested,
     Event,
@@ -44,19 +47,21 @@ from safelight.core.worker import EngineInfo, SlotGate, SlotId, SlotState, SlotS
 from safelight.db.engine import Database, Transaction
 from safelight.dispatch.affinity import Pick, Place
 from safelight.dispatch.backend import Backend
+from safelight.dispatch.inputs import Inputs
 from safelight.dispatch.judging import Judging, Objections
 from safelight.dispatch.line import Line
 from safelight.dispatch.names import NameCounters
 from safelight.dispatch.outcomes import Outcomes
 from safelight.dispatch.outputs import new_files, series_of
 from safelight.dispatch.pack_routes import PackRoutes
-from safelight.dispatch.run import Run, file_refs, run_job
+from safelight.dispatch.run import Run, run_job
 from safelight.dispatch.staging import Staging
 from safelight.sandbox.rules import Account
 from safelight.services import attempt as attempts
 from safelight.services import gate as gates
 from safelight.services import node as nodes
 from safelight.services.attempt import Claim
+from safelight.services.patience import Patience
 from safelight.wire import messages as wire
 
 log = logging.getLogger(__name__)
@@ -66,6 +71,9 @@ _Work = Callable[[], Coroutine[Any, Any, None]]
 
 CLAIM_PAUSE_S = 0.5
 """Before the next try of a claim that failed."""
+
+FETCH_S = 5.0
+"""How long a submit waits for files that are elsewhere; then the nodes judge when the job runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +122,7 @@ class Dispatcher:
         db: Database,
         bus: Bus,
         blobs: BlobStore,
+        files: FileCache,
         backend: Backend,
         staging: Path,
         clock: Clock,
@@ -129,6 +138,8 @@ class Dispatcher:
         self._db = db
         self._bus = bus
         self._blobs = blobs
+        self._patience = Patience(clock, sleep)
+        self._inputs = Inputs(files, self._patience)
         self._backend = backend
         self._staging = Staging(staging, account=account)
         self._clock = clock
@@ -203,13 +214,20 @@ class Dispatcher:
     async def judge(
         self, owner_id: UserId, *, prompt: Mapping[str, Any], targets: Sequence[str], files: Mapping[str, Asset]
     ) -> Objections:
-        """What nodes object to, by call id, as far as an engine answers at once. An idle one is asked first."""
-        ready = [slot for slot in self._slots.values() if slot.ready is not None]
-        if not ready:
-            return {}
-        slot = min(ready, key=lambda slot: slot.run is not None)
-        refs = file_refs(files, blobs=self._blobs)
-        return await self._judging.ask(slot.id, owner_id=owner_id, prompt=prompt, targets=targets, files=refs)
+        """What nodes object to, by call id, as far as an engine answers at once and the files are soon here. An idle
+        engine is asked first."""
+        with ExitStack() as held:
+            refs = self._inputs.at_hand(files)
+            if refs is None:
+                try:
+                    refs = await asyncio.wait_for(self._inputs.fetch(files, held, is_patient=False), FETCH_S)
+                except (TimeoutError, SafelightError):
+                    return {}
+            ready = [slot for slot in self._slots.values() if slot.ready is not None]
+            if not ready:
+                return {}
+            slot = min(ready, key=lambda slot: slot.run is not None)
+            return await self._judging.ask(slot.id, owner_id=owner_id, prompt=prompt, targets=targets, files=refs)
 
     # -- what the backend says (dispatch/backend.py: Listener) --
 
@@ -279,7 +297,7 @@ class Dispatcher:
             case wire.ReserveNames():
                 return partial(self._reserve, slot, run, message)
             case wire.OutputReady() if message.files:
-                return partial(self._record, run, message)
+                return partial(self._record, slot, run, message)
             case wire.JobDone():
                 self._finish(slot, run, message)
             case _:
@@ -293,7 +311,7 @@ class Dispatcher:
         self._pack_routes.ready(slot.id, ready.routes)
         self._spawn(self._keep_catalogue(ready))
         slot.is_retired = False
-        if slot.run is not None:
+        if slot.run is not None and slot.run.message is not None:
             self._send(slot, slot.run)
         self._retire_drained(slot)
         self._claim()
@@ -310,7 +328,7 @@ class Dispatcher:
         self._judging.lost(slot.id)
         self._pack_routes.lost(slot.id)
         run = slot.run
-        if run is None:
+        if run is None or run.fetching is not None:  # the next engine gets what this one was not sent
             return
         self._leave(slot, run)
         self._retire_drained(slot)
@@ -385,16 +403,36 @@ class Dispatcher:
     # -- a run --
 
     def _begin(self, slot: _Slot, job: Job, files: Mapping[str, Asset]) -> None:
-        """Send a claimed job; to an engine that was lost meanwhile, when the next is ready."""
+        """Send a claimed job when its files are here; to an engine that was lost meanwhile, when the next is ready."""
         slot.run = run = Run(job)
         try:
             run.staging = self._staging.make()
-            run.message = run_job(job, run.staging, files, blobs=self._blobs, secrets=self._secrets.get(job.id, {}))
-            if slot.ready is not None:
-                self._send(slot, run)
+            refs = self._inputs.at_hand(files)
+            if refs is not None:
+                self._order(slot, run, refs)
+            else:
+                run.fetching = self._spawn(self._fetch(slot, run, files))
         except Exception as error:
-            log.exception("job %s could not be sent to a worker", job.id)
             self._fail(slot, run, error)
+
+    async def _fetch(self, slot: _Slot, run: Run, files: Mapping[str, Asset]) -> None:
+        """Is cancelled when the run is over."""
+        try:
+            refs = await self._inputs.fetch(files, run.held)
+            run.fetching = None
+            self._order(slot, run, refs)
+        except Exception as error:
+            run.fetching = None
+            self._fail(slot, run, error)
+        finally:
+            if slot.run is not run:
+                run.held.close()  # also of what came while it was cancelled
+
+    def _order(self, slot: _Slot, run: Run, refs: Mapping[str, wire.FileRef]) -> None:
+        assert run.staging is not None
+        run.message = run_job(run.job, run.staging, refs, secrets=self._secrets.get(run.job_id, {}))
+        if slot.ready is not None:
+            self._send(slot, run)
 
     def _send(self, slot: _Slot, run: Run) -> None:
         assert run.message is not None
@@ -406,10 +444,18 @@ class Dispatcher:
         first = await self._names.reserve(series, job_id=run.job_id, count=message.count)
         self._backend.send(slot.id, wire.NamesReserved(request_id=message.request_id, first=first))
 
-    async def _record(self, run: Run, message: wire.OutputReady) -> None:
+    async def _record(self, slot: _Slot, run: Run, message: wire.OutputReady) -> None:
         assert run.staging is not None
         files = new_files(message.files, staging=run.staging)
-        others = await asyncio.gather(*(self._blobs.adopt(path, new.digest) for path, new in files))
+
+        def is_wanted() -> bool:
+            return run.grace is None and not any(isinstance(said, _Lost) for said in slot.inbox)
+
+        async def adopt(path: Path, digest: Digest) -> Sha256Digest:
+            what = "an output could not be stored"
+            return await self._patience.with_(partial(self._blobs.adopt, path, digest), what=what, is_wanted=is_wanted)
+
+        others = await asyncio.gather(*(adopt(path, new.digest) for path, new in files))
         kept = [replace(new, sha256=sha256) for (_, new), sha256 in zip(files, others, strict=True)]
         await self._outcomes.record(run, (message.call, message.ui), kept)
 
@@ -422,6 +468,7 @@ class Dispatcher:
         self._spawn(rest)
 
     def _fail(self, slot: _Slot, run: Run, error: Exception) -> None:
+        log.error("job %s could not be sent to a worker", run.job_id, exc_info=error)
         reason = JobError(type(error).__name__, f"the job could not be sent to a worker: {error}")
         done = wire.JobDone(job_id=run.job_id, attempt=run.fence.attempt, outcome=JobState.FAILED, error=reason)
         self._finish(slot, run, done)
@@ -430,8 +477,10 @@ class Dispatcher:
         slot.run = None
         slot.recent = frozenset(run.job.summary.models)
         self._line.left(slot.id, run.owner_id, run.job_id)
-        if run.grace is not None:
-            run.grace.cancel()
+        for task in (run.grace, run.fetching):
+            if task is not None:
+                task.cancel()
+        run.held.close()
 
     # -- what the bus says --
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from safelight.blobs.store import BlobStore
 from safelight.core import event as events
-from safelight.core.asset import Asset
 from safelight.core.event import Call, Event
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import Fence, Job, JobError
@@ -28,6 +27,8 @@ class Run:
     """
 
     job: Job
+    fetching: asyncio.Task[None] | None = None  # its files are on their way here
+    held: ExitStack = field(default_factory=ExitStack)  # its files, until it is over
     message: wire.RunJob | None = None
     staging: Path | None = None
     is_sent: bool = False
@@ -128,9 +129,7 @@ _EVENTS: dict[type[wire.JobMessage], Callable[[Run, Any, datetime], Event]] = {
 }
 
 
-def run_job(
-    job: Job, staging: Path, files: Mapping[str, Asset], *, blobs: BlobStore, secrets: Mapping[str, str]
-) -> wire.RunJob:
+def run_job(job: Job, staging: Path, files: Mapping[str, wire.FileRef], *, secrets: Mapping[str, str]) -> wire.RunJob:
     """The order to an engine."""
     pnginfo = job.extra_data.get("extra_pnginfo")
     preview_method = job.extra_data.get("preview_method")
@@ -141,18 +140,8 @@ def run_job(
         prompt=dict(job.prompt),
         targets=[*job.targets],
         staging=str(staging),
-        files=file_refs(files, blobs=blobs),
+        files=dict(files),
         extra_pnginfo=pnginfo if isinstance(pnginfo, dict) else None,
         secrets=dict(secrets),
         preview_method=preview_method if isinstance(preview_method, str) else None,
     )
-
-
-def file_refs(files: Mapping[str, Asset], *, blobs: BlobStore) -> dict[str, wire.FileRef]:
-    """Files as an engine finds them, by the names that a prompt uses. One that the store cannot show as a file is
-    left out."""
-    return {
-        name: wire.FileRef(asset.digest, asset.size, asset.mime_type, str(path))
-        for name, asset in files.items()
-        if (path := blobs.local_path(asset.digest)) is not None
-    }

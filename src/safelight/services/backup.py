@@ -15,8 +15,9 @@ from pathlib import Path
 
 import msgspec
 
+from safelight.blobs.copying import copy_blob
 from safelight.blobs.local import LocalBlobStore
-from safelight.blobs.store import BlobCorrupt, BlobMissing, BlobStore
+from safelight.blobs.store import BlobStore
 from safelight.core.clock import whole_ms
 from safelight.core.digest import Digest
 from safelight.core.errors import Conflict, Invalid
@@ -106,26 +107,12 @@ async def _copy(db: Database, source: BlobStore, target: BlobStore) -> Copied:
     number = size = 0
     lost: list[Digest] = []
     async for row in blob_service.all_rows(db):
-        if await target.stat(row.digest) != row.size and not await _copy_blob(row.digest, source, target):
+        if await target.stat(row.digest) != row.size and not await copy_blob(row.digest, source, target):
             if not await blob_service.is_elsewhere(db, row.digest):
                 lost.append(row.digest)
             continue
         number, size = number + 1, size + row.size
     return Copied(number, size, lost)
-
-
-async def _copy_blob(digest: Digest, source: BlobStore, target: BlobStore) -> bool:
-    """``False`` where the source has no such bytes, or others."""
-    writer = target.writer()
-    try:
-        async for chunk in source.read(digest):
-            await writer.write(chunk)
-        await writer.finish()
-    except (BlobMissing, BlobCorrupt):
-        return False
-    finally:
-        await writer.abort()
-    return True
 
 
 async def _prune(folder: Path, kept: LocalBlobStore) -> None:

@@ -10,13 +10,14 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from safelight.blobs.hashing import hash_file
 from safelight.blobs.store import BlobStore
 from safelight.core.clock import Clock
-from safelight.core.errors import Invalid, SafelightError
+from safelight.core.errors import Invalid, SafelightError, Unavailable
 from safelight.core.task import Task, TaskId
 from safelight.core.user import Principal
 from safelight.db.engine import Database
@@ -25,6 +26,7 @@ from safelight.services import task as tasks
 from safelight.services.asset_library import NewAsset
 from safelight.services.egress import Egress, check_url
 from safelight.services.model_site import ModelSite, secrets_for
+from safelight.services.patience import Patience
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +67,7 @@ class Downloads:
     ) -> None:
         self._db = db
         self._blobs = blobs
+        self._patience = Patience(clock, asyncio.sleep)
         self._clock = clock
         self._folder = folder
         self._max_bytes = max_bytes
@@ -123,6 +126,8 @@ class Downloads:
             message = f"the download took longer than {self._timeout_s:g} seconds"
         except DownloadFailed as error:
             code, message = error.code, str(error)
+        except Unavailable as error:
+            message = error.message
         except SafelightError as error:
             code, message = INVALID, error.message
         except Exception:
@@ -202,7 +207,8 @@ class Downloads:
             return hash_file(part), part.stat().st_size, head
 
         digest, size, head = await asyncio.to_thread(look)
-        sha256 = await self._blobs.adopt(part, digest)
+        what = "the file could not be stored"
+        sha256 = await self._patience.with_(partial(self._blobs.adopt, part, digest), what=what)
         if facts.get("sha256") not in (None, sha256):
             raise DownloadFailed(NETWORK, "the file is not the one that its site describes (its SHA256 differs)")
         payload = task.payload

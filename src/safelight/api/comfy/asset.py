@@ -64,7 +64,7 @@ async def get_asset_content(app: App, call: Call) -> Response:
     who, asset_id, now = call.who, _id(call), app.clock.now()
     asset = await app.db.read(lambda tx: library.get(tx, who, asset_id=asset_id))
     await app.db.write(lambda tx: library.touch(tx, who, asset_id=asset_id, now=now), is_durable=False)
-    return await blob_response(call.request, asset, app.blobs)
+    return await blob_response(call.request, asset, app.blobs, links=app.links)
 
 
 async def update_asset(app: App, call: Call) -> Response:

@@ -47,7 +47,7 @@ async def get_published_asset(app: App, call: Call) -> Response:
     """Where ``storage_url`` leads. The share id is the right to read, beside an account."""
     who, share_id, asset_id = call.who, ShareId(call.params["share_id"]), AssetId(call.params["asset_id"])
     asset = await app.db.read(lambda tx: publications.read_asset(tx, who, share_id=share_id, asset_id=asset_id))
-    return await blob_response(call.request, asset, app.blobs)
+    return await blob_response(call.request, asset, app.blobs, links=app.links)
 
 
 def _info(seen: Seen) -> dict[str, Any]:

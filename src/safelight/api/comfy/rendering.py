@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from safelight.blobs.store import BlobStore
+from safelight.blobs.cache import FileCache
 from safelight.core.digest import Digest
 
 if TYPE_CHECKING:
@@ -17,16 +17,10 @@ AT_ONCE = 2
 class Renderer:
     """Mutable: counts the renderings under way."""
 
-    def __init__(self, blobs: BlobStore) -> None:
-        self._blobs = blobs
+    def __init__(self, files: FileCache) -> None:
+        self._files = files
         self._free = asyncio.Semaphore(AT_ONCE)
 
     async def render(self, digest: Digest, make: "Callable[[Source], Rendered]") -> "Rendered":
-        async with self._free:
-            source = await self.source(digest)
+        async with self._free, self._files.held(digest) as source:
             return await asyncio.to_thread(make, source)
-
-    async def source(self, digest: Digest) -> "Source":
-        """The file itself where the store has files, else its bytes."""
-        path = self._blobs.local_path(digest)
-        return path or b"".join([chunk async for chunk in self._blobs.read(digest)])

@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from starlette.responses import Response
@@ -104,9 +104,8 @@ async def _check_picture(app: App, digest: Digest, mime_type: str) -> None:
     """Any kind of file is taken, as in ComfyUI; one that is a picture must be of a size that can be worked with."""
     if not mime_type.startswith("image/"):
         return
-    source = await app.renderer.source(digest)
 
-    def check() -> None:
+    def check(source: Path) -> None:
         from safelight.media.errors import UnreadableMedia
         from safelight.media.header import opened
 
@@ -117,13 +116,12 @@ async def _check_picture(app: App, digest: Digest, mime_type: str) -> None:
         except UnreadableMedia:
             return
 
-    await asyncio.to_thread(check)
+    async with app.files.held(digest) as path:
+        await asyncio.to_thread(check, path)
 
 
 async def _masked(app: App, original: Asset, mask: Digest) -> bytes:
-    picture_source, mask_source = await app.renderer.source(original.digest), await app.renderer.source(mask)
-
-    def compose() -> bytes:
+    def compose(picture_source: Path, mask_source: Path) -> bytes:
         from safelight.media.header import opened
 
         with opened(picture_source) as picture, opened(mask_source) as alpha:
@@ -135,7 +133,8 @@ async def _masked(app: App, original: Asset, mask: Digest) -> bytes:
         result.save(body, format="PNG", compress_level=4)
         return body.getvalue()
 
-    return await asyncio.to_thread(compose)
+    async with app.files.held(original.digest) as picture_path, app.files.held(mask) as mask_path:
+        return await asyncio.to_thread(compose, picture_path, mask_path)
 
 
 def _is_true(text: str | None) -> bool:

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from safelight.api.answers import json_response
 from safelight.api.app import App
 from safelight.api.call import Call
+from safelight.blobs.store import BlobMissing
 from safelight.core.asset import Asset, Folder, parse_file_name
 from safelight.core.errors import Invalid, NotFound
 from safelight.db.engine import Transaction
@@ -26,13 +27,14 @@ async def get_vhs_query_video(app: App, call: Call) -> Response:
         raise Invalid(f"there is no file {name!r}")
 
     asset = await app.db.read(find)
-    path = app.blobs.local_path(asset.digest)
-    if path is None:
-        raise Invalid(f"the bytes of {name!r} are not at hand")
     # Imported here: PyAV is loaded when the first film is asked about, not when the server starts.
     from safelight.media.video_facts import read_video_facts
 
-    facts = await asyncio.to_thread(read_video_facts, path)
+    try:
+        async with app.files.held(asset.digest) as path:
+            facts = await asyncio.to_thread(read_video_facts, path)
+    except BlobMissing:
+        raise Invalid(f"the bytes of {name!r} are not at hand") from None
     source = {
         "size": [facts.width, facts.height],
         "fps": facts.fps,

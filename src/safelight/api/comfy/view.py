@@ -27,7 +27,7 @@ async def view_file(app: App, call: Call) -> Response:
     asset = await app.db.read(lambda tx: assets.find_file(tx, who, file=file))
     wish = _Wish.of(params["channel"], params["res"], request.query_params.get("preview"))
     if wish is None or asset.mime_type not in _RASTER:
-        return await blob_response(request, asset, app.blobs)
+        return await blob_response(request, asset, app.blobs, links=app.links)
     etag = f'"{asset.digest[:32]}-{wish}"'
     headers = {"etag": etag, "cache-control": "private, no-cache"}
     if has_current(request, etag):

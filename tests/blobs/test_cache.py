@@ -1,0 +1,140 @@
+"""Files of blobs that lie elsewhere: fetched once, checked, kept while they are held, and within a limit."""
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from safelight.blobs.cache import FileCache
+from safelight.blobs.hashing import hash_bytes
+from safelight.blobs.local import LocalBlobStore
+from safelight.blobs.memory import MemoryBlobStore
+from safelight.blobs.store import BlobCorrupt, BlobMissing, StoreAway
+from safelight.core.digest import Digest
+
+pytestmark = pytest.mark.anyio
+
+A, B, C = (letter * 1000 for letter in (b"a", b"b", b"c"))
+
+
+class Counted(MemoryBlobStore):
+    """Counts what is read of it; and may be away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[Digest] = []
+        self.is_away = False
+        self.has_begun = asyncio.Event()
+
+    async def read(self, digest: Digest, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        self.reads.append(digest)
+        self.has_begun.set()
+        await asyncio.sleep(0)
+        if self.is_away:
+            raise StoreAway("away")
+        async for chunk in super().read(digest, start=start, end=end):
+            yield chunk
+
+
+@pytest.fixture
+def store() -> Counted:
+    store = Counted()
+    for data in (A, B, C):
+        store.keep(hash_bytes(data), data)
+    return store
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+async def content(cache: FileCache, data: bytes) -> bytes:
+    async with cache.held(hash_bytes(data)) as path:
+        return path.read_bytes()
+
+
+async def test_a_store_of_files_shows_its_own(tmp_path: Path) -> None:
+    blobs = LocalBlobStore(tmp_path / "blobs")
+    writer = blobs.writer()
+    await writer.write(A)
+    digest, _ = await writer.finish()
+    cache = FileCache(blobs, tmp_path / "cache", max_bytes=10)
+    async with cache.held(digest) as path:
+        assert path == blobs.local_path(digest) == cache.local_path(digest)
+    assert not (tmp_path / "cache").exists()
+
+
+async def test_many_who_ask_at_once_fetch_once(store: Counted, tmp_path: Path) -> None:
+    cache = FileCache(store, tmp_path, max_bytes=10_000)
+    assert await asyncio.gather(*(content(cache, A) for _ in range(20))) == [A] * 20
+    assert await content(cache, A) == A
+    assert store.reads == [hash_bytes(A)]
+    assert stat.S_IMODE(os.stat(tmp_path / hash_bytes(A)).st_mode) == 0o444
+
+
+async def test_the_longest_unused_makes_room_and_what_is_held_stays(store: Counted, tmp_path: Path) -> None:
+    cache = FileCache(store, tmp_path, max_bytes=2500)
+    async with AsyncExitStack() as held:
+        path = await held.enter_async_context(cache.held(hash_bytes(A)))
+        await content(cache, B)
+        await content(cache, C)
+        assert files(tmp_path) == sorted(map(hash_bytes, (A, C)))
+        for data in (B, C):
+            await held.enter_async_context(cache.held(hash_bytes(data)))
+        assert (len(files(tmp_path)), path.read_bytes()) == (3, A)  # more than the limit, for all are in use
+    assert len(files(tmp_path)) == 2
+
+
+async def test_one_that_is_larger_than_the_limit_is_there_while_it_is_held(store: Counted, tmp_path: Path) -> None:
+    cache = FileCache(store, tmp_path, max_bytes=10)
+    assert await content(cache, A) == A
+    assert files(tmp_path) == []
+
+
+async def test_a_restart_finds_them_in_their_order_and_trusts_none_unread(store: Counted, tmp_path: Path) -> None:
+    first = FileCache(store, tmp_path, max_bytes=10_000)
+    for data in (A, B):
+        await content(first, data)
+    os.utime(tmp_path / hash_bytes(A), (1, 1))
+    damaged = tmp_path / hash_bytes(B)
+    damaged.chmod(0o644)
+    damaged.write_bytes(B[:-1] + b"x")
+    (tmp_path / ".part-left").write_bytes(b"half")
+    store.reads.clear()
+
+    second = FileCache(store, tmp_path, max_bytes=2500)
+    assert await content(second, B) == B
+    assert store.reads == [hash_bytes(B)]
+    assert await content(second, A) == A
+    assert store.reads == [hash_bytes(B)]
+    await content(second, C)
+    assert files(tmp_path) == sorted(map(hash_bytes, (A, C)))
+
+
+async def test_what_cannot_be_had_is_said_to_all_and_asked_for_again(store: Counted, tmp_path: Path) -> None:
+    cache = FileCache(store, tmp_path, max_bytes=10_000)
+    with pytest.raises(BlobMissing):
+        await content(cache, b"never seen")
+    store.is_away = True
+    answers = await asyncio.gather(content(cache, A), content(cache, A), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [StoreAway, StoreAway]
+    store.is_away = False
+    assert await content(cache, A) == A
+    store._blobs[hash_bytes(B)] = b"else"
+    with pytest.raises(BlobCorrupt):
+        await content(cache, B)
+    assert files(tmp_path) == [hash_bytes(A)]
+
+
+async def test_one_who_goes_does_not_take_the_file_from_the_others(store: Counted, tmp_path: Path) -> None:
+    cache = FileCache(store, tmp_path, max_bytes=10_000)
+    one, other = asyncio.create_task(content(cache, A)), asyncio.create_task(content(cache, A))
+    await store.has_begun.wait()
+    one.cancel()
+    assert await other == A
+    assert store.reads == [hash_bytes(A)]
+    await cache.close()

@@ -1,0 +1,56 @@
+"""From store to store: whole, once, and again after it was cut off."""
+
+from pathlib import Path
+
+import pytest
+
+from safelight.blobs.copying import Copied, copy_all
+from safelight.blobs.hashing import hash_bytes
+from safelight.blobs.local import LocalBlobStore
+from safelight.blobs.memory import MemoryBlobStore
+from safelight.blobs.object import ObjectBlobStore
+from safelight.blobs.place import Place
+from safelight.blobs.store import StoreAway
+
+pytestmark = pytest.mark.anyio
+
+MANY = [b"blob %d" % n for n in range(30)]
+
+
+@pytest.fixture
+async def source(tmp_path: Path) -> LocalBlobStore:
+    store = LocalBlobStore(tmp_path / "blobs")
+    for data in MANY:
+        writer = store.writer()
+        await writer.write(data)
+        await writer.finish()
+    return store
+
+
+async def test_a_copy_goes_on_where_it_was(source: LocalBlobStore, tmp_path: Path) -> None:
+    target = ObjectBlobStore(Place(folder=tmp_path, url="memory:///"))
+    steps: list[int] = []
+
+    def cut_off(copied: Copied) -> None:
+        steps.append(copied.blobs)
+        if copied.blobs == 10:
+            raise StoreAway("cut off")
+
+    with pytest.raises(StoreAway, match="cut off"):
+        await copy_all(source, target, on_step=cut_off)
+    copied = await copy_all(source, target, on_step=lambda copied: None)
+    assert copied.there >= 10
+    assert (copied.blobs + copied.there, copied.damaged) == (30, [])
+    for data in MANY:
+        assert b"".join([chunk async for chunk in target.read(hash_bytes(data))]) == data
+
+
+async def test_what_is_damaged_is_said_and_not_copied(source: LocalBlobStore) -> None:
+    path = source.local_path(hash_bytes(MANY[3]))
+    assert path is not None
+    path.chmod(0o644)
+    path.write_bytes(b"else")
+    target = MemoryBlobStore()
+    copied = await copy_all(source, target, on_step=lambda copied: None)
+    assert (copied.blobs, copied.damaged) == (29, [hash_bytes(MANY[3])])
+    assert await target.stat(hash_bytes(MANY[3])) is None

@@ -1,0 +1,215 @@
+"""What the object store does beyond the port's law: large objects in parts, signed addresses, a store that is away."""
+
+import asyncio
+import random
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import quote
+
+import obstore
+import pytest
+from tests.seaweedfs import SeaweedFS
+
+from safelight.blobs.hashing import hash_bytes
+from safelight.blobs.object import ObjectBlobStore
+from safelight.blobs.place import Place, open_blobs
+from safelight.blobs.store import StoreAway, WrongDigest
+from safelight.core.digest import Digest
+from safelight.core.errors import Invalid, InvalidDigest
+
+pytestmark = pytest.mark.anyio
+
+LARGE = random.Random(7).randbytes(20_000_003)
+"""More than is kept in memory, and more than one part."""
+
+
+@pytest.fixture(params=["memory", "S3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "memory":
+        return Place(folder=tmp_path, url="memory:///")
+    server: SeaweedFS = request.getfixturevalue("s3")
+    return server.place(f"tests/{uuid.uuid4().hex}", folder=tmp_path)
+
+
+@pytest.fixture
+def in_s3(s3: SeaweedFS, tmp_path: Path) -> Place:
+    return s3.place(f"tests/{uuid.uuid4().hex}", folder=tmp_path)
+
+
+async def names(store: ObjectBlobStore) -> Sequence[str]:
+    return sorted(found["path"] for found in await obstore.list(store._store).collect_async())
+
+
+async def kept(store: ObjectBlobStore, data: bytes, *, chunk: int = 700_001) -> Digest:
+    writer = store.writer()
+    for at in range(0, len(data), chunk):
+        await writer.write(data[at : at + chunk])
+    digest, _ = await writer.finish()
+    assert writer.sha256 == sha256(data).hexdigest()
+    return digest
+
+
+async def read(store: ObjectBlobStore, digest: Digest, **bounds: int) -> bytes:
+    return b"".join([chunk async for chunk in store.read(digest, **bounds)])
+
+
+async def test_a_large_stream_goes_in_parts_and_lies_under_its_digest(place: Place) -> None:
+    store = ObjectBlobStore(place)
+    digest = await kept(store, LARGE)
+    assert await names(store) == [f"blobs/{digest[:2]}/{digest}"]
+    assert digest == hash_bytes(LARGE)
+    assert await read(store, digest) == LARGE
+    assert await read(store, digest, start=12_345_678, end=13_000_000) == LARGE[12_345_678:13_000_000]
+
+
+async def test_what_is_too_large_for_a_copy_by_the_store_goes_once_more(place: Place) -> None:
+    store = ObjectBlobStore(place, most_copied=1_000_000)
+    digest = await kept(store, LARGE)
+    assert await names(store) == [f"blobs/{digest[:2]}/{digest}"]
+    assert await read(store, digest) == LARGE
+
+
+async def test_a_large_file_is_adopted_only_if_it_is_what_it_says(place: Place, tmp_path: Path) -> None:
+    store = ObjectBlobStore(place)
+    path = tmp_path / "made.bin"
+    path.write_bytes(LARGE)
+    with pytest.raises(WrongDigest):
+        await store.adopt(path, hash_bytes(b"else"))
+    assert (await names(store), path.exists()) == ([], True)
+    digest = hash_bytes(LARGE)
+    assert await store.adopt(path, digest) == sha256(LARGE).hexdigest()
+    assert (await names(store), path.exists()) == ([f"blobs/{digest[:2]}/{digest}"], False)
+    assert await read(store, digest) == LARGE
+
+
+async def test_an_upload_that_is_given_up_leaves_nothing(place: Place) -> None:
+    store = ObjectBlobStore(place)
+    writer = store.writer()
+    for at in range(0, len(LARGE), 1_000_000):
+        await writer.write(LARGE[at : at + 1_000_000])
+    await writer.abort()
+    await writer.abort()
+    assert await names(store) == []
+
+
+async def test_only_a_digest_becomes_a_name(place: Place) -> None:
+    for text in ("../../x", "A" * 64, "", "0" * 64 + "/"):
+        with pytest.raises(InvalidDigest):
+            await ObjectBlobStore(place).stat(Digest(text))
+
+
+async def test_what_is_put_while_a_collector_removes_it_is_put_again(place: Place) -> None:
+    """The collector has looked, and not yet removed: played here by hand."""
+    store = ObjectBlobStore(place)
+    digest = await kept(store, b"again")
+    await obstore.put_async(store._store, f"leaving/{digest}", b"")
+    keeping = asyncio.create_task(kept(store, b"again"))
+    await asyncio.wait({keeping}, timeout=0.5)
+    assert not keeping.done()
+    for name in (f"blobs/{digest[:2]}/{digest}", f"leaving/{digest}"):
+        await obstore.delete_async(store._store, name)
+    assert await keeping == digest
+    assert await read(store, digest) == b"again"
+
+
+async def test_what_others_left_is_swept_when_it_is_old(place: Place) -> None:
+    store = ObjectBlobStore(place)
+    await obstore.put_async(store._store, "incoming/fresh", b"x")
+    await store.sweep()
+    assert await names(store) == ["incoming/fresh"]
+
+
+async def test_an_address_is_signed_with_the_headers_of_its_answer(in_s3: Place) -> None:
+    store = ObjectBlobStore(in_s3)
+    digest = await kept(store, b"picture")
+    disposition = "filename=\"_.png\"; filename*=UTF-8''%C3%A4.png"
+    url = await store.sign_get(digest, content_type="image/png", disposition=disposition, expires_s=60)
+    assert url is not None
+    status, headers, body = await fetch(url, headers={"range": "bytes=2-4"})
+    assert (status, body, headers["content-type"]) == (206, b"ctu", "image/png")
+    assert headers["content-disposition"] == disposition
+    html = url.replace(quote("image/png", safe=""), quote("text/html", safe=""))
+    assert html != url
+    assert (await fetch(html))[0] == 403
+
+
+async def test_bytes_may_be_put_at_a_signed_address(in_s3: Place) -> None:
+    store = ObjectBlobStore(in_s3)
+    digest = hash_bytes(b"from afar")
+    url = await store.sign_put(digest, expires_s=60)
+    assert url is not None
+    assert (await fetch(url, method="PUT", data=b"from afar"))[0] == 200
+    assert await read(store, digest) == b"from afar"
+
+
+async def test_the_public_endpoint_is_what_others_are_told(in_s3: Place) -> None:
+    store = ObjectBlobStore(replace(in_s3, public_endpoint="https://pictures.example.org/"))
+    url = await store.sign_get(hash_bytes(b""), content_type="image/png", disposition="", expires_s=60)
+    assert url is not None
+    assert url.startswith("https://pictures.example.org/tests/")
+
+
+async def test_where_headers_cannot_be_signed_there_is_no_address(tmp_path: Path) -> None:
+    store = ObjectBlobStore(Place(folder=tmp_path, url="memory:///"))
+    assert await store.sign_get(hash_bytes(b""), content_type="image/png", disposition="", expires_s=60) is None
+
+
+async def test_a_store_that_is_away_is_said_soon_and_costs_nothing(tmp_path: Path) -> None:
+    nowhere = {"endpoint": "http://127.0.0.1:9", "region": "us-east-1"}
+    place = Place(folder=tmp_path, url="s3://bucket", access_key="key", secret_key="the secret", **nowhere)
+    store = ObjectBlobStore(place)
+    path = tmp_path / "made.bin"
+    path.write_bytes(LARGE)
+    digest = hash_bytes(LARGE)
+    actions: Sequence[Callable[[], Awaitable[object]]] = (
+        store.check,
+        lambda: store.stat(digest),
+        lambda: read(store, digest),
+        lambda: kept(store, b"small"),
+        lambda: kept(store, LARGE),
+        lambda: store.adopt(path, digest),
+        lambda: store.delete(digest),
+    )
+
+    async def fails(action: Callable[[], Awaitable[object]]) -> None:
+        with pytest.raises(StoreAway) as raised:
+            await action()
+        assert "the secret" not in str(raised.value)
+
+    begun = time.monotonic()
+    await asyncio.gather(*map(fails, actions))
+    assert time.monotonic() - begun < 20
+    assert path.read_bytes() == LARGE
+
+
+async def test_credentials_that_are_refused_are_said(in_s3: Place) -> None:
+    with pytest.raises(StoreAway, match="refuses"):
+        await kept(ObjectBlobStore(replace(in_s3, secret_key="another")), b"small")
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://", "http://host/bucket", "bucket", "s3://user:secret@b", "file://host/x", "s3://["]
+)
+def test_what_is_no_address_of_a_store_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(Invalid):
+        open_blobs(Place(folder=tmp_path, url=url))
+
+
+async def fetch(
+    url: str, *, method: str = "GET", headers: dict[str, str] | None = None, data: bytes | None = None
+) -> tuple[int, dict[str, str], bytes]:
+    def ask() -> tuple[int, dict[str, str], bytes]:
+        request = urllib.request.Request(url, data, headers or {}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, {}, error.read()
+
+    return await asyncio.to_thread(ask)
