@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import pytest
-from tests import database, postgres
+from tests import database, postgres, ray_cluster
 
 _numbers = itertools.count()
 
@@ -29,6 +29,15 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
     yield postgres.create_database(postgres_server, name)
     postgres.drop_database(postgres_server, name)
+
+
+@pytest.fixture(scope="session")
+def ray_nodes() -> Iterator[ray_cluster.Nodes]:
+    """A real Ray cluster that starts with one node of four slots. Skips, visibly, where Ray is not installed."""
+    if not ray_cluster.is_installed():
+        pytest.skip("Ray is not installed (pip install 'safelight[ray]')")
+    with ray_cluster.running(slots=4) as nodes:
+        yield nodes
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -1,4 +1,4 @@
-"""A slot on another machine than its server: the supervisor of its engines, an outbox for what they say, and whose it is.
+"""A slot away from its server: the supervisor of its engines, an outbox for what they say, and whose it is.
 
 * **Outbox.** What engines say is numbered and kept until the owner has asked for what comes after it: an answer that
   is lost on the way is asked for again, and nothing is told twice.

@@ -57,7 +57,7 @@ _LEAVE_S = 15.0
 """How long the end of an engine may take, before its actor is ended all the same."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """Where the actors run. ``resources``: what each takes, empty for a GPU, a ``safelight-slot``, or a CPU, whichever
     the cluster has first."""
