@@ -239,6 +239,8 @@ class Outpost:
             rss_limit_bytes=charge.rss_limit_bytes,
         )
         self._supervisor.start(self)
+        self._watching.cancel()
+        self._watching = asyncio.create_task(self._watch())
 
     async def _close(self) -> None:
         if self._supervisor is not None:
