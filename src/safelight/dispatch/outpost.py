@@ -55,7 +55,7 @@ class Charge(Message, frozen=True, kw_only=True):
     rooms: str = ""
     """The root of the engines' own folders; empty: they use this process's."""
     rss_limit_bytes: int = 0
-    threads: bool = True
+    has_threads: bool = True
     """Whether ``OMP_NUM_THREADS`` of this process is meant for engines."""
     command: tuple[str, ...] = ()
     """Empty: this machine's own engine command."""
@@ -219,7 +219,7 @@ class Outpost:
         config = charge.config
         slot = SlotId(config.slot)
         environment: Mapping[str, str] = scrub(self._environment)
-        if not charge.threads:
+        if not charge.has_threads:
             environment = {name: value for name, value in environment.items() if name != "OMP_NUM_THREADS"}
         if charge.rooms:
             account = config.rules.account if config.rules is not None else None
