@@ -33,7 +33,7 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def ray_nodes() -> Iterator[ray_cluster.Nodes]:
-    """A real Ray cluster that starts with one node of four slots. Skips, visibly, where Ray is not installed."""
+    """A real Ray cluster that starts with a head of four slots. Skips, visibly, where Ray is not installed."""
     if not ray_cluster.is_installed():
         pytest.skip("Ray is not installed (pip install 'safelight[ray]')")
     with ray_cluster.running(slots=4) as nodes:

@@ -1,4 +1,4 @@
-"""A real Ray cluster on this machine, of a head without slots and as many nodes with slots as a test wants."""
+"""A real Ray cluster on this machine: a head with slots, and as many nodes beside it as a test wants."""
 
 import importlib.util
 import logging
@@ -37,6 +37,11 @@ class Nodes:
         self.alive.append(node)
         return node
 
+    def remove(self, node: Any) -> None:
+        """Take a node out of the cluster, which is told."""
+        self.alive.remove(node)
+        self.cluster.remove_node(node, allow_graceful=True)
+
     def kill(self, node: Any) -> None:
         """As when its machine loses its power: none of its processes has time for anything."""
         self.alive.remove(node)
@@ -47,16 +52,17 @@ class Nodes:
 
 @contextmanager
 def running(*, slots: int) -> Iterator[Nodes]:
-    """A cluster with one node of so many slots, to which this process is connected."""
+    """A cluster whose head has so many slots, and one place that is called ``lonely``. This process is connected."""
     import ray
     from ray.cluster_utils import Cluster
 
     os.environ.update(QUIET)
     logging.getLogger("ray").setLevel(logging.ERROR)
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    resources = {SLOT_RESOURCE: slots, "lonely": 1}
+    head = {"num_cpus": 0, "include_dashboard": False, "resources": resources}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     nodes = Nodes(cluster)
     try:
-        nodes.add(slots=slots)
         handler = signal.getsignal(signal.SIGTERM)
         ray.init(address=nodes.address, namespace="safelight", log_to_driver=False, configure_logging=False)
         signal.signal(signal.SIGTERM, handler)

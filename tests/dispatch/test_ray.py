@@ -92,7 +92,7 @@ async def test_a_slot_whose_node_dies_comes_back_on_another(ray_nodes: Nodes, se
         assert ready.info.pid != first.info.pid
         it.run(NUMBER)
         assert (await it.ear.until(JobDone))[1].outcome is JobState.COMPLETED
-    ray_nodes.kill(second)
+    ray_nodes.remove(second)
 
 
 async def test_a_server_that_was_killed_and_started_again_finds_its_actor(ray_nodes: Nodes, server: str) -> None:
@@ -137,7 +137,7 @@ async def test_the_later_of_two_servers_has_the_slot_and_the_earlier_does_withou
 
 
 async def test_an_engine_whose_server_is_silent_ends_and_then_its_actor(ray_nodes: Nodes, server: str) -> None:
-    async with host(ray_nodes, server, lease_s=1.0) as it:
+    async with host(ray_nodes, server, lease_s=0.5) as it:
         ready = await it.start()
         await it.hang()
         it.fall_silent()
@@ -147,8 +147,7 @@ async def test_an_engine_whose_server_is_silent_ends_and_then_its_actor(ray_node
 
 
 async def test_a_retired_slot_leaves_its_place_to_others(ray_nodes: Nodes, server: str) -> None:
-    lonely = ray_nodes.add(slots=1, lonely="yes")
-    options: dict[str, Any] = {"labels": frozenset({Pool("lonely")})}
+    options: dict[str, Any] = {"resources": {"lonely": 1}}
     async with host(ray_nodes, server, **options) as it, host(ray_nodes, server + "-other", **options) as other:
         await it.start()
         it.backend.retire(SLOT, "drained")
@@ -159,7 +158,6 @@ async def test_a_retired_slot_leaves_its_place_to_others(ray_nodes: Nodes, serve
         await it.ready()
         it.run(NUMBER)
         await it.ear.until(JobDone)
-    ray_nodes.kill(lonely)
 
 
 async def test_stop_leaves_no_actor_also_of_a_slot_that_has_no_place_yet(ray_nodes: Nodes, server: str) -> None:

@@ -11,6 +11,8 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
+import threading
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
@@ -362,6 +364,7 @@ class _Connection:
         while not self.is_open.is_set():
             try:
                 await asyncio.shield(asyncio.to_thread(self._connect))
+                _keep_signal(signal.SIGTERM)
                 self.is_open.set()
             except Exception as error:  # a boundary: whatever Ray raises, the server answers and tries again
                 failures += 1
@@ -428,6 +431,12 @@ async def _either(work: Coroutine[Any, Any, T], event: asyncio.Event) -> T | Non
         for each in (task, waiting):
             each.cancel()
         await asyncio.gather(task, waiting, return_exceptions=True)
+
+
+def _keep_signal(number: signal.Signals) -> None:
+    """Ray's core puts a handler before this process's own, which prints a stack as if that were an error."""
+    if threading.current_thread() is threading.main_thread() and (handler := signal.getsignal(number)) is not None:
+        signal.signal(number, handler)
 
 
 def _selector(labels: frozenset[Pool], pools: frozenset[Pool]) -> Mapping[str, str]:
