@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from tests.dispatch.listening import SLOT, TIMEOUT_S, deed, engine_config, node
 
-from safelight.dispatch.outpost import Charge, Entry, Kill, Lost, Order, Outpost, Restore, Retire, Said, Send, Token
+from safelight import __version__
+from safelight.dispatch.outpost import Charge, Entry, Kill, Lost, Order, OtherVersion, Outpost, Restore, Retire, Said, Send, Token
 from safelight.wire.codec import Decoder, encode
 from safelight.wire.messages import CallStarted, JobDone, Pong, Ready, RunJob, ToServer
 
@@ -29,7 +30,7 @@ class Owner:
 
     async def adopt(self, **config: object) -> bool:
         charge = Charge(config=engine_config(slot=SLOT, **config))
-        return await self.outpost.adopt(self.token, msgspec.msgpack.encode(charge))
+        return await self.outpost.adopt(self.token, __version__, msgspec.msgpack.encode(charge))
 
     async def take(self) -> list[Entry] | None:
         after = self.heard[-1].number if self.heard else 0
@@ -156,6 +157,12 @@ async def test_an_outpost_that_nobody_asks_for_ends_itself() -> None:
     await asyncio.wait_for(ended.wait(), TIMEOUT_S)
     with pytest.raises(ProcessLookupError):
         os.kill(ready.message.info.pid, 0)
+
+
+async def test_an_outpost_of_another_version_says_so() -> None:
+    outpost = Outpost(os.environ, end=lambda: None)
+    with pytest.raises(OtherVersion, match=r"0\.0\.0 on the server"):
+        await outpost.adopt((1, 1), "0.0.0", b"")
 
 
 def _is(kind: type[ToServer]) -> Callable[[Entry], bool]:

@@ -16,6 +16,7 @@ Knows nothing of Ray: whoever carries the calls carries bytes.
 import asyncio
 import contextlib
 import logging
+import platform
 import shutil
 import time
 from collections import deque
@@ -25,6 +26,8 @@ from pathlib import Path
 
 import msgspec
 
+from safelight import __version__
+from safelight.core.errors import SafelightError
 from safelight.core.worker import SlotId
 from safelight.dispatch.local import ENGINE_COMMAND
 from safelight.dispatch.process import scrub
@@ -59,6 +62,12 @@ class Charge(Message, frozen=True, kw_only=True):
     """Whether ``OMP_NUM_THREADS`` of this process is meant for engines."""
     command: tuple[str, ...] = ()
     """Empty: this machine's own engine command."""
+
+
+class OtherVersion(SafelightError):
+    """The server's words may mean something else here, or nothing."""
+
+    code = "other_version"
 
 
 class Said(Message, frozen=True, kw_only=True):
@@ -124,9 +133,12 @@ class Outpost:
         self._taken_at = time.monotonic()
         self._watching = asyncio.create_task(self._watch())
 
-    async def adopt(self, token: Token, charge: bytes) -> bool:
+    async def adopt(self, token: Token, version: str, charge: bytes) -> bool:
         """End what runs here and begin anew for the holder of ``token``, with a :class:`Charge` as msgpack; false
-        where a greater one was here."""
+        where a greater one was here. ``version``: the owner's of Safelight. Raises :class:`OtherVersion`, and what the slot's folders raise.
+        """
+        if version != __version__:
+            raise OtherVersion(f"Safelight is {__version__} on the node {platform.node()}, {version} on the server")
         if token <= self._token:
             return False
         self._token = token

@@ -14,7 +14,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, TypeVar
@@ -79,10 +80,11 @@ class SlotActor:
     """What Ray runs: it hands calls on. Its process is the slot's alone, and ends with it."""
 
     def __init__(self) -> None:
+        logging.basicConfig(level=logging.INFO)  # to the files of this process in Ray's folder of logs
         self._outpost = Outpost(process_environment(), end=lambda: os._exit(0))
 
-    async def adopt(self, token: Token, charge: bytes) -> bool:
-        return await self._outpost.adopt(token, charge)
+    async def adopt(self, token: Token, version: str, charge: bytes) -> bool:
+        return await self._outpost.adopt(token, version, charge)
 
     async def take(self, token: Token, after: int) -> bytes | None:
         return await self._outpost.take(token, after)
@@ -227,7 +229,9 @@ class _Slot:
                 failures = 0
             except Exception as error:  # a boundary: whatever Ray raises, the slot goes on
                 reason = f"the worker's actor is lost: {_first_line(error)}"
-                failures = 0 if self._is_ready else failures + 1
+                if not self._is_ready:
+                    failures += 1
+                    log.warning("the slot %s has no worker yet: %s", self._slot, _first_line(error))
             self._lose(reason)
             if not self._is_over:
                 with contextlib.suppress(Exception):  # the same boundary: an actor that is gone needs no farewell
@@ -239,7 +243,8 @@ class _Slot:
         self._actor = await self._connection.find(self._slot, self._selector)
         self._adoptions += 1
         token = (self._epoch, self._adoptions)
-        adopted = await _either(self._call("adopt", token, msgspec.msgpack.encode(self._charge)), self._is_unwanted)
+        charge = msgspec.msgpack.encode(self._charge)
+        adopted = await _either(self._call("adopt", token, __version__, charge), self._is_unwanted)
         if adopted is None:
             return ""
         if not adopted:
@@ -340,16 +345,16 @@ class _Connection:
 
     async def find(self, slot: SlotId, selector: Mapping[str, str]) -> Any:
         """The slot's actor: the one that is there, else a new one, which waits for its place by itself."""
-        making = asyncio.get_running_loop().run_in_executor(None, self._find, slot, selector)
+        making = _in_thread(self._find, slot, selector)
         try:
             return await asyncio.shield(making)
         except asyncio.CancelledError:
             with contextlib.suppress(Exception):
-                await self.end(await making)
+                await self.end(await asyncio.wait_for(making, _LEAVE_S))
             raise
 
     async def end(self, actor: Any) -> None:
-        await asyncio.to_thread(_ray().kill, actor, no_restart=True)
+        await _in_thread(lambda: _ray().kill(actor, no_restart=True))
 
     async def close(self) -> None:
         if self._task is not None:
@@ -357,13 +362,14 @@ class _Connection:
             await asyncio.gather(self._task, return_exceptions=True)
         if self._is_ours:
             self._is_ours = False
-            await asyncio.to_thread(_ray().shutdown)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(_in_thread(_ray().shutdown), _LEAVE_S)
 
     async def _open(self) -> None:
         failures = 0
         while not self.is_open.is_set():
             try:
-                await asyncio.shield(asyncio.to_thread(self._connect))
+                await _in_thread(self._connect)
                 _keep_signal(signal.SIGTERM)
                 self.is_open.set()
             except Exception as error:  # a boundary: whatever Ray raises, the server answers and tries again
@@ -412,6 +418,21 @@ class _Connection:
         )
 
 
+def _in_thread(work: Callable[..., T], *arguments: object) -> "asyncio.Future[T]":
+    """Of its own: a cluster that does not answer keeps neither the loop's threads nor the end of the process waiting."""
+    done: Future[T] = Future()
+
+    def run() -> None:
+        if done.set_running_or_notify_cancel():  # from here on it can't be cancelled
+            try:
+                done.set_result(work(*arguments))
+            except BaseException as error:
+                done.set_exception(error)
+
+    threading.Thread(target=run, name="ray-call", daemon=True).start()
+    return asyncio.wrap_future(done)
+
+
 def _ray() -> Any:
     """Raises :class:`RayMissing`."""
     try:
@@ -455,5 +476,7 @@ def _slot_resources(cluster: Mapping[str, float]) -> Mapping[str, float]:
 def _first_line(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    if isinstance(cause := getattr(error, "cause", None), BaseException):  # what an actor's method raised
+        error = cause
     text = str(error).strip()
     return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
