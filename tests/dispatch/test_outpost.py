@@ -10,7 +10,20 @@ import pytest
 from tests.dispatch.listening import SLOT, TIMEOUT_S, deed, engine_config, node
 
 from safelight import __version__
-from safelight.dispatch.outpost import Charge, Entry, Kill, Lost, Order, OtherVersion, Outpost, Restore, Retire, Said, Send, Token
+from safelight.dispatch.outpost import (
+    Charge,
+    Entry,
+    Kill,
+    Lost,
+    Order,
+    OtherVersion,
+    Outpost,
+    Restore,
+    Retire,
+    Said,
+    Send,
+    Token,
+)
 from safelight.wire.codec import Decoder, encode
 from safelight.wire.messages import CallStarted, JobDone, Pong, Ready, RunJob, ToServer
 

@@ -135,7 +135,9 @@ class Outpost:
 
     async def adopt(self, token: Token, version: str, charge: bytes) -> bool:
         """End what runs here and begin anew for the holder of ``token``, with a :class:`Charge` as msgpack; false
-        where a greater one was here. ``version``: the owner's of Safelight. Raises :class:`OtherVersion`, and what the slot's folders raise.
+        where a greater one was here. ``version``: the owner's of Safelight.
+
+        Raises :class:`OtherVersion`, and :class:`OSError` where the slot's folders cannot be made.
         """
         if version != __version__:
             raise OtherVersion(f"Safelight is {__version__} on the node {platform.node()}, {version} on the server")
@@ -225,7 +227,8 @@ class Outpost:
                 self._supervisor.retire(order.reason)
             case Restore():
                 self._is_wanted = True
-                self._supervisor.restore()
+                if not self._is_fenced:
+                    self._supervisor.restore()
 
     def _open(self, charge: Charge) -> None:
         config = charge.config

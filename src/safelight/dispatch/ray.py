@@ -419,7 +419,7 @@ class _Connection:
 
 
 def _in_thread(work: Callable[..., T], *arguments: object) -> "asyncio.Future[T]":
-    """Of its own: a cluster that does not answer keeps neither the loop's threads nor the end of the process waiting."""
+    """Of its own: a cluster that does not answer holds up neither the loop's threads nor the end of the process."""
     done: Future[T] = Future()
 
     def run() -> None:
