@@ -56,6 +56,8 @@ YES = "yes"
 SLOT_RESOURCE = "safelight-slot"
 """The custom resource of a node without GPUs that ``safelight worker`` starts: how many slots it takes."""
 _CALLS_AT_ONCE = 16
+_PATIENCE_S = 10.0
+"""How long a cluster may take to answer before that is said."""
 _LEAVE_S = 15.0
 """How long the end of an engine may take, before its actor is ended all the same."""
 
@@ -369,7 +371,11 @@ class _Connection:
         failures = 0
         while not self.is_open.is_set():
             try:
-                await _in_thread(self._connect)
+                connecting = _in_thread(self._connect)
+                await asyncio.wait((connecting,), timeout=_PATIENCE_S)
+                if not connecting.done():
+                    log.warning("the Ray cluster at %s does not answer yet", self._cluster.address)
+                await connecting
                 _keep_signal(signal.SIGTERM)
                 self.is_open.set()
             except Exception as error:  # a boundary: whatever Ray raises, the server answers and tries again
