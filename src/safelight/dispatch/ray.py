@@ -325,9 +325,12 @@ class _Slot:
         return self._lease_s + take_s(self._lease_s)
 
     async def _call(self, method: str, *arguments: Any, limit_s: float | None = None, actor: Any = None) -> Any:
+        """Who stops waiting leaves Ray's future alone: its client loses its connection over one that is cancelled."""
         reference = getattr(actor or self._actor, method).remote(*arguments)
+        answer = asyncio.wrap_future(reference.future())
+        answer.add_done_callback(lambda it: it.cancelled() or it.exception())
         async with asyncio.timeout(limit_s):
-            return await asyncio.wrap_future(reference.future())
+            return await asyncio.shield(answer)
 
 
 class _Connection:
