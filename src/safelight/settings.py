@@ -75,7 +75,16 @@ class Settings:
     replica_url: str = ""
     """Where the others of ``replicas`` reach this server. Default: its host, or the machine's name, and its port."""
     workers: int = 1
-    """Engine processes on this machine, one a slot."""
+    """Engine processes, one a slot; on this machine, or on the nodes of a Ray cluster."""
+    backend: str = "local"
+    """Where workers run: ``local``, on this machine; ``ray``, on a Ray cluster (the extra ``ray``)."""
+    ray_address: str = "auto"
+    """``auto``: the cluster of this machine's own node; ``host:port`` of a head; ``ray://host:port`` of a proxy."""
+    ray_namespace: str = "safelight"
+    """Where the names of the workers' actors lie in the cluster."""
+    ray_resources: tuple[str, ...] = ()
+    """What a worker takes of its node: ``num_gpus=1``, ``num_cpus=4``, ``memory=...`` or a resource of your own.
+    Default: a GPU where the cluster has any, else a place as ``safelight worker`` offers it, else a CPU."""
     devices: tuple[str, ...] = ()
     """A device for each worker (``cpu``, ``cuda:0`` ...). Default: what torch offers, in order."""
     pools: tuple[str, ...] = ()
@@ -194,6 +203,15 @@ class Settings:
         return read_classes(self.pool_sizes, pools=self.pool_names)
 
     @property
+    def ray_amounts(self) -> Mapping[str, float]:
+        """Of each resource that a worker takes. Raises :class:`ValueError`."""
+        pairs = (text.rpartition("=") for text in self.ray_resources)
+        amounts = {name: float(amount) for name, _, amount in pairs}
+        if "" in amounts or not all(0 < amount < float("inf") for amount in amounts.values()):
+            raise ValueError(self.ray_resources)
+        return amounts
+
+    @property
     def proxy_networks(self) -> Sequence[Network]:
         return [ip_network(text) for text in self.trusted_proxies]
 
@@ -286,6 +304,15 @@ def _check(settings: Settings) -> None:
         _ = settings.size_classes  # reads the labels first
     except Invalid as error:
         raise InvalidSetting(f"pools and pool_sizes: {error.message}") from None
+    if settings.backend not in ("local", "ray"):
+        raise InvalidSetting(f"backend is {settings.backend!r}, not 'local' or 'ray'")
+    if not settings.ray_address or not settings.ray_namespace:
+        raise InvalidSetting("ray_address and ray_namespace must not be empty")
+    try:
+        _ = settings.ray_amounts
+    except ValueError:
+        text = ", ".join(settings.ray_resources)
+        raise InvalidSetting(f"ray_resources is {text!r}, which is not like 'num_gpus=1'") from None
     if settings.job_status_dialect not in ("contract", "cloud"):
         raise InvalidSetting(f"job_status_dialect is {settings.job_status_dialect!r}, not 'contract' or 'cloud'")
     try:

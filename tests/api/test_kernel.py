@@ -11,6 +11,7 @@ from tests.api.conftest import Server
 
 from safelight.api.call import Call
 from safelight.api.contract import Operation, Shape
+from safelight.api.forwarding import Forwarder
 from safelight.api.kernel import Endpoint, Kernel
 from safelight.api.origin import Origins
 from safelight.api.routing import Router
@@ -135,7 +136,9 @@ def kernel(operation: Operation, outcome: Exception | Response, server: Server) 
 
     router: Router[Endpoint] = Router()
     router.add("GET", "/x", Endpoint(operation, handler))
-    door = Kernel(server.app._app, router, Nobody(), Origins(server.app._app.settings, Nobody()))
+    door = Kernel(
+        server.app._app, router, Nobody(), Origins(server.app._app.settings, Nobody()), Forwarder(lambda: None)
+    )
 
     async def app(scope: object, receive: object, send: object) -> None:
         await door.handle(scope, receive, send)  # type: ignore[arg-type]

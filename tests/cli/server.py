@@ -69,12 +69,12 @@ def launch(data_dir: Path, *options: str, environment: dict[str, str] | None = N
     return server
 
 
-def wait_for_nodes(url: str) -> None:
-    """Until the first worker has said what it can run."""
+def wait_for_nodes(url: str, node: str = "PreviewAny") -> None:
+    """Until the first worker has said what it can run, ``node`` among it."""
     deadline = time.monotonic() + LIMIT_S
     while True:
         try:
-            with urllib.request.urlopen(f"{url}/object_info/PreviewAny", timeout=LIMIT_S):
+            with urllib.request.urlopen(f"{url}/object_info/{node}", timeout=LIMIT_S):
                 return
         except urllib.error.HTTPError as error:
             if time.monotonic() > deadline:

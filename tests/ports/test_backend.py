@@ -1,12 +1,14 @@
 """The law of backends (``dispatch/backend.py``), on each of them."""
 
 import asyncio
+import itertools
 import os
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from tests import ray_cluster
 from tests.dispatch.listening import Ear, Lost, deed, engine_config, node
 
 from safelight.core.event import Call
@@ -15,6 +17,8 @@ from safelight.core.worker import EngineInfo, SlotId
 from safelight.dispatch.backend import Backend
 from safelight.dispatch.fake import Crash, FakeBackend
 from safelight.dispatch.local import LocalBackend
+from safelight.dispatch.outpost import Charge
+from safelight.dispatch.ray import Cluster, RayBackend
 from safelight.wire.messages import CallStarted, FreeMemory, JobDone, Pong, Ready, RunJob, ToEngine, ToServer
 
 pytestmark = pytest.mark.anyio
@@ -28,6 +32,7 @@ def number(value: int) -> dict[str, Any]:
 
 
 NUMBER = number(7)
+_servers = itertools.count()
 
 
 @dataclass
@@ -59,11 +64,18 @@ def behave(message: ToEngine) -> Iterable[ToServer | Crash]:
         yield JobDone(outcome=JobState.COMPLETED, **about)
 
 
-@pytest.fixture(params=["local", "fake"])
+@pytest.fixture(params=["local", "ray", "fake"])
 async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
     backend: Backend
     if request.param == "local":
         backend = LocalBackend({slot: engine_config() for slot in SLOTS}, environment=os.environ)
+    elif request.param == "ray":
+        nodes: ray_cluster.Nodes = request.getfixturevalue("ray_nodes")
+        backend = RayBackend(
+            {slot: Charge(config=engine_config(slot=slot)) for slot in SLOTS},
+            cluster=Cluster(nodes.address),
+            server=f"port-{next(_servers)}",
+        )
     else:
         info = EngineInfo("3", "2", (), 1)
         backend = FakeBackend(SLOTS, ready=Ready(info=info, nodes=[]), script=behave)

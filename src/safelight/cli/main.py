@@ -10,6 +10,7 @@ from safelight.core.errors import SafelightError
 
 COMMANDS = (
     "serve",
+    "worker",
     "demo",
     "doctor",
     "user",

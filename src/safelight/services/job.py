@@ -44,6 +44,11 @@ class SubmitJob:
     workflow_id: str | None = None
     placement: Placement = ANYWHERE
 
+    @property
+    def has_secrets(self) -> bool:
+        """Whether it brings keys, which only the server that has the workers keeps, for the run."""
+        return bool(_secrets_of(self.extra_data))
+
 
 def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime) -> JobSummary:
     """Queue a job. Raises :class:`Conflict` for an id that is taken, by whomever, and what quotas and gates raise."""
@@ -193,11 +198,6 @@ def _ended(job: JobSummary, *, now: datetime) -> JobEnded:
 
 def _tell_queue(tx: Transaction, who: Principal) -> None:
     tx.emit(QueueChanged(who.user_id, rows.count_active(tx.conn, who.user_id)))
-
-
-def has_secrets(extra_data: Mapping[str, Any]) -> bool:
-    """Whether a submit brings keys, which are told to the server that runs the job and never stored."""
-    return bool(_secrets_of(extra_data))
 
 
 def _secrets_of(extra_data: Mapping[str, Any]) -> dict[str, str]:

@@ -48,7 +48,7 @@ async def execute_prompt(app: App, call: Call) -> Response:
     if not isinstance(body, Mapping) or "prompt" not in body:
         raise _invalid("no_prompt", "No prompt provided")
     asked = _read_command(body)
-    if jobs.has_secrets(asked.extra_data) and not app.dispatcher.is_here:
+    if asked.has_secrets and not app.dispatcher.is_here:
         raise Unavailable("the server that would keep this job's keys cannot be reached; try again in a few seconds")
     valid = await _validate(app, who, asked.prompt, targets=_targets(body))
     placement = await _place(app, valid.prompt, asked.extra_data)

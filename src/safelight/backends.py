@@ -1,0 +1,108 @@
+"""Where the workers of a server run, as its settings say: on this machine, or on a Ray cluster."""
+
+import logging
+import os
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+from safelight.blobs.hashing import hash_bytes
+from safelight.core.worker import SlotId
+from safelight.dispatch.backend import Backend
+from safelight.dispatch.local import LocalBackend, find_devices
+from safelight.dispatch.outpost import Charge
+from safelight.dispatch.ray import Cluster, RayBackend
+from safelight.dispatch.rooms import Rooms
+from safelight.sandbox.rules import Account, Rules
+from safelight.settings import Settings, process_environment
+from safelight.wire.config import EngineConfig
+
+log = logging.getLogger(__name__)
+
+
+def make_backend(settings: Settings, account: Account | None) -> Backend:
+    return _ray_backend(settings, account) if settings.backend == "ray" else _local_backend(settings, account)
+
+
+def _local_backend(settings: Settings, account: Account | None) -> LocalBackend:
+    if os.geteuid() == 0 and not settings.worker_user:
+        log.warning("workers run as root, as this server does; `worker_user` names an account with fewer rights")
+    devices = settings.devices or find_devices()
+    rooms = Rooms((settings.data_dir / own_folder(settings, "workers")).resolve(), account=account)
+
+    def config(index: int) -> EngineConfig:
+        slot = SlotId(f"local-{index}")
+        own = (rooms.home, rooms.temp(slot))
+        return _engine(settings, slot, device=_of(devices, index), account=account, writable=own)
+
+    return LocalBackend(
+        {SlotId(engine.slot): engine for engine in map(config, range(settings.workers))},
+        environment=process_environment(),
+        rss_limit_bytes=settings.rss_limit_bytes,
+        rooms=rooms,
+    )
+
+
+def own_folder(settings: Settings, folder: str) -> str:
+    """Servers that share a folder have such parts of their own: what one clears must not be another's."""
+    if not settings.replicas:
+        return folder
+    return f"{folder}-{blake2b(settings.replica_address.encode(), digest_size=4).hexdigest()}"
+
+
+def _ray_backend(settings: Settings, account: Account | None) -> RayBackend:
+    """Paths go to other machines as they are here: ``data_dir``, models and node packs lie on a folder of all."""
+
+    def charge(index: int) -> Charge:
+        slot = SlotId(f"ray-{index}")
+        return Charge(
+            config=_engine(settings, slot, device=_of(settings.devices, index), account=account),
+            rooms=str(_rooms(settings)),
+            rss_limit_bytes=settings.rss_limit_bytes,
+            has_threads="num_cpus" in settings.ray_amounts,
+        )
+
+    charges = {SlotId(one.config.slot): one for one in map(charge, range(settings.workers))}
+    return RayBackend(
+        charges,
+        cluster=Cluster(settings.ray_address, settings.ray_namespace, settings.ray_amounts or None),
+        server=hash_bytes(str(settings.data_dir.resolve()).encode())[-16:],
+        labels=dict(zip(charges, settings.labels, strict=True)),
+    )
+
+
+def _engine(
+    settings: Settings, slot: SlotId, *, device: str, account: Account | None, writable: tuple[Path, ...] = ()
+) -> EngineConfig:
+    """``writable``: folders of the engine's own."""
+    rules = Rules(
+        account=account,
+        network=settings.worker_network,
+        writable=_absolute(
+            (settings.data_dir / "staging", *writable, *settings.custom_nodes, *settings.worker_writable)
+        ),
+        address_space_bytes=settings.worker_address_space_bytes,
+        file_bytes=settings.worker_file_bytes,
+    )
+    return EngineConfig(
+        slot=slot,
+        device=device,
+        node_packages=settings.node_packages,
+        custom_nodes=_absolute(settings.custom_nodes),
+        model_roots=_absolute(settings.model_roots),
+        cache_bytes=settings.cache_bytes,
+        lease_s=settings.lease_s,
+        rules=rules,
+    )
+
+
+def _rooms(settings: Settings) -> Path:
+    return (settings.data_dir / "workers").resolve()
+
+
+def _of(devices: Sequence[str], index: int) -> str:
+    return devices[index % len(devices)] if devices else ""
+
+
+def _absolute(paths: tuple[Path, ...]) -> tuple[str, ...]:
+    return tuple(str(path.resolve()) for path in paths)

@@ -1,0 +1,96 @@
+"""``safelight worker``: this machine as a node of the Ray cluster on which servers run their workers."""
+
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from safelight.cli.console import err
+from safelight.core.errors import SafelightError
+from safelight.dispatch.local import find_devices
+from safelight.dispatch.ray import POOL_LABEL, SLOT_RESOURCE, YES
+from safelight.settings import process_environment
+
+PORT = 6379
+_STORE_BYTES = 128 * 1024 * 1024
+"""Of Ray's object store, which takes a third of the memory by default, and through which no files of ours go."""
+
+
+class CannotJoin(SafelightError):
+    """This machine can't be a node; the message says what is missing."""
+
+
+@click.command()
+@click.option("--head", is_flag=True, help="Begin a cluster here, which others join.")
+@click.option("--address", help="Join the cluster whose head is there (host:port).")
+@click.option("--port", type=int, default=PORT, show_default=True, help="Of the head.")
+@click.option("--node-ip", help="This machine's address, as the others see it.")
+@click.option(
+    "--slots", type=click.IntRange(min=0), help="Workers that it takes (default one a GPU, else one; 0: none)."
+)
+@click.option("--pool", "pools", multiple=True, help="A pool that it serves, and no others; may be given again.")
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A secret that all of the cluster share; without it, whoever reaches its ports may run anything.",
+)
+def worker(
+    head: bool,
+    address: str | None,
+    port: int,
+    node_ip: str | None,
+    slots: int | None,
+    pools: tuple[str, ...],
+    token_file: Path | None,
+) -> None:
+    """Let servers with `backend = "ray"` run workers on this machine, until Ctrl-C."""
+    if head == bool(address):
+        raise click.UsageError("give --head, to begin a cluster, or --address, to join one")
+    check(slots)
+    environment = node_environment(process_environment(), token_file=token_file)
+    if "RAY_AUTH_MODE" not in environment:
+        err.print("[bold red]No token:[/] whoever reaches this cluster's ports may run anything on its machines.")
+    place = ["--head", f"--port={port}", "--include-dashboard=false"] if head else [f"--address={address}"]
+    command = node_command(place, node_ip=node_ip, slots=slots, gpus=len(find_devices()), pools=pools)
+    os.execve(command[0], [*command], environment)
+
+
+def check(slots: int | None) -> None:
+    """Raises :class:`CannotJoin`."""
+    if importlib.util.find_spec("ray") is None:
+        raise CannotJoin("Ray is not installed; pip install 'safelight[ray]' brings it")
+    if slots != 0 and importlib.util.find_spec("torch") is None:
+        raise CannotJoin("PyTorch is not installed, without which no worker starts; pip install 'safelight[worker]'")
+
+
+def node_command(
+    place: Sequence[str], *, node_ip: str | None, slots: int | None, gpus: int, pools: Sequence[str]
+) -> Sequence[str]:
+    """``ray start`` of this Python, in the foreground. ``gpus``: of this machine."""
+    count = max(gpus, 1) if slots is None else slots
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *place, "--disable-usage-stats"]
+    command.append(f"--object-store-memory={_STORE_BYTES}")
+    if node_ip:
+        command.append(f"--node-ip-address={node_ip}")
+    if gpus:
+        command.append(f"--num-gpus={count}")
+    elif count:
+        command.append(f"--resources={json.dumps({SLOT_RESOURCE: count})}")
+    if pools:
+        command.append("--labels=" + ",".join(f"{POOL_LABEL}{pool}={YES}" for pool in pools))
+    return command
+
+
+def node_environment(environment: Mapping[str, str], *, token_file: Path | None) -> Mapping[str, str]:
+    """With a token, the cluster asks for it. At Ctrl-C nothing is waited for: jobs are tried again elsewhere."""
+    own = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    own["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"] = "0"
+    if token_file is not None:
+        own["RAY_AUTH_TOKEN_PATH"] = str(token_file.resolve())
+    if token_file is not None or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(environment):
+        own["RAY_AUTH_MODE"] = "token"
+    return {**environment, **own}

@@ -1,0 +1,182 @@
+"""A slot away from its server, with a real engine and without Ray: its outbox, its orders, its owners, its lease."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import msgspec
+import pytest
+from tests.dispatch.listening import SLOT, TIMEOUT_S, deed, engine_config, node
+
+from safelight import __version__
+from safelight.dispatch.outpost import (
+    Charge,
+    Entry,
+    Kill,
+    Lost,
+    Order,
+    OtherVersion,
+    Outpost,
+    Restore,
+    Retire,
+    Said,
+    Send,
+    Token,
+)
+from safelight.wire.codec import Decoder, encode
+from safelight.wire.messages import CallStarted, JobDone, Pong, Ready, RunJob, ToServer
+
+pytestmark = pytest.mark.anyio
+
+NUMBER = {"1": node("Number", value=7), "2": node("Show", value=["1", 0])}
+
+
+@dataclass
+class Owner:
+    """A server as far as the outpost knows one. Mutable: what it was told."""
+
+    outpost: Outpost
+    token: Token = (1, 1)
+    heard: list[Entry] = field(default_factory=list)
+    seen: int = 0
+
+    async def adopt(self, **config: object) -> bool:
+        charge = Charge(config=engine_config(slot=SLOT, **config))
+        return await self.outpost.adopt(self.token, __version__, msgspec.msgpack.encode(charge))
+
+    async def take(self) -> list[Entry] | None:
+        after = self.heard[-1].number if self.heard else 0
+        answer = await self.outpost.take(self.token, after)
+        if answer is None:
+            return None
+        entries: list[Entry] = list(Decoder[Entry](Entry).feed(answer))
+        self.heard += entries
+        return entries
+
+    async def until(self, kind: type[ToServer] | type[Lost]) -> Entry:
+        """The next of that kind that was not waited for yet."""
+        async with asyncio.timeout(TIMEOUT_S):
+            while True:
+                while self.seen < len(self.heard):
+                    entry = self.heard[self.seen]
+                    self.seen += 1
+                    if isinstance(entry, kind) or (isinstance(entry, Said) and isinstance(entry.message, kind)):
+                        return entry
+                await self.take()
+
+    async def tell(self, *orders: Order) -> bool:
+        return await self.outpost.tell(self.token, encode(orders))
+
+
+@pytest.fixture
+async def owner() -> AsyncIterator[Owner]:
+    ended = asyncio.Event()
+    owner = Owner(Outpost(os.environ, end=ended.set))
+    yield owner
+    await owner.outpost.leave(owner.outpost._token)
+
+
+def job(prompt: dict[str, object], job_id: str = "j") -> RunJob:
+    return RunJob(job_id=job_id, attempt=1, owner_id="u", prompt=prompt, targets=[list(prompt)[-1]], staging="/nowhere")
+
+
+async def test_what_was_said_is_told_again_until_it_is_acknowledged(owner: Owner) -> None:
+    assert await owner.adopt()
+    ready = await owner.until(Ready)
+    assert ready.number == 1
+    owner.heard.clear()  # the answer was lost on the way
+    owner.seen = 0
+    assert (await owner.until(Ready)).number == 1
+    await owner.tell(Send(generation=0, message=job(NUMBER)))
+    await owner.until(JobDone)
+    assert [entry.number for entry in owner.heard] == list(range(1, len(owner.heard) + 1))
+
+
+async def test_orders_for_an_engine_that_is_gone_reach_no_other(owner: Owner) -> None:
+    await owner.adopt()
+    await owner.until(Ready)
+    await owner.tell(Kill(generation=0, reason="enough"), Kill(generation=0, reason="enough of enough"))
+    lost = await owner.until(Lost)
+    assert isinstance(lost, Lost)
+    assert lost.reason == "enough"
+    await owner.until(Ready)
+    await owner.tell(
+        Send(generation=0, message=job(NUMBER, "for the dead")),
+        Kill(generation=0, reason="late"),
+        Send(generation=1, message=job(NUMBER, "for the living")),
+    )
+    done = await owner.until(JobDone)
+    assert isinstance(done, Said)
+    assert isinstance(done.message, JobDone)
+    assert done.message.job_id == "for the living"
+    assert len([entry for entry in owner.heard if isinstance(entry, Lost)]) == 1
+
+
+async def test_a_retired_slot_has_no_engine_until_it_is_restored(owner: Owner) -> None:
+    await owner.adopt()
+    await owner.until(Ready)
+    await owner.tell(Retire(reason="drained"))
+    await owner.until(Lost)
+    count = len(owner.heard)
+    await owner.tell(Restore())
+    await owner.until(Ready)
+    assert len([entry for entry in owner.heard[count:] if not _is(Pong)(entry)]) == 1
+
+
+async def test_the_later_owner_wins_and_begins_with_a_fresh_engine(owner: Owner) -> None:
+    await owner.adopt()
+    await owner.until(Ready)
+    await owner.tell(Send(generation=0, message=job(deed("hang"))))
+    await owner.until(CallStarted)
+    waiting = asyncio.create_task(owner.take())
+    later = Owner(owner.outpost, (2, 1))
+    assert await later.adopt()
+    while (answer := await waiting) is not None:  # what was on its way
+        assert not any(isinstance(entry, Lost) for entry in answer)
+        waiting = asyncio.create_task(owner.take())
+    assert not await owner.tell(Send(generation=0, message=job(NUMBER)))
+    assert not await owner.adopt()
+    assert not await owner.outpost.leave(owner.token)
+    owner.token = (1, 2)
+    assert not await owner.adopt()
+    assert (await later.until(Ready)).number == 1
+    await later.tell(Send(generation=0, message=job(NUMBER)))
+    await later.until(JobDone)
+
+
+async def test_an_owner_that_asks_for_nothing_loses_the_engine_until_it_asks_again(owner: Owner) -> None:
+    await owner.adopt(lease_s=1.0)
+    await owner.until(Ready)
+    await owner.tell(Send(generation=0, message=job(deed("hang"))))
+    await owner.until(CallStarted)
+    await asyncio.wait_for(owner.outpost._news.wait(), TIMEOUT_S)  # nothing is taken meanwhile
+    while not isinstance(msgspec.msgpack.decode(owner.outpost._outbox[-1][1][4:], type=Entry), Lost):
+        owner.outpost._news.clear()
+        await asyncio.wait_for(owner.outpost._news.wait(), TIMEOUT_S)
+    lost = await owner.until(Lost)
+    assert isinstance(lost, Lost)
+    assert "asked for nothing" in lost.reason
+    await owner.until(Ready)
+
+
+async def test_an_outpost_that_nobody_asks_for_ends_itself() -> None:
+    ended = asyncio.Event()
+    owner = Owner(Outpost(os.environ, end=ended.set))
+    await owner.adopt(lease_s=0.5)
+    ready = await owner.until(Ready)
+    assert isinstance(ready, Said)
+    assert isinstance(ready.message, Ready)
+    await asyncio.wait_for(ended.wait(), TIMEOUT_S)
+    with pytest.raises(ProcessLookupError):
+        os.kill(ready.message.info.pid, 0)
+
+
+async def test_an_outpost_of_another_version_says_so() -> None:
+    outpost = Outpost(os.environ, end=lambda: None)
+    with pytest.raises(OtherVersion, match=r"0\.0\.0 on the server"):
+        await outpost.adopt((1, 1), "0.0.0", b"")
+
+
+def _is(kind: type[ToServer]) -> Callable[[Entry], bool]:
+    return lambda entry: isinstance(entry, Said) and isinstance(entry.message, kind)

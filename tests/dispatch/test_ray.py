@@ -1,0 +1,194 @@
+"""Engines on a real Ray cluster: what its nodes and other servers may do to them. (The law: tests/ports/.)"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+from tests.dispatch.listening import TIMEOUT_S, Ear, Lost, deed, engine_config, node
+from tests.ray_cluster import SLOT_RESOURCE, Nodes
+
+from safelight.core.job import JobState
+from safelight.core.pool import Pool
+from safelight.core.worker import SlotId
+from safelight.dispatch.outpost import Charge
+from safelight.dispatch.ray import Cluster, RayBackend
+from safelight.wire.messages import CallStarted, JobDone, Ready, RunJob
+
+pytestmark = pytest.mark.anyio
+
+SLOT = SlotId("a")
+NUMBER = {"1": node("Number", value=7), "2": node("Show", value=["1", 0])}
+_servers = itertools.count()
+
+
+class Host:
+    """A server's end: a backend of one slot, and what it says."""
+
+    def __init__(self, nodes: Nodes, server: str, *, epoch: int | None = None, **options: Any) -> None:
+        labels = options.pop("labels", frozenset())
+        resources = options.pop("resources", None)
+        self.ear = Ear()
+        self.backend = RayBackend(
+            {SLOT: Charge(config=engine_config(slot=SLOT, **options))},
+            cluster=Cluster(nodes.address, resources=resources),
+            server=server,
+            labels={SLOT: labels},
+            epoch=epoch,
+        )
+
+    async def start(self) -> Ready:
+        await self.backend.start(self.ear)
+        return await self.ready()
+
+    async def ready(self) -> Ready:
+        return (await self.ear.until(Ready))[1]
+
+    def run(self, prompt: dict[str, Any], job_id: str = "j") -> None:
+        targets = [list(prompt)[-1]]
+        order = RunJob(job_id=job_id, attempt=1, owner_id="u", prompt=prompt, targets=targets, staging="/nowhere")
+        self.backend.send(SLOT, order)
+
+    async def hang(self) -> None:
+        self.run(deed("hang"))
+        await self.ear.until(CallStarted)
+
+    def fall_silent(self) -> None:
+        """As a server that was killed: its actor stays."""
+        task = self.backend._slots[SLOT]._task
+        assert task is not None
+        task.cancel()
+
+
+@pytest.fixture
+def server() -> str:
+    return f"ray-{next(_servers)}"
+
+
+@asynccontextmanager
+async def host(nodes: Nodes, server: str, **options: Any) -> AsyncIterator[Host]:
+    host = Host(nodes, server, **options)
+    try:
+        yield host
+    finally:
+        await host.backend.stop()
+
+
+async def test_a_slot_whose_node_dies_comes_back_on_another(ray_nodes: Nodes, server: str) -> None:
+    doomed = ray_nodes.add(slots=1, doomed="yes")
+    async with host(ray_nodes, server, labels=frozenset({Pool("doomed")})) as it:
+        first = await it.start()
+        await it.hang()
+        ray_nodes.kill(doomed)
+        before, lost = await it.ear.until(Lost)
+        assert not any(isinstance(message, Lost | Ready) for message in before)
+        assert "the worker's actor is lost" in lost.reason
+        assert await _ended(first.info.pid)
+        second = ray_nodes.add(slots=1, doomed="yes")
+        before, ready = await it.ear.until(Ready)
+        assert before == []  # the loss was told once
+        assert ready.info.pid != first.info.pid
+        it.run(NUMBER)
+        assert (await it.ear.until(JobDone))[1].outcome is JobState.COMPLETED
+    ray_nodes.remove(second)
+
+
+async def test_a_server_that_was_killed_and_started_again_finds_its_actor(ray_nodes: Nodes, server: str) -> None:
+    """The job that ran is over with its engine, as the queue of the new server has it."""
+    async with AsyncExitStack() as hosts:
+        old = await hosts.enter_async_context(host(ray_nodes, server, epoch=1))
+        first = await old.start()
+        await old.hang()
+        actors = _actors(server)
+        old.fall_silent()
+        new = await hosts.enter_async_context(host(ray_nodes, server, epoch=2))
+        second = await new.start()
+        assert await _ended(first.info.pid)
+        assert _actors(server) == actors
+        assert second.info.pid != first.info.pid
+        new.run(NUMBER, "again")
+        assert (await new.ear.until(JobDone))[1].job_id == "again"
+
+
+async def test_the_later_of_two_servers_has_the_slot_and_the_earlier_does_without(
+    ray_nodes: Nodes, server: str
+) -> None:
+    async with host(ray_nodes, server, epoch=2) as new, host(ray_nodes, server, epoch=1) as old:
+        await old.start()
+        await old.hang()
+        await new.start()
+        _, lost = await old.ear.until(Lost)
+        assert "another server" in lost.reason
+        old.run(NUMBER, "of the old")
+        old.backend.kill(SLOT, "by the old")
+        new.run(NUMBER, "of the new")
+        said, done = await new.ear.until(JobDone)
+        assert done.job_id == "of the new"
+        assert not any(isinstance(message, Lost) for message in said)
+        await old.backend.stop()
+        new.run(NUMBER, "again")
+        assert (await new.ear.until(JobDone))[1].job_id == "again"
+        async with host(ray_nodes, server, epoch=1) as older:
+            await older.backend.start(older.ear)
+            await asyncio.wait_for(older.backend._slots[SLOT]._task or asyncio.sleep(0), TIMEOUT_S)
+            assert older.ear.heard.empty()
+
+
+async def test_an_engine_whose_server_is_silent_ends_and_then_its_actor(ray_nodes: Nodes, server: str) -> None:
+    async with host(ray_nodes, server, lease_s=0.5) as it:
+        ready = await it.start()
+        await it.hang()
+        it.fall_silent()
+        assert await _ended(ready.info.pid)
+        assert _actors(server)
+        await _until(lambda: not _actors(server))
+
+
+async def test_a_retired_slot_leaves_its_place_to_others(ray_nodes: Nodes, server: str) -> None:
+    options: dict[str, Any] = {"resources": {"lonely": 1}}
+    async with host(ray_nodes, server, **options) as it, host(ray_nodes, server + "-other", **options) as other:
+        await it.start()
+        it.backend.retire(SLOT, "drained")
+        assert (await it.ear.until(Lost))[1].reason == "drained"
+        await other.start()
+        it.backend.restore(SLOT)  # waits for its place, which is no failure
+        other.backend.retire(SLOT, "drained as well")
+        await it.ready()
+        it.run(NUMBER)
+        await it.ear.until(JobDone)
+
+
+async def test_stop_leaves_no_actor_also_of_a_slot_that_has_no_place_yet(ray_nodes: Nodes, server: str) -> None:
+    async with host(ray_nodes, server) as it, host(ray_nodes, server + "-big", resources={SLOT_RESOURCE: 999}) as big:
+        ready = await it.start()
+        await big.backend.start(big.ear)
+        await _until(lambda: len(_actors(server)) == 2)
+    assert await _ended(ready.info.pid)
+    await _until(lambda: not _actors(server))
+
+
+def _actors(server: str) -> list[str]:
+    import ray
+
+    names = (actor["name"] for actor in ray.util.list_named_actors(all_namespaces=True))
+    return sorted(name for name in names if name.startswith(server))
+
+
+async def _ended(pid: int) -> bool:
+    def is_over() -> bool:
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                return file.read().rpartition(b") ")[2][:1] in b"ZX"
+        except OSError:
+            return True
+
+    await _until(is_over)
+    return True
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(TIMEOUT_S):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in other processes
+            await asyncio.sleep(0.05)
