@@ -51,7 +51,8 @@ class Works:
 
     @classmethod
     def INPUT_TYPES(cls):
-        return {"required": {"seconds": ("FLOAT", {"max": 1e6}), "fails": ("BOOLEAN", {"default": False}), "seed": ("INT", {"max": 2**53})}}
+        seed = ("INT", {"max": 2**53})
+        return {"required": {"seconds": ("FLOAT", {"max": 1e6}), "fails": ("BOOLEAN",), "seed": seed}}
 
     def run(self, seconds, fails, seed):
         time.sleep(seconds)
@@ -221,7 +222,7 @@ def kill_an_engine(rng: random.Random, folder: Path) -> None:
 
 
 async def test_nothing_is_lost_or_doubled_while_everything_is_killed_in_turn(
-    tmp_path: Path, postgres_server: str, seaweedfs: SeaweedFS, ray_nodes: Nodes
+    tmp_path: Path, postgres_server: str, s3: SeaweedFS, ray_nodes: Nodes
 ) -> None:
     packs = tmp_path / "packs"
     packs.mkdir()
@@ -238,7 +239,7 @@ async def test_nothing_is_lost_or_doubled_while_everything_is_killed_in_turn(
         "SAFELIGHT_WORKERS": "3",
         "SAFELIGHT_WEB": "0",
         "SAFELIGHT_CUSTOM_NODES": str(packs),
-        **seaweedfs.environment("installation"),
+        **s3.environment("installation"),
     }
     installation = Installation(tmp_path, environment)
     rng = random.Random(SEED)
