@@ -169,7 +169,7 @@ async def make_users(url: str) -> Sequence[User]:
 
     def add(tx: Transaction, number: int) -> str:
         now = SystemClock().now()
-        users.add(tx, name=f"user-{number}", now=now)
+        users.add(tx, name=f"user-{number}", is_admin=False, now=now)
         return keys.create(tx, user_name=f"user-{number}", now=now).text
 
     made = []
