@@ -48,6 +48,7 @@ def test_a_job_a_restart_and_a_store_that_goes_away(tmp_path: Path, own_s3: Seaw
         assert not (data_dir / "blobs").exists()
     finally:
         first.stop()
+    assert first.process.returncode == 0
 
     with running(data_dir, environment=environment) as second:
         wait_for_nodes(second.url)
@@ -83,6 +84,11 @@ def commands(data_dir: Path, tmp_path: Path, environment: dict[str, str]) -> Non
     assert (collected.returncode, "Removed 0 blobs" in collected.stdout) == (0, True), collected.stdout
     saved = safelight("backup", str(tmp_path / "saved"), *at, environment=environment)
     assert saved.returncode == 0, saved.stderr
+    elsewhere = environment | {"SAFELIGHT_BLOB_STORE": "s3://pictures/restored"}
+    read_back = safelight(
+        "restore", str(tmp_path / "saved"), "--data-dir", str(tmp_path / "new"), environment=elsewhere
+    )
+    assert (read_back.returncode, "5 blobs" in read_back.stdout) == (0, True), read_back.stdout + read_back.stderr
     for expected in ("Copied 5 blobs", "Copied 0 blobs (0 B); 5 were there already"):
         copied = safelight("blobs", "copy", "s3://pictures/here", str(tmp_path / "blobs"), *at, environment=environment)
         assert (copied.returncode, expected in copied.stdout) == (0, True), copied.stdout + copied.stderr

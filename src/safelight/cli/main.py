@@ -1,5 +1,7 @@
 """The ``safelight`` command: one module per sub-command, imported when it is asked for."""
 
+import logging
+import os
 import sys
 from importlib import import_module
 
@@ -49,6 +51,15 @@ def cli() -> None:
 def main() -> None:
     """Run a command; what a person can understand ends as one line, never as a traceback."""
     try:
+        _run()
+    except SystemExit as end:
+        _end(end.code)
+        raise
+    _end(0)
+
+
+def _run() -> None:
+    try:
         cli(standalone_mode=False)
     except click.ClickException as error:
         error.show()
@@ -62,3 +73,14 @@ def main() -> None:
         place = f"{error.filename}: " if error.filename else ""
         click.echo(f"safelight: {place}{error.strerror or error}", err=True)
         sys.exit(1)
+
+
+def _end(code: object) -> None:
+    """The threads of an object store's library may touch Python to the last, and an interpreter that is taken down
+    meanwhile crashes, after the work was done: so then the process ends as it is."""
+    if "obstore" not in sys.modules:
+        return
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else code is not None)
