@@ -102,8 +102,8 @@ class RayBackend:
     """The :class:`~safelight.dispatch.backend.Backend` of a Ray cluster.
 
     ``server`` names the server among those of the namespace; ``labels`` are those of the slots' pools. ``epoch``: of
-    two servers that come to the same slot the greater one gets it. Mutable: the slots, and whether it is connected.
-    Raises :class:`RayMissing`.
+    two servers that come to the same slot the greater one gets it; by default the time of the start. Mutable: the
+    slots, and whether it is connected. Raises :class:`RayMissing`.
     """
 
     def __init__(
@@ -118,10 +118,10 @@ class RayBackend:
         _ray()
         labels = labels or {}
         pools = frozenset[Pool]().union(*labels.values())
-        epoch = time.time_ns() if epoch is None else epoch
+        self._epoch = epoch
         self._connection = _Connection(cluster, server)
         self._slots = {
-            slot: _Slot(slot, charge, self._connection, _selector(labels.get(slot, frozenset()), pools), epoch)
+            slot: _Slot(slot, charge, self._connection, _selector(labels.get(slot, frozenset()), pools))
             for slot, charge in charges.items()
         }
 
@@ -130,9 +130,10 @@ class RayBackend:
         return tuple(self._slots)
 
     async def start(self, listener: Listener) -> None:
+        epoch = time.time_ns() if self._epoch is None else self._epoch
         self._connection.open()
         for slot in self._slots.values():
-            slot.start(listener)
+            slot.start(listener, epoch)
 
     def send(self, slot: SlotId, message: ToEngine) -> None:
         self._slots[slot].send(message)
@@ -158,14 +159,12 @@ class _Slot:
     belongs to another, or is wanted no more.
     """
 
-    def __init__(
-        self, slot: SlotId, charge: Charge, connection: "_Connection", selector: Mapping[str, str], epoch: int
-    ) -> None:
+    def __init__(self, slot: SlotId, charge: Charge, connection: "_Connection", selector: Mapping[str, str]) -> None:
         self._slot = slot
         self._charge = charge
         self._connection = connection
         self._selector = selector
-        self._epoch = epoch
+        self._epoch = 0
         self._lease_s = charge.config.lease_s
         self._listener: Listener | None = None
         self._task: asyncio.Task[None] | None = None
@@ -181,8 +180,8 @@ class _Slot:
         self._reason: str | None = None  # of a kill or a retirement that is on its way
         self._is_over = False  # another server has the slot
 
-    def start(self, listener: Listener) -> None:
-        self._listener = listener
+    def start(self, listener: Listener, epoch: int) -> None:
+        self._listener, self._epoch = listener, epoch
         self._task = asyncio.get_running_loop().create_task(self._keep_alive())
 
     def send(self, message: ToEngine) -> None:
@@ -214,7 +213,7 @@ class _Slot:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        self._forget()
+        self._is_ready, self._reason = False, None
         with contextlib.suppress(Exception):  # a boundary: the cluster may be gone
             await self._part()
 
@@ -315,9 +314,6 @@ class _Slot:
                 return
         finally:
             await self._connection.end(actor)
-
-    def _forget(self) -> None:
-        self._is_ready, self._reason = False, None
 
     @property
     def _silence_s(self) -> float:
