@@ -12,6 +12,8 @@ from tests.cli.client import get, post, wait_for_all
 from tests.cli.server import LIMIT_S, Server, launch, wait_for_nodes
 from tests.ray_cluster import Nodes
 
+pytestmark = pytest.mark.slow
+
 PACK = '''
 import time
 from pathlib import Path
