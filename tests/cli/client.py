@@ -26,8 +26,8 @@ def submit(url: str, value: str) -> str:
     return job_id
 
 
-def wait_for_all(url: str, count: int) -> list[dict[str, Any]]:
-    deadline = time.monotonic() + 60
+def wait_for_all(url: str, count: int, *, limit_s: float = 60) -> list[dict[str, Any]]:
+    deadline = time.monotonic() + limit_s
     while True:
         listed = get(f"{url}/api/jobs?status=completed,failed,cancelled&limit=100")
         if listed["pagination"]["total"] >= count:

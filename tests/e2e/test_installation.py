@@ -268,7 +268,10 @@ async def test_nothing_is_lost_or_doubled_while_everything_is_killed_in_turn(
             for task in listening:
                 task.cancel()
             await check(people, http, at)
-        assert {person.breaks > 0 for person in people} >= {True}
+        assert any(person.breaks for person in people)
+        again = int(postgres.execute(url, "SELECT count(*) FROM job WHERE attempt - releases > 1"))
+        assert again > 0, "whatever was killed, no job ran on it"
+        print(f"{again} jobs of {JOBS} ran twice; {sum(person.breaks for person in people)} sockets broke")
         await installation.balancer.stop()
     ray_nodes.remove(survivor)
     postgres.drop_database(postgres_server, "installation")
