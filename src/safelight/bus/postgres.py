@@ -15,7 +15,6 @@ import logging
 import zlib
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -36,6 +35,8 @@ LARGEST_NOTICE = 7_600
 """Characters of one ``NOTIFY``, of which PostgreSQL takes fewer than 8,000 bytes."""
 KEPT_ENDS = 4_096
 RETRY_S = 0.5
+AWAY_S = 2.0
+"""Before what is published beside transactions is told again, after a commit that failed. What waited then is missed."""
 
 SKEW_S = 30.0
 """How much the clocks of servers may differ."""
@@ -130,8 +131,10 @@ class PostgresBus:
             await asyncio.sleep(BATCH_S)
             self._is_wanted.clear()
             if self._pending:
-                with suppress(SafelightError):  # the door has said what is wrong; progress may be missed
+                try:
                     await db.write(lambda tx: None, is_durable=False)
+                except SafelightError:  # the door has said so, in the log, which is told as well: not at once
+                    await asyncio.sleep(AWAY_S)
 
     # -- hearing --
 
