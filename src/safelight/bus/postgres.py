@@ -36,7 +36,7 @@ LARGEST_NOTICE = 7_600
 KEPT_ENDS = 4_096
 RETRY_S = 0.5
 AWAY_S = 2.0
-"""Before what is published beside transactions is told again, after a commit that failed. What waited then is missed."""
+"""After a commit that failed, before what is published beside transactions is told again. What waited is missed."""
 
 SKEW_S = 30.0
 """How much the clocks of servers may differ."""
