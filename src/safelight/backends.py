@@ -75,11 +75,12 @@ def _engine(
     settings: Settings, slot: SlotId, *, device: str, account: Account | None, writable: tuple[Path, ...] = ()
 ) -> EngineConfig:
     """``writable``: folders of the engine's own."""
+    copies = (Path(settings.model_copies),) if settings.model_copies else ()
     rules = Rules(
         account=account,
         network=settings.worker_network,
         writable=_absolute(
-            (settings.data_dir / "staging", *writable, *settings.custom_nodes, *settings.worker_writable)
+            (settings.data_dir / "staging", *writable, *settings.custom_nodes, *settings.worker_writable, *copies)
         ),
         address_space_bytes=settings.worker_address_space_bytes,
         file_bytes=settings.worker_file_bytes,
@@ -91,6 +92,8 @@ def _engine(
         custom_nodes=_absolute(settings.custom_nodes),
         model_roots=_absolute(settings.model_roots),
         cache_bytes=settings.cache_bytes,
+        model_copies=settings.model_copies,
+        model_copies_bytes=settings.model_copies_bytes,
         lease_s=settings.lease_s,
         rules=rules,
     )

@@ -47,6 +47,11 @@ class Settings:
     models_dir: tuple[Path, ...] = ()
     """Roots of model folders (``checkpoints/``, ``loras/`` ...); the first wins. Default: ``<data_dir>/models``. The
     models that come with the package are behind them."""
+    model_copies: str = ""
+    """A folder on each worker machine's own disk, into which models are copied when they are first read: where
+    ``models_dir`` lies on a network. Default: models are read where they are."""
+    model_copies_bytes: int = 200 * 1024**3
+    """How much of that disk copies of models may take."""
     custom_nodes: tuple[Path, ...] = ()
     """Folders of node packs, each pack a module or package in it."""
     node_packages: tuple[str, ...] = ("safelight.nodes",)

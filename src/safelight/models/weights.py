@@ -15,6 +15,7 @@ from safetensors import safe_open
 from safelight.media import safetensors_header
 from safelight.media.errors import UnreadableWeights
 from safelight.media.weights import WeightsFormat, check_weights
+from safelight.models import local_copies
 
 Identity = tuple[str, int, int]
 """Path, size and time of the last change."""
@@ -146,7 +147,7 @@ class Weights:
         for file, chosen in by_file.items():
             if identity_of(file.path) != file.identity:
                 raise UnreadableWeights(f"{file.path.name} was changed while a job was using it")
-            with safe_open(file.path, framework="pt") as opened:
+            with local_copies.reading(file.path) as place, safe_open(place, framework="pt") as opened:
                 for name in chosen:
                     source = self.sources[name]
                     yield name, source.of(opened.get_tensor(source.key))

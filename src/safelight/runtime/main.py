@@ -19,6 +19,7 @@ from typing import Any, cast
 
 from safelight.core.errors import SafelightError
 from safelight.graph.cache import LimitedCache
+from safelight.models import local_copies
 from safelight.runtime import devices, packs, printing
 from safelight.runtime.background import BackgroundLoop
 from safelight.runtime.call import V1Objects
@@ -29,6 +30,7 @@ from safelight.runtime.loop import Workplace
 from safelight.runtime.outbox import Outbox
 from safelight.runtime.pack_routes import PackRoutes
 from safelight.sandbox.confine import confine
+from safelight.sandbox.rules import Rules
 from safelight.shims.registered import collected_routes, run_routes_in
 from safelight.wire.config import EngineConfig
 from safelight.wire.messages import Ready, ToEngine
@@ -51,6 +53,8 @@ def main() -> None:
     config = next(messages, None)
     if not isinstance(config, EngineConfig):
         sys.exit("the server closed the pipe before it said how to run")
+    if config.model_copies:
+        make_folder(Path(config.model_copies), config.rules)
     unkept_rules = confine(config.rules) if config.rules is not None else ()
     die_with(options.parent)  # once more: who becomes another user is forgotten
     run(config, pipe, messages, unkept_rules=unkept_rules)
@@ -64,6 +68,8 @@ def run(config: EngineConfig, pipe: Pipe[Any], messages: Iterator[Any], *, unkep
     fence.start()
 
     choose_device(config.device)
+    if config.model_copies:
+        local_copies.use(Path(config.model_copies), max_bytes=config.model_copies_bytes)
     model_roots = [Path(p) for p in config.model_roots]
     library = packs.load(
         config.node_packages,
@@ -97,6 +103,13 @@ def run(config: EngineConfig, pipe: Pipe[Any], messages: Iterator[Any], *, unkep
     )
     outbox.post(ready, flush=True)
     engine.serve(place, finish_lines=finish_lines, pack_routes=pack_routes)
+
+
+def make_folder(folder: Path, rules: Rules | None) -> None:
+    """For this process as it will be, before it may no longer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if rules is not None and rules.account is not None:
+        os.chown(folder, rules.account.uid, rules.account.gid)
 
 
 def end_group(reason: str) -> None:

@@ -18,6 +18,10 @@ class EngineConfig(Message, frozen=True, kw_only=True):
     model_roots: tuple[str, ...] = ()
     cache_bytes: int = 0
     """What may be kept of finished calls; 0: a quarter of the machine's memory."""
+    model_copies: str = ""
+    """The folder of this machine's own disk for copies of models; empty: they are read where they are."""
+    model_copies_bytes: int = 0
+    """The most that copies may take."""
     lease_s: float = 30.0
     """An engine that hears nothing for so long ends itself."""
     rules: Rules | None = None

@@ -1,0 +1,137 @@
+"""Files of models that lie on a folder of many machines, copied to this machine's own disk when they are first read.
+
+A copy is named by the digest of what was read, so that a model under two names lies here once; a note for each file
+(its path, size and time) says which digest it had. One process copies, and others that want the same file wait for it.
+A copy that is being read is not taken away; of the others the longest unused goes first. What cannot be copied is read
+where it is.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+
+from blake3 import blake3
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 8 * 1024 * 1024
+_COPIES, _NOTES = "copies", "notes"
+
+
+class LocalCopies:
+    """In ``folder``, which processes of this machine share; at most ``max_bytes`` of copies."""
+
+    def __init__(self, folder: Path, *, max_bytes: int) -> None:
+        self._copies, self._notes = folder / _COPIES, folder / _NOTES
+        self._max_bytes = max_bytes
+        for each in (self._copies, self._notes):
+            each.mkdir(parents=True, exist_ok=True)
+
+    @contextlib.contextmanager
+    def reading(self, path: Path) -> Iterator[Path]:
+        """Where to read the file of ``path``; the copy stays there meanwhile. Raises :class:`OSError` if there is no
+        such file."""
+        stat = path.stat()
+        with contextlib.ExitStack() as stack:
+            place = path
+            try:
+                if stat.st_size <= self._max_bytes:
+                    place = stack.enter_context(self._held(path, stat))
+            except OSError as error:
+                log.warning("%s is read where it is, for it cannot be copied here: %s", path.name, error)
+            yield place
+
+    @contextlib.contextmanager
+    def _held(self, path: Path, stat: os.stat_result) -> Iterator[Path]:
+        name = blake2b(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}".encode(), digest_size=20).hexdigest()
+        note = self._notes / name
+        with contextlib.ExitStack() as stack:
+            with _locked(note.with_suffix(".lock"), fcntl.LOCK_EX):
+                copy = self._copies / (note.read_text("ascii") if note.exists() else "none")
+                while not stack.enter_context(_locked_if_whole(copy, stat.st_size)):
+                    copy = self._copies / self._copy(path, stat.st_size)
+                    note.write_text(copy.name, "ascii")
+            os.utime(copy)
+            yield copy
+
+    def _copy(self, path: Path, size: int) -> str:
+        """The name of the new copy. Raises :class:`OSError`, also where there is no room."""
+        self._make_room(size)
+        hasher = blake3()
+        with path.open("rb") as source, tempfile.NamedTemporaryFile(dir=self._copies.parent, delete=False) as target:
+            try:
+                while chunk := source.read(_CHUNK):
+                    hasher.update(chunk)
+                    target.write(chunk)
+                target.flush()
+                if target.tell() != size:
+                    raise OSError(f"it changed while it was copied, from {size} bytes to {target.tell()}")
+                os.replace(target.name, self._copies / hasher.hexdigest())
+            except BaseException:
+                os.unlink(target.name)
+                raise
+        return hasher.hexdigest()
+
+    def _make_room(self, size: int) -> None:
+        """Take away what was not used for longest, but nothing that is being read."""
+        with _locked(self._notes / "room.lock", fcntl.LOCK_EX):
+            copies = sorted(((file.stat(), file) for file in self._copies.iterdir()), key=lambda pair: pair[0].st_mtime)
+            excess = sum(stat.st_size for stat, _ in copies) + size - self._max_bytes
+            for stat, file in copies:
+                if excess <= 0:
+                    return
+                with contextlib.suppress(BlockingIOError), _locked(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                    file.unlink()
+                    excess -= stat.st_size
+            if excess > 0:
+                raise OSError(f"all of the {self._max_bytes} bytes for copies are being read")
+
+
+@contextlib.contextmanager
+def _locked(file: Path, how: int) -> Iterator[None]:
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, how)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _locked_if_whole(copy: Path, size: int) -> Iterator[bool]:
+    """False where there is none, or one that was cut short, or that another process takes away at this moment."""
+    try:
+        descriptor = os.open(copy, os.O_RDONLY)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        stat = os.fstat(descriptor)
+        yield stat.st_size == size and stat.st_nlink > 0
+    finally:
+        os.close(descriptor)
+
+
+_here: LocalCopies | None = None
+
+
+def use(folder: Path, *, max_bytes: int) -> None:
+    """From now on, this process reads models from copies in ``folder``."""
+    global _here
+    _here = LocalCopies(folder, max_bytes=max_bytes)
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[Path]:
+    """Where to read the file of a model: itself, unless copies are used."""
+    if _here is None:
+        yield path
+        return
+    with _here.reading(path) as place:
+        yield place
