@@ -40,9 +40,14 @@ class Server:
 
 
 def launch(data_dir: Path, *options: str, environment: dict[str, str] | None = None) -> Server:
-    """Start a server and return when it answers ``/health``."""
+    """Start a server and return when it answers ``/health``.
+
+    Without the web UI, unless ``environment`` says so: a first start prepares its files, which takes half a minute of a
+    core.
+    """
     command = [sys.executable, "-m", "safelight.cli", "serve", "--port", "0", "--data-dir", str(data_dir), *options]
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("SAFELIGHT_")} | {"COLUMNS": "400"}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("SAFELIGHT_")}
+    kept |= {"COLUMNS": "400", "SAFELIGHT_WEB": "0"}
     begun = time.monotonic()
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=kept | (environment or {})

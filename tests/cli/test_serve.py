@@ -36,7 +36,7 @@ def test_an_address_in_use_is_said_in_one_line(tmp_path: Path) -> None:
 
 
 def test_wrong_options_are_said_in_one_line(tmp_path: Path) -> None:
-    ran = safelight("serve", "--host", "0.0.0.0", "--data-dir", str(tmp_path))
+    ran = safelight("serve", "--host", "0.0.0.0", "--port", "0", "--data-dir", str(tmp_path))
     assert ran.returncode == 1
     assert ran.stderr.startswith("safelight: host is 0.0.0.0, which others can reach")
     assert safelight("serve", "--prot", "1").returncode == 2

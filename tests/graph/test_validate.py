@@ -342,11 +342,12 @@ def chain(length: int) -> dict[str, Any]:
     return prompt | {"out": {"class_type": "Save", "inputs": {"image": [str(length - 2), 0]}}}
 
 
-def test_ten_thousand_nodes_are_validated_in_a_second() -> None:
+def test_ten_thousand_nodes_are_validated_in_bounds() -> None:
+    """It takes half a second of an idle core; what would be quadratic takes minutes."""
     prompt = chain(10_000)
     began = time.process_time()
     valid = validate(prompt, CATALOGUE)
-    assert time.process_time() - began < 1.0
+    assert time.process_time() - began < 10.0
     assert valid.targets == ["out"]
 
 
