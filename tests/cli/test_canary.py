@@ -66,7 +66,6 @@ def submit(server: Server, prompt: Any) -> str:
     return str(json.loads(answer)["prompt_id"])
 
 
-@pytest.mark.slow
 def test_credentials_reach_their_node_and_nothing_else(server: Server, tmp_path: Path) -> None:
     picture = {
         "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 255}},

@@ -75,7 +75,6 @@ def lacks(server: Server, subject: str) -> bool:
     return any(f"less confined than they should be; {subject}" in line for line in server.lines)
 
 
-@pytest.mark.slow
 def test_a_worker_is_confined(tmp_path: Path) -> None:
     with site(tmp_path) as (server, known):
         seen = look(server, known)
@@ -108,7 +107,6 @@ def test_a_worker_is_confined(tmp_path: Path) -> None:
     assert not temp.parent.exists()
 
 
-@pytest.mark.slow
 def test_what_packs_need_can_be_allowed(tmp_path: Path) -> None:
     with site(tmp_path, worker_network="true", worker_writable=str(tmp_path / "models")) as (server, known):
         seen = look(server, known)
