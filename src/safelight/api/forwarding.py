@@ -61,6 +61,7 @@ class Forwarder:
         Raises :class:`Unavailable` where the leader went away in the middle.
         """
         import aiohttp
+        from yarl import URL
 
         address = self._leader()
         if address is None:
@@ -73,7 +74,7 @@ class Forwarder:
         try:
             answer = await self._session.request(
                 request.method,
-                address + _target(request),
+                URL(address + _target(request), encoded=True),
                 headers=_headers(request),
                 data=_body(request),
                 allow_redirects=False,
