@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from starlette.types import ASGIApp
@@ -64,11 +64,12 @@ class App:
         engines: Dispatcher | Leadership,
         web: Web,
         logs: LogBuffer,
-        models: ModelIndex,
-        blobs: LocalBlobStore | ObjectBlobStore,
         files: FileCache,
         face: http.Http,
+        following: Sequence[Coroutine[Any, Any, None]],
+        setup_token: str | None,
     ) -> None:
+        """``following``: what runs beside it, until its end."""
         self._db = db
         self._bus = bus
         self._engines = engines
@@ -76,11 +77,8 @@ class App:
         self._logs = logs
         self._files = files
         self._face = face
-        following = [_follow_the_disk(models), face.follow_access()]
-        if not isinstance(blobs, LocalBlobStore):
-            following.append(_sweep_at_times(blobs))
         self._following = [asyncio.create_task(work) for work in following]
-        self.setup_token: str | None = None
+        self.setup_token = setup_token
         """Where nobody can come in yet: the secret of the link that makes the first administrator."""
 
     @classmethod
@@ -150,8 +148,12 @@ class App:
 
         async def lead(guarded: Database) -> Dispatcher:
             dispatcher = make_dispatcher(guarded)
-            await dispatcher.start()
-            await face.start_leading()
+            try:
+                await dispatcher.start()
+                await face.start_leading()
+            except BaseException:
+                await dispatcher.stop()
+                raise
             return dispatcher
 
         engines: Dispatcher | Leadership
@@ -193,29 +195,26 @@ class App:
         await web.start()
         if isinstance(engines, Dispatcher):
             await face.start_leading()
-        app = cls(
+        following = [_follow_the_disk(models), face.follow_access()]
+        if not isinstance(blobs, LocalBlobStore):
+            following.append(_sweep_at_times(blobs))
+        if shared is not None:
+            following.append(_follow_nodes(db, bus, catalogue))
+        return cls(
             db=db,
             bus=shared,
             engines=engines,
             web=web,
             logs=logs,
-            models=models,
-            blobs=blobs,
             files=files,
             face=face,
+            following=following,
+            setup_token=setup_token,
         )
-        app.setup_token = setup_token
-        if shared is not None:
-            app.follow(_follow_nodes(db, bus, catalogue))
-        return app
 
     @property
     def asgi(self) -> ASGIApp:
         return self._face
-
-    def follow(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run it until the end."""
-        self._following.append(asyncio.create_task(work))
 
     def close_sockets(self) -> None:
         self._face.close_sockets()
@@ -252,27 +251,32 @@ def _shared_bus() -> PostgresBus:
 async def _follow_nodes(db: Database, bus: Bus, catalogue: LiveCatalogue) -> None:
     """The nodes of a worker that another server speaks with."""
     changed = asyncio.Event()
-    digests: list[str] = []
+    heard: list[str] = []  # the digest that was declared last, unless it may have been missed
 
     def hear(event: Event) -> None:
         if isinstance(event, NodesChanged):
-            digests[:] = [event.digest]
-        if isinstance(event, NodesChanged | EventsMissed):
-            changed.set()
+            heard[:] = [event.digest]
+        elif isinstance(event, EventsMissed):
+            heard.clear()
+        else:
+            return
+        changed.set()
 
     bus.subscribe(hear)
+    changed.set()  # for what was declared while this server started
     while True:
         await changed.wait()
         changed.clear()
-        digest = digests[-1] if digests else "restored"
-        if digest == catalogue.digest:
+        if heard and heard[0] == catalogue.digest:
             continue
         try:
-            if known := await db.read(node_service.load_latest):
-                catalogue.publish(list(known.values()), digest=digest)
+            known = await db.read(node_service.load_latest)
         except Unavailable:
             await asyncio.sleep(1)
             changed.set()
+        else:
+            if known:
+                catalogue.publish(list(known.values()), digest=heard[0] if heard else "restored")
 
 
 async def _say_if_away(blobs: ObjectBlobStore) -> None:

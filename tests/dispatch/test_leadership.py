@@ -73,6 +73,7 @@ class Server:
     def __init__(self, db: Database, bus: MemoryBus, locks: Locks, address: str) -> None:
         self.workers: list[Worker] = []
         self.ends = 0
+        self.failures = 0  # to come, of what a leader begins
         self.leadership = Leadership(
             db=db,
             bus=bus,
@@ -84,6 +85,9 @@ class Server:
         )
 
     async def _begin(self, db: Database) -> Dispatcher:
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError("its workers cannot be started")
         self.workers.append(Worker(db))
         return cast(Dispatcher, self.workers[-1])
 
@@ -149,3 +153,13 @@ async def test_a_database_that_was_away_for_a_moment_changes_nothing(tmp_path: P
         await asyncio.sleep(0.1)
         assert (a.leadership.is_here, b.leadership.is_here, len(a.workers)) == (True, False, 1)
         await a.workers[0].db.write(lambda tx: None)
+
+
+async def test_one_that_cannot_begin_gives_the_lock_back_and_may_lead_later(tmp_path: Path) -> None:
+    async with two(tmp_path) as (a, b, locks):
+        b.failures = 2
+        locks.quicker = "http://b"
+        await a.leadership.stop()
+        await until(lambda: b.leadership.is_here)
+        assert (b.failures, len(b.workers)) == (0, 1)
+        await b.workers[0].db.write(lambda tx: None)

@@ -6,7 +6,6 @@ which it believes where its setting ``trusted_proxies`` names this server.
 """
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -133,7 +132,7 @@ def _body(request: Request) -> AsyncIterator[bytes] | None:
 
 
 async def _stream(request: Request) -> AsyncIterator[bytes]:
-    with suppress(StopAsyncIteration):
-        async for chunk in request.stream():
-            if chunk:
-                yield chunk
+    """Without the empty chunk at the end, which would end the request's body on the way as well."""
+    async for chunk in request.stream():
+        if chunk:
+            yield chunk

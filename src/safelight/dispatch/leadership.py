@@ -64,6 +64,7 @@ class Leadership:
         self._begin = begin
         self._end = end
         self._dispatcher: Dispatcher | None = None
+        self._lock: Lock | None = None  # while it leads
         self._epoch = 0
         self._leader: Leader | None = None
         self._must_try, self._must_look = asyncio.Event(), asyncio.Event()
@@ -83,9 +84,9 @@ class Leadership:
     async def start(self) -> None:
         """Lead if nobody does, before this returns."""
         await self._look()
-        lock = await self._try_to_lead()
+        await self._try_to_lead()
         self._tasks = [
-            asyncio.create_task(self._lead_and_stand_by(lock), name="leadership"),
+            asyncio.create_task(self._lead_and_stand_by(), name="leadership"),
             asyncio.create_task(self._follow(), name="leadership-follow"),
         ]
 
@@ -135,54 +136,55 @@ class Leadership:
 
     # -- leading --
 
-    async def _lead_and_stand_by(self, lock: Lock | None) -> None:
+    async def _lead_and_stand_by(self) -> None:
         while True:
-            if lock is not None:
+            if self._lock is not None:
                 try:
-                    lock = await self._while_leading(lock)
+                    await self._while_leading()
                 finally:
-                    await self._stand_down(lock)
+                    await self._stand_down()
             await self._pause()
-            lock = await self._try_to_lead()
+            await self._try_to_lead()
 
-    async def _try_to_lead(self) -> Lock | None:
+    async def _try_to_lead(self) -> None:
         try:
-            lock = await self._take_lock()
+            self._lock = await self._take_lock()
         except Unavailable:
-            return None
+            return
         try:
             now = self._clock.now()
             self._epoch = await self._db.write(lambda tx: leaders.take(tx, address=self._address, now=now))
             epoch = self._epoch
             self._dispatcher = await self._begin(self._db.guarded(lambda tx: leaders.check(tx, epoch=epoch)))
         except BaseException as error:
-            await lock.release()
-            if not isinstance(error, SafelightError):
+            await self._let_go()
+            if not isinstance(error, Exception):
                 raise
-            log.error("this server cannot lead: %s", error)
-            return None
+            # A boundary: whatever keeps it from leading now, it may lead later.
+            log.error("this server cannot lead: %s", error, exc_info=not isinstance(error, SafelightError))
+            return
         log.info("this server leads, in epoch %d", epoch)
-        return lock
 
-    async def _while_leading(self, lock: Lock) -> Lock:
-        """Returns the lock when another server leads."""
-        while True:
+    async def _while_leading(self) -> None:
+        """Returns when another server leads."""
+        while self._lock is not None:
             await asyncio.sleep(CHECK_S)
-            if not await lock.is_held() and (taken := await self._take_again()) is not None:
-                await lock.release()
-                lock = taken
+            if not await self._lock.is_held():
+                with suppress(Unavailable):  # the database is away, or another server leads, as the epoch will tell
+                    taken = await self._take_lock()
+                    await self._let_go()
+                    self._lock = taken
             with suppress(Unavailable):
                 now = await self._db.read(leaders.find)
                 if now is None or now.epoch != self._epoch:
-                    return lock
+                    return
 
-    async def _take_again(self) -> Lock | None:
-        try:
-            return await self._take_lock()
-        except Unavailable:  # the database is away, or another server leads, as the epoch will tell
-            return None
+    async def _let_go(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            await lock.release()
 
-    async def _stand_down(self, lock: Lock) -> None:
+    async def _stand_down(self) -> None:
         log.info("this server leads no more")
         dispatcher, self._dispatcher = self._dispatcher, None
         if dispatcher is not None:
@@ -191,7 +193,7 @@ class Leadership:
         epoch = self._epoch
         with suppress(SafelightError):
             await self._db.write(lambda tx: leaders.give_up(tx, epoch=epoch))
-        await lock.release()
+        await self._let_go()
 
     async def _pause(self) -> None:
         with suppress(TimeoutError):
