@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 from collections.abc import Coroutine, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from starlette.types import ASGIApp
@@ -24,6 +25,7 @@ from safelight.core.clock import Clock, SystemClock
 from safelight.core.digest import Digest
 from safelight.core.errors import Unavailable
 from safelight.core.event import Event, EventsMissed, NodesChanged
+from safelight.core.leader import Leader
 from safelight.db.engine import Database, is_postgres, take_server_lock
 from safelight.dispatch.dispatcher import Dispatcher
 from safelight.dispatch.leadership import Leadership
@@ -129,8 +131,8 @@ class App:
             for pack, reason in ready.failed_packs.items():
                 log.warning("the node pack %s could not be imported: %s", pack, reason)
 
-        def make_dispatcher(db: Database) -> Dispatcher:
-            backend = make_backend(settings, account)
+        def make_dispatcher(db: Database, *, since: datetime | None = None) -> Dispatcher:
+            backend = make_backend(settings, account, since=since)
             return Dispatcher(
                 db=db,
                 bus=bus,
@@ -146,8 +148,8 @@ class App:
                 on_ready=on_ready,
             )
 
-        async def lead(guarded: Database) -> Dispatcher:
-            dispatcher = make_dispatcher(guarded)
+        async def lead(guarded: Database, leader: Leader) -> Dispatcher:
+            dispatcher = make_dispatcher(guarded, since=leader.since)
             try:
                 await dispatcher.start()
                 await face.start_leading()

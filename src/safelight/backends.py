@@ -3,10 +3,12 @@
 import logging
 import os
 from collections.abc import Sequence
+from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
 
 from safelight.blobs.hashing import hash_bytes
+from safelight.core.clock import to_ms
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import Backend
 from safelight.dispatch.local import LocalBackend, find_devices
@@ -20,8 +22,12 @@ from safelight.wire.config import EngineConfig
 log = logging.getLogger(__name__)
 
 
-def make_backend(settings: Settings, account: Account | None) -> Backend:
-    return _ray_backend(settings, account) if settings.backend == "ray" else _local_backend(settings, account)
+def make_backend(settings: Settings, account: Account | None, *, since: datetime | None = None) -> Backend:
+    """``since``: when the server began to lead, where it is one of several: of two that come to one slot of a cluster,
+    the later gets it."""
+    if settings.backend == "ray":
+        return _ray_backend(settings, account, since=since)
+    return _local_backend(settings, account)
 
 
 def _local_backend(settings: Settings, account: Account | None) -> LocalBackend:
@@ -50,7 +56,7 @@ def own_folder(settings: Settings, folder: str) -> str:
     return f"{folder}-{blake2b(settings.replica_address.encode(), digest_size=4).hexdigest()}"
 
 
-def _ray_backend(settings: Settings, account: Account | None) -> RayBackend:
+def _ray_backend(settings: Settings, account: Account | None, *, since: datetime | None) -> RayBackend:
     """Paths go to other machines as they are here: ``data_dir``, models and node packs lie on a folder of all."""
 
     def charge(index: int) -> Charge:
@@ -68,6 +74,7 @@ def _ray_backend(settings: Settings, account: Account | None) -> RayBackend:
         cluster=Cluster(settings.ray_address, settings.ray_namespace, settings.ray_amounts or None),
         server=hash_bytes(str(settings.data_dir.resolve()).encode())[-16:],
         labels=dict(zip(charges, settings.labels, strict=True)),
+        epoch=None if since is None else to_ms(since) * 1_000_000,
     )
 
 

@@ -13,10 +13,12 @@ from tests import database
 from safelight.bus.memory import MemoryBus
 from safelight.core.clock import SystemClock
 from safelight.core.errors import Unavailable
+from safelight.core.leader import Leader
 from safelight.db.engine import Database
 from safelight.dispatch import leadership
 from safelight.dispatch.dispatcher import Dispatcher
 from safelight.dispatch.leadership import Leadership
+from safelight.services import leader as leaders
 from safelight.services.leader import NotLeading
 
 pytestmark = pytest.mark.anyio
@@ -84,7 +86,7 @@ class Server:
             end=self._end,
         )
 
-    async def _begin(self, db: Database) -> Dispatcher:
+    async def _begin(self, db: Database, leader: Leader) -> Dispatcher:
         if self.failures:
             self.failures -= 1
             raise RuntimeError("its workers cannot be started")
@@ -163,3 +165,12 @@ async def test_one_that_cannot_begin_gives_the_lock_back_and_may_lead_later(tmp_
         await until(lambda: b.leadership.is_here)
         assert (b.failures, len(b.workers)) == (0, 1)
         await b.workers[0].db.write(lambda tx: None)
+
+
+async def test_a_later_leader_is_later_by_the_clock_as_well(tmp_path: Path) -> None:
+    async with database.opened(tmp_path) as db:
+        first = await db.write(lambda tx: leaders.take(tx, address="http://a", now=database.at(60)))
+        second = await db.write(lambda tx: leaders.take(tx, address="http://b", now=database.at(0)))
+        third = await db.write(lambda tx: leaders.take(tx, address="http://a", now=database.at(61)))
+        assert (first.epoch, second.epoch, third.epoch) == (1, 2, 3)
+        assert first.since < second.since < third.since == database.at(61)

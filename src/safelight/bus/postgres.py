@@ -62,7 +62,7 @@ class PostgresBus:
         self._ended: OrderedDict[JobId, None] = OrderedDict()
         self._tasks: list[asyncio.Task[None]] = []
         self._is_watched: Callable[[UserId], bool] = lambda owner: True
-        self._subscription = self.subscribe(self._remember)
+        self.subscribe(self._remember)
 
     # -- the port --
 

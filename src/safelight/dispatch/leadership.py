@@ -53,10 +53,12 @@ class Leadership:
         clock: Clock,
         address: str,
         take_lock: Callable[[], Awaitable[Lock]],
-        begin: Callable[[Database], Awaitable[Dispatcher]],
+        begin: Callable[[Database, Leader], Awaitable[Dispatcher]],
         end: Callable[[], Awaitable[None]],
     ) -> None:
-        """``begin``: make and start a dispatcher that writes by the database it is given; ``end``: it has stopped."""
+        """``begin``: make and start a dispatcher that writes by the database it is given; ``end``: it has stopped.
+
+        ``take_lock`` raises :class:`Unavailable` where another server holds the lock, or the database is away."""
         self._db = db
         self._clock = clock
         self._address = address
@@ -153,9 +155,9 @@ class Leadership:
             return
         try:
             now = self._clock.now()
-            self._epoch = await self._db.write(lambda tx: leaders.take(tx, address=self._address, now=now))
-            epoch = self._epoch
-            self._dispatcher = await self._begin(self._db.guarded(lambda tx: leaders.check(tx, epoch=epoch)))
+            leader = await self._db.write(lambda tx: leaders.take(tx, address=self._address, now=now))
+            self._epoch = epoch = leader.epoch
+            self._dispatcher = await self._begin(self._db.guarded(lambda tx: leaders.check(tx, epoch=epoch)), leader)
         except BaseException as error:
             await self._let_go()
             if not isinstance(error, Exception):

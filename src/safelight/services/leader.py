@@ -1,6 +1,6 @@
 """Which of several servers leads: it alone claims jobs and speaks with workers. Each change of leader is an epoch."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from safelight.core.errors import Conflict
 from safelight.core.event import LeaderChanged
@@ -15,12 +15,15 @@ class NotLeading(Conflict):
     code = "not_leading"
 
 
-def take(tx: Transaction, *, address: str, now: datetime) -> int:
-    """Begin an epoch, for whoever holds the lock of the database's server; returns its number."""
-    new = Leader(rows.epoch(tx.conn) + 1, address, now)
+def take(tx: Transaction, *, address: str, now: datetime) -> Leader:
+    """Begin an epoch, for whoever holds the lock of the database's server. ``since`` of a later one is later, whatever
+    the servers' clocks say."""
+    last = rows.find(tx.conn)
+    since = now if last is None else max(now, last.since + timedelta(milliseconds=1))
+    new = Leader(1 if last is None else last.epoch + 1, address, since)
     rows.put(tx.conn, new)
     tx.emit(LeaderChanged(new.epoch))
-    return new.epoch
+    return new
 
 
 def give_up(tx: Transaction, *, epoch: int) -> None:
