@@ -1,8 +1,11 @@
 """A real server whose workers run on a Ray cluster, and what becomes of its jobs when nodes and servers die."""
 
+import json
 import signal
 import sqlite3
 import time
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +14,39 @@ import pytest
 from tests.cli.client import get, post, wait_for_all
 from tests.cli.server import LIMIT_S, Server, launch, wait_for_nodes
 from tests.ray_cluster import Nodes
+from websockets.sync.client import connect
 
 pytestmark = pytest.mark.slow
 
 PACK = '''
 import time
 from pathlib import Path
+
+from safelight.sdk import current
+
+
+class Waits:
+    """Saves a text, and another when there is a file ``name``. Shows both."""
+
+    RETURN_TYPES = ()
+    OUTPUT_NODE = True
+    FUNCTION = "run"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"name": ("STRING",)}}
+
+    def save(self, text):
+        file = current().open_series("waits").file(0, ".txt")
+        file.path.write_text(text)
+        return file.as_dict()
+
+    def run(self, name):
+        before = self.save("before")
+        Path(__file__).with_name(name + "-begun").touch()
+        while not Path(__file__).with_name(name).exists():
+            time.sleep(0.02)
+        return {"ui": {"files": [before, self.save("after " + name)]}}
 
 
 class Lingers:
@@ -38,7 +68,7 @@ class Lingers:
         return {"ui": {"text": ["done"]}, "result": ()}
 
 
-NODE_CLASS_MAPPINGS = {"Lingers": Lingers}
+NODE_CLASS_MAPPINGS = {"Lingers": Lingers, "Waits": Waits}
 '''
 
 
@@ -65,15 +95,37 @@ def serving(nodes: Nodes, tmp_path: Path, packs: Path, **settings: str) -> Itera
         server.stop()
 
 
-def linger(server: Server, packs: Path, name: str) -> str:
-    """A job that hangs in its first attempt; its id, when it does."""
-    prompt = {"1": {"class_type": "Lingers", "inputs": {"name": name}}}
-    job_id: str = post(f"{server.url}/api/prompt", {"prompt": prompt})["prompt_id"]
+def begin(server: Server, packs: Path, kind: str, name: str, begun: str) -> str:
+    """A job of one node; its id, when the node runs."""
+    prompt = {"1": {"class_type": kind, "inputs": {"name": name}}}
+    job_id: str = post(f"{server.url}/api/prompt", {"prompt": prompt, "client_id": "me"})["prompt_id"]
     deadline = time.monotonic() + LIMIT_S
-    while not (packs / "lingers" / name).exists():
+    while not (packs / "lingers" / begun).exists():
         assert time.monotonic() < deadline, server.lines
         time.sleep(0.05)
     return job_id
+
+
+def linger(server: Server, packs: Path, name: str) -> str:
+    """A job that hangs in its first attempt."""
+    return begin(server, packs, "Lingers", name, name)
+
+
+def files_of(server: Server, job_id: str) -> dict[str, str]:
+    """By name, what the job's files hold."""
+    found = {}
+    for file in get(f"{server.url}/api/jobs/{job_id}")["outputs"]["1"]["files"]:
+        query = urllib.parse.urlencode(file)
+        with urllib.request.urlopen(f"{server.url}/api/view?{query}", timeout=LIMIT_S) as answer:
+            found[file["filename"]] = answer.read().decode()
+    return found
+
+
+def wait_for_line(server: Server, text: str) -> None:
+    deadline = time.monotonic() + LIMIT_S
+    while not any(text in line for line in server.lines):
+        assert time.monotonic() < deadline, server.lines
+        time.sleep(0.05)
 
 
 def attempts(tmp_path: Path, job_id: str) -> int:
@@ -96,14 +148,65 @@ def test_a_job_whose_node_dies_completes_on_another(ray_nodes: Nodes, tmp_path: 
     ray_nodes.remove(heir)
 
 
-def test_a_server_that_was_killed_runs_its_job_again(ray_nodes: Nodes, tmp_path: Path, packs: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
+def test_a_job_goes_on_while_its_server_is_started_again(
+    ray_nodes: Nodes, tmp_path: Path, packs: Path, how: signal.Signals
+) -> None:
+    """It runs once, its files have the names that they were given, and the next server tells of its end."""
     with serving(ray_nodes, tmp_path, packs) as server:
+        job_id = begin(server, packs, "Waits", "go", "go-begun")
+        server.stop(how)
+    with serving(ray_nodes, tmp_path, packs) as server:
+        wait_for_line(server, f"job {job_id} goes on under attempt 1")
+        address = server.url.replace("http", "ws") + "/ws?clientId=me"
+        with connect(address, max_size=None) as socket:
+            (packs / "lingers" / "go").touch()
+            kinds = []
+            while "execution_success" not in kinds:
+                if isinstance(message := socket.recv(timeout=LIMIT_S), str):
+                    kinds.append(json.loads(message)["type"])
+        assert kinds.count("executed") == 1
+        [job] = wait_for_all(server.url, 1)
+        assert (job["id"], job["status"]) == (job_id, "completed")
+        assert attempts(tmp_path, job_id) == 1
+        assert files_of(server, job_id) == {"waits_00001_.txt": "before", "waits_00002_.txt": "after go"}
+
+        (packs / "lingers" / "then").touch()
+        after = begin(server, packs, "Waits", "then", "then-begun")  # by an engine of the new server's own
+        wait_for_all(server.url, 2)
+        assert list(files_of(server, after)) == ["waits_00003_.txt", "waits_00004_.txt"]
+    assert server.process.returncode == 0
+    assert not [line for line in server.lines if "SIGTERM" in line]
+
+
+def test_a_job_goes_on_under_another_leader(ray_nodes: Nodes, tmp_path: Path, packs: Path, postgres_url: str) -> None:
+    settings = {"DATABASE_URL": postgres_url, "REPLICAS": "1"}
+    with serving(ray_nodes, tmp_path, packs, **settings) as first:
+        job_id = begin(first, packs, "Waits", "go", "go-begun")
+        with serving(ray_nodes, tmp_path, packs, **settings) as second:
+            address = second.url.replace("http", "ws") + "/ws?clientId=me"
+            with connect(address, max_size=None) as socket:
+                first.stop(signal.SIGKILL)
+                wait_for_line(second, f"job {job_id} goes on under attempt 1")
+                (packs / "lingers" / "go").touch()
+                kinds = []
+                while "execution_success" not in kinds:
+                    if isinstance(message := socket.recv(timeout=LIMIT_S), str):
+                        kinds.append(json.loads(message)["type"])
+            assert kinds.count("executed") == 1
+            [job] = wait_for_all(second.url, 1)
+            assert (job["id"], job["status"]) == (job_id, "completed")
+            assert list(files_of(second, job_id)) == ["waits_00001_.txt", "waits_00002_.txt"]
+
+
+def test_a_job_whose_server_stays_away_runs_again(ray_nodes: Nodes, tmp_path: Path, packs: Path) -> None:
+    """Its engine has ended itself meanwhile."""
+    with serving(ray_nodes, tmp_path, packs, LEASE_S="1") as server:
         job_id = linger(server, packs, "two")
         server.stop(signal.SIGKILL)
+    time.sleep(2.5)
     with serving(ray_nodes, tmp_path, packs) as server:
         [job] = wait_for_all(server.url, 1)
         assert (job["id"], job["status"]) == (job_id, "completed")
         assert attempts(tmp_path, job_id) == 2
         assert get(f"{server.url}/api/system_stats")["devices"]
-    assert server.process.returncode == 0
-    assert not [line for line in server.lines if "SIGTERM" in line]

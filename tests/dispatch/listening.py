@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from safelight.core.worker import SlotId
+from safelight.dispatch.journal import Journal
 from safelight.dispatch.local import LocalBackend
 from safelight.wire.config import EngineConfig
 from safelight.wire.messages import (
@@ -36,14 +37,23 @@ class Lost:
     reason: str
 
 
+@dataclass(frozen=True)
+class Resumed:
+    ready: Ready
+    journal: Journal
+
+
 class Ear:
-    """What all slots said, in order. Answers the engine's questions for names."""
+    """What all slots said, in order."""
 
     def __init__(self) -> None:
-        self.heard: asyncio.Queue[tuple[SlotId, ToServer | Lost]] = asyncio.Queue()
+        self.heard: asyncio.Queue[tuple[SlotId, ToServer | Resumed | Lost]] = asyncio.Queue()
 
     def engine_ready(self, slot: SlotId, ready: Ready) -> None:
         self.heard.put_nowait((slot, ready))
+
+    def engine_resumed(self, slot: SlotId, ready: Ready, journal: Journal) -> None:
+        self.heard.put_nowait((slot, Resumed(ready, journal)))
 
     def engine_said(self, slot: SlotId, message: ToServer) -> None:
         self.heard.put_nowait((slot, message))
@@ -51,16 +61,16 @@ class Ear:
     def engine_lost(self, slot: SlotId, reason: str) -> None:
         self.heard.put_nowait((slot, Lost(reason)))
 
-    async def next(self) -> ToServer | Lost:
+    async def next(self) -> ToServer | Resumed | Lost:
         """The next that is heard; heartbeats aside."""
         while True:
             _, message = await asyncio.wait_for(self.heard.get(), TIMEOUT_S)
             if not isinstance(message, Pong):
                 return message
 
-    async def until(self, kind: type[M]) -> tuple[list[ToServer | Lost], M]:
+    async def until(self, kind: type[M]) -> tuple[list[ToServer | Resumed | Lost], M]:
         """All that comes before the first of ``kind``, and that."""
-        before: list[ToServer | Lost] = []
+        before: list[ToServer | Resumed | Lost] = []
         while not isinstance(message := await self.next(), kind):
             before.append(message)
         return before, message
@@ -102,9 +112,9 @@ class Bench:
     def cancel(self, job: RunJob) -> None:
         self.backend.send(SLOT, CancelJob(job_id=job.job_id, attempt=job.attempt))
 
-    async def end(self) -> tuple[list[ToServer | Lost], JobDone]:
+    async def end(self) -> tuple[list[ToServer | Resumed | Lost], JobDone]:
         """What a job says, and how it ends; asked for names, the bench counts like a server."""
-        said: list[ToServer | Lost] = []
+        said: list[ToServer | Resumed | Lost] = []
         while not isinstance(message := await self.ear.next(), JobDone):
             said.append(message)
             if isinstance(message, ReserveNames):

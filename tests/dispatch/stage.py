@@ -1,7 +1,7 @@
 """A dispatcher between a real database and a backend without engines, and a clock that a test moves."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -200,12 +200,15 @@ async def stage(
     slots: int = 1,
     ready: wire.Ready = READY,
     blobs: BlobStore | None = None,
+    engines: Mapping[str, Any] | None = None,
     **scheduling: Any,
 ) -> AsyncIterator[Stage]:
-    """Everything but the start of the dispatcher. ``scheduling``: its labels and patience."""
+    """Everything but the start of the dispatcher. ``engines``: of the backend, what outlived another server.
+    ``scheduling``: the dispatcher's labels and patience."""
     bus = MemoryBus()
     async with opened(folder, on_commit=bus.publish) as db:
-        backend = FakeBackend([SlotId(f"s{n}") for n in range(slots)], ready=ready, script=script)
+        names = [SlotId(f"s{n}") for n in range(slots)]
+        backend = FakeBackend(names, ready=ready, script=script, **(engines or {}))
         blobs = blobs or LocalBlobStore(folder / "blobs")
         yield Stage(db, bus, backend, HandClock(), folder, blobs, **scheduling)
 

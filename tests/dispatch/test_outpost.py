@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,6 +13,8 @@ from tests.dispatch.listening import SLOT, TIMEOUT_S, deed, engine_config, node
 
 from safelight import __version__
 from safelight.dispatch.outpost import (
+    LEASES_ALONE,
+    Adopted,
     Charge,
     Entry,
     Kill,
@@ -25,7 +29,18 @@ from safelight.dispatch.outpost import (
     Token,
 )
 from safelight.wire.codec import Decoder, encode
-from safelight.wire.messages import CallStarted, JobDone, Pong, Ready, RunJob, ToServer
+from safelight.wire.messages import (
+    CallsCached,
+    CallStarted,
+    JobDone,
+    NamesReserved,
+    OutputReady,
+    Pong,
+    Ready,
+    ReserveNames,
+    RunJob,
+    ToServer,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -40,13 +55,17 @@ class Owner:
     token: Token = (1, 1)
     heard: list[Entry] = field(default_factory=list)
     seen: int = 0
+    begun: int = 0
 
-    async def adopt(self, **config: object) -> bool:
-        charge = Charge(config=engine_config(slot=SLOT, **config))
-        return await self.outpost.adopt(self.token, __version__, msgspec.msgpack.encode(charge))
+    async def adopt(self, *, succeeds: bool = False, **config: object) -> Adopted | None:
+        charge = msgspec.msgpack.encode(Charge(config=engine_config(slot=SLOT, **config)))
+        answer = await self.outpost.adopt(self.token, __version__, charge, succeeds=succeeds)
+        adopted = msgspec.msgpack.decode(answer, type=Adopted) if answer else None
+        self.begun = adopted.number if adopted else 0
+        return adopted
 
     async def take(self) -> list[Entry] | None:
-        after = self.heard[-1].number if self.heard else 0
+        after = self.heard[-1].number if self.heard else self.begun
         answer = await self.outpost.take(self.token, after)
         if answer is None:
             return None
@@ -68,6 +87,11 @@ class Owner:
     async def tell(self, *orders: Order) -> bool:
         return await self.outpost.tell(self.token, encode(orders))
 
+    async def hear(self, kind: type[ToServer]) -> ToServer:
+        entry = await self.until(kind)
+        assert isinstance(entry, Said)
+        return entry.message
+
 
 @pytest.fixture
 async def owner() -> AsyncIterator[Owner]:
@@ -77,8 +101,8 @@ async def owner() -> AsyncIterator[Owner]:
     await owner.outpost.leave(owner.outpost._token)
 
 
-def job(prompt: dict[str, object], job_id: str = "j") -> RunJob:
-    return RunJob(job_id=job_id, attempt=1, owner_id="u", prompt=prompt, targets=[list(prompt)[-1]], staging="/nowhere")
+def job(prompt: dict[str, object], job_id: str = "j", staging: str = "/nowhere") -> RunJob:
+    return RunJob(job_id=job_id, attempt=1, owner_id="u", prompt=prompt, targets=[list(prompt)[-1]], staging=staging)
 
 
 async def test_what_was_said_is_told_again_until_it_is_acknowledged(owner: Owner) -> None:
@@ -145,13 +169,134 @@ async def test_the_later_owner_wins_and_begins_with_a_fresh_engine(owner: Owner)
     await later.until(JobDone)
 
 
+async def number(owner: Owner, first: int) -> None:
+    """Answer the engine's next request for names."""
+    asked = await owner.hear(ReserveNames)
+    assert isinstance(asked, ReserveNames)
+    await owner.tell(Send(generation=0, message=NamesReserved(request_id=asked.request_id, first=first)))
+
+
+async def test_an_attempt_goes_on_for_the_next_owner(owner: Owner, tmp_path: Path) -> None:
+    """It gets what the one before had heard, hears the rest itself, and then has an engine of its own."""
+    await owner.adopt()
+    ready = await owner.hear(Ready)
+    assert isinstance(ready, Ready)
+    prompt = {"1": node("Await", path=str(tmp_path / "go"))}
+    await owner.tell(Send(generation=0, message=job(prompt, staging=str(tmp_path))))
+    await number(owner, 7)
+
+    later = Owner(owner.outpost, (2, 1))
+    adopted = await later.adopt(succeeds=True, cache_bytes=1)
+    assert adopted is not None
+    assert adopted.ready is not None
+    assert adopted.ready.info.pid == ready.info.pid
+    journal = adopted.journal
+    assert journal is not None
+    assert (journal.job_id, journal.attempt, journal.staging, journal.is_over) == ("j", 1, str(tmp_path), False)
+    assert [type(message) for _, message in journal.said] == [CallsCached, CallStarted, ReserveNames]
+    assert journal.numbers == {1: 7}
+    assert not await owner.tell(Kill(generation=0, reason="by the one before"))
+
+    (tmp_path / "go").touch()
+    await number(later, 9)
+    output = await later.hear(OutputReady)
+    assert isinstance(output, OutputReady)
+    assert [file.filename for file in output.files] == ["before_00007_.txt", "after_00009_.txt"]
+    await later.until(JobDone)
+    lost = await later.until(Lost)
+    assert isinstance(lost, Lost)
+    assert lost.number == later.heard[later.seen - 2].number + 1  # before a next job could be sent
+    second = await later.hear(Ready)
+    assert isinstance(second, Ready)
+    assert second.info.pid != ready.info.pid
+    await later.tell(Send(generation=1, message=job(NUMBER, "next")))
+    done = await later.hear(JobDone)
+    assert isinstance(done, JobDone)
+    assert done.job_id == "next"
+    assert len([entry for entry in later.heard if isinstance(entry, Lost)]) == 1
+
+
+async def test_an_end_that_nobody_may_have_written_down_is_told_to_the_next_owner(owner: Owner) -> None:
+    await owner.adopt()
+    await owner.until(Ready)
+    await owner.tell(Send(generation=0, message=job(NUMBER)))
+    await owner.until(JobDone)
+    await owner.take()  # acknowledges it
+    later = Owner(owner.outpost, (2, 1))
+    adopted = await later.adopt(succeeds=True)
+    assert adopted is not None
+    assert adopted.journal is not None
+    assert adopted.journal.is_over
+    await later.until(Lost)
+    await later.until(Ready)
+    await later.tell(Send(generation=1, message=job(NUMBER, "next")))
+    await later.until(JobDone)
+
+
+async def test_an_engine_that_died_with_its_attempt_is_told_lost_to_the_next_owner(owner: Owner) -> None:
+    await owner.adopt()
+    await owner.until(Ready)
+    await owner.tell(Send(generation=0, message=job(deed("be_killed"))))
+    async with asyncio.timeout(TIMEOUT_S):
+        while not any(kept.message is None for kept in owner.outpost._outbox):
+            owner.outpost._news.clear()
+            await owner.outpost._news.wait()
+    later = Owner(owner.outpost, (2, 1))
+    adopted = await later.adopt(succeeds=True)
+    assert adopted is not None
+    assert adopted.journal is not None
+    lost = await later.until(Lost)
+    assert isinstance(lost, Lost)
+    assert "SIGKILL" in lost.reason
+    await later.until(Ready)
+    await later.tell(Send(generation=_losses(later), message=job(NUMBER, "next")))
+    done = await later.hear(JobDone)
+    assert isinstance(done, JobDone)
+    assert done.job_id == "next"
+
+
+async def test_without_an_attempt_the_next_owner_begins_anew(owner: Owner) -> None:
+    """Also after one that was heard to be lost."""
+    await owner.adopt()
+    await owner.until(Ready)
+    await owner.tell(Send(generation=0, message=job(deed("be_killed"))))
+    await owner.until(Lost)
+    await owner.until(Ready)
+    await owner.take()
+    later = Owner(owner.outpost, (2, 1))
+    assert await later.adopt(succeeds=True) == Adopted()
+    assert (await later.until(Ready)).number == 1
+
+
+async def test_an_attempt_is_bequeathed_for_one_lease(owner: Owner) -> None:
+    ended = asyncio.Event()
+    owner.outpost._end = ended.set
+    await owner.adopt(lease_s=1.0)
+    ready = await owner.hear(Ready)
+    assert isinstance(ready, Ready)
+    await owner.tell(Send(generation=0, message=job(deed("hang"))))
+    await owner.until(CallStarted)
+    assert not await owner.outpost.bequeath((0, 9))
+    assert await owner.outpost.bequeath(owner.token)
+    os.kill(ready.info.pid, 0)
+    begun = time.monotonic()
+    await asyncio.wait_for(ended.wait(), TIMEOUT_S)
+    assert time.monotonic() - begun < 1.0 * LEASES_ALONE
+    with pytest.raises(ProcessLookupError):
+        os.kill(ready.info.pid, 0)
+
+
+def _losses(owner: Owner) -> int:
+    return len([entry for entry in owner.heard if isinstance(entry, Lost)])
+
+
 async def test_an_owner_that_asks_for_nothing_loses_the_engine_until_it_asks_again(owner: Owner) -> None:
     await owner.adopt(lease_s=1.0)
     await owner.until(Ready)
     await owner.tell(Send(generation=0, message=job(deed("hang"))))
     await owner.until(CallStarted)
     await asyncio.wait_for(owner.outpost._news.wait(), TIMEOUT_S)  # nothing is taken meanwhile
-    while not isinstance(msgspec.msgpack.decode(owner.outpost._outbox[-1][1][4:], type=Entry), Lost):
+    while owner.outpost._outbox[-1].message is not None:
         owner.outpost._news.clear()
         await asyncio.wait_for(owner.outpost._news.wait(), TIMEOUT_S)
     lost = await owner.until(Lost)

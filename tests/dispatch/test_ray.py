@@ -4,10 +4,11 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.dispatch.listening import TIMEOUT_S, Ear, Lost, deed, engine_config, node
+from tests.dispatch.listening import TIMEOUT_S, Ear, Lost, Resumed, deed, engine_config, node
 from tests.ray_cluster import SLOT_RESOURCE, Nodes
 
 from safelight.core.job import JobState
@@ -15,7 +16,7 @@ from safelight.core.pool import Pool
 from safelight.core.worker import SlotId
 from safelight.dispatch.outpost import Charge
 from safelight.dispatch.ray import Cluster, RayBackend
-from safelight.wire.messages import CallStarted, JobDone, Ready, RunJob
+from safelight.wire.messages import CallStarted, JobDone, NamesReserved, OutputReady, Ready, ReserveNames, RunJob
 
 pytestmark = pytest.mark.anyio
 
@@ -46,14 +47,17 @@ class Host:
     async def ready(self) -> Ready:
         return (await self.ear.until(Ready))[1]
 
-    def run(self, prompt: dict[str, Any], job_id: str = "j") -> None:
+    def run(self, prompt: dict[str, Any], job_id: str = "j", *, staging: Path = Path("/nowhere")) -> None:
         targets = [list(prompt)[-1]]
-        order = RunJob(job_id=job_id, attempt=1, owner_id="u", prompt=prompt, targets=targets, staging="/nowhere")
+        order = RunJob(job_id=job_id, attempt=1, owner_id="u", prompt=prompt, targets=targets, staging=str(staging))
         self.backend.send(SLOT, order)
 
     async def hang(self) -> None:
         self.run(deed("hang"))
         await self.ear.until(CallStarted)
+
+    def has_nothing_to_tell(self) -> bool:
+        return self.backend._slots[SLOT]._orders.empty()
 
     def fall_silent(self) -> None:
         """As a server that was killed: its actor stays."""
@@ -95,12 +99,44 @@ async def test_a_slot_whose_node_dies_comes_back_on_another(ray_nodes: Nodes, se
     ray_nodes.remove(second)
 
 
-async def test_a_server_that_was_killed_and_started_again_finds_its_actor(ray_nodes: Nodes, server: str) -> None:
-    """The job that ran is over with its engine, as the queue of the new server has it."""
+async def test_a_server_that_was_killed_and_started_again_goes_on_with_its_attempt(
+    ray_nodes: Nodes, server: str, tmp_path: Path
+) -> None:
     async with AsyncExitStack() as hosts:
         old = await hosts.enter_async_context(host(ray_nodes, server, epoch=1))
         first = await old.start()
-        await old.hang()
+        old.run({"1": node("Await", path=str(tmp_path / "go"))}, staging=tmp_path)
+        asked = (await old.ear.until(ReserveNames))[1]
+        old.backend.send(SLOT, NamesReserved(request_id=asked.request_id, first=7))
+        actors = _actors(server)
+        await _until(old.has_nothing_to_tell)
+        old.fall_silent()
+
+        new = await hosts.enter_async_context(host(ray_nodes, server, epoch=2))
+        await new.backend.start(new.ear)
+        before, resumed = await new.ear.until(Resumed)
+        assert (before, resumed.ready.info.pid) == ([], first.info.pid)
+        assert resumed.journal.numbers == {asked.request_id: 7}
+        assert _actors(server) == actors
+        (tmp_path / "go").touch()
+        asked = (await new.ear.until(ReserveNames))[1]
+        new.backend.send(SLOT, NamesReserved(request_id=asked.request_id, first=9))
+        said, done = await new.ear.until(JobDone)
+        assert (done.job_id, done.outcome) == ("j", JobState.COMPLETED)
+        [output] = [message for message in said if isinstance(message, OutputReady)]
+        assert [file.filename for file in output.files] == ["before_00007_.txt", "after_00009_.txt"]
+        assert isinstance(await new.ear.next(), Lost)
+        assert (await new.ready()).info.pid != first.info.pid
+        assert await _ended(first.info.pid)
+        new.run(NUMBER, "next")
+        assert (await new.ear.until(JobDone))[1].job_id == "next"
+
+
+async def test_a_server_that_finds_no_attempt_has_a_fresh_engine(ray_nodes: Nodes, server: str) -> None:
+    """Its settings and node packs may have changed."""
+    async with AsyncExitStack() as hosts:
+        old = await hosts.enter_async_context(host(ray_nodes, server, epoch=1))
+        first = await old.start()
         actors = _actors(server)
         old.fall_silent()
         new = await hosts.enter_async_context(host(ray_nodes, server, epoch=2))
@@ -108,8 +144,6 @@ async def test_a_server_that_was_killed_and_started_again_finds_its_actor(ray_no
         assert await _ended(first.info.pid)
         assert _actors(server) == actors
         assert second.info.pid != first.info.pid
-        new.run(NUMBER, "again")
-        assert (await new.ear.until(JobDone))[1].job_id == "again"
 
 
 async def test_the_later_of_two_servers_has_the_slot_and_the_earlier_does_without(
@@ -118,9 +152,12 @@ async def test_the_later_of_two_servers_has_the_slot_and_the_earlier_does_withou
     async with host(ray_nodes, server, epoch=2) as new, host(ray_nodes, server, epoch=1) as old:
         await old.start()
         await old.hang()
-        await new.start()
+        await new.backend.start(new.ear)
+        await new.ear.until(Resumed)
         _, lost = await old.ear.until(Lost)
         assert "another server" in lost.reason
+        new.backend.kill(SLOT, "not wanted")
+        await new.ready()
         old.run(NUMBER, "of the old")
         old.backend.kill(SLOT, "by the old")
         new.run(NUMBER, "of the new")

@@ -3,13 +3,13 @@
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from tests import ray_cluster
-from tests.dispatch.listening import Ear, Lost, deed, engine_config, node
+from tests.dispatch.listening import Ear, Lost, Resumed, deed, engine_config, node
 
 from safelight.core.event import Call
 from safelight.core.job import JobState
@@ -37,6 +37,9 @@ _servers = itertools.count()
 
 @dataclass
 class Case:
+    """``make``: another server's backend, on the same machines."""
+
+    make: Callable[[], Backend]
     backend: Backend
     ear: Ear
 
@@ -66,21 +69,28 @@ def behave(message: ToEngine) -> Iterable[ToServer | Crash]:
 
 @pytest.fixture(params=["local", "ray", "fake"])
 async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
-    backend: Backend
     if request.param == "local":
-        backend = LocalBackend({slot: engine_config() for slot in SLOTS}, environment=os.environ)
+
+        def make() -> Backend:
+            return LocalBackend({slot: engine_config() for slot in SLOTS}, environment=os.environ)
+
     elif request.param == "ray":
         nodes: ray_cluster.Nodes = request.getfixturevalue("ray_nodes")
-        backend = RayBackend(
-            {slot: Charge(config=engine_config(slot=slot)) for slot in SLOTS},
-            cluster=Cluster(nodes.address),
-            server=f"port-{next(_servers)}",
-        )
+        server = f"port-{next(_servers)}"
+
+        def make() -> Backend:
+            charges = {slot: Charge(config=engine_config(slot=slot)) for slot in SLOTS}
+            return RayBackend(charges, cluster=Cluster(nodes.address), server=server)
+
     else:
         info = EngineInfo("3", "2", (), 1)
-        backend = FakeBackend(SLOTS, ready=Ready(info=info, nodes=[]), script=behave)
-    yield Case(backend, Ear())
-    await backend.stop()
+
+        def make() -> Backend:
+            return FakeBackend(SLOTS, ready=Ready(info=info, nodes=[]), script=behave)
+
+    case = Case(make, make(), Ear())
+    yield case
+    await case.backend.stop()
 
 
 def job(prompt: dict[str, Any], job_id: str = "j") -> RunJob:
@@ -170,6 +180,28 @@ async def test_a_retired_slot_has_no_engine_until_it_is_restored(case: Case) -> 
     assert [type(m) for m in await case.say_of(SLOTS[0], Ready)] == [Ready]
     case.backend.send(SLOTS[0], job(NUMBER, "again"))
     assert (await case.say_of(SLOTS[0], JobDone))[-1].job_id == "again"
+
+
+async def test_what_is_left_is_resumed_where_engines_outlive_their_server(case: Case) -> None:
+    await case.backend.start(case.ear)
+    await case.say_of(SLOTS[0], Ready)
+    case.backend.send(SLOTS[0], job({"1": node("Async", value=1, seconds=3.0), "2": node("Show", value=["1", 0])}))
+    await case.say_of(SLOTS[0], CallStarted)
+    await case.backend.stop(leaving=[SLOTS[0]])
+
+    case.backend, case.ear = case.make(), Ear()
+    await case.backend.start(case.ear)
+    if not case.backend.outlive_s:
+        assert [type(m) for m in await case.say_of(SLOTS[0], Ready)] == [Ready]
+        return
+    [resumed] = await case.say_of(SLOTS[0], Resumed)
+    assert resumed.journal.job_id == "j"
+    *said, _ = await case.say_of(SLOTS[0], Lost)
+    assert [m.outcome for m in said if isinstance(m, JobDone)] == [JobState.COMPLETED]
+    assert said[-1].job_id == "j"  # nothing comes between its end and the engine's
+    assert [type(m) for m in await case.say_of(SLOTS[0], Ready)] == [Ready]
+    case.backend.send(SLOTS[0], job(NUMBER, "next"))
+    assert (await case.say_of(SLOTS[0], JobDone))[-1].job_id == "next"
 
 
 async def test_after_stop_nothing_is_said(case: Case) -> None:

@@ -274,6 +274,33 @@ async def test_a_restart_gives_up_what_ran(desk: Desk) -> None:
     assert (await claim(desk, ANNA)) == Fence(JobId("a"), 2)
 
 
+async def test_what_was_left_to_the_next_server_and_lost_costs_no_retry(desk: Desk) -> None:
+    await submit(desk, ANNA, job_id="a")
+    for attempt in (1, 2, 3):
+        fence = await claim(desk, ANNA)
+        assert fence.attempt == attempt
+        left = await desk.do(attempts.leave, fence, now=NOW)
+        assert (left.state, left.attempt) == (JobState.RUNNING, attempt)
+        [lost] = await desk.do(attempts.recover, fences={fence}, now=NOW)
+        assert lost.state is JobState.QUEUED
+    with pytest.raises(Conflict):
+        await desk.do(attempts.leave, fence, now=NOW)
+
+
+async def test_only_attempts_that_are_named_are_given_up(desk: Desk) -> None:
+    """The files of the others stay, and what they have made is told to who resumes them."""
+    for name in "ab":
+        await submit(desk, ANNA, job_id=name)
+    given_up, kept = [await claim(desk, ANNA) for _ in range(2)]
+    await record(desk, kept)
+    await desk.do(attempts.recover, fences={given_up, Fence(JobId("b"), 7)}, now=NOW)
+    assert (await desk.look(assets.find_file, ANNA, file=OUT)).job_id == kept.job_id
+    resumed = await desk.look(attempts.resume, kept)
+    assert (resumed.job.id, resumed.recorded, resumed.weight) == (kept.job_id, 1, 1.0)
+    with pytest.raises(Conflict):
+        await desk.look(attempts.resume, given_up)
+
+
 async def test_a_stop_in_good_order_costs_no_retry(desk: Desk) -> None:
     await submit(desk, ANNA, job_id="a")
     for attempt in (1, 2, 3):

@@ -152,6 +152,12 @@ def release(job: JobSummary, fence: Fence, now: datetime) -> JobSummary:
     return replace(job, state=JobState.QUEUED, started_at=None, updated_at=now, releases=job.releases + 1)
 
 
+def leave(job: JobSummary, now: datetime) -> JobSummary:
+    """The server goes, and its attempt goes on; should it be lost before another server has found it, that is not the
+    job's fault."""
+    return replace(job, updated_at=now, releases=job.releases + 1)
+
+
 def request_cancel(job: JobSummary, now: datetime) -> JobSummary:
     """Queued: cancelled at once. Running: marked, the worker is told. Terminal: unchanged."""
     if job.state is JobState.QUEUED:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, exists, func, insert, select, update
 
 from safelight.core.asset import Asset, FileName, Folder
 from safelight.core.digest import Digest
@@ -13,7 +13,7 @@ from safelight.core.ids import AssetId, JobId, UserId
 from safelight.core.job import Fence
 from safelight.db import asset_index as index
 from safelight.db import name_search
-from safelight.db.tables import IS_UNPUBLISHED
+from safelight.db.tables import IS_RUNNING, IS_UNPUBLISHED, job
 from safelight.db.tables import asset as table
 
 COLUMNS: tuple[ColumnElement[Any], ...] = (
@@ -53,6 +53,10 @@ _OF_ATTEMPT = (
 _MADE = select(table.c.seq, table.c.name, table.c.folder).where(*_OF_ATTEMPT)
 _PUBLISH = update(table).where(*_OF_ATTEMPT).values(published=True)
 _DROP = delete(table).where(*_OF_ATTEMPT)
+_DROP_UNPUBLISHED = delete(table).where(
+    IS_UNPUBLISHED,
+    ~exists().where(job.c.id == table.c.job_id, job.c.attempt == table.c.attempt, IS_RUNNING),
+)
 _INSERT = insert(table)
 _BY_ID = select(*COLUMNS).where(_OWNED, table.c.id == bindparam("of_id"), table.c.published.is_(True))
 _BY_DIGEST = (
@@ -216,8 +220,8 @@ def drop(conn: Connection, owner_id: UserId, *, fence: Fence) -> None:
 
 
 def drop_unpublished(conn: Connection) -> int:
-    """Delete every user's outputs that belong to no running job; right only while no job runs."""
-    return conn.execute(delete(table).where(IS_UNPUBLISHED)).rowcount
+    """Delete every user's outputs that belong to no attempt that runs."""
+    return conn.execute(_DROP_UNPUBLISHED).rowcount
 
 
 def _place(owner_id: UserId, file: FileName) -> dict[str, Any]:

@@ -14,9 +14,9 @@ wakes at events (a job was queued, a cancel was asked for) and at what the backe
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,10 @@ from safelight.blobs.store import BlobStore
 from safelight.bus.bus import Bus
 from safelight.core.asset import Asset
 from safelight.core.clock import Clock, from_ms
-from safelight.core.digest import Digest, Sha256Digest
+from safelight.core.digest import Digest
 from safelight.core.errors import SafelightError
 from safelight.core.event import (
+    CallStarted,
     CancelRequested,
     Event,
     EventsMissed,
@@ -48,19 +49,21 @@ from safelight.db.engine import Database, Transaction
 from safelight.dispatch.affinity import Pick, Place
 from safelight.dispatch.backend import Backend
 from safelight.dispatch.inputs import Inputs
+from safelight.dispatch.journal import Journal
 from safelight.dispatch.judging import Judging, Objections
 from safelight.dispatch.line import Line
 from safelight.dispatch.names import NameCounters
 from safelight.dispatch.outcomes import Outcomes
-from safelight.dispatch.outputs import new_files, series_of
+from safelight.dispatch.outputs import OutputFiles, series_of
 from safelight.dispatch.pack_routes import PackRoutes
+from safelight.dispatch.resuming import Resuming
 from safelight.dispatch.run import Run, run_job
 from safelight.dispatch.staging import Staging
 from safelight.sandbox.rules import Account
 from safelight.services import attempt as attempts
 from safelight.services import gate as gates
 from safelight.services import node as nodes
-from safelight.services.attempt import Claim
+from safelight.services.attempt import Claim, Resumed
 from safelight.services.patience import Patience
 from safelight.wire import messages as wire
 
@@ -83,6 +86,14 @@ class _Lost:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The first word of a slot that works on what another server sent."""
+
+    ready: wire.Ready
+    journal: Journal
+
+
 @dataclass(slots=True, eq=False)
 class _Slot:
     id: SlotId
@@ -92,14 +103,15 @@ class _Slot:
     run: Run | None = None
     recent: frozenset[str] = frozenset()  # the models of its engine's last job, until the engine tells what it holds
     is_retired: bool = False
-    inbox: deque[wire.ToServer | _Lost] = field(default_factory=deque)
+    is_passing: bool = False  # its engine is of another server, and goes when its attempt is over
+    inbox: deque[wire.ToServer | _Found | _Lost] = field(default_factory=deque)
     is_busy: bool = False  # a message of the inbox waits for its commit
 
     def place(self, gate: SlotGate) -> Place:
         warm = self.recent.union(
             self.info.warm_models if self.info else (), self.run.job.summary.models if self.run else ()
         )
-        is_idle = self.ready is not None and self.run is None and gate is SlotGate.OPEN
+        is_idle = self.ready is not None and self.run is None and not self.is_passing and gate is SlotGate.OPEN
         return Place(self.id, self.labels, warm, is_idle)
 
     def status(self, gate: SlotGate) -> SlotStatus:
@@ -137,9 +149,9 @@ class Dispatcher:
         ``account``: as whom the engines run, where it is not as the server."""
         self._db = db
         self._bus = bus
-        self._blobs = blobs
-        self._patience = Patience(clock, sleep)
-        self._inputs = Inputs(files, self._patience)
+        patience = Patience(clock, sleep)
+        self._inputs = Inputs(files, patience)
+        self._files = OutputFiles(blobs, patience)
         self._backend = backend
         self._staging = Staging(staging, account=account)
         self._clock = clock
@@ -155,6 +167,7 @@ class Dispatcher:
         self.ask_pack = self._pack_routes.ask
         self._names = NameCounters(db)
         self._outcomes = Outcomes(db, names=self._names, staging=self._staging, clock=clock, sleep=sleep)
+        self._resuming = Resuming(db, names=self._names, outcomes=self._outcomes, staging=self._staging, sleep=sleep)
         self._secrets: dict[JobId, dict[str, str]] = {}
         self._claiming: asyncio.Future[None] | None = None
         self._is_stopping = False
@@ -162,22 +175,25 @@ class Dispatcher:
         self._unsubscribe: Callable[[], None] = lambda: None
 
     async def start(self) -> None:
-        """Give up what a stopped server had running, then begin."""
-        await asyncio.to_thread(self._staging.sweep)
-        lost = await self._db.write(lambda tx: attempts.recover(tx, now=self._clock.now()))
-        for job in lost:
-            log.info("job %s ran when the server stopped; it is %s now", job.id, job.state)
+        """Give up what a stopped server had running, unless its engines may have outlived it, then begin."""
+        outlive_s = self._backend.outlive_s
+        await self._resuming.start(self._backend.slots)
+        if not outlive_s:
+            await self._resuming.end(within_s=0)
         self._unsubscribe = self._bus.subscribe(self._hear)
         self._gates = await self._db.read(gates.load)
         for lane in await self._db.read(attempts.lanes_waiting):
             self._line.wait(lane)
         await self._backend.start(self)
+        if outlive_s:
+            self._spawn(self._resuming.end(within_s=outlive_s))
 
     async def stop(self) -> None:
-        """End the engines; the jobs that ran wait again."""
+        """End the engines, and the jobs that ran wait again; but what can outlive this server goes on for the next."""
         self._is_stopping = True
         self._unsubscribe()
-        await self._backend.stop()
+        leaving = self._leaving()
+        await self._backend.stop(leaving=leaving)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -185,7 +201,15 @@ class Dispatcher:
             await asyncio.wait([self._claiming])
         for slot in self._slots.values():
             if slot.run is not None:
-                await self._outcomes.release(slot.run)
+                await (self._outcomes.leave if slot.id in leaving else self._outcomes.release)(slot.run)
+
+    def _leaving(self) -> Collection[SlotId]:
+        """The slots that work on an attempt which another server may resume."""
+        if not self._backend.outlive_s:
+            return ()
+        slots = ((slot.id, slot.run) for slot in self._slots.values() if slot.ready is not None)
+        at_work = {slot for slot, run in slots if run is not None and run.is_sent and not run.is_given_up}
+        return at_work.union(self._resuming.silent)
 
     @property
     def is_here(self) -> bool:
@@ -234,6 +258,10 @@ class Dispatcher:
     def engine_ready(self, slot: SlotId, ready: wire.Ready) -> None:
         self.engine_said(slot, ready)
 
+    def engine_resumed(self, slot: SlotId, ready: wire.Ready, journal: Journal) -> None:
+        self._slots[slot].inbox.append(_Found(ready, journal))
+        self._work_off(self._slots[slot])
+
     def engine_said(self, slot: SlotId, message: wire.ToServer) -> None:
         self._slots[slot].inbox.append(message)
         self._work_off(self._slots[slot])
@@ -269,7 +297,7 @@ class Dispatcher:
             slot.run.is_given_up = True
         self._backend.kill(slot.id, f"the worker's message could not be used: {error}")
 
-    def _handle(self, slot: _Slot, message: wire.ToServer | _Lost) -> _Work | None:
+    def _handle(self, slot: _Slot, message: wire.ToServer | _Found | _Lost) -> _Work | None:
         if isinstance(message, wire.JobMessage):
             run = slot.run
             if run is None or run.is_given_up or Fence(JobId(message.job_id), message.attempt) != run.fence:
@@ -278,6 +306,8 @@ class Dispatcher:
         match message:
             case wire.Ready():
                 self._slot_ready(slot, message)
+            case _Found():
+                return partial(self._slot_found, slot, message.ready, message.journal)
             case _Lost():
                 return partial(self._slot_lost, slot, message.reason)
             case wire.Pong():
@@ -296,6 +326,8 @@ class Dispatcher:
         match message:
             case wire.ReserveNames():
                 return partial(self._reserve, slot, run, message)
+            case wire.OutputReady() if message.files and run.kept:
+                run.kept -= 1
             case wire.OutputReady() if message.files:
                 return partial(self._record, slot, run, message)
             case wire.JobDone():
@@ -307,14 +339,29 @@ class Dispatcher:
         return None
 
     def _slot_ready(self, slot: _Slot, ready: wire.Ready) -> None:
-        slot.ready, slot.info = ready, ready.info
-        self._pack_routes.ready(slot.id, ready.routes)
-        self._spawn(self._keep_catalogue(ready))
+        self._meet(slot, ready)
+        self._resuming.heard(slot.id)
         slot.is_retired = False
         if slot.run is not None and slot.run.message is not None:
             self._send(slot, slot.run)
         self._retire_drained(slot)
         self._claim()
+
+    def _meet(self, slot: _Slot, ready: wire.Ready) -> None:
+        slot.ready, slot.info = ready, ready.info
+        self._pack_routes.ready(slot.id, ready.routes)
+        self._spawn(self._keep_catalogue(ready))
+
+    async def _slot_found(self, slot: _Slot, ready: wire.Ready, journal: Journal) -> None:
+        """An engine works on what another server sent, or has just ended that; a fresh one will follow it."""
+        slot.is_passing = True
+        self._meet(slot, ready)
+        found = await self._resuming.find(journal)
+        self._resuming.heard(slot.id)
+        if found is not None:
+            await self._resume(slot, found, journal)
+        elif not journal.is_over:
+            self._backend.kill(slot.id, f"attempt {journal.attempt} of job {journal.job_id} is over")
 
     def _retire_drained(self, slot: _Slot) -> None:
         """End the engine of a slot that is drained, when it has nothing to do any more."""
@@ -325,6 +372,7 @@ class Dispatcher:
     async def _slot_lost(self, slot: _Slot, reason: str) -> None:
         slot.ready = slot.info = None
         slot.recent = frozenset()
+        slot.is_passing = False
         self._judging.lost(slot.id)
         self._pack_routes.lost(slot.id)
         run = slot.run
@@ -428,6 +476,39 @@ class Dispatcher:
             if slot.run is not run:
                 run.held.close()  # also of what came while it was cancelled
 
+    async def _resume(self, slot: _Slot, found: Resumed, journal: Journal) -> None:
+        """Follow an attempt from where another server was cut off: nobody hears again what that one told."""
+        slot.run = run = Run(found.job, is_sent=True, is_resumed=True, kept=found.recorded)
+        log.info("job %s goes on under attempt %d, which another server began", run.job_id, run.fence.attempt)
+        self._line.resumed(slot.id, run.owner_id, run.job_id, weight=found.weight)
+        run.staging = self._staging.take_over(Path(journal.staging))
+        self._spawn(self._hold(slot, run, found.files))
+        if found.job.summary.cancel_requested:
+            self._cancel(run.fence)
+        for at_ms, message in journal.said:
+            if isinstance(message, wire.ReserveNames) and message.request_id in journal.numbers:
+                continue
+            if isinstance(message, wire.ReserveNames | wire.JobDone) or (
+                isinstance(message, wire.OutputReady) and message.files
+            ):
+                work = self._handle_job_message(slot, run, message)
+                if work is not None:
+                    await work()
+            elif isinstance(message, wire.JobMessage):
+                run.note(message, from_ms(at_ms))
+        for call in run.calls.values() if slot.run is run else ():  # for who has connected since
+            self._publish(CallStarted(**run.words(self._clock.now()), call=call))
+
+    async def _hold(self, slot: _Slot, run: Run, files: Mapping[str, Asset]) -> None:
+        """Keep the files of a resumed attempt where its engine finds them."""
+        try:
+            await self._inputs.fetch(files, run.held)
+        except SafelightError as error:
+            log.warning("input files of job %s may be missing: %s", run.job_id, error)
+        finally:
+            if slot.run is not run:
+                run.held.close()
+
     def _order(self, slot: _Slot, run: Run, refs: Mapping[str, wire.FileRef]) -> None:
         assert run.staging is not None
         run.message = run_job(run.job, run.staging, refs, secrets=self._secrets.get(run.job_id, {}))
@@ -441,22 +522,19 @@ class Dispatcher:
 
     async def _reserve(self, slot: _Slot, run: Run, message: wire.ReserveNames) -> None:
         series = series_of(run.owner_id, message)
+        await self._resuming.settled(run.owner_id)
         first = await self._names.reserve(series, job_id=run.job_id, count=message.count)
         self._backend.send(slot.id, wire.NamesReserved(request_id=message.request_id, first=first))
 
     async def _record(self, slot: _Slot, run: Run, message: wire.OutputReady) -> None:
         assert run.staging is not None
-        files = new_files(message.files, staging=run.staging)
 
         def is_wanted() -> bool:
             return run.grace is None and not any(isinstance(said, _Lost) for said in slot.inbox)
 
-        async def adopt(path: Path, digest: Digest) -> Sha256Digest:
-            what = "an output could not be stored"
-            return await self._patience.with_(partial(self._blobs.adopt, path, digest), what=what, is_wanted=is_wanted)
-
-        others = await asyncio.gather(*(adopt(path, new.digest) for path, new in files))
-        kept = [replace(new, sha256=sha256) for (_, new), sha256 in zip(files, others, strict=True)]
+        kept = await self._files.keep(
+            message.files, staging=run.staging, is_wanted=is_wanted, may_be_kept=run.is_resumed
+        )
         await self._outcomes.record(run, (message.call, message.ui), kept)
 
     def _finish(self, slot: _Slot, run: Run, done: wire.JobDone) -> None:

@@ -1,6 +1,7 @@
 """Asking an engine what its nodes say of a prompt that is yet to be accepted."""
 
 import asyncio
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ class Judging:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._asked: dict[int, tuple[SlotId, asyncio.Future[Objections]]] = {}
-        self._last = 0
+        self._last = secrets.randbits(48)  # an engine may be yet to answer what another server asked
 
     async def ask(
         self,

@@ -45,10 +45,14 @@ class Line:
         self._affinity.note(pick, now_s=self._clock.monotonic_s())
         if claim.job is not None and pick.slot is not None:
             job = claim.job.summary
-            self._turns.start(job.owner_id, job.id, now_s=self._clock.monotonic_s(), weight=claim.weight)
-            self._affinity.start(job.owner_id, pick.slot)
+            self.resumed(pick.slot, job.owner_id, job.id, weight=claim.weight)
             if not claim.has_more:
                 self._rest(Lane(job.owner_id, job.pool))
+
+    def resumed(self, slot: SlotId, owner: UserId, job_id: JobId, *, weight: float) -> None:
+        """The job runs on the slot since an earlier server claimed it."""
+        self._turns.start(owner, job_id, now_s=self._clock.monotonic_s(), weight=weight)
+        self._affinity.start(owner, slot)
 
     def left(self, slot: SlotId, owner: UserId, job_id: JobId) -> None:
         """The job has left its slot, however it ended."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from safelight.core.worker import SlotId
@@ -50,6 +50,10 @@ class LocalBackend:
     def slots(self) -> Sequence[SlotId]:
         return tuple(self._supervisors)
 
+    @property
+    def outlive_s(self) -> float:
+        return 0.0
+
     async def start(self, listener: Listener) -> None:
         for supervisor in self._supervisors.values():
             supervisor.start(listener)
@@ -66,7 +70,7 @@ class LocalBackend:
     def restore(self, slot: SlotId) -> None:
         self._supervisors[slot].restore()
 
-    async def stop(self) -> None:
+    async def stop(self, *, leaving: Collection[SlotId] = ()) -> None:
         await asyncio.gather(*(s.stop() for s in self._supervisors.values()))
         if self._rooms is not None:
             await asyncio.to_thread(self._rooms.clear)

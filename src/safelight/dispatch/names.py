@@ -39,14 +39,15 @@ class NameCounters:
 
     async def reserve(self, series: Series, *, job_id: JobId, count: int) -> int:
         """The first of ``count`` numbers that follow one another."""
-        async with self._reading:
-            counter = self._counters.get(series)
-            if counter is None:
-                counter = self._counters[series] = _Counter(await self._last(series))
-        counter.jobs.add(job_id)
+        counter = await self._counter(series, job_id)
         first = counter.last + 1
         counter.last += count
         return first
+
+    async def remember(self, series: Series, *, job_id: JobId, last: int) -> None:
+        """An earlier server gave the job numbers up to ``last``."""
+        counter = await self._counter(series, job_id)
+        counter.last = max(counter.last, last)
 
     def release(self, job_id: JobId) -> None:
         """The job has ended, and its files are rows."""
@@ -54,6 +55,14 @@ class NameCounters:
             counter.jobs.discard(job_id)
             if not counter.jobs:
                 del self._counters[series]
+
+    async def _counter(self, series: Series, job_id: JobId) -> _Counter:
+        async with self._reading:
+            counter = self._counters.get(series)
+            if counter is None:
+                counter = self._counters[series] = _Counter(await self._last(series))
+        counter.jobs.add(job_id)
+        return counter
 
     async def _last(self, series: Series) -> int:
         return await self._db.read(

@@ -3,12 +3,12 @@ does meanwhile: a job whose end was forgotten would wait for ever."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from typing import Any, TypeVar
 
 from safelight.core.clock import Clock
 from safelight.core.errors import Conflict, NotFound, SafelightError, Unavailable
-from safelight.core.job import JobState
+from safelight.core.job import Fence, JobState, JobSummary
 from safelight.core.output import Output
 from safelight.db.engine import Database, Transaction
 from safelight.dispatch.names import NameCounters
@@ -20,8 +20,24 @@ from safelight.wire.messages import JobDone
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
+
+
+async def until_available(
+    action: Callable[[], Awaitable[T]], *, what: str, sleep: Callable[[float], Awaitable[None]]
+) -> T:
+    """Do it, and again until the database is back. ``what``: "the end of job 1 is not stored yet"."""
+    pause = FIRST_PAUSE_S
+    while True:
+        try:
+            return await action()
+        except Unavailable as error:
+            log.error("%s: %s", what, error)
+        await sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE_S)
 
 
 class Outcomes:
@@ -88,6 +104,14 @@ class Outcomes:
         )
         await self._discard(run)
 
+    async def recover(self, fences: Collection[Fence]) -> Sequence[JobSummary]:
+        """Give up attempts of a server that is gone; returns their jobs as they are now."""
+        return await until_available(
+            lambda: self._db.write(lambda tx: attempts.recover(tx, fences=fences, now=self._clock.now())),
+            what="what ran when the server stopped is not given up yet",
+            sleep=self._sleep,
+        )
+
     async def release(self, run: Run) -> None:
         """The server stops: the job waits again. Tried once; a start gives up what is left."""
         try:
@@ -95,6 +119,13 @@ class Outcomes:
         except SafelightError as error:
             log.warning("job %s is given up at the next start: %s", run.job_id, error)
         await self._discard(run)
+
+    async def leave(self, run: Run) -> None:
+        """The server stops, and the attempt goes on. Tried once: without it a loss meanwhile costs the job a retry."""
+        try:
+            await self._db.write(lambda tx: attempts.leave(tx, run.fence, now=self._clock.now()))
+        except SafelightError as error:
+            log.warning("that job %s goes on without this server is not stored: %s", run.job_id, error)
 
     async def _see_to(self, run: Run, finish: Callable[[Transaction], None], first: "asyncio.Future[None]") -> None:
         try:
@@ -116,19 +147,16 @@ class Outcomes:
         is_durable: bool = True,
     ) -> None:
         """Write, and again until the database is back. ``first``: the write that was enqueued already."""
-        pause = FIRST_PAUSE_S
-        while True:
-            try:
-                await (first if first is not None else self._db.write(fn, is_durable=is_durable))
-            except (Conflict, NotFound) as error:  # the fence does not hold any more, and that is all
-                log.warning("an old attempt was refused: %s", error)
-            except Unavailable as error:
-                log.error("what happened to job %s is not stored yet: %s", run.job_id, error)
-                first = None
-                await self._sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_S)
-                continue
-            return
+
+        async def write() -> None:
+            nonlocal first
+            enqueued, first = first, None
+            await (enqueued if enqueued is not None else self._db.write(fn, is_durable=is_durable))
+
+        try:
+            await until_available(write, what=f"what happened to job {run.job_id} is not stored yet", sleep=self._sleep)
+        except (Conflict, NotFound) as error:  # the fence does not hold any more, and that is all
+            log.warning("an old attempt was refused: %s", error)
 
     async def _discard(self, run: Run) -> None:
         self._names.release(run.job_id)

@@ -5,8 +5,11 @@
 * **Generation.** Orders name the engine that they are meant for, as the number of engines that were lost before it. An
   order that crosses the loss of its engine is dropped, and never reaches the next one. (A ``RunJob`` that did would
   run beside the next attempt of its job.)
-* **Ownership.** Each :meth:`Outpost.adopt` comes with a token; the greater one wins, and begins with a fresh engine.
-  Whoever holds another token than the last is refused.
+* **Ownership.** Each :meth:`Outpost.adopt` comes with a token; the greater one wins. Whoever holds another token than
+  the last is refused.
+* **Succession.** An attempt outlives its server: the next one gets its journal (``journal.py``) and hears what was said
+  since. When the attempt is over, its engine makes room for one that is as the new server wants it; where no attempt
+  was under way, that is at once.
 * **Lease.** An owner that takes nothing for the lease may be gone: the engine is ended, until it takes again. After a
   longer while the outpost gives itself up.
 
@@ -21,7 +24,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -29,13 +32,14 @@ import msgspec
 from safelight import __version__
 from safelight.core.errors import SafelightError
 from safelight.core.worker import SlotId
+from safelight.dispatch.journal import Journal, Work
 from safelight.dispatch.local import ENGINE_COMMAND
 from safelight.dispatch.process import scrub
 from safelight.dispatch.rooms import Rooms
 from safelight.dispatch.supervisor import Supervisor
 from safelight.wire.codec import Decoder, encode
 from safelight.wire.config import EngineConfig
-from safelight.wire.messages import Message, Ready, ToEngine, ToServer
+from safelight.wire.messages import JobDone, Message, NamesReserved, Ready, ReserveNames, RunJob, ToEngine, ToServer
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +50,8 @@ TAKES_PER_LEASE = 3
 LONGEST_TAKE_S = 10.0
 LEASES_ALONE = 4
 """An outpost ends itself after so many leases without an owner."""
+_LOOKS_PER_LEASE = 5
+"""How often it looks whether the lease is over."""
 FIRST_LEASE_S = 60.0
 """How long it waits for its first owner, in place of the lease."""
 _MAX_ANSWER_BYTES = 8 * 1024 * 1024
@@ -104,9 +110,36 @@ class Restore(Message, frozen=True, kw_only=True):
 Order = Send | Kill | Retire | Restore
 
 
+class Adopted(Message, frozen=True, kw_only=True):
+    """What there is for the owner: entries come after ``number``, from the engine of ``generation`` on.
+
+    ``journal`` where an attempt outlived the server before; then that engine has been ``ready``.
+    """
+
+    number: int = 0
+    generation: int = 0
+    ready: Ready | None = None
+    journal: Journal | None = None
+
+
 def take_s(lease_s: float) -> float:
     """How long a take waits for something to be said."""
     return min(lease_s / TAKES_PER_LEASE, LONGEST_TAKE_S)
+
+
+def alone_s(lease_s: float) -> float:
+    """How long an engine goes on at most after the last take of its owner."""
+    return lease_s + lease_s / _LOOKS_PER_LEASE
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An entry that the owner has not acknowledged."""
+
+    number: int
+    frame: bytes
+    message: ToServer | None  # None: the loss of an engine
+    at_ms: int
 
 
 class Outpost:
@@ -119,12 +152,20 @@ class Outpost:
         self._environment = environment
         self._end = end
         self._token: Token = (0, 0)
+        self._charge: Charge | None = None
         self._lease_s = FIRST_LEASE_S
+        self._leases_alone = LEASES_ALONE
         self._supervisor: Supervisor | None = None
         self._temp: Path | None = None
-        self._outbox: deque[tuple[int, bytes]] = deque()
+        self._outbox: deque[_Kept] = deque()
         self._count = 0
         self._generation = 0
+        self._acknowledged = 0
+        self._lost = 0  # of those acknowledged, so many are losses
+        self._ready: tuple[int, Ready] | None = None  # of the engine of the moment, with the number of its entry
+        self._work: Work | None = None
+        self._is_passing = False  # the engine is of an earlier owner, and goes when its attempt is over
+        self._is_changing = False  # it has no say any more
         self._is_wanted = True
         self._is_fenced = False
         self._news = asyncio.Event()
@@ -132,37 +173,47 @@ class Outpost:
         self._orders: Decoder[Order] = Decoder(Order)
         self._taken_at = time.monotonic()
         self._watching = asyncio.create_task(self._watch())
+        self._change: asyncio.Task[None] | None = None
 
-    async def adopt(self, token: Token, version: str, charge: bytes) -> bool:
-        """End what runs here and begin anew for the holder of ``token``, with a :class:`Charge` as msgpack; false
-        where a greater one was here. ``version``: the owner's of Safelight.
+    async def adopt(self, token: Token, version: str, charge: bytes, *, succeeds: bool = False) -> bytes:
+        """Work for the holder of ``token``, as a :class:`Charge` in msgpack says. Returns an :class:`Adopted` in
+        msgpack; nothing where a greater token was here.
 
-        Raises :class:`OtherVersion`, and :class:`OSError` where the slot's folders cannot be made.
+        What runs here ends, and all begins anew; but for an owner that ``succeeds`` the one before an attempt goes on.
+        ``version``: the owner's of Safelight. Raises :class:`OtherVersion`, and :class:`OSError` where the slot's
+        folders cannot be made.
         """
         if version != __version__:
             raise OtherVersion(f"Safelight is {__version__} on the node {platform.node()}, {version} on the server")
         if token <= self._token:
-            return False
+            return b""
         self._token = token
         self._news.set()  # whoever waits in a take is refused
         async with self._changing:
             if token != self._token:
-                return False
-            await self._close()
-            self._open(msgspec.msgpack.decode(charge, type=Charge))
-        return True
+                return b""
+            self._charge = msgspec.msgpack.decode(charge, type=Charge)
+            self._orders = Decoder(Order)
+            self._leases_alone = LEASES_ALONE
+            if succeeds and self._work is not None:
+                adopted = self._hand_over(self._work)
+            else:
+                await self._close()
+                self._open()
+                adopted = Adopted()
+            self._keep_lease()
+        return msgspec.msgpack.encode(adopted)
 
     async def take(self, token: Token, after: int) -> bytes | None:
         """What was said after the entry ``after``, as frames; waits a while for it. ``None``: another is the owner.
 
-        Entries up to ``after`` are forgotten.
+        Entries up to ``after`` are acknowledged.
         """
         if token != self._token:
             return None
         self._taken_at = time.monotonic()
         self._unfence()
-        while self._outbox and self._outbox[0][0] <= after:
-            self._outbox.popleft()
+        self._acknowledge(after)
         if not self._outbox:
             self._news.clear()
             with contextlib.suppress(TimeoutError):
@@ -186,39 +237,75 @@ class Outpost:
             await self._close()
         return True
 
-    # -- what the supervisor says (dispatch/backend.py: Listener) --
+    async def bequeath(self, token: Token) -> bool:
+        """The owner goes, and the attempt goes on for a lease, in which another may adopt it; false where one has."""
+        if token != self._token:
+            return False
+        self._leases_alone = 1
+        return True
+
+    # -- what the supervisor says (dispatch/backend.py: EngineListener) --
 
     def engine_ready(self, slot: SlotId, ready: Ready) -> None:
-        self.engine_said(slot, ready)
+        if not self._is_changing:
+            self._say(ready)
+            self._ready = (self._count, ready)
 
     def engine_said(self, slot: SlotId, message: ToServer) -> None:
-        self._count += 1
-        self._keep(Said(number=self._count, message=message))
+        if self._is_changing:
+            return
+        self._say(message)
+        if isinstance(message, JobDone) and self._work is not None and self._work.is_of(message):
+            self._work.is_over = True
+            self._change_if_passing()
 
     def engine_lost(self, slot: SlotId, reason: str) -> None:
+        if not self._is_changing:
+            self._lose(reason)
+            self._change_if_passing()
+
+    def _say(self, message: ToServer) -> None:
+        self._count += 1
+        self._keep(Said(number=self._count, message=message), message)
+
+    def _lose(self, reason: str) -> None:
+        self._ready = None
         self._generation += 1
         self._count += 1
         self._keep(Lost(number=self._count, reason=reason))
 
-    def _keep(self, entry: Entry) -> None:
-        self._outbox.append((self._count, encode([entry])))
+    def _keep(self, entry: Entry, message: ToServer | None = None) -> None:
+        self._outbox.append(_Kept(self._count, encode([entry]), message, time.time_ns() // 1_000_000))
         self._news.set()
+
+    def _acknowledge(self, number: int) -> None:
+        """The owner has heard the entries up to that number."""
+        while self._outbox and self._outbox[0].number <= number:
+            kept = self._outbox.popleft()
+            self._acknowledged = kept.number
+            if kept.message is None:
+                self._lost += 1
+            if self._work is not None and self._work.generation < self._lost:
+                self._work = None
+            if self._work is not None and kept.message is not None:
+                self._work.heard(kept.message, at_ms=kept.at_ms)
 
     def _answer(self) -> bytes:
         frames: list[bytes] = []
         size = 0
-        for _, frame in self._outbox:
-            size += len(frame)
+        for kept in self._outbox:
+            size += len(kept.frame)
             if frames and size > _MAX_ANSWER_BYTES:
                 break
-            frames.append(frame)
+            frames.append(kept.frame)
         return b"".join(frames)
 
     def _obey(self, order: Order) -> None:
         if self._supervisor is None:
             return
         match order:
-            case Send() if order.generation == self._generation:
+            case Send() if order.generation == self._generation and not self._is_changing:
+                self._note(order.message)
                 self._supervisor.send(order.message)
             case Kill() if order.generation == self._generation:
                 self._supervisor.kill(order.reason)
@@ -230,8 +317,58 @@ class Outpost:
                 if not self._is_fenced:
                     self._supervisor.restore()
 
-    def _open(self, charge: Charge) -> None:
-        config = charge.config
+    def _note(self, message: ToEngine) -> None:
+        match message:
+            case RunJob() if self._ready is not None:
+                number, ready = self._ready
+                self._acknowledge(number)  # who sends a job has heard that the engine is ready
+                self._work = Work(message, ready=ready, generation=self._generation)
+            case NamesReserved() if self._work is not None:
+                asked = (kept.number for kept in self._outbox if _asks(kept.message, message.request_id))
+                self._acknowledge(max(asked, default=0))  # who answers has heard the question
+                self._work.answered(message.request_id, message.first)
+
+    # -- engines --
+
+    def _hand_over(self, work: Work) -> Adopted:
+        """To a new owner. What the engine has said that nobody has heard is still in the outbox."""
+        self._is_passing = True
+        self._change_if_passing()
+        return Adopted(number=self._acknowledged, generation=work.generation, ready=work.ready, journal=work.journal())
+
+    def _change_if_passing(self) -> None:
+        """The engine of an earlier owner makes room for one of this, if its attempt is over, or it with its attempt.
+
+        The loss is said in the moment of the attempt's end, before the owner could send the next one.
+        """
+        work = self._work
+        if not self._is_passing or (work is not None and not work.is_over and work.generation == self._generation):
+            return
+        if self._ready is not None:
+            self._lose("the server was started anew, and with it its workers")
+        self._is_passing, self._is_changing = False, True
+        self._change = asyncio.create_task(self._change_engine())
+
+    async def _change_engine(self) -> None:
+        async with self._changing:
+            if self._is_changing:
+                await self._end_engine()
+                self._start_engine()
+
+    def _open(self) -> None:
+        self._count = self._generation = self._acknowledged = self._lost = 0
+        self._is_wanted, self._is_fenced, self._is_passing = True, False, False
+        self._start_engine()
+
+    async def _close(self) -> None:
+        await self._end_engine()
+        self._outbox.clear()
+        self._work = None
+        self._is_changing = False
+
+    def _start_engine(self) -> None:
+        assert self._charge is not None
+        charge, config = self._charge, self._charge.config
         slot = SlotId(config.slot)
         environment: Mapping[str, str] = scrub(self._environment)
         if not charge.has_threads:
@@ -242,10 +379,7 @@ class Outpost:
             environment = rooms.furnish(slot, environment)
             self._temp = rooms.temp(slot)
             config = _with_writable(config, (str(rooms.home), str(self._temp)))
-        self._lease_s = config.lease_s
-        self._taken_at = time.monotonic()
-        self._count = self._generation = 0
-        self._is_wanted, self._is_fenced = True, False
+        self._is_changing = False
         self._supervisor = Supervisor(
             slot,
             command=charge.command or ENGINE_COMMAND,
@@ -253,30 +387,38 @@ class Outpost:
             config=config,
             rss_limit_bytes=charge.rss_limit_bytes,
         )
+        if self._is_fenced or not self._is_wanted:
+            self._supervisor.retire("")
         self._supervisor.start(self)
-        self._watching.cancel()
-        self._watching = asyncio.create_task(self._watch())
 
-    async def _close(self) -> None:
+    async def _end_engine(self) -> None:
+        self._ready = None
         if self._supervisor is not None:
             await self._supervisor.stop()
             self._supervisor = None
         if self._temp is not None:
             await asyncio.to_thread(shutil.rmtree, self._temp, ignore_errors=True)
             self._temp = None
-        self._outbox.clear()
 
     # -- the lease --
 
+    def _keep_lease(self) -> None:
+        """Begin the owner's lease."""
+        assert self._charge is not None
+        self._lease_s = self._charge.config.lease_s
+        self._taken_at = time.monotonic()
+        self._watching.cancel()
+        self._watching = asyncio.create_task(self._watch())
+
     async def _watch(self) -> None:
         while True:
-            alone_s = time.monotonic() - self._taken_at
-            if alone_s > self._lease_s * LEASES_ALONE:
+            alone = time.monotonic() - self._taken_at
+            if alone > self._lease_s * self._leases_alone:
                 break
-            if alone_s > self._lease_s:
+            if alone > self._lease_s:
                 self._fence()
-            await asyncio.sleep(self._lease_s / 5)
-        log.warning("nobody asked for this worker for %.0f s; it ends", alone_s)
+            await asyncio.sleep(self._lease_s / _LOOKS_PER_LEASE)
+        log.warning("nobody asked for this worker for %.0f s; it ends", alone)
         async with self._changing:
             await self._close()
         self._end()
@@ -291,6 +433,10 @@ class Outpost:
             self._is_fenced = False
             if self._is_wanted:
                 self._supervisor.restore()
+
+
+def _asks(message: ToServer | None, request_id: int) -> bool:
+    return isinstance(message, ReserveNames) and message.request_id == request_id
 
 
 def _with_writable(config: EngineConfig, folders: Sequence[str]) -> EngineConfig:

@@ -1,24 +1,61 @@
-"""Judging what an engine says of files. An engine runs other people's code: only what lies in its own staging folder is
-taken, and only under names that could not lead anywhere."""
+"""Taking over the files that an engine tells of. It runs other people's code: only what lies in its own staging folder
+is taken, and only under names that could not lead anywhere."""
 
+import asyncio
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
+from safelight.blobs.store import BlobStore
 from safelight.core.asset import FileName, Folder, clean_filename, clean_subfolder
-from safelight.core.digest import parse_digest
+from safelight.core.digest import Sha256Digest, parse_digest
 from safelight.core.errors import Invalid
 from safelight.core.ids import UserId
 from safelight.dispatch.names import Series
 from safelight.services.asset import NewFile
+from safelight.services.patience import Patience
 from safelight.wire.messages import ReserveNames, SavedFile
 
 _FOLDERS = {"output": Folder.OUTPUT, "temp": Folder.TEMP}
 
 
-def new_files(saved: Sequence[SavedFile], *, staging: Path) -> list[tuple[Path, NewFile]]:
-    """The files to take over, and what they become. Raises :class:`Invalid` for a claim that cannot be true."""
-    return [(_path(file, staging), _new(file)) for file in saved]
+class OutputFiles:
+    def __init__(self, blobs: BlobStore, patience: Patience) -> None:
+        self._blobs = blobs
+        self._patience = patience
+
+    async def keep(
+        self,
+        saved: Sequence[SavedFile],
+        *,
+        staging: Path,
+        is_wanted: Callable[[], bool],
+        may_be_kept: bool = False,
+    ) -> list[NewFile]:
+        """Move the files into the store, and say what they become. ``may_be_kept``: by a server that went before it
+        could say so. Raises :class:`Invalid` for a claim that cannot be true."""
+        files = [(_path(file, staging, may_be_gone=may_be_kept), _new(file)) for file in saved]
+
+        async def keep(path: Path, new: NewFile) -> NewFile:
+            async def move() -> Sha256Digest:
+                if may_be_kept and not await asyncio.to_thread(path.exists):
+                    return await self._read_back(path, new)
+                return await self._blobs.adopt(path, new.digest)
+
+            what = "an output could not be stored"
+            return replace(new, sha256=await self._patience.with_(move, what=what, is_wanted=is_wanted))
+
+        return await asyncio.gather(*(keep(path, new) for path, new in files))
+
+    async def _read_back(self, path: Path, new: NewFile) -> Sha256Digest:
+        if await self._blobs.stat(new.digest) != new.size:
+            raise Invalid(f"{str(path)!r} cannot be taken over: it is gone")
+        other = sha256()
+        async for chunk in self._blobs.read(new.digest):
+            other.update(chunk)
+        return Sha256Digest(other.hexdigest())
 
 
 def series_of(owner_id: UserId, message: ReserveNames) -> Series:
@@ -29,13 +66,15 @@ def series_of(owner_id: UserId, message: ReserveNames) -> Series:
     return Series(owner_id, _folder(message.folder), clean_subfolder(message.subfolder), message.prefix)
 
 
-def _path(file: SavedFile, staging: Path) -> Path:
+def _path(file: SavedFile, staging: Path, *, may_be_gone: bool) -> Path:
     path = Path(file.path)
     if not path.parent.resolve().is_relative_to(staging.resolve()):
         raise Invalid(f"{file.path!r} is not in the job's folder")
     try:
         status = path.lstat()
     except OSError as error:
+        if may_be_gone and isinstance(error, FileNotFoundError):
+            return path
         raise Invalid(f"{file.path!r} cannot be taken over: {error.strerror}") from error
     if not stat.S_ISREG(status.st_mode) or status.st_size != file.size:
         raise Invalid(f"{file.path!r} is not a file of {file.size} bytes")

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 
 from safelight.core.errors import Unavailable
@@ -25,7 +26,7 @@ class PackRoutes:
         self._backend = backend
         self._routes: dict[SlotId, list[tuple[str, re.Pattern[str]]]] = {}
         self._asked: dict[int, tuple[SlotId, asyncio.Future[PackAnswer]]] = {}
-        self._last = 0
+        self._last = secrets.randbits(48)  # an engine may be yet to answer what another server asked
 
     def ready(self, slot: SlotId, routes: Sequence[PackRoute]) -> None:
         self._routes[slot] = [(route.method, re.compile(route.pattern)) for route in routes]

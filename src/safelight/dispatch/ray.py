@@ -1,8 +1,8 @@
 """Engines on a Ray cluster: a detached actor holds each slot's :class:`~safelight.dispatch.outpost.Outpost`.
 
-The actor's name is made of the server's, the slot, and what an actor is made with, so that a server that was killed and
-started again finds its own; one that nobody comes back for ends itself. An actor that waits for its place is a slot
-that is starting: what the cluster lacks is for its autoscaler to see and to bring.
+The actor's name is made of the server's, the slot, and what an actor is made with, so that a server that is started
+again finds its own, and goes on with the attempt that runs there; one that nobody comes back for ends itself. An actor
+that waits for its place is a slot that is starting: what the cluster lacks is for its autoscaler to see and to bring.
 
 The only module that imports Ray, and only when a backend starts.
 """
@@ -14,7 +14,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -28,6 +28,7 @@ from safelight.core.pool import Pool
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import Listener
 from safelight.dispatch.outpost import (
+    Adopted,
     Charge,
     Entry,
     Kill,
@@ -39,6 +40,7 @@ from safelight.dispatch.outpost import (
     Said,
     Send,
     Token,
+    alone_s,
     take_s,
 )
 from safelight.dispatch.supervisor import pause_s
@@ -85,8 +87,8 @@ class SlotActor:
         logging.basicConfig(level=logging.INFO)  # to the files of this process in Ray's folder of logs
         self._outpost = Outpost(process_environment(), end=lambda: os._exit(0))
 
-    async def adopt(self, token: Token, version: str, charge: bytes) -> bool:
-        return await self._outpost.adopt(token, version, charge)
+    async def adopt(self, token: Token, version: str, charge: bytes, succeeds: bool) -> bytes:
+        return await self._outpost.adopt(token, version, charge, succeeds=succeeds)
 
     async def take(self, token: Token, after: int) -> bytes | None:
         return await self._outpost.take(token, after)
@@ -96,6 +98,9 @@ class SlotActor:
 
     async def leave(self, token: Token) -> bool:
         return await self._outpost.leave(token)
+
+    async def bequeath(self, token: Token) -> bool:
+        return await self._outpost.bequeath(token)
 
 
 class RayBackend:
@@ -129,6 +134,10 @@ class RayBackend:
     def slots(self) -> Sequence[SlotId]:
         return tuple(self._slots)
 
+    @property
+    def outlive_s(self) -> float:
+        return max((slot.alone_s for slot in self._slots.values()), default=0.0)
+
     async def start(self, listener: Listener) -> None:
         epoch = time.time_ns() if self._epoch is None else self._epoch
         self._connection.open()
@@ -147,8 +156,8 @@ class RayBackend:
     def restore(self, slot: SlotId) -> None:
         self._slots[slot].restore()
 
-    async def stop(self) -> None:
-        await asyncio.gather(*(slot.stop() for slot in self._slots.values()))
+    async def stop(self, *, leaving: Collection[SlotId] = ()) -> None:
+        await asyncio.gather(*(slot.stop(is_leaving=name in leaving) for name, slot in self._slots.items()))
         await self._connection.close()
 
 
@@ -175,6 +184,7 @@ class _Slot:
         self._actor: Any = None
         self._token: Token | None = None  # since the actor is adopted
         self._adoptions = 0
+        self._has_adopted = False  # what runs in the actor from now on is this server's
         self._generation = 0
         self._is_ready = False
         self._reason: str | None = None  # of a kill or a retirement that is on its way
@@ -206,8 +216,12 @@ class _Slot:
         self._is_wanted.set()
         self._orders.put_nowait(Restore())
 
-    async def stop(self) -> None:
-        """End the engine and its actor; nothing more is said."""
+    @property
+    def alone_s(self) -> float:
+        return alone_s(self._lease_s)
+
+    async def stop(self, *, is_leaving: bool) -> None:
+        """End the engine and its actor, or leave them to the next server; nothing more is said."""
         self._listener = None
         task, self._task = self._task, None
         if task is not None:
@@ -215,7 +229,10 @@ class _Slot:
             await asyncio.gather(task, return_exceptions=True)
         self._is_ready, self._reason = False, None
         with contextlib.suppress(Exception):  # a boundary: the cluster may be gone
-            await self._part()
+            if not is_leaving:
+                await self._part()
+            elif self._token is not None:
+                await self._bequeath(self._token)
 
     async def _keep_alive(self) -> None:
         failures = 0
@@ -245,22 +262,29 @@ class _Slot:
         self._adoptions += 1
         token = (self._epoch, self._adoptions)
         charge = msgspec.msgpack.encode(self._charge)
-        adopted = await _either(self._call("adopt", token, __version__, charge), self._is_unwanted)
-        if adopted is None:
+        answer = await _either(
+            self._call("adopt", token, __version__, charge, not self._has_adopted), self._is_unwanted
+        )
+        if answer is None:
             return ""
-        if not adopted:
+        if not answer:
             return self._give_way()
-        self._token, self._generation, self._orders = token, 0, asyncio.Queue()
+        adopted = msgspec.msgpack.decode(answer, type=Adopted)
+        self._token, self._generation, self._orders = token, adopted.generation, asyncio.Queue()
+        self._has_adopted = True
+        if adopted.ready is not None and adopted.journal is not None:
+            self._is_ready = True
+            if self._listener is not None:
+                self._listener.engine_resumed(self._slot, adopted.ready, adopted.journal)
         async with asyncio.TaskGroup() as group:
             telling = group.create_task(self._tell(token))
-            reason = await _either(self._follow(token), self._is_unwanted)
+            reason = await _either(self._follow(token, adopted.number), self._is_unwanted)
             telling.cancel()
         return reason or ""
 
-    async def _follow(self, token: Token) -> str:
-        """Hear what the actor's engines say, until no engine is wanted or another server has the actor."""
+    async def _follow(self, token: Token, after: int) -> str:
+        """Hear what the actor's engines say from then on, until no engine is wanted or another server has the actor."""
         decoder: Decoder[Entry] = Decoder(Entry)
-        after = 0
         while (answer := await self._call("take", token, after, limit_s=self._silence_s)) is not None:
             for entry in decoder.feed(answer):
                 after = entry.number
@@ -301,6 +325,15 @@ class _Slot:
         self._is_over = True
         log.error("another server has taken over the slot %s; this one does without", self._slot)
         return "another server has taken the worker over"
+
+    async def _bequeath(self, token: Token) -> None:
+        """Leave the actor to the next server, with the orders that are still here."""
+        orders: list[Order] = []
+        while not self._orders.empty():
+            orders.append(self._orders.get_nowait())
+        if orders:
+            await self._call("tell", token, encode(orders), limit_s=_LEAVE_S)
+        await self._call("bequeath", token, limit_s=_LEAVE_S)
 
     async def _part(self) -> None:
         """End the actor, its engine first."""

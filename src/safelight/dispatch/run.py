@@ -32,6 +32,8 @@ class Run:
     message: wire.RunJob | None = None
     staging: Path | None = None
     is_sent: bool = False
+    is_resumed: bool = False  # another server sent it
+    kept: int = 0  # so many outputs with files are rows already that the engine is yet to tell of
     is_given_up: bool = False  # its engine said something that cannot be used, and is being killed
     cached: Cached | None = None
     calls: dict[str, Call] = field(default_factory=dict)

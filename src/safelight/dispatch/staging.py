@@ -6,6 +6,7 @@ import shutil
 import uuid
 from pathlib import Path
 
+from safelight.core.errors import Invalid
 from safelight.dispatch.rooms import own
 from safelight.sandbox.rules import Account
 
@@ -18,11 +19,28 @@ class Staging:
         self._root = root
         self._account = account
         self._empty: list[Path] = []
+        self._left: set[Path] = set()
+
+    def look(self) -> None:
+        """Which folders an earlier server has left. Blocks; comes before all else."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        self._left = {Path(entry.path) for entry in os.scandir(self._root)}
+
+    def take_over(self, path: Path) -> Path:
+        """A folder that an earlier server made for an attempt that goes on. Raises :class:`Invalid` for any other."""
+        if path not in self._left:
+            raise Invalid(f"{path} is not the folder of an attempt")
+        self._left.discard(path)
+        return path
 
     def sweep(self) -> None:
-        """Remove what a stopped server left. Blocks."""
-        shutil.rmtree(self._root, ignore_errors=True)
-        self._root.mkdir(parents=True, exist_ok=True)
+        """Remove what was left and not taken over. Blocks."""
+        while self._left:
+            left = self._left.pop()
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
     def make(self) -> Path:
         if self._empty:

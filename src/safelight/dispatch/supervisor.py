@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from safelight.core.worker import SlotId
-from safelight.dispatch.backend import Listener
+from safelight.dispatch.backend import EngineListener
 from safelight.dispatch.process import EngineProcess, OutputLines
 from safelight.wire.config import EngineConfig
 from safelight.wire.connection import Connection
@@ -58,7 +58,7 @@ class Supervisor:
         self._is_wanted = asyncio.Event()
         self._is_wanted.set()
 
-    def start(self, listener: Listener) -> None:
+    def start(self, listener: EngineListener) -> None:
         """Start the first engine; from now on there is always one, or one to come, unless the slot is retired."""
         self._task = asyncio.get_running_loop().create_task(self._keep_alive(listener))
 
@@ -85,7 +85,7 @@ class Supervisor:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _keep_alive(self, listener: Listener) -> None:
+    async def _keep_alive(self, listener: EngineListener) -> None:
         failures = 0
         while True:
             await self._is_wanted.wait()
@@ -110,9 +110,9 @@ def pause_s(failures: int) -> float:
 class _Engine:
     """One engine from its spawn to its end."""
 
-    def __init__(self, slot: SlotId, listener: Listener, config: EngineConfig, rss_limit_bytes: int) -> None:
+    def __init__(self, slot: SlotId, listener: EngineListener, config: EngineConfig, rss_limit_bytes: int) -> None:
         self._slot = slot
-        self._listener: Listener | None = listener
+        self._listener: EngineListener | None = listener
         self._config = config
         self._rss_limit_bytes = rss_limit_bytes
         self._process: EngineProcess | None = None

@@ -2,7 +2,7 @@
 whoever holds an old one is refused with :class:`Conflict`, and nothing is written.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -40,6 +40,17 @@ class Claim:
     files: Mapping[str, Asset] = field(default_factory=dict)
     idle: Sequence[Lane] = ()
     held: Sequence[Lane] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """What a server must know of an attempt that another one began. ``files`` and ``weight`` as in :class:`Claim`;
+    ``recorded``: how many of its outputs are kept."""
+
+    job: Job
+    weight: float
+    files: Mapping[str, Asset]
+    recorded: int
 
 
 Choose = Callable[[Iterable[JobSummary]], JobSummary | None]
@@ -80,9 +91,8 @@ def claim_next(tx: Transaction, *, lanes: Sequence[Lane], choose: Choose = first
         raise Conflict(f"job {chosen.id} was claimed by another dispatcher")
     tx.emit(JobStarted(**_words(running, now), attempt=running.attempt))
     job = replace(rows.load(tx.conn, chosen.id), summary=running)
-    files = assets.files_named(tx, Principal(owner), names=set(literals(job.prompt)))
     more = has_more[chosen.id]
-    return Claim(job=job, weight=weights[owner], has_more=more, files=files, idle=idle, held=held)
+    return Claim(job=job, weight=weights[owner], has_more=more, files=_files_of(tx, job), idle=idle, held=held)
 
 
 def record_outputs(
@@ -158,14 +168,36 @@ def release(tx: Transaction, fence: Fence, *, now: datetime) -> JobSummary:
     return after
 
 
-def recover(tx: Transaction, *, now: datetime) -> Sequence[JobSummary]:
-    """Give up what a server that is gone had running; returns these jobs as they are now."""
+def leave(tx: Transaction, fence: Fence, *, now: datetime) -> JobSummary:
+    """The server stops in good order, and the worker goes on: another server may :func:`resume` the attempt."""
+    _, job = _running(tx, fence)
+    after = rules.leave(job, now)
+    _write(tx, job, after)
+    return after
+
+
+def recover(tx: Transaction, *, fences: Collection[Fence] | None = None, now: datetime) -> Sequence[JobSummary]:
+    """Give up what a server that is gone had running, or of that the attempts of ``fences``; returns these jobs as
+    they are now."""
     lost = [
-        lose(tx, Fence(job.id, job.attempt), reason="the server was stopped while the job ran", now=now)
-        for job in rows.running(tx.conn)
+        lose(tx, fence, reason="the server was stopped while the job ran", now=now)
+        for fence in (Fence(job.id, job.attempt) for job in rows.running(tx.conn))
+        if fences is None or fence in fences
     ]
     asset_rows.drop_unpublished(tx.conn)
     return lost
+
+
+def resume(tx: Transaction, fence: Fence) -> Resumed:
+    """An attempt that runs, for a server that is to follow it from now on. Changes nothing."""
+    seq, running = _running(tx, fence)
+    job = replace(rows.load(tx.conn, running.id), summary=running)
+    return Resumed(
+        job=job,
+        weight=quotas.standing(tx, running.owner_id).weight,
+        files=_files_of(tx, job),
+        recorded=rows.count_outputs(tx.conn, seq, attempt=fence.attempt),
+    )
 
 
 def running(tx: Transaction) -> Sequence[JobSummary]:
@@ -189,6 +221,10 @@ def lanes_waiting(tx: Transaction) -> Sequence[Lane]:
 def depths(tx: Transaction) -> Mapping[Pool, int]:
     """How many jobs wait, of all users, by pool."""
     return rows.depths(tx.conn)
+
+
+def _files_of(tx: Transaction, job: Job) -> Mapping[str, Asset]:
+    return assets.files_named(tx, Principal(job.summary.owner_id), names=set(literals(job.prompt)))
 
 
 def _running(tx: Transaction, fence: Fence) -> tuple[int, JobSummary]:

@@ -147,6 +147,25 @@ class Deed(Number):
         print(current().input_path("a.txt").read_text())
 
 
+class Await(Number):
+    """Saves a file, and then another when there is one to read at ``path``."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"path": ("STRING", {})}}
+
+    RETURN_TYPES = ()
+    OUTPUT_NODE = True
+
+    def run(self, path):
+        current().open_series("before").file(0, ".txt").path.write_text("before")
+        while not os.path.exists(path):
+            time.sleep(0.02)
+        after = current().open_series("after").file(0, ".txt")
+        after.path.write_text("after")
+        return {"ui": {"files": [after.as_dict()]}}
+
+
 class Async(Number):
     """Sleeps without keeping others from running."""
 
@@ -257,6 +276,7 @@ NODE_CLASS_MAPPINGS = {
             Save,
             Forget,
             Deed,
+            Await,
             Async,
             AsyncFail,
             AsyncExit,
