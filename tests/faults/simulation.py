@@ -1,10 +1,12 @@
 """The dispatcher and the state machine of jobs under seeded faults: a real database, a clock that is moved by hand, and
-engines that say what the seed wants, also after they were given up. The promises are checked after every step.
+engines that say what the seed wants, also after they were given up. In every other world engines outlive the
+dispatcher, which may also be killed, and the next one resumes what they work on. The promises are checked after every
+step.
 """
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,12 +28,14 @@ from safelight.core.worker import SlotId
 from safelight.db.engine import Database
 from safelight.dispatch.dispatcher import Dispatcher
 from safelight.dispatch.fake import FakeBackend
+from safelight.dispatch.journal import Work
 from safelight.services import job as jobs
 from safelight.services.job import SubmitJob
 from safelight.wire import messages as wire
 
 SLOTS = 3
 STEPS = 40
+OUTLIVE_S = 30.0
 PATIENCE = 100
 """Turns of the event loop that what is under way may take."""
 OUTCOMES = (JobState.COMPLETED, JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
@@ -93,7 +97,9 @@ class _World:
         self.rng = random.Random(self.seed)
         self.clock = HandClock()
         self.blobs = LocalBlobStore(self.folder / "blobs")
-        self.backend = FakeBackend([SlotId(f"s{n}") for n in range(SLOTS)], ready=READY)
+        self.outlive_s = OUTLIVE_S if self.seed % 2 else 0.0
+        slots = [SlotId(f"s{n}") for n in range(SLOTS)]
+        self.backend = FakeBackend(slots, ready=READY, outlive_s=self.outlive_s)
         self.dispatcher = self._new_dispatcher()
 
     def _new_dispatcher(self) -> Dispatcher:
@@ -115,7 +121,7 @@ class _World:
         await self.dispatcher.start()
         try:
             acts = (self._submit, self._submit, self._cancel, self._work, self._work, self._work, self._speak_late)
-            faults = (self._crash, self._lock_database, self._restart, self._pass_time)
+            faults = (self._crash, self._lock_database, self._restart, self._kill, self._pass_time)
             for _ in range(STEPS):
                 act = self.rng.choice(acts if self.rng.random() < 0.75 else faults)
                 await act()
@@ -217,9 +223,45 @@ class _World:
         await self.dispatcher.stop()
         for seen in self.seen.values():
             seen.releases += 1
-        self.backend = FakeBackend(self.backend.slots, ready=READY)
+        await self._succeed({slot: work for slot, work in self.backend.works.items() if slot in self.backend.left})
+
+    async def _kill(self) -> None:
+        """Without a word; its last writes may or may not be done."""
+        self._unlock()
+        self.ledger.injected("simulated: the death of the dispatcher")
+        await kill(self.dispatcher)
+        await self.backend.stop()
+        works = self.backend.works if self.outlive_s else {}
+        for seen in self.seen.values():
+            seen.releases += not self.outlive_s
+        await self._succeed({slot: work for slot, work in works.items() if self.rng.random() < 0.8})
+
+    async def _succeed(self, works: Mapping[SlotId, Work]) -> None:
+        """By another dispatcher, which resumes ``works`` as it hears of them; some words come to it once more."""
+        orders = {slot: order for slot, order in self._orders() if slot in works}
+        again: list[tuple[SlotId, wire.ToServer]] = []
+        handed: dict[SlotId, Work] = {}
+        for slot, work in works.items():
+            said = [message for _, message in work.journal().said]
+            acknowledged = self.rng.randint(max(0, len(said) - 2), len(said))
+            handed[slot] = Work(orders[slot], ready=READY, generation=0)
+            for message in said[:acknowledged]:
+                handed[slot].heard(message, at_ms=0)
+            again += [(slot, message) for message in said[acknowledged:]]
+            self.ledger.injected("simulated: an attempt that outlives its dispatcher")
+        late = [slot for slot in handed if self.rng.random() < 0.3]
+        self.backend = FakeBackend(self.backend.slots, ready=READY, outlive_s=self.outlive_s, works=handed, late=late)
+        self.backend.sent += orders.items()
         self.dispatcher = self._new_dispatcher()
         await self.dispatcher.start()
+        if self.rng.random() < 0.5:
+            self.clock.pass_s(self.rng.uniform(0, 2 * OUTLIVE_S))
+            await self._settle()
+        for slot in late:
+            self.backend.begin(slot)
+        await asyncio.sleep(0)
+        for slot, message in again:
+            self.backend.say(slot, message)
 
     async def _pass_time(self) -> None:
         self.clock.pass_s(self.rng.uniform(0, 2 * GRACE_S))
@@ -288,6 +330,16 @@ class _World:
         for name, last, attempt, is_published, filename in files:
             assert is_published, f"{filename} of {name} is not published"
             assert attempt == last, f"{filename} of {name} is of attempt {attempt}, and the job ended at {last}"
+
+
+async def kill(dispatcher: Dispatcher) -> None:
+    """As if its process were gone: it hears nothing any more, and writes nothing that is not on its way."""
+    dispatcher._is_stopping = True
+    dispatcher._unsubscribe()
+    tasks = list(dispatcher._tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def run(folder: Path, seeds: range, ledger: Ledger, *, is_over: Callable[[], bool] = lambda: False) -> int:
