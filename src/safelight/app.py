@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from starlette.types import ASGIApp
 
 from safelight.api import http
-from safelight.backends import make_backend, own_folder
+from safelight.backends import make_backend, make_exchange, own_folder
 from safelight.blobs.cache import FileCache
 from safelight.blobs.local import LocalBlobStore
 from safelight.blobs.place import open_blobs
@@ -132,17 +132,14 @@ class App:
                 log.warning("the node pack %s could not be imported: %s", pack, reason)
 
         def make_dispatcher(db: Database, *, since: datetime | None = None) -> Dispatcher:
-            backend = make_backend(settings, account, since=since)
+            backend = make_backend(settings, account, blobs=blobs, since=since)
             return Dispatcher(
                 db=db,
                 bus=bus,
-                blobs=blobs,
-                files=files,
                 backend=backend,
+                exchange=make_exchange(settings, account, backend=backend, blobs=blobs, files=files, clock=clock),
                 labels=dict(zip(backend.slots, settings.labels, strict=True)),
                 affinity_wait_s=settings.affinity_wait_s,
-                account=account,
-                staging=(settings.data_dir / "staging").resolve(),
                 clock=clock,
                 cancel_grace_s=settings.cancel_grace_s,
                 on_ready=on_ready,

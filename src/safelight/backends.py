@@ -1,33 +1,61 @@
 """Where the workers of a server run, as its settings say: on this machine, or on a Ray cluster."""
 
+from __future__ import annotations
+
 import logging
 import os
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from safelight.blobs.cache import FileCache
 from safelight.blobs.hashing import hash_bytes
-from safelight.core.clock import to_ms
+from safelight.blobs.local import LocalBlobStore
+from safelight.core.clock import Clock, to_ms
+from safelight.core.digest import Digest
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import Backend
+from safelight.dispatch.exchange import Carried, Exchange, SharedFolders
 from safelight.dispatch.local import LocalBackend, find_devices
 from safelight.dispatch.outpost import Charge
+from safelight.dispatch.porter import Method, staging_of
 from safelight.dispatch.ray import Cluster, RayBackend
 from safelight.dispatch.rooms import Rooms
 from safelight.sandbox.rules import Account, Rules
 from safelight.settings import Settings, process_environment
 from safelight.wire.config import EngineConfig
 
+if TYPE_CHECKING:
+    from safelight.blobs.object import ObjectBlobStore
+
+    Blobs = LocalBlobStore | ObjectBlobStore
+
+ADDRESS_S = 3600
+"""How long a worker's machine may take to begin with a file that it carries."""
+
 log = logging.getLogger(__name__)
 
 
-def make_backend(settings: Settings, account: Account | None, *, since: datetime | None = None) -> Backend:
+def make_backend(
+    settings: Settings, account: Account | None, *, blobs: Blobs, since: datetime | None = None
+) -> Backend:
     """``since``: when the server began to lead, where it is one of several: of two that come to one slot of a cluster,
     the later gets it."""
     if settings.backend == "ray":
-        return _ray_backend(settings, account, since=since)
+        return _ray_backend(settings, account, blobs=blobs, since=since)
     return _local_backend(settings, account)
+
+
+def make_exchange(
+    settings: Settings, account: Account | None, *, backend: Backend, blobs: Blobs, files: FileCache, clock: Clock
+) -> Exchange:
+    """How the backend's engines get their files, and the server what they make."""
+    if backend.carries_files and not isinstance(blobs, LocalBlobStore):
+        return Carried(blobs, clock=clock)
+    staging = (settings.data_dir / "staging").resolve()
+    return SharedFolders(files=files, blobs=blobs, staging=staging, clock=clock, account=account)
 
 
 def _local_backend(settings: Settings, account: Account | None) -> LocalBackend:
@@ -38,7 +66,7 @@ def _local_backend(settings: Settings, account: Account | None) -> LocalBackend:
 
     def config(index: int) -> EngineConfig:
         slot = SlotId(f"local-{index}")
-        own = (rooms.home, rooms.temp(slot))
+        own = (settings.data_dir / "staging", rooms.home, rooms.temp(slot))
         return _engine(settings, slot, device=_of(devices, index), account=account, writable=own)
 
     return LocalBackend(
@@ -56,39 +84,50 @@ def own_folder(settings: Settings, folder: str) -> str:
     return f"{folder}-{blake2b(settings.replica_address.encode(), digest_size=4).hexdigest()}"
 
 
-def _ray_backend(settings: Settings, account: Account | None, *, since: datetime | None) -> RayBackend:
-    """Paths go to other machines as they are here: ``data_dir``, models and node packs lie on a folder of all."""
+def _ray_backend(settings: Settings, account: Account | None, *, blobs: Blobs, since: datetime | None) -> RayBackend:
+    """Paths go to other machines as they are here: models and node packs, and ``data_dir`` unless there is a
+    ``ray_scratch``, lie on a folder of all."""
+    server = hash_bytes(str(settings.data_dir.resolve()).encode())[-16:]
+    scratch = Path(settings.ray_scratch, server) if settings.ray_scratch else None
 
     def charge(index: int) -> Charge:
         slot = SlotId(f"ray-{index}")
+        staging = settings.data_dir / "staging" if scratch is None else staging_of(scratch / slot)
+        rooms = settings.data_dir / "workers" if scratch is None else scratch / "workers"
         return Charge(
-            config=_engine(settings, slot, device=_of(settings.devices, index), account=account),
-            rooms=str(_rooms(settings)),
+            config=_engine(settings, slot, device=_of(settings.devices, index), account=account, writable=(staging,)),
+            rooms=str(rooms.resolve()),
             rss_limit_bytes=settings.rss_limit_bytes,
             has_threads="num_cpus" in settings.ray_amounts,
+            scratch="" if scratch is None else str(scratch),
+            scratch_bytes=settings.blob_cache_bytes,
         )
+
+    async def address(method: Method, digest: Digest) -> str | None:
+        if isinstance(blobs, LocalBlobStore):
+            return None
+        return await blobs.sign_transfer(method, digest, expires_s=ADDRESS_S)
 
     charges = {SlotId(one.config.slot): one for one in map(charge, range(settings.workers))}
     return RayBackend(
         charges,
         cluster=Cluster(settings.ray_address, settings.ray_namespace, settings.ray_amounts or None),
-        server=hash_bytes(str(settings.data_dir.resolve()).encode())[-16:],
+        server=server,
         labels=dict(zip(charges, settings.labels, strict=True)),
         epoch=None if since is None else to_ms(since) * 1_000_000,
+        address=address,
     )
 
 
 def _engine(
-    settings: Settings, slot: SlotId, *, device: str, account: Account | None, writable: tuple[Path, ...] = ()
+    settings: Settings, slot: SlotId, *, device: str, account: Account | None, writable: tuple[Path, ...]
 ) -> EngineConfig:
-    """``writable``: folders of the engine's own."""
+    """``writable``: folders of the engine's own, and where it puts its outputs."""
     copies = (Path(settings.model_copies),) if settings.model_copies else ()
     rules = Rules(
         account=account,
         network=settings.worker_network,
-        writable=_absolute(
-            (settings.data_dir / "staging", *writable, *settings.custom_nodes, *settings.worker_writable, *copies)
-        ),
+        writable=_absolute((*writable, *settings.custom_nodes, *settings.worker_writable, *copies)),
         address_space_bytes=settings.worker_address_space_bytes,
         file_bytes=settings.worker_file_bytes,
     )
@@ -104,10 +143,6 @@ def _engine(
         lease_s=settings.lease_s,
         rules=rules,
     )
-
-
-def _rooms(settings: Settings) -> Path:
-    return (settings.data_dir / "workers").resolve()
 
 
 def _of(devices: Sequence[str], index: int) -> str:

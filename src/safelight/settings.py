@@ -87,6 +87,9 @@ class Settings:
     """``auto``: the cluster of this machine's own node; ``host:port`` of a head; ``ray://host:port`` of a proxy."""
     ray_namespace: str = "safelight"
     """Where the names of the workers' actors lie in the cluster."""
+    ray_scratch: str = ""
+    """A folder on each worker machine's own disk for what workers read and write, which the machine carries between
+    there and the object store. Default: it lies in ``data_dir``, which all machines must share then."""
     ray_resources: tuple[str, ...] = ()
     """What a worker takes of its node: ``num_gpus=1``, ``num_cpus=4``, ``memory=...`` or a resource of your own.
     Default: a GPU where the cluster has any, else a place as ``safelight worker`` offers it, else a CPU."""
@@ -324,6 +327,12 @@ def _check(settings: Settings) -> None:
         _ = settings.blob_store and settings.blobs.scheme
     except Invalid as error:
         raise InvalidSetting(f"blob_store: {error.message}") from None
+    if settings.ray_scratch and not (
+        settings.backend == "ray" and settings.blob_store.startswith("s3:") and settings.blob_access_key
+    ):
+        raise InvalidSetting("ray_scratch is set; it needs backend = ray, and an S3 store with keys, which sign")
+    if settings.ray_scratch and not Path(settings.ray_scratch).is_absolute():
+        raise InvalidSetting(f"ray_scratch is {settings.ray_scratch!r}, which is not an absolute path")
     if settings.blob_redirects and not settings.blob_store.startswith("s3:"):
         raise InvalidSetting("blob_redirects is on, and blob_store is no S3: only that says what an address names")
     for name in ("blob_endpoint", "blob_public_endpoint"):

@@ -27,6 +27,7 @@ from safelight.core.clock import SystemClock
 from safelight.core.worker import SlotId
 from safelight.db.engine import Database
 from safelight.dispatch.dispatcher import Dispatcher
+from safelight.dispatch.exchange import SharedFolders
 from safelight.dispatch.fake import FakeBackend
 from safelight.services import user
 from safelight.services.catalogue import LiveCatalogue
@@ -138,10 +139,8 @@ async def running(
     dispatcher = Dispatcher(
         db=db,
         bus=bus,
-        blobs=blobs,
-        files=files,
         backend=backend,
-        staging=tmp_path / "staging",
+        exchange=SharedFolders(files=files, blobs=blobs, staging=tmp_path / "staging", clock=clock),
         clock=clock,
         cancel_grace_s=5,
         on_ready=lambda ready, digest: catalogue.publish(ready.nodes, digest=digest),

@@ -19,7 +19,7 @@ from tests.seaweedfs import SeaweedFS
 from safelight.blobs.hashing import hash_bytes
 from safelight.blobs.object import ObjectBlobStore
 from safelight.blobs.place import Place, open_blobs
-from safelight.blobs.store import StoreAway, WrongDigest
+from safelight.blobs.store import BlobMissing, StoreAway, WrongDigest
 from safelight.core.digest import Digest
 from safelight.core.errors import Invalid, InvalidDigest
 
@@ -142,10 +142,19 @@ async def test_an_address_is_signed_with_the_headers_of_its_answer(in_s3: Place)
 async def test_bytes_may_be_put_at_a_signed_address(in_s3: Place) -> None:
     store = ObjectBlobStore(in_s3)
     digest = hash_bytes(b"from afar")
-    url = await store.sign_put(digest, expires_s=60)
+    with pytest.raises(BlobMissing):
+        await store.confirm(digest, size=9)
+    url = await store.sign_transfer("PUT", digest, expires_s=60)
     assert url is not None
+    assert (await fetch(url))[0] == 403  # it is for one thing
     assert (await fetch(url, method="PUT", data=b"from afar"))[0] == 200
+    await store.confirm(digest, size=9)
+    with pytest.raises(BlobMissing):
+        await store.confirm(digest, size=10)
     assert await read(store, digest) == b"from afar"
+    back = await store.sign_transfer("GET", digest, expires_s=60)
+    assert back is not None
+    assert (await fetch(back))[2] == b"from afar"
 
 
 async def test_the_public_endpoint_is_what_others_are_told(in_s3: Place) -> None:
@@ -153,6 +162,9 @@ async def test_the_public_endpoint_is_what_others_are_told(in_s3: Place) -> None
     url = await store.sign_get(hash_bytes(b""), content_type="image/png", disposition="", expires_s=60)
     assert url is not None
     assert url.startswith("https://pictures.example.org/tests/")
+    ours = await store.sign_transfer("GET", hash_bytes(b""), expires_s=60)
+    assert ours is not None
+    assert ours.startswith(in_s3.endpoint)
 
 
 async def test_where_headers_cannot_be_signed_there_is_no_address(tmp_path: Path) -> None:

@@ -26,6 +26,15 @@ def submit(url: str, value: str) -> str:
     return job_id
 
 
+def upload(url: str, filename: str, data: bytes) -> None:
+    """An input file."""
+    head = f'--frontier\r\ncontent-disposition: form-data; name="image"; filename="{filename}"\r\n\r\n'
+    body = head.encode() + data + b"\r\n--frontier--\r\n"
+    headers = {"content-type": "multipart/form-data; boundary=frontier"}
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/api/upload/image", body, headers), timeout=180):
+        pass
+
+
 def wait_for_all(url: str, count: int, *, limit_s: float = 60) -> list[dict[str, Any]]:
     deadline = time.monotonic() + limit_s
     while True:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 from tests import seaweedfs
-from tests.cli.client import get, post, wait_for_all
+from tests.cli.client import get, post, upload, wait_for_all
 from tests.cli.server import launch, running, safelight, wait_for_nodes
 from tests.seaweedfs import SeaweedFS
 
@@ -115,14 +115,6 @@ def png(colour: str) -> bytes:
     body = io.BytesIO()
     Image.new("RGB", (32, 32), colour).save(body, "PNG")
     return body.getvalue()
-
-
-def upload(url: str, filename: str, data: bytes) -> None:
-    head = f'--frontier\r\ncontent-disposition: form-data; name="image"; filename="{filename}"\r\n\r\n'
-    body = head.encode() + data + b"\r\n--frontier--\r\n"
-    headers = {"content-type": "multipart/form-data; boundary=frontier"}
-    with urllib.request.urlopen(urllib.request.Request(f"{url}/api/upload/image", body, headers), timeout=120):
-        pass
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):

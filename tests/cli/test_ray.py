@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.cli.client import get, post, wait_for_all
+from tests.cli.client import get, post, upload, wait_for_all
 from tests.cli.server import LIMIT_S, Server, launch, wait_for_nodes
 from tests.ray_cluster import Nodes
+from tests.seaweedfs import SeaweedFS
 from websockets.sync.client import connect
 
 pytestmark = pytest.mark.slow
@@ -49,6 +50,16 @@ class Waits:
         return {"ui": {"files": [before, self.save("after " + name)]}}
 
 
+class Reads(Waits):
+    """Saves the input file ``name`` in capitals."""
+
+    def run(self, name):
+        file = current().open_series("reads").file(0, ".txt")
+        file.path.write_text(current().input_path(name).read_text().upper())
+        Path(__file__).with_name(name + "-begun").touch()
+        return {"ui": {"files": [file.as_dict()]}}
+
+
 class Lingers:
     """The first run of ``name`` never ends."""
 
@@ -68,7 +79,7 @@ class Lingers:
         return {"ui": {"text": ["done"]}, "result": ()}
 
 
-NODE_CLASS_MAPPINGS = {"Lingers": Lingers, "Waits": Waits}
+NODE_CLASS_MAPPINGS = {"Lingers": Lingers, "Waits": Waits, "Reads": Reads}
 '''
 
 
@@ -210,3 +221,29 @@ def test_a_job_whose_server_stays_away_runs_again(ray_nodes: Nodes, tmp_path: Pa
         assert (job["id"], job["status"]) == (job_id, "completed")
         assert attempts(tmp_path, job_id) == 2
         assert get(f"{server.url}/api/system_stats")["devices"]
+
+
+def test_workers_that_share_no_folder_with_their_server(
+    ray_nodes: Nodes, tmp_path: Path, packs: Path, s3: SeaweedFS
+) -> None:
+    """Their machine carries files between its own disk and the store, also while one server follows another."""
+    settings = {
+        **{name.removeprefix("SAFELIGHT_"): value for name, value in s3.environment("workers").items()},
+        "RAY_SCRATCH": str(tmp_path / "scratch"),
+    }
+    with serving(ray_nodes, tmp_path, packs, **settings) as server:
+        upload(server.url, "note.txt", b"from home")
+        first = begin(server, packs, "Reads", "note.txt", "note.txt-begun")
+        wait_for_all(server.url, 1)
+        assert files_of(server, first) == {"reads_00001_.txt": "FROM HOME"}
+        job_id = begin(server, packs, "Waits", "go", "go-begun")
+        server.stop(signal.SIGKILL)
+    with serving(ray_nodes, tmp_path, packs, **settings) as server:
+        (packs / "lingers" / "go").touch()
+        assert [job["status"] for job in wait_for_all(server.url, 2)] == ["completed"] * 2
+        assert attempts(tmp_path, job_id) == 1
+        assert files_of(server, job_id) == {"waits_00001_.txt": "before", "waits_00002_.txt": "after go"}
+    assert not (tmp_path / "data" / "staging").exists()
+    assert not (tmp_path / "data" / "blobs").exists()
+    carried = [path for path in (tmp_path / "scratch").rglob("*") if path.is_file() and "inputs" in path.parts]
+    assert [path.read_bytes() for path in carried] == [b"from home"]

@@ -12,6 +12,7 @@ from tests.database import at, opened
 from safelight.blobs.cache import FileCache
 from safelight.blobs.hashing import hash_bytes
 from safelight.blobs.local import LocalBlobStore
+from safelight.blobs.object import ObjectBlobStore
 from safelight.blobs.store import BlobStore
 from safelight.bus.memory import MemoryBus
 from safelight.core.digest import Digest
@@ -22,6 +23,7 @@ from safelight.core.user import Principal
 from safelight.core.worker import EngineInfo, SlotId
 from safelight.db.engine import Database
 from safelight.dispatch.dispatcher import Dispatcher
+from safelight.dispatch.exchange import Carried, Exchange, SharedFolders
 from safelight.dispatch.fake import Crash, FakeBackend
 from safelight.services import job as jobs
 from safelight.services.job import SubmitJob
@@ -112,8 +114,13 @@ class Stage:
         self.staging = folder / "staging"
         self.blobs = blobs
         self.files = FileCache(blobs, folder / "cache", max_bytes=0)
+        self.exchange: Exchange = SharedFolders(
+            files=self.files, blobs=blobs, staging=self.staging, clock=clock, sleep=clock.sleep
+        )
         self.ready: list[Digest] = []
         self.events: list[Event] = []
+        if isinstance(blobs, ObjectBlobStore) and backend.carries_files:
+            self.exchange = Carried(blobs, clock=clock, sleep=clock.sleep)
         self._bus = bus
         self._changed = asyncio.Event()
         bus.subscribe(self._hear)
@@ -123,10 +130,8 @@ class Stage:
         return Dispatcher(
             db=self.db,
             bus=self._bus,
-            blobs=self.blobs,
-            files=self.files,
             backend=self.backend,
-            staging=self.staging,
+            exchange=self.exchange,
             clock=self.clock,
             cancel_grace_s=GRACE_S,
             on_ready=lambda ready, digest: self.ready.append(digest),

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from tests.database import ANNA
-from tests.dispatch.stage import Stage, done, picture, running
+from tests.dispatch.stage import Stage, call, done, of, picture, running
 from tests.services.files import new_file
 
 from safelight.blobs.hashing import hash_bytes
 from safelight.blobs.memory import MemoryBlobStore
+from safelight.blobs.object import ObjectBlobStore
+from safelight.blobs.place import Place
 from safelight.blobs.store import StoreAway
 from safelight.core.asset import FileName, Folder
 from safelight.core.digest import Digest, Sha256Digest
@@ -201,3 +204,64 @@ async def test_judging_does_not_wait_for_a_store_that_is_away(tmp_path: Path, st
         [asked] = it.sent(wire.JudgeInputs)
         assert Path(asked.files["cat.png"].path).read_bytes() == b"meow"
         asking.cancel()
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> ObjectBlobStore:
+    return ObjectBlobStore(Place(folder=tmp_path, url="memory:///"))
+
+
+async def put(store: ObjectBlobStore, data: bytes) -> None:
+    writer = store.writer()
+    await writer.write(data)
+    await writer.finish()
+
+
+def carried(order: wire.RunJob, data: bytes, **words: str) -> wire.OutputReady:
+    """What a machine tells of that has stored it."""
+    words = {"sha256": sha256(data).hexdigest(), **words}
+    file = wire.SavedFile(
+        folder="output",
+        subfolder="",
+        filename="dog.png",
+        path="/there/1.png",
+        size=len(data),
+        digest=hash_bytes(data),
+        mime_type="image/png",
+        **words,
+    )
+    return wire.OutputReady(**of(order), call=call("2"), ui={"images": [{"filename": "dog.png"}]}, files=[file])
+
+
+async def test_a_machine_that_carries_files_is_told_which_and_has_stored_what_it_tells_of(
+    tmp_path: Path, objects: ObjectBlobStore
+) -> None:
+    async with running(tmp_path, blobs=objects, engines={"carries_files": True}) as it:
+        await own_a_cat(it)
+        await it.submit(ANNA, "a")
+        order = await it.order("a")
+        assert (order.files["cat.png"].digest, order.files["cat.png"].path) == (hash_bytes(b"meow"), "")
+        assert order.staging == ""
+        await put(objects, b"woof")
+        it.say(order, carried(order, b"woof"))
+        it.say(order, done(order))
+        assert (await it.end("a")).state is JobState.COMPLETED
+        dog = FileName(Folder.OUTPUT, "", "dog.png")
+        assert (await it.db.read(lambda tx: assets.find_file(tx, ANNA, file=dog))).digest == hash_bytes(b"woof")
+        assert not it.staging.exists()
+
+
+@pytest.mark.parametrize("sha256", ["", "no digest"])
+async def test_what_is_told_and_not_stored_ends_the_attempt(
+    tmp_path: Path, objects: ObjectBlobStore, sha256: str
+) -> None:
+    async with running(tmp_path, blobs=objects, engines={"carries_files": True}) as it:
+        await it.submit(ANNA, "a")
+        order = await it.order("a")
+        it.say(order, carried(order, b"nowhere"))
+        order = await it.order("a", attempt=2)
+        await put(objects, b"woof")
+        it.say(order, carried(order, b"woof", sha256=sha256))
+        ended = await it.end("a")
+        assert ended.error is not None
+        assert "could not be used" in ended.error.exception_message

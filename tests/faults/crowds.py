@@ -18,6 +18,7 @@ from safelight.core.worker import SlotId
 from safelight.db import user
 from safelight.db.engine import Database, Transaction
 from safelight.dispatch.dispatcher import Dispatcher
+from safelight.dispatch.exchange import SharedFolders
 from safelight.dispatch.fake import FakeBackend
 from safelight.services import job as jobs
 from safelight.services.job import SubmitJob
@@ -39,10 +40,14 @@ async def crowd(folder: Path, rng: random.Random, ledger: Ledger) -> None:
         dispatcher = Dispatcher(
             db=db,
             bus=bus,
-            blobs=blobs,
-            files=FileCache(blobs, folder / "cache", max_bytes=0),
             backend=backend,
-            staging=folder / "staging",
+            exchange=SharedFolders(
+                files=FileCache(blobs, folder / "cache", max_bytes=0),
+                blobs=blobs,
+                staging=folder / "staging",
+                clock=clock,
+                sleep=clock.sleep,
+            ),
             clock=clock,
             cancel_grace_s=GRACE_S,
             on_ready=lambda ready, digest: None,

@@ -27,6 +27,7 @@ from safelight.core.user import Principal
 from safelight.core.worker import SlotId
 from safelight.db.engine import Database
 from safelight.dispatch.dispatcher import Dispatcher
+from safelight.dispatch.exchange import SharedFolders
 from safelight.dispatch.fake import FakeBackend
 from safelight.dispatch.journal import Work
 from safelight.services import job as jobs
@@ -106,10 +107,14 @@ class _World:
         return Dispatcher(
             db=self.db,
             bus=self.bus,
-            blobs=self.blobs,
-            files=FileCache(self.blobs, self.folder / "cache", max_bytes=0),
             backend=self.backend,
-            staging=self.folder / "staging",
+            exchange=SharedFolders(
+                files=FileCache(self.blobs, self.folder / "cache", max_bytes=0),
+                blobs=self.blobs,
+                staging=self.folder / "staging",
+                clock=self.clock,
+                sleep=self.clock.sleep,
+            ),
             clock=self.clock,
             cancel_grace_s=GRACE_S,
             on_ready=lambda ready, digest: None,

@@ -16,9 +16,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from safelight.blobs.hashing import hash_file
-from safelight.blobs.store import BlobStore
 from safelight.core.digest import Digest, parse_digest
 from safelight.core.errors import InvalidDigest, StorageFull
 
@@ -42,10 +42,18 @@ class _Kept:
     holders: int = 0
 
 
+class Source(Protocol):
+    """Where bytes come from: of :class:`~safelight.blobs.store.BlobStore` what a cache needs."""
+
+    def read(self, digest: Digest) -> AsyncIterator[bytes]: ...
+
+    def local_path(self, digest: Digest) -> Path | None: ...
+
+
 class FileCache:
     """Mutable: which files there are, who holds them, and which are on their way. One event loop."""
 
-    def __init__(self, store: BlobStore, folder: Path, *, max_bytes: int) -> None:
+    def __init__(self, store: Source, folder: Path, *, max_bytes: int) -> None:
         """Nobody else may use the folder. It is made when something is fetched."""
         self._store = store
         self._folder = folder

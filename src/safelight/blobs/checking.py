@@ -113,3 +113,17 @@ def _read_and_hash(file: BinaryIO, hasher: "blake3") -> bytes:
     chunk = file.read(CHUNK)
     hasher.update(chunk)
     return chunk
+
+
+async def held_back(chunks: AsyncIterator[bytes], digest: Digest, size: int) -> AsyncIterator[bytes]:
+    """All chunks of what somebody else sends. Raises :class:`BlobCorrupt` in place of the last."""
+    hasher, last, left = blake3(), b"", size
+    async for chunk in chunks:
+        if last:
+            yield last
+        last, left = bytes(chunk), left - len(chunk)
+        await asyncio.to_thread(hasher.update, last)
+    if left or hasher.hexdigest() != digest:
+        raise BlobCorrupt(digest)
+    if last:
+        yield last

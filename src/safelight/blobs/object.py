@@ -22,7 +22,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
 import obstore
@@ -30,10 +30,11 @@ from blake3 import blake3
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, ObjectStore, S3Store
 
+from safelight.blobs.checking import held_back
 from safelight.blobs.object_writer import CHUNK, SMALL, ObjectWriter
 from safelight.blobs.place import Place
 from safelight.blobs.signing import Signer
-from safelight.blobs.store import BlobCorrupt, BlobMissing, StoreAway, StoredBlob, WrongDigest
+from safelight.blobs.store import BlobMissing, StoreAway, StoredBlob, WrongDigest
 from safelight.core.digest import Digest, Sha256Digest, parse_digest
 from safelight.core.errors import InvalidDigest
 
@@ -124,7 +125,7 @@ class ObjectBlobStore:
                 return
             chunks = found.stream(min_chunk_size=CHUNK)
             if found.range == (0, found.meta["size"]):
-                chunks = _held_back(chunks, digest, found.meta["size"])
+                chunks = held_back(chunks, digest, found.meta["size"])
             async for chunk in chunks:
                 yield chunk
 
@@ -160,12 +161,22 @@ class ObjectBlobStore:
         cannot be told what to say."""
         headers = {"response-content-type": content_type, "response-content-disposition": disposition}
         headers["response-cache-control"] = "private, no-cache"
-        return self._signed("GET", digest, expires_s, headers)
+        return self._signed("GET", digest, expires_s, headers, self._place.public_endpoint or self._place.endpoint)
 
-    async def sign_put(self, digest: Digest, *, expires_s: int) -> str | None:
-        """An address to which anybody may put the bytes for a while. Whether they are those is seen when they are
-        read: it is for whom the server trusts."""
-        return self._signed("PUT", digest, expires_s, {})
+    async def sign_transfer(self, method: Literal["GET", "PUT"], digest: Digest, *, expires_s: int) -> str | None:
+        """An address from which the bytes may be read, or to which they may be put, for a while, by whoever reaches the
+        store as this server does. Whether what is put is what the digest says is seen when it is read: it is for whom
+        the server trusts."""
+        return self._signed(method, digest, expires_s, {}, self._place.endpoint)
+
+    async def confirm(self, digest: Digest, *, size: int) -> None:
+        """Return when what somebody has put at such an address is there to stay. Raises :class:`BlobMissing`."""
+
+        async def look() -> None:
+            if await self.stat(digest) != size:
+                raise BlobMissing(f"there is no blob {digest} of {size} bytes")
+
+        await self.keep(digest, look)
 
     async def keep(self, digest: Digest, put: Callable[[], Awaitable[None]]) -> None:
         """Return when what ``put`` puts under the digest is there to stay."""
@@ -246,12 +257,13 @@ class ObjectBlobStore:
         with _in_our_words("removed"), contextlib.suppress(FileNotFoundError):
             await obstore.delete_async(self._store, key)
 
-    def _signed(self, method: str, digest: Digest, expires_s: int, parameters: dict[str, str]) -> str | None:
+    def _signed(
+        self, method: str, digest: Digest, expires_s: int, parameters: dict[str, str], endpoint: str
+    ) -> str | None:
         if self._signer is None:
             return None
         url = urlsplit(self._place.url)
         path = "/".join(part for part in (url.netloc, url.path.strip("/"), _key(digest)) if part)
-        endpoint = self._place.public_endpoint or self._place.endpoint
         endpoint = endpoint.rstrip("/") or f"https://s3.{self._signer.region}.amazonaws.com"
         address = f"{endpoint}/{quote(path, safe='/-_.~')}"
         return self._signer.sign(method, address, at=datetime.now(UTC), expires_s=expires_s, parameters=parameters)
@@ -281,20 +293,6 @@ async def _checked(path: Path, digest: Digest, other: Any) -> AsyncIterator[byte
             yield chunk
     if hasher.hexdigest() != digest:
         raise WrongDigest(f"{path.name} is not {digest}")
-
-
-async def _held_back(chunks: AsyncIterator[bytes], digest: Digest, size: int) -> AsyncIterator[bytes]:
-    """All chunks of an object. Raises :class:`BlobCorrupt` in place of the last."""
-    hasher, last, left = blake3(), b"", size
-    async for chunk in chunks:
-        if last:
-            yield last
-        last, left = bytes(chunk), left - len(chunk)
-        await asyncio.to_thread(hasher.update, last)
-    if left or hasher.hexdigest() != digest:
-        raise BlobCorrupt(digest)
-    if last:
-        yield last
 
 
 @contextlib.contextmanager

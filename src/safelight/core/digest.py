@@ -22,6 +22,13 @@ def parse_digest(text: str) -> Digest:
     return Digest(bare)
 
 
+def parse_sha256(text: str) -> Sha256Digest:
+    """Raises :class:`InvalidDigest`."""
+    if not _HEX.fullmatch(text):
+        raise InvalidDigest(text)
+    return Sha256Digest(text)
+
+
 def tagged(digest: Digest) -> str:
     """The contract's spelling, ``blake3:<hex>``."""
     return f"blake3:{digest}"

@@ -44,6 +44,12 @@ class Backend(Protocol):
         it ends with it."""
         ...
 
+    @property
+    def carries_files(self) -> bool:
+        """Whether files come to the engines, and their outputs into the store, without a folder that the server shares
+        with them."""
+        ...
+
     async def start(self, listener: Listener) -> None:
         """Start an engine on every slot; returns at once, ``engine_ready`` or ``engine_resumed`` follows."""
         ...

@@ -18,11 +18,8 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from safelight.blobs.cache import FileCache
-from safelight.blobs.store import BlobStore
 from safelight.bus.bus import Bus
 from safelight.core.asset import Asset
 from safelight.core.clock import Clock, from_ms
@@ -48,23 +45,20 @@ from safelight.core.worker import EngineInfo, SlotGate, SlotId, SlotState, SlotS
 from safelight.db.engine import Database, Transaction
 from safelight.dispatch.affinity import Pick, Place
 from safelight.dispatch.backend import Backend
-from safelight.dispatch.inputs import Inputs
+from safelight.dispatch.exchange import Exchange
 from safelight.dispatch.journal import Journal
 from safelight.dispatch.judging import Judging, Objections
 from safelight.dispatch.line import Line
 from safelight.dispatch.names import NameCounters
 from safelight.dispatch.outcomes import Outcomes
-from safelight.dispatch.outputs import OutputFiles, series_of
+from safelight.dispatch.outputs import series_of
 from safelight.dispatch.pack_routes import PackRoutes
 from safelight.dispatch.resuming import Resuming
 from safelight.dispatch.run import Run, run_job
-from safelight.dispatch.staging import Staging
-from safelight.sandbox.rules import Account
 from safelight.services import attempt as attempts
 from safelight.services import gate as gates
 from safelight.services import node as nodes
 from safelight.services.attempt import Claim, Resumed
-from safelight.services.patience import Patience
 from safelight.wire import messages as wire
 
 log = logging.getLogger(__name__)
@@ -133,27 +127,20 @@ class Dispatcher:
         *,
         db: Database,
         bus: Bus,
-        blobs: BlobStore,
-        files: FileCache,
         backend: Backend,
-        staging: Path,
+        exchange: Exchange,
         clock: Clock,
         cancel_grace_s: float,
         on_ready: Callable[[wire.Ready, Digest], None],
         labels: Mapping[SlotId, frozenset[Pool]] | None = None,
         affinity_wait_s: float = 0.0,
-        account: Account | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """``on_ready`` hears of each engine that is ready, with the digest of its catalogue. ``labels`` of slots.
-        ``account``: as whom the engines run, where it is not as the server."""
+        """``on_ready`` hears of each engine that is ready, with the digest of its catalogue. ``labels`` of slots."""
         self._db = db
         self._bus = bus
-        patience = Patience(clock, sleep)
-        self._inputs = Inputs(files, patience)
-        self._files = OutputFiles(blobs, patience)
         self._backend = backend
-        self._staging = Staging(staging, account=account)
+        self._exchange = exchange
         self._clock = clock
         self._cancel_grace_s = cancel_grace_s
         self._on_ready = on_ready
@@ -166,8 +153,8 @@ class Dispatcher:
         self.has_pack_route = self._pack_routes.has
         self.ask_pack = self._pack_routes.ask
         self._names = NameCounters(db)
-        self._outcomes = Outcomes(db, names=self._names, staging=self._staging, clock=clock, sleep=sleep)
-        self._resuming = Resuming(db, names=self._names, outcomes=self._outcomes, staging=self._staging, sleep=sleep)
+        self._outcomes = Outcomes(db, names=self._names, exchange=self._exchange, clock=clock, sleep=sleep)
+        self._resuming = Resuming(db, names=self._names, outcomes=self._outcomes, exchange=self._exchange, sleep=sleep)
         self._secrets: dict[JobId, dict[str, str]] = {}
         self._claiming: asyncio.Future[None] | None = None
         self._is_stopping = False
@@ -241,10 +228,10 @@ class Dispatcher:
         """What nodes object to, by call id, as far as an engine answers at once and the files are soon here. An idle
         engine is asked first."""
         with ExitStack() as held:
-            refs = self._inputs.at_hand(files)
+            refs = self._exchange.at_hand(files)
             if refs is None:
                 try:
-                    refs = await asyncio.wait_for(self._inputs.fetch(files, held, is_patient=False), FETCH_S)
+                    refs = await asyncio.wait_for(self._exchange.fetch(files, held, is_patient=False), FETCH_S)
                 except (TimeoutError, SafelightError):
                     return {}
             ready = [slot for slot in self._slots.values() if slot.ready is not None]
@@ -454,8 +441,8 @@ class Dispatcher:
         """Send a claimed job when its files are here; to an engine that was lost meanwhile, when the next is ready."""
         slot.run = run = Run(job)
         try:
-            run.staging = self._staging.make()
-            refs = self._inputs.at_hand(files)
+            run.staging = self._exchange.begin()
+            refs = self._exchange.at_hand(files)
             if refs is not None:
                 self._order(slot, run, refs)
             else:
@@ -466,7 +453,7 @@ class Dispatcher:
     async def _fetch(self, slot: _Slot, run: Run, files: Mapping[str, Asset]) -> None:
         """Is cancelled when the run is over."""
         try:
-            refs = await self._inputs.fetch(files, run.held)
+            refs = await self._exchange.fetch(files, run.held)
             run.fetching = None
             self._order(slot, run, refs)
         except Exception as error:
@@ -481,7 +468,7 @@ class Dispatcher:
         slot.run = run = Run(found.job, is_sent=True, is_resumed=True, kept=found.recorded)
         log.info("job %s goes on under attempt %d, which another server began", run.job_id, run.fence.attempt)
         self._line.resumed(slot.id, run.owner_id, run.job_id, weight=found.weight)
-        run.staging = self._staging.take_over(Path(journal.staging))
+        run.staging = self._exchange.resume(journal.staging)
         self._spawn(self._hold(slot, run, found.files))
         if found.job.summary.cancel_requested:
             self._cancel(run.fence)
@@ -502,7 +489,7 @@ class Dispatcher:
     async def _hold(self, slot: _Slot, run: Run, files: Mapping[str, Asset]) -> None:
         """Keep the files of a resumed attempt where its engine finds them."""
         try:
-            await self._inputs.fetch(files, run.held)
+            await self._exchange.fetch(files, run.held)
         except SafelightError as error:
             log.warning("input files of job %s may be missing: %s", run.job_id, error)
         finally:
@@ -510,7 +497,6 @@ class Dispatcher:
                 run.held.close()
 
     def _order(self, slot: _Slot, run: Run, refs: Mapping[str, wire.FileRef]) -> None:
-        assert run.staging is not None
         run.message = run_job(run.job, run.staging, refs, secrets=self._secrets.get(run.job_id, {}))
         if slot.ready is not None:
             self._send(slot, run)
@@ -527,12 +513,10 @@ class Dispatcher:
         self._backend.send(slot.id, wire.NamesReserved(request_id=message.request_id, first=first))
 
     async def _record(self, slot: _Slot, run: Run, message: wire.OutputReady) -> None:
-        assert run.staging is not None
-
         def is_wanted() -> bool:
             return run.grace is None and not any(isinstance(said, _Lost) for said in slot.inbox)
 
-        kept = await self._files.keep(
+        kept = await self._exchange.keep(
             message.files, staging=run.staging, is_wanted=is_wanted, may_be_kept=run.is_resumed
         )
         await self._outcomes.record(run, (message.call, message.ui), kept)

@@ -39,11 +39,13 @@ class FakeBackend:
         ready: Ready,
         script: Script = _silent,
         outlive_s: float = 0.0,
+        carries_files: bool = False,
         works: Mapping[SlotId, Work] | None = None,
         late: Collection[SlotId] = (),
     ) -> None:
         self.slots = tuple(slots)
         self.outlive_s = outlive_s
+        self.carries_files = carries_files
         self.left: list[SlotId] = []
         self.works = dict(works or {})
         self._late = late

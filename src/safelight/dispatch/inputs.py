@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from safelight.blobs.cache import FileCache
 from safelight.blobs.store import BlobMissing
 from safelight.core.asset import Asset
+from safelight.core.digest import Digest
 from safelight.services.patience import Patience
 from safelight.wire.messages import FileRef
 
@@ -29,17 +30,17 @@ class Inputs:
         return refs
 
     async def fetch(
-        self, files: Mapping[str, Asset], held: ExitStack, *, is_patient: bool = True
+        self, files: Mapping[str, Asset | FileRef], held: ExitStack, *, is_patient: bool = True
     ) -> dict[str, FileRef]:
         """Files that stay until ``held`` is closed. One whose bytes are gone is left out."""
         refs: dict[str, FileRef] = {}
         free = asyncio.Semaphore(_AT_ONCE)
 
-        async def fetch(name: str, asset: Asset) -> None:
+        async def fetch(name: str, wanted: Asset | FileRef) -> None:
             async def hold() -> None:
-                file = await self._files.hold(asset.digest)
+                file = await self._files.hold(Digest(wanted.digest))
                 held.callback(file.let_go)
-                refs[name] = FileRef(asset.digest, asset.size, asset.mime_type, str(file.path))
+                refs[name] = FileRef(wanted.digest, wanted.size, wanted.mime_type, str(file.path))
 
             async with free:
                 try:
@@ -52,8 +53,8 @@ class Inputs:
 
         try:
             async with asyncio.TaskGroup() as group:
-                for name, asset in files.items():
-                    group.create_task(fetch(name, asset))
+                for name, wanted in files.items():
+                    group.create_task(fetch(name, wanted))
         except ExceptionGroup as errors:  # the first says it all
             raise errors.exceptions[0] from None
         return refs

@@ -54,6 +54,10 @@ class LocalBackend:
     def outlive_s(self) -> float:
         return 0.0
 
+    @property
+    def carries_files(self) -> bool:
+        return False
+
     async def start(self, listener: Listener) -> None:
         for supervisor in self._supervisors.values():
             supervisor.start(listener)

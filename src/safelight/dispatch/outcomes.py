@@ -11,9 +11,9 @@ from safelight.core.errors import Conflict, NotFound, SafelightError, Unavailabl
 from safelight.core.job import Fence, JobState, JobSummary
 from safelight.core.output import Output
 from safelight.db.engine import Database, Transaction
+from safelight.dispatch.exchange import Exchange
 from safelight.dispatch.names import NameCounters
 from safelight.dispatch.run import Run
-from safelight.dispatch.staging import Staging
 from safelight.services import attempt as attempts
 from safelight.services.asset import NewFile
 from safelight.wire.messages import JobDone
@@ -46,13 +46,13 @@ class Outcomes:
         db: Database,
         *,
         names: NameCounters,
-        staging: Staging,
+        exchange: Exchange,
         clock: Clock,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._db = db
         self._names = names
-        self._staging = staging
+        self._exchange = exchange
         self._clock = clock
         self._sleep = sleep
 
@@ -135,8 +135,7 @@ class Outcomes:
             await self.lose(run, f"what the worker said of the job's end cannot be stored: {error}")
             return
         self._names.release(run.job_id)
-        if run.staging is not None:
-            await self._staging.give_back(run.staging)
+        await self._exchange.end(run.staging)
 
     async def _persist(
         self,
@@ -160,5 +159,4 @@ class Outcomes:
 
     async def _discard(self, run: Run) -> None:
         self._names.release(run.job_id)
-        if run.staging is not None:
-            await self._staging.remove(run.staging)
+        await self._exchange.give_up(run.staging)

@@ -34,6 +34,7 @@ from safelight.core.errors import SafelightError
 from safelight.core.worker import SlotId
 from safelight.dispatch.journal import Journal, Work
 from safelight.dispatch.local import ENGINE_COMMAND
+from safelight.dispatch.porter import Method, Porter, Want
 from safelight.dispatch.process import scrub
 from safelight.dispatch.rooms import Rooms
 from safelight.dispatch.supervisor import Supervisor
@@ -68,6 +69,16 @@ class Charge(Message, frozen=True, kw_only=True):
     """Whether ``OMP_NUM_THREADS`` of this process is meant for engines."""
     command: tuple[str, ...] = ()
     """Empty: this machine's own engine command."""
+    scratch: str = ""
+    """The root of folders on the machine's own disk for what engines read and write, which is carried between there and
+    the store; empty: it lies in folders that all machines share."""
+    scratch_bytes: int = 0
+    """How much of the store may lie there for engines to read."""
+
+    @property
+    def own_scratch(self) -> Path | None:
+        """The slot's part of it."""
+        return Path(self.scratch, self.config.slot) if self.scratch else None
 
 
 class OtherVersion(SafelightError):
@@ -86,7 +97,16 @@ class Lost(Message, frozen=True, kw_only=True):
     reason: str
 
 
-Entry = Said | Lost
+class Wanted(Message, frozen=True, kw_only=True):
+    """An address of the store is asked for, to do one thing with one blob."""
+
+    number: int
+    request: int
+    method: Method
+    digest: str
+
+
+Entry = Said | Lost | Wanted
 
 
 class Send(Message, frozen=True, kw_only=True):
@@ -107,7 +127,14 @@ class Restore(Message, frozen=True, kw_only=True):
     pass
 
 
-Order = Send | Kill | Retire | Restore
+class Addressed(Message, frozen=True, kw_only=True):
+    """The answer to :class:`Wanted`; without a ``url`` where there is none."""
+
+    request: int
+    url: str
+
+
+Order = Send | Kill | Retire | Restore | Addressed
 
 
 class Adopted(Message, frozen=True, kw_only=True):
@@ -138,7 +165,8 @@ class _Kept:
 
     number: int
     frame: bytes
-    message: ToServer | None  # None: the loss of an engine
+    message: ToServer | None  # where it is one
+    is_loss: bool
     at_ms: int
 
 
@@ -155,7 +183,7 @@ class Outpost:
         self._charge: Charge | None = None
         self._lease_s = FIRST_LEASE_S
         self._leases_alone = LEASES_ALONE
-        self._supervisor: Supervisor | None = None
+        self._supervisor: Supervisor | Porter | None = None
         self._temp: Path | None = None
         self._outbox: deque[_Kept] = deque()
         self._count = 0
@@ -266,7 +294,7 @@ class Outpost:
 
     def _say(self, message: ToServer) -> None:
         self._count += 1
-        self._keep(Said(number=self._count, message=message), message)
+        self._keep(Said(number=self._count, message=message))
 
     def _lose(self, reason: str) -> None:
         self._ready = None
@@ -274,8 +302,14 @@ class Outpost:
         self._count += 1
         self._keep(Lost(number=self._count, reason=reason))
 
-    def _keep(self, entry: Entry, message: ToServer | None = None) -> None:
-        self._outbox.append(_Kept(self._count, encode([entry]), message, time.time_ns() // 1_000_000))
+    def _want(self, want: Want) -> None:
+        self._count += 1
+        self._keep(Wanted(number=self._count, request=want.request, method=want.method, digest=want.digest))
+
+    def _keep(self, entry: Entry) -> None:
+        message = entry.message if isinstance(entry, Said) else None
+        at_ms = time.time_ns() // 1_000_000
+        self._outbox.append(_Kept(entry.number, encode([entry]), message, isinstance(entry, Lost), at_ms))
         self._news.set()
 
     def _acknowledge(self, number: int) -> None:
@@ -283,8 +317,7 @@ class Outpost:
         while self._outbox and self._outbox[0].number <= number:
             kept = self._outbox.popleft()
             self._acknowledged = kept.number
-            if kept.message is None:
-                self._lost += 1
+            self._lost += kept.is_loss
             if self._work is not None and self._work.generation < self._lost:
                 self._work = None
             if self._work is not None and kept.message is not None:
@@ -316,6 +349,8 @@ class Outpost:
                 self._is_wanted = True
                 if not self._is_fenced:
                     self._supervisor.restore()
+            case Addressed() if isinstance(self._supervisor, Porter):
+                self._supervisor.addressed(order.request, order.url)
 
     def _note(self, message: ToEngine) -> None:
         match message:
@@ -334,6 +369,8 @@ class Outpost:
         """To a new owner. What the engine has said that nobody has heard is still in the outbox."""
         self._is_passing = True
         self._change_if_passing()
+        if isinstance(self._supervisor, Porter):
+            self._supervisor.ask_again()
         return Adopted(number=self._acknowledged, generation=work.generation, ready=work.ready, journal=work.journal())
 
     def _change_if_passing(self) -> None:
@@ -373,20 +410,25 @@ class Outpost:
         environment: Mapping[str, str] = scrub(self._environment)
         if not charge.has_threads:
             environment = {name: value for name, value in environment.items() if name != "OMP_NUM_THREADS"}
+        account = config.rules.account if config.rules is not None else None
         if charge.rooms:
-            account = config.rules.account if config.rules is not None else None
             rooms = Rooms(Path(charge.rooms), account=account)
             environment = rooms.furnish(slot, environment)
             self._temp = rooms.temp(slot)
             config = _with_writable(config, (str(rooms.home), str(self._temp)))
         self._is_changing = False
-        self._supervisor = Supervisor(
+        supervisor = Supervisor(
             slot,
             command=charge.command or ENGINE_COMMAND,
             environment=environment,
             config=config,
             rss_limit_bytes=charge.rss_limit_bytes,
         )
+        self._supervisor = supervisor
+        if (folder := charge.own_scratch) is not None:
+            self._supervisor = Porter(
+                supervisor, folder=folder, cache_bytes=charge.scratch_bytes, account=account, want=self._want
+            )
         if self._is_fenced or not self._is_wanted:
             self._supervisor.retire("")
         self._supervisor.start(self)

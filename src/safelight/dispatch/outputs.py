@@ -32,11 +32,11 @@ class OutputFiles:
         *,
         staging: Path,
         is_wanted: Callable[[], bool],
-        may_be_kept: bool = False,
+        may_be_kept: bool,
     ) -> list[NewFile]:
         """Move the files into the store, and say what they become. ``may_be_kept``: by a server that went before it
         could say so. Raises :class:`Invalid` for a claim that cannot be true."""
-        files = [(_path(file, staging, may_be_gone=may_be_kept), _new(file)) for file in saved]
+        files = [(path_of(file, staging, may_be_gone=may_be_kept), new_file(file)) for file in saved]
 
         async def keep(path: Path, new: NewFile) -> NewFile:
             async def move() -> Sha256Digest:
@@ -66,7 +66,8 @@ def series_of(owner_id: UserId, message: ReserveNames) -> Series:
     return Series(owner_id, _folder(message.folder), clean_subfolder(message.subfolder), message.prefix)
 
 
-def _path(file: SavedFile, staging: Path, *, may_be_gone: bool) -> Path:
+def path_of(file: SavedFile, staging: Path, *, may_be_gone: bool = False) -> Path:
+    """Where a saved file lies. Raises :class:`Invalid` where that is not in the job's folder, or no file."""
     path = Path(file.path)
     if not path.parent.resolve().is_relative_to(staging.resolve()):
         raise Invalid(f"{file.path!r} is not in the job's folder")
@@ -81,7 +82,8 @@ def _path(file: SavedFile, staging: Path, *, may_be_gone: bool) -> Path:
     return path
 
 
-def _new(file: SavedFile) -> NewFile:
+def new_file(file: SavedFile) -> NewFile:
+    """What a saved file becomes. Raises :class:`Invalid` for a name that could lead somewhere."""
     name = FileName(_folder(file.folder), clean_subfolder(file.subfolder), clean_filename(file.filename))
     return NewFile(file=name, digest=parse_digest(file.digest), size=file.size, mime_type=file.mime_type)
 

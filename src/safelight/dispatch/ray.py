@@ -14,7 +14,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -23,11 +23,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from safelight import __version__
+from safelight.core.digest import Digest, parse_digest
 from safelight.core.errors import SafelightError
 from safelight.core.pool import Pool
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import Listener
 from safelight.dispatch.outpost import (
+    Addressed,
     Adopted,
     Charge,
     Entry,
@@ -40,9 +42,11 @@ from safelight.dispatch.outpost import (
     Said,
     Send,
     Token,
+    Wanted,
     alone_s,
     take_s,
 )
+from safelight.dispatch.porter import Method
 from safelight.dispatch.supervisor import pause_s
 from safelight.settings import process_environment
 from safelight.wire.codec import Decoder, encode
@@ -51,6 +55,9 @@ from safelight.wire.messages import Ready, ToEngine
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+Address = Callable[[Method, Digest], Awaitable[str | None]]
+"""Signs an address of the store."""
 
 POOL_LABEL = "safelight-pool/"
 """A node with the label ``safelight-pool/large=yes`` is for slots of the pool ``large``, and for no others."""
@@ -107,8 +114,9 @@ class RayBackend:
     """The :class:`~safelight.dispatch.backend.Backend` of a Ray cluster.
 
     ``server`` names the server among those of the namespace; ``labels`` are those of the slots' pools. ``epoch``: of
-    two servers that come to the same slot the greater one gets it; by default the time of the start. Mutable: the
-    slots, and whether it is connected. Raises :class:`RayMissing`.
+    two servers that come to the same slot the greater one gets it; by default the time of the start. ``address``: of a
+    blob in the store, for machines that carry files themselves; ``None`` where there is none. Mutable: the slots, and
+    whether it is connected. Raises :class:`RayMissing`.
     """
 
     def __init__(
@@ -119,6 +127,7 @@ class RayBackend:
         server: str,
         labels: Mapping[SlotId, frozenset[Pool]] | None = None,
         epoch: int | None = None,
+        address: Address | None = None,
     ) -> None:
         _ray()
         labels = labels or {}
@@ -126,9 +135,10 @@ class RayBackend:
         self._epoch = epoch
         self._connection = _Connection(cluster, server)
         self._slots = {
-            slot: _Slot(slot, charge, self._connection, _selector(labels.get(slot, frozenset()), pools))
+            slot: _Slot(slot, charge, self._connection, _selector(labels.get(slot, frozenset()), pools), address)
             for slot, charge in charges.items()
         }
+        self.carries_files = any(charge.scratch for charge in charges.values())
 
     @property
     def slots(self) -> Sequence[SlotId]:
@@ -168,8 +178,17 @@ class _Slot:
     belongs to another, or is wanted no more.
     """
 
-    def __init__(self, slot: SlotId, charge: Charge, connection: "_Connection", selector: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        slot: SlotId,
+        charge: Charge,
+        connection: "_Connection",
+        selector: Mapping[str, str],
+        address: Address | None,
+    ) -> None:
         self._slot = slot
+        self._address = address
+        self._addressing: set[asyncio.Task[None]] = set()
         self._charge = charge
         self._connection = connection
         self._selector = selector
@@ -311,8 +330,16 @@ class _Slot:
                 self._is_ready = True
                 if self._listener is not None:
                     self._listener.engine_ready(self._slot, ready)
+            case Wanted():
+                task = asyncio.get_running_loop().create_task(self._answer(entry))
+                self._addressing.add(task)
+                task.add_done_callback(self._addressing.discard)
             case Said() if self._listener is not None:
                 self._listener.engine_said(self._slot, entry.message)
+
+    async def _answer(self, wanted: Wanted) -> None:
+        url = await self._address(wanted.method, parse_digest(wanted.digest)) if self._address is not None else None
+        self._orders.put_nowait(Addressed(request=wanted.request, url=url or ""))
 
     def _lose(self, reason: str) -> None:
         reason, self._reason = self._reason or reason, None

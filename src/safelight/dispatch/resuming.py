@@ -17,11 +17,11 @@ from safelight.core.ids import JobId, UserId
 from safelight.core.job import Fence
 from safelight.core.worker import SlotId
 from safelight.db.engine import Database
+from safelight.dispatch.exchange import Exchange
 from safelight.dispatch.journal import Journal
 from safelight.dispatch.names import NameCounters
 from safelight.dispatch.outcomes import Outcomes, until_available
 from safelight.dispatch.outputs import series_of
-from safelight.dispatch.staging import Staging
 from safelight.services import attempt as attempts
 from safelight.services.attempt import Resumed
 from safelight.wire.messages import ReserveNames
@@ -38,13 +38,13 @@ class Resuming:
         *,
         names: NameCounters,
         outcomes: Outcomes,
-        staging: Staging,
+        exchange: Exchange,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._db = db
         self._names = names
         self._outcomes = outcomes
-        self._staging = staging
+        self._exchange = exchange
         self._sleep = sleep
         self._attempts: dict[Fence, UserId] = {}
         self._silent: set[SlotId] = set()
@@ -59,7 +59,7 @@ class Resuming:
 
     async def start(self, slots: Collection[SlotId]) -> None:
         """Look for what runs."""
-        await asyncio.to_thread(self._staging.look)
+        await asyncio.to_thread(self._exchange.look)
         running = await self._db.write(attempts.running)  # a write: behind the last ones of the server before
         self._attempts = {Fence(job.id, job.attempt): job.owner_id for job in running}
         self._silent = set(slots)
@@ -74,7 +74,7 @@ class Resuming:
                 log.info("job %s ran when the server stopped; it is %s now", job.id, job.state)
         self._attempts.clear()
         self._tell_changed()
-        await asyncio.to_thread(self._staging.sweep)
+        await asyncio.to_thread(self._exchange.sweep)
 
     def heard(self, slot: SlotId) -> None:
         """The slot has had its first word."""

@@ -131,7 +131,9 @@ _EVENTS: dict[type[wire.JobMessage], Callable[[Run, Any, datetime], Event]] = {
 }
 
 
-def run_job(job: Job, staging: Path, files: Mapping[str, wire.FileRef], *, secrets: Mapping[str, str]) -> wire.RunJob:
+def run_job(
+    job: Job, staging: Path | None, files: Mapping[str, wire.FileRef], *, secrets: Mapping[str, str]
+) -> wire.RunJob:
     """The order to an engine."""
     pnginfo = job.extra_data.get("extra_pnginfo")
     preview_method = job.extra_data.get("preview_method")
@@ -141,7 +143,7 @@ def run_job(job: Job, staging: Path, files: Mapping[str, wire.FileRef], *, secre
         owner_id=job.summary.owner_id,
         prompt=dict(job.prompt),
         targets=[*job.targets],
-        staging=str(staging),
+        staging="" if staging is None else str(staging),
         files=dict(files),
         extra_pnginfo=pnginfo if isinstance(pnginfo, dict) else None,
         secrets=dict(secrets),

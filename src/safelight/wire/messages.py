@@ -28,7 +28,8 @@ class JobMessage(Message, frozen=True, kw_only=True):
 
 
 class FileRef(msgspec.Struct, frozen=True):
-    """One of the owner's files that the prompt may name; ``path`` is readable by the engine."""
+    """One of the owner's files that the prompt may name; ``path`` is readable by the engine. On its way to an engine
+    whose machine fetches files by itself it is empty."""
 
     digest: str
     size: int
@@ -196,7 +197,10 @@ class MessageSent(JobMessage, frozen=True, kw_only=True):
 
 
 class SavedFile(msgspec.Struct, frozen=True):
-    """A finished file under the job's staging folder, and the name by which the owner will find it."""
+    """A finished file under the job's staging folder, and the name by which the owner will find it.
+
+    ``sha256``: where the engine's machine has put it into the store; an engine does not say it.
+    """
 
     folder: str
     subfolder: str
@@ -205,6 +209,7 @@ class SavedFile(msgspec.Struct, frozen=True):
     size: int
     digest: str
     mime_type: str
+    sha256: str = ""
 
 
 class OutputReady(JobMessage, frozen=True, kw_only=True):

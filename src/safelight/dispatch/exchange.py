@@ -1,0 +1,166 @@
+"""How the files of a job come to its engine, and how what it makes comes back: over folders that the server and the
+engine share, or carried by the machine of the engine, between its own disk and the store (``porter.py``)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from safelight.blobs.cache import FileCache
+from safelight.blobs.store import BlobMissing, BlobStore
+from safelight.core.asset import Asset
+from safelight.core.clock import Clock
+from safelight.core.digest import Digest, parse_sha256
+from safelight.core.errors import Invalid
+from safelight.dispatch.inputs import Inputs
+from safelight.dispatch.outputs import OutputFiles, new_file
+from safelight.dispatch.staging import Staging
+from safelight.sandbox.rules import Account
+from safelight.services.asset import NewFile
+from safelight.services.patience import Patience
+from safelight.wire.messages import FileRef, SavedFile
+
+
+class Exchange(Protocol):
+    def at_hand(self, files: Mapping[str, Asset]) -> dict[str, FileRef] | None:
+        """What the engine needs to know of its files; ``None`` where one must be fetched first."""
+        ...
+
+    async def fetch(
+        self, files: Mapping[str, Asset], held: ExitStack, *, is_patient: bool = True
+    ) -> dict[str, FileRef]:
+        """Files that stay until ``held`` is closed. One whose bytes are gone is left out."""
+        ...
+
+    async def keep(
+        self, saved: Sequence[SavedFile], *, staging: Path | None, is_wanted: Callable[[], bool], may_be_kept: bool
+    ) -> list[NewFile]:
+        """See to it that the bytes of what an engine saved are in the store. ``may_be_kept``: by an earlier server.
+        Raises :class:`Invalid` for a claim that cannot be true."""
+        ...
+
+    def begin(self) -> Path | None:
+        """A folder for the outputs of an attempt; ``None`` where the engine's machine makes one."""
+        ...
+
+    def resume(self, staging: str) -> Path | None:
+        """The folder of an attempt that an earlier server began. Raises :class:`Invalid` for what is none."""
+        ...
+
+    async def end(self, staging: Path | None) -> None:
+        """The attempt has ended by itself."""
+        ...
+
+    async def give_up(self, staging: Path | None) -> None:
+        """The attempt was lost: should something of it still run, it may not write where another attempt does."""
+        ...
+
+    def look(self) -> None:
+        """What an earlier server has left. Blocks; comes before all else."""
+        ...
+
+    def sweep(self) -> None:
+        """Remove what was left and not resumed. Blocks."""
+        ...
+
+
+class SharedFolders:
+    """Input files lie where the store shows them or in the cache, outputs in staging folders, until the store has
+    them."""
+
+    def __init__(
+        self,
+        *,
+        files: FileCache,
+        blobs: BlobStore,
+        staging: Path,
+        clock: Clock,
+        account: Account | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """``account``: as whom the engines write, where it is not as the server."""
+        patience = Patience(clock, sleep)
+        self._staging = Staging(staging, account=account)
+        inputs, outputs = Inputs(files, patience), OutputFiles(blobs, patience)
+        self.at_hand, self.fetch = inputs.at_hand, inputs.fetch
+        self.begin, self.look, self.sweep = self._staging.make, self._staging.look, self._staging.sweep
+        self._outputs = outputs
+
+    async def keep(
+        self, saved: Sequence[SavedFile], *, staging: Path | None, is_wanted: Callable[[], bool], may_be_kept: bool
+    ) -> list[NewFile]:
+        assert staging is not None
+        return await self._outputs.keep(saved, staging=staging, is_wanted=is_wanted, may_be_kept=may_be_kept)
+
+    def resume(self, staging: str) -> Path | None:
+        return self._staging.take_over(Path(staging))
+
+    async def end(self, staging: Path | None) -> None:
+        if staging is not None:
+            await self._staging.give_back(staging)
+
+    async def give_up(self, staging: Path | None) -> None:
+        if staging is not None:
+            await self._staging.remove(staging)
+
+
+class Confirming(Protocol):
+    """Of a store into which others put, what says that they have."""
+
+    async def confirm(self, digest: Digest, *, size: int) -> None: ...
+
+
+class Carried:
+    """An engine's machine brings what is named by its digest, and has stored what it tells of."""
+
+    def __init__(
+        self, store: Confirming, *, clock: Clock, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._store = store
+        self._patience = Patience(clock, sleep)
+
+    def at_hand(self, files: Mapping[str, Asset]) -> dict[str, FileRef] | None:
+        return {name: FileRef(asset.digest, asset.size, asset.mime_type, "") for name, asset in files.items()}
+
+    async def fetch(
+        self, files: Mapping[str, Asset], held: ExitStack, *, is_patient: bool = True
+    ) -> dict[str, FileRef]:
+        return self.at_hand(files) or {}
+
+    async def keep(
+        self, saved: Sequence[SavedFile], *, staging: Path | None, is_wanted: Callable[[], bool], may_be_kept: bool
+    ) -> list[NewFile]:
+        async def confirm(file: SavedFile) -> NewFile:
+            new = replace(new_file(file), sha256=parse_sha256(file.sha256))
+            try:
+                await self._patience.with_(
+                    partial(self._store.confirm, new.digest, size=new.size),
+                    what="an output could not be looked for",
+                    is_wanted=is_wanted,
+                )
+            except BlobMissing as error:
+                raise Invalid(f"{file.filename!r} was not stored: {error}") from error
+            return new
+
+        return await asyncio.gather(*map(confirm, saved))
+
+    def begin(self) -> Path | None:
+        return None
+
+    def resume(self, staging: str) -> Path | None:
+        return None
+
+    async def end(self, staging: Path | None) -> None:
+        pass
+
+    async def give_up(self, staging: Path | None) -> None:
+        pass
+
+    def look(self) -> None:
+        pass
+
+    def sweep(self) -> None:
+        pass
