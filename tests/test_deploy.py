@@ -76,6 +76,22 @@ def test_the_cluster_has_places_of_the_kind_that_servers_ask_for(tmp_path: Path)
     assert "resources" not in gpu["rayStartParams"]
 
 
+def test_workers_may_have_a_disk_of_their_own() -> None:
+    objects = rendered("--set", "ray.scratchSize=50Gi", "--set", "settings.blob_store=s3://bucket")
+    [server] = objects["StatefulSet/studio"]["spec"]["template"]["spec"]["containers"]
+    environment = {each["name"]: each["value"] for each in server["env"] if "value" in each}
+    secret = {"SAFELIGHT_DATABASE_URL": "postgresql://db/x", "SAFELIGHT_BLOB_ACCESS_KEY": "key"}
+    settings = check({**environment, **secret, "SAFELIGHT_REPLICA_URL": "", "SAFELIGHT_BLOB_SECRET_KEY": "a secret"})
+    for group in objects["RayCluster/studio-ray"]["spec"]["workerGroupSpecs"]:
+        pod = group["template"]["spec"]
+        mounts = {each["name"]: each for each in pod["containers"][0]["volumeMounts"]}
+        assert mounts["scratch"]["mountPath"] == settings.ray_scratch
+        assert mounts["data"]["readOnly"] is True
+        assert {"name": "scratch", "emptyDir": {"sizeLimit": "50Gi"}} in pod["volumes"]
+    with pytest.raises(AssertionError, match="scratchSize"):
+        rendered("--set", "ray.scratchSize=much")
+
+
 def test_without_ray_there_is_none_and_what_does_not_fit_is_refused() -> None:
     objects = rendered("--set", "ray.enabled=false", "--set", "replicas=1", "--set", "ingress.enabled=true")
     assert {name.split("/")[0] for name in objects} == {"StatefulSet", "Service", "PersistentVolumeClaim", "Ingress"}

@@ -102,3 +102,12 @@ def test_keys_are_not_mixed_and_no_other_store_sees_them() -> None:
 def test_secrets_of_the_store_are_not_shown() -> None:
     settings = load(overrides={"blob_store": "s3://b", "blob_secret_key": "hush"}, environment={})
     assert "hush" not in repr(settings) + repr(settings.blobs)
+
+
+def test_a_scratch_folder_needs_a_cluster_and_a_store_that_signs() -> None:
+    store = {"blob_store": "s3://bucket", "blob_access_key": "key", "blob_secret_key": "a secret"}
+    good = {"backend": "ray", "ray_scratch": "/scratch", **store}
+    assert load(overrides=good, environment={}).ray_scratch == "/scratch"
+    for change in ({"backend": "local"}, {"blob_store": ""}, {"blob_access_key": ""}, {"ray_scratch": "scratch"}):
+        with pytest.raises(InvalidSetting, match="ray_scratch"):
+            load(overrides=good | change, environment={})
