@@ -251,6 +251,8 @@ async def test_a_store_that_is_away_for_too_long_fails_the_job(server: Server, m
         await server.tell(Addressed(request=wanted.request, url=""))
     lost = await server.until(Lost)
     assert "can sign no address" in lost.reason
+    assert not [word for word in server.heard if isinstance(word, JobDone) and word.job_id == "made"]
+    await server.until(Ready)
 
 
 async def test_damaged_bytes_are_not_given_to_an_engine(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

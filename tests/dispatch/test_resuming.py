@@ -225,7 +225,7 @@ async def test_what_no_slot_has_runs_again_when_all_have_spoken(tmp_path: Path) 
         assert not [order for order in it.orders if order.job_id == "a"]
         it.backend.begin(S1)
         order = await it.order("a", attempt=2)
-        assert not Path(past.order.staging).exists()
+        await it.until(lambda: not Path(past.order.staging).exists())
         assert Path(order.staging).exists()
 
 
@@ -278,7 +278,7 @@ async def test_an_engine_that_is_lost_after_all_loses_its_attempt(tmp_path: Path
         await begin(it, past)
         it.backend.crash(S0, "the lease was over")
         order = await it.order("a", attempt=2)
-        assert not Path(past.order.staging).exists()
+        await it.until(lambda: not Path(past.order.staging).exists())
         it.say(order, done(order))
         await it.end("a")
 

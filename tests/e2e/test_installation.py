@@ -221,8 +221,9 @@ def kill_an_engine(rng: random.Random, folder: Path) -> None:
     os.kill(rng.choice(own), signal.SIGKILL)
 
 
+@pytest.mark.parametrize("scratch", ["", "scratch"], ids=["shared-folders", "carried-files"])
 async def test_nothing_is_lost_or_doubled_while_everything_is_killed_in_turn(
-    tmp_path: Path, postgres_server: str, s3: SeaweedFS, ray_nodes: Nodes
+    tmp_path: Path, postgres_server: str, s3: SeaweedFS, ray_nodes: Nodes, scratch: str
 ) -> None:
     packs = tmp_path / "packs"
     packs.mkdir()
@@ -239,7 +240,8 @@ async def test_nothing_is_lost_or_doubled_while_everything_is_killed_in_turn(
         "SAFELIGHT_WORKERS": "3",
         "SAFELIGHT_WEB": "0",
         "SAFELIGHT_CUSTOM_NODES": str(packs),
-        **s3.environment("installation"),
+        "SAFELIGHT_RAY_SCRATCH": str(tmp_path / scratch) if scratch else "",
+        **s3.environment(f"installation{scratch}"),
     }
     installation = Installation(tmp_path, environment)
     rng = random.Random(SEED)

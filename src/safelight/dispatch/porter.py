@@ -110,13 +110,15 @@ class Porter:
         self._outgoing = folder / "outgoing"
         self._want = want
         self._patience = Patience(SystemClock(), sleep)
-        self._inputs = Inputs(FileCache(self, folder / "inputs", max_bytes=cache_bytes), self._patience)
+        self._cache = FileCache(self, folder / "inputs", max_bytes=cache_bytes)
+        self._inputs = Inputs(self._cache, self._patience)
         self._http: aiohttp.ClientSession | None = None
         self._listener: EngineListener | None = None
         self._words: deque[Ready | ToServer | _Lost] = deque()
         self._storing: asyncio.Task[None] | None = None
         self._is_ready = False
         self._is_losing = False  # the loss waits behind words that are not told yet
+        self._is_given_up = False  # an output is not stored: what else its engine says is not told
         self._job: _Job | None = None
         self._asked: dict[int, tuple[Want, asyncio.Future[str]]] = {}
         self._numbers = itertools.count(1)
@@ -164,6 +166,7 @@ class Porter:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._cache.close()
         if self._http is not None:
             await self._http.close()
         for folder in (self._staging, self._outgoing):
@@ -194,8 +197,9 @@ class Porter:
         order = job.order
         try:
             files = await self._inputs.fetch(order.files, job.held)
-        except SafelightError as error:
+        except Exception as error:  # a boundary: whatever fails, the job has an end
             job.coming = None
+            log.error("files of job %s could not be brought", order.job_id, exc_info=_unless_told(error))
             reason = JobError(type(error).__name__, f"the job's files could not be brought to its worker: {error}")
             self._end_for_engine(job, JobState.FAILED, reason)
             return
@@ -210,7 +214,7 @@ class Porter:
         with ExitStack() as held:
             try:
                 files = await self._inputs.fetch(message.files, held, is_patient=False)
-            except SafelightError:  # the nodes judge when the job runs
+            except Exception:  # the nodes judge when the job runs
                 self._pass_on(InputsJudged(request_id=message.request_id))
                 return
             self._supervisor.send(msgspec.structs.replace(message, files=files))
@@ -245,6 +249,8 @@ class Porter:
         """Tell the words in their order, up to one that must wait for the store."""
         while self._words and self._storing is None and self._listener is not None:
             word = self._words.popleft()
+            if self._is_given_up and not isinstance(word, _Lost):
+                continue
             slot = self._supervisor.slot
             match word:
                 case OutputReady() if word.files:
@@ -253,7 +259,7 @@ class Porter:
                     self._is_ready = True
                     self._listener.engine_ready(slot, word)
                 case _Lost():
-                    self._is_ready = self._is_losing = False
+                    self._is_ready = self._is_losing = self._is_given_up = False
                     self._let_go()
                     self._listener.engine_lost(slot, word.reason)
                 case JobDone():
@@ -279,7 +285,8 @@ class Porter:
         try:
             files = await asyncio.gather(*map(self._store_file, output.files))
         except Exception as error:  # a boundary: whatever an engine says and whatever fails at it
-            log.error("an output could not be stored", exc_info=not isinstance(error, SafelightError) and error)
+            log.error("an output could not be stored: %s", error, exc_info=_unless_told(error))
+            self._is_given_up = True
             self._supervisor.kill(f"an output of the worker process could not be stored: {error}")
         else:
             if self._listener is not None:
@@ -303,7 +310,8 @@ class Porter:
     async def _put(self, path: Path, digest: Digest) -> None:
         url = await self._address("PUT", digest)
         with await asyncio.to_thread(path.open, "rb") as file:
-            await self._request("PUT", url, digest, data=file)
+            async with await self._request("PUT", url, digest, data=file):
+                pass
 
     # -- the store (blobs/cache.py: Source) --
 
@@ -384,6 +392,11 @@ def _copy(source: Path, handle: int, digest: Digest) -> Sha256Digest:
     if hasher.hexdigest() != digest:
         raise WrongDigest(f"{source.name} is not {digest}")
     return Sha256Digest(other.hexdigest())
+
+
+def _unless_told(error: Exception) -> Exception | None:
+    """For a log: what is no surprise needs no stack."""
+    return None if isinstance(error, SafelightError) else error
 
 
 def _brief(error: BaseException) -> str:

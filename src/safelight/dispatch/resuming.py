@@ -69,9 +69,8 @@ class Resuming:
         if within_s and self._attempts:
             await self._wait(within_s)
         self._is_over = True
-        if self._attempts:
-            for job in await self._outcomes.recover(set(self._attempts)):
-                log.info("job %s ran when the server stopped; it is %s now", job.id, job.state)
+        for job in await self._outcomes.recover(set(self._attempts)):
+            log.info("job %s ran when the server stopped; it is %s now", job.id, job.state)
         self._attempts.clear()
         self._tell_changed()
         await asyncio.to_thread(self._exchange.sweep)
