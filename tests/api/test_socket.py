@@ -12,6 +12,9 @@ from tests.api.engine import all_cached, call, fail_first, start_only
 from tests.api.prompts import text
 from tests.api.test_prompt import submit
 
+from safelight.core import event as events
+from safelight.core.clock import SystemClock
+from safelight.core.ids import LOCAL_USER, ClientId, JobId
 from safelight.core.job import JobState
 from safelight.wire.messages import (
     CallBlocked,
@@ -191,6 +194,24 @@ async def test_reconnect_in_the_middle_of_a_job_gets_a_snapshot(server: Server) 
     await first.close()
     again = await server.client.connect("/ws?clientId=c1")
     assert brief([await again.hear() for _ in range(3)]) == ["status 1", "executing 1", "progress_state 1:r"]
+
+
+async def test_a_job_that_another_server_began_is_told_from_where_it_is(server: Server) -> None:
+    """To who is here, to who comes, and once."""
+    words: dict[str, Any] = {"owner_id": LOCAL_USER, "job_id": JobId("j"), "client_id": ClientId("c1")}
+    here = await connect(server)
+    running, finished = [call("2"), call("3")], [call("1")]
+    at = SystemClock().now()
+    server.bus.publish([events.JobResumed(**words, at=at, attempt=1, running=running, finished=finished)])
+    told = ["executing 3", "progress_state 1:f,2:r,3:r"]
+    assert brief([await here.hear() for _ in range(2)]) == told
+    comes = await server.client.connect("/ws?clientId=c1")
+    assert brief([await comes.hear() for _ in range(3)])[1:] == told
+    await comes.close()
+    server.bus.publish([events.CallFinished(**words, at=at, call=running[1])])
+    server.bus.publish([events.JobResumed(**words, at=at, attempt=1, running=running)])  # of yet another server
+    heard = brief([await here.hear() for _ in range(3)])
+    assert heard == ["progress_state 1:f,2:r,3:f", "executing 3", "progress_state 1:f,2:r,3:f"]
 
 
 async def test_only_the_first_message_announces_features(server: Server) -> None:

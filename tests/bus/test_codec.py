@@ -22,6 +22,7 @@ ERROR = JobError("ValueError", "no", node_id="1", traceback=["a", "b"], current_
 ALL: list[Event] = [
     events.JobQueued(**WORDS, pool=Pool("large")),
     events.JobStarted(**WORDS, attempt=2),
+    events.JobResumed(**WORDS, attempt=2, running=[CALL], finished=[CALL, CALL]),
     events.JobRequeued(**WORDS, reason="lost"),
     events.CancelRequested(**WORDS, attempt=1),
     events.JobEnded(**WORDS, state=JobState.FAILED, error=ERROR, executed=["1", "2"]),

@@ -15,7 +15,7 @@ from tests.cli.client import get, post, upload, wait_for_all
 from tests.cli.server import LIMIT_S, Server, launch, wait_for_nodes
 from tests.ray_cluster import Nodes
 from tests.seaweedfs import SeaweedFS
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 pytestmark = pytest.mark.slow
 
@@ -139,6 +139,21 @@ def wait_for_line(server: Server, text: str) -> None:
         time.sleep(0.05)
 
 
+@contextmanager
+def listening(server: Server) -> Iterator[ClientConnection]:
+    with connect(server.url.replace("http", "ws") + "/ws?clientId=me", max_size=None) as socket:
+        yield socket
+
+
+def kinds_until_success(socket: ClientConnection) -> list[str]:
+    """The messages up to the end of a job, by type."""
+    kinds: list[str] = []
+    while "execution_success" not in kinds:
+        if isinstance(message := socket.recv(timeout=LIMIT_S), str):
+            kinds.append(json.loads(message)["type"])
+    return kinds
+
+
 def attempts(tmp_path: Path, job_id: str) -> int:
     with sqlite3.connect(tmp_path / "data" / "safelight.db") as db:
         [(attempt,)] = db.execute("select attempt from job where id = ?", (job_id,))
@@ -169,13 +184,10 @@ def test_a_job_goes_on_while_its_server_is_started_again(
         server.stop(how)
     with serving(ray_nodes, tmp_path, packs) as server:
         wait_for_line(server, f"job {job_id} goes on under attempt 1")
-        address = server.url.replace("http", "ws") + "/ws?clientId=me"
-        with connect(address, max_size=None) as socket:
+        with listening(server) as socket:
             (packs / "lingers" / "go").touch()
-            kinds = []
-            while "execution_success" not in kinds:
-                if isinstance(message := socket.recv(timeout=LIMIT_S), str):
-                    kinds.append(json.loads(message)["type"])
+            kinds = kinds_until_success(socket)
+        assert "executing" in kinds
         assert kinds.count("executed") == 1
         [job] = wait_for_all(server.url, 1)
         assert (job["id"], job["status"]) == (job_id, "completed")
@@ -195,15 +207,11 @@ def test_a_job_goes_on_under_another_leader(ray_nodes: Nodes, tmp_path: Path, pa
     with serving(ray_nodes, tmp_path, packs, **settings) as first:
         job_id = begin(first, packs, "Waits", "go", "go-begun")
         with serving(ray_nodes, tmp_path, packs, **settings) as second:
-            address = second.url.replace("http", "ws") + "/ws?clientId=me"
-            with connect(address, max_size=None) as socket:
+            with listening(second) as socket:
                 first.stop(signal.SIGKILL)
                 wait_for_line(second, f"job {job_id} goes on under attempt 1")
                 (packs / "lingers" / "go").touch()
-                kinds = []
-                while "execution_success" not in kinds:
-                    if isinstance(message := socket.recv(timeout=LIMIT_S), str):
-                        kinds.append(json.loads(message)["type"])
+                kinds = kinds_until_success(socket)
             assert kinds.count("executed") == 1
             [job] = wait_for_all(second.url, 1)
             assert (job["id"], job["status"]) == (job_id, "completed")

@@ -109,10 +109,10 @@ async def test_an_attempt_goes_on_and_is_told_of_once(tmp_path: Path) -> None:
         )
         await begin(it, past)
         await it.submit(ANNA, "b")
-        await it.until(lambda: "CallStarted" in it.of_job("a"))
-        assert it.of_job("a")[2:] == ["CallStarted"]
-        [started] = [event for event in it.events if isinstance(event, events.CallStarted)]
-        assert started.call == call("2")  # what runs now, for who has just connected
+        await it.until(lambda: "JobResumed" in it.of_job("a"))
+        assert it.of_job("a")[2:] == ["JobResumed"]
+        [resumed] = [event for event in it.events if isinstance(event, events.JobResumed)]
+        assert (resumed.attempt, resumed.running, resumed.finished) == (1, [call("2")], [call("1")])
         await it.settle()
         assert it.backend.sent == []  # neither again, nor the next beside it
         it.backend.say(S0, picture(past.order, "cat.png"))
@@ -152,7 +152,7 @@ async def test_outputs_are_kept_once_wherever_the_server_was_cut_off(tmp_path: P
         it.backend.say(S0, picture(past.order, "cat_00004_.png", b"picture 4"))
         it.backend.say(S0, done(past.order))
         assert (await it.end("a")).state is JobState.COMPLETED
-        assert it.of_job("a") == ["OutputMade"] * 3 + ["JobEnded"]
+        assert it.of_job("a") == ["OutputMade", "OutputMade", "JobResumed", "OutputMade", "JobEnded"]
         assert await names_of(it) == [f"cat_0000{n}_.png [output]" for n in range(1, 5)]
         for n in range(1, 5):
             data = [chunk async for chunk in blobs.read(hash_bytes(f"picture {n}".encode()))]
@@ -174,7 +174,7 @@ async def test_what_the_old_server_kept_and_the_new_one_hears_is_not_kept_twice(
         it.backend.say(S0, message)
         it.backend.say(S0, done(past.order))
         await it.end("a")
-        assert it.of_job("a") == ["JobEnded"]
+        assert it.of_job("a") == ["JobResumed", "JobEnded"]
         assert (await it.job(ANNA, JobId("a"))).summary.outputs_count == 1
 
 
@@ -340,7 +340,7 @@ async def test_a_user_with_one_slot_still_has_it(tmp_path: Path) -> None:
     """What was resumed counts, and its end lets the next begin."""
     async with after_a_kill(tmp_path, slots=2) as (it, past):
         await begin(it, past)
-        await it.until(lambda: "CallStarted" in it.of_job("a") or it.dispatcher.slots()[0].owner_id is not None)
+        await it.until(lambda: "JobResumed" in it.of_job("a"))
         running = [status for status in it.dispatcher.slots() if status.owner_id == ANNA.user_id]
         assert [status.id for status in running] == [S0]
         assert (await it.db.read(lambda tx: jobs.queue(tx, ANNA)))[0][0].id == "a"

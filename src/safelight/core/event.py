@@ -40,6 +40,16 @@ class JobStarted(JobEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobResumed(JobEvent):
+    """A server follows an attempt that another one began: where it is. ``running`` and ``finished`` are of class
+    :class:`Call`; whoever has heard of them hears nothing new."""
+
+    attempt: int
+    running: "Sequence[Call]" = ()
+    finished: "Sequence[Call]" = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequeued(JobEvent):
     """Durable: the worker was lost and the job waits again."""
 

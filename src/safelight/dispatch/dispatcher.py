@@ -26,7 +26,6 @@ from safelight.core.clock import Clock, from_ms
 from safelight.core.digest import Digest
 from safelight.core.errors import SafelightError
 from safelight.core.event import (
-    CallStarted,
     CancelRequested,
     Event,
     EventsMissed,
@@ -34,6 +33,7 @@ from safelight.core.event import (
     JobEnded,
     JobQueued,
     JobRequeued,
+    JobResumed,
     LogWritten,
 )
 from safelight.core.gate import Gates, QueueGate
@@ -483,8 +483,12 @@ class Dispatcher:
                     await work()
             elif isinstance(message, wire.JobMessage):
                 run.note(message, from_ms(at_ms))
-        for call in run.calls.values() if slot.run is run else ():  # for who has connected since
-            self._publish(CallStarted(**run.words(self._clock.now()), call=call))
+        if slot.run is run:
+            words = run.words(self._clock.now())
+            finished = [message.call for _, message in journal.said if isinstance(message, wire.CallFinished)]
+            self._publish(
+                JobResumed(**words, attempt=run.fence.attempt, running=[*run.calls.values()], finished=finished)
+            )
 
     async def _hold(self, slot: _Slot, run: Run, files: Mapping[str, Asset]) -> None:
         """Keep the files of a resumed attempt where its engine finds them."""

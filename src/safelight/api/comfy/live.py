@@ -14,6 +14,7 @@ from safelight.core.event import (
     JobEnded,
     JobEvent,
     JobRequeued,
+    JobResumed,
     JobStarted,
     OutputMade,
 )
@@ -47,6 +48,8 @@ class LiveJob:
         if isinstance(event, JobStarted):
             self.is_started, self.current = True, None
             self.calls.clear()
+        elif isinstance(event, JobResumed):
+            self._resume(event)
         elif isinstance(event, CallStarted):
             self.current = event.call
             self._touch(CallProgress(event.call))
@@ -58,6 +61,18 @@ class LiveJob:
             self._forget_oldest()
         elif isinstance(event, OutputMade) and event.call.id not in self.calls:
             self.current = None  # a cached output: its call was never started
+
+    def _resume(self, event: JobResumed) -> None:
+        """Another server followed the job so far; this one may have heard of that."""
+        if self.is_started:
+            return
+        self.is_started = True
+        for call in event.finished:
+            self._touch(CallProgress(call, 1.0, 1.0, is_finished=True))
+        self._forget_oldest()
+        for call in event.running:
+            self.current = call
+            self._touch(CallProgress(call))
 
     def _touch(self, progress: CallProgress) -> None:
         self.calls.pop(progress.call.id, None)
@@ -78,7 +93,7 @@ class LiveJobs:
     def feed(self, event: JobEvent) -> LiveJob:
         """The job with the event in it; for a job that is not live, one that has not started."""
         job = self._jobs.get(event.job_id) or LiveJob(event.job_id, event.owner_id, event.client_id)
-        if isinstance(event, JobStarted):
+        if isinstance(event, JobStarted | JobResumed):
             self._jobs[event.job_id] = job
         elif isinstance(event, JobEnded | JobRequeued):
             self._jobs.pop(event.job_id, None)

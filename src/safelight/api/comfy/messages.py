@@ -16,6 +16,7 @@ from safelight.core.event import (
     CallStarted,
     JobEnded,
     JobEvent,
+    JobResumed,
     JobStarted,
     MessageSent,
     OutputMade,
@@ -52,6 +53,12 @@ def frames(event: JobEvent, job: LiveJob) -> list[Frame]:
 @frames.register
 def _(event: JobStarted, job: LiveJob) -> list[Frame]:
     return [text_frame("execution_start", _stamped(event))]
+
+
+@frames.register
+def _(event: JobResumed, job: LiveJob) -> list[Frame]:
+    """For who has connected before the server knew of the job."""
+    return snapshot(job)
 
 
 @frames.register
