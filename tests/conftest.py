@@ -3,6 +3,8 @@
 import itertools
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from tests import database, postgres, ray_cluster, seaweedfs
@@ -14,6 +16,15 @@ _numbers = itertools.count()
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def public_path() -> Iterator[Path]:
+    """As ``tmp_path``, but one that other accounts may enter: above ``tmp_path`` they may not."""
+    with TemporaryDirectory(prefix="safelight-public-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder)
+        path.chmod(0o755)
+        yield path
 
 
 @pytest.fixture(scope="session")
