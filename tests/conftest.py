@@ -6,9 +6,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import hypothesis
 import pytest
 from tests import database, postgres, ray_cluster, seaweedfs
 from tests.seaweedfs import SeaweedFS
+
+# How long one example may take is no promise, and beside other processes some take longer.
+hypothesis.settings.register_profile("patient", hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("patient")
 
 _numbers = itertools.count()
 
