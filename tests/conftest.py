@@ -3,17 +3,58 @@
 import itertools
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import hypothesis
 import pytest
 from tests import database, postgres, ray_cluster, seaweedfs
 from tests.seaweedfs import SeaweedFS
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+
+# How long one example may take is no promise, and beside other processes some take longer.
+hypothesis.settings.register_profile("patient", hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("patient")
+
+WHOLE_SERVERS = (
+    "tests/captures/",
+    "tests/cli/",
+    "tests/dispatch/test_ray.py",
+    "tests/faults/",
+    "tests/packs/",
+    "tests/ports/test_backend.py",
+)
+"""Each of these tests starts processes and waits for them, some only for a second: of several processes of pytest one
+runs them all, so that beside each there is no other of its kind."""
 
 _numbers = itertools.count()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    return _ByFile(config, log)
+
+
+class _ByFile(LoadScopeScheduling):
+    """Tests of a file stay together, as they share what their fixtures start."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "whole servers" if nodeid.startswith(WHOLE_SERVERS) else nodeid.partition("::")[0]
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def public_path() -> Iterator[Path]:
+    """As ``tmp_path``, but one that other accounts may enter: above ``tmp_path`` they may not."""
+    with TemporaryDirectory(prefix="safelight-public-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder)
+        path.chmod(0o755)
+        yield path
 
 
 @pytest.fixture(scope="session")

@@ -124,15 +124,13 @@ def can_start_as_another(folder: Path) -> bool:
     return all(p.stat().st_mode & 0o005 == 0o005 for place in places for p in (place, *place.parents) if p.is_dir())
 
 
-def test_where_the_server_is_root_workers_are_somebody_else(tmp_path: Path) -> None:
+def test_where_the_server_is_root_workers_are_somebody_else(public_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can run workers as another user")
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    if not can_start_as_another(tmp_path):
+    if not can_start_as_another(public_path):
         pytest.skip("no process can become another user here, or it could not read this checkout and its Python")
     nobody = pwd.getpwnam("nobody")
-    with site(tmp_path, worker_user="nobody") as (server, known):
+    with site(public_path, worker_user="nobody") as (server, known):
         seen = look(server, known)
         assert seen["uid"] == str(nobody.pw_uid)
         assert seen["database"] == "PermissionError", "not even to be read"
@@ -145,7 +143,7 @@ def test_where_the_server_is_root_workers_are_somebody_else(tmp_path: Path) -> N
         query = f"filename={image['filename']}&type=output&subfolder="
         with urllib.request.urlopen(f"{server.url}/api/view?{query}", timeout=LIMIT_S) as answer:
             assert Image.open(answer).size == (8, 8)
-        blobs = [path for path in (tmp_path / "data/blobs/b3").rglob("*") if path.is_file()]
+        blobs = [path for path in (public_path / "data/blobs/b3").rglob("*") if path.is_file()]
         assert blobs
         assert {path.stat().st_uid for path in blobs} == {0}, "the worker cannot change what it has handed over"
 

@@ -94,12 +94,12 @@ def test_memory_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("user", [None, NOBODY])
-def test_files_change_in_the_given_folders_alone(tmp_path: Path, user: int | None) -> None:
+def test_files_change_in_the_given_folders_alone(public_path: Path, user: int | None) -> None:
     if user is not None:
         need_another_user()
-    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
-    for folder in (tmp_path, *tmp_path.parents[:2], ours, theirs):
-        folder.mkdir(exist_ok=True)
+    ours, theirs = public_path / "ours", public_path / "theirs"
+    for folder in (ours, theirs):
+        folder.mkdir()
         folder.chmod(0o777)  # so that it is the rules that refuse
     (theirs / "model").write_text("weights")
     (theirs / "model").chmod(0o666)
