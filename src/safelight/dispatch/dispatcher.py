@@ -470,19 +470,18 @@ class Dispatcher:
         self._line.resumed(slot.id, run.owner_id, run.job_id, weight=found.weight)
         run.staging = self._exchange.resume(journal.staging)
         self._spawn(self._hold(slot, run, found.files))
-        if found.job.summary.cancel_requested:
+        if found.job.summary.cancel_requested or self._resuming.is_cancelled(run.fence):
             self._cancel(run.fence)
         for at_ms, message in journal.said:
-            if isinstance(message, wire.ReserveNames) and message.request_id in journal.numbers:
-                continue
-            if isinstance(message, wire.ReserveNames | wire.JobDone) or (
-                isinstance(message, wire.OutputReady) and message.files
-            ):
-                work = self._handle_job_message(slot, run, message)
-                if work is not None:
-                    await work()
-            elif isinstance(message, wire.JobMessage):
-                run.note(message, from_ms(at_ms))
+            match message:
+                case wire.ReserveNames() if message.request_id in journal.numbers:
+                    pass
+                case wire.ReserveNames() | wire.JobDone() | wire.OutputReady(files=[_, *_]):
+                    work = self._handle_job_message(slot, run, message)
+                    if work is not None:
+                        await work()
+                case wire.JobMessage():
+                    run.note(message, from_ms(at_ms))
         if slot.run is run:
             words = run.words(self._clock.now())
             finished = [message.call for _, message in journal.said if isinstance(message, wire.CallFinished)]
@@ -594,6 +593,7 @@ class Dispatcher:
             self._backend.restore(slot.id)
 
     def _cancel(self, fence: Fence) -> None:
+        self._resuming.cancel(fence)
         for slot in self._slots.values():
             run = slot.run
             if run is None or run.fence != fence or run.grace is not None:

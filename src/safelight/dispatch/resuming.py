@@ -47,6 +47,7 @@ class Resuming:
         self._exchange = exchange
         self._sleep = sleep
         self._attempts: dict[Fence, UserId] = {}
+        self._cancelled: set[Fence] = set()
         self._silent: set[SlotId] = set()
         self._have_spoken = asyncio.Event()
         self._changed = asyncio.Event()
@@ -105,6 +106,14 @@ class Resuming:
         del self._attempts[fence]
         self._tell_changed()
         return found
+
+    def cancel(self, fence: Fence) -> None:
+        """Its owner wants the attempt to end, which may be told while it is being found."""
+        if fence in self._attempts:
+            self._cancelled.add(fence)
+
+    def is_cancelled(self, fence: Fence) -> bool:
+        return fence in self._cancelled
 
     async def settled(self, owner_id: UserId) -> None:
         """Returns when none of the user's attempts is looked for."""
