@@ -140,6 +140,8 @@ class App:
                 exchange=make_exchange(settings, account, backend=backend, blobs=blobs, files=files, clock=clock),
                 labels=dict(zip(backend.slots, settings.labels, strict=True)),
                 affinity_wait_s=settings.affinity_wait_s,
+                idle_s=settings.worker_idle_s,
+                stay_awake=settings.workers_awake,
                 clock=clock,
                 cancel_grace_s=settings.cancel_grace_s,
                 on_ready=on_ready,

@@ -109,6 +109,11 @@ class Settings:
     """How long a cancelled job may take to stop by itself before its worker process is killed."""
     lease_s: float = 30.0
     """A worker that hears nothing from the server for so long ends itself; its job is tried again."""
+    worker_idle_s: float = 0.0
+    """A worker without a job for so long ends, and with it what it holds of memory, device and cluster; jobs that wait
+    start it again. 0: never."""
+    workers_awake: int = 0
+    """So many workers stay all the same."""
     worker_user: str = ""
     """The account (name or number) as which workers run, where the server runs as root."""
     worker_network: bool = False
@@ -306,6 +311,8 @@ def _check(settings: Settings) -> None:
         raise InvalidSetting("replicas is set; servers share a database only where database_url is a PostgreSQL one")
     if settings.replica_url and not _is_root_url(settings.replica_url):
         raise InvalidSetting(f"replica_url is {settings.replica_url!r}, which is not like http://10.0.0.7:8188")
+    if settings.worker_idle_s < 0 or settings.workers_awake < 0:
+        raise InvalidSetting("worker_idle_s and workers_awake must not be negative")
     if settings.workers < 1:
         raise InvalidSetting(f"workers is {settings.workers}; at least one is needed to run a job")
     try:

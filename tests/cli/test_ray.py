@@ -6,7 +6,7 @@ import sqlite3
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -132,11 +132,15 @@ def files_of(server: Server, job_id: str) -> dict[str, str]:
     return found
 
 
-def wait_for_line(server: Server, text: str) -> None:
+def wait_until(holds: Callable[[], bool], server: Server) -> None:
     deadline = time.monotonic() + LIMIT_S
-    while not any(text in line for line in server.lines):
+    while not holds():
         assert time.monotonic() < deadline, server.lines
         time.sleep(0.05)
+
+
+def wait_for_line(server: Server, text: str) -> None:
+    wait_until(lambda: any(text in line for line in server.lines), server)
 
 
 @contextmanager
@@ -255,3 +259,22 @@ def test_workers_that_share_no_folder_with_their_server(
     assert not (tmp_path / "data" / "blobs").exists()
     carried = [path for path in (tmp_path / "scratch").rglob("*") if path.is_file() and "inputs" in path.parts]
     assert [path.read_bytes() for path in carried] == [b"from home"]
+
+
+def test_idle_workers_give_up_their_places(ray_nodes: Nodes, tmp_path: Path, packs: Path) -> None:
+    """So that an autoscaler takes nodes away, and brings them when jobs wait for a place."""
+
+    def actors() -> int:
+        import ray
+
+        return len(ray.util.list_named_actors(all_namespaces=True))
+
+    settings = {"WORKERS": "2", "WORKER_IDLE_S": "1"}
+    with serving(ray_nodes, tmp_path, packs, **settings) as server:
+        wait_until(lambda: actors() == 0, server)
+        for name in "ab":
+            (packs / "lingers" / name).touch()
+        for name in "ab":
+            begin(server, packs, "Waits", name, f"{name}-begun")
+        assert [job["status"] for job in wait_for_all(server.url, 2)] == ["completed"] * 2
+        wait_until(lambda: actors() == 0, server)

@@ -47,6 +47,7 @@ class SlotState(StrEnum):
     IDLE = "idle"
     RUNNING = "running"
     DRAINED = "drained"  # without an engine, and meant to be
+    ASLEEP = "asleep"  # without an engine until jobs wait for one
 
 
 @dataclass(frozen=True, slots=True)

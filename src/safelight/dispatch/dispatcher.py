@@ -13,10 +13,8 @@ wakes at events (a job was queued, a cancel was asked for) and at what the backe
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -41,10 +39,11 @@ from safelight.core.ids import JobId, UserId
 from safelight.core.job import Fence, Job, JobError, JobState, JobSummary
 from safelight.core.pack import PackStatus, pack_statuses
 from safelight.core.pool import Lane, Pool
-from safelight.core.worker import EngineInfo, SlotGate, SlotId, SlotState, SlotStatus
+from safelight.core.worker import EngineInfo, SlotGate, SlotId, SlotStatus
 from safelight.db.engine import Database, Transaction
 from safelight.dispatch.affinity import Pick, Place
 from safelight.dispatch.backend import Backend
+from safelight.dispatch.dormancy import Dormancy
 from safelight.dispatch.exchange import Exchange
 from safelight.dispatch.journal import Journal
 from safelight.dispatch.judging import Judging, Objections
@@ -55,6 +54,7 @@ from safelight.dispatch.outputs import series_of
 from safelight.dispatch.pack_routes import PackRoutes
 from safelight.dispatch.resuming import Resuming
 from safelight.dispatch.run import Run, run_job
+from safelight.dispatch.slot import Found, Lost, Slot
 from safelight.services import attempt as attempts
 from safelight.services import gate as gates
 from safelight.services import node as nodes
@@ -73,52 +73,6 @@ FETCH_S = 5.0
 """How long a submit waits for files that are elsewhere; then the nodes judge when the job runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Lost:
-    """Stands in a slot's inbox behind the last message of its engine."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """The first word of a slot that works on what another server sent."""
-
-    ready: wire.Ready
-    journal: Journal
-
-
-@dataclass(slots=True, eq=False)
-class _Slot:
-    id: SlotId
-    labels: frozenset[Pool]
-    ready: wire.Ready | None = None
-    info: EngineInfo | None = None
-    run: Run | None = None
-    recent: frozenset[str] = frozenset()  # the models of its engine's last job, until the engine tells what it holds
-    is_retired: bool = False
-    is_passing: bool = False  # its engine is of another server, and goes when its attempt is over
-    inbox: deque[wire.ToServer | _Found | _Lost] = field(default_factory=deque)
-    is_busy: bool = False  # a message of the inbox waits for its commit
-
-    def place(self, gate: SlotGate) -> Place:
-        warm = self.recent.union(
-            self.info.warm_models if self.info else (), self.run.job.summary.models if self.run else ()
-        )
-        is_idle = self.ready is not None and self.run is None and not self.is_passing and gate is SlotGate.OPEN
-        return Place(self.id, self.labels, warm, is_idle)
-
-    def status(self, gate: SlotGate) -> SlotStatus:
-        if self.run is not None:
-            state = SlotState.RUNNING
-        elif self.ready is not None:
-            state = SlotState.IDLE
-        else:
-            state = SlotState.DRAINED if self.is_retired else SlotState.STARTING
-        owner = self.run.owner_id if self.run is not None else None
-        return SlotStatus(self.id, tuple(sorted(self.labels)), state, gate, owner, self.info)
-
-
 class Dispatcher:
     """Mutable: slots, who waits for them, and the secrets of jobs that have not ended. One event loop."""
 
@@ -134,9 +88,12 @@ class Dispatcher:
         on_ready: Callable[[wire.Ready, Digest], None],
         labels: Mapping[SlotId, frozenset[Pool]] | None = None,
         affinity_wait_s: float = 0.0,
+        idle_s: float = 0.0,
+        stay_awake: int = 0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """``on_ready`` hears of each engine that is ready, with the digest of its catalogue. ``labels`` of slots."""
+        """``on_ready`` hears of each engine that is ready, with the digest of its catalogue. ``labels`` of slots.
+        ``idle_s``, ``stay_awake``: see ``dormancy.py``."""
         self._db = db
         self._bus = bus
         self._backend = backend
@@ -145,7 +102,11 @@ class Dispatcher:
         self._cancel_grace_s = cancel_grace_s
         self._on_ready = on_ready
         self._sleep = sleep
-        self._slots = {slot: _Slot(slot, (labels or {}).get(slot, frozenset())) for slot in backend.slots}
+        self._slots = {slot: Slot(slot, (labels or {}).get(slot, frozenset())) for slot in backend.slots}
+        self._dormancy = Dormancy(
+            self._slots.values(), backend=backend, clock=clock, sleep=sleep, idle_s=idle_s, stay=stay_awake
+        )
+        self._is_waking = False
         self._line = Line(clock, affinity_wait_s=affinity_wait_s)
         self._gates = Gates()
         self._judging = Judging(backend)
@@ -172,6 +133,8 @@ class Dispatcher:
         for lane in await self._db.read(attempts.lanes_waiting):
             self._line.wait(lane)
         await self._backend.start(self)
+        if not self._resuming.silent:
+            self._dormancy.begin()
         if outlive_s:
             self._spawn(self._resuming.end(within_s=outlive_s))
 
@@ -246,7 +209,7 @@ class Dispatcher:
         self.engine_said(slot, ready)
 
     def engine_resumed(self, slot: SlotId, ready: wire.Ready, journal: Journal) -> None:
-        self._slots[slot].inbox.append(_Found(ready, journal))
+        self._slots[slot].inbox.append(Found(ready, journal))
         self._work_off(self._slots[slot])
 
     def engine_said(self, slot: SlotId, message: wire.ToServer) -> None:
@@ -254,10 +217,10 @@ class Dispatcher:
         self._work_off(self._slots[slot])
 
     def engine_lost(self, slot: SlotId, reason: str) -> None:
-        self._slots[slot].inbox.append(_Lost(reason))
+        self._slots[slot].inbox.append(Lost(reason))
         self._work_off(self._slots[slot])
 
-    def _work_off(self, slot: _Slot) -> None:
+    def _work_off(self, slot: Slot) -> None:
         """Handle the inbox up to a message that must wait for something; go on when it has."""
         while slot.inbox and not slot.is_busy and not self._is_stopping:
             try:
@@ -269,7 +232,7 @@ class Dispatcher:
                 slot.is_busy = True
                 self._spawn(self._work_on(slot, work))
 
-    async def _work_on(self, slot: _Slot, work: _Work) -> None:
+    async def _work_on(self, slot: Slot, work: _Work) -> None:
         try:
             await work()
         except Exception as error:
@@ -277,14 +240,14 @@ class Dispatcher:
         slot.is_busy = False
         self._work_off(slot)
 
-    def _give_engine_up(self, slot: _Slot, error: Exception) -> None:
+    def _give_engine_up(self, slot: Slot, error: Exception) -> None:
         """A boundary: whatever an engine says and whatever fails at it, the job ends and the others go on."""
         log.error("what the worker %s said cannot be used", slot.id, exc_info=error)
         if slot.run is not None:
             slot.run.is_given_up = True
         self._backend.kill(slot.id, f"the worker's message could not be used: {error}")
 
-    def _handle(self, slot: _Slot, message: wire.ToServer | _Found | _Lost) -> _Work | None:
+    def _handle(self, slot: Slot, message: wire.ToServer | Found | Lost) -> _Work | None:
         if isinstance(message, wire.JobMessage):
             run = slot.run
             if run is None or run.is_given_up or Fence(JobId(message.job_id), message.attempt) != run.fence:
@@ -293,9 +256,9 @@ class Dispatcher:
         match message:
             case wire.Ready():
                 self._slot_ready(slot, message)
-            case _Found():
+            case Found():
                 return partial(self._slot_found, slot, message.ready, message.journal)
-            case _Lost():
+            case Lost():
                 return partial(self._slot_lost, slot, message.reason)
             case wire.Pong():
                 slot.info = message.info
@@ -309,7 +272,7 @@ class Dispatcher:
                 self._publish(self._log_written(slot, message))
         return None
 
-    def _handle_job_message(self, slot: _Slot, run: Run, message: wire.JobMessage) -> _Work | None:
+    def _handle_job_message(self, slot: Slot, run: Run, message: wire.JobMessage) -> _Work | None:
         match message:
             case wire.ReserveNames():
                 return partial(self._reserve, slot, run, message)
@@ -325,21 +288,22 @@ class Dispatcher:
                     self._publish(event)
         return None
 
-    def _slot_ready(self, slot: _Slot, ready: wire.Ready) -> None:
+    def _slot_ready(self, slot: Slot, ready: wire.Ready) -> None:
         self._meet(slot, ready)
         self._resuming.heard(slot.id)
         slot.is_retired = False
         if slot.run is not None and slot.run.message is not None:
             self._send(slot, slot.run)
         self._retire_drained(slot)
+        self._doze(slot)
         self._claim()
 
-    def _meet(self, slot: _Slot, ready: wire.Ready) -> None:
+    def _meet(self, slot: Slot, ready: wire.Ready) -> None:
         slot.ready, slot.info = ready, ready.info
         self._pack_routes.ready(slot.id, ready.routes)
         self._spawn(self._keep_catalogue(ready))
 
-    async def _slot_found(self, slot: _Slot, ready: wire.Ready, journal: Journal) -> None:
+    async def _slot_found(self, slot: Slot, ready: wire.Ready, journal: Journal) -> None:
         """An engine works on what another server sent, or has just ended that; a fresh one will follow it."""
         slot.is_passing = True
         self._meet(slot, ready)
@@ -350,14 +314,16 @@ class Dispatcher:
         elif not journal.is_over:
             self._backend.kill(slot.id, f"attempt {journal.attempt} of job {journal.job_id} is over")
 
-    def _retire_drained(self, slot: _Slot) -> None:
+    def _retire_drained(self, slot: Slot) -> None:
         """End the engine of a slot that is drained, when it has nothing to do any more."""
         if self._gates.of(slot.id) is SlotGate.DRAINED and slot.run is None and not slot.is_retired:
             slot.is_retired = True
             self._backend.retire(slot.id, "the slot is drained")
 
-    async def _slot_lost(self, slot: _Slot, reason: str) -> None:
-        slot.ready = slot.info = None
+    async def _slot_lost(self, slot: Slot, reason: str) -> None:
+        slot.ready = None
+        if not slot.is_asleep:  # what its device is, is still so
+            slot.info = None
         slot.recent = frozenset()
         slot.is_passing = False
         self._judging.lost(slot.id)
@@ -376,7 +342,7 @@ class Dispatcher:
         now = self._clock.now()
         await self._db.write(lambda tx: nodes.save(tx, digest=digest, body=body, now=now))
 
-    def _log_written(self, slot: _Slot, message: wire.LogLines) -> LogWritten:
+    def _log_written(self, slot: Slot, message: wire.LogLines) -> LogWritten:
         is_own = slot.run is not None and slot.run.job_id == message.job_id
         entries = [(from_ms(at_ms), line) for at_ms, line in message.lines]
         return LogWritten(slot.run.owner_id if slot.run and is_own else None, entries)
@@ -388,6 +354,7 @@ class Dispatcher:
         if self._claiming is not None or self._is_stopping or self._gates.queue is QueueGate.PAUSED:
             return
         places = [slot.place(self._gates.of(slot.id)) for slot in self._slots.values()]
+        self._wake_if_wanted()
         lanes = self._line.lanes(places)
         if not lanes:
             return
@@ -420,6 +387,25 @@ class Dispatcher:
         if claim.job is not None or claim.idle or claim.held:
             self._claim()
 
+    def _doze(self, slot: Slot) -> None:
+        if slot.is_free and self._dormancy.note_free(slot):
+            slot.dozing = self._spawn(self._dormancy.follow(slot, is_claiming=lambda: self._claiming is not None))
+            slot.dozing.add_done_callback(lambda _: setattr(slot, "dozing", None))
+
+    def _wake_if_wanted(self) -> None:
+        """By those who wait, for one of the slots that are asleep."""
+        asleep = [Place(slot.id, slot.labels, frozenset(), True) for slot in self._dormancy.asleep]
+        if asleep and not self._is_waking and self._line.lanes(asleep):
+            self._is_waking = True
+            self._spawn(self._wake())
+
+    async def _wake(self) -> None:
+        try:
+            waiting = await self._db.read(attempts.depths)
+        finally:
+            self._is_waking = False
+        self._dormancy.wake(waiting, is_open=lambda slot: self._gates.of(slot) is SlotGate.OPEN)
+
     async def _claim_later(self, pause_s: float) -> None:
         """For those who would rather wait for a busy slot: their patience ends."""
         await self._sleep(pause_s)
@@ -437,7 +423,7 @@ class Dispatcher:
 
     # -- a run --
 
-    def _begin(self, slot: _Slot, job: Job, files: Mapping[str, Asset]) -> None:
+    def _begin(self, slot: Slot, job: Job, files: Mapping[str, Asset]) -> None:
         """Send a claimed job when its files are here; to an engine that was lost meanwhile, when the next is ready."""
         slot.run = run = Run(job)
         try:
@@ -450,7 +436,7 @@ class Dispatcher:
         except Exception as error:
             self._fail(slot, run, error)
 
-    async def _fetch(self, slot: _Slot, run: Run, files: Mapping[str, Asset]) -> None:
+    async def _fetch(self, slot: Slot, run: Run, files: Mapping[str, Asset]) -> None:
         """Is cancelled when the run is over."""
         try:
             refs = await self._exchange.fetch(files, run.held)
@@ -463,7 +449,7 @@ class Dispatcher:
             if slot.run is not run:
                 run.held.close()  # also of what came while it was cancelled
 
-    async def _resume(self, slot: _Slot, found: Resumed, journal: Journal) -> None:
+    async def _resume(self, slot: Slot, found: Resumed, journal: Journal) -> None:
         """Follow an attempt from where another server was cut off: nobody hears again what that one told."""
         slot.run = run = Run(found.job, is_sent=True, is_resumed=True, kept=found.recorded)
         log.info("job %s goes on under attempt %d, which another server began", run.job_id, run.fence.attempt)
@@ -489,7 +475,7 @@ class Dispatcher:
                 JobResumed(**words, attempt=run.fence.attempt, running=[*run.calls.values()], finished=finished)
             )
 
-    async def _hold(self, slot: _Slot, run: Run, files: Mapping[str, Asset]) -> None:
+    async def _hold(self, slot: Slot, run: Run, files: Mapping[str, Asset]) -> None:
         """Keep the files of a resumed attempt where its engine finds them."""
         try:
             await self._exchange.fetch(files, run.held)
@@ -499,32 +485,32 @@ class Dispatcher:
             if slot.run is not run:
                 run.held.close()
 
-    def _order(self, slot: _Slot, run: Run, refs: Mapping[str, wire.FileRef]) -> None:
+    def _order(self, slot: Slot, run: Run, refs: Mapping[str, wire.FileRef]) -> None:
         run.message = run_job(run.job, run.staging, refs, secrets=self._secrets.get(run.job_id, {}))
         if slot.ready is not None:
             self._send(slot, run)
 
-    def _send(self, slot: _Slot, run: Run) -> None:
+    def _send(self, slot: Slot, run: Run) -> None:
         assert run.message is not None
         self._backend.send(slot.id, run.message)
         run.is_sent = True
 
-    async def _reserve(self, slot: _Slot, run: Run, message: wire.ReserveNames) -> None:
+    async def _reserve(self, slot: Slot, run: Run, message: wire.ReserveNames) -> None:
         series = series_of(run.owner_id, message)
         await self._resuming.settled(run.owner_id)
         first = await self._names.reserve(series, job_id=run.job_id, count=message.count)
         self._backend.send(slot.id, wire.NamesReserved(request_id=message.request_id, first=first))
 
-    async def _record(self, slot: _Slot, run: Run, message: wire.OutputReady) -> None:
+    async def _record(self, slot: Slot, run: Run, message: wire.OutputReady) -> None:
         def is_wanted() -> bool:
-            return run.grace is None and not any(isinstance(said, _Lost) for said in slot.inbox)
+            return run.grace is None and not any(isinstance(said, Lost) for said in slot.inbox)
 
         kept = await self._exchange.keep(
             message.files, staging=run.staging, is_wanted=is_wanted, may_be_kept=run.is_resumed
         )
         await self._outcomes.record(run, (message.call, message.ui), kept)
 
-    def _finish(self, slot: _Slot, run: Run, done: wire.JobDone) -> None:
+    def _finish(self, slot: Slot, run: Run, done: wire.JobDone) -> None:
         """Keep the end, and claim the next job in the same commit."""
         self._leave(slot, run)
         self._retire_drained(slot)
@@ -532,13 +518,13 @@ class Dispatcher:
         self._claim()
         self._spawn(rest)
 
-    def _fail(self, slot: _Slot, run: Run, error: Exception) -> None:
+    def _fail(self, slot: Slot, run: Run, error: Exception) -> None:
         log.error("job %s could not be sent to a worker", run.job_id, exc_info=error)
         reason = JobError(type(error).__name__, f"the job could not be sent to a worker: {error}")
         done = wire.JobDone(job_id=run.job_id, attempt=run.fence.attempt, outcome=JobState.FAILED, error=reason)
         self._finish(slot, run, done)
 
-    def _leave(self, slot: _Slot, run: Run) -> None:
+    def _leave(self, slot: Slot, run: Run) -> None:
         slot.run = None
         slot.recent = frozenset(run.job.summary.models)
         self._line.left(slot.id, run.owner_id, run.job_id)
@@ -546,6 +532,7 @@ class Dispatcher:
             if task is not None:
                 task.cancel()
         run.held.close()
+        self._doze(slot)
 
     # -- what the bus says --
 
@@ -587,10 +574,11 @@ class Dispatcher:
                 self._restore(slot)
         self._claim()
 
-    def _restore(self, slot: _Slot) -> None:
+    def _restore(self, slot: Slot) -> None:
         if slot.is_retired:
             slot.is_retired = False
-            self._backend.restore(slot.id)
+            if not slot.is_asleep:
+                self._backend.restore(slot.id)
 
     def _cancel(self, fence: Fence) -> None:
         self._resuming.cancel(fence)
@@ -605,7 +593,7 @@ class Dispatcher:
                 self._leave(slot, run)
                 self._spawn(self._outcomes.lose(run, "cancelled before a worker was ready"))
 
-    async def _kill_later(self, slot: _Slot, run: Run) -> None:
+    async def _kill_later(self, slot: Slot, run: Run) -> None:
         await self._sleep(self._cancel_grace_s)
         if slot.run is run:
             self._backend.kill(slot.id, f"the job did not stop within {self._cancel_grace_s:g} s of its cancel")

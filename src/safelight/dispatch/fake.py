@@ -60,6 +60,7 @@ class FakeBackend:
 
     async def start(self, listener: Listener) -> None:
         self._listener = listener
+        self._retired.clear()
         for slot in self.slots:
             if slot not in self._late:
                 self.begin(slot)
@@ -132,7 +133,7 @@ class FakeBackend:
             self._soon(self._begin, slot)
 
     def _begin(self, listener: Listener, slot: SlotId) -> None:
-        if slot in self._alive:
+        if slot in self._alive or slot in self._retired:
             return
         self.engines[slot] += 1
         self._alive.add(slot)
