@@ -1,7 +1,7 @@
 """The dispatcher and the state machine of jobs under seeded faults: a real database, a clock that is moved by hand, and
 engines that say what the seed wants, also after they were given up. In every other world engines outlive the
-dispatcher, which may also be killed, and the next one resumes what they work on. The promises are checked after every
-step.
+dispatcher, which may also be killed, and the next one resumes what they work on; in every third, slots sleep. The
+promises are checked after every step.
 """
 
 import asyncio
@@ -37,6 +37,7 @@ from safelight.wire import messages as wire
 SLOTS = 3
 STEPS = 40
 OUTLIVE_S = 30.0
+IDLE_S = 15.0
 PATIENCE = 100
 """Turns of the event loop that what is under way may take."""
 OUTCOMES = (JobState.COMPLETED, JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
@@ -118,6 +119,7 @@ class _World:
             clock=self.clock,
             cancel_grace_s=GRACE_S,
             on_ready=lambda ready, digest: None,
+            idle_s=IDLE_S if self.seed % 3 == 0 else 0.0,
             sleep=self.clock.sleep,
         )
 
