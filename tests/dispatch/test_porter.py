@@ -255,6 +255,32 @@ async def test_a_store_that_is_away_for_too_long_fails_the_job(server: Server, m
     await server.until(Ready)
 
 
+async def test_an_output_that_cannot_be_stored_costs_no_other_engine(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own is gone by then; the job has no end, and is lost with it."""
+    monkeypatch.setattr("safelight.services.patience.PATIENCE_S", 0.0)
+    await server.adopt()
+    await server.until(Ready)
+    server.signs = False
+    await server.send(job(SAVING))
+    async with asyncio.timeout(TIMEOUT_S):
+        while len(server.wanted) < 2:
+            await server.take()
+        words = server.outpost._supervisor._words  # type: ignore[union-attr]
+        await _until(lambda: any(isinstance(word, JobDone) for word in words))
+        await server.tell(Kill(generation=0, reason="enough"))
+        await _until(lambda: any(isinstance(word, Ready) for word in words))
+    for wanted in server.wanted:
+        await server.tell(Addressed(request=wanted.request, url=""))
+    assert (await server.until(Lost)).reason == "enough"
+    await server.until(Ready)
+    server.signs = True
+    await server.send(job(SAVING, "next"))
+    assert (await server.until(JobDone)).job_id == "next"
+    assert server.generation == 1
+
+
 async def test_damaged_bytes_are_not_given_to_an_engine(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     file = await stored(server.store, TEXT.encode())
     wrong = FileRef(hash_bytes(b"other bytes"), file.size, "text/plain", "")

@@ -388,9 +388,14 @@ class Outpost:
 
     async def _change_engine(self) -> None:
         async with self._changing:
-            if self._is_changing:
+            if not self._is_changing:
+                return
+            try:
                 await self._end_engine()
                 self._start_engine()
+            except Exception:  # a boundary: whoever asks next finds no actor, and makes one
+                log.exception("no other engine can be started here")
+                self._end()
 
     def _open(self) -> None:
         self._count = self._generation = self._acknowledged = self._lost = 0

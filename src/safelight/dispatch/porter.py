@@ -187,15 +187,14 @@ class Porter:
     # -- orders --
 
     def _begin(self, order: RunJob) -> None:
-        staging = self._staging / uuid.uuid4().hex
-        staging.mkdir(mode=0o700)
-        own(staging, self._account)
-        self._job = job = _Job(order, staging)
+        self._job = job = _Job(order, self._staging / uuid.uuid4().hex)
         job.coming = self._spawn(self._bring_job(job))
 
     async def _bring_job(self, job: _Job) -> None:
         order = job.order
         try:
+            job.staging.mkdir(mode=0o700)
+            own(job.staging, self._account)
             files = await self._inputs.fetch(order.files, job.held)
         except Exception as error:  # a boundary: whatever fails, the job has an end
             job.coming = None
@@ -287,7 +286,7 @@ class Porter:
         except Exception as error:  # a boundary: whatever an engine says and whatever fails at it
             log.error("an output could not be stored: %s", error, exc_info=_unless_told(error))
             self._is_given_up = True
-            self._supervisor.kill(f"an output of the worker process could not be stored: {error}")
+            self.kill(f"an output of the worker process could not be stored: {error}")
         else:
             if self._listener is not None:
                 self._listener.engine_said(self._supervisor.slot, msgspec.structs.replace(output, files=files))
