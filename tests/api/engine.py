@@ -63,7 +63,7 @@ NODES = [
     ),
 ]
 
-INFO = EngineInfo("3.11.0", "2.13.0", (Device("cpu", "cpu", None, 8 << 30, 4 << 30),), pid=1)
+INFO = EngineInfo("3.11.0", "2.13.0", (Device("cpu", "cpu", None, 8 << 30, 4 << 30),), pid=1, host="studio")
 READY = Ready(info=INFO, nodes=NODES)
 
 Script = Callable[[RunJob], Iterable[ToServer]]

@@ -28,6 +28,7 @@ async def test_an_administrator_sees_what_waits_and_who_runs(server: Server) -> 
     assert shown["queue"] == {"mode": "open", "waiting": {"": 2}}
     [slot] = shown["slots"]
     assert (slot["id"], slot["state"], slot["mode"], slot["user"]) == ("cpu", "running", "open", anna.user_id)
+    assert slot["host"] == "studio"
     assert server.engine.jobs[0].job_id not in str(shown)
 
 

@@ -30,7 +30,7 @@ from safelight.wire.messages import (
 )
 
 CALL = Call("3.0.0.1", "3", "3", "3")
-INFO = EngineInfo("3.11.7", "2.13.0", (Device("cpu", "cpu", None, 10, 5),), 42)
+INFO = EngineInfo("3.11.7", "2.13.0", (Device("cpu", "cpu", None, 10, 5),), 42, host="node-7")
 NODE = NodeSchema(
     name="N",
     display_name="N",

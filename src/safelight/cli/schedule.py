@@ -47,7 +47,9 @@ def show(schedule: Mapping[str, Any]) -> None:
     queue = schedule["queue"]
     waiting = ", ".join(f"{count} for {pool or 'any worker'}" for pool, count in queue["waiting"].items())
     out.print(f"The queue is {queue['mode']}; waiting: {waiting or 'nothing'}.")
-    print_columns(("slot", "state", "mode", "labels", "user", "device", "warm"), [_row(s) for s in schedule["slots"]])
+    print_columns(
+        ("slot", "state", "mode", "labels", "user", "host", "device", "warm"), [_row(s) for s in schedule["slots"]]
+    )
 
 
 def show_packs(slots: Sequence[Mapping[str, Any]]) -> None:
@@ -65,8 +67,10 @@ def show_packs(slots: Sequence[Mapping[str, Any]]) -> None:
 
 def _row(slot: Mapping[str, Any]) -> list[str]:
     lists = {name: ", ".join(slot[name]) or "-" for name in ("labels", "devices", "warm_models")}
-    user = slot["user"] or "-"
-    return [slot["id"], slot["state"], slot["mode"], lists["labels"], user, lists["devices"], lists["warm_models"]]
+    plain = {name: slot[name] or "-" for name in ("id", "state", "mode", "user", "host")}
+    columns = plain | lists
+    names = ("id", "state", "mode", "labels", "user", "host", "devices", "warm_models")
+    return [columns[name] for name in names]
 
 
 def _words(body: bytes) -> str:

@@ -32,6 +32,8 @@ class EngineInfo:
     pid: int
     warm_models: tuple[str, ...] = ()
     """Files of the models in its memory, by the names that prompts use; an idle slot prefers jobs that name them."""
+    host: str = ""
+    """The name of its machine."""
 
 
 class SlotGate(StrEnum):

@@ -19,6 +19,7 @@ def describe(device: str) -> EngineInfo:
         pytorch_version=_torch_version(),
         devices=(_device(device),),
         pid=os.getpid(),
+        host=platform.node(),
     )
 
 

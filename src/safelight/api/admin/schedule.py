@@ -17,7 +17,7 @@ from safelight.api.call import Call
 from safelight.core.errors import Forbidden, NotFound
 from safelight.core.gate import Gates, QueueGate
 from safelight.core.pool import Pool
-from safelight.core.worker import SlotGate, SlotId, SlotStatus
+from safelight.core.worker import SlotGate, SlotId, SlotState, SlotStatus
 from safelight.db.transaction import Transaction
 from safelight.services import attempt as attempts
 from safelight.services import gate as gates
@@ -72,6 +72,7 @@ def _slot(slot: SlotStatus, state: Gates) -> dict[str, Any]:
         "state": slot.state,
         "mode": state.of(slot.id),
         "user": slot.owner_id,
+        "host": info.host if info is not None and slot.state is not SlotState.ASLEEP else "",
         "devices": [device.name for device in info.devices] if info is not None else [],
         "warm_models": info.warm_models if info is not None else [],
     }
