@@ -37,8 +37,8 @@ def engines(folder: Path) -> list[int]:
 
 def test_idle_workers_end_and_a_job_starts_one(tmp_path: Path) -> None:
     with running(tmp_path, "--workers", "2", environment=IDLE) as server:
+        wait_until(lambda: len(engines(tmp_path)) == 1)
         wait_for_nodes(server.url)
-        assert len(engines(tmp_path)) == 1
         assert states(server)[1] == "asleep"
         devices = get(f"{server.url}/api/system_stats")["devices"]
         wait_until(lambda: states(server) == ["asleep", "asleep"])
