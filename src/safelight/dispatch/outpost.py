@@ -93,8 +93,11 @@ class Said(Message, frozen=True, kw_only=True):
 
 
 class Lost(Message, frozen=True, kw_only=True):
+    """``is_meant``: nothing is wrong with the engine."""
+
     number: int
     reason: str
+    is_meant: bool = False
 
 
 class Wanted(Message, frozen=True, kw_only=True):
@@ -296,11 +299,11 @@ class Outpost:
         self._count += 1
         self._keep(Said(number=self._count, message=message))
 
-    def _lose(self, reason: str) -> None:
+    def _lose(self, reason: str, *, is_meant: bool = False) -> None:
         self._ready = None
         self._generation += 1
         self._count += 1
-        self._keep(Lost(number=self._count, reason=reason))
+        self._keep(Lost(number=self._count, reason=reason, is_meant=is_meant or not self._is_wanted))
 
     def _want(self, want: Want) -> None:
         self._count += 1
@@ -382,7 +385,7 @@ class Outpost:
         if not self._is_passing or (work is not None and not work.is_over and work.generation == self._generation):
             return
         if self._ready is not None:
-            self._lose("the server was started anew, and with it its workers")
+            self._lose("the server was started anew, and with it its workers", is_meant=True)
         self._is_passing, self._is_changing = False, True
         self._change = asyncio.create_task(self._change_engine())
 

@@ -325,7 +325,7 @@ class _Slot:
             case Lost():
                 self._generation += 1
                 self._is_ready = True  # the loss of an engine that never was ready is told as well
-                self._lose(entry.reason)
+                self._lose(entry.reason, is_meant=entry.is_meant)
             case Said(message=Ready() as ready):
                 self._is_ready = True
                 if self._listener is not None:
@@ -341,11 +341,12 @@ class _Slot:
         url = await self._address(wanted.method, parse_digest(wanted.digest)) if self._address is not None else None
         self._orders.put_nowait(Addressed(request=wanted.request, url=url or ""))
 
-    def _lose(self, reason: str) -> None:
+    def _lose(self, reason: str, *, is_meant: bool = False) -> None:
         reason, self._reason = self._reason or reason, None
         was_ready, self._is_ready = self._is_ready, False
         if was_ready and self._listener is not None:
-            log.warning("the worker of slot %s is gone: %s", self._slot, reason)
+            level = logging.INFO if is_meant else logging.WARNING
+            log.log(level, "the worker of slot %s is gone: %s", self._slot, reason)
             self._listener.engine_lost(self._slot, reason)
 
     def _give_way(self) -> str:

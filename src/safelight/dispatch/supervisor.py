@@ -73,7 +73,8 @@ class Supervisor:
     def retire(self, reason: str) -> None:
         """End the engine and start no other before :meth:`restore`."""
         self._is_wanted.clear()
-        self.kill(reason)
+        if self._engine is not None:
+            self._engine.kill(reason, is_meant=True)
 
     def restore(self) -> None:
         self._is_wanted.set()
@@ -118,6 +119,7 @@ class _Engine:
         self._process: EngineProcess | None = None
         self._connection: Connection | None = None
         self._reason: str | None = None
+        self._is_meant = False
         self._exit: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._pipe_ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._is_ready = False
@@ -136,9 +138,10 @@ class _Engine:
             self._job = message
         self._connection.send(message)
 
-    def kill(self, reason: str) -> None:
+    def kill(self, reason: str, *, is_meant: bool = False) -> None:
+        """``is_meant``: nothing is wrong with it."""
         if self._reason is None:
-            self._reason = reason
+            self._reason, self._is_meant = reason, is_meant
         if self._process is not None:
             self._process.kill()
 
@@ -220,7 +223,8 @@ class _Engine:
 
     def _lose(self, reason: str) -> None:
         if self._listener is not None:
-            log.warning("the worker of slot %s is gone: %s", self._slot, reason)
+            level = logging.INFO if self._is_meant else logging.WARNING
+            log.log(level, "the worker of slot %s is gone: %s", self._slot, reason)
             self._listener.engine_lost(self._slot, reason)
             self._listener = None
 
