@@ -105,6 +105,12 @@ class Server:
                     if self.signs:
                         await self.sign(entry)
 
+    async def until_wanted(self, count: int) -> None:
+        """So many addresses were asked for."""
+        async with asyncio.timeout(TIMEOUT_S):
+            while len(self.wanted) < count:
+                await self.take()
+
     async def sign(self, wanted: Wanted, *, expires_s: int = 60) -> None:
         url = await self.store.sign_transfer(wanted.method, Digest(wanted.digest), expires_s=expires_s)
         await self.tell(Addressed(request=wanted.request, url=url or ""))
@@ -186,9 +192,7 @@ async def test_what_is_said_waits_for_what_is_stored(server: Server) -> None:
     await server.until(Ready)
     server.signs = False
     await server.send(job(SAVING))
-    async with asyncio.timeout(TIMEOUT_S):
-        while len(server.wanted) < 2:
-            await server.take()
+    await server.until_wanted(2)
     assert not [word for word in server.heard if isinstance(word, OutputReady | JobDone)]
     for _ in range(3):  # it has long said the rest
         await asyncio.sleep(0.05)
@@ -208,9 +212,7 @@ async def test_a_job_whose_files_are_on_their_way_can_be_cancelled(server: Serve
     await server.until(Ready)
     server.signs = False
     await server.send(job(READING, a_txt=await stored(server.store, TEXT.encode())))
-    async with asyncio.timeout(TIMEOUT_S):
-        while not server.wanted:
-            await server.take()
+    await server.until_wanted(1)
     await server.send(CancelJob(job_id="j", attempt=1))
     done = await server.until(JobDone)
     assert (done.job_id, done.outcome) == ("j", JobState.CANCELLED)
@@ -235,18 +237,14 @@ async def test_a_store_that_is_away_for_too_long_fails_the_job(server: Server, m
     await server.until(Ready)
     server.signs = False
     await server.send(job(READING, a_txt=file))
-    async with asyncio.timeout(TIMEOUT_S):
-        while not server.wanted:
-            await server.take()
+    await server.until_wanted(1)
     await server.tell(Addressed(request=server.wanted[0].request, url="http://127.0.0.1:9/nobody"))
     done = await server.until(JobDone)
     assert done.outcome is JobState.FAILED
     assert "does not answer this machine" in done.error.exception_message
 
     await server.send(job(SAVING, "made"))
-    async with asyncio.timeout(TIMEOUT_S):
-        while len(server.wanted) < 3:
-            await server.take()
+    await server.until_wanted(3)
     for wanted in server.wanted[1:]:
         await server.tell(Addressed(request=wanted.request, url=""))
     lost = await server.until(Lost)
@@ -264,13 +262,11 @@ async def test_an_output_that_cannot_be_stored_costs_no_other_engine(
     await server.until(Ready)
     server.signs = False
     await server.send(job(SAVING))
-    async with asyncio.timeout(TIMEOUT_S):
-        while len(server.wanted) < 2:
-            await server.take()
-        words = server.outpost._supervisor._words  # type: ignore[union-attr]
-        await _until(lambda: any(isinstance(word, JobDone) for word in words))
-        await server.tell(Kill(generation=0, reason="enough"))
-        await _until(lambda: any(isinstance(word, Ready) for word in words))
+    await server.until_wanted(2)
+    words = server.outpost._supervisor._words  # type: ignore[union-attr]
+    await _until(lambda: any(isinstance(word, JobDone) for word in words))
+    await server.tell(Kill(generation=0, reason="enough"))
+    await _until(lambda: any(isinstance(word, Ready) for word in words))
     for wanted in server.wanted:
         await server.tell(Addressed(request=wanted.request, url=""))
     assert (await server.until(Lost)).reason == "enough"
@@ -288,9 +284,7 @@ async def test_damaged_bytes_are_not_given_to_an_engine(server: Server, monkeypa
     await server.until(Ready)
     server.signs = False
     await server.send(job(READING, a_txt=wrong))
-    async with asyncio.timeout(TIMEOUT_S):
-        while not server.wanted:
-            await server.take()
+    await server.until_wanted(1)
     url = await server.store.sign_transfer("GET", Digest(file.digest), expires_s=60)  # of another blob
     await server.tell(Addressed(request=server.wanted[0].request, url=url or ""))
     done = await server.until(JobDone)
@@ -323,9 +317,7 @@ async def test_judging_gets_its_files_as_well(server: Server) -> None:
     gone = FileRef(hash_bytes(b"gone"), 4, "text/plain", "")
     server.signs = False
     await server.send(JudgeInputs(request_id=6, owner_id="u", prompt=READING, targets=["1"], files={"a.txt": gone}))
-    async with asyncio.timeout(TIMEOUT_S):
-        while len(server.wanted) < 2:
-            await server.take()
+    await server.until_wanted(2)
     await server.tell(Addressed(request=server.wanted[1].request, url=""))
     assert (await server.until(InputsJudged)).request_id == 6
 
@@ -337,9 +329,7 @@ async def test_the_next_server_signs_what_the_last_one_did_not(server: Server, t
     await server.send(job({"1": node("Await", path=str(go))}))
     go.touch()
     server.signs = False
-    async with asyncio.timeout(TIMEOUT_S):
-        while not server.wanted:
-            await server.take()
+    await server.until_wanted(1)
     await server.take()  # acknowledges the question
 
     later = Server(server.outpost, server.store, server.scratch, token=(2, 1))
