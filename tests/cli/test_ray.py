@@ -60,16 +60,8 @@ class Reads(Waits):
         return {"ui": {"files": [file.as_dict()]}}
 
 
-class Lingers:
+class Lingers(Waits):
     """The first run of ``name`` never ends."""
-
-    RETURN_TYPES = ()
-    OUTPUT_NODE = True
-    FUNCTION = "run"
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {"name": ("STRING",)}}
 
     def run(self, name):
         begun = Path(__file__).with_name(name)

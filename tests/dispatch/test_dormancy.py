@@ -112,6 +112,21 @@ async def test_behind_a_gate_nobody_wakes(tmp_path: Path) -> None:
         await finish(it, "a", "b")
 
 
+async def test_a_paused_slot_keeps_its_engine(tmp_path: Path) -> None:
+    async with running(tmp_path, idle_s=IDLE_S) as it:
+        await until(it, s0=IDLE)
+        await set_slot(it, S0, SlotGate.PAUSED)
+        await it.settle()
+        for _ in range(3):
+            it.clock.pass_s(IDLE_S)
+            await it.settle()
+        assert states(it) == {S0: IDLE}
+        await set_slot(it, S0, SlotGate.OPEN)
+        await it.settle()
+        it.clock.pass_s(IDLE_S)
+        await until(it, s0=ASLEEP)
+
+
 async def test_a_job_whose_worker_died_wakes_another(tmp_path: Path) -> None:
     died: list[str] = []
 

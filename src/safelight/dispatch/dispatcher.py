@@ -41,10 +41,10 @@ from safelight.core.pack import PackStatus, pack_statuses
 from safelight.core.pool import Lane, Pool
 from safelight.core.worker import EngineInfo, SlotGate, SlotId, SlotStatus
 from safelight.db.engine import Database, Transaction
-from safelight.dispatch.affinity import Pick, Place
+from safelight.dispatch.affinity import Pick
 from safelight.dispatch.backend import Backend
 from safelight.dispatch.dormancy import Dormancy
-from safelight.dispatch.exchange import Exchange
+from safelight.dispatch.exchange import Exchange, soon
 from safelight.dispatch.journal import Journal
 from safelight.dispatch.judging import Judging, Objections
 from safelight.dispatch.line import Line
@@ -68,9 +68,6 @@ _Work = Callable[[], Coroutine[Any, Any, None]]
 
 CLAIM_PAUSE_S = 0.5
 """Before the next try of a claim that failed."""
-
-FETCH_S = 5.0
-"""How long a submit waits for files that are elsewhere; then the nodes judge when the job runs."""
 
 
 class Dispatcher:
@@ -191,14 +188,9 @@ class Dispatcher:
         """What nodes object to, by call id, as far as an engine answers at once and the files are soon here. An idle
         engine is asked first."""
         with ExitStack() as held:
-            refs = self._exchange.at_hand(files)
-            if refs is None:
-                try:
-                    refs = await asyncio.wait_for(self._exchange.fetch(files, held, is_patient=False), FETCH_S)
-                except (TimeoutError, SafelightError):
-                    return {}
+            refs = await soon(self._exchange, files, held)
             ready = [slot for slot in self._slots.values() if slot.ready is not None]
-            if not ready:
+            if refs is None or not ready:
                 return {}
             slot = min(ready, key=lambda slot: slot.run is not None)
             return await self._judging.ask(slot.id, owner_id=owner_id, prompt=prompt, targets=targets, files=refs)
@@ -388,14 +380,15 @@ class Dispatcher:
             self._claim()
 
     def _doze(self, slot: Slot) -> None:
+        def may_sleep() -> bool:
+            return self._claiming is None and self._gates.of(slot.id) is SlotGate.OPEN
+
         if slot.is_free and self._dormancy.note_free(slot):
-            slot.dozing = self._spawn(self._dormancy.follow(slot, is_claiming=lambda: self._claiming is not None))
-            slot.dozing.add_done_callback(lambda _: setattr(slot, "dozing", None))
+            slot.dozing = self._spawn(self._dormancy.follow(slot, may_sleep=may_sleep))
 
     def _wake_if_wanted(self) -> None:
         """By those who wait, for one of the slots that are asleep."""
-        asleep = [Place(slot.id, slot.labels, frozenset(), True) for slot in self._dormancy.asleep]
-        if asleep and not self._is_waking and self._line.lanes(asleep):
+        if not self._is_waking and self._line.lanes(self._dormancy.places):
             self._is_waking = True
             self._spawn(self._wake())
 
@@ -470,10 +463,8 @@ class Dispatcher:
                     run.note(message, from_ms(at_ms))
         if slot.run is run:
             words = run.words(self._clock.now())
-            finished = [message.call for _, message in journal.said if isinstance(message, wire.CallFinished)]
-            self._publish(
-                JobResumed(**words, attempt=run.fence.attempt, running=[*run.calls.values()], finished=finished)
-            )
+            running = [*run.calls.values()]
+            self._publish(JobResumed(**words, attempt=run.fence.attempt, running=running, finished=journal.finished))
 
     async def _hold(self, slot: Slot, run: Run, files: Mapping[str, Asset]) -> None:
         """Keep the files of a resumed attempt where its engine finds them."""

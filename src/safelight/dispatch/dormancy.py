@@ -11,6 +11,7 @@ from dataclasses import replace
 from safelight.core.clock import Clock
 from safelight.core.pool import ANY, Pool
 from safelight.core.worker import SlotId
+from safelight.dispatch.affinity import Place
 from safelight.dispatch.backend import Backend
 from safelight.dispatch.slot import Slot
 
@@ -45,19 +46,21 @@ class Dormancy:
                 self._put_to_sleep(slot)
 
     @property
-    def asleep(self) -> Sequence[Slot]:
-        return [slot for slot in self._slots if slot.is_asleep]
+    def places(self) -> Sequence[Place]:
+        """Those that sleep, as if they were idle."""
+        return [Place(slot.id, slot.labels, frozenset(), True) for slot in self._slots if slot.is_asleep]
 
     def note_free(self, slot: Slot) -> bool:
         """The slot has nothing to do from now on. Whether somebody must :meth:`follow` it."""
         slot.idle_since_s = self._clock.monotonic_s()
-        return self._idle_s > 0 and slot.dozing is None
+        return self._idle_s > 0 and (slot.dozing is None or slot.dozing.done())
 
-    async def follow(self, slot: Slot, *, is_claiming: Callable[[], bool]) -> None:
-        """Until the slot has something to do, or sleeps. None sleeps while it may be about to get a job."""
+    async def follow(self, slot: Slot, *, may_sleep: Callable[[], bool]) -> None:
+        """Until the slot has something to do, or sleeps. ``may_sleep``: no job is about to come to it, and no gate has
+        it stay as it is."""
         while slot.is_free:
             left_s = slot.idle_since_s + self._idle_s - self._clock.monotonic_s()
-            if left_s <= 0 and not is_claiming() and self._may_sleep():
+            if left_s <= 0 and may_sleep() and self._has_spare():
                 self._put_to_sleep(slot)
             else:
                 await self._sleep(left_s if left_s > 0 else min(self._idle_s, _AGAIN_S))
@@ -69,14 +72,14 @@ class Dormancy:
             for slot in self._slots
             if is_open(slot.id) and not slot.is_asleep and slot.run is None and not slot.is_retired
         ]
-        asleep = {slot.id: slot for slot in self.asleep if is_open(slot.id)}
+        asleep = {slot.id: slot for slot in self._slots if slot.is_asleep and is_open(slot.id)}
         for slot_id in to_wake(waiting, coming=coming, asleep={key: slot.labels for key, slot in asleep.items()}):
             slot = asleep[slot_id]
             slot.is_asleep = False
             if not slot.is_retired:
                 self._backend.restore(slot_id)
 
-    def _may_sleep(self) -> bool:
+    def _has_spare(self) -> bool:
         return sum(not slot.is_asleep and not slot.is_retired for slot in self._slots) > self._stay
 
     def _put_to_sleep(self, slot: Slot) -> None:

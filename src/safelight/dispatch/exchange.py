@@ -3,7 +3,7 @@ engine share, or carried by the machine of the engine, between its own disk and 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from safelight.blobs.store import BlobMissing, BlobStore
 from safelight.core.asset import Asset
 from safelight.core.clock import Clock
 from safelight.core.digest import Digest, parse_sha256
-from safelight.core.errors import Invalid
+from safelight.core.errors import Invalid, SafelightError
 from safelight.dispatch.inputs import Inputs
 from safelight.dispatch.outputs import OutputFiles, new_file
 from safelight.dispatch.staging import Staging
@@ -22,6 +22,9 @@ from safelight.sandbox.rules import Account
 from safelight.services.asset import NewFile
 from safelight.services.patience import Patience
 from safelight.wire.messages import FileRef, SavedFile
+
+SOON_S = 5.0
+"""How long a submit waits for files that are elsewhere; then the nodes judge when the job runs."""
 
 
 class Exchange(Protocol):
@@ -65,6 +68,15 @@ class Exchange(Protocol):
     def sweep(self) -> None:
         """Remove what was left and not resumed. Blocks."""
         ...
+
+
+async def soon(exchange: Exchange, files: Mapping[str, Asset], held: ExitStack) -> dict[str, FileRef] | None:
+    """The files for a question that somebody waits for; ``None`` where they cannot be had in time."""
+    refs = exchange.at_hand(files)
+    if refs is None:
+        with suppress(TimeoutError, SafelightError):
+            refs = await asyncio.wait_for(exchange.fetch(files, held, is_patient=False), SOON_S)
+    return refs
 
 
 class SharedFolders:

@@ -4,6 +4,9 @@ Of what the engine said, that which an earlier server had heard. Whether that se
 database to say: the outputs of an attempt are rows in the order in which they were said.
 """
 
+from collections.abc import Sequence
+
+from safelight.core.event import Call
 from safelight.wire.messages import (
     CallFinished,
     CallsCached,
@@ -31,6 +34,10 @@ class Journal(Message, frozen=True, kw_only=True):
     staging: str
     said: list[tuple[int, ToServer]]
     numbers: dict[int, int]
+
+    @property
+    def finished(self) -> Sequence[Call]:
+        return [message.call for _, message in self.said if isinstance(message, CallFinished)]
 
     @property
     def is_over(self) -> bool:
