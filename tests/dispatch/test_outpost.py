@@ -255,6 +255,22 @@ async def test_an_engine_that_died_with_its_attempt_is_told_lost_to_the_next_own
     assert done.job_id == "next"
 
 
+async def test_a_slot_that_was_retired_has_an_engine_for_the_next_owner(owner: Owner) -> None:
+    """Also where the last one did not hear of its end."""
+    await owner.adopt()
+    await owner.until(Ready)
+    await owner.tell(Send(generation=0, message=job(NUMBER)))
+    await owner.until(JobDone)
+    await owner.tell(Retire(reason="drained"))
+    later = Owner(owner.outpost, (2, 1))
+    adopted = await later.adopt(succeeds=True)
+    assert adopted is not None
+    assert adopted.journal is not None
+    await later.until(Ready)
+    await later.tell(Send(generation=_losses(later), message=job(NUMBER, "next")))
+    await later.until(JobDone)
+
+
 async def test_without_an_attempt_the_next_owner_begins_anew(owner: Owner) -> None:
     """Also after one that was heard to be lost."""
     await owner.adopt()

@@ -370,7 +370,7 @@ class Outpost:
 
     def _hand_over(self, work: Work) -> Adopted:
         """To a new owner. What the engine has said that nobody has heard is still in the outbox."""
-        self._is_passing = True
+        self._is_passing = self._is_wanted = True  # what the last owner wanted is over
         self._change_if_passing()
         if isinstance(self._supervisor, Porter):
             self._supervisor.ask_again()
