@@ -72,7 +72,11 @@ async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
     if request.param == "local":
 
         def make() -> Backend:
-            return LocalBackend({slot: engine_config() for slot in SLOTS}, environment=os.environ)
+            # Of one name, an engine would take another's import for one that had ended its process
+            # (runtime/journal.py).
+            number = next(_servers)
+            configs = {slot: engine_config(slot=f"{slot}{number}") for slot in SLOTS}
+            return LocalBackend(configs, environment=os.environ)
 
     elif request.param == "ray":
         nodes: ray_cluster.Nodes = request.getfixturevalue("ray_nodes")
