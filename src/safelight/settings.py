@@ -142,7 +142,11 @@ class Settings:
     """How long a client may take for the headers of a request."""
     slow_body_s: float = 60.0
     """How long the server waits for a body that comes slower than 8 KiB a second, in all."""
+    read_deadline_s: float = 60.0
+    """How long the server works on a read, or on the validation of a prompt, before it answers 503."""
     max_graph_nodes: int = 10_000
+    max_prompt_names: int = 20_000
+    """Different texts of one prompt that may name files."""
     job_status_dialect: str = "contract"
     """``cloud`` answers ``/api/job/{id}/status`` with Comfy Cloud's own words (``success``)."""
     accounts: bool = False
@@ -313,6 +317,8 @@ def _check(settings: Settings) -> None:
         raise InvalidSetting(f"replica_url is {settings.replica_url!r}, which is not like http://10.0.0.7:8188")
     if settings.worker_idle_s < 0 or settings.workers_awake < 0:
         raise InvalidSetting("worker_idle_s and workers_awake must not be negative")
+    if settings.read_deadline_s <= 0:
+        raise InvalidSetting(f"read_deadline_s is {settings.read_deadline_s:g}; it must be positive")
     if settings.workers < 1:
         raise InvalidSetting(f"workers is {settings.workers}; at least one is needed to run a job")
     try:

@@ -277,3 +277,73 @@ async def test_time_and_text_come_back_as_they_were(tmp_path: Path) -> None:
         assert await settings(db) == values
         created = await db.read(lambda tx: tx.conn.execute(select(user.c.created_at)).scalars().first())
         assert created == NOW
+
+
+LONG = {
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1e10) SELECT max(i) FROM n",
+    "postgresql": "SELECT pg_sleep(600)",
+}
+RUNNING = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)' AND state = 'active'"
+
+
+async def test_a_read_stops_when_its_caller_is_cancelled(tmp_path: Path) -> None:
+    async with opened(tmp_path) as db:
+        ended = threading.Event()
+
+        def read(tx: Transaction) -> None:
+            try:
+                tx.conn.exec_driver_sql(LONG[tx.conn.dialect.name])
+            finally:
+                ended.set()
+
+        for _ in range(6):  # more than there are threads: none is left behind in a read that nobody waits for
+            ended.clear()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await db.read(read)
+            assert await asyncio.to_thread(ended.wait, 5)
+        if not is_sqlite():
+            async with asyncio.timeout(10):
+                while await db.read(lambda tx: tx.conn.exec_driver_sql(RUNNING).scalar_one()):
+                    pass
+        assert await settings(db) == {}
+
+
+async def test_a_read_of_many_statements_stops_before_its_next(tmp_path: Path) -> None:
+    async with opened(tmp_path) as db:
+        begun, told = threading.Event(), threading.Event()
+        sent: list[int] = []
+
+        def read(tx: Transaction) -> None:
+            for number in range(1000):
+                tx.conn.execute(select(user.c.id)).all()
+                sent.append(number)
+                begun.set()
+                if is_sqlite():  # PostgreSQL's reads share the event loop, and each statement gives way to it
+                    told.wait(5)
+
+        reading = asyncio.create_task(db.read(read))
+        await asyncio.to_thread(begun.wait, 5)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        told.set()
+        assert await settings(db) == {}
+        assert len(sent) < 1000
+
+
+async def test_a_read_that_has_not_begun_is_dropped_with_its_caller(tmp_path: Path) -> None:
+    async with opened(tmp_path) as db:
+        gate = threading.Event()
+        held = [asyncio.create_task(db.read(lambda tx: gate.wait(10))) for _ in range(4 if is_sqlite() else 0)]
+        await asyncio.sleep(0.05)
+        ran: list[bool] = []
+        waiting = asyncio.create_task(db.read(lambda tx: ran.append(True)))
+        if not is_sqlite():
+            waiting.cancel()
+        await asyncio.sleep(0)
+        waiting.cancel()
+        gate.set()
+        await asyncio.gather(waiting, *held, return_exceptions=True)
+        await settings(db)
+        assert ran == []

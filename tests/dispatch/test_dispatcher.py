@@ -83,7 +83,7 @@ async def test_secrets_are_given_to_a_retry_and_forgotten_at_the_end(tmp_path: P
         assert second.secrets == {"api_key_comfy_org": "secret"}
         it.say(second, done(second))
         await it.end("a")
-        await it.db.write(lambda tx: jobs.forget(tx, ANNA, job_ids=None, now=it.clock.now()))
+        await it.db.write(lambda tx: jobs.forget_all(tx, ANNA, at_most=9, now=it.clock.now()))
         await it.submit(ANNA, "a")
         await it.until(lambda: len(it.orders) == 3)
         assert it.orders[2].secrets == {}

@@ -149,7 +149,7 @@ async def test_interrupt_takes_the_running_and_cancel_queued_the_waiting(desk: D
     assert await desk.do(jobs.interrupt, ANNA, job_id=None, now=NOW) == ["a"]
     cancelled = await desk.do(jobs.cancel_queued, ANNA, job_ids=[JobId("a"), JobId("d"), JobId("ben")], now=NOW)
     assert list(cancelled) == ["d"]
-    assert sorted(await desk.do(jobs.cancel_queued, ANNA, job_ids=None, now=NOW)) == ["c", "e"]
+    assert sorted(await desk.do(jobs.cancel_all_queued, ANNA, at_most=9, now=NOW)) == ["c", "e"]
     assert await desk.look(jobs.remaining, ANNA) == 2
     assert await desk.look(jobs.remaining, BEN) == 1
 
@@ -195,7 +195,7 @@ async def test_forget(desk: Desk) -> None:
     await desk.do(jobs.forget, ANNA, job_ids=[JobId("b"), JobId("c")], now=NOW)  # c waits
     assert [(type(e), e.job_id) for e in desk.heard() if isinstance(e, JobForgotten)] == [(JobForgotten, "b")]
     assert sorted(await ids(desk)) == ["a", "c"]
-    await desk.do(jobs.forget, ANNA, job_ids=None, now=NOW)
+    await desk.do(jobs.forget_all, ANNA, at_most=9, now=NOW)
     assert await ids(desk) == ["c"]
     assert await ids(desk, output_type="image") == []
     await submit(desk, ANNA, job_id="a")  # its id is free again

@@ -77,7 +77,7 @@ class JobMachine(RuleBasedStateMachine):
     @rule(who=PEOPLE)
     def cancel_all_that_wait(self, who: Principal) -> None:
         waiting = [j for j, job in self.known.items() if job.owner == who.user_id and job.state is JobState.QUEUED]
-        told = self.rows.do(jobs.cancel_queued, who, job_ids=None, now=self.tick())
+        told = self.rows.do(jobs.cancel_all_queued, who, at_most=1000, now=self.tick())
         assert sorted(told) == sorted(waiting)
         for job_id in waiting:
             self.cancelled(job_id)
@@ -92,7 +92,7 @@ class JobMachine(RuleBasedStateMachine):
 
     @rule(who=PEOPLE)
     def forget(self, who: Principal) -> None:
-        self.rows.do(jobs.forget, who, job_ids=None, now=self.tick())
+        self.rows.do(jobs.forget_all, who, at_most=1000, now=self.tick())
         for job_id in [j for j, job in self.known.items() if job.owner == who.user_id and job.state in ENDS]:
             del self.known[job_id]
 

@@ -13,6 +13,7 @@ from safelight.api.comfy.hub import Hub
 from safelight.api.comfy.job_lists import JobLists
 from safelight.api.comfy.node_info import NodeInfoBodies
 from safelight.api.comfy.rendering import Renderer
+from safelight.api.heavy import HeavyWork
 from safelight.api.sign_in import SignIn
 from safelight.api.uploads import Uploads
 from safelight.blobs.cache import FileCache
@@ -106,7 +107,7 @@ class WebUi(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """Put together by :func:`safelight.api.http.create`; the last seven are the HTTP layer's own. ``links``: where
+    """Put together by :func:`safelight.api.http.create`; the last eight are the HTTP layer's own. ``links``: where
     clients are sent to the store for bytes."""
 
     settings: Settings
@@ -128,3 +129,4 @@ class App:
     downloads: Downloads
     sign_in: SignIn
     uploads: Uploads
+    heavy: HeavyWork

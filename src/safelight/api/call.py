@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,7 +11,10 @@ from safelight.api.app import App
 from safelight.api.bodies import parse_json, read_body
 from safelight.api.contract import Operation
 from safelight.api.errors import Unauthenticated
+from safelight.api.heavy import LARGE_BODY_BYTES, HeavyWork
 from safelight.core.user import Principal
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class Call:
     params: Mapping[str, Any]
     body: Any
     request: Request
+    heavy: HeavyWork
 
     @property
     def who(self) -> Principal:
@@ -36,9 +40,18 @@ class Call:
         return await read_body(self.request, limit=limit)
 
     async def read_json(self, *, limit: int) -> Any:
-        """A JSON body that the contract does not mention; ``None`` where there is none."""
+        """A JSON body that the kernel does not check; ``None`` where there is none."""
         body = await read_body(self.request, limit=limit)
-        return parse_json(body) if body.strip() else None
+        return await self.decode(body) if body.strip() else None
+
+    async def decode(self, body: bytes) -> Any:
+        """A body as JSON; a large one in its turn. Raises :class:`~safelight.api.bodies.InvalidBody`."""
+        return await self.run(lambda: parse_json(body), is_heavy=len(body) > LARGE_BODY_BYTES)
+
+    async def run(self, work: Callable[[], T], *, is_heavy: bool) -> T:
+        """Do what needs the CPU: here, or in the caller's turn if it is heavy (``api/heavy.py``)."""
+        owner_id = self.principal.user_id if self.principal else None
+        return await self.heavy.run(owner_id, work, is_heavy=is_heavy)
 
 
 Handler = Callable[[App, Call], Awaitable[Response]]

@@ -10,6 +10,7 @@ from typing import Any
 from starlette.responses import PlainTextResponse, Response
 
 from safelight.api.answers import json_response
+from safelight.api.content_encoding import UnsupportedEncoding
 from safelight.api.contract import Operation, Shape
 from safelight.core.errors import (
     Conflict,
@@ -63,6 +64,7 @@ STATUS: tuple[tuple[type[SafelightError], int], ...] = (
     (Conflict, 409),
     (Unauthenticated, 401),
     (TooSlow, 408),
+    (UnsupportedEncoding, 415),
     (Forbidden, 403),
     (LimitExceeded, 429),
     (StorageFull, 507),

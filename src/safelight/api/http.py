@@ -20,6 +20,7 @@ from safelight.api.comfy.socket import serve_socket
 from safelight.api.contract import Shape
 from safelight.api.errors import error_response, shaped
 from safelight.api.forwarding import Forwarder
+from safelight.api.heavy import HeavyWork
 from safelight.api.kernel import ANY, Kernel
 from safelight.api.origin import Origins
 from safelight.api.pack_routes import answer_pack_route
@@ -99,6 +100,7 @@ def create(
         ),
         sign_in=SignIn(db, clock),
         uploads=Uploads(),
+        heavy=HeavyWork(),
     )
     return Http(app, authenticator or _authenticator(settings, clock, db, bus), Forwarder(leader))
 
@@ -159,6 +161,7 @@ class Http:
 
     async def stop(self) -> None:
         """End what runs beside requests."""
+        self._app.heavy.stop()
         await self._app.seeder.stop()
         await self._app.downloads.stop()
         await self._forwarder.close()

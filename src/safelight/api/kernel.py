@@ -16,9 +16,12 @@ from safelight.api.app import App
 from safelight.api.auth import Authenticator
 from safelight.api.bodies import InvalidBody, parse_json, read_body
 from safelight.api.call import Call, Handler
+from safelight.api.content_encoding import decoded
 from safelight.api.contract import Operation, Shape
+from safelight.api.deadline import attended
 from safelight.api.errors import Unauthenticated, error_response, shaped
 from safelight.api.forwarding import Forwarder
+from safelight.api.heavy import LARGE_BODY_BYTES
 from safelight.api.origin import Origins
 from safelight.api.parameters import decode_path, decode_query
 from safelight.api.routing import Router
@@ -28,6 +31,8 @@ log = logging.getLogger(__name__)
 
 ANY = Operation(id="any", method="*", path="*")
 """Stands for the operation where none matched: errors are ``{"code", "message"}``."""
+_SAFE = ("GET", "HEAD")
+"""These change nothing, so that nothing is lost when they are cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +61,8 @@ class Kernel:
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Answer one HTTP request; ``False`` where the path is no route of the API, with nothing sent."""
-        request = Request(scope, receive)
         try:
-            response = await self._answer(request)
+            response = await self._answer(Request(scope, receive))
         except ClientDisconnect:
             return True
         if response is None:
@@ -89,7 +93,11 @@ class Kernel:
                 passed = await self._forwarder.forward(request)
                 if passed is not None:
                     return passed
-            return await self._call(request, endpoint, dict(zip(names, match.values, strict=True)))
+            values = dict(zip(names, match.values, strict=True))
+            if request.method not in _SAFE:
+                return await self._call(request, endpoint, values)
+            async with attended(request, limit_s=self._app.settings.read_deadline_s):
+                return await self._call(request, endpoint, values)
         except ClientDisconnect:
             raise
         except UnicodeDecodeError:
@@ -99,16 +107,20 @@ class Kernel:
 
     async def _call(self, request: Request, endpoint: Endpoint, values: Mapping[str, str]) -> Response:
         operation = endpoint.operation
+        request = Request(request.scope, decoded(request.scope, request.receive))
         principal = await self._authenticator.authenticate(request)
         if principal is None and not operation.is_open:
             raise Unauthenticated
         params = decode_path(operation.parameters, values) | decode_query(
             operation.parameters, request.scope["query_string"]
         )
-        body = await self._body(request, operation) if endpoint.checks_body else None
-        return await endpoint.handler(self._app, Call(operation, principal, params, body, request))
+        call = Call(operation, principal, params, None, request, self._app.heavy)
+        if endpoint.checks_body:
+            call = replace(call, body=await self._body(call))
+        return await endpoint.handler(self._app, call)
 
-    async def _body(self, request: Request, operation: Operation) -> Any:
+    async def _body(self, call: Call) -> Any:
+        request, operation = call.request, call.operation
         declared = operation.body
         if declared is None or declared.json is None:
             return None
@@ -119,10 +131,15 @@ class Kernel:
         raw = await read_body(request, limit=self._app.settings.max_body_bytes)
         if not raw.strip() and not declared.required:
             return None
-        value = parse_json(raw)
-        if (problem := declared.json.problem(value)) is not None:
-            raise InvalidBody(f"The body does not fit: {problem}")
-        return value
+        schema = declared.json
+
+        def read() -> Any:
+            value = parse_json(raw)
+            if (problem := schema.problem(value)) is not None:
+                raise InvalidBody(f"The body does not fit: {problem}")
+            return value
+
+        return await call.run(read, is_heavy=len(raw) > LARGE_BODY_BYTES)
 
 
 def text_errors(operation: Operation) -> Operation:

@@ -119,15 +119,16 @@ def check_asset_name(name: str) -> None:
 
 def clean_tags(tags: Iterable[str]) -> tuple[str, ...]:
     """Each once, in the order given. Raises :class:`Invalid` for what is no tag, and :class:`ReservedTag`."""
-    cleaned = tuple(dict.fromkeys(tag.strip() for tag in tags))
-    for tag in cleaned:
+    cleaned: dict[str, None] = {}
+    for tag in map(str.strip, tags):
         if not tag or len(tag) > MAX_TAG_LENGTH or not tag.isprintable() or "," in tag:
-            raise Invalid(f"{tag!r} is not a tag (1 to {MAX_TAG_LENGTH} printable characters without a comma)")
+            raise Invalid(f"{tag[:80]!r} is not a tag (1 to {MAX_TAG_LENGTH} printable characters without a comma)")
         if tag in RESERVED_TAGS:
             raise ReservedTag(f"the tag {tag!r} is reserved")
-    if len(cleaned) > MAX_TAGS:
-        raise Invalid(f"{len(cleaned)} tags are too many (at most {MAX_TAGS})")
-    return cleaned
+        cleaned[tag] = None
+        if len(cleaned) > MAX_TAGS:
+            raise Invalid(f"too many tags (at most {MAX_TAGS})")
+    return tuple(cleaned)
 
 
 def parse_file_name(text: str, *, default: Folder = Folder.INPUT) -> FileName:

@@ -5,7 +5,7 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -28,14 +28,21 @@ class FieldWish:
 def words_of(metadata: Mapping[str, Any]) -> list[str]:
     """At most 200, those of the first fields."""
     words: dict[str, None] = {}
+    for word in _all_words(metadata):
+        words[word] = None
+        if len(words) == _MAX_WORDS:
+            break
+    return list(words)
+
+
+def _all_words(metadata: Mapping[str, Any]) -> Iterator[str]:
     for key, value in metadata.items():
         if value is None:
             continue
-        words[_short(key)] = None
-        for item in value if isinstance(value, list) else (value,):
+        yield _short(key)
+        for item in value[:_MAX_WORDS] if isinstance(value, list) else (value,):
             if isinstance(item, (str, int, float, bool)):
-                words[_word(key, item)] = None
-    return list(words)[:_MAX_WORDS]
+                yield _word(key, item)
 
 
 def parse_wishes(text: str) -> tuple[FieldWish, ...]:

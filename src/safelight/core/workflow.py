@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 from safelight.core.digest import Digest
@@ -16,6 +17,8 @@ from safelight.core.ids import AssetId, UserId, VersionId, WorkflowId
 
 MAX_NAME_LENGTH = 255
 MAX_DESCRIPTION_LENGTH = 10_000
+MAX_TEXTS = 100_000
+"""Texts of a graph that are looked at for names of files."""
 MAX_NAMED_FILES = 2000
 """How many different texts of a graph are looked up; no graph that a person made comes near."""
 
@@ -84,7 +87,7 @@ def assets_named_in(content: Mapping[str, Any]) -> NamedAssets:
     files: dict[str, None] = {}
     digests: dict[Digest, None] = {}
     ids: dict[AssetId, None] = {}
-    for text in texts_of(content):
+    for text in islice(texts_of(content), MAX_TEXTS):
         if len(files) + len(digests) + len(ids) >= MAX_NAMED_FILES:
             break
         if match := _DIGEST.fullmatch(text):

@@ -53,7 +53,8 @@ class Database:
         return cls(await SqliteDoor.open(url, on_commit=on_commit, is_server=is_server))
 
     async def read(self, fn: Callable[[Transaction], T]) -> T:
-        """Run ``fn`` on a snapshot; what it would write is refused."""
+        """Run ``fn`` on a snapshot; what it would write is refused. Cancelling the caller stops it, within
+        milliseconds where it is inside a statement."""
         if self._is_closed:
             raise Unavailable("the database is closed")
         return await self._door.read(fn)

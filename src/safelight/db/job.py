@@ -4,11 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import TERMINAL, Job, JobState, JobSummary
 from safelight.core.paging import PageRequest
+from safelight.db.batches import batches
 from safelight.db.job_rows import SUMMARY, complete, error_words, summary_of
 from safelight.db.tables import IS_QUEUED, job, job_payload
 
@@ -26,7 +28,6 @@ _REPLACE = update(job).where(
     job.c.state == bindparam("was_state"),
     job.c.attempt == bindparam("was_attempt"),
 )
-_CHUNK = 500
 
 
 def add(
@@ -126,40 +127,48 @@ def replace(conn: Connection, before: JobSummary, after: JobSummary, **more: Any
     return conn.execute(_REPLACE, values).rowcount == 1
 
 
-def cancel_queued(
-    conn: Connection, owner_id: UserId, *, job_ids: Collection[JobId] | None, now: datetime
-) -> list[JobSummary]:
-    """Cancel those that still wait, all of the owner's or of ``job_ids``; returns them as they are now."""
-    statement = (
+def cancel_queued(conn: Connection, owner_id: UserId, *, job_ids: Collection[JobId], now: datetime) -> list[JobSummary]:
+    """Cancel those of ``job_ids`` that still wait; returns them as they are now."""
+    statement = _cancel(owner_id, now)
+    some_ids = batches(sorted(set(job_ids)))
+    return [summary_of(row) for ids in some_ids for row in conn.execute(statement.where(job.c.id.in_(ids)))]
+
+
+def cancel_all_queued(conn: Connection, owner_id: UserId, *, at_most: int, now: datetime) -> list[JobSummary]:
+    """Cancel ``at_most`` of those that wait since before ``now``; returns them as they are now."""
+    waiting = select(job.c.seq).where(job.c.owner_id == owner_id, IS_QUEUED, job.c.created_at <= now).limit(at_most)
+    return [summary_of(row) for row in conn.execute(_cancel(owner_id, now).where(_is_one_of(waiting)))]
+
+
+def forget(conn: Connection, owner_id: UserId, *, job_ids: Collection[JobId]) -> list[JobSummary]:
+    """Delete those of ``job_ids`` that have ended; returns them as they were."""
+    statement = delete(job).where(job.c.owner_id == owner_id, job.c.state.in_([s.value for s in TERMINAL]))
+    statement_r = statement.returning(*SUMMARY)
+    some_ids = batches(sorted(set(job_ids)))
+    return [summary_of(row) for ids in some_ids for row in conn.execute(statement_r.where(job.c.id.in_(ids)))]
+
+
+def forget_all(conn: Connection, owner_id: UserId, *, at_most: int, now: datetime) -> list[JobSummary]:
+    """Delete ``at_most`` of those that had ended by ``now``; returns them as they were."""
+    ended = select(job.c.seq).where(job.c.owner_id == owner_id, job.c.ended_at <= now).limit(at_most)
+    statement = delete(job).where(job.c.owner_id == owner_id, _is_one_of(ended))
+    return [summary_of(row) for row in conn.execute(statement.returning(*SUMMARY))]
+
+
+def _cancel(owner_id: UserId, now: datetime) -> ReturningUpdate[Any]:
+    return (
         update(job)
         .where(job.c.owner_id == owner_id, IS_QUEUED)
         .values(state=JobState.CANCELLED.value, ended_at=now, updated_at=now, cancel_requested=True)
         .returning(*SUMMARY)
     )
-    if job_ids is None:
-        rows: list[Row[Any]] = list(conn.execute(statement))
-    else:
-        rows = [row for ids in _chunks(job_ids) for row in conn.execute(statement.where(job.c.id.in_(ids)))]
-    return [summary_of(row) for row in rows]
 
 
-def forget(conn: Connection, owner_id: UserId, *, job_ids: Collection[JobId] | None) -> list[JobSummary]:
-    """Delete jobs that have ended, all of the owner's or of ``job_ids``; returns them as they were."""
-    statement = delete(job).where(job.c.owner_id == owner_id, job.c.state.in_([s.value for s in TERMINAL]))
-    statement_r = statement.returning(*SUMMARY)
-    if job_ids is None:
-        rows: list[Row[Any]] = list(conn.execute(statement_r))
-    else:
-        rows = [row for ids in _chunks(job_ids) for row in conn.execute(statement_r.where(job.c.id.in_(ids)))]
-    return [summary_of(row) for row in rows]
+def _is_one_of(some: Select[Any]) -> ColumnElement[bool]:
+    return job.c.seq.in_(some.correlate(None))
 
 
 def _duration_ms(summary: JobSummary) -> int:
     if summary.started_at is None or summary.ended_at is None:
         return 0
     return max(0, int((summary.ended_at - summary.started_at).total_seconds() * 1000))
-
-
-def _chunks(job_ids: Collection[JobId]) -> list[list[JobId]]:
-    ids = sorted(set(job_ids))
-    return [ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK)]

@@ -1,25 +1,21 @@
 """Which assets a user has, asked by digest and by id: what a graph names, and what a reader of it already owns."""
 
-from collections.abc import Collection, Iterable, Iterator
-from itertools import islice
-from typing import TypeVar
+from collections.abc import Collection, Iterator
 
 from sqlalchemy import Connection, exists, select
 
 from safelight.core.digest import Digest
 from safelight.core.ids import AssetId, UserId
+from safelight.db.batches import batches
 from safelight.db.publication import PublishedAsset
 from safelight.db.tables import asset, asset_tag
-
-T = TypeVar("T")
-_CHUNK = 500
 
 
 def ids_of(conn: Connection, owner_id: UserId, *, digests: Collection[Digest]) -> dict[Digest, AssetId]:
     """The owner's oldest listed asset of each digest."""
     query = select(asset.c.digest, asset.c.id).where(asset.c.owner_id == owner_id, asset.c.published)
     found: dict[Digest, AssetId] = {}
-    for some in _chunks(digests):
+    for some in batches(digests):
         for row in conn.execute(query.where(asset.c.digest.in_(some)).order_by(asset.c.seq)):
             found.setdefault(row.digest, AssetId(row.id))
     return found
@@ -28,7 +24,7 @@ def ids_of(conn: Connection, owner_id: UserId, *, digests: Collection[Digest]) -
 def owned(conn: Connection, owner_id: UserId, *, asset_ids: Collection[AssetId]) -> set[AssetId]:
     """Those of ``asset_ids`` that are listed assets of the owner."""
     query = select(asset.c.id).where(asset.c.owner_id == owner_id, asset.c.published)
-    rows = (conn.execute(query.where(asset.c.id.in_(some))).scalars() for some in _chunks(asset_ids))
+    rows = (conn.execute(query.where(asset.c.id.in_(some))).scalars() for some in batches(asset_ids))
     return {AssetId(asset_id) for found in rows for asset_id in found}
 
 
@@ -40,7 +36,7 @@ def to_publish(
     is_model = exists().where(asset_tag.c.owner_id == owner_id, of_asset)
     columns = (asset.c.id, asset.c.name, asset.c.digest, asset.c.size, asset.c.mime_type, is_model)
     query = select(*columns).where(asset.c.owner_id == owner_id, asset.c.published)
-    for some in _chunks(asset_ids):
+    for some in batches(asset_ids):
         for asset_id, name, digest, size, mime_type, model in conn.execute(query.where(asset.c.id.in_(some))):
             yield PublishedAsset(
                 asset_id=AssetId(asset_id),
@@ -51,9 +47,3 @@ def to_publish(
                 is_model=bool(model),
                 is_public=False,
             )
-
-
-def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while some := list(islice(iterator, _CHUNK)):
-        yield some

@@ -77,9 +77,12 @@ async def is_alive(conn: AsyncConnection) -> bool:
 
 
 async def drop(conn: AsyncConnection) -> None:
-    """Let go of a connection, whatever it is in the middle of."""
+    """Let go of a connection, whatever it is in the middle of. Dropping one twice does nothing more."""
+    if conn.closed:
+        return
     try:
-        (await driver(conn)).terminate()
+        if not conn.invalidated:
+            (await driver(conn)).terminate()
     finally:
         await conn.invalidate()
         await conn.close()

@@ -100,7 +100,11 @@ class PostgresDoor:
         task = asyncio.create_task(self._read(fn))
         self._reads.add(task)
         task.add_done_callback(self._reads.discard)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
 
     def put(self, fn: Callable[[Transaction], T], *, is_durable: bool) -> "asyncio.Future[T]":
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -142,11 +146,15 @@ class PostgresDoor:
             conns.append(conn)
             await postgres.run(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             try:
-                return await conn.run_sync(lambda sync: fn(Transaction(sync)))
+                result = await conn.run_sync(lambda sync: fn(Transaction(sync)))
+            except asyncio.CancelledError:  # the driver asks the database to stop; the connection is not used again
+                await postgres.drop(conn)
+                raise
             except Exception as error:
-                raise translate(error) from error.__cause__
-            finally:
                 await postgres.run(conn, "ROLLBACK")
+                raise translate(error) from error.__cause__
+            await postgres.run(conn, "ROLLBACK")
+            return result
 
     @contextlib.asynccontextmanager
     async def _reader(self) -> AsyncIterator[AsyncConnection]:

@@ -17,23 +17,41 @@ PATIENCE_S = 0.003
 """For how long the first may be at one read before the others help."""
 
 
+class Stop:
+    """Tells a read in another thread that nobody waits for it any more. Mutable: whether that is so."""
+
+    __slots__ = ("is_set",)
+
+    def __init__(self) -> None:
+        self.is_set = False
+
+
+Read = Callable[[Stop], T]
+
+
 class Readers:
     """Mutable: what waits, and who is at work. One event loop. ``begin`` and each read run in the threads."""
 
     def __init__(self, *, begin: Callable[[], None]) -> None:
         self._first = ThreadPoolExecutor(1, thread_name_prefix="db-read", initializer=begin)
         self._others = ThreadPoolExecutor(HELPERS, thread_name_prefix="db-read-more", initializer=begin)
-        self._waiting: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
+        self._waiting: deque[tuple[Read[Any], Stop, asyncio.Future[Any]]] = deque()
         self._lateness: asyncio.TimerHandle | None = None
         self._is_late = False
         self._helping = 0
 
-    async def run(self, read: Callable[[], T]) -> T:
-        """What ``read`` returns or raises. A caller who is cancelled does not end it."""
+    async def run(self, read: Read[T]) -> T:
+        """What ``read`` returns or raises. If the caller is cancelled, a read that has not begun is dropped, and one
+        that has begun is told by its :class:`Stop`."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append((read, done))
+        stop = Stop()
+        self._waiting.append((read, stop, done))
         self._hand_out()
-        return await done
+        try:
+            return await done
+        except asyncio.CancelledError:
+            stop.is_set = True
+            raise
 
     def stop(self) -> None:
         """Finish what was begun. Blocks."""
@@ -42,7 +60,9 @@ class Readers:
 
     def _hand_out(self) -> None:
         while self._waiting:
-            if self._lateness is None:
+            if self._waiting[0][1].is_set:
+                self._waiting.popleft()
+            elif self._lateness is None:
                 self._is_late = False
                 self._lateness = asyncio.get_running_loop().call_later(PATIENCE_S, self._be_late)
                 self._start(self._first, self._first_ended)
@@ -53,8 +73,8 @@ class Readers:
                 return
 
     def _start(self, threads: ThreadPoolExecutor, ended: Callable[[], None]) -> None:
-        read, done = self._waiting.popleft()
-        running = asyncio.get_running_loop().run_in_executor(threads, read)
+        read, stop, done = self._waiting.popleft()
+        running = asyncio.get_running_loop().run_in_executor(threads, read, stop)
         running.add_done_callback(partial(self._ended, done, ended))
 
     def _ended(self, done: "asyncio.Future[Any]", ended: Callable[[], None], running: "asyncio.Future[Any]") -> None:

@@ -3,21 +3,27 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 
+from safelight.core.errors import Unavailable
 from safelight.core.event import Event
 from safelight.db import migrate, sqlite
 from safelight.db.errors import in_our_words
-from safelight.db.readers import Readers
+from safelight.db.readers import Readers, Stop
 from safelight.db.transaction import Transaction
 from safelight.db.writer import GroupWriter
 
 T = TypeVar("T")
 
+_STEPS = 20_000
+"""Steps of SQLite's virtual machine (some milliseconds) after which a read looks whether it should stop."""
 _READER_CACHE_KIB = 32 * 1024
 """At most, and only as much as there is to read: what lists walk along should stay in memory."""
+
+
+_NEVER = Stop()
 
 
 class SqliteDoor:
@@ -47,7 +53,7 @@ class SqliteDoor:
             raise
 
     async def read(self, fn: Callable[[Transaction], T]) -> T:
-        return await self._readers.run(lambda: self._read(fn))
+        return await self._readers.run(lambda stop: self._read(fn, stop))
 
     def put(self, fn: Callable[[Transaction], T], *, is_durable: bool) -> "asyncio.Future[T]":
         return self._writer.put(fn, is_durable=is_durable)
@@ -65,14 +71,30 @@ class SqliteDoor:
         conn = self._engine.connect()
         sqlite.run(conn, "PRAGMA query_only=ON")
         sqlite.run(conn, f"PRAGMA cache_size=-{_READER_CACHE_KIB}")
+        _stop_when_told(conn, self._local)
         self._local.conn = conn
+        self._local.stop = _NEVER
         self._connections.append(conn)
 
-    def _read(self, fn: Callable[[Transaction], T]) -> T:
+    def _read(self, fn: Callable[[Transaction], T], stop: Stop) -> T:
         conn: Connection = self._local.conn
+        self._local.stop = stop
         with in_our_words():
             sqlite.run(conn, "BEGIN")
             try:
                 return fn(Transaction(conn))
             finally:
+                self._local.stop = _NEVER
                 sqlite.run(conn, "ROLLBACK")
+
+
+def _stop_when_told(conn: Connection, local: threading.local) -> None:
+    """End the read that the thread is at, when ``local.stop`` is set: inside a long statement, and before the next."""
+    driver: Any = conn.connection.driver_connection
+    driver.set_progress_handler(lambda: local.stop.is_set, _STEPS)
+
+    def check(*_: Any) -> None:
+        if local.stop.is_set:
+            raise Unavailable("the read was stopped: nobody waits for it")
+
+    event.listen(conn, "before_cursor_execute", check)

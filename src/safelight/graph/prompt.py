@@ -66,11 +66,15 @@ def read_nodes(prompt: object, catalogue: Catalogue, *, limits: Limits) -> dict[
         raise faults.no_outputs()  # an empty list stands for an empty graph
     if not isinstance(prompt, Mapping):
         raise faults.invalid_prompt("The prompt must be an object of nodes by id", f"received {_kind(prompt)}")
-    if len(prompt) > limits.nodes:
-        raise faults.invalid_prompt(
-            "The prompt has too many nodes", f"{len(prompt)} nodes; at most {limits.nodes} are allowed"
-        )
+    check_size(len(prompt), limits)
     return {node_id: _read_node(node_id, node, catalogue, limits) for node_id, node in prompt.items()}
+
+
+def check_size(nodes: int, limits: Limits) -> None:
+    """Raises :class:`InvalidPrompt` for a graph of too many nodes, before anything is done for each of them."""
+    if nodes > limits.nodes:
+        details = f"{nodes} nodes; at most {limits.nodes} are allowed"
+        raise faults.invalid_prompt("The prompt has too many nodes", details)
 
 
 def _read_node(node_id: object, node: object, catalogue: Catalogue, limits: Limits) -> PromptNode:

@@ -80,11 +80,13 @@ def files_named(tx: Transaction, who: Principal, *, names: Collection[str]) -> d
         return {}
     found = rows.find_all_named(tx.conn, who.user_id, files=set(wanted.values()))
     by_name = {name: found[file] for name, file in wanted.items() if file in found}
-    for name, file in wanted.items():
-        digest = _digest_in(file.filename) if name not in by_name else None
-        if digest is not None and (asset := _of_digest(tx, who, digest)) is not None:
-            by_name[name] = asset
-    return by_name
+    digests = {
+        name: digest
+        for name, file in wanted.items()
+        if name not in by_name and (digest := _digest_in(file.filename)) is not None
+    }
+    of_digest = rows.find_all_of_digests(tx.conn, who.user_id, digests=set(digests.values())) if digests else {}
+    return by_name | {name: of_digest[digest] for name, digest in digests.items() if digest in of_digest}
 
 
 def list_files(tx: Transaction, who: Principal, *, folder: Folder, limit: int | None = None) -> Sequence[Asset]:

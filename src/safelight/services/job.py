@@ -129,11 +129,17 @@ def cancel(tx: Transaction, who: Principal, *, job_id: JobId, now: datetime) -> 
     return is_changed
 
 
-def cancel_queued(
-    tx: Transaction, who: Principal, *, job_ids: Collection[JobId] | None, now: datetime
-) -> Sequence[JobId]:
-    """Cancel waiting jobs: all of the owner's (``None``), or those of ``job_ids`` that wait."""
-    cancelled = rows.cancel_queued(tx.conn, who.user_id, job_ids=job_ids, now=now)
+def cancel_queued(tx: Transaction, who: Principal, *, job_ids: Collection[JobId], now: datetime) -> Sequence[JobId]:
+    """Cancel those of ``job_ids`` that wait; returns them."""
+    return _cancelled(tx, who, rows.cancel_queued(tx.conn, who.user_id, job_ids=job_ids, now=now), now=now)
+
+
+def cancel_all_queued(tx: Transaction, who: Principal, *, at_most: int, now: datetime) -> Sequence[JobId]:
+    """Cancel ``at_most`` of the jobs that waited at the time ``now``; returns them, none when all are cancelled."""
+    return _cancelled(tx, who, rows.cancel_all_queued(tx.conn, who.user_id, at_most=at_most, now=now), now=now)
+
+
+def _cancelled(tx: Transaction, who: Principal, cancelled: Sequence[JobSummary], *, now: datetime) -> Sequence[JobId]:
     for job in cancelled:
         tx.emit(_ended(job, now=now))
     if cancelled:
@@ -148,9 +154,20 @@ def interrupt(tx: Transaction, who: Principal, *, job_id: JobId | None, now: dat
     return [job.id for job in asked if _cancel(tx, job, now=now)]
 
 
-def forget(tx: Transaction, who: Principal, *, job_ids: Collection[JobId] | None, now: datetime) -> None:
-    """Delete ended jobs from the history: all of the owner's (``None``), or those of ``job_ids``."""
-    for job in rows.forget(tx.conn, who.user_id, job_ids=job_ids):
+def forget(tx: Transaction, who: Principal, *, job_ids: Collection[JobId], now: datetime) -> None:
+    """Delete those of ``job_ids`` that have ended from the history."""
+    _forgotten(tx, rows.forget(tx.conn, who.user_id, job_ids=job_ids), now=now)
+
+
+def forget_all(tx: Transaction, who: Principal, *, at_most: int, now: datetime) -> int:
+    """Delete ``at_most`` of the jobs that had ended at the time ``now`` from the history; returns how many."""
+    gone = rows.forget_all(tx.conn, who.user_id, at_most=at_most, now=now)
+    _forgotten(tx, gone, now=now)
+    return len(gone)
+
+
+def _forgotten(tx: Transaction, gone: Sequence[JobSummary], *, now: datetime) -> None:
+    for job in gone:
         tx.emit(JobForgotten(owner_id=job.owner_id, job_id=job.id, client_id=job.client_id, at=now))
 
 

@@ -9,6 +9,7 @@ from safelight.db import setting as rows
 from safelight.db.transaction import Transaction
 
 _LONGEST_KEY = 255
+_MOST_AT_ONCE = 1000
 
 
 def load(tx: Transaction, who: Principal) -> dict[str, Any]:
@@ -22,6 +23,8 @@ def get(tx: Transaction, who: Principal, *, key: str) -> Any:
 
 def put(tx: Transaction, who: Principal, *, values: Mapping[str, Any]) -> None:
     """Set these keys and leave the others."""
+    if len(values) > _MOST_AT_ONCE:
+        raise Invalid(f"{len(values)} settings are too many to be set at once (at most {_MOST_AT_ONCE})")
     for key in values:
         if not key or len(key) > _LONGEST_KEY:
             raise Invalid(f"{key[:40]!r} is not a setting's key (1 to {_LONGEST_KEY} characters)")

@@ -33,7 +33,7 @@ async def upload_asset(app: App, call: Call) -> Response:
 async def _download(app: App, call: Call) -> Response:
     """The task goes on when the client does not wait for it; with the same ``Idempotency-Key`` it is found again."""
     who, key = call.who, call.request.headers.get("idempotency-key")
-    body = parse_json(await call.read(limit=app.settings.max_body_bytes))
+    body = await call.decode(await call.read(limit=app.settings.max_body_bytes))
     declared = call.operation.body
     assert declared is not None
     assert declared.json is not None

@@ -1,5 +1,6 @@
 """Jobs that are over, in the shapes of before ``/api/jobs``: the contract's ``history_v2``, ComfyUI's ``history``."""
 
+from functools import partial
 from typing import Any
 
 from starlette.responses import Response
@@ -7,6 +8,7 @@ from starlette.responses import Response
 from safelight.api.answers import json_response
 from safelight.api.app import App
 from safelight.api.call import Call
+from safelight.api.comfy.job_ids import PIECE, in_pieces
 from safelight.api.comfy.job_json import history_detail, history_entry, history_item
 from safelight.core.errors import NotFound
 from safelight.core.ids import JobId
@@ -53,8 +55,12 @@ async def get_core_history_item(app: App, call: Call) -> Response:
 
 async def manage_history(app: App, call: Call) -> Response:
     who, now, wishes = call.who, app.clock.now(), call.body
-    ids = None if wishes.get("clear") else [JobId(i) for i in wishes.get("delete", ())]
-    await app.db.write(lambda tx: jobs.forget(tx, who, job_ids=ids, now=now))
+    if wishes.get("clear"):
+        while await app.db.write(lambda tx: jobs.forget_all(tx, who, at_most=PIECE, now=now)) == PIECE:
+            pass
+        return json_response({})
+    for ids in in_pieces(wishes.get("delete", ())):
+        await app.db.write(partial(jobs.forget, who=who, job_ids=ids, now=now))
     return json_response({})
 
 

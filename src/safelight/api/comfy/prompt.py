@@ -5,34 +5,39 @@ or no graph, and send numbers and null as ids.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 from starlette.responses import Response
 
 from safelight.api.answers import json_response
 from safelight.api.app import App
-from safelight.api.bodies import InvalidBody, parse_json
+from safelight.api.bodies import InvalidBody
 from safelight.api.call import Call
 from safelight.api.comfy.job_json import plain_number
+from safelight.api.deadline import attended
+from safelight.api.heavy import LARGE_BODY_BYTES
 from safelight.core.asset import Asset
 from safelight.core.errors import InvalidPrompt, Unavailable
 from safelight.core.ids import ClientId, JobId, is_job_id
 from safelight.core.node import Catalogue
-from safelight.core.user import Principal
 from safelight.graph.literals import names_file
-from safelight.graph.prompt import Limits
+from safelight.graph.prompt import Limits, check_size
 from safelight.graph.validate import Judge, ValidPrompt, asks_worker, validate
 from safelight.services import asset as assets
 from safelight.services import job as jobs
 from safelight.services.job import SubmitJob
+from safelight.services.literals import literals
 from safelight.services.placement import Placement, place
 
 CATALOGUE_WAIT_S = 30.0
 """How long a submit waits on a server's first start for a worker to say what it can run."""
 LONG_PROMPT = 200
-"""Nodes from which on validation leaves the event loop."""
+"""Nodes above which validation is heavy work."""
+LONGEST_NAME = 4096
+"""Characters of a text above which it cannot name a file."""
 MAX_CLIENT_ID = 256
 
 
@@ -44,40 +49,53 @@ async def get_prompt_info(app: App, call: Call) -> Response:
 
 async def execute_prompt(app: App, call: Call) -> Response:
     who = call.who
-    body = parse_json(await call.read(limit=app.settings.max_body_bytes))
+    raw = await call.read(limit=app.settings.max_body_bytes)
+    async with attended(call.request, limit_s=app.settings.read_deadline_s):
+        command, node_errors = await _read(app, call, raw)
+    now = app.clock.now()
+    job = await app.db.write(lambda tx: jobs.submit(tx, who, command=command, now=now))
+    number = plain_number(job.number)
+    return json_response({"prompt_id": job.id, "number": number, "node_errors": node_errors})
+
+
+async def _read(app: App, call: Call, raw: bytes) -> tuple[SubmitJob, Mapping[str, Any]]:
+    """The job that a valid body asks for, and the errors of outputs that were dropped."""
+    limits = Limits(nodes=app.settings.max_graph_nodes)
+    if len(raw) > LARGE_BODY_BYTES:
+        check_size(await call.run(lambda: _count_nodes(raw), is_heavy=True), limits)
+    body = await call.decode(raw)
     if not isinstance(body, Mapping) or "prompt" not in body:
         raise _invalid("no_prompt", "No prompt provided")
     asked = _read_command(body)
     if asked.has_secrets and not app.dispatcher.is_here:
         raise Unavailable("the server that would keep this job's keys cannot be reached; try again in a few seconds")
-    valid = await _validate(app, who, asked.prompt, targets=_targets(body))
-    placement = await _place(app, valid.prompt, asked.extra_data)
-    command = replace(asked, prompt=valid.prompt, targets=valid.targets, placement=placement)
-    now = app.clock.now()
-    job = await app.db.write(lambda tx: jobs.submit(tx, who, command=command, now=now))
-    number = plain_number(job.number)
-    return json_response({"prompt_id": job.id, "number": number, "node_errors": valid.node_errors})
+    check_size(len(asked.prompt), limits)
+    is_heavy = len(raw) > LARGE_BODY_BYTES or len(asked.prompt) > LONG_PROMPT
+    valid = await _validate(app, call, asked.prompt, targets=_targets(body), is_heavy=is_heavy)
+    placement = await _place(app, call, valid.prompt, asked.extra_data, is_heavy=is_heavy)
+    return replace(asked, prompt=valid.prompt, targets=valid.targets, placement=placement), valid.node_errors
 
 
 async def _validate(
-    app: App, who: Principal, prompt: Mapping[str, Any], *, targets: Sequence[str] | None
+    app: App, call: Call, prompt: Mapping[str, Any], *, targets: Sequence[str] | None, is_heavy: bool
 ) -> ValidPrompt:
+    who = call.who
     if not await app.catalogue.wait_ready(CATALOGUE_WAIT_S):
         raise Unavailable("No worker has started yet, so that no node is known; try again in a moment")
     catalogue = app.catalogue.current
     files: Mapping[str, Asset] = {}
     if _may_name_files(prompt, catalogue):
-        names = set(_texts(prompt))
+        names = await call.run(lambda: _names(prompt, limit=app.settings.max_prompt_names), is_heavy=is_heavy)
         files = await app.db.read(lambda tx: assets.files_named(tx, who, names=names))
     limits = Limits(nodes=app.settings.max_graph_nodes)
 
     async def check(judge: Judge | None) -> ValidPrompt:
-        def work() -> ValidPrompt:
-            return validate(
+        return await call.run(
+            lambda: validate(
                 prompt, catalogue, targets=targets, file_exists=files.__contains__, judge=judge, limits=limits
-            )
-
-        return await asyncio.to_thread(work) if len(prompt) > LONG_PROMPT else work()
+            ),
+            is_heavy=is_heavy,
+        )
 
     valid = await check(None)
     if not any(asks_worker(catalogue[str(node["class_type"])]) for node in valid.prompt.values()):
@@ -86,14 +104,18 @@ async def _validate(
     return await check(lambda call_id, *_: (objections[call_id] or False) if call_id in objections else True)
 
 
-async def _place(app: App, prompt: Mapping[str, Any], extra_data: Mapping[str, Any]) -> Placement:
+async def _place(
+    app: App, call: Call, prompt: Mapping[str, Any], extra_data: Mapping[str, Any], *, is_heavy: bool
+) -> Placement:
     settings = app.settings
 
     def work() -> Placement:
         pools, classes = settings.pool_names, settings.size_classes
         return place(prompt, extra_data, models=app.models, pools=pools, classes=classes)
 
-    return await asyncio.to_thread(work) if settings.pool_sizes else work()
+    if settings.pool_sizes and not is_heavy:  # looks at files
+        return await asyncio.to_thread(work)
+    return await call.run(work, is_heavy=is_heavy)
 
 
 def _read_command(body: Mapping[str, Any]) -> SubmitJob:
@@ -177,16 +199,36 @@ def _may_name_files(prompt: Any, catalogue: Catalogue) -> bool:
     return any(names_file(i) or i.type.startswith("COMFY_") for schema in schemas for i in schema.inputs)
 
 
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for child in value.values():
-            yield from _texts(child)
-    elif isinstance(value, list):
-        for child in value:
-            yield from _texts(child)
+class _Node(msgspec.Struct, gc=False):
+    """Any object; what is in it is skipped."""
 
 
-def _invalid(kind: str, message: str) -> InvalidPrompt:
-    return InvalidPrompt({"type": kind, "message": message, "details": message, "extra_info": {}}, {})
+class _Counted(msgspec.Struct):
+    prompt: dict[str, _Node]
+
+
+_count = msgspec.json.Decoder(_Counted).decode
+
+
+def _count_nodes(body: bytes) -> int:
+    """How many nodes a prompt has, in a tenth of the time that it takes to decode; 0 for what is no prompt."""
+    try:
+        return len(_count(body).prompt)
+    except (msgspec.MsgspecError, RecursionError):
+        return 0
+
+
+def _names(prompt: Mapping[str, Any], *, limit: int) -> set[str]:
+    """The texts that may name files. Raises :class:`InvalidPrompt` where there are more than ``limit``."""
+    names: set[str] = set()
+    for text in literals(prompt):
+        if len(text) <= LONGEST_NAME:
+            names.add(text)
+            if len(names) > limit:
+                details = f"more than {limit} different texts"
+                raise _invalid("invalid_prompt", "The prompt has too many texts that may name files", details)
+    return names
+
+
+def _invalid(kind: str, message: str, details: str = "") -> InvalidPrompt:
+    return InvalidPrompt({"type": kind, "message": message, "details": details or message, "extra_info": {}}, {})

@@ -1,6 +1,7 @@
 """``/api/queue``: what waits and what runs, of the caller alone."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from starlette.responses import Response
@@ -8,6 +9,7 @@ from starlette.responses import Response
 from safelight.api.answers import json_response
 from safelight.api.app import App
 from safelight.api.call import Call
+from safelight.api.comfy.job_ids import PIECE, in_pieces
 from safelight.api.comfy.job_json import contract_queue_item, queue_item
 from safelight.core.ids import JobId
 from safelight.core.job import Job
@@ -28,9 +30,15 @@ async def manage_queue(app: App, call: Call) -> Response:
     who, now = call.who, app.clock.now()
     wishes: dict[str, Any] = call.body
     clear = bool(wishes.get("clear"))
-    ids = None if clear else [JobId(i) for i in wishes.get("delete", ())]
-    deleted = await app.db.write(lambda tx: jobs.cancel_queued(tx, who, job_ids=ids, now=now))
-    return json_response({"deleted": list(deleted), "cleared": clear})
+    deleted: list[JobId] = []
+    if clear:
+        while some := await app.db.write(lambda tx: jobs.cancel_all_queued(tx, who, at_most=PIECE, now=now)):
+            deleted += some
+    else:
+        for ids in in_pieces(wishes.get("delete", ())):
+            cancel = partial(jobs.cancel_queued, who=who, job_ids=ids, now=now)
+            deleted += await app.db.write(cancel)
+    return json_response({"deleted": deleted, "cleared": clear})
 
 
 async def _queue(app: App, call: Call, item: Callable[[Job], list[Any]]) -> Response:

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from safelight.api.answers import json_response
 from safelight.api.app import App
-from safelight.api.bodies import InvalidBody, parse_json
+from safelight.api.bodies import InvalidBody
 from safelight.api.call import Call
 from safelight.core.errors import NotFound
 from safelight.services import setting as settings
@@ -50,4 +50,4 @@ async def _get(app: App, call: Call) -> Any:
 
 
 async def _value(app: App, call: Call) -> Any:
-    return parse_json(await call.read(limit=app.settings.max_body_bytes))
+    return await call.decode(await call.read(limit=app.settings.max_body_bytes))
