@@ -222,3 +222,50 @@ async def test_compressed_body_is_limited_by_what_it_holds() -> None:
     scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-encoding", b"gzip")]}
     with pytest.raises(BodyTooLarge):
         await read_body(Request(scope, decoded(scope, messages.get)), limit=1 << 20)
+
+
+# -- answers that come before the whole body was read --
+
+SCOPE = {
+    "type": "http",
+    "method": "POST",
+    "scheme": "http",
+    "path": "/api/prompt",
+    "query_string": b"",
+    "root_path": "",
+    "client": ("127.0.0.1", 1),
+}
+
+
+async def test_answer_waits_until_the_client_has_sent_its_body(server: Server) -> None:
+    chunks = [b"x" * 50_000] * 9
+    given = iter([{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks])
+    order: list[str] = []
+
+    async def receive() -> Message:
+        order.append("read")
+        return next(given, {"type": "http.request", "body": b"", "more_body": False})
+
+    async def send(message: Message) -> None:
+        order.append(str(message.get("status", "body")))
+
+    headers = [(b"host", b"127.0.0.1:8188"), (b"content-length", b"450000")]
+    scope = SCOPE | {"headers": headers}
+    await server.app(scope, receive, send)
+    assert order == ["read"] * 10 + ["413", "body"]
+
+
+async def test_client_that_waits_for_100_continue_is_answered_at_once(server: Server) -> None:
+    order: list[str] = []
+
+    async def receive() -> Message:
+        order.append("read")
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        order.append(str(message.get("status", "body")))
+
+    headers = [(b"host", b"127.0.0.1:8188"), (b"content-length", b"450000"), (b"expect", b"100-continue")]
+    scope = SCOPE | {"headers": headers}
+    await server.app(scope, receive, send)
+    assert order == ["413", "body"]

@@ -104,7 +104,7 @@ async def test_too_large_body_is_refused_by_its_length_and_by_its_bytes(client: 
     body = b'{"delete": ["' + b"x" * 100_000 + b'"]}'
     for headers in ({}, {"content-length": "10"}):
         answer = await client.post("/api/queue", body, headers=headers)
-        assert (answer.status, answer.json["code"]) == (400, "body_too_large")
+        assert (answer.status, answer.json["code"]) == (413, "body_too_large")
 
 
 async def test_form_where_json_is_wanted_is_400(client: Client) -> None:

@@ -85,7 +85,7 @@ async def test_body_is_json_whatever_it_says_it_is(server: Server, content_type:
 )
 async def test_bad_prompt_is_400_in_comfyui_s_shape(server: Server, body: object, kind: str | None) -> None:
     answer = await server.client.post("/api/prompt", body)
-    assert answer.status == 400
+    assert answer.status == (413 if kind == "body_too_large" else 400)
     assert set(answer.json["error"]) == {"type", "message", "details", "extra_info"}
     if kind:
         assert answer.json["error"]["type"] == kind

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from tests.faults import cancels, crowds, disks, engines, keeping, servers, simulation, sockets, upgrades
+from tests.faults import cancels, crowds, disks, engines, floods, keeping, servers, simulation, sockets, upgrades
 from tests.faults.ledger import Ledger
 
 WORLDS = 100
@@ -92,6 +92,7 @@ def scenarios() -> list[Scenario]:
             "test_sockets.py::test_two_thousand_silent_sockets_and_their_return", (), partial(sockets.crowd, users=8)
         ),
         Scenario("test_simulation.py::test_promises_hold_in_two_hundred_worlds", (2, 3, 4, 5), worlds),
+        Scenario("test_floods.py::test_huge_prompts_hold_up_nobody_else", (8,), floods.floods),
         Scenario("test_crowds.py::test_nine_users_do_not_wait_behind_a_thousand_jobs_of_one", (8,), crowds.run),
     ]
 

@@ -41,7 +41,7 @@ class Authenticator(Protocol):
         ...
 
     async def authenticate(self, connection: HTTPConnection) -> Principal | None:
-        """The caller, by any of the contract's schemes; a session is as good as a key everywhere (HTTP-13)."""
+        """The caller, by any of the contract's schemes; a session is as good as a key everywhere (HTTP-21)."""
         ...
 
     async def changed(self) -> None:

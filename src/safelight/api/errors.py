@@ -79,9 +79,11 @@ _HEADERS = {401: {"www-authenticate": "Bearer"}, 408: {"connection": "close"}, 5
 
 def status_of(error: SafelightError, operation: Operation) -> int:
     """An operation's own declarations decide between 400, 422 and (for a name that cannot be) 404, and between 400 and
-    409, 413 or 429.
+    409, 413 (for a quota) or 429. A body above the limit is 413 everywhere (HTTP-23).
     """
-    if isinstance(error, BodyTooLarge | TooLarge):
+    if isinstance(error, BodyTooLarge):
+        return 413
+    if isinstance(error, TooLarge):
         return operation.too_large_status
     if isinstance(error, Unprocessable) and 422 in operation.shapes:
         return 422

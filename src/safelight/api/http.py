@@ -18,6 +18,7 @@ from safelight.api.comfy.rendering import Renderer
 from safelight.api.comfy.routes import build_router
 from safelight.api.comfy.socket import serve_socket
 from safelight.api.contract import Shape
+from safelight.api.draining import Draining
 from safelight.api.errors import error_response, shaped
 from safelight.api.forwarding import Forwarder
 from safelight.api.heavy import HeavyWork
@@ -137,7 +138,8 @@ class Http:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope = self._proxies.seen(scope)
         if scope["type"] == "http":
-            receive = PatientReceive(receive, grace_s=self._app.settings.slow_body_s)
+            draining = Draining(scope, PatientReceive(receive, grace_s=self._app.settings.slow_body_s), send)
+            receive, send = draining.receive, draining.send
         if scope["type"] == "websocket":
             await self._socket(scope, receive, send)
         elif scope["type"] == "http" and not await self._kernel.handle(scope, receive, send):
