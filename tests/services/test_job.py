@@ -49,14 +49,28 @@ async def test_a_submitted_job_is_there_whole(desk: Desk) -> None:
     ]
 
 
-async def test_an_id_is_taken_for_everybody_and_a_second_submit_changes_nothing(desk: Desk) -> None:
+async def test_an_id_is_taken_for_its_owner_and_a_second_submit_changes_nothing(desk: Desk) -> None:
     await submit(desk, ANNA, job_id="mine")
     desk.heard()
-    for who in (ANNA, BEN):
-        with pytest.raises(Conflict, match="mine"):
-            await submit(desk, who, job_id="mine")
+    with pytest.raises(Conflict, match="mine"):
+        await submit(desk, ANNA, job_id="mine")
     assert desk.heard() == []
-    assert await desk.look(jobs.remaining, BEN) == 0
+    assert await desk.look(jobs.remaining, ANNA) == 1
+
+
+async def test_two_owners_may_choose_one_id_and_neither_notices(desk: Desk) -> None:
+    first, second = await submit(desk, ANNA, job_id="mine"), await submit(desk, BEN, job_id="mine")
+    assert first.shown_id == second.shown_id == "mine"
+    assert first.id != second.id
+    with pytest.raises(Conflict, match="mine"):
+        await submit(desk, BEN, job_id="mine")
+    for who, own in ((ANNA, first), (BEN, second)):
+        assert (await desk.look(jobs.get, who, job_id="mine")).id == own.id
+    assert await desk.do(jobs.cancel_queued, BEN, job_ids=["mine"], now=NOW) == ["mine"]
+    assert (await desk.look(jobs.get, ANNA, job_id="mine")).summary.state is JobState.QUEUED
+    await desk.do(jobs.forget, BEN, job_ids=["mine"], now=NOW)
+    assert (await submit(desk, BEN, job_id="mine")).id == second.id, "the name is free again for its owner"
+    assert await desk.do(jobs.cancel, ANNA, job_id="mine", now=NOW)
 
 
 async def test_a_job_needs_a_user(desk: Desk) -> None:

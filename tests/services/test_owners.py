@@ -20,10 +20,9 @@ from safelight.services import asset, asset_library, feedback, job, publication,
 EXCEPTIONS = {
     "safelight.db.job.add",  # the summary carries its owner
     "safelight.db.job.replace",  # so do both summaries, and the statement asks for it
-    "safelight.db.job.is_taken",  # an id is taken for everybody; the answer tells no more
+    "safelight.db.job.is_taken",  # chooses how a job is called inside; the answer is told to nobody
     "safelight.db.asset.add",  # the asset carries its owner
     "safelight.db.asset.assets",  # its rows were asked for by their owner
-    "safelight.db.asset.is_taken",  # an id is taken for everybody; the answer is told to nobody
     "safelight.db.asset.drop_unpublished",  # a start sweeps for everybody
     "safelight.db.workflow.add",  # the workflow carries its owner
     "safelight.db.workflow.fold",  # asks nothing

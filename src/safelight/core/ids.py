@@ -7,6 +7,7 @@ from typing import NewType
 
 UserId = NewType("UserId", str)
 JobId = NewType("JobId", str)
+"""Unique among all jobs. Where two owners chose the same, one of them holds its owner as well (:func:`own_job_id`)."""
 AssetId = NewType("AssetId", str)
 ClientId = NewType("ClientId", str)
 WorkflowId = NewType("WorkflowId", str)
@@ -20,11 +21,28 @@ CallId = NewType("CallId", str)
 LOCAL_USER = UserId("local")
 """The one user of a loopback server that has no accounts."""
 
+_OF = "~"
+"""Between a chosen id and its owner; no chosen id holds one."""
 _JOB_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 def new_job_id() -> JobId:
     return JobId(str(uuid.uuid4()))
+
+
+def own_job_id(owner_id: UserId, chosen: str) -> JobId:
+    """The id of a job whose owner calls it ``chosen``, as another owner's job does."""
+    return JobId(f"{chosen}{_OF}{owner_id}")
+
+
+def shown_job_id(job_id: JobId) -> str:
+    """What its owner calls a job: the id that they chose, or the one that it was given."""
+    return job_id.partition(_OF)[0]
+
+
+def job_ids_shown_as(owner_id: UserId, shown: str) -> tuple[JobId, JobId]:
+    """The ids that a job of the owner may have who calls it ``shown``."""
+    return JobId(shown), own_job_id(owner_id, shown)
 
 
 def new_asset_id() -> AssetId:

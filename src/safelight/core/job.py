@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from safelight.core.errors import Conflict
-from safelight.core.ids import ClientId, JobId, UserId
+from safelight.core.ids import ClientId, JobId, UserId, shown_job_id
 from safelight.core.pool import ANY, Pool
 
 MAX_ATTEMPTS = 2
@@ -85,6 +85,11 @@ class JobSummary:
     """Attempts that the server gave up in good order: they count for the fence, and not for the retries."""
 
     @property
+    def shown_id(self) -> str:
+        """What its owner calls it."""
+        return shown_job_id(self.id)
+
+    @property
     def tries(self) -> int:
         """Attempts that were the job's own, this one included."""
         return self.attempt - self.releases
@@ -105,6 +110,10 @@ class Job:
     @property
     def id(self) -> JobId:
         return self.summary.id
+
+    @property
+    def shown_id(self) -> str:
+        return self.summary.shown_id
 
 
 def claim(job: JobSummary, now: datetime) -> JobSummary:

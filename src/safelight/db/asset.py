@@ -129,11 +129,6 @@ def find_of_digest(conn: Connection, owner_id: UserId, *, digest: Digest) -> tup
     return (row.seq, assets(conn, [row])[0]) if row else None
 
 
-def is_taken(conn: Connection, asset_id: AssetId) -> bool:
-    """Whether any owner has an asset of that id; for choosing another one, never for an answer."""
-    return conn.execute(select(table.c.seq).where(table.c.id == asset_id)).first() is not None
-
-
 def change(conn: Connection, owner_id: UserId, *, seq: int, before: Asset, after: Asset) -> None:
     """Write the name, type, preview, metadata and time of ``after``."""
     values = {

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from safelight.core.ids import JobId, UserId
+from safelight.core.ids import JobId, UserId, job_ids_shown_as
 from safelight.core.job import TERMINAL, Job, JobState, JobSummary
 from safelight.core.paging import PageRequest
 from safelight.db.batches import batches
@@ -15,7 +15,7 @@ from safelight.db.job_rows import SUMMARY, complete, error_words, summary_of
 from safelight.db.tables import IS_QUEUED, job, job_payload
 
 _OWNED = job.c.owner_id == bindparam("owner")
-_ONE = select(*SUMMARY).where(_OWNED, job.c.id == bindparam("id"))
+_ONE = select(*SUMMARY).where(_OWNED, job.c.id.in_((bindparam("id"), bindparam("own_id"))))
 _EXISTS = select(job.c.seq).where(job.c.id == bindparam("id"))
 _QUEUED = select(*SUMMARY).where(_OWNED, IS_QUEUED).order_by(job.c.number, job.c.seq)
 _RUNNING = select(*SUMMARY).where(_OWNED, job.c.state == "running").order_by(job.c.seq)
@@ -64,17 +64,24 @@ def add(
 
 
 def is_taken(conn: Connection, job_id: JobId) -> bool:
-    """Whether anybody has a job of that id."""
+    """Whether any owner has a job of that id; for choosing another one, never for an answer."""
     return conn.execute(_EXISTS, {"id": job_id}).first() is not None
 
 
-def find(conn: Connection, owner_id: UserId, *, job_id: JobId) -> JobSummary | None:
-    row = conn.execute(_ONE, {"owner": owner_id, "id": job_id}).one_or_none()
+def find(conn: Connection, owner_id: UserId, *, job_id: str) -> JobSummary | None:
+    """The job that the owner calls so."""
+    row = conn.execute(_ONE, _called(owner_id, job_id)).first()
     return summary_of(row) if row else None
 
 
-def load(conn: Connection, owner_id: UserId, *, job_id: JobId) -> Job | None:
-    return next(iter(complete(conn, conn.execute(_ONE, {"owner": owner_id, "id": job_id}).all())), None)
+def load(conn: Connection, owner_id: UserId, *, job_id: str) -> Job | None:
+    """The whole job that the owner calls so."""
+    return next(iter(complete(conn, conn.execute(_ONE, _called(owner_id, job_id)).all())), None)
+
+
+def _called(owner_id: UserId, job_id: str) -> dict[str, str]:
+    given, own = job_ids_shown_as(owner_id, job_id)
+    return {"owner": owner_id, "id": given, "own_id": own}
 
 
 def queued(conn: Connection, owner_id: UserId) -> list[Job]:
@@ -127,10 +134,10 @@ def replace(conn: Connection, before: JobSummary, after: JobSummary, **more: Any
     return conn.execute(_REPLACE, values).rowcount == 1
 
 
-def cancel_queued(conn: Connection, owner_id: UserId, *, job_ids: Collection[JobId], now: datetime) -> list[JobSummary]:
+def cancel_queued(conn: Connection, owner_id: UserId, *, job_ids: Collection[str], now: datetime) -> list[JobSummary]:
     """Cancel those of ``job_ids`` that still wait; returns them as they are now."""
     statement = _cancel(owner_id, now)
-    some_ids = batches(sorted(set(job_ids)))
+    some_ids = batches(sorted({j for job_id in job_ids for j in job_ids_shown_as(owner_id, job_id)}))
     return [summary_of(row) for ids in some_ids for row in conn.execute(statement.where(job.c.id.in_(ids)))]
 
 
@@ -140,11 +147,11 @@ def cancel_all_queued(conn: Connection, owner_id: UserId, *, at_most: int, now: 
     return [summary_of(row) for row in conn.execute(_cancel(owner_id, now).where(_is_one_of(waiting)))]
 
 
-def forget(conn: Connection, owner_id: UserId, *, job_ids: Collection[JobId]) -> list[JobSummary]:
+def forget(conn: Connection, owner_id: UserId, *, job_ids: Collection[str]) -> list[JobSummary]:
     """Delete those of ``job_ids`` that have ended; returns them as they were."""
     statement = delete(job).where(job.c.owner_id == owner_id, job.c.state.in_([s.value for s in TERMINAL]))
     statement_r = statement.returning(*SUMMARY)
-    some_ids = batches(sorted(set(job_ids)))
+    some_ids = batches(sorted({j for job_id in job_ids for j in job_ids_shown_as(owner_id, job_id)}))
     return [summary_of(row) for ids in some_ids for row in conn.execute(statement_r.where(job.c.id.in_(ids)))]
 
 

@@ -57,7 +57,7 @@ job = Table(
     "job",
     metadata,
     Column("seq", RowId, primary_key=True, autoincrement=True),
-    Column("id", String(128), nullable=False, unique=True),
+    Column("id", String(200), nullable=False, unique=True),
     Column("owner_id", String(64), ForeignKey("user.id"), nullable=False),
     Column("state", String(16), nullable=False),
     Column("attempt", Integer, nullable=False),
@@ -143,7 +143,7 @@ asset = Table(
     "asset",
     metadata,
     Column("seq", RowId, primary_key=True, autoincrement=True),
-    Column("id", String(36), nullable=False, unique=True),
+    Column("id", String(36), nullable=False),
     Column("owner_id", String(64), ForeignKey("user.id"), nullable=False),
     Column("name", Text, nullable=False),
     Column("digest", Blake3, ForeignKey("blob.digest"), nullable=False),
@@ -159,7 +159,7 @@ asset = Table(
     Column("series", Text),
     Column("number", Integer),
     # The attempt that made it. No foreign key: an output outlives its job's place in the history.
-    Column("job_id", String(128)),
+    Column("job_id", String(200)),
     Column("attempt", Integer),
     Column("user_metadata", Json),
     Column("search_name", Text),  # the name, case-folded: what ``name_contains`` looks into
@@ -167,6 +167,7 @@ asset = Table(
     Column("preview_id", String(36)),
     Column("loader_path", Text),  # a model's name in the combos of loaders
     Column("source_metadata", Json),  # what the site that it was downloaded from says of it
+    UniqueConstraint("owner_id", "id"),
     UniqueConstraint("owner_id", "folder", "subfolder", "filename"),
 )
 Index(None, asset.c.owner_id, asset.c.folder, asset.c.seq)
@@ -475,7 +476,7 @@ leader = Table(
 preview = Table(
     "preview",
     metadata,
-    Column("job_id", String(128), primary_key=True),
+    Column("job_id", String(200), primary_key=True),
     Column("image", LargeBinary, nullable=False),
 )
 

@@ -10,6 +10,7 @@ from safelight.blobs.hashing import hash_file
 from safelight.core.asset import clean_subfolder
 from safelight.core.errors import InvalidName
 from safelight.core.event import Call
+from safelight.core.ids import JobId, shown_job_id
 from safelight.media.sniff import HEAD_BYTES, mime_type_of
 from safelight.runtime import previews
 from safelight.runtime.job import RunningJob
@@ -45,7 +46,7 @@ class RunContext:
 
     @property
     def job_id(self) -> str:
-        return self._job.run.job_id
+        return shown_job_id(JobId(self._job.run.job_id))
 
     def open_series(
         self, prefix: str, *, folder: str = "output", count: int = 1, width: int = 0, height: int = 0

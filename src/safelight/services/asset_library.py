@@ -165,7 +165,7 @@ def refer(tx: Transaction, who: Principal, *, new: NewAsset, now: datetime) -> A
     tags = clean_tags(new.tags)
     now = from_ms(to_ms(now))  # as it is read back
     asset = Asset(
-        id=new.id if new.id and not rows.is_taken(tx.conn, new.id) else new_asset_id(),
+        id=new.id or new_asset_id(),
         owner_id=who.user_id,
         name=new.name,
         digest=new.digest,

@@ -8,7 +8,7 @@ from typing import Any
 from safelight.core.clock import to_ms
 from safelight.core.errors import Conflict, NotFound
 from safelight.core.event import CancelRequested, JobEnded, JobForgotten, JobQueued, QueueChanged
-from safelight.core.ids import ClientId, JobId, new_job_id
+from safelight.core.ids import ClientId, JobId, new_job_id, own_job_id
 from safelight.core.job import Job, JobState, JobSummary, request_cancel
 from safelight.core.paging import Page, PageRequest
 from safelight.core.user import Principal
@@ -38,7 +38,7 @@ class SubmitJob:
     targets: Sequence[str]
     extra_data: Mapping[str, Any]
     client_id: ClientId | None = None
-    job_id: JobId | None = None
+    job_id: str | None = None
     number: float | None = None
     front: bool = False
     workflow_id: str | None = None
@@ -51,17 +51,19 @@ class SubmitJob:
 
 
 def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime) -> JobSummary:
-    """Queue a job. Raises :class:`Conflict` for an id that is taken, by whomever, and what quotas and gates raise."""
+    """Queue a job. Raises :class:`Conflict` for an id that its owner has used before, and what quotas and gates
+    raise."""
     gates.admit_job(tx)
     quotas.admit_job(tx, who)
-    if command.job_id is not None and rows.is_taken(tx.conn, command.job_id):
-        raise Conflict(f"there is already a job {command.job_id!r}")
+    chosen = command.job_id
+    if chosen is not None and rows.find(tx.conn, who.user_id, job_id=chosen) is not None:
+        raise Conflict(f"you already have a job with the id {chosen!r}")
     counter = users.take_number(tx.conn, who.user_id)
     if counter is None:
         raise NotFound(f"there is no user {who.user_id!r}")
     number = command.number if command.number is not None else float(-counter if command.front else counter)
     summary = JobSummary(
-        id=command.job_id or new_job_id(),
+        id=new_job_id() if chosen is None else _job_id(tx, who, chosen),
         owner_id=who.user_id,
         state=JobState.QUEUED,
         attempt=0,
@@ -95,7 +97,12 @@ def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime
     return summary
 
 
-def get(tx: Transaction, who: Principal, *, job_id: JobId) -> Job:
+def _job_id(tx: Transaction, who: Principal, chosen: str) -> JobId:
+    """With the owner in it where another owner's job has it already: neither learns of the other."""
+    return own_job_id(who.user_id, chosen) if rows.is_taken(tx.conn, JobId(chosen)) else JobId(chosen)
+
+
+def get(tx: Transaction, who: Principal, *, job_id: str) -> Job:
     job = rows.load(tx.conn, who.user_id, job_id=job_id)
     if job is None:
         raise NotFound(f"there is no job {job_id!r}")
@@ -117,7 +124,7 @@ def remaining(tx: Transaction, who: Principal) -> int:
     return rows.count_active(tx.conn, who.user_id)
 
 
-def cancel(tx: Transaction, who: Principal, *, job_id: JobId, now: datetime) -> bool:
+def cancel(tx: Transaction, who: Principal, *, job_id: str, now: datetime) -> bool:
     """Ask a job to end. False where it has ended or was asked before."""
     job = rows.find(tx.conn, who.user_id, job_id=job_id)
     if job is None:
@@ -129,32 +136,32 @@ def cancel(tx: Transaction, who: Principal, *, job_id: JobId, now: datetime) -> 
     return is_changed
 
 
-def cancel_queued(tx: Transaction, who: Principal, *, job_ids: Collection[JobId], now: datetime) -> Sequence[JobId]:
+def cancel_queued(tx: Transaction, who: Principal, *, job_ids: Collection[str], now: datetime) -> Sequence[str]:
     """Cancel those of ``job_ids`` that wait; returns them."""
     return _cancelled(tx, who, rows.cancel_queued(tx.conn, who.user_id, job_ids=job_ids, now=now), now=now)
 
 
-def cancel_all_queued(tx: Transaction, who: Principal, *, at_most: int, now: datetime) -> Sequence[JobId]:
+def cancel_all_queued(tx: Transaction, who: Principal, *, at_most: int, now: datetime) -> Sequence[str]:
     """Cancel ``at_most`` of the jobs that waited at the time ``now``; returns them, none when all are cancelled."""
     return _cancelled(tx, who, rows.cancel_all_queued(tx.conn, who.user_id, at_most=at_most, now=now), now=now)
 
 
-def _cancelled(tx: Transaction, who: Principal, cancelled: Sequence[JobSummary], *, now: datetime) -> Sequence[JobId]:
+def _cancelled(tx: Transaction, who: Principal, cancelled: Sequence[JobSummary], *, now: datetime) -> Sequence[str]:
     for job in cancelled:
         tx.emit(_ended(job, now=now))
     if cancelled:
         _tell_queue(tx, who)
-    return [job.id for job in cancelled]
+    return [job.shown_id for job in cancelled]
 
 
-def interrupt(tx: Transaction, who: Principal, *, job_id: JobId | None, now: datetime) -> Sequence[JobId]:
+def interrupt(tx: Transaction, who: Principal, *, job_id: str | None, now: datetime) -> Sequence[str]:
     """Ask running jobs to end: all of the owner's (``None``), or that one if it runs."""
     running = rows.running_summaries(tx.conn, who.user_id)
-    asked = [job for job in running if job_id in (None, job.id) and not job.cancel_requested]
-    return [job.id for job in asked if _cancel(tx, job, now=now)]
+    asked = [job for job in running if job_id in (None, job.shown_id) and not job.cancel_requested]
+    return [job.shown_id for job in asked if _cancel(tx, job, now=now)]
 
 
-def forget(tx: Transaction, who: Principal, *, job_ids: Collection[JobId], now: datetime) -> None:
+def forget(tx: Transaction, who: Principal, *, job_ids: Collection[str], now: datetime) -> None:
     """Delete those of ``job_ids`` that have ended from the history."""
     _forgotten(tx, rows.forget(tx.conn, who.user_id, job_ids=job_ids), now=now)
 

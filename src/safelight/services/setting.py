@@ -9,7 +9,7 @@ from safelight.db import setting as rows
 from safelight.db.transaction import Transaction
 
 _LONGEST_KEY = 255
-_MOST_AT_ONCE = 1000
+_MOST_AT_ONCE = 10_000
 
 
 def load(tx: Transaction, who: Principal) -> dict[str, Any]:

@@ -58,4 +58,4 @@ def messages(
 
 
 def _words(job: JobSummary, at: datetime) -> dict[str, Any]:
-    return {"prompt_id": job.id, "timestamp": to_ms(at)}
+    return {"prompt_id": job.shown_id, "timestamp": to_ms(at)}

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from safelight.core.asset import PUBLIC_OWNER, Asset, AssetPlace, AssetSort
 from safelight.core.digest import tagged
 from safelight.core.errors import Invalid
-from safelight.core.ids import AssetId
+from safelight.core.ids import AssetId, shown_job_id
 
 
 def asset_json(asset: Asset, request: Request) -> dict[str, Any]:
@@ -39,8 +39,8 @@ def asset_json(asset: Asset, request: Request) -> dict[str, Any]:
         shown["preview_url"] = _preview_url(asset, request)
     if asset.loader_path is not None:
         shown["loader_path"] = asset.loader_path
-    if asset.job_id is not None and _is_uuid(asset.job_id):
-        shown |= {"job_id": asset.job_id, "prompt_id": asset.job_id}
+    if asset.job_id is not None and _is_uuid(job_id := shown_job_id(asset.job_id)):
+        shown |= {"job_id": job_id, "prompt_id": job_id}
     return shown
 
 

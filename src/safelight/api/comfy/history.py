@@ -11,7 +11,6 @@ from safelight.api.call import Call
 from safelight.api.comfy.job_ids import PIECE, in_pieces
 from safelight.api.comfy.job_json import history_detail, history_entry, history_item
 from safelight.core.errors import NotFound
-from safelight.core.ids import JobId
 from safelight.core.job import Job
 from safelight.core.paging import PageRequest
 from safelight.services import job as jobs
@@ -32,7 +31,7 @@ async def get_history_for_prompt(app: App, call: Call) -> Response:
     job = await _ended(app, call)
     if job is None:
         raise NotFound(f"There is no finished job {call.params['prompt_id']!r}")
-    return json_response({job.id: history_detail(job)})
+    return json_response({job.shown_id: history_detail(job)})
 
 
 async def get_core_history(app: App, call: Call) -> Response:
@@ -43,13 +42,13 @@ async def get_core_history(app: App, call: Call) -> Response:
     page = PageRequest(limit=limit, offset=offset if from_start else 0)
     found = await app.db.read(lambda tx: jobs.history(tx, who, page=page, newest_first=not from_start))
     ordered = found if from_start else reversed(found)
-    return json_response({job.id: history_item(job) for job in ordered})
+    return json_response({job.shown_id: history_item(job) for job in ordered})
 
 
 async def get_core_history_item(app: App, call: Call) -> Response:
     """``/history/{id}``: an empty object, not 404, for a job that is unknown or not over (clients poll it)."""
     job = await _ended(app, call)
-    shown: dict[str, Any] = {} if job is None else {job.id: history_item(job)}
+    shown: dict[str, Any] = {} if job is None else {job.shown_id: history_item(job)}
     return json_response(shown)
 
 
@@ -65,7 +64,7 @@ async def manage_history(app: App, call: Call) -> Response:
 
 
 async def _ended(app: App, call: Call) -> Job | None:
-    who, job_id = call.who, JobId(call.params["prompt_id"])
+    who, job_id = call.who, call.params["prompt_id"]
     try:
         job = await app.db.read(lambda tx: jobs.get(tx, who, job_id=job_id))
     except NotFound:

@@ -12,7 +12,6 @@ from safelight.api.bodies import InvalidBody
 from safelight.api.call import Call
 from safelight.api.comfy.job_json import STATE, detail, entry, status
 from safelight.core.errors import Invalid, NotFound
-from safelight.core.ids import JobId
 from safelight.core.job import JobState, JobSummary
 from safelight.core.paging import Page, PageRequest
 from safelight.core.user import Principal
@@ -78,19 +77,19 @@ def _shown(page: Page[JobSummary]) -> dict[str, Any]:
 
 
 async def get_job_detail(app: App, call: Call) -> Response:
-    who, job_id = call.who, JobId(call.params["job_id"])
+    who, job_id = call.who, call.params["job_id"]
     job = await app.db.read(lambda tx: jobs.get(tx, who, job_id=job_id))
     return json_response(detail(job))
 
 
 async def get_job_status(app: App, call: Call) -> Response:
-    who, job_id = call.who, JobId(call.params["job_id"])
+    who, job_id = call.who, call.params["job_id"]
     job = await app.db.read(lambda tx: jobs.get(tx, who, job_id=job_id))
     return json_response(status(job.summary, dialect=app.settings.job_status_dialect))
 
 
 async def cancel_job(app: App, call: Call) -> Response:
-    who, job_id, now = call.who, JobId(call.params["job_id"]), app.clock.now()
+    who, job_id, now = call.who, call.params["job_id"], app.clock.now()
     cancelled = await app.db.write(lambda tx: jobs.cancel(tx, who, job_id=job_id, now=now))
     return json_response({"cancelled": cancelled})
 
@@ -104,9 +103,9 @@ async def cancel_jobs(app: App, call: Call) -> Response:
         raise InvalidBody(f"'job_ids' is not a list of at most {MAX_CANCELLED_AT_ONCE} ids")
 
     def cancel(tx: Transaction) -> list[str]:
-        return [job_id for job_id in ids if _cancels(tx, JobId(job_id))]
+        return [job_id for job_id in ids if _cancels(tx, job_id)]
 
-    def _cancels(tx: Transaction, job_id: JobId) -> bool:
+    def _cancels(tx: Transaction, job_id: str) -> bool:
         try:
             return jobs.cancel(tx, who, job_id=job_id, now=now)
         except NotFound:
@@ -120,7 +119,7 @@ async def interrupt_job(app: App, call: Call) -> Response:
     who, now = call.who, app.clock.now()
     body = await call.read_json(limit=app.settings.max_body_bytes)
     job_id = body.get("prompt_id") if isinstance(body, dict) else None
-    wanted = None if job_id is None else JobId(str(job_id))
+    wanted = None if job_id is None else str(job_id)
     await app.db.write(lambda tx: jobs.interrupt(tx, who, job_id=wanted, now=now))
     return json_response({})
 

@@ -22,7 +22,7 @@ STATE = {status: state for state, status in STATUS.items()}
 def entry(job: JobSummary) -> dict[str, Any]:
     """The contract's ``JobEntry``."""
     return _present(
-        id=job.id,
+        id=job.shown_id,
         status=STATUS[job.state],
         priority=plain_number(job.number),
         create_time=to_ms(job.created_at),
@@ -52,7 +52,7 @@ def status(job: JobSummary, *, dialect: str) -> dict[str, Any]:
     """The contract's ``JobStatusResponse``; in the ``cloud`` dialect a job that completed is a ``success``."""
     words = {JobState.FAILED: "error", JobState.COMPLETED: "success" if dialect == "cloud" else "completed"}
     return {
-        "id": job.id,
+        "id": job.shown_id,
         "status": words.get(job.state, STATUS[job.state]),
         "created_at": job.created_at,
         "updated_at": job.updated_at,
@@ -77,7 +77,7 @@ def history_detail(job: Job) -> dict[str, Any]:
     return {
         "prompt": {
             "priority": plain_number(job.summary.number),
-            "prompt_id": job.id,
+            "prompt_id": job.shown_id,
             "prompt": job.prompt,
             "extra_data": job.extra_data,
             "outputs_to_execute": list(job.targets),
@@ -95,10 +95,10 @@ def history_entry(job: Job) -> dict[str, Any]:
     if isinstance(pnginfo, Mapping):
         shown["extra_pnginfo"] = {k: v for k, v in pnginfo.items() if k != "workflow"}
     return _present(
-        prompt_id=job.id,
+        prompt_id=job.shown_id,
         create_time=to_ms(job.summary.created_at),
         workflow_id=job.summary.workflow_id,
-        prompt={"priority": plain_number(job.summary.number), "prompt_id": job.id, "extra_data": shown},
+        prompt={"priority": plain_number(job.summary.number), "prompt_id": job.shown_id, "extra_data": shown},
         outputs=job.outputs,
         status=history_status(job),
         meta=job.meta,
@@ -114,13 +114,13 @@ def history_status(job: Job) -> dict[str, Any]:
 
 def queue_item(job: Job) -> list[Any]:
     """ComfyUI's five: number, id, graph, extra data, outputs."""
-    return [plain_number(job.summary.number), job.id, job.prompt, job.extra_data, list(job.targets)]
+    return [plain_number(job.summary.number), job.shown_id, job.prompt, job.extra_data, list(job.targets)]
 
 
 def contract_queue_item(job: Job) -> list[Any]:
     """The contract's five: number, id, graph, outputs, times."""
     created = {"create_time": to_ms(job.summary.created_at)}
-    return [plain_number(job.summary.number), job.id, job.prompt, list(job.targets), created]
+    return [plain_number(job.summary.number), job.shown_id, job.prompt, list(job.targets), created]
 
 
 def execution_error(error: JobError) -> dict[str, Any]:

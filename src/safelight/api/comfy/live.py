@@ -18,7 +18,7 @@ from safelight.core.event import (
     JobStarted,
     OutputMade,
 )
-from safelight.core.ids import ClientId, JobId, UserId
+from safelight.core.ids import ClientId, JobId, UserId, shown_job_id
 
 MAX_FINISHED = 64
 """Finished calls that ``progress_state`` goes on to name: with all of them a job of n calls would send n^2 entries.
@@ -37,7 +37,8 @@ class CallProgress:
 class LiveJob:
     """Mutable: the calls by id, the ones that were touched last at the end."""
 
-    id: JobId
+    id: str
+    """What its owner calls it."""
     owner_id: UserId
     client_id: ClientId | None
     is_started: bool = False
@@ -92,7 +93,7 @@ class LiveJobs:
 
     def feed(self, event: JobEvent) -> LiveJob:
         """The job with the event in it; for a job that is not live, one that has not started."""
-        job = self._jobs.get(event.job_id) or LiveJob(event.job_id, event.owner_id, event.client_id)
+        job = self._jobs.get(event.job_id) or LiveJob(shown_job_id(event.job_id), event.owner_id, event.client_id)
         if isinstance(event, JobStarted | JobResumed):
             self._jobs[event.job_id] = job
         elif isinstance(event, JobEnded | JobRequeued):

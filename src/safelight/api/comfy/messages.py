@@ -23,6 +23,7 @@ from safelight.core.event import (
     PreviewMade,
     TextShown,
 )
+from safelight.core.ids import shown_job_id
 from safelight.core.job import JobError, JobState
 
 
@@ -182,4 +183,4 @@ def _node_progress(job: LiveJob, progress: CallProgress) -> Mapping[str, Any]:
 
 
 def _stamped(event: JobEvent) -> dict[str, Any]:
-    return {"prompt_id": event.job_id, "timestamp": to_ms(event.at)}
+    return {"prompt_id": shown_job_id(event.job_id), "timestamp": to_ms(event.at)}

@@ -21,7 +21,7 @@ from safelight.api.deadline import attended
 from safelight.api.heavy import LARGE_BODY_BYTES
 from safelight.core.asset import Asset
 from safelight.core.errors import InvalidPrompt, Unavailable
-from safelight.core.ids import ClientId, JobId, is_job_id
+from safelight.core.ids import ClientId, is_job_id
 from safelight.core.node import Catalogue
 from safelight.graph.literals import names_file
 from safelight.graph.prompt import Limits, check_size
@@ -55,7 +55,7 @@ async def execute_prompt(app: App, call: Call) -> Response:
     now = app.clock.now()
     job = await app.db.write(lambda tx: jobs.submit(tx, who, command=command, now=now))
     number = plain_number(job.number)
-    return json_response({"prompt_id": job.id, "number": number, "node_errors": node_errors})
+    return json_response({"prompt_id": job.shown_id, "number": number, "node_errors": node_errors})
 
 
 async def _read(app: App, call: Call, raw: bytes) -> tuple[SubmitJob, Mapping[str, Any]]:
@@ -167,14 +167,14 @@ def _client_id(value: Any) -> ClientId | None:
     return ClientId(text)
 
 
-def _job_id(value: Any) -> JobId | None:
+def _job_id(value: Any) -> str | None:
     """A client's own id for its job. Null is none (HTTP-3)."""
     if value is None:
         return None
     text = str(value)
     if not is_job_id(text):
         raise InvalidBody(f"'prompt_id' is {text[:200]!r}: 1 to 128 letters, digits and . _ : - are allowed")
-    return JobId(text)
+    return text
 
 
 def _workflow_id(body: Mapping[str, Any], extra_data: Mapping[str, Any]) -> str | None:

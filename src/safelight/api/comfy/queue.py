@@ -11,7 +11,6 @@ from safelight.api.app import App
 from safelight.api.call import Call
 from safelight.api.comfy.job_ids import PIECE, in_pieces
 from safelight.api.comfy.job_json import contract_queue_item, queue_item
-from safelight.core.ids import JobId
 from safelight.core.job import Job
 from safelight.services import job as jobs
 
@@ -30,7 +29,7 @@ async def manage_queue(app: App, call: Call) -> Response:
     who, now = call.who, app.clock.now()
     wishes: dict[str, Any] = call.body
     clear = bool(wishes.get("clear"))
-    deleted: list[JobId] = []
+    deleted: list[str] = []
     if clear:
         while some := await app.db.write(lambda tx: jobs.cancel_all_queued(tx, who, at_most=PIECE, now=now)):
             deleted += some
