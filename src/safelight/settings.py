@@ -128,6 +128,8 @@ class Settings:
     """The largest JSON body."""
     max_upload_bytes: int = 100 * 1024 * 1024
     """The largest file of ``/api/upload/*``."""
+    max_image_pixels: int = 64 * 1024 * 1024
+    """The largest picture of ``/api/upload/*``, in pixels; the contract's 64 megapixels."""
     max_published_bytes: int = 8 * 1024 * 1024
     """The largest workflow, as JSON, that can be published and read by its share id."""
     max_asset_bytes: int = 100 * 1024 * 1024 * 1024
@@ -149,6 +151,8 @@ class Settings:
     """Different texts of one prompt that may name files."""
     job_status_dialect: str = "contract"
     """``cloud`` answers ``/api/job/{id}/status`` with Comfy Cloud's own words (``success``)."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins (``https://app.example.org``) whose pages may call the API with keys, and may show files."""
     accounts: bool = False
     """Let nobody in without an account, from the first start on, which prints a link to make the first one. A server
     that has accounts needs no such word."""
@@ -359,6 +363,12 @@ def _check(settings: Settings) -> None:
         raise InvalidSetting(f"trusted_proxies: {error}") from None
     if settings.public_url and not _is_root_url(settings.public_url):
         raise InvalidSetting(f"public_url is {settings.public_url!r}, which is not like https://pictures.example.org")
+    for origin in settings.allowed_origins:
+        if not _is_root_url(origin):
+            raise InvalidSetting(
+                f"allowed_origins holds {origin!r}, which is not like https://app.example.org ('*' is not allowed: any "
+                "page could use the server through the browser of a user)"
+            )
     if settings.jwt_issuer and not (settings.jwt_audience and settings.jwt_jwks_url):
         raise InvalidSetting("jwt_issuer is set; jwt_audience and jwt_jwks_url are needed as well")
     if settings.jwt_jwks_url and not settings.jwt_jwks_url.startswith(("https://", "http://")):

@@ -8,7 +8,7 @@ from socket import gethostname
 from typing import Any
 
 import pytest
-from tests.api.accounts import PASSWORD, add_user, signed_in
+from tests.api.accounts import PASSWORD, add_key, add_user, signed_in
 from tests.api.client import Client
 from tests.api.conftest import Server, running, settings_of
 
@@ -171,3 +171,76 @@ async def test_limits_of_signing_in_count_the_client_and_not_what_it_says_of_its
         assert await tries("198.51.100.7", "203.0.113.99") == 429
         assert await tries("10.0.0.1", "198.51.100.8") == 401
         assert await tries("10.0.0.1", "198.51.100.7", "nonsense") == 401  # the proxy's own address then
+
+
+APP = "https://app.example.org"
+
+
+@pytest.fixture
+async def allowing(tmp_path: Path, migrated: Path, settings: Settings) -> AsyncIterator[Server]:
+    async with serving(tmp_path, migrated, settings, allowed_origins=(APP,)) as server:
+        yield server
+
+
+async def test_an_allowed_page_may_call_and_others_may_not(allowing: Server) -> None:
+    asks = {"access-control-request-method": "POST", "access-control-request-headers": "content-type, x-api-key"}
+    answer = await allowing.client.request("OPTIONS", "/api/prompt", headers={"origin": APP, **asks})
+    assert answer.status == 204
+    assert answer.headers["access-control-allow-origin"] == APP
+    assert answer.headers["access-control-allow-headers"] == "content-type, x-api-key"
+    assert "access-control-allow-credentials" not in answer.headers
+    called = {"origin": APP, "sec-fetch-site": "cross-site", "sec-fetch-mode": "cors"}
+    for path in ("/api/jobs", "/queue", "/openapi.json", "/api/jobs/none"):
+        answer = await allowing.client.get(path, called)
+        assert answer.status in (200, 404)
+        assert answer.headers["access-control-allow-origin"] == APP
+        assert answer.headers["vary"] == "Origin"
+    for origin in ("https://evil.example", "http://app.example.org", f"{APP}.evil.example", "null"):
+        refused = await allowing.client.request("OPTIONS", "/api/prompt", headers={"origin": origin, **asks})
+        assert refused.status == 403
+        assert "access-control-allow-origin" not in refused.headers
+
+
+async def test_an_allowed_page_acts_by_its_key_and_never_by_a_session(allowing: Server) -> None:
+    await add_user(allowing, "anna", password=True)
+    signed = await allowing.client.post("/api/auth/session", {"name": "anna", "password": PASSWORD})
+    cookie = {"cookie": signed.headers["set-cookie"].partition(";")[0]}
+    assert (await allowing.client.get("/api/jobs", cookie)).status == 200
+    assert (await allowing.client.get("/api/jobs", cookie | {"origin": APP})).status == 401
+    key = {"x-api-key": await add_key(allowing, "anna")}
+    assert (await allowing.client.get("/api/jobs", key | {"origin": APP})).status == 200
+
+
+async def test_an_allowed_page_may_show_files(allowing: Server) -> None:
+    await allowing.client.upload("/api/upload/image", {}, image=("a.png", b"\x89PNG"))
+    shown = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}
+    url = "/api/view?filename=a.png&type=input"
+    answer = await allowing.client.get(url, shown | {"referer": f"{APP}/"})
+    assert answer.status == 200
+    assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+    assert (await allowing.client.get(url, shown | {"referer": "https://evil.example/"})).status == 403
+    assert (await allowing.client.get(url, shown)).status == 403
+
+
+async def test_a_page_of_another_origin_may_open_a_socket(allowing: Server) -> None:
+    socket = await allowing.client.connect("/ws?clientId=a", headers={"origin": APP})
+    await socket.hear_until("status")
+    await socket.close()
+
+
+async def test_the_token_in_an_address_is_a_credential_everywhere(client: Client, server: Server) -> None:
+    await add_user(server, "anna")
+    key = await add_key(server, "anna")
+    await client.upload("/api/upload/image", {}, image=("a.png", b"\x89PNG"), headers={"x-api-key": key})
+    url = "/api/view?filename=a.png&type=input"
+    assert (await client.get(url)).status == 401
+    assert (await client.get(f"{url}&token={key}")).status == 200
+    assert (await client.get(f"{url}&token=wrong")).status == 401
+    assert (await client.post(f"/api/prompt?token={key}", {"prompt": {}})).status == 400
+
+
+async def test_answers_are_private_and_taken_for_what_they_say(client: Client) -> None:
+    for path in ("/api/jobs", "/api/settings", "/api/nothing", "/api/jobs/none", "/queue", "/api/users"):
+        answer = await client.get(path)
+        assert "no-store" in answer.headers["cache-control"], path
+        assert answer.headers["x-content-type-options"] == "nosniff", path

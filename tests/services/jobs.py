@@ -7,7 +7,6 @@ from typing import Any
 from tests.database import NOW, Desk
 
 from safelight.core.event import Call
-from safelight.core.ids import JobId
 from safelight.core.job import Fence, JobError, JobState, JobSummary
 from safelight.core.output import Output
 from safelight.core.pool import Lane
@@ -33,9 +32,7 @@ def picture(name: str, folder: str = "output", *, node: str = "2") -> Output:
 async def submit(
     desk: Desk, who: Principal, *, job_id: str | None = None, now: datetime = NOW, **words: Any
 ) -> JobSummary:
-    command = SubmitJob(
-        prompt=PROMPT, targets=["2"], extra_data={}, job_id=None if job_id is None else JobId(job_id), **words
-    )
+    command = SubmitJob(prompt=PROMPT, targets=["2"], job_id=job_id, **{"extra_data": {}} | words)
     return await desk.do(jobs.submit, who, command=command, now=now)
 
 

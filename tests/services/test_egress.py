@@ -11,7 +11,8 @@ from safelight.services.egress import check_url, is_public
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.1.2.3", "192.168.0.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1", "::1", "fe80::1",
-     "fd00::1", "::ffff:10.0.0.1", "2002:0a00:0001::", "64:ff9b::10.0.0.1", "255.255.255.255", "ff02::1"],
+     "fd00::1", "::ffff:10.0.0.1", "2002:0a00:0001::", "64:ff9b::10.0.0.1", "255.255.255.255", "ff02::1", "64:ff9b:1::1.1.1.1", "64:ff9b:1:2::1",
+     "fec0::1", "::10.0.0.1", "::1.1.1.1"],
 )  # fmt: skip
 def test_not_public(address: str) -> None:
     assert not is_public(ip_address(address))

@@ -14,7 +14,11 @@ from safelight.core.pool import Lane
 from safelight.core.user import BudgetSpent, Principal, Quota, QuotaReached
 from safelight.services import asset as assets
 from safelight.services import attempt as attempts
+from safelight.services import setting as settings
 from safelight.services import user as users
+from safelight.services import userdata
+from safelight.services import workflow as workflows
+from safelight.services.workflow import NewWorkflow
 
 pytestmark = pytest.mark.anyio
 
@@ -76,7 +80,7 @@ async def test_stored_bytes(desk: Desk) -> None:
     await store(desk, carol, "a.png", b"12345")
     await store(desk, carol, "b.png", b"67890")
     await store(desk, carol, "a.png", b"12345")  # it is there
-    with pytest.raises(TooLarge, match="You may store 10 bytes; with this file it would be 11"):
+    with pytest.raises(TooLarge, match="You may store 10 bytes; with this it would be 11"):
         await store(desk, carol, "c.png", b"!")
     await store(desk, carol, "a.png", b"other", overwrite=True)
     with pytest.raises(TooLarge):
@@ -90,3 +94,40 @@ async def test_a_user_without_limits_has_none(desk: Desk) -> None:
     for number in range(30):
         await submit(desk, carol)
         await store(desk, carol, f"{number}.png", b"x" * number)
+
+
+BIG = "x" * 2000
+
+
+async def fill_userdata(desk: Desk, who: Principal) -> None:
+    await desk.do(userdata.write, who, path="workflows/a.json", content=BIG.encode(), overwrite=True, now=NOW)
+
+
+async def fill_settings(desk: Desk, who: Principal) -> None:
+    await desk.do(settings.put, who, values={"a": BIG})
+
+
+async def fill_workflows(desk: Desk, who: Principal) -> None:
+    await desk.do(workflows.create, who, new=NewWorkflow(content={"a": BIG}), now=NOW)
+
+
+async def fill_history(desk: Desk, who: Principal) -> None:
+    await submit(desk, who, extra_data={"extra_pnginfo": {"a": BIG}})
+
+
+FILLERS = {"userdata": fill_userdata, "settings": fill_settings, "workflows": fill_workflows, "jobs": fill_history}
+
+
+@pytest.mark.parametrize("first", FILLERS)
+@pytest.mark.parametrize("second", FILLERS)
+async def test_all_that_a_user_stores_counts(desk: Desk, first: str, second: str) -> None:
+    """Room for one: the second is refused, whatever the two are, unless it takes the first one's place."""
+    carol = await limited(desk, stored_bytes=3500)
+    await FILLERS[first](desk, carol)
+    if first == second and first in ("userdata", "settings"):
+        await FILLERS[second](desk, carol)
+        return
+    with pytest.raises(QuotaReached if second == "jobs" else TooLarge, match="You may store 3500 bytes"):
+        await FILLERS[second](desk, carol)
+    for fill in FILLERS.values():
+        await fill(desk, BEN)

@@ -10,13 +10,17 @@ from starlette.responses import Response
 _encode = msgspec.json.Encoder().encode
 
 
+PRIVATE = {"cache-control": "private, no-store", "x-content-type-options": "nosniff"}
+"""Headers of answers that do not say otherwise: what one user was told, no cache keeps for another."""
+
+
 def encode_json(content: Any) -> bytes:
     """Times become RFC 3339, dataclasses objects, and NaN (which JSON has not) null."""
     return _encode(content)
 
 
 def json_response(content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(encode_json(content), status, headers, media_type="application/json")
+    return Response(encode_json(content), status, {**PRIVATE, **(headers or {})}, media_type="application/json")
 
 
 def has_current(request: Request, etag: str) -> bool:

@@ -185,8 +185,7 @@ class AccountAuthenticator:
 
 
 def find_credential(connection: HTTPConnection) -> Credential | None:
-    """The first of: ``X-API-Key``, ``Authorization`` (Bearer, or Basic with any name), ``?token=`` on a WebSocket, the
-    cookie."""
+    """The first of: ``X-API-Key``, ``Authorization`` (Bearer, or Basic with any name), ``?token=``, the cookie."""
     headers: Mapping[str, str] = connection.headers
     if (key := headers.get("x-api-key")) is not None:
         return Credential("key", key.strip())
@@ -195,7 +194,7 @@ def find_credential(connection: HTTPConnection) -> Credential | None:
         if scheme.lower() == "bearer":
             return _bearer(rest.strip())
         return _bearer(_basic_password(rest)) if scheme.lower() == "basic" else Credential("key", "")
-    if connection.scope["type"] == "websocket" and (token := connection.query_params.get("token")):
+    if token := connection.query_params.get("token"):
         return _bearer(token)
     cookie = connection.cookies.get(COOKIE)
     return Credential("session", cookie) if cookie else None

@@ -73,6 +73,8 @@ STATUS: tuple[tuple[type[SafelightError], int], ...] = (
     (NotImplementedHere, 501),
 )
 
+_TOO_LARGE_IS_400 = ("uploadImage", "uploadMask")
+"""The contract says so, in words."""
 RETRY_AFTER_S = 5
 _HEADERS = {401: {"www-authenticate": "Bearer"}, 408: {"connection": "close"}, 503: {"retry-after": str(RETRY_AFTER_S)}}
 
@@ -82,7 +84,7 @@ def status_of(error: SafelightError, operation: Operation) -> int:
     409, 413 (for a quota) or 429. A body above the limit is 413 everywhere (HTTP-23).
     """
     if isinstance(error, BodyTooLarge):
-        return 413
+        return 400 if operation.id in _TOO_LARGE_IS_400 else 413
     if isinstance(error, TooLarge):
         return operation.too_large_status
     if isinstance(error, Unprocessable) and 422 in operation.shapes:

@@ -18,6 +18,7 @@ from safelight.api.comfy.rendering import Renderer
 from safelight.api.comfy.routes import build_router
 from safelight.api.comfy.socket import serve_socket
 from safelight.api.contract import Shape
+from safelight.api.cross_origin import CrossOrigin
 from safelight.api.draining import Draining
 from safelight.api.errors import error_response, shaped
 from safelight.api.forwarding import Forwarder
@@ -132,16 +133,19 @@ class Http:
         contract = contracts.load()
         self._document = published.document(contract)
         self._origins = Origins(app.settings, authenticator)
+        self._cross_origin = CrossOrigin(app.settings.allowed_origins)
         self._proxies = Proxies(app.settings.proxy_networks)
         self._kernel = Kernel(app, build_router(contract), authenticator, self._origins, forwarder)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope = self._proxies.seen(scope)
+        scope = self._cross_origin.admitted(self._proxies.seen(scope))
         if scope["type"] == "http":
             draining = Draining(scope, PatientReceive(receive, grace_s=self._app.settings.slow_body_s), send)
-            receive, send = draining.receive, draining.send
+            receive, send = draining.receive, self._cross_origin.sender(scope, draining.send)
         if scope["type"] == "websocket":
             await self._socket(scope, receive, send)
+        elif scope["type"] == "http" and (preflight := self._cross_origin.preflight(scope)) is not None:
+            await preflight(scope, receive, send)
         elif scope["type"] == "http" and not await self._kernel.handle(scope, receive, send):
             await (await self._beside_the_api(scope, receive))(scope, receive, send)
 

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from safelight.api.answers import PRIVATE
 from safelight.api.app import App
 from safelight.api.auth import Authenticator
 from safelight.api.bodies import InvalidBody, parse_json, read_body
@@ -67,6 +68,8 @@ class Kernel:
             return True
         if response is None:
             return False
+        for name, value in PRIVATE.items():
+            response.headers.setdefault(name, value)
         await response(scope, receive, _without_body(send) if scope["method"] == "HEAD" else send)
         return True
 

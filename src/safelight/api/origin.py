@@ -19,6 +19,8 @@ from safelight.settings import Settings
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _ANY = "*"
+ALLOWED_PAGE = "safelight.allowed_page"
+"""In a scope: the origin, one of the setting ``allowed_origins``, whose page asks (``api/cross_origin.py``)."""
 
 
 class ForeignOrigin(Forbidden):
@@ -58,11 +60,13 @@ class Origins:
         return not self._is_listed or _is_beyond_rebinding(host)
 
     def _check_page(self, connection: HTTPConnection, host: str) -> None:
+        if ALLOWED_PAGE in connection.scope:
+            return
         headers, scheme = connection.headers, connection.scope["scheme"]
         if connection.scope["type"] == "http" and _is_visit(connection.scope["method"], headers):
             return
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
-        if origin is not None and not (self._is_public(origin) or _is_same_host(origin, host, scheme)):
+        if origin is not None and not (self._is_public(origin) or is_same_host(origin, host, scheme)):
             raise ForeignOrigin(f"A page of {origin!r} may not use {host!r}")
         if origin is None and site not in ("same-origin", "none"):
             raise ForeignOrigin(f"A page of another origin ({site}) may not use {host!r}")
@@ -107,8 +111,10 @@ def _is_beyond_rebinding(host: str) -> bool:
     return _is_address(host) or _name_of(host) == gethostname().lower()
 
 
-def _is_same_host(origin: str, host: str, scheme: str) -> bool:
-    """The scheme of ``Origin`` is not compared: a proxy that ends TLS changes it and keeps the host."""
+def is_same_host(origin: str, host: str, scheme: str) -> bool:
+    """Whether a page of ``origin`` came from ``host``.
+
+    The scheme of ``Origin`` is not compared: a proxy that ends TLS changes it and keeps the host."""
     try:
         page, server = urlsplit(origin), urlsplit(f"//{host}")
         page_port = page.port or _DEFAULT_PORTS.get(page.scheme)

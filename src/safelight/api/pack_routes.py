@@ -56,5 +56,6 @@ async def answer_pack_route(
 def _target(request: Request) -> str:
     raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
     path = raw.partition(b"?")[0].removeprefix(request.scope.get("root_path", "").encode()).decode("latin-1")
-    query = request.scope["query_string"].decode("latin-1")
+    parts = request.scope["query_string"].decode("latin-1").split("&")
+    query = "&".join(part for part in parts if part.partition("=")[0] != "token")  # a credential of the caller's
     return f"{path}?{query}" if query else path

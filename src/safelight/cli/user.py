@@ -17,7 +17,7 @@ from safelight.services import user as users
 
 _HEAD = ("name", "id", "rights", "signs in", "bytes", "queued", "running", "device s", "used s", "weight")
 _QUOTAS = {
-    "stored_bytes": "Bytes of files.",
+    "stored_bytes": "Bytes of files, workflows, settings and graphs of jobs.",
     "queued_jobs": "Jobs that wait.",
     "running_jobs": "Jobs that run at a time.",
     "device_s": "Seconds of a device, in all.",

@@ -100,15 +100,15 @@ def check_submit(quota: Quota, *, queued: int, stored_bytes: int, used_device_s:
         raise BudgetSpent(f"Your {quota.device_s:g} device-seconds are used up")
     if quota.queued_jobs is not None and queued >= quota.queued_jobs:
         raise QuotaReached(f"You may have {quota.queued_jobs} jobs waiting, and have {queued}", retry_after_s=10)
-    if quota.stored_bytes is not None and stored_bytes >= quota.stored_bytes:
+    if quota.stored_bytes is not None and stored_bytes > quota.stored_bytes:
         raise QuotaReached(
-            f"You may store {quota.stored_bytes} bytes, and store {stored_bytes}: delete some first", retry_after_s=60
+            f"You may store {quota.stored_bytes} bytes; with this job it would be {stored_bytes}: delete some first",
+            retry_after_s=60,
         )
 
 
 def check_store(quota: Quota, *, stored_bytes: int, new_bytes: int) -> None:
     """Whether ``new_bytes`` more may be stored. Raises :class:`TooLarge`."""
     if quota.stored_bytes is not None and stored_bytes + new_bytes > quota.stored_bytes:
-        raise TooLarge(
-            f"You may store {quota.stored_bytes} bytes; with this file it would be {stored_bytes + new_bytes}"
-        )
+        after = stored_bytes + new_bytes
+        raise TooLarge(f"You may store {quota.stored_bytes} bytes; with this it would be {after}: delete some first")

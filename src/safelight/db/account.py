@@ -1,12 +1,15 @@
 """Rows of accounts: users who sign in, and what they may use."""
 
+import operator
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from functools import reduce
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     ColumnElement,
     Connection,
     Row,
@@ -22,7 +25,19 @@ from sqlalchemy import (
 
 from safelight.core.ids import UserId
 from safelight.core.user import Account, Identity, Quota
-from safelight.db.tables import access, account, asset, job, user
+from safelight.db.tables import (
+    access,
+    account,
+    asset,
+    job,
+    job_payload,
+    publication,
+    setting,
+    user,
+    userdata,
+    workflow,
+    workflow_version,
+)
 from safelight.db.upsert import insert as upsert
 
 _COLUMNS: tuple[ColumnElement[Any], ...] = (
@@ -47,9 +62,31 @@ _ANY = select(exists(select(account.c.user_id)))
 _REVISION = select(access.c.revision).where(access.c.id == 1)
 _QUEUED = select(func.count()).where(job.c.owner_id == bindparam("owner"), job.c.state == "queued")
 _RUNNING = select(func.count()).where(job.c.owner_id == bindparam("owner"), job.c.state == "running")
-_STORED = select(cast(func.coalesce(func.sum(asset.c.size), 0), BigInteger)).where(
-    asset.c.owner_id == bindparam("owner")
+_OWNER: BindParameter[str] = bindparam("owner")
+
+
+def _total(size: ColumnElement[Any]) -> ColumnElement[int]:
+    return cast(func.coalesce(func.sum(size), 0), BigInteger)
+
+
+def _bytes(*columns: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Both databases know the length of a text without reading it."""
+    return reduce(operator.add, (func.octet_length(column) for column in columns))
+
+
+_STORED = (
+    select(_total(asset.c.size)).where(asset.c.owner_id == _OWNER),
+    select(_total(userdata.c.size)).where(userdata.c.owner_id == _OWNER),
+    select(_total(_bytes(setting.c.key, setting.c.value))).where(setting.c.owner_id == _OWNER),
+    select(_total(publication.c.size)).where(publication.c.owner_id == _OWNER),
+    select(_total(_bytes(workflow_version.c.content)))
+    .join_from(workflow, workflow_version, workflow_version.c.workflow_seq == workflow.c.seq)
+    .where(workflow.c.owner_id == _OWNER),
+    select(_total(_bytes(job_payload.c.prompt, job_payload.c.extra_data)))
+    .join_from(job, job_payload, job_payload.c.job_seq == job.c.seq)
+    .where(job.c.owner_id == _OWNER),
 )
+"""Files, and all else that a user can fill the disk with."""
 _USE = (
     update(account)
     .where(account.c.user_id == bindparam("owner"))
@@ -130,8 +167,9 @@ def count_running(conn: Connection, owner_id: UserId) -> int:
 
 
 def stored_bytes(conn: Connection, owner_id: UserId) -> int:
-    """Of all the owner's files, each counted as often as it has a name."""
-    return int(conn.execute(_STORED, {"owner": owner_id}).scalar_one())
+    """Of the owner's files, each counted as often as it has a name, of userdata, settings, workflows in all versions
+    and publications, and of the graphs of jobs in the queue and the history."""
+    return sum(int(conn.execute(query, {"owner": owner_id}).scalar_one()) for query in _STORED)
 
 
 def use_device(conn: Connection, owner_id: UserId, *, seconds: float) -> None:

@@ -11,6 +11,8 @@ _FULL = ("53100",)
 """PostgreSQL's ``disk_full``."""
 _UNAVAILABLE_CLASSES = ("08", "53", "57", "58", "25", "40")
 """PostgreSQL's: connections, resources, operators' acts, the system, read-only transactions, those rolled back."""
+_DAMAGED = ("file is not a database", "disk image is malformed")
+"""SQLite's words for a file that holds something else, or that was overwritten in part."""
 _TEXT = ("22021", "22P05")
 """Bytes that are no text: PostgreSQL keeps no NUL in one."""
 
@@ -43,6 +45,8 @@ def _translate(error: BaseException) -> BaseException:
         return StorageFull(f"the database cannot do this now: {error.orig}")
     if state in _TEXT:
         return Invalid("text with a NUL character cannot be stored")
+    if any(words in str(error.orig) for words in _DAMAGED):
+        return Unavailable(f"the database is damaged ({error.orig}); restore a backup (docs/operate/backup.md)")
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
         return Unavailable(f"the database cannot do this now: {error.orig}")
     if state.startswith(_UNAVAILABLE_CLASSES):

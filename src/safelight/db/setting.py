@@ -1,11 +1,12 @@
 """Rows of settings: what a user's web UI keeps, by key."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from safelight.core.ids import UserId
+from safelight.db.batches import batches
 from safelight.db.tables import setting
 from safelight.db.types import decode_json, encode_json
 from safelight.db.upsert import insert
@@ -23,6 +24,13 @@ def get(conn: Connection, owner_id: UserId, *, key: str) -> Any:
     """``None`` both for null and for a key that was never set."""
     text = conn.execute(_ONE, {"owner": owner_id, "name": key}).scalar_one_or_none()
     return None if text is None else decode_json(text)
+
+
+def size(conn: Connection, owner_id: UserId, *, keys: Collection[str]) -> int:
+    """The bytes of the owner's settings under ``keys``."""
+    length = func.coalesce(func.sum(func.octet_length(setting.c.key) + func.octet_length(setting.c.value)), 0)
+    query = select(length).where(setting.c.owner_id == owner_id)
+    return sum(int(conn.execute(query.where(setting.c.key.in_(some))).scalar_one()) for some in batches(keys))
 
 
 def put(conn: Connection, owner_id: UserId, *, values: Mapping[str, Any]) -> None:

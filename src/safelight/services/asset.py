@@ -41,13 +41,13 @@ def upload(tx: Transaction, who: Principal, *, new: NewFile, overwrite: bool, no
     file = new.file if overwrite else free_name(tx, who, file=new.file, digest=new.digest)
     there = rows.find_named(tx.conn, who.user_id, file=file)
     if there is None:
-        quotas.admit_file(tx, who, size=new.size)
+        quotas.admit_bytes(tx, who, size=new.size)
         asset = _asset(who.user_id, replace(new, file=file), now=now)
         rows.add(tx.conn, asset)
         return asset
     if there.digest == new.digest:
         return there
-    quotas.admit_file(tx, who, size=new.size, instead_of=there.size)
+    quotas.admit_bytes(tx, who, size=new.size, instead_of=there.size)
     changed = replace(there, digest=new.digest, size=new.size, mime_type=new.mime_type, updated_at=now)
     rows.change_content(tx.conn, who.user_id, asset=changed)
     return changed

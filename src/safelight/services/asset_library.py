@@ -161,7 +161,7 @@ def refer(tx: Transaction, who: Principal, *, new: NewAsset, now: datetime) -> A
     """A new asset of bytes that are in the store."""
     check_asset_name(new.name)
     _check_preview(tx, who, new.preview_id)
-    quotas.admit_file(tx, who, size=new.size)
+    quotas.admit_bytes(tx, who, size=new.size)
     tags = clean_tags(new.tags)
     now = from_ms(to_ms(now))  # as it is read back
     asset = Asset(

@@ -22,6 +22,11 @@ MAX_REDIRECTS = 8
 CONNECT_S = 15.0
 SILENCE_S = 60.0
 _NAT64 = ip_network("64:ff9b::/96")
+_NOT_PUBLIC = (
+    ip_network("64:ff9b:1::/48"),  # NAT64 of a network's own (RFC 8215): what is behind it, only the network knows
+    ip_network("fec0::/10"),  # site-local (RFC 3879), still routed by some
+    ip_network("::/96"),  # IPv4-compatible (RFC 4291, 2.5.5.1): some systems connect to the IPv4 address inside
+)
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -32,6 +37,8 @@ class Blocked(OSError):
 def is_public(address: Address) -> bool:
     """Whether anybody may be sent there. Looks into addresses that carry another one."""
     if isinstance(address, IPv6Address):
+        if any(address in network for network in _NOT_PUBLIC):
+            return False
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
         if inner is None and address in _NAT64:
             inner = IPv4Address(int(address) & 0xFFFFFFFF)

@@ -16,6 +16,7 @@ from safelight.db import job as rows
 from safelight.db import job_list
 from safelight.db import user as users
 from safelight.db.transaction import Transaction
+from safelight.db.types import encode_json
 from safelight.services import gate as gates
 from safelight.services import quota as quotas
 from safelight.services.placement import ANYWHERE, Placement
@@ -54,7 +55,7 @@ def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime
     """Queue a job. Raises :class:`Conflict` for an id that its owner has used before, and what quotas and gates
     raise."""
     gates.admit_job(tx)
-    quotas.admit_job(tx, who)
+    quotas.admit_job(tx, who, size=lambda: len(encode_json(command.prompt)) + len(encode_json(command.extra_data)))
     chosen = command.job_id
     if chosen is not None and rows.find(tx.conn, who.user_id, job_id=chosen) is not None:
         raise Conflict(f"you already have a job with the id {chosen!r}")

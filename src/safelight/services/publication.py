@@ -24,6 +24,7 @@ from safelight.db import workflow as workflow_rows
 from safelight.db.publication import Publication, PublishedAsset
 from safelight.db.transaction import Transaction
 from safelight.db.types import encode_json
+from safelight.services import quota as quotas
 from safelight.services import userdata
 from safelight.services import workflow as workflows
 from safelight.services.workflow import NewWorkflow
@@ -49,6 +50,7 @@ def publish(
     size = len(encode_json(shared))
     if size > max_bytes:
         raise LimitExceeded(f"The workflow has {size} bytes; at most {max_bytes} can be published")
+    quotas.admit_bytes(tx, who, size=size)
     assets = _assets(tx, who, asset_ids)
     workflow_id, version = _keep_version(tx, who, path=path, content=content, now=now)
     new = Publication(

@@ -3,6 +3,7 @@
 A job that was accepted is run and keeps its outputs, also beyond a quota: work that is done is not thrown away.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from safelight.core.ids import UserId
@@ -11,8 +12,9 @@ from safelight.db import account as rows
 from safelight.db.transaction import Transaction
 
 
-def admit_job(tx: Transaction, who: Principal) -> None:
-    """Raises :class:`~safelight.core.user.BudgetSpent` or :class:`~safelight.core.user.QuotaReached`."""
+def admit_job(tx: Transaction, who: Principal, *, size: Callable[[], int]) -> None:
+    """``size``: the bytes of its graph and extra data, asked for where bytes are limited. Raises
+    :class:`~safelight.core.user.BudgetSpent` or :class:`~safelight.core.user.QuotaReached`."""
     account = rows.find(tx.conn, who.user_id)
     if account is None:
         return
@@ -20,13 +22,13 @@ def admit_job(tx: Transaction, who: Principal) -> None:
     check_submit(
         quota,
         queued=rows.count_queued(tx.conn, who.user_id) if quota.queued_jobs is not None else 0,
-        stored_bytes=rows.stored_bytes(tx.conn, who.user_id) if quota.stored_bytes is not None else 0,
+        stored_bytes=rows.stored_bytes(tx.conn, who.user_id) + size() if quota.stored_bytes is not None else 0,
         used_device_s=account.used_device_s,
     )
 
 
-def admit_file(tx: Transaction, who: Principal, *, size: int, instead_of: int = 0) -> None:
-    """A file of ``size`` bytes, which takes the place of ``instead_of``. Raises :class:`~core.errors.TooLarge`."""
+def admit_bytes(tx: Transaction, who: Principal, *, size: int, instead_of: int = 0) -> None:
+    """``size`` bytes more to store, which take the place of ``instead_of``. Raises :class:`~core.errors.TooLarge`."""
     account = rows.find(tx.conn, who.user_id)
     if account is not None and account.quota.stored_bytes is not None and size > instead_of:
         stored_bytes = rows.stored_bytes(tx.conn, who.user_id)

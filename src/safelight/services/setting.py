@@ -7,6 +7,8 @@ from safelight.core.errors import Invalid
 from safelight.core.user import Principal
 from safelight.db import setting as rows
 from safelight.db.transaction import Transaction
+from safelight.db.types import encode_json
+from safelight.services import quota as quotas
 
 _LONGEST_KEY = 255
 _MOST_AT_ONCE = 10_000
@@ -30,4 +32,11 @@ def put(tx: Transaction, who: Principal, *, values: Mapping[str, Any]) -> None:
             raise Invalid(f"{key[:40]!r} is not a setting's key (1 to {_LONGEST_KEY} characters)")
         if any(character < " " for character in key):
             raise Invalid(f"{key!r} is not a setting's key: it holds control characters")
+    before = rows.size(tx.conn, who.user_id, keys=[*values])
+    quotas.admit_bytes(tx, who, size=_size_of(values), instead_of=before)
     rows.put(tx.conn, who.user_id, values=values)
+
+
+def _size_of(values: Mapping[str, Any]) -> int:
+    """Bytes that they take as rows."""
+    return sum(len(key.encode("utf-8", "surrogatepass")) + len(encode_json(value)) for key, value in values.items())

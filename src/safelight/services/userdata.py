@@ -14,6 +14,7 @@ from safelight.db import userdata as rows
 from safelight.db import workflow as workflow_rows
 from safelight.db.transaction import Transaction
 from safelight.db.userdata import UserFile
+from safelight.services import quota as quotas
 
 __all__ = ["MAX_BYTES", "UserFile", "list", "move", "read", "remove", "stat", "write"]
 
@@ -68,8 +69,10 @@ def write(tx: Transaction, who: Principal, *, path: str, content: bytes, overwri
     clean = clean_path(path)
     if len(content) > MAX_BYTES:
         raise LimitExceeded(f"a file of {len(content)} bytes is too large (at most {MAX_BYTES})")
-    if not overwrite and rows.find(tx.conn, who.user_id, path=clean):
+    there = rows.find(tx.conn, who.user_id, path=clean)
+    if there and not overwrite:
         raise Conflict("File already exists")
+    quotas.admit_bytes(tx, who, size=len(content), instead_of=there.size if there else 0)
     rows.put(tx.conn, who.user_id, path=clean, data=content, now=now)
     return stat(tx, who, path=clean)
 

@@ -27,7 +27,9 @@ from safelight.core.workflow import (
 from safelight.db import library, publication
 from safelight.db import workflow as rows
 from safelight.db.transaction import Transaction
+from safelight.db.types import encode_json
 from safelight.services import asset as assets
+from safelight.services import quota as quotas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +194,7 @@ def _add(tx: Transaction, who: Principal, *, new: NewWorkflow, now: datetime) ->
 def _add_version(
     tx: Transaction, owner_id: UserId, workflow: Workflow, *, content: Mapping[str, Any], now: datetime
 ) -> WorkflowVersion:
+    quotas.admit_bytes(tx, Principal(owner_id), size=len(encode_json(content)))
     version = WorkflowVersion(
         id=new_version_id(),
         version=workflow.latest_version,

@@ -21,6 +21,10 @@ class Renderer:
         self._files = files
         self._free = asyncio.Semaphore(AT_ONCE)
 
-    async def render(self, digest: Digest, make: "Callable[[Source], Rendered]") -> "Rendered":
+    async def render(self, digest: Digest, make: "Callable[[Source], Rendered]", *, name: str) -> "Rendered":
+        """``name``: what its owner calls the picture, for errors."""
+        from safelight.media.errors import told_as
+
         async with self._free, self._files.held(digest) as source:
-            return await asyncio.to_thread(make, source)
+            with told_as(name, source):
+                return await asyncio.to_thread(make, source)

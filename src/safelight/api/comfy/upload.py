@@ -19,7 +19,6 @@ from safelight.services import asset as assets
 from safelight.services.asset import NewFile
 
 MAX_EDGE = 16_384
-MAX_PIXELS = 64 << 20
 """The contract's limits of a picture."""
 
 
@@ -27,7 +26,7 @@ async def upload_image(app: App, call: Call) -> Response:
     form, uploaded = await _read(app, call)
     file = _target(form, uploaded.filename)
     mime_type = _mime_type(uploaded)
-    await _check_picture(app, uploaded.digest, mime_type)
+    await _check_picture(app, uploaded.digest, mime_type, name=uploaded.filename)
     new = NewFile(file=file, digest=uploaded.digest, size=uploaded.size, mime_type=mime_type, sha256=uploaded.sha256)
     return await _register(app, call, new, overwrite=_is_true(form.fields.get("overwrite")))
 
@@ -41,9 +40,9 @@ async def upload_mask(app: App, call: Call) -> Response:
         original = await app.db.read(lambda tx: assets.find_file(tx, who, file=original_name))
     except NotFound:
         raise Invalid(f"The original {original_name} does not exist") from None
-    await _check_picture(app, uploaded.digest, "image/png")
-    await _check_picture(app, original.digest, "image/png")
-    body = await _masked(app, original, uploaded.digest)
+    await _check_picture(app, uploaded.digest, "image/png", name=uploaded.filename)
+    await _check_picture(app, original.digest, "image/png", name=original.name)
+    body = await _masked(app, original, uploaded.digest, mask_name=uploaded.filename)
     writer = app.blobs.writer()
     try:
         await writer.write(body)
@@ -100,19 +99,21 @@ def _mime_type(uploaded: UploadedFile) -> str:
     return mime_type_of(uploaded.filename, uploaded.head)
 
 
-async def _check_picture(app: App, digest: Digest, mime_type: str) -> None:
+async def _check_picture(app: App, digest: Digest, mime_type: str, *, name: str) -> None:
     """Any kind of file is taken, as in ComfyUI; one that is a picture must be of a size that can be worked with."""
+    limit = app.settings.max_image_pixels
     if not mime_type.startswith("image/"):
         return
 
     def check(source: Path) -> None:
-        from safelight.media.errors import UnreadableMedia
+        from safelight.media.errors import UnreadableMedia, told_as
         from safelight.media.header import opened
 
         try:
-            with opened(source, max_pixels=MAX_PIXELS) as image:
+            with told_as(name, source), opened(source, max_pixels=limit) as image:
                 if max(image.size) > MAX_EDGE:
-                    raise Invalid(f"An edge of {max(image.size)} pixels is too long (at most {MAX_EDGE})")
+                    longest = max(image.size)
+                    raise Invalid(f"{name!r} has an edge of {longest} pixels, which is too long (at most {MAX_EDGE})")
         except UnreadableMedia:
             return
 
@@ -120,11 +121,17 @@ async def _check_picture(app: App, digest: Digest, mime_type: str) -> None:
         await asyncio.to_thread(check, path)
 
 
-async def _masked(app: App, original: Asset, mask: Digest) -> bytes:
+async def _masked(app: App, original: Asset, mask: Digest, *, mask_name: str) -> bytes:
     def compose(picture_source: Path, mask_source: Path) -> bytes:
+        from safelight.media.errors import told_as
         from safelight.media.header import opened
 
-        with opened(picture_source) as picture, opened(mask_source) as alpha:
+        with (
+            told_as(original.name, picture_source),
+            told_as(mask_name, mask_source),
+            opened(picture_source) as picture,
+            opened(mask_source) as alpha,
+        ):
             if picture.size != alpha.size:
                 raise Invalid(f"The mask has {alpha.size} pixels and the original {picture.size}")
             result = picture.convert("RGBA")

@@ -28,11 +28,13 @@ async def get_vhs_query_video(app: App, call: Call) -> Response:
 
     asset = await app.db.read(find)
     # Imported here: PyAV is loaded when the first film is asked about, not when the server starts.
+    from safelight.media.errors import told_as
     from safelight.media.video_facts import read_video_facts
 
     try:
         async with app.files.held(asset.digest) as path:
-            facts = await asyncio.to_thread(read_video_facts, path)
+            with told_as(name, path):
+                facts = await asyncio.to_thread(read_video_facts, path)
     except BlobMissing:
         raise Invalid(f"the bytes of {name!r} are not at hand") from None
     source = {

@@ -32,7 +32,7 @@ async def view_file(app: App, call: Call) -> Response:
     headers = {"etag": etag, "cache-control": "private, no-cache"}
     if has_current(request, etag):
         return Response(status_code=304, headers=headers)
-    rendered = await app.renderer.render(asset.digest, wish.render)
+    rendered = await app.renderer.render(asset.digest, wish.render, name=file.filename)
     return Response(rendered.body, headers=headers | byte_headers(file.filename, rendered.mime_type))
 
 
