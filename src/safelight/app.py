@@ -35,7 +35,7 @@ from safelight.services import node as node_service
 from safelight.services import session as session_service
 from safelight.services import user as user_service
 from safelight.services.catalogue import LiveCatalogue
-from safelight.services.log import LogBuffer
+from safelight.services.log import JobLog, LogBuffer
 from safelight.services.model import REFRESH_S, ModelIndex
 from safelight.settings import Settings, check_accounts, worker_account
 from safelight.web.packages import Packages, find_packages
@@ -185,6 +185,7 @@ class App:
             web=web,
             logs=logs,
         )
+        JobLog(bus, is_here=lambda: engines.is_here)
         if shared is not None:
             await shared.start(
                 db,

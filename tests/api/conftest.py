@@ -24,6 +24,7 @@ from safelight.blobs.local import LocalBlobStore
 from safelight.blobs.place import open_blobs
 from safelight.bus.memory import MemoryBus
 from safelight.core.clock import SystemClock
+from safelight.core.ids import UserId
 from safelight.core.worker import SlotId
 from safelight.db.engine import Database
 from safelight.dispatch.dispatcher import Dispatcher
@@ -63,8 +64,8 @@ class NoWeb:
 
 
 class Lines:
-    def entries(self) -> Sequence[tuple[datetime, str]]:
-        return [(datetime(2026, 1, 2, tzinfo=UTC), "ready\n")]
+    def entries(self, *, owner: UserId | None) -> Sequence[tuple[datetime, str]]:
+        return [(datetime(2026, 1, 2, tzinfo=UTC), "ready\n")] if owner is None else []
 
 
 @dataclass(frozen=True)

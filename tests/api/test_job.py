@@ -160,3 +160,23 @@ async def test_text_output_counts_no_file(server: Server) -> None:
     job_id = await run(server, prompt=text())
     job = (await server.client.get(f"/api/jobs/{job_id}")).json
     assert (job["outputs_count"], job["outputs"]) == (0, {"2": {"text": ["4"]}})
+
+
+async def test_history_of_the_web_ui_leaves_out_what_never_began(server: Server) -> None:
+    """ComfyUI drops what is taken out of its queue; here it is kept, and told to whoever asks for cancelled jobs."""
+    running, waiting = await running_and_waiting(server)
+    socket = await server.client.connect("/ws?clientId=looks")
+    await server.client.post("/api/queue", {"delete": [waiting]})
+    await server.client.post(f"/api/jobs/{running}/cancel", {})
+    await socket.hear_until("execution_interrupted", prompt_id=running)
+    await socket.close()
+    wanted = "/api/jobs?status={}&limit=64&offset=0"
+
+    async def listed(states: str) -> list[str]:
+        answer = (await server.client.get(wanted.format(states))).json
+        assert answer["pagination"]["total"] == len(answer["jobs"])
+        return [job["id"] for job in answer["jobs"]]
+
+    assert await listed("completed,failed,cancelled") == [running]
+    assert await listed("cancelled") == [waiting, running]
+    assert (await server.client.get(f"/api/jobs/{waiting}")).json["status"] == "cancelled"

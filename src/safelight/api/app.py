@@ -74,8 +74,9 @@ class Engines(Protocol):
 
 
 class Log(Protocol):
-    def entries(self) -> Sequence[tuple[datetime, str]]:
-        """The latest lines of the log, oldest first; each ends with its line break."""
+    def entries(self, *, owner: UserId | None) -> Sequence[tuple[datetime, str]]:
+        """The latest lines of the log, oldest first; each ends with its line break. ``owner``: those of one user's jobs
+        alone; ``None``: all."""
         ...
 
 

@@ -12,7 +12,7 @@ from safelight.core.ids import UserId
 from safelight.core.job import JobState, JobSummary
 from safelight.core.paging import Page, PageRequest
 from safelight.db.job_rows import SUMMARY, summary_of
-from safelight.db.tables import job, job_media
+from safelight.db.tables import IS_INTERRUPTED, job, job_media
 
 _OWNED = job.c.owner_id == bindparam("owner")
 
@@ -24,16 +24,19 @@ def page(
     states: Collection[JobState],
     workflow_id: str | None,
     output_type: str | None,
+    has_begun: bool,
     by_duration: bool,
     descending: bool,
     request: PageRequest,
 ) -> Page[JobSummary]:
-    """``states``: empty for all. Jobs without a duration count as the shortest."""
+    """``states``: empty for all. ``has_begun``: leave out what was cancelled before it began. Jobs without a duration
+    count as the shortest."""
     some = tuple(sorted({state.value for state in states})) if 0 < len(set(states)) < len(JobState) else ()
     found, total = _statements(
         some,
         of_workflow=workflow_id is not None,
         of_kind=output_type is not None,
+        has_begun=has_begun,
         by_duration=by_duration,
         descending=descending,
     )
@@ -45,11 +48,19 @@ def page(
 
 @lru_cache(maxsize=512)
 def _statements(
-    states: tuple[str, ...], *, of_workflow: bool, of_kind: bool, by_duration: bool, descending: bool
+    states: tuple[str, ...],
+    *,
+    of_workflow: bool,
+    of_kind: bool,
+    has_begun: bool,
+    by_duration: bool,
+    descending: bool,
 ) -> tuple[Select[Any], Select[Any]]:
     """The page and the count, which are worth keeping: to build them costs as much as to run them."""
     state = _unindexed(job.c.state) if of_workflow or of_kind else job.c.state
     where: list[ColumnElement[bool]] = [state.in_(states)] if states else []
+    if has_begun:
+        where.append((state != JobState.CANCELLED.value) | job.c.started_at.is_not(None))
     if of_workflow:
         where += [_OWNED, job.c.workflow_id == bindparam("workflow")]
     elif not of_kind:
@@ -60,7 +71,7 @@ def _statements(
 
     total = _of_kind(select(func.count()), of_kind, is_whole=not where).where(*where)
     if states and not (of_workflow or of_kind or by_duration):
-        found = _heads_of_each(states, order[0])
+        found = _heads_of_each(states, order[0], has_begun=has_begun)
     else:
         found = _of_kind(select(*SUMMARY), of_kind).where(*where)
     return found.order_by(*order).limit(bindparam("limit")).offset(bindparam("offset")), total
@@ -81,10 +92,14 @@ def _unindexed(column: Column[str]) -> ColumnElement[str]:
     return func.coalesce(column, "")
 
 
-def _heads_of_each(states: tuple[str, ...], order: ColumnElement[Any]) -> Select[Any]:
+def _heads_of_each(states: tuple[str, ...], order: ColumnElement[Any], *, has_begun: bool) -> Select[Any]:
     """The first rows of each state along ``(owner_id, state, seq)``: an IN over that index would need a sort."""
     heads = [
-        select(job.c.seq).where(_OWNED, job.c.state == state).order_by(order).limit(bindparam("enough")).subquery()
+        select(job.c.seq)
+        .where(_OWNED, IS_INTERRUPTED if has_begun and state == JobState.CANCELLED.value else job.c.state == state)
+        .order_by(order)
+        .limit(bindparam("enough"))
+        .subquery()
         for state in states
     ]
     seqs = union_all(*(select(head.c.seq) for head in heads)).subquery()

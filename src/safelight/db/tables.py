@@ -88,6 +88,9 @@ _partial("ix_job_ended", job.c.owner_id, job.c.ended_at, job.c.seq, where=job.c.
 # The queue of each owner, in running order: nothing but what waits. What runs: what a restart must give up.
 IS_QUEUED = job.c.state == literal_column("'queued'")
 IS_RUNNING = job.c.state == literal_column("'running'")
+# Cancelled while they ran: what the history shows of cancelled jobs.
+IS_INTERRUPTED = (job.c.state == literal_column("'cancelled'")) & job.c.started_at.is_not(None)
+_partial("ix_job_interrupted", job.c.owner_id, job.c.seq, where=IS_INTERRUPTED)
 _partial("ix_job_queued", job.c.owner_id, job.c.number, job.c.seq, where=IS_QUEUED)
 _partial("ix_job_lane", job.c.owner_id, job.c.pool, job.c.number, job.c.seq, where=IS_QUEUED)
 _partial("ix_job_running", job.c.seq, where=IS_RUNNING)

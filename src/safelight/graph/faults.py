@@ -21,6 +21,20 @@ def invalid_prompt(message: str, details: str = "") -> InvalidPrompt:
     return InvalidPrompt(_error("invalid_prompt", message, details), {})
 
 
+def missing_node(node_id: str, node: Mapping[str, Any], where: str) -> InvalidPrompt:
+    """No node of that class is known: the web UI knows this type, and shows which nodes are missing."""
+    class_type, meta = node.get("class_type"), node.get("_meta")
+    title = meta.get("title") if isinstance(meta, Mapping) else None
+    error = _error("missing_node_type", f"Cannot execute because node {class_type} does not exist.", where)
+    named = {"node_id": node_id, "class_type": class_type, "node_title": title or class_type}
+    return InvalidPrompt({**error, "extra_info": named}, {})
+
+
+def workflow_instead() -> InvalidPrompt:
+    message = "This is a workflow in the editor's format, not a prompt in API format"
+    return invalid_prompt(message, "open it in the web UI and export it as API (Workflow > Export (API))")
+
+
 def no_outputs() -> InvalidPrompt:
     return InvalidPrompt(_error("prompt_no_outputs", "Prompt has no outputs", ""), {})
 

@@ -67,7 +67,14 @@ def read_nodes(prompt: object, catalogue: Catalogue, *, limits: Limits) -> dict[
     if not isinstance(prompt, Mapping):
         raise faults.invalid_prompt("The prompt must be an object of nodes by id", f"received {_kind(prompt)}")
     check_size(len(prompt), limits)
+    if is_workflow(prompt):
+        raise faults.workflow_instead()
     return {node_id: _read_node(node_id, node, catalogue, limits) for node_id, node in prompt.items()}
+
+
+def is_workflow(value: object) -> bool:
+    """Whether it is what the editor saves, and no graph in API format."""
+    return isinstance(value, Mapping) and isinstance(value.get("nodes"), list)
 
 
 def check_size(nodes: int, limits: Limits) -> None:
@@ -85,6 +92,8 @@ def _read_node(node_id: object, node: object, catalogue: Catalogue, limits: Limi
     if not isinstance(node, Mapping) or class_type is None:
         raise faults.invalid_prompt("Cannot execute because a node is missing the class_type property.", where)
     schema = catalogue.get(class_type) if isinstance(class_type, str) else None
+    if schema is None and isinstance(class_type, str):
+        raise faults.missing_node(node_id, node, where)
     if schema is None:
         raise faults.invalid_prompt(f"Cannot execute because node {class_type} does not exist.", where)
     inputs = node.get("inputs")

@@ -186,18 +186,20 @@ def list(
     states: Collection[JobState],
     workflow_id: str | None = None,
     output_type: str | None = None,
+    has_begun: bool = False,
     sort_by: str = "created_at",
     descending: bool = True,
     page: PageRequest,
 ) -> Page[JobSummary]:
-    """A page of jobs. ``states``: empty for all; ``sort_by``: ``created_at`` or ``execution_duration``;
-    ``output_type``: one of ``core.output.KINDS``."""
+    """A page of jobs. ``states``: empty for all; ``has_begun``: leave out what was cancelled before it began;
+    ``sort_by``: ``created_at`` or ``execution_duration``; ``output_type``: one of ``core.output.KINDS``."""
     return job_list.page(
         tx.conn,
         who.user_id,
         states=states,
         workflow_id=workflow_id,
         output_type=output_type,
+        has_begun=has_begun,
         by_duration=sort_by == "execution_duration",
         descending=descending,
         request=page,

@@ -1,4 +1,5 @@
-"""Which socket hears what. An event never leaves its owner's sockets.
+"""Which socket hears what. An event never leaves its owner's sockets, but for lines of the log, which administrators
+hear as well.
 
 A job's messages go to the sockets that connected with the job's client id; where there is none, or the job has none,
 to all of the owner's (WS-1). ``status`` goes to all of the owner's. Two sockets with one client id both get all.
@@ -109,10 +110,10 @@ class Hub:
     def _send_logs(self, event: LogWritten) -> None:
         entries = [{"t": at.isoformat(), "m": message} for at, message in event.entries]
         frame = text_frame("logs", {"entries": entries, "size": None}, key="logs")
-        owners = self._sockets if event.owner_id is None else (event.owner_id,)
-        for owner in list(owners):
-            sockets = self._sockets.get(owner, ())
-            self._send([s for s in sockets if s.wants_logs and (event.owner_id or s.principal.is_admin)], [frame])
+        for owner, sockets in list(self._sockets.items()):
+            self._send(
+                [s for s in sockets if s.wants_logs and (s.principal.is_admin or owner == event.owner_id)], [frame]
+            )
 
     def _listeners(self, owner: UserId, client_id: ClientId | None) -> list[Socket]:
         sockets = self._sockets.get(owner, [])

@@ -12,7 +12,7 @@ from safelight.api.bodies import InvalidBody
 from safelight.api.call import Call
 from safelight.api.comfy.job_json import STATE, detail, entry, status
 from safelight.core.errors import Invalid, NotFound
-from safelight.core.job import JobState, JobSummary
+from safelight.core.job import TERMINAL, JobState, JobSummary
 from safelight.core.paging import Page, PageRequest
 from safelight.core.user import Principal
 from safelight.db.engine import Transaction
@@ -59,6 +59,7 @@ class _ListQuery:
             states=self.states,
             workflow_id=self.workflow_id,
             output_type=self.output_type,
+            has_begun=self.states == TERMINAL,  # the web UI's history (HTTP-5)
             sort_by=self.sort_by,
             descending=self.descending,
             page=self.request,

@@ -23,8 +23,9 @@ from safelight.core.asset import Asset
 from safelight.core.errors import InvalidPrompt, Unavailable
 from safelight.core.ids import ClientId, is_job_id
 from safelight.core.node import Catalogue
+from safelight.graph import faults
 from safelight.graph.literals import names_file
-from safelight.graph.prompt import Limits, check_size
+from safelight.graph.prompt import Limits, check_size, is_workflow
 from safelight.graph.validate import Judge, ValidPrompt, asks_worker, validate
 from safelight.services import asset as assets
 from safelight.services import job as jobs
@@ -64,6 +65,8 @@ async def _read(app: App, call: Call, raw: bytes) -> tuple[SubmitJob, Mapping[st
     if len(raw) > LARGE_BODY_BYTES:
         check_size(await call.run(lambda: _count_nodes(raw), is_heavy=True), limits)
     body = await call.decode(raw)
+    if is_workflow(body):
+        raise faults.workflow_instead()
     if not isinstance(body, Mapping) or "prompt" not in body:
         raise _invalid("no_prompt", "No prompt provided")
     asked = _read_command(body)

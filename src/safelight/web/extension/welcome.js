@@ -15,10 +15,16 @@ async function welcome() {
   await setting.set('Comfy.TutorialCompleted', true)
 }
 
-/** Called without a graph, `loadGraphData` means "the default workflow". */
+/**
+ * Called without a graph, `loadGraphData` means "the default workflow". "Load default" and the closing of the last tab
+ * pass the frontend's own default graph instead.
+ */
 function replaceDefaultWorkflow() {
   const load = app.loadGraphData.bind(app)
-  app.loadGraphData = async (graph, ...rest) => load(graph ?? (await starter()), ...rest)
+  app.loadGraphData = async (graph, ...rest) => {
+    const isDefault = !graph || graph === window.comfyAPI?.defaultGraph?.defaultGraph
+    return load(isDefault ? ((await starter()) ?? graph) : graph, ...rest)
+  }
 }
 
 async function starter() {
