@@ -188,11 +188,13 @@ class Dispatcher:
         """What nodes object to, by call id, as far as an engine answers at once and the files are soon here. An idle
         engine is asked first."""
         with ExitStack() as held:
-            refs = await soon(self._exchange, files, held)
             ready = [slot for slot in self._slots.values() if slot.ready is not None]
-            if refs is None or not ready:
+            if not ready:
                 return {}
             slot = min(ready, key=lambda slot: slot.run is not None)
+            refs = await soon(self._exchange, files, held, slot=slot.id)
+            if refs is None:
+                return {}
             return await self._judging.ask(slot.id, owner_id=owner_id, prompt=prompt, targets=targets, files=refs)
 
     # -- what the backend says (dispatch/backend.py: Listener) --
@@ -420,8 +422,8 @@ class Dispatcher:
         """Send a claimed job when its files are here; to an engine that was lost meanwhile, when the next is ready."""
         slot.run = run = Run(job)
         try:
-            run.staging = self._exchange.begin()
-            refs = self._exchange.at_hand(files)
+            run.staging = self._exchange.begin(slot.id)
+            refs = self._exchange.at_hand(files, run.held, slot=slot.id, staging=run.staging)
             if refs is not None:
                 self._order(slot, run, refs)
             else:
@@ -432,7 +434,7 @@ class Dispatcher:
     async def _fetch(self, slot: Slot, run: Run, files: Mapping[str, Asset]) -> None:
         """Is cancelled when the run is over."""
         try:
-            refs = await self._exchange.fetch(files, run.held)
+            refs = await self._exchange.fetch(files, run.held, slot=slot.id, staging=run.staging)
             run.fetching = None
             self._order(slot, run, refs)
         except Exception as error:
@@ -469,7 +471,7 @@ class Dispatcher:
     async def _hold(self, slot: Slot, run: Run, files: Mapping[str, Asset]) -> None:
         """Keep the files of a resumed attempt where its engine finds them."""
         try:
-            await self._exchange.fetch(files, run.held)
+            await self._exchange.fetch(files, run.held, slot=slot.id, staging=run.staging)
         except SafelightError as error:
             log.warning("input files of job %s may be missing: %s", run.job_id, error)
         finally:
