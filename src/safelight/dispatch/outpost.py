@@ -422,7 +422,7 @@ class Outpost:
         if not charge.has_threads:
             environment = {name: value for name, value in environment.items() if name != "OMP_NUM_THREADS"}
         account = config.rules.account if config.rules is not None else None
-        prepare: Callable[[], None] = lambda: None
+        prepare: Callable[[], None] = _nothing
         if charge.rooms:
             rooms = Rooms(Path(charge.rooms), home=Path(charge.home) if charge.home else None, account=account)
             environment = rooms.furnish(slot, environment)
@@ -490,6 +490,10 @@ class Outpost:
             self._is_fenced = False
             if self._is_wanted:
                 self._supervisor.restore()
+
+
+def _nothing() -> None:
+    pass
 
 
 def _asks(message: ToServer | None, request_id: int) -> bool:
