@@ -141,8 +141,9 @@ def engine_below(pid: int) -> int | None:
     """The engine of a keeper, whose id this is; ``None`` while it has none."""
     try:
         while Path("/proc", str(pid), "comm").read_text().strip() in keeper.NAMES:
-            [pid] = map(int, Path("/proc", str(pid), "task", str(pid), "children").read_text().split())
-    except (OSError, ValueError):
+            children = Path("/proc", str(pid), "task", str(pid), "children").read_text().split()
+            pid = int(children[0])  # what is adopted comes behind it
+    except (OSError, IndexError):
         return None
     return pid
 
