@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Coroutine, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -33,6 +34,7 @@ from safelight.dispatch.leadership import Leadership
 from safelight.sandbox.rules import Account
 from safelight.services import access as access_service
 from safelight.services import attempt as attempt_service
+from safelight.services import kept_catalogue
 from safelight.services import node as node_service
 from safelight.services import session as session_service
 from safelight.services import user as user_service
@@ -118,15 +120,27 @@ class App:
             raise
         if not is_postgres(settings.database):
             _hide(settings.database)
-        if known := await db.read(node_service.load_latest):
+        kept_nodes = cache / "nodes.msgpack"
+        packs = partial(kept_catalogue.fingerprint_of, settings.custom_nodes, settings.node_packages)
+        kept = await asyncio.to_thread(kept_catalogue.load, kept_nodes)
+        if kept is not None and kept.fingerprint == await asyncio.to_thread(packs):
+            catalogue.publish(kept.nodes, digest=kept.digest)
+        elif kept is None and (known := await db.read(node_service.load_latest)):
             catalogue.publish(list(known.values()), digest="restored")
 
         web = Web(find_packages() if settings.web else Packages(), cache_dir=cache / "web")
 
         said: set[str] = set()
 
+        def keep_nodes(ready: Ready, digest: Digest) -> None:
+            try:
+                kept_catalogue.keep(kept_nodes, kept_catalogue.KeptCatalogue(packs(), digest, ready.nodes))
+            except OSError as error:
+                log.warning("the catalogue of nodes cannot be kept for the next start: %s", error)
+
         def on_ready(ready: Ready, digest: Digest) -> None:
             catalogue.publish(ready.nodes, digest=digest)
+            asyncio.get_running_loop().run_in_executor(None, keep_nodes, ready, digest)
             web.use_packs(read_packs(settings.custom_nodes, web_directories=ready.web_directories))
             for sentence in set(ready.unkept_rules) - said:
                 log.warning("workers are less confined than they should be; %s", sentence)
