@@ -1,5 +1,6 @@
 """A hostile node pack: it tries what no pack may do, by its node and by its routes, and says how it went."""
 
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -77,10 +78,8 @@ def leave_daemon(name):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _libc.prctl(15, name.encode(), 0, 0, 0)
     for handle in range(64):
-        try:
+        with contextlib.suppress(OSError):
             os.close(handle)
-        except OSError:
-            pass
     signal.pause()
 
 

@@ -3,7 +3,7 @@ will do. UNets in latent diffusion's layout are known; of all else the answer is
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 from safelight.models.unet.shape import ResidualShape, TransformerShape, unet_shape
 from safelight.shims.absent import absent_attributes
@@ -25,7 +25,7 @@ class ModelType(Enum):
 class ModelConfig:
     """``unet_config``: what :func:`detect_unet_config` found. Packs ask for the name of its class."""
 
-    wanted: Mapping[str, Any] = {}
+    wanted: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, unet_config: Mapping[str, Any]) -> None:
         self.unet_config = dict(unet_config)
@@ -41,8 +41,16 @@ def _kind(name: str, base: type[ModelConfig] = ModelConfig, **wanted: Any) -> ty
     return type(name, (base,), {"wanted": {**base.wanted, **wanted}, "__module__": "comfy.supported_models"})
 
 
+_XL_NETWORK = {
+    "model_channels": 320,
+    "context_dim": 2048,
+    "adm_in_channels": 2816,
+    "use_linear_in_transformer": True,
+}
+
+
 class _XL(ModelConfig):
-    wanted = {"model_channels": 320, "context_dim": 2048, "adm_in_channels": 2816, "use_linear_in_transformer": True}
+    wanted = _XL_NETWORK
 
     def model_type(self, state_dict: Mapping[str, Any], prefix: str = "") -> ModelType:
         """By marks that files have beside their networks."""
