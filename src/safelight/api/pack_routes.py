@@ -11,7 +11,7 @@ from starlette.responses import Response
 from safelight.api.app import App
 from safelight.api.auth import Authenticator
 from safelight.api.bodies import read_body
-from safelight.api.contract import Operation
+from safelight.api.contract import Operation, Shape
 from safelight.api.errors import Unauthenticated, error_response
 from safelight.api.origin import Origins
 from safelight.core.errors import Forbidden
@@ -20,7 +20,7 @@ from safelight.dispatch.pack_routes import READING
 from safelight.settings import Settings
 from safelight.wire.messages import MAX_PACK_BODY_BYTES
 
-_PACKS = Operation(id="packs", method="*", path="*")
+_PACKS = Operation(id="packs", method="*", path="*", shapes=dict.fromkeys((403, 413), Shape.ERROR))
 _KEPT_BACK = frozenset(
     {
         "authorization",

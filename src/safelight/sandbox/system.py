@@ -20,11 +20,12 @@ _LAST_CAPABILITY = 63
 _EINVAL = 22
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_prctl = _libc.prctl  # looked up now: a child between fork and exec must not wait for the linker's lock
 
 
 def die_with_parent(how: int = signal.SIGKILL) -> None:
     """Let the system send this process a signal when its parent dies, stopped or not. A change of user undoes it."""
-    _check(_libc.prctl(_PR_SET_PDEATHSIG, int(how), 0, 0, 0))
+    _check(_prctl(_PR_SET_PDEATHSIG, int(how), 0, 0, 0))
 
 
 def adopt_orphans() -> None:

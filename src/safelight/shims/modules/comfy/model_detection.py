@@ -37,11 +37,11 @@ class ModelConfig:
         return bool(self.unet_config["in_channels"] > 4)
 
 
-def _kind(name: str, base: type[ModelConfig] = ModelConfig, **wanted: Any) -> type[ModelConfig]:
-    return type(name, (base,), {"wanted": {**base.wanted, **wanted}, "__module__": "comfy.supported_models"})
+def _kind(name: str, wanted: Mapping[str, Any], base: type[ModelConfig] = ModelConfig) -> type[ModelConfig]:
+    return type(name, (base,), {"wanted": wanted, "__module__": "comfy.supported_models"})
 
 
-_XL_NETWORK = {
+_XL_NETWORK: dict[str, Any] = {
     "model_channels": 320,
     "context_dim": 2048,
     "adm_in_channels": 2816,
@@ -50,8 +50,6 @@ _XL_NETWORK = {
 
 
 class _XL(ModelConfig):
-    wanted = _XL_NETWORK
-
     def model_type(self, state_dict: Mapping[str, Any], prefix: str = "") -> ModelType:
         """By marks that files have beside their networks."""
         if "edm_mean" in state_dict and "edm_std" in state_dict:
@@ -61,29 +59,35 @@ class _XL(ModelConfig):
         return ModelType.V_PREDICTION if "v_pred" in state_dict else ModelType.EPS
 
 
-_OLD = {"model_channels": 320, "context_dim": 768, "adm_in_channels": None, "use_linear_in_transformer": False}
-_SD2 = {"model_channels": 320, "context_dim": 1024, "use_linear_in_transformer": True}
+_OLD: dict[str, Any] = {
+    "model_channels": 320,
+    "context_dim": 768,
+    "adm_in_channels": None,
+    "use_linear_in_transformer": False,
+}
+_SD2: dict[str, Any] = {"model_channels": 320, "context_dim": 1024, "use_linear_in_transformer": True}
+
+_REFINER: dict[str, Any] = {
+    "model_channels": 384,
+    "context_dim": 1280,
+    "adm_in_channels": 2560,
+    "use_linear_in_transformer": True,
+    "transformer_depth": [0, 0, 4, 4, 4, 4, 0, 0],
+}
 
 _KINDS = (
-    _kind("SD15_instructpix2pix", in_channels=8, **_OLD),
-    _kind("SD15", **_OLD),
-    _kind("SD20", adm_in_channels=None, **_SD2),
-    _kind("SD21UnclipL", adm_in_channels=1536, **_SD2),
-    _kind("SD21UnclipH", adm_in_channels=2048, **_SD2),
-    _kind("SDXL_instructpix2pix", _XL, in_channels=8, transformer_depth=[0, 0, 2, 2, 10, 10]),
-    _kind(
-        "SDXLRefiner",
-        model_channels=384,
-        context_dim=1280,
-        adm_in_channels=2560,
-        use_linear_in_transformer=True,
-        transformer_depth=[0, 0, 4, 4, 4, 4, 0, 0],
-    ),
-    _kind("SDXL", _XL, transformer_depth=[0, 0, 2, 2, 10, 10]),
-    _kind("SSD1B", _XL, transformer_depth=[0, 0, 2, 2, 4, 4]),
-    _kind("KOALA_700M", _XL, transformer_depth=[0, 2, 5]),
-    _kind("KOALA_1B", _XL, transformer_depth=[0, 2, 6]),
-    _kind("Segmind_Vega", _XL, transformer_depth=[0, 0, 1, 1, 2, 2]),
+    _kind("SD15_instructpix2pix", _OLD | {"in_channels": 8}),
+    _kind("SD15", _OLD),
+    _kind("SD20", _SD2 | {"adm_in_channels": None}),
+    _kind("SD21UnclipL", _SD2 | {"adm_in_channels": 1536}),
+    _kind("SD21UnclipH", _SD2 | {"adm_in_channels": 2048}),
+    _kind("SDXL_instructpix2pix", _XL_NETWORK | {"in_channels": 8, "transformer_depth": [0, 0, 2, 2, 10, 10]}, _XL),
+    _kind("SDXLRefiner", _REFINER),
+    _kind("SDXL", _XL_NETWORK | {"transformer_depth": [0, 0, 2, 2, 10, 10]}, _XL),
+    _kind("SSD1B", _XL_NETWORK | {"transformer_depth": [0, 0, 2, 2, 4, 4]}, _XL),
+    _kind("KOALA_700M", _XL_NETWORK | {"transformer_depth": [0, 2, 5]}, _XL),
+    _kind("KOALA_1B", _XL_NETWORK | {"transformer_depth": [0, 2, 6]}, _XL),
+    _kind("Segmind_Vega", _XL_NETWORK | {"transformer_depth": [0, 0, 1, 1, 2, 2]}, _XL),
 )
 
 
