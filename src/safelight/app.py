@@ -342,7 +342,7 @@ def prepare_data_dir(folder: Path, account: Account | None) -> None:
 
 
 def _say_as_whom(settings: Settings, account: Account | None) -> None:
-    if account is None and os.geteuid() == 0:
+    if account is None and os.geteuid() == 0 and not settings.worker_user:
         _, reason = default_account(settings)
         why = f" ({reason})" if reason else ""
         log.warning("workers run as root, as this server does%s; `worker_user` names an account with fewer rights", why)

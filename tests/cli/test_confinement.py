@@ -81,7 +81,7 @@ def test_a_worker_is_confined(tmp_path: Path) -> None:
         assert SECRET not in seen["environment"]
         assert "SAFELIGHT" not in seen["environment"]
         assert Path(seen["temp"]).stat().st_mode & 0o777 == 0o700
-        assert Path(seen["home"]) == tmp_path / "data/workers/home/local-0"
+        assert Path(seen["home"]) == tmp_path / "data/workers/homes/local-0"
         assert seen["no_new_privs"] == "1"
         assert (seen["to_temp"], seen["to_home"], seen["to_pack"]) == ("written",) * 3
         assert seen["model"] == "weights"

@@ -186,7 +186,7 @@ def _confinement(chosen: Settings) -> Iterator[Finding]:
     """What workers can't be kept from here; asked of a process that tries, as what it gives up it can't have again."""
     account = settings.worker_account(chosen)
     if account is None and os.geteuid() == 0:
-        _, reason = settings.default_account(chosen)
+        _, reason = (None, "") if chosen.worker_user else settings.default_account(chosen)
         text = "run as root; worker_user names an account with fewer rights"
         yield Finding(Verdict.NOTE, "Workers", f"{text} ({reason})" if reason else text)
     elif account is not None:

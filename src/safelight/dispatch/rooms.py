@@ -35,7 +35,7 @@ class Rooms:
         self._account = account
 
     def home(self, slot: SlotId) -> Path:
-        return self._home or self._root / "home" / slot
+        return self._home or self._root / "homes" / slot
 
     def temp(self, slot: SlotId) -> Path:
         return self._temp / slot

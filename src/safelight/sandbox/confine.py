@@ -19,7 +19,7 @@ _FILE_CAPABILITIES = 0b11111
 
 _DEVICES = (
     *("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm"),
-    *("nvidia*", "nvidia-caps", "dri", "kfd", "infiniband"),
+    *("nvidia*", "nvidia-caps", "dri", "kfd", "dxg", "infiniband"),
 )
 """Of ``/dev``: what carries no data of this machine, and accelerators."""
 
