@@ -91,7 +91,6 @@ class App:
     async def start(cls, settings: Settings) -> Self:
         """Open the database, then let the workers start in the background: the server answers before they are up."""
         account = await asyncio.to_thread(worker_account, settings)
-        _say_as_whom(settings, account)
         prepare_data_dir(settings.data_dir, account)
         clock = SystemClock()
         shared = _shared_bus() if settings.replicas else None
@@ -120,6 +119,7 @@ class App:
             raise
         if not is_postgres(settings.database):
             _hide(settings.database)
+        await asyncio.to_thread(_say_as_whom, settings, account)
         kept_nodes = cache / "nodes.msgpack"
         packs = partial(kept_catalogue.fingerprint_of, settings.custom_nodes, settings.node_packages)
         kept = await asyncio.to_thread(kept_catalogue.load, kept_nodes)
