@@ -9,6 +9,8 @@ import os
 import secrets
 from collections.abc import Coroutine, Sequence
 from datetime import datetime
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from starlette.types import ASGIApp
@@ -29,15 +31,17 @@ from safelight.core.leader import Leader
 from safelight.db.engine import Database, is_postgres, take_server_lock
 from safelight.dispatch.dispatcher import Dispatcher
 from safelight.dispatch.leadership import Leadership
+from safelight.sandbox.rules import Account
 from safelight.services import access as access_service
 from safelight.services import attempt as attempt_service
+from safelight.services import kept_catalogue
 from safelight.services import node as node_service
 from safelight.services import session as session_service
 from safelight.services import user as user_service
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.log import JobLog, LogBuffer
 from safelight.services.model import REFRESH_S, ModelIndex
-from safelight.settings import Settings, check_accounts, worker_account
+from safelight.settings import Settings, check_accounts, default_account, worker_account
 from safelight.web.packages import Packages, find_packages
 from safelight.web.packs import read_packs
 from safelight.web.site import Web
@@ -86,8 +90,8 @@ class App:
     @classmethod
     async def start(cls, settings: Settings) -> Self:
         """Open the database, then let the workers start in the background: the server answers before they are up."""
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        account = worker_account(settings)
+        account = await asyncio.to_thread(worker_account, settings)
+        prepare_data_dir(settings.data_dir, account)
         clock = SystemClock()
         shared = _shared_bus() if settings.replicas else None
         bus = MemoryBus() if shared is None else shared
@@ -113,17 +117,30 @@ class App:
         except BaseException:
             await db.close()
             raise
-        if account is not None and not is_postgres(settings.database):
+        if not is_postgres(settings.database):
             _hide(settings.database)
-        if known := await db.read(node_service.load_latest):
+        await asyncio.to_thread(_say_as_whom, settings, account)
+        kept_nodes = cache / "nodes.msgpack"
+        packs = partial(kept_catalogue.fingerprint_of, settings.custom_nodes, settings.node_packages)
+        kept = await asyncio.to_thread(kept_catalogue.load, kept_nodes)
+        if kept is not None and kept.fingerprint == await asyncio.to_thread(packs):
+            catalogue.publish(kept.nodes, digest=kept.digest)
+        elif kept is None and (known := await db.read(node_service.load_latest)):
             catalogue.publish(list(known.values()), digest="restored")
 
         web = Web(find_packages() if settings.web else Packages(), cache_dir=cache / "web")
 
         said: set[str] = set()
 
+        def keep_nodes(ready: Ready, digest: Digest) -> None:
+            try:
+                kept_catalogue.keep(kept_nodes, kept_catalogue.KeptCatalogue(packs(), digest, ready.nodes))
+            except OSError as error:
+                log.warning("the catalogue of nodes cannot be kept for the next start: %s", error)
+
         def on_ready(ready: Ready, digest: Digest) -> None:
             catalogue.publish(ready.nodes, digest=digest)
+            asyncio.get_running_loop().run_in_executor(None, keep_nodes, ready, digest)
             web.use_packs(read_packs(settings.custom_nodes, web_directories=ready.web_directories))
             for sentence in set(ready.unkept_rules) - said:
                 log.warning("workers are less confined than they should be; %s", sentence)
@@ -304,9 +321,37 @@ async def _follow_the_disk(models: ModelIndex) -> None:
         await asyncio.sleep(REFRESH_S)
 
 
+PRIVATE = 0o700
+_PRIVATE_FOLDERS = ("blobs*", "cache", "downloads")
+"""Of the data folder: what workers are given, they are given elsewhere."""
+
+
+def prepare_data_dir(folder: Path, account: Account | None) -> None:
+    """Make the data folder, for this account alone; that of the workers may pass through it to their own folders."""
+    for missing in reversed([path for path in folder.parents if not path.exists()]):
+        missing.mkdir(exist_ok=True)
+        missing.chmod(0o755)
+    folder.mkdir(mode=PRIVATE, exist_ok=True)
+    try:
+        if account is not None:
+            os.chown(folder, -1, account.gid)
+        folder.chmod(PRIVATE if account is None else PRIVATE | 0o010)
+        for private in (path for pattern in _PRIVATE_FOLDERS for path in folder.glob(pattern) if path.is_dir()):
+            private.chmod(PRIVATE)
+    except PermissionError:
+        log.warning("%s belongs to another account; its mode stays as it is", folder)
+
+
+def _say_as_whom(settings: Settings, account: Account | None) -> None:
+    if account is None and os.geteuid() == 0 and not settings.worker_user:
+        _, reason = default_account(settings)
+        why = f" ({reason})" if reason else ""
+        log.warning("workers run as root, as this server does%s; `worker_user` names an account with fewer rights", why)
+
+
 def _hide(database: str) -> None:
-    """From the account of the workers: a file that is made for all to read is so for them as well."""
+    """From other accounts: the database has the digests of keys, and what users wrote."""
     path = database.removeprefix("sqlite:///")
     for file in (path, f"{path}-wal", f"{path}-shm"):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, PermissionError):
             os.chmod(file, 0o600)

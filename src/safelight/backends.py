@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import blake2b
@@ -17,14 +16,14 @@ from safelight.core.clock import Clock, to_ms
 from safelight.core.digest import Digest
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import Backend
-from safelight.dispatch.exchange import Carried, Exchange, SharedFolders
+from safelight.dispatch.exchange import Carried, Exchange, SharedFolders, rooms_of
 from safelight.dispatch.local import LocalBackend, find_devices
 from safelight.dispatch.outpost import Charge
-from safelight.dispatch.porter import Method, staging_of
+from safelight.dispatch.porter import Method, given_to, staging_of
 from safelight.dispatch.ray import Cluster, RayBackend
-from safelight.dispatch.rooms import Rooms
+from safelight.dispatch.rooms import Rooms, make_own
 from safelight.sandbox.rules import Account, Rules
-from safelight.settings import Settings, process_environment
+from safelight.settings import Settings, library_paths, process_environment
 from safelight.wire.config import EngineConfig
 
 if TYPE_CHECKING:
@@ -55,19 +54,26 @@ def make_exchange(
     if backend.carries_files and not isinstance(blobs, LocalBlobStore):
         return Carried(blobs, clock=clock)
     staging = (settings.data_dir / "staging").resolve()
-    return SharedFolders(files=files, blobs=blobs, staging=staging, clock=clock, account=account)
+    return SharedFolders(files=files, blobs=blobs, staging=staging, clock=clock, slots=backend.slots, account=account)
 
 
 def _local_backend(settings: Settings, account: Account | None) -> LocalBackend:
-    if os.geteuid() == 0 and not settings.worker_user:
-        log.warning("workers run as root, as this server does; `worker_user` names an account with fewer rights")
     devices = settings.devices or find_devices()
-    rooms = Rooms((settings.data_dir / own_folder(settings, "workers")).resolve(), account=account)
+    home = Path(settings.worker_home) if settings.worker_home else None
+    rooms = Rooms((settings.data_dir / own_folder(settings, "workers")).resolve(), home=home, account=account)
 
     def config(index: int) -> EngineConfig:
         slot = SlotId(f"local-{index}")
-        own = (settings.data_dir / "staging", rooms.home, rooms.temp(slot))
-        return _engine(settings, slot, device=_of(devices, index), account=account, writable=own)
+        staging, inputs = _shared_places(settings, slot, account)
+        return _engine(
+            settings,
+            slot,
+            device=_of(devices, index),
+            account=account,
+            writable=(staging, rooms.home(slot), rooms.temp(slot), rooms.packs(slot)),
+            readable=(inputs,),
+            pack_copies=str(rooms.packs(slot)),
+        )
 
     return LocalBackend(
         {SlotId(engine.slot): engine for engine in map(config, range(settings.workers))},
@@ -92,11 +98,17 @@ def _ray_backend(settings: Settings, account: Account | None, *, blobs: Blobs, s
 
     def charge(index: int) -> Charge:
         slot = SlotId(f"ray-{index}")
-        staging = settings.data_dir / "staging" if scratch is None else staging_of(scratch / slot)
-        rooms = settings.data_dir / "workers" if scratch is None else scratch / "workers"
+        if scratch is None:
+            staging, inputs = _shared_places(settings, slot, account)
+            rooms = settings.data_dir / "workers"
+        else:
+            staging, inputs = staging_of(scratch / slot), given_to(scratch / slot)
+            rooms = scratch / "workers"
+        device = _of(settings.devices, index)
         return Charge(
-            config=_engine(settings, slot, device=_of(settings.devices, index), account=account, writable=(staging,)),
+            config=_engine(settings, slot, device=device, account=account, writable=(staging,), readable=(inputs,)),
             rooms=str(rooms.resolve()),
+            home=settings.worker_home,
             rss_limit_bytes=settings.rss_limit_bytes,
             has_threads="num_cpus" in settings.ray_amounts,
             scratch="" if scratch is None else str(scratch),
@@ -119,15 +131,42 @@ def _ray_backend(settings: Settings, account: Account | None, *, blobs: Blobs, s
     )
 
 
+def _shared_places(settings: Settings, slot: SlotId, account: Account | None) -> tuple[Path, Path]:
+    """Where the slot's engines write their outputs and find their inputs. They exist before the first engine: what is
+    not there cannot be allowed."""
+    staging = settings.data_dir / "staging"
+    own = staging / slot, rooms_of(staging) / slot
+    make_own(own[0], account)
+    own[1].mkdir(parents=True, exist_ok=True)
+    for folder in (own[1], own[1].parent):
+        folder.chmod(0o755)
+    return own
+
+
 def _engine(
-    settings: Settings, slot: SlotId, *, device: str, account: Account | None, writable: tuple[Path, ...]
+    settings: Settings,
+    slot: SlotId,
+    *,
+    device: str,
+    account: Account | None,
+    writable: tuple[Path, ...],
+    readable: tuple[Path, ...],
+    pack_copies: str = "",
 ) -> EngineConfig:
-    """``writable``: folders of the engine's own, and where it puts its outputs."""
+    """``writable``: folders of the engine's own, and where it puts its outputs; ``readable``: where its inputs are."""
     copies = (Path(settings.model_copies),) if settings.model_copies else ()
+    packs = [
+        path for folder in settings.custom_nodes for name in settings.writable_packs if (path := folder / name).exists()
+    ]
+    programs = (Path(path) for path in library_paths(process_environment()))
     rules = Rules(
         account=account,
         network=settings.worker_network,
-        writable=_absolute((*writable, *settings.custom_nodes, *settings.worker_writable, *copies)),
+        writable=_absolute((*writable, *packs, *settings.worker_writable, *copies)),
+        readable=_absolute(
+            (*readable, *settings.custom_nodes, *settings.model_roots, *settings.worker_readable, *programs)
+        ),
+        own_processes=True,
         address_space_bytes=settings.worker_address_space_bytes,
         file_bytes=settings.worker_file_bytes,
     )
@@ -136,6 +175,8 @@ def _engine(
         device=device,
         node_packages=settings.node_packages,
         custom_nodes=_absolute(settings.custom_nodes),
+        pack_copies=pack_copies,
+        writable_packs=settings.writable_packs,
         model_roots=_absolute(settings.model_roots),
         cache_bytes=settings.cache_bytes,
         model_copies=settings.model_copies,

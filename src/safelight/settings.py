@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from safelight.blobs.place import Place
 from safelight.core.errors import Invalid, SafelightError
 from safelight.core.pool import Pool, SizeClass, read_classes, read_labels
-from safelight.sandbox.account import find_account
+from safelight.sandbox.account import find_account, why_unusable
 from safelight.sandbox.rules import Account
 
 Network = IPv4Network | IPv6Network
@@ -115,11 +115,26 @@ class Settings:
     workers_awake: int = 0
     """So many workers stay all the same."""
     worker_user: str = ""
-    """The account (name or number) as which workers run, where the server runs as root."""
+    """The account (name or number) as which workers run, where the server runs as root. Default: ``safelight-worker``
+    or ``nobody``, if it can start Python and read what workers read; else root. ``root``: as the server."""
     worker_network: bool = False
     """Let workers reach the network: for node packs that download or call services."""
     worker_writable: tuple[Path, ...] = ()
-    """Further folders that workers may write to, beside their own and those of ``custom_nodes``."""
+    """Further folders that workers may write to, beside their own."""
+    worker_readable: tuple[Path, ...] = ()
+    """Further files and folders that workers may read, beside models, node packs, Python and the system's libraries."""
+    worker_home: str = ""
+    """A folder that is the home of all workers and stays, for node packs that download into their cache. Default: an
+    empty one for each worker process."""
+    writable_packs: tuple[str, ...] = ()
+    """Node packs, by the name of their folder, that may write to it, their code as well. Others are imported from a
+    copy, in which the data files that they change are kept."""
+    pack_routes: tuple[str, ...] = ()
+    """Who may call the routes of a node pack: ``pack=admin``, ``pack=user`` or ``pack=off``; ``*`` stands for those
+    that are not named, which are ``user`` by default."""
+    pack_routes_changed_by_users: tuple[str, ...] = ()
+    """Node packs whose routes users may call with POST, PUT, PATCH and DELETE, which only administrators may by
+    default; ``*``: all."""
     worker_address_space_bytes: int = 0
     """The most address space of a worker, 0 for no limit. CUDA reserves far more than it uses."""
     worker_file_bytes: int = 0
@@ -233,6 +248,15 @@ class Settings:
         return amounts
 
     @property
+    def pack_rules(self) -> Mapping[str, str]:
+        """By pack, ``*`` for the rest: ``admin``, ``user`` or ``off``. Raises :class:`ValueError`."""
+        pairs = (text.rpartition("=") for text in self.pack_routes)
+        rules = {name: rule for name, _, rule in pairs}
+        if "" in rules or not set(rules.values()) <= {"admin", "user", "off"}:
+            raise ValueError(self.pack_routes)
+        return rules
+
+    @property
     def proxy_networks(self) -> Sequence[Network]:
         return [ip_network(text) for text in self.trusted_proxies]
 
@@ -262,6 +286,12 @@ def load(
 def process_environment() -> Mapping[str, str]:
     """The environment of this process, for those who start others; they choose what to hand on."""
     return dict(os.environ)
+
+
+def library_paths(environment: Mapping[str, str]) -> Sequence[str]:
+    """Folders of shared libraries that the environment names for programs."""
+    variables = ("LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_PATH", "ROCM_PATH")
+    return [path for name in variables for path in environment.get(name, "").split(os.pathsep) if os.path.isabs(path)]
 
 
 def _customary(environment: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -338,6 +368,13 @@ def _check(settings: Settings) -> None:
     except ValueError:
         text = ", ".join(settings.ray_resources)
         raise InvalidSetting(f"ray_resources is {text!r}, which is not like 'num_gpus=1'") from None
+    try:
+        _ = settings.pack_rules
+    except ValueError:
+        text = ", ".join(settings.pack_routes)
+        raise InvalidSetting(f"pack_routes is {text!r}; write pack=admin, pack=user or pack=off") from None
+    if settings.worker_home and not Path(settings.worker_home).is_absolute():
+        raise InvalidSetting(f"worker_home is {settings.worker_home!r}, which is not an absolute path")
     if settings.job_status_dialect not in ("contract", "cloud"):
         raise InvalidSetting(f"job_status_dialect is {settings.job_status_dialect!r}, not 'contract' or 'cloud'")
     try:
@@ -393,11 +430,15 @@ def check_accounts(settings: Settings, *, has_accounts: bool) -> None:
         )
 
 
+DEFAULT_ACCOUNTS = ("safelight-worker", "nobody")
+"""As whom workers run by default where the server is root: the first that can."""
+
+
 def worker_account(settings: Settings) -> Account | None:
     """As whom workers run, where it is not as this process. What only the system can tell. Raises
     :class:`InvalidSetting` for an account that workers cannot have."""
     if not settings.worker_user:
-        return None
+        return default_account(settings)[0]
     try:
         account = find_account(settings.worker_user)
     except LookupError as error:
@@ -405,6 +446,29 @@ def worker_account(settings: Settings) -> Account | None:
     if os.geteuid() not in (0, account.uid):
         raise InvalidSetting(f"worker_user is {settings.worker_user!r}; only root can run workers as another user")
     return account if account.uid != os.geteuid() else None
+
+
+def default_account(settings: Settings) -> tuple[Account | None, str]:
+    """The account of workers where the settings name none; else ``None``, with the reason. On a cluster it is for the
+    operator to name one that its machines have."""
+    if os.geteuid() != 0 or settings.backend != "local":
+        return None, ""
+    reasons = []
+    for name in DEFAULT_ACCOUNTS:
+        try:
+            account = find_account(name)
+        except LookupError:
+            continue
+        refusal = why_unusable(
+            account,
+            reads=[path for path in (*settings.model_roots, *settings.custom_nodes) if path.exists()],
+            writes=[path for path in settings.worker_writable if path.exists()],
+            data=settings.data_dir,
+        )
+        if refusal is None:
+            return account, ""
+        reasons.append(f"{name}: {refusal}")
+    return None, "; ".join(reasons) or f"the system has no account {' or '.join(map(repr, DEFAULT_ACCOUNTS))}"
 
 
 _PLACES = {

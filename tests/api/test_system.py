@@ -25,6 +25,17 @@ async def test_health_without_a_database_is_503(server: Server) -> None:
     assert (await server.client.get("/health")).status == 503
 
 
+async def test_alive_is_not_ready(server: Server) -> None:
+    await server.client.get("/object_info")  # waits for the engine
+    ready = await server.client.get("/health/ready")
+    assert (ready.status, ready.json) == (200, {"ready": True, "workers": 1, "slots": 1})
+    await server.db.close()
+    ready = await server.client.get("/health/ready")
+    assert (ready.status, ready.text) == (503, "not ready: the database does not answer")
+    live = await server.client.get("/health/live")
+    assert (live.status, live.text) == (200, "OK")
+
+
 async def test_system_stats(server: Server) -> None:
     await server.client.get("/object_info")  # waits for the engine
     stats = (await server.client.get("/api/system_stats")).json

@@ -164,6 +164,7 @@ async def test_nothing_beside_the_contract_is_open_by_oversight(server: Server) 
                 open_paths.add(f"{route.method} {path}")
             assert route.is_open or answer.status == 401, path
     assert open_paths == {
+        "GET /health/live", "GET /api/health/live", "GET /health/ready", "GET /api/health/ready",
         "GET /models", "GET /api/models", "GET /models/{folder}", "GET /api/models/{folder}",
         "GET /experiment/models/preview/{folder}/{path_index}/{filename}",
         "GET /api/experiment/models/preview/{folder}/{path_index}/{filename}",

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from tests.cli.server import safelight
 
+from safelight.settings import Settings, default_account
+
 GOOD = """
 class One:
     INPUT_TYPES = classmethod(lambda cls: {"required": {}})
@@ -39,4 +41,19 @@ def test_it_says_how_far_workers_are_confined(tmp_path: Path) -> None:
     ran = safelight("doctor", "--data-dir", str(tmp_path / "data"), "--port", "0")
     lines = [line for line in ran.stdout.splitlines() if " Workers: " in line]
     assert any("are less confined than they should be" in line or "confined: files, network" in line for line in lines)
-    assert any("run as root" in line for line in lines) == (os.geteuid() == 0)
+    account, reason = default_account(Settings(data_dir=tmp_path / "data"))
+    if account is not None:
+        assert any(f"run as the account {account.uid}" in line for line in lines)
+    elif os.geteuid() == 0:
+        assert any("run as root" in line and reason in line for line in lines), "it says why"
+    else:
+        assert not any("run as" in line for line in lines)
+
+
+def test_root_may_be_meant(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        return
+    environment = {"SAFELIGHT_WORKER_USER": "root"}
+    ran = safelight("doctor", "--data-dir", str(tmp_path / "data"), "--port", "0", environment=environment)
+    [line] = [line for line in ran.stdout.splitlines() if "run as root" in line]
+    assert "nobody" not in line

@@ -44,6 +44,17 @@ def test_without_warm_models_the_line_decides() -> None:
     assert waiting(ANNA, BEN).pick(line, [place("s")], now_s=0) == Pick(line[0], SlotId("s"))
 
 
+def test_a_job_of_an_owner_who_is_bound_to_a_slot_waits_for_it() -> None:
+    """Unless it could not run there."""
+    elsewhere = Place(SlotId("a"), frozenset([LARGE]), frozenset(), True, {ANNA: frozenset[Pool]()})
+    affinity = waiting(ANNA, BEN)
+    line = [job(ANNA), job(BEN)]
+    assert affinity.pick(line, [elsewhere, place("b", idle=False)], now_s=0) == Pick(line[1], SlotId("a"))
+    assert affinity.pick(line, [elsewhere, place("b")], now_s=0) == Pick(line[0], SlotId("b"))
+    large = job(ANNA, pool=LARGE)
+    assert affinity.pick([large], [elsewhere, place("b")], now_s=0) == Pick(large, SlotId("a"))
+
+
 def test_of_the_idle_slots_the_warm_one_is_taken_else_the_one_with_the_least_to_lose() -> None:
     places = [place("large", labels=[LARGE]), place("n", "n"), place("m", "m"), place("cold")]
     affinity = waiting(ANNA)

@@ -69,7 +69,9 @@ async def test_an_order_carries_what_the_engine_needs(tmp_path: Path) -> None:
         assert (order.owner_id, order.targets, order.attempt) == ("anna", ["2"], 1)
         assert (order.extra_pnginfo, order.preview_method) == ({"workflow": {"id": 1}}, "auto")
         assert order.secrets == {"api_key_comfy_org": "secret"}
-        assert order.files == {"cat.png": wire.FileRef(digest, 4, "image/png", str(it.blobs.local_path(digest)))}
+        linked = it.staging.with_name("inputs") / "s0" / Path(order.staging).name / digest
+        assert order.files == {"cat.png": wire.FileRef(digest, 4, "image/png", str(linked))}
+        assert linked.samefile(it.blobs.local_path(digest) or ""), "no byte is copied"
         assert Path(order.files["cat.png"].path).read_bytes() == b"meow"
         assert list(Path(order.staging).iterdir()) == []
 

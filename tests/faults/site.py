@@ -16,6 +16,8 @@ from urllib.parse import quote, urlsplit
 from pysqlite3 import dbapi2
 from tests.cli.server import Server, launch
 
+from safelight.dispatch.process import engine_below
+
 PACKS = (Path(__file__).parent / "packs", Path(__file__).parents[1] / "dispatch" / "packs")
 PATIENCE_S = 180.0
 """Far more than anything here takes, so that a loaded machine fails no test."""
@@ -91,6 +93,10 @@ class Site:
 
     def engines(self) -> list[int]:
         """Process ids of the engines, running or starting."""
+        return sorted(engine_below(keeper) or keeper for keeper in self.keepers())
+
+    def keepers(self) -> list[int]:
+        """Process ids of the engines' keepers, the server's own children."""
         children = [Path(f"/proc/{self.pid}/task") / task / "children" for task in _tasks(self.pid)]
         return sorted({int(pid) for file in children if file.exists() for pid in file.read_text().split()})
 

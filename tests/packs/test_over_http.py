@@ -1,7 +1,9 @@
 """The test packs behind a real server, as a client meets them: HTTP and WebSocket."""
 
+import contextlib
 import io
 import json
+import time
 import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
@@ -169,3 +171,38 @@ def test_an_administrator_sees_which_packs_failed_and_why(server: Server) -> Non
     shown = safelight("status", "--url", server.url)
     assert shown.returncode == 0
     assert "a_library_that_nobody_has" in shown.stdout
+
+
+def test_what_a_client_puts_into_a_packs_memory_its_jobs_find(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """As krita's plugin works, on two workers: a picture over a route, a job that reads it, the result over a route;
+    and the route tells the socket that it names."""
+    packs = ("--custom-nodes", str(PACKS), "--workers", "2")
+    with running(tmp_path_factory.mktemp("data"), *packs) as server:
+        wait_for_nodes(server.url)
+        deadline = time.monotonic() + 120
+        while [slot["state"] for slot in json.loads(get(server, "/api/admin/schedule"))["slots"]].count("idle") < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        address = server.url.replace("http", "ws")
+        with connect(f"{address}/ws?clientId=mine") as mine, connect(f"{address}/ws?clientId=other") as other:
+            for number in range(4):
+                request = urllib.request.Request(
+                    f"{server.url}/api/classic/memory/p{number}?sid=mine", b"text%d" % number, method="PUT"
+                )
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    assert answer.status == 201
+                prompt = {"1": node("ClassicRemember", name=f"p{number}", salt=str(number))}
+                job_id, texts, _ = run(server, prompt)
+                assert "execution_success" in [text["type"] for text in texts], texts
+                assert outputs(server, job_id) == {"1": {"text": [f"text{number}"]}}
+                assert get(server, f"/classic/memory/p{number}-made") == b"TEXT%d" % number
+            heard = [json.loads(mine.recv(timeout=10))]
+            while len([text for text in heard if text["type"] == "classic.kept"]) < 4:
+                heard.append(json.loads(mine.recv(timeout=10)))
+            assert [t["data"]["name"] for t in heard if t["type"] == "classic.kept"] == ["p0", "p1", "p2", "p3"]
+            post(server, "/api/queue", b'{"clear": true}')
+            told = []
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    told.append(json.loads(other.recv(timeout=1)))
+            assert "classic.kept" not in [text["type"] for text in told]

@@ -21,6 +21,7 @@ def test_packs_are_loaded_and_a_broken_one_is_told(engine: Engine) -> None:
     ready = engine.ready
     assert ready.failed_packs == {"broken": "ModuleNotFoundError: No module named 'a_library_that_nobody_has'"}
     assert list(ready.web_directories) == ["classic"]
+    assert {route.pack for route in ready.routes} == {"classic"}
     modules = {n.name: n.module for n in ready.nodes}
     assert modules["ClassicNumber"] == "custom_nodes.classic"
     assert modules["ModernNumber"] == "custom_nodes.modern"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -229,3 +230,50 @@ def test_an_account_that_cannot_be_taken_is_an_error() -> None:
         pytest.skip("root can take any")
     with pytest.raises(AssertionError, match="PermissionError"):
         ask(Rules(account=Account(0, 0)), "answer = None")
+
+
+@pytest.mark.parametrize("user", [None, NOBODY])
+def test_files_are_read_in_the_given_folders_alone(public_path: Path, user: int | None) -> None:
+    if user is not None:
+        need_another_user()
+    ours, theirs, linked = public_path / "ours", public_path / "theirs", public_path / "linked"
+    for folder in (ours, theirs, linked):
+        folder.mkdir()
+        folder.chmod(0o755)
+        (folder / "file").write_text(folder.name)
+        (folder / "file").chmod(0o666)
+    (ours / "model").symlink_to(linked / "file")
+    code = """
+ours, theirs = map(Path, sys.argv[1:])
+answer = [
+    (ours / "file").read_text(), (ours / "model").read_text(), os.listdir(ours) != [],
+    refused(lambda: (theirs / "file").read_text()), refused(lambda: os.listdir(theirs)),
+    refused(lambda: open("/etc/shadow").read()), refused(lambda: open("/etc/sudoers").read()),
+    refused(lambda: (ours / "new").write_text("x")),
+    subprocess.run(["cat", "/etc/passwd"], capture_output=True, text=True).stdout,
+]
+"""
+    rules = Rules(writable=(), readable=(str(ours), "/nonexistent"))
+    missing, answer = ask(rules, code, ours, theirs, user=user)
+    without(missing, "reading")
+    assert answer[:3] == ["ours", "linked", True]
+    assert all(answer[3:8]), answer
+    assert answer[8] != ""
+
+
+def test_limits_of_others_cannot_be_changed() -> None:
+    """A process's own it can lower, and any it can ask for; not those of another of its account."""
+    code = """
+own = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.prlimit(0, resource.RLIMIT_NOFILE, (64, own[1]))
+answer = [
+    resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+    refused(lambda: resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE)),
+    refused(lambda: resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (9, 9))),
+]
+"""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    missing, answer = ask(Rules(), code)
+    without(missing, "limits")
+    assert answer == [64, None, "PermissionError"]
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == before

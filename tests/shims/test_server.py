@@ -3,11 +3,13 @@
 import asyncio
 import io
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 from PIL import Image
 from tests.nodes.context import FolderContext
 
+from safelight.shims.answering import telling
 from safelight.shims.modules.server import BinaryEventTypes, PromptServer, Routes
 
 
@@ -46,6 +48,19 @@ def test_what_is_said_goes_to_the_client_of_the_job_that_runs(tmp_path: Path) ->
     with Image.open(io.BytesIO(image)) as opened:
         assert (kind, opened.size) == ("image/jpeg", (10, 5))
     assert raw == (b"png", "image/png")
+
+
+def test_a_handler_tells_whoever_called_it() -> None:
+    heard: list[tuple[str, Any, str]] = []
+
+    async def handler() -> None:
+        telling.set(lambda *words: heard.append(words))
+        PromptServer().send_sync("pack.event", {"a": 1}, "tab")
+        await asyncio.create_task(PromptServer().send_json("pack.later", [2]))
+
+    asyncio.run(handler())
+    PromptServer().send_sync("pack.outside", {})
+    assert heard == [("pack.event", {"a": 1}, "tab"), ("pack.later", [2], "")]
 
 
 def test_outside_a_job_nobody_is_told() -> None:

@@ -49,6 +49,23 @@ def test_examples_are_listed_by_pack(packs: Packs, tmp_path: Path) -> None:
     assert packs.scripts == {"lamp": tmp_path / "custom" / "lamp" / "js"}
 
 
+def test_a_web_folder_outside_of_all_packs_is_not_served(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A worker names them, and what is in one is served to everybody."""
+    put(tmp_path / "custom/lamp/js/lamp.js", "")
+    put(tmp_path / "secret/key", "")
+    (tmp_path / "custom/lamp/link").symlink_to(tmp_path / "secret")
+    named = {
+        "lamp": str(tmp_path / "custom/lamp/js"),
+        "secret": str(tmp_path / "secret"),
+        "up": str(tmp_path / "custom/lamp/../../secret"),
+        "link": str(tmp_path / "custom/lamp/link"),
+        "all": str(tmp_path / "custom"),
+    }
+    with caplog.at_level(logging.WARNING):
+        assert set(read_packs([tmp_path / "custom"], web_directories=named).scripts) == {"lamp"}
+    assert f"the web folder {tmp_path / 'secret'} of the node pack secret" in caplog.text
+
+
 def test_a_broken_file_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     put(tmp_path / "pack" / "subgraphs" / "Broken.json", "{")
     with caplog.at_level(logging.WARNING):

@@ -50,8 +50,8 @@ class Engines(Protocol):
         """By call id why its own code refuses its inputs (``None``: without a reason), as far as a worker answers."""
         ...
 
-    def has_pack_route(self, method: str, path: str) -> bool:
-        """Whether a node pack answers at this decoded path."""
+    def pack_of_route(self, method: str, path: str) -> str | None:
+        """The node pack that answers at this decoded path."""
         ...
 
     async def ask_pack(

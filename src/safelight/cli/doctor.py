@@ -186,9 +186,13 @@ def _confinement(chosen: Settings) -> Iterator[Finding]:
     """What workers can't be kept from here; asked of a process that tries, as what it gives up it can't have again."""
     account = settings.worker_account(chosen)
     if account is None and os.geteuid() == 0:
-        yield Finding(Verdict.NOTE, "Workers", "run as root; worker_user names an account with fewer rights")
-    rules = Rules(account=account, network=chosen.worker_network, writable=())
-    needed = (Path(sys.prefix), Path(__file__), *chosen.model_roots, *chosen.custom_nodes, chosen.data_dir)
+        _, reason = (None, "") if chosen.worker_user else settings.default_account(chosen)
+        text = "run as root; worker_user names an account with fewer rights"
+        yield Finding(Verdict.NOTE, "Workers", f"{text} ({reason})" if reason else text)
+    elif account is not None:
+        yield Finding(Verdict.GOOD, "Workers", f"run as the account {account.uid}")
+    rules = Rules(account=account, network=chosen.worker_network, writable=(), readable=(), own_processes=True)
+    needed = (Path(sys.prefix), Path(__file__), *chosen.model_roots, *chosen.custom_nodes)
     paths = [str(path.resolve()) for path in needed if path.exists()]
     command = [sys.executable, "-P", "-m", "safelight.sandbox.probe", json.dumps(asdict(rules)), *paths]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, env=_environment())
@@ -202,7 +206,7 @@ def _confinement(chosen: Settings) -> Iterator[Finding]:
         yield Finding(Verdict.NOTE, "Workers", f"are less confined than they should be; {sentence}")
     if not told["missing"]:
         kept = "files" if chosen.worker_network else "files, network"
-        yield Finding(Verdict.GOOD, "Workers", f"confined: {kept}, signals, privileges")
+        yield Finding(Verdict.GOOD, "Workers", f"confined: {kept}, processes, signals, privileges")
 
 
 def _environment() -> dict[str, str]:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import os
 import resource
 import signal
 import socket
@@ -45,6 +46,7 @@ def serve(config: Path | None, **options: Any) -> None:
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises :class:`CannotListen` and whatever keeps the parts from starting."""
+    os.umask(0o077)  # what the server writes is its users', and nobody else's
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
     )

@@ -165,6 +165,17 @@ class QueueChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class PackSpoke:
+    """Ephemeral: a node pack's route tells a client of whoever called it something. ``client_id``: of the socket;
+    ``None``: all of the owner's."""
+
+    owner_id: UserId
+    client_id: ClientId | None
+    name: str
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
 class LogWritten:
     """Lines of the server's or a worker's log; ``owner_id`` is ``None`` for lines that only admins may see."""
 
@@ -214,6 +225,7 @@ class EventsMissed:
 Event = (
     JobEvent
     | QueueChanged
+    | PackSpoke
     | LogWritten
     | AccessChanged
     | GatesChanged

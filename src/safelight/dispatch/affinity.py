@@ -15,8 +15,8 @@ Pure but for what it remembers; times are seconds of a monotonic clock.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from safelight.core.ids import UserId
 from safelight.core.job import JobSummary
@@ -38,9 +38,12 @@ class Place:
     labels: frozenset[Pool]
     warm: frozenset[str]
     is_idle: bool
+    bound: Mapping[UserId, frozenset[Pool]] = field(default_factory=dict)
+    """Who is bound to another slot, whose labels these are, by what a node pack keeps for them there."""
 
     def takes(self, job: JobSummary) -> bool:
-        return fits(job.pool, self.labels)
+        elsewhere = self.bound.get(job.owner_id)
+        return fits(job.pool, self.labels) and (elsewhere is None or not fits(job.pool, elsewhere))
 
     def has_warm(self, job: JobSummary) -> bool:
         return bool(job.models) and self.warm.issuperset(job.models)

@@ -41,7 +41,7 @@ from safelight.core.pack import PackStatus, pack_statuses
 from safelight.core.pool import Lane, Pool
 from safelight.core.worker import EngineInfo, SlotGate, SlotId, SlotStatus
 from safelight.db.engine import Database, Transaction
-from safelight.dispatch.affinity import Pick
+from safelight.dispatch.affinity import Pick, Place
 from safelight.dispatch.backend import Backend
 from safelight.dispatch.dormancy import Dormancy
 from safelight.dispatch.exchange import Exchange, soon
@@ -107,8 +107,8 @@ class Dispatcher:
         self._line = Line(clock, affinity_wait_s=affinity_wait_s)
         self._gates = Gates()
         self._judging = Judging(backend)
-        self._pack_routes = PackRoutes(backend)
-        self.has_pack_route = self._pack_routes.has
+        self._pack_routes = PackRoutes(backend, clock=clock, is_idle=lambda slot: self._slots[slot].is_free)
+        self.pack_of_route = self._pack_routes.pack_of
         self.ask_pack = self._pack_routes.ask
         self._names = NameCounters(db)
         self._outcomes = Outcomes(db, names=self._names, exchange=self._exchange, clock=clock, sleep=sleep)
@@ -188,11 +188,13 @@ class Dispatcher:
         """What nodes object to, by call id, as far as an engine answers at once and the files are soon here. An idle
         engine is asked first."""
         with ExitStack() as held:
-            refs = await soon(self._exchange, files, held)
             ready = [slot for slot in self._slots.values() if slot.ready is not None]
-            if refs is None or not ready:
+            if not ready:
                 return {}
             slot = min(ready, key=lambda slot: slot.run is not None)
+            refs = await soon(self._exchange, files, held, slot=slot.id)
+            if refs is None:
+                return {}
             return await self._judging.ask(slot.id, owner_id=owner_id, prompt=prompt, targets=targets, files=refs)
 
     # -- what the backend says (dispatch/backend.py: Listener) --
@@ -260,6 +262,9 @@ class Dispatcher:
                 self._judging.answered(message)
             case wire.PackAnswer():
                 self._pack_routes.answered(message)
+            case wire.PackSaid():
+                if (event := self._pack_routes.said(message)) is not None:
+                    self._publish(event)
             case wire.LogLines():
                 self._publish(self._log_written(slot, message))
         return None
@@ -345,7 +350,7 @@ class Dispatcher:
         """Fill one idle slot, if somebody waits for one; its commit comes back here for the next."""
         if self._claiming is not None or self._is_stopping or self._gates.queue is QueueGate.PAUSED:
             return
-        places = [slot.place(self._gates.of(slot.id)) for slot in self._slots.values()]
+        places = self._places()
         self._wake_if_wanted()
         lanes = self._line.lanes(places)
         if not lanes:
@@ -366,6 +371,17 @@ class Dispatcher:
         # Should a power cut undo a claim, it has ended this machine's engines too, and the job simply waits.
         self._claiming = self._db.enqueue(claim, is_durable=False)
         self._claiming.add_done_callback(self._claim_ended)
+
+    def _places(self) -> list[Place]:
+        open_slots = {slot.id: slot.labels for slot in self._slots.values() if self._gates.of(slot.id) is SlotGate.OPEN}
+        bonds = {owner: slot for owner, slot in self._pack_routes.bonds().items() if slot in open_slots}
+        return [
+            slot.place(
+                self._gates.of(slot.id),
+                bound={owner: open_slots[other] for owner, other in bonds.items() if other != slot.id},
+            )
+            for slot in self._slots.values()
+        ]
 
     def _claimed(self, pick: Pick, claim: Claim) -> None:
         self._claiming = None
@@ -420,8 +436,8 @@ class Dispatcher:
         """Send a claimed job when its files are here; to an engine that was lost meanwhile, when the next is ready."""
         slot.run = run = Run(job)
         try:
-            run.staging = self._exchange.begin()
-            refs = self._exchange.at_hand(files)
+            run.staging = self._exchange.begin(slot.id)
+            refs = self._exchange.at_hand(files, run.held, slot=slot.id, staging=run.staging)
             if refs is not None:
                 self._order(slot, run, refs)
             else:
@@ -432,7 +448,7 @@ class Dispatcher:
     async def _fetch(self, slot: Slot, run: Run, files: Mapping[str, Asset]) -> None:
         """Is cancelled when the run is over."""
         try:
-            refs = await self._exchange.fetch(files, run.held)
+            refs = await self._exchange.fetch(files, run.held, slot=slot.id, staging=run.staging)
             run.fetching = None
             self._order(slot, run, refs)
         except Exception as error:
@@ -469,7 +485,7 @@ class Dispatcher:
     async def _hold(self, slot: Slot, run: Run, files: Mapping[str, Asset]) -> None:
         """Keep the files of a resumed attempt where its engine finds them."""
         try:
-            await self._exchange.fetch(files, run.held)
+            await self._exchange.fetch(files, run.held, slot=slot.id, staging=run.staging)
         except SafelightError as error:
             log.warning("input files of job %s may be missing: %s", run.job_id, error)
         finally:

@@ -2,7 +2,9 @@
 engine share, or carried by the machine of the engine, between its own disk and the store (``porter.py``)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import shutil
+import uuid
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
@@ -15,6 +17,7 @@ from safelight.core.asset import Asset
 from safelight.core.clock import Clock
 from safelight.core.digest import Digest, parse_sha256
 from safelight.core.errors import Invalid, SafelightError
+from safelight.core.worker import SlotId
 from safelight.dispatch.inputs import Inputs
 from safelight.dispatch.outputs import OutputFiles, new_file
 from safelight.dispatch.staging import Staging
@@ -28,12 +31,23 @@ SOON_S = 5.0
 
 
 class Exchange(Protocol):
-    def at_hand(self, files: Mapping[str, Asset]) -> dict[str, FileRef] | None:
-        """What the engine needs to know of its files; ``None`` where one must be fetched first."""
+    """``staging`` of an attempt; ``None`` for a question."""
+
+    def at_hand(
+        self, files: Mapping[str, Asset], held: ExitStack, *, slot: SlotId, staging: Path | None
+    ) -> dict[str, FileRef] | None:
+        """What the slot's engine needs to know of its files; ``None`` where one must be fetched first. They stay until
+        ``held`` is closed."""
         ...
 
     async def fetch(
-        self, files: Mapping[str, Asset], held: ExitStack, *, is_patient: bool = True
+        self,
+        files: Mapping[str, Asset],
+        held: ExitStack,
+        *,
+        slot: SlotId,
+        staging: Path | None,
+        is_patient: bool = True,
     ) -> dict[str, FileRef]:
         """Files that stay until ``held`` is closed. One whose bytes are gone is left out."""
         ...
@@ -45,7 +59,7 @@ class Exchange(Protocol):
         Raises :class:`Invalid` for a claim that cannot be true."""
         ...
 
-    def begin(self) -> Path | None:
+    def begin(self, slot: SlotId) -> Path | None:
         """A folder for the outputs of an attempt; ``None`` where the engine's machine makes one."""
         ...
 
@@ -70,18 +84,21 @@ class Exchange(Protocol):
         ...
 
 
-async def soon(exchange: Exchange, files: Mapping[str, Asset], held: ExitStack) -> dict[str, FileRef] | None:
+async def soon(
+    exchange: Exchange, files: Mapping[str, Asset], held: ExitStack, *, slot: SlotId
+) -> dict[str, FileRef] | None:
     """The files for a question that somebody waits for; ``None`` where they cannot be had in time."""
-    refs = exchange.at_hand(files)
+    refs = exchange.at_hand(files, held, slot=slot, staging=None)
     if refs is None:
+        fetching = exchange.fetch(files, held, slot=slot, staging=None, is_patient=False)
         with suppress(TimeoutError, SafelightError):
-            refs = await asyncio.wait_for(exchange.fetch(files, held, is_patient=False), SOON_S)
+            refs = await asyncio.wait_for(fetching, SOON_S)
     return refs
 
 
 class SharedFolders:
-    """Input files lie where the store shows them or in the cache, outputs in staging folders, until the store has
-    them."""
+    """Input files are linked from where the store shows them, or from the cache, into rooms; outputs lie in staging
+    folders, until the store has them."""
 
     def __init__(
         self,
@@ -90,16 +107,35 @@ class SharedFolders:
         blobs: BlobStore,
         staging: Path,
         clock: Clock,
+        slots: Collection[SlotId] = (),
         account: Account | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """``account``: as whom the engines write, where it is not as the server."""
         patience = Patience(clock, sleep)
-        self._staging = Staging(staging, account=account)
-        inputs, outputs = Inputs(files, patience), OutputFiles(blobs, patience)
-        self.at_hand, self.fetch = inputs.at_hand, inputs.fetch
-        self.begin, self.look, self.sweep = self._staging.make, self._staging.look, self._staging.sweep
-        self._outputs = outputs
+        self._staging = Staging(staging, slots=slots, account=account)
+        self._rooms = rooms_of(staging)
+        self._old_rooms: set[Path] = set()
+        self._inputs, self._outputs = Inputs(files, patience), OutputFiles(blobs, patience)
+        self.begin = self._staging.make
+
+    def at_hand(
+        self, files: Mapping[str, Asset], held: ExitStack, *, slot: SlotId, staging: Path | None
+    ) -> dict[str, FileRef] | None:
+        if not files:
+            return {}
+        return self._inputs.at_hand(files, held, room=self._room(slot, staging))
+
+    async def fetch(
+        self,
+        files: Mapping[str, Asset],
+        held: ExitStack,
+        *,
+        slot: SlotId,
+        staging: Path | None,
+        is_patient: bool = True,
+    ) -> dict[str, FileRef]:
+        return await self._inputs.fetch(files, held, room=self._room(slot, staging), is_patient=is_patient)
 
     async def keep(
         self, saved: Sequence[SavedFile], *, staging: Path | None, is_wanted: Callable[[], bool], may_be_kept: bool
@@ -108,7 +144,9 @@ class SharedFolders:
         return await self._outputs.keep(saved, staging=staging, is_wanted=is_wanted, may_be_kept=may_be_kept)
 
     def resume(self, staging: str) -> Path | None:
-        return self._staging.take_over(Path(staging))
+        path = self._staging.take_over(Path(staging))
+        self._old_rooms = {room for room in self._old_rooms if room.name != path.name}
+        return path
 
     async def end(self, staging: Path | None) -> None:
         if staging is not None:
@@ -117,6 +155,24 @@ class SharedFolders:
     async def give_up(self, staging: Path | None) -> None:
         if staging is not None:
             await self._staging.remove(staging)
+
+    def look(self) -> None:
+        self._staging.look()
+        self._old_rooms = set(self._rooms.glob("*/*"))
+
+    def sweep(self) -> None:
+        self._staging.sweep()
+        while self._old_rooms:
+            shutil.rmtree(self._old_rooms.pop(), ignore_errors=True)
+
+    def _room(self, slot: SlotId, staging: Path | None) -> Path:
+        """For an attempt by the name of its staging folder, so that a server which resumes it finds it."""
+        return self._rooms / slot / (uuid.uuid4().hex if staging is None else staging.name)
+
+
+def rooms_of(staging: Path) -> Path:
+    """Where the input files of attempts lie, in a folder for each slot that its engines may read."""
+    return staging.with_name("inputs")
 
 
 class Confirming(Protocol):
@@ -134,13 +190,21 @@ class Carried:
         self._store = store
         self._patience = Patience(clock, sleep)
 
-    def at_hand(self, files: Mapping[str, Asset]) -> dict[str, FileRef] | None:
+    def at_hand(
+        self, files: Mapping[str, Asset], held: ExitStack, *, slot: SlotId, staging: Path | None
+    ) -> dict[str, FileRef] | None:
         return {name: FileRef(asset.digest, asset.size, asset.mime_type, "") for name, asset in files.items()}
 
     async def fetch(
-        self, files: Mapping[str, Asset], held: ExitStack, *, is_patient: bool = True
+        self,
+        files: Mapping[str, Asset],
+        held: ExitStack,
+        *,
+        slot: SlotId,
+        staging: Path | None,
+        is_patient: bool = True,
     ) -> dict[str, FileRef]:
-        return self.at_hand(files) or {}
+        return self.at_hand(files, held, slot=slot, staging=staging) or {}
 
     async def keep(
         self, saved: Sequence[SavedFile], *, staging: Path | None, is_wanted: Callable[[], bool], may_be_kept: bool
@@ -159,7 +223,7 @@ class Carried:
 
         return await asyncio.gather(*map(confirm, saved))
 
-    def begin(self) -> Path | None:
+    def begin(self, slot: SlotId) -> Path | None:
         return None
 
     def resume(self, staging: str) -> Path | None:

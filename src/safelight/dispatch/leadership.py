@@ -121,8 +121,8 @@ class Leadership:
             return {}
         return await self._dispatcher.judge(owner_id, prompt=prompt, targets=targets, files=files)
 
-    def has_pack_route(self, method: str, path: str) -> bool:
-        return self._dispatcher is not None and self._dispatcher.has_pack_route(method, path)
+    def pack_of_route(self, method: str, path: str) -> str | None:
+        return self._dispatcher.pack_of_route(method, path) if self._dispatcher is not None else None
 
     async def ask_pack(
         self, owner_id: UserId, *, method: str, path: str, target: str, headers: Mapping[str, str], body: bytes

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from safelight.core.worker import SlotId
@@ -42,6 +43,7 @@ class LocalBackend:
                 environment=kept if rooms is None else rooms.furnish(slot, kept),
                 config=config,
                 rss_limit_bytes=rss_limit_bytes,
+                prepare=partial(rooms.renew, slot) if rooms is not None else lambda: None,
             )
             for slot, config in engines.items()
         }

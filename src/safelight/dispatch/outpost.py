@@ -25,6 +25,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -64,6 +65,8 @@ class Charge(Message, frozen=True, kw_only=True):
     config: EngineConfig
     rooms: str = ""
     """The root of the engines' own folders; empty: they use this process's."""
+    home: str = ""
+    """A home that all engines share and that stays; empty: a new one for each engine, below ``rooms``."""
     rss_limit_bytes: int = 0
     has_threads: bool = True
     """Whether ``OMP_NUM_THREADS`` of this process is meant for engines."""
@@ -419,11 +422,14 @@ class Outpost:
         if not charge.has_threads:
             environment = {name: value for name, value in environment.items() if name != "OMP_NUM_THREADS"}
         account = config.rules.account if config.rules is not None else None
+        prepare: Callable[[], None] = _nothing
         if charge.rooms:
-            rooms = Rooms(Path(charge.rooms), account=account)
+            rooms = Rooms(Path(charge.rooms), home=Path(charge.home) if charge.home else None, account=account)
             environment = rooms.furnish(slot, environment)
+            prepare = partial(rooms.renew, slot)
             self._temp = rooms.temp(slot)
-            config = _with_writable(config, (str(rooms.home), str(self._temp)))
+            config = _with_writable(config, (str(rooms.home(slot)), str(self._temp), str(rooms.packs(slot))))
+            config = msgspec.structs.replace(config, pack_copies=str(rooms.packs(slot)))
         self._is_changing = False
         supervisor = Supervisor(
             slot,
@@ -431,6 +437,7 @@ class Outpost:
             environment=environment,
             config=config,
             rss_limit_bytes=charge.rss_limit_bytes,
+            prepare=prepare,
         )
         self._supervisor = supervisor
         if (folder := charge.own_scratch) is not None:
@@ -483,6 +490,10 @@ class Outpost:
             self._is_fenced = False
             if self._is_wanted:
                 self._supervisor.restore()
+
+
+def _nothing() -> None:
+    pass
 
 
 def _asks(message: ToServer | None, request_id: int) -> bool:

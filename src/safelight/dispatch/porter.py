@@ -112,6 +112,7 @@ class Porter:
         self._patience = Patience(SystemClock(), sleep)
         self._cache = FileCache(self, folder / "inputs", max_bytes=cache_bytes)
         self._inputs = Inputs(self._cache, self._patience)
+        self._rooms = given_to(folder)
         self._http: aiohttp.ClientSession | None = None
         self._listener: EngineListener | None = None
         self._words: deque[Ready | ToServer | _Lost] = deque()
@@ -125,7 +126,7 @@ class Porter:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, listener: EngineListener) -> None:
-        for folder in (self._staging, self._outgoing):
+        for folder in (self._staging, self._outgoing, self._rooms):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
         self._outgoing.chmod(0o700)
@@ -169,7 +170,7 @@ class Porter:
         await self._cache.close()
         if self._http is not None:
             await self._http.close()
-        for folder in (self._staging, self._outgoing):
+        for folder in (self._staging, self._outgoing, self._rooms):
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     def addressed(self, request: int, url: str) -> None:
@@ -195,7 +196,7 @@ class Porter:
         try:
             job.staging.mkdir(mode=0o700)
             own(job.staging, self._account)
-            files = await self._inputs.fetch(order.files, job.held)
+            files = await self._inputs.fetch(order.files, job.held, room=self._rooms / job.staging.name)
         except Exception as error:  # a boundary: whatever fails, the job has an end
             job.coming = None
             log.error("files of job %s could not be brought", order.job_id, exc_info=_unless_told(error))
@@ -212,7 +213,8 @@ class Porter:
     async def _bring_question(self, message: JudgeInputs) -> None:
         with ExitStack() as held:
             try:
-                files = await self._inputs.fetch(message.files, held, is_patient=False)
+                room = self._rooms / uuid.uuid4().hex
+                files = await self._inputs.fetch(message.files, held, room=room, is_patient=False)
             except Exception:  # the nodes judge when the job runs
                 self._pass_on(InputsJudged(request_id=message.request_id))
                 return
@@ -373,6 +375,11 @@ class Porter:
 def staging_of(folder: Path) -> Path:
     """Where the engine writes its outputs, in the slot's own folder."""
     return folder / "staging"
+
+
+def given_to(folder: Path) -> Path:
+    """Where the engine finds the input files of its job."""
+    return folder / "given"
 
 
 def _copy(source: Path, handle: int, digest: Digest) -> Sha256Digest:

@@ -1,18 +1,24 @@
 """One engine process as the operating system knows it: its group, its pipe, what it prints, its end.
 
-The process leads a session and a group of its own, so that one signal ends it and all its children, and it gets a
-chosen few of the server's environment variables. Its death is seen when it happens: a thread waits for it without
-reaping it, so that its id cannot be taken by another process before the rest of its group has been killed.
+Between the server and the engine stands a keeper (``sandbox/keeper.py``): one signal to it ends the engine and all that
+the engine has started, and nothing of that outlives it or the server. The engine gets a chosen few of the server's
+environment variables. The keeper's end is seen when it happens: a thread waits for it without reaping it, so that its
+id cannot be taken by another process before the rest of its group has been killed.
 """
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 
+from safelight.sandbox import keeper, system
+from safelight.sandbox.rules import Rules
 from safelight.wire.config import DEVICE_LOST_STATUS, OUT_OF_MEMORY_STATUS
 
 KEPT_VARIABLES = frozenset(
@@ -44,20 +50,35 @@ class EngineProcess:
 
     @classmethod
     def spawn(
-        cls, command: Sequence[str], *, environment: Mapping[str, str], on_exit: Callable[[str], None]
+        cls,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        on_exit: Callable[[str], None],
+        rules: Rules | None = None,
     ) -> "EngineProcess":
-        """Start ``command --fd N --parent PID``. Raises :class:`OSError` where it cannot be started."""
+        """Start ``command --fd N --parent PID --server PID`` under a keeper, in a process table of its own if the
+        ``rules`` say so. Raises :class:`OSError` where it cannot be started."""
+        if shutil.which(command[0]) is None:
+            raise FileNotFoundError(f"there is no program {command[0]!r}")
         ours, theirs = socket.socketpair()
         output, output_of_child = os.pipe()
         try:
             process = subprocess.Popen(
-                [*command, "--fd", str(theirs.fileno()), "--parent", str(os.getpid())],
+                keeper.command(
+                    command,
+                    fd=theirs.fileno(),
+                    parent=os.getpid(),
+                    own_processes=rules is not None and rules.own_processes,
+                    writable=rules.writable if rules is not None else None,
+                ),
                 stdin=subprocess.DEVNULL,
                 stdout=output_of_child,
                 stderr=output_of_child,
                 pass_fds=(theirs.fileno(),),
                 env=dict(environment),
                 start_new_session=True,
+                preexec_fn=system.die_with_parent,  # before a signal could stop it
             )
         except OSError:
             ours.close()
@@ -79,17 +100,24 @@ class EngineProcess:
 
     @property
     def pid(self) -> int:
+        """The keeper's."""
         return self._process.pid
 
+    @property
+    def engine_pid(self) -> int | None:
+        """The engine's own; ``None`` before it is there, and after it."""
+        return engine_below(self.pid)
+
     def kill(self) -> None:
-        """End the process and its group at once."""
+        """End the engine and all that it has started at once."""
         if not self._is_over:
-            os.killpg(self.pid, signal.SIGKILL)
+            os.kill(self.pid, signal.SIGTERM)
+            os.kill(self.pid, signal.SIGCONT)  # should somebody have stopped it
 
     def rss(self) -> int:
         """Resident memory in bytes; 0 where the system does not tell."""
         try:
-            with open(f"/proc/{self.pid}/statm", "rb") as file:
+            with open(f"/proc/{self.engine_pid}/statm", "rb") as file:
                 return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         except (OSError, IndexError):
             return 0
@@ -97,15 +125,27 @@ class EngineProcess:
     def is_stopped(self) -> bool:
         """Whether a signal has stopped it; false where the system does not tell."""
         try:
-            with open(f"/proc/{self.pid}/stat", "rb") as file:
+            with open(f"/proc/{self.engine_pid}/stat", "rb") as file:
                 return file.read().rpartition(b") ")[2][:1] == b"T"
         except OSError:
             return False
 
     def _end(self) -> str:
-        self.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
         self._is_over = True
         return describe_exit(self._process.wait())
+
+
+def engine_below(pid: int) -> int | None:
+    """The engine of a keeper, whose id this is; ``None`` while it has none."""
+    try:
+        while Path("/proc", str(pid), "comm").read_text().strip() in keeper.NAMES:
+            children = Path("/proc", str(pid), "task", str(pid), "children").read_text().split()
+            pid = int(children[0])  # what is adopted comes behind it
+    except (OSError, IndexError):
+        return None
+    return pid
 
 
 def describe_exit(status: int) -> str:

@@ -1,9 +1,11 @@
-"""Folders of the engines' own: a home that all share, and for each slot a place for temporary files that no other sees.
+"""Folders of the engines' own: for each slot a home and a place for temporary files that no other slot sees.
 
-The server's own home, with what its owner keeps there, is none of an engine's business. Temporary files lie in the
-system's folder for them, since paths of sockets are short.
+The server's own home, with what its owner keeps there, is none of an engine's business. Both folders are new for each
+engine: libraries keep compiled code there that they load again, so that the code of one job could reach the next
+through them. Temporary files lie in the system's folder for them, since paths of sockets are short.
 """
 
+import contextlib
 import os
 import shutil
 import site
@@ -16,36 +18,85 @@ from pathlib import Path
 from safelight.core.worker import SlotId
 from safelight.sandbox.rules import Account
 
+LOAD_JOURNAL = "safelight-loading-"
+"""How the name of a journal of packs begins (``runtime/journal.py``): an engine leaves it for the next."""
+
 _SEARCHABLE = 0o711
 
 
 class Rooms:
     """Of one server, whose ``root`` for them is nobody else's. ``account``: whose the folders are, if not its own."""
 
-    def __init__(self, root: Path, *, account: Account | None = None) -> None:
-        self.home = root / "home"
+    def __init__(self, root: Path, *, home: Path | None = None, account: Account | None = None) -> None:
+        """``home``: one that all slots share and that stays, instead."""
+        self._root = root
+        self._home = home
         self._temp = _own_temp(root)
         self._account = account
+
+    def home(self, slot: SlotId) -> Path:
+        return self._home or self._root / "homes" / slot
 
     def temp(self, slot: SlotId) -> Path:
         return self._temp / slot
 
+    def packs(self, slot: SlotId) -> Path:
+        """For the slot's copies of node packs, which keep what packs write beside their code."""
+        return self._root / "packs" / slot
+
     def furnish(self, slot: SlotId, environment: Mapping[str, str]) -> Mapping[str, str]:
         """Make the slot's folders, without what an earlier server left there; ``environment`` with the way to them."""
-        self.home.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(self.temp(slot), ignore_errors=True)
-        for folder in (self.home, self.temp(slot)):
-            folder.mkdir(mode=0o700, exist_ok=True)
-            own(folder, self._account)
+        remove_tree(self.temp(slot))
+        self.renew(slot)
+        make_own(self.packs(slot), self._account)
         kept = {name: value for name, value in environment.items() if not name.startswith("XDG_")}
-        variables = {"HOME": str(self.home), "TMPDIR": str(self.temp(slot))}
+        variables = {"HOME": str(self.home(slot)), "TMPDIR": str(self.temp(slot))}
         if site.ENABLE_USER_SITE:  # packages that were installed below the true home are found all the same
             variables["PYTHONUSERBASE"] = site.getuserbase()
         return kept | variables
 
+    def renew(self, slot: SlotId) -> None:
+        """Before each engine: nothing that an earlier one wrote is left, but the journal of packs that it imported.
+        Blocks."""
+        if self._home is None:
+            remove_tree(self.home(slot))
+        if self.temp(slot).is_dir():
+            for entry in self.temp(slot).iterdir():
+                if not (entry.name.startswith(LOAD_JOURNAL) and entry.is_file() and not entry.is_symlink()):
+                    remove_tree(entry)
+        for folder in (self.home(slot), self.temp(slot)):
+            make_own(folder, self._account)
+
     def clear(self) -> None:
         """The engines are gone, and their temporary files with them. Blocks."""
         shutil.rmtree(self._temp, ignore_errors=True)
+
+
+def make_own(folder: Path, account: Account | None) -> None:
+    """Make a folder that its owner alone may enter, and the way there for ``account``."""
+    missing = [path for path in folder.parents if not path.exists()]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for parent in missing:
+        parent.chmod(_SEARCHABLE)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    own(folder, account)
+
+
+def remove_tree(path: Path) -> None:
+    """Also what its owner has made unreadable. Follows no link. Blocks."""
+    if path.is_symlink() or not path.is_dir():
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        return
+    with contextlib.suppress(OSError):
+        path.chmod(0o700)
+    for where, folders, _ in os.walk(path):
+        for name in folders:
+            folder = Path(where, name)
+            if not folder.is_symlink():
+                with contextlib.suppress(OSError):
+                    folder.chmod(0o700)
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def own(folder: Path, account: Account | None) -> None:

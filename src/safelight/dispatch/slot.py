@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from safelight.core.ids import UserId
 from safelight.core.pool import Pool
 from safelight.core.worker import EngineInfo, SlotGate, SlotId, SlotState, SlotStatus
 from safelight.dispatch.affinity import Place
@@ -45,11 +47,12 @@ class Slot:
     inbox: deque[wire.ToServer | Found | Lost] = field(default_factory=deque)
     is_busy: bool = False  # a message of the inbox waits for its commit
 
-    def place(self, gate: SlotGate) -> Place:
+    def place(self, gate: SlotGate, *, bound: Mapping[UserId, frozenset[Pool]]) -> Place:
+        """``bound``: who to another slot; see :class:`~safelight.dispatch.affinity.Place`."""
         warm = self.recent.union(
             self.info.warm_models if self.info else (), self.run.job.summary.models if self.run else ()
         )
-        return Place(self.id, self.labels, warm, self.is_free and gate is SlotGate.OPEN)
+        return Place(self.id, self.labels, warm, self.is_free and gate is SlotGate.OPEN, bound)
 
     @property
     def is_free(self) -> bool:

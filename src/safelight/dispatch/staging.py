@@ -1,30 +1,39 @@
-"""Folders in which attempts write their outputs before the server takes them over. No user string is in their names."""
+"""Folders in which attempts write their outputs before the server takes them over. No user string is in their names.
+
+Each slot has a folder of its own for them, the only one that its engines may write to.
+"""
 
 import asyncio
 import os
 import shutil
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 
 from safelight.core.errors import Invalid
-from safelight.dispatch.rooms import own
+from safelight.core.worker import SlotId
+from safelight.dispatch.rooms import make_own, own
 from safelight.sandbox.rules import Account
 
 
 class Staging:
     """Mutable: folders that were left empty, to be used again: to make and remove one costs more than a small job."""
 
-    def __init__(self, root: Path, *, account: Account | None = None) -> None:
-        """``account``: as whom the engines write, where it is not as the server."""
+    def __init__(self, root: Path, *, slots: Collection[SlotId] = (), account: Account | None = None) -> None:
+        """``slots``: whose folders stay. ``account``: as whom the engines write, where it is not as the server."""
         self._root = root
+        self._slots = slots
         self._account = account
-        self._empty: list[Path] = []
+        self._empty: dict[SlotId, list[Path]] = {}
         self._left: set[Path] = set()
 
     def look(self) -> None:
         """Which folders an earlier server has left. Blocks; comes before all else."""
         self._root.mkdir(parents=True, exist_ok=True)
-        self._left = {Path(entry.path) for entry in os.scandir(self._root)}
+        self._left = {Path(entry.path) for entry in os.scandir(self._root) if entry.name not in self._slots}
+        for slot in self._slots:
+            if (folder := self._root / slot).is_dir():
+                self._left.update(Path(entry.path) for entry in os.scandir(folder))
 
     def take_over(self, path: Path) -> Path:
         """A folder that an earlier server made for an attempt that goes on. Raises :class:`Invalid` for any other."""
@@ -42,10 +51,11 @@ class Staging:
             else:
                 left.unlink(missing_ok=True)
 
-    def make(self) -> Path:
-        if self._empty:
-            return self._empty.pop()
-        path = self._root / uuid.uuid4().hex
+    def make(self, slot: SlotId) -> Path:
+        if empty := self._empty.get(slot):
+            return empty.pop()
+        make_own(self._root / slot, self._account)
+        path = self._root / slot / uuid.uuid4().hex
         path.mkdir(mode=0o700)
         own(path, self._account)
         return path
@@ -58,7 +68,7 @@ class Staging:
         except FileNotFoundError:
             return
         if is_empty:
-            self._empty.append(path)
+            self._empty.setdefault(SlotId(path.parent.name), []).append(path)
         else:
             await self.remove(path)
 

@@ -47,8 +47,11 @@ class Supervisor:
         environment: Mapping[str, str],
         config: EngineConfig,
         rss_limit_bytes: int = 0,
+        prepare: Callable[[], None] = lambda: None,
     ) -> None:
+        """``prepare`` is called before each start, in a thread."""
         self.slot = slot
+        self._prepare = prepare
         self._command = command
         self._environment = environment
         self._config = config
@@ -90,6 +93,7 @@ class Supervisor:
         failures = 0
         while True:
             await self._is_wanted.wait()
+            await asyncio.to_thread(self._prepare)
             engine = _Engine(self.slot, listener, self._config, self._rss_limit_bytes)
             self._engine = engine
             try:
@@ -149,7 +153,9 @@ class _Engine:
         """Run to the end, which the listener is told. Cancelled, it kills the process and says nothing more."""
         loop = asyncio.get_running_loop()
         try:
-            process = EngineProcess.spawn(command, environment=environment, on_exit=self._exit.set_result)
+            process = EngineProcess.spawn(
+                command, environment=environment, on_exit=self._exit.set_result, rules=self._config.rules
+            )
         except OSError as error:
             self._lose(f"the worker process cannot be started: {error}")
             return

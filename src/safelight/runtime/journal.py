@@ -49,10 +49,11 @@ class LoadJournal:
 
 def journal_of(server: int, *, slot: str) -> Path:
     """The same for the processes of a slot that follow one another under one server (its pid), and for no others: pids
-    are used again, so the time when it was started is part of the name. Those of servers that are gone are swept."""
+    are used again, so the time when it was started is part of the name. Those of servers that are gone are swept, where
+    this process can see others."""
     prefix = f"safelight-loading-{os.getuid()}-"
     folder = Path(tempfile.gettempdir())
-    for left in folder.glob(f"{prefix}*"):
+    for left in folder.glob(f"{prefix}*") if _started(str(server)) else ():
         pid, started, *_ = left.name.removeprefix(prefix).split("-")
         if started != _started(pid):
             left.unlink(missing_ok=True)

@@ -1,11 +1,11 @@
-"""The engine process, ``python -m safelight.runtime.main --fd N --parent PID``: the worker column's composition root.
+"""The engine process, ``python -m safelight.runtime.main --fd N --parent PID --server PID``: the worker column's
+composition root.
 
 ``N`` is the inherited end of the pipe. Its first frame is the :class:`~safelight.wire.config.EngineConfig`; the first
 message back is ``Ready``, with every node. Standard output is never the pipe: whatever prints cannot garble a message.
 """
 
 import argparse
-import ctypes
 import gc
 import logging
 import os
@@ -28,7 +28,9 @@ from safelight.runtime.fence import Fence
 from safelight.runtime.journal import LoadJournal, journal_of
 from safelight.runtime.loop import Workplace
 from safelight.runtime.outbox import Outbox
+from safelight.runtime.pack_copies import copy_packs
 from safelight.runtime.pack_routes import PackRoutes
+from safelight.sandbox import system
 from safelight.sandbox.confine import confine
 from safelight.sandbox.rules import Rules
 from safelight.shims.registered import collected_routes, run_routes_in
@@ -36,7 +38,6 @@ from safelight.wire.config import EngineConfig
 from safelight.wire.messages import Ready, ToEngine
 from safelight.wire.pipe import Pipe
 
-_PR_SET_PDEATHSIG = 1
 _OOM_SCORE = "500"
 
 
@@ -44,6 +45,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True)
+    parser.add_argument("--server", type=int, help="whose keeper the parent is; default: the parent")
+    parser.add_argument("--unkept", action="append", default=[], help="a rule that the keeper could not keep")
     options = parser.parse_args()
     die_with(options.parent)
     offer_to_the_oom_killer()
@@ -57,10 +60,12 @@ def main() -> None:
         make_folder(Path(config.model_copies), config.rules)
     unkept_rules = confine(config.rules) if config.rules is not None else ()
     die_with(options.parent)  # once more: who becomes another user is forgotten
-    run(config, pipe, messages, unkept_rules=unkept_rules)
+    run(config, pipe, messages, server=options.server or options.parent, unkept_rules=[*options.unkept, *unkept_rules])
 
 
-def run(config: EngineConfig, pipe: Pipe[Any], messages: Iterator[Any], *, unkept_rules: Sequence[str]) -> None:
+def run(
+    config: EngineConfig, pipe: Pipe[Any], messages: Iterator[Any], *, server: int, unkept_rules: Sequence[str]
+) -> None:
     outbox = Outbox(pipe.write)
     fence = Fence(config.lease_s, has_unread=pipe.has_unread, end=end_group)
     engine = Engine(outbox, device=config.device, fence=fence)
@@ -71,11 +76,16 @@ def run(config: EngineConfig, pipe: Pipe[Any], messages: Iterator[Any], *, unkep
     if config.model_copies:
         local_copies.use(Path(config.model_copies), max_bytes=config.model_copies_bytes)
     model_roots = [Path(p) for p in config.model_roots]
+    copies = copy_packs(
+        [folder for p in config.custom_nodes if (folder := Path(p)).is_dir()],
+        to=Path(config.pack_copies) if config.pack_copies else None,
+        in_place=config.writable_packs,
+    )
     library = packs.load(
         config.node_packages,
-        custom_nodes=[Path(p) for p in config.custom_nodes],
+        custom_nodes=copies.folders,
         model_roots=model_roots,
-        journal=LoadJournal(journal_of(os.getppid(), slot=config.slot)),
+        journal=LoadJournal(journal_of(server, slot=config.slot)),
     )
     place = Workplace(
         library=library,
@@ -97,7 +107,7 @@ def run(config: EngineConfig, pipe: Pipe[Any], messages: Iterator[Any], *, unkep
         info=devices.describe(config.device),
         nodes=list(library.catalogue.values()),
         failed_packs=library.failed,
-        web_directories=library.web_directories,
+        web_directories={pack: copies.original(path) for pack, path in library.web_directories.items()},
         routes=pack_routes.routes if pack_routes is not None else [],
         unkept_rules=list(unkept_rules),
     )
@@ -120,7 +130,7 @@ def end_group(reason: str) -> None:
 
 def die_with(parent: int) -> None:
     """Let the system kill this process when its parent dies, however busy it is then."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    system.die_with_parent()
     if os.getppid() != parent:
         sys.exit("the server is gone")
 

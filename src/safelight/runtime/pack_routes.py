@@ -13,11 +13,14 @@ import logging
 import re
 import tempfile
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safelight.runtime.background import BackgroundLoop
-from safelight.wire.messages import MAX_PACK_BODY_BYTES, PackAnswer, PackRequest, PackRoute
+from safelight.sdk.plain import plain
+from safelight.shims.answering import telling
+from safelight.wire.messages import MAX_PACK_BODY_BYTES, PackAnswer, PackRequest, PackRoute, PackSaid
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession, web
@@ -29,16 +32,18 @@ log = logging.getLogger(__name__)
 ANSWER_S = 60.0
 """Longer than a person waits, shorter than a connection lives."""
 
+_NUMBER = "Safelight-Request"
+"""The header by which a handler's words are told from another's."""
 _OF_THE_CONNECTION = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "content-length", "date"})
 
 
 class PackRoutes:
     """Mutable: an application, once :meth:`serve` was called."""
 
-    def __init__(self, collected: Iterable[Route], *, on_answer: Callable[[PackAnswer], None]) -> None:
+    def __init__(self, collected: Iterable[Route], *, on_answer: Callable[[PackAnswer | PackSaid], None]) -> None:
         self._on_answer = on_answer
         self._background = BackgroundLoop()
-        self._app, self.routes = _application(collected)
+        self._app, self.routes = _application(collected, tell=self._tell)
         self._session: ClientSession | None = None
 
     def serve(self) -> asyncio.AbstractEventLoop:
@@ -49,6 +54,9 @@ class PackRoutes:
     def answer(self, asked: PackRequest) -> None:
         """Answer beside whatever runs. Returns at once."""
         self._background.submit(self._answer(asked), contextvars.Context())
+
+    def _tell(self, request_id: int, name: str, data: Any, client_id: str) -> None:
+        self._on_answer(PackSaid(request_id=request_id, name=name, data=plain(data), client_id=client_id))
 
     async def _start(self) -> asyncio.AbstractEventLoop:
         from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, UnixConnector, web
@@ -79,7 +87,11 @@ class PackRoutes:
         assert self._session is not None
         url = URL(f"http://pack{asked.path}", encoded=True)
         async with self._session.request(
-            asked.method, url, headers=asked.headers, data=asked.body, allow_redirects=False
+            asked.method,
+            url,
+            headers=[(_NUMBER, str(asked.request_id)), *asked.headers],
+            data=asked.body,
+            allow_redirects=False,
         ) as response:
             body = await response.content.read(MAX_PACK_BODY_BYTES + 1)
             while not response.content.at_eof() and len(body) <= MAX_PACK_BODY_BYTES:
@@ -91,26 +103,34 @@ class PackRoutes:
             return PackAnswer(request_id=asked.request_id, status=response.status, headers=headers, body=body)
 
 
-def _application(collected: Iterable[Route]) -> tuple[web.Application, list[PackRoute]]:
+def _application(
+    collected: Iterable[Route], *, tell: Callable[[int, str, Any, str], None]
+) -> tuple[web.Application, list[PackRoute]]:
     """Every route at its path and below ``/api``, as in ComfyUI. One that aiohttp refuses costs itself."""
     from aiohttp import web
 
-    app = web.Application(client_max_size=MAX_PACK_BODY_BYTES)
+    @web.middleware
+    async def know_caller(request: web.Request, handler: Any) -> Any:
+        """What the handler says, in tasks that it starts as well, goes to whoever called."""
+        telling.set(partial(tell, int(request.headers[_NUMBER])))
+        return await handler(request)
+
+    app = web.Application(client_max_size=MAX_PACK_BODY_BYTES, middlewares=[know_caller])
     routes: list[PackRoute] = []
     for route in collected:
         for path in (route.path, f"/api{route.path}"):
             try:
-                routes += _add(app, route.method, path, route.handler)
+                routes += _add(app, route.method, path, route.handler, pack=route.pack)
             except Exception as error:
                 log.warning("the route %s %s of a node pack cannot be served: %s", route.method, path, error)
     return app, routes
 
 
-def _add(app: web.Application, method: str, path: str, handler: Any) -> list[PackRoute]:
+def _add(app: web.Application, method: str, path: str, handler: Any, *, pack: str) -> list[PackRoute]:
     if method == "STATIC":
         app.router.add_static(path, handler)
-        return [PackRoute(method="GET", pattern=f"{re.escape(path.rstrip('/'))}/.+")]
+        return [PackRoute(method="GET", pattern=f"{re.escape(path.rstrip('/'))}/.+", pack=pack)]
     resource = app.router.add_route(method, path, handler).resource
     info = resource.get_info() if resource is not None else {}
     pattern = info["pattern"].pattern if "pattern" in info else re.escape(info.get("path", path))
-    return [PackRoute(method=method, pattern=pattern)]
+    return [PackRoute(method=method, pattern=pattern, pack=pack)]

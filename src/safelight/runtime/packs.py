@@ -11,7 +11,7 @@ import runpy
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +23,7 @@ from safelight.sdk.node import Node
 from safelight.sdk.plain import plain_text
 from safelight.sdk.registry import nodes_of
 from safelight.sdk.v1 import adapt
+from safelight.shims.answering import importing
 from safelight.shims.extension import has_entrypoint
 from safelight.shims.extension import nodes_of as nodes_of_extension
 from safelight.shims.install import install
@@ -101,7 +102,8 @@ def _run_prestartup(library: Library, path: Path) -> None:
     if not script.is_file():
         return
     try:
-        runpy.run_path(str(script), run_name="prestartup_script")
+        with _named(path.name):
+            runpy.run_path(str(script), run_name="prestartup_script")
     except (Exception, SystemExit) as error:
         _report(library, f"{path.name}: prestartup_script", error)
 
@@ -110,7 +112,7 @@ def _load_pack(library: Library, path: Path, journal: LoadJournal | None) -> Non
     name = path.stem if path.is_file() else path.name
     before = len(library.nodes)
     try:
-        with nullcontext() if journal is None else journal.importing(name):
+        with nullcontext() if journal is None else journal.importing(name), _named(name):
             module = _import_pack(path, name)
         web = getattr(module, "WEB_DIRECTORY", None)
         if web is not None and (path / web).is_dir():
@@ -128,6 +130,16 @@ def _load_pack(library: Library, path: Path, journal: LoadJournal | None) -> Non
     show()
     if len(library.nodes) == before and name not in library.web_directories:
         library.failed.setdefault(name, "it defines no nodes")
+
+
+@contextmanager
+def _named(pack: str) -> Iterator[None]:
+    """What the pack adds to the server meanwhile is its own."""
+    token = importing.set(pack)
+    try:
+        yield
+    finally:
+        importing.reset(token)
 
 
 def _node_of(

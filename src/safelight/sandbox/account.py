@@ -1,7 +1,13 @@
 """Accounts of the operating system, by the names that operators give them."""
 
+import glob
+import json
 import os
 import pwd
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
 
 from safelight.sandbox.rules import Account
 
@@ -14,3 +20,48 @@ def find_account(name: str) -> Account:
         raise LookupError(f"the system has no account {name!r}") from None
     groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
     return Account(entry.pw_uid, entry.pw_gid, tuple(groups))
+
+
+DEVICES = ("/dev/nvidia[0-9]*", "/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/kfd", "/dev/dri/renderD*")
+"""Accelerators, which a worker must be able to open."""
+
+_TRY = """
+import json, os, sys
+import safelight
+for path in json.loads(sys.argv[1]):
+    for where in (path, *(os.path.join(path, name) for name in (os.listdir(path) if os.path.isdir(path) else ()))):
+        if not os.access(where, os.R_OK | (os.X_OK if os.path.isdir(where) else 0)):
+            sys.exit(f"it cannot read {where}")
+for path in json.loads(sys.argv[2]):
+    if not os.access(path, os.W_OK):
+        sys.exit(f"it cannot write to {path}")
+if not os.access(sys.argv[3], os.X_OK):
+    sys.exit(f"it cannot pass through {sys.argv[3]}")
+"""
+
+
+def why_unusable(
+    account: Account, *, reads: Iterable[Path], writes: Iterable[Path], data: Path, python: str = sys.executable
+) -> str | None:
+    """Why workers could not run as the account, which a process of root tries; ``None`` if they could: start Python,
+    import Safelight, read ``reads``, write to ``writes``, open this machine's accelerators, and come to ``data``."""
+    above = next(path for path in data.resolve().parents if path.exists())
+    devices = [device for pattern in DEVICES for device in glob.glob(pattern)]
+    words = [[str(path.resolve()) for path in reads], [*devices, *(str(path.resolve()) for path in writes)]]
+    try:
+        ran = subprocess.run(
+            [python, "-P", "-c", _TRY, *map(json.dumps, words), str(above)],
+            user=account.uid,
+            group=account.gid,
+            extra_groups=account.groups,
+            capture_output=True,
+            text=True,
+            cwd="/",
+            timeout=60,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"it cannot start {python} ({getattr(error, 'strerror', None) or error})"
+    if ran.returncode == 0:
+        return None
+    said = ran.stderr.strip().splitlines()
+    return said[-1] if said else f"{python} ends with status {ran.returncode}"

@@ -1,8 +1,9 @@
 """Puts :class:`~safelight.sandbox.rules.Rules` into force on this process, and says what the system could not give.
 
-The order matters. Root enters a network of its own before the change of user takes the right to that away; others enter
-theirs after it, because a user namespace knows no other user. Landlock comes last: after it nothing more can be opened
-for writing. What is given up cannot be had again, by this process or its children.
+The order matters. Namespaces of processes and mounts come before this, from the keeper (``keeper.py``). Root enters a
+network of its own before the change of user takes the right to that away; others enter theirs after it, because a user
+namespace knows no other user. Landlock comes last: after it nothing more can be opened that the rules do not name. What
+is given up cannot be had again, by this process or its children.
 """
 
 import glob
@@ -10,7 +11,7 @@ import os
 import resource
 from collections.abc import Callable, Iterator
 
-from safelight.sandbox import landlock, network, system
+from safelight.sandbox import calls, landlock, network, reading, system
 from safelight.sandbox.rules import Account, Rules
 
 _FILE_CAPABILITIES = 0b11111
@@ -18,7 +19,7 @@ _FILE_CAPABILITIES = 0b11111
 
 _DEVICES = (
     *("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm"),
-    *("nvidia*", "nvidia-caps", "dri", "kfd", "infiniband"),
+    *("nvidia*", "nvidia-caps", "dri", "kfd", "dxg", "infiniband"),
 )
 """Of ``/dev``: what carries no data of this machine, and accelerators."""
 
@@ -37,8 +38,9 @@ def confine(rules: Rules) -> tuple[str, ...]:
     refusal = None if rules.network or is_alone else _refusal_of(network.leave_as_user)
     system.allow_no_new_privileges()
     system.keep_capabilities(_FILE_CAPABILITIES if os.geteuid() == 0 else 0)
+    has_filter = calls.forbid_reaching_others()
     _lock(rules, connects=refusal is None)
-    return tuple(_missing(rules, refusal))
+    return tuple(_missing(rules, refusal, has_filter=has_filter))
 
 
 def _limit(rules: Rules) -> None:
@@ -71,14 +73,15 @@ def _become(account: Account) -> None:
 def _lock(rules: Rules, *, connects: bool) -> None:
     if landlock.version():
         folders = None if rules.writable is None else (*rules.writable, "/proc/self")
-        landlock.restrict(folders=folders, devices=_devices(), connects=connects)
+        readable = None if rules.readable is None else {*reading.system_paths(), *reading.followed(rules.readable)}
+        landlock.restrict(folders=folders, devices=_devices(), connects=connects, readable=readable)
 
 
 def _devices() -> list[str]:
     return [path for name in _DEVICES for path in glob.glob(f"/dev/{name}")]
 
 
-def _missing(rules: Rules, refusal: str | None) -> Iterator[str]:
+def _missing(rules: Rules, refusal: str | None, *, has_filter: bool) -> Iterator[str]:
     known = landlock.version()
     if refusal is not None and known >= 4:
         yield f"network: the system gives no namespace ({refusal}); TCP alone is cut off, on loopback as well"
@@ -86,5 +89,9 @@ def _missing(rules: Rules, refusal: str | None) -> Iterator[str]:
         yield f"network: the system gives no namespace ({refusal}) and no Landlock for TCP; all of it can be reached"
     if rules.writable is not None and not known:
         yield "files: the system has no Landlock; whatever the account may write can be written, models as well"
+    if rules.readable is not None and not known:
+        yield "reading: the system has no Landlock; whatever the account may read can be read, the database as well"
+    if not has_filter:
+        yield "limits: the system has no seccomp filter; limits of processes of the same account can be changed"
     if known < 6:
         yield "signals: Landlock is older than Linux 6.12; processes of the same account can be ended"

@@ -1,12 +1,14 @@
-"""Landlock: a process takes from itself and its children the right to write, to connect and to signal; Linux 5.13.
+"""Landlock: a process takes from itself and its children the right to read, to write, to connect and to signal; Linux
+5.13.
 
 Needs no privilege and no namespace, so it works in containers that forbid both. The numbers are those of
-``linux/landlock.h``. Reading is not restricted: a Python process with a GPU reads all over the system.
+``linux/landlock.h``. What is not opened is not restricted: a file can be looked for, and its mode changed by its owner.
 """
 
 import ctypes
 import errno
 import os
+import stat
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
@@ -17,7 +19,8 @@ _CREATE, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _ASK_VERSION = 1
 _PATH_BENEATH = 1
 
-_WRITE_FILE, _REFER, _TRUNCATE = 1 << 1, 1 << 13, 1 << 14
+_WRITE_FILE, _READ_FILE, _READ_DIR, _REFER, _TRUNCATE = 1 << 1, 1 << 2, 1 << 3, 1 << 13, 1 << 14
+_OF_FILES = _WRITE_FILE | _READ_FILE | _TRUNCATE
 _CHANGES = sum(1 << bit for bit in range(4, 13))
 """Removing files and folders; making either, links, sockets, pipes and devices."""
 _CONNECT_TCP = 1 << 1
@@ -32,15 +35,20 @@ def version() -> int:
         return 0
 
 
-def restrict(*, folders: Iterable[str] | None, devices: Iterable[str], connects: bool) -> None:
-    """Write below ``folders`` and to ``devices`` alone (``None``: anywhere); signal nobody outside; with ``connects``
-    false open no TCP connection. What the kernel's version does not know is left out. For this thread and all that it
-    starts; call :func:`allow_no_new_privileges` first. Raises :class:`OSError`."""
+def restrict(
+    *, folders: Iterable[str] | None, devices: Iterable[str], connects: bool, readable: Iterable[str] | None = None
+) -> None:
+    """Write below ``folders`` and to ``devices`` alone (``None``: anywhere); read there and below ``readable`` alone
+    (``None``: anywhere); signal nobody outside; with ``connects`` false open no TCP connection. What the kernel's
+    version does not know is left out. For this thread and all that it starts; call :func:`allow_no_new_privileges`
+    first. Raises :class:`OSError`."""
     known = version()
-    writes = _WRITE_FILE | (_TRUNCATE if known >= 3 else 0)
-    everything = writes | _CHANGES | (_REFER if known >= 2 else 0)
+    reads = 0 if readable is None else _READ_FILE | _READ_DIR
+    writes = 0
+    if folders is not None:
+        writes = _WRITE_FILE | (_TRUNCATE if known >= 3 else 0) | _CHANGES | (_REFER if known >= 2 else 0)
     handled = (
-        everything if folders is not None else 0,
+        reads | writes,
         _CONNECT_TCP if not connects and known >= 4 else 0,
         (_SIGNALS | (0 if connects else _ABSTRACT_SOCKETS)) if known >= 6 else 0,
     )
@@ -49,22 +57,26 @@ def restrict(*, folders: Iterable[str] | None, devices: Iterable[str], connects:
     attributes = struct.pack("<3Q", *handled)[: 8 if known < 4 else 16 if known < 6 else 24]
     rules = call(_CREATE, attributes, ctypes.c_size_t(len(attributes)), 0)
     try:
-        if folders is not None:
-            for folder in folders:
-                _allow(rules, folder, everything)
-            for device in devices:
-                _allow(rules, device, everything if os.path.isdir(device) else writes)
+        if reads or writes:
+            for path in readable or ():
+                _allow(rules, path, reads)
+            for path in (*(folders or ()), *devices):
+                _allow(rules, path, reads | writes)
+            _allow(rules, "/dev", reads & _READ_DIR)
         call(_RESTRICT_SELF, rules, 0)
     finally:
         os.close(rules)
 
 
 def _allow(rules: int, path: str, rights: int) -> None:
-    """A path that does not exist needs no rule."""
-    with suppress(FileNotFoundError):
+    """A path that does not exist, or cannot be reached, needs no rule."""
+    with suppress(FileNotFoundError, PermissionError, NotADirectoryError):
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
         try:
-            call(_ADD_RULE, rules, _PATH_BENEATH, struct.pack("<Qi", rights, place), 0)
+            if not stat.S_ISDIR(os.fstat(place).st_mode):
+                rights &= _OF_FILES
+            if rights:
+                call(_ADD_RULE, rules, _PATH_BENEATH, struct.pack("<Qi", rights, place), 0)
         except OSError as error:
             if error.errno != errno.EINVAL:  # a file that cannot be in a rule, such as a pipe
                 raise

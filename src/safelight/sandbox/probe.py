@@ -8,6 +8,7 @@ import json
 import os
 import sys
 
+from safelight.sandbox import keeper
 from safelight.sandbox.confine import confine
 from safelight.sandbox.rules import Account, Rules
 
@@ -15,7 +16,9 @@ from safelight.sandbox.rules import Account, Rules
 def main() -> None:
     words = json.loads(sys.argv[1])
     account = words.pop("account")
-    missing = confine(Rules(account=Account(**account) if account else None, **words))
+    rules = Rules(account=Account(**account) if account else None, **words)
+    refusal = keeper.why_not(rules.writable) if rules.own_processes else None
+    missing = [*([keeper.unkept(refusal)] if refusal is not None else []), *confine(rules)]
     unreadable = [path for path in sys.argv[2:] if not os.access(path, os.R_OK)]
     json.dump({"missing": missing, "unreadable": unreadable}, sys.stdout)
 

@@ -22,6 +22,11 @@ class Rules:
     """False: no way out of this machine, nor to a server on it."""
     writable: tuple[str, ...] | None = None
     """Folders in which files may be made, changed and removed; ``None``: wherever the account may."""
+    readable: tuple[str, ...] | None = None
+    """Files and folders that may be read beside the writable ones, the interpreter and the system's libraries, with
+    what symbolic links in them lead to; ``None``: whatever the account may read."""
+    own_processes: bool = False
+    """True: a process of its own process table, which sees no other, and whose descendants end with it."""
     address_space_bytes: int = 0
     file_bytes: int = 0
     """The largest file that may be written."""

@@ -2,18 +2,49 @@
 
 import ctypes
 import os
+import signal
 
+CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
+_PR_SET_NAME = 15
 _PR_CAPBSET_DROP = 24
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITY_VERSION_3 = 0x20080522
 _LAST_CAPABILITY = 63
 _EINVAL = 22
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_prctl = _libc.prctl  # looked up now: a child between fork and exec must not wait for the linker's lock
+
+
+def die_with_parent(how: int = signal.SIGKILL) -> None:
+    """Let the system send this process a signal when its parent dies, stopped or not. A change of user undoes it."""
+    _check(_prctl(_PR_SET_PDEATHSIG, int(how), 0, 0, 0))
+
+
+def adopt_orphans() -> None:
+    """Descendants whose parents have ended become children of this process."""
+    _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+
+
+def name_process(name: bytes) -> None:
+    """As ``/proc/PID/comm`` shows it; 15 bytes at most."""
+    _check(_libc.prctl(_PR_SET_NAME, ctypes.c_char_p(name), 0, 0, 0))
+
+
+def control(option: int, argument: int, address: int) -> None:
+    """``prctl`` with an address."""
+    _check(_libc.prctl(option, argument, ctypes.c_void_p(address), 0, 0))
+
+
+def mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
+    _check(_libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode()))
 
 
 def unshare(flags: int) -> None:

@@ -43,6 +43,10 @@ class LiveCatalogue:
         self._digest = digest
         self._ready.set()
 
+    @property
+    def is_known(self) -> bool:
+        return self._ready.is_set()
+
     async def wait_ready(self, timeout_s: float) -> bool:
         """Whether a catalogue is known within the time: the first start of a server has none until a worker is up."""
         try:

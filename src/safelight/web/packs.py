@@ -33,18 +33,30 @@ class Packs:
 
 
 def read_packs(folders: Sequence[Path], *, web_directories: Mapping[str, str]) -> Packs:
-    """Look through the packs in ``folders``. Blocks; a file that is no JSON costs itself and is logged."""
+    """Look through the packs in ``folders``. Blocks; a file that is no JSON costs itself and is logged. Of
+    ``web_directories``, which a worker names, those that do not lie in a pack are left out: whatever is in one is
+    served to all."""
     packs = [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()) if path.is_dir()]
     translations: dict[str, Any] = {}
     for pack in packs:
         for locale, texts in _translations(pack):
             _merge(translations.setdefault(locale, {}), texts)
     return Packs(
-        scripts={name: Path(folder) for name, folder in web_directories.items()},
+        scripts={
+            name: Path(folder) for name, folder in web_directories.items() if _is_of_a_pack(name, Path(folder), packs)
+        },
         templates={pack.name: folder for pack in packs if (folder := _templates(pack)) is not None},
         translations=translations,
         blueprints=dict(entry for pack in packs for entry in _blueprints(pack)),
     )
+
+
+def _is_of_a_pack(name: str, folder: Path, packs: Sequence[Path]) -> bool:
+    real = folder.resolve()
+    is_inside = any(real.is_relative_to(pack.resolve()) for pack in packs)
+    if not is_inside:
+        log.warning("the web folder %s of the node pack %s does not lie in a pack, and is not served", folder, name)
+    return is_inside
 
 
 def _templates(pack: Path) -> Path | None:

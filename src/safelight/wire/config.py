@@ -15,6 +15,11 @@ class EngineConfig(Message, frozen=True, kw_only=True):
     """Importable packages whose modules hold nodes."""
     custom_nodes: tuple[str, ...] = ()
     """Folders of node packs."""
+    pack_copies: str = ""
+    """A folder of the slot's own, into which packs are copied when an engine starts, and from which they are imported;
+    empty: they are imported from where they are."""
+    writable_packs: tuple[str, ...] = ()
+    """Packs that are not copied, by the name of their folder or file."""
     model_roots: tuple[str, ...] = ()
     cache_bytes: int = 0
     """What may be kept of finished calls; 0: a quarter of the machine's memory."""

@@ -104,7 +104,7 @@ class Stop(Message, frozen=True, kw_only=True):
 
 # -- engine -> server --
 
-MAX_PACK_BODY_BYTES = 64 * 1024 * 1024
+MAX_PACK_BODY_BYTES = 128 * 1024 * 1024
 """Of a request to a node pack's route, and of its answer."""
 
 
@@ -113,6 +113,8 @@ class PackRoute(msgspec.Struct, frozen=True):
 
     method: str
     pattern: str
+    pack: str = ""
+    """Whose it is, by the name of its folder."""
 
 
 class Ready(Message, frozen=True, kw_only=True):
@@ -150,6 +152,16 @@ class PackAnswer(Message, frozen=True, kw_only=True):
     status: int
     headers: list[tuple[str, str]] = []
     body: bytes = b""
+
+
+class PackSaid(Message, frozen=True, kw_only=True):
+    """What the handler of a :class:`PackRequest` tells a client of whoever asked; ``client_id``: the socket's, empty
+    for all of theirs."""
+
+    request_id: int
+    name: str
+    data: Any
+    client_id: str = ""
 
 
 class CallsCached(JobMessage, frozen=True, kw_only=True):
@@ -254,6 +266,7 @@ ToServer = (
     | Pong
     | InputsJudged
     | PackAnswer
+    | PackSaid
     | CallsCached
     | CallStarted
     | CallProgressed

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from safelight.core.errors import TooLarge
+from safelight.nodes.audio.load_audio import EmptyAudio
 from safelight.nodes.image.batch import RepeatImageBatch
 from safelight.nodes.image.bounds import check_size
 from safelight.nodes.image.source import EmptyImage
+from safelight.nodes.image.tiles import ImageMergeTileList
 from safelight.nodes.latent.batch import RepeatLatentBatch
 from safelight.nodes.latent.empty import EmptyLatentImage, EmptySD3LatentImage, StableCascade_EmptyLatentImage
 from safelight.nodes.latent.empty_video import EmptyHunyuanLatentVideo, EmptyLTXVLatentVideo
@@ -29,6 +31,10 @@ IMAGE = torch.zeros(1, 1, 1, 3).expand(2**16, 2**8, 2**5, 3)
         lambda: EmptyHunyuanLatentVideo.execute(**LARGEST, length=16384),
         lambda: EmptyLTXVLatentVideo.execute(**LARGEST, length=1),
         lambda: EmptyImage.execute(**LARGEST),
+        lambda: EmptyAudio.execute(duration=1e12, sample_rate=192000, channels=2),
+        lambda: ImageMergeTileList.execute(
+            image_list=[torch.zeros(1, 512, 512, 3)], final_width=[32768], final_height=[32768], overlap=[0]
+        ),
         lambda: RepeatImageBatch.execute(image=IMAGE, amount=4096),
         lambda: RepeatLatentBatch.execute(samples={"samples": IMAGE}, amount=64),
     ],

@@ -1,8 +1,10 @@
 """Formulas: those of the published templates, and what must be refused."""
 
+import time
+
 import pytest
 
-from safelight.nodes.logic.expression import InvalidExpression, evaluate
+from safelight.nodes.logic.expression import LONGEST, InvalidExpression, evaluate
 
 
 @pytest.mark.parametrize(
@@ -30,6 +32,13 @@ from safelight.nodes.logic.expression import InvalidExpression, evaluate
         ("not a or b", {"a": True, "b": 7}, 7),
         ("pow(2, 10) ^ 1 << 2", {}, 1028),
         (" 2\n", {}, 2),
+        ("round(7, -10**9)", {}, 0),
+        ("round(-7, -10**9)", {}, 0),
+        ("round(7.5, -10**9)", {}, 0.0),
+        ("round(1234, -2)", {}, 1200),
+        ("round(2.5, 0)", {}, 2.0),
+        ("round(2.567, 2)", {}, 2.57),
+        ("1 >> 10**9", {}, 0),
     ],
 )
 def test_value(expression: str, variables: dict[str, object], value: object) -> None:
@@ -58,6 +67,10 @@ def test_value(expression: str, variables: dict[str, object], value: object) -> 
         ("1 / 0", "division by zero"),
         ("9 ** 9 ** 9", "too large"),
         ("1 << 10 ** 9", "too large"),
+        ("0 << 10 ** 9", "too large"),
+        ("pow(7, 10 ** 9)", "too large"),
+        ("round(9 ** 30000, 1)", "too large"),
+        ("%".join(["((1 << 9999) | 1)"] * 400) + "% (9 ** 9999)", "too large"),
         ("* ".join(["9**30000"] * 9), "too large"),
         ("sqrt(-1)", "domain|nonnegative"),
         ("1 +" * 3000 + "1", "recursion"),
@@ -67,3 +80,12 @@ def test_value(expression: str, variables: dict[str, object], value: object) -> 
 def test_refused(expression: str, message: str) -> None:
     with pytest.raises(InvalidExpression, match=message):
         evaluate(expression, {"a": 1, "values": [1]})
+
+
+def test_no_formula_takes_long() -> None:
+    """The longest that is allowed, of the dearest operations."""
+    formula = f"sum([{','.join(['(1<<9998)%(1<<5000|1)'] * 430)}]) % 7"
+    assert len(formula) <= LONGEST
+    begun = time.monotonic()
+    evaluate(formula, {})
+    assert time.monotonic() - begun < 5

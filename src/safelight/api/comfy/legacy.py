@@ -15,6 +15,7 @@ from safelight.api.comfy import (
     queue,
     session,
     setting,
+    system,
     user,
     userdata,
     web,
@@ -38,6 +39,8 @@ _FILENAME = Parameter("filename", required=True)
 
 ROUTES = (
     Route("GET", "/api/assets/{id}/content", asset.get_asset_content, also_api=False),
+    Route("GET", "/health/live", system.get_live, is_open=True),
+    Route("GET", "/health/ready", system.get_ready, is_open=True, shape=Shape.TEXT),
     Route("GET", "/queue", queue.get_core_queue, also_api=False),
     Route("GET", "/history", history.get_core_history, _PAGE),
     Route("GET", "/history/{prompt_id}", history.get_core_history_item),

@@ -69,6 +69,25 @@ async def get_health(app: App, call: Call) -> Response:
     return PlainTextResponse("OK")
 
 
+async def get_live(app: App, call: Call) -> Response:
+    """Whether the process answers: an orchestrator restarts it where it does not."""
+    return PlainTextResponse("OK")
+
+
+async def get_ready(app: App, call: Call) -> Response:
+    """Whether a job would be accepted now: the database answers, and the nodes are known. Told beside it: how many
+    workers have started, and how many slots there are, of which others may be starting or asleep."""
+    try:
+        await app.db.read(lambda tx: None)
+    except Exception:  # a boundary, as above
+        log.exception("the database does not answer")
+        return PlainTextResponse("not ready: the database does not answer", 503)
+    if not app.catalogue.is_known:
+        return PlainTextResponse("not ready: no worker has declared its nodes yet", 503)
+    words = {"ready": True, "workers": len(app.dispatcher.engines()), "slots": len(app.dispatcher.slots())}
+    return json_response(words, headers={"cache-control": "no-store"})
+
+
 async def free_memory(app: App, call: Call) -> Response:
     wishes = call.body or {}
     app.dispatcher.free(unload_models=bool(wishes.get("unload_models")), free_memory=bool(wishes.get("free_memory")))

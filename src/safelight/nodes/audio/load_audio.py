@@ -5,6 +5,7 @@ import torch
 from safelight.media.audio import read_audio
 from safelight.nodes.audio.waveform import audio_of
 from safelight.nodes.files.chosen_file import content_of, judge
+from safelight.nodes.image.bounds import check_size
 from safelight.sdk import Node, NodeOutput, Schema, current, io
 
 
@@ -89,5 +90,7 @@ class EmptyAudio(Node):
 
     @classmethod
     def execute(cls, duration: float, sample_rate: int, channels: int) -> NodeOutput:
-        waveform = torch.zeros((1, channels, round(duration * sample_rate)))
+        shape = (1, channels, round(duration * sample_rate))
+        check_size(shape)
+        waveform = torch.zeros(shape)
         return NodeOutput({"waveform": waveform, "sample_rate": sample_rate})

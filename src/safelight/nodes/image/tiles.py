@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from safelight.nodes.image.bounds import check_size
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 MIN_STRIDE = 0.25
@@ -72,6 +73,7 @@ class ImageMergeTileList(Node):
     ) -> NodeOutput:
         first = image_list[0]
         batch, tile_height, tile_width, channels = first.shape
+        check_size((batch, final_height[0], final_width[0], channels))
         places = [
             (x, y)
             for y in tile_starts(final_height[0], tile_height, overlap[0])

@@ -12,7 +12,8 @@ from typing import Any
 
 Number = int | float
 
-MOST_BITS = 100_000
+MOST_BITS = 10_000
+"""Of a number on the way to a result, which must itself fit into a ``float`` of 1,024 bits."""
 LONGEST = 10_000
 
 
@@ -48,12 +49,19 @@ def _shifted(value: int, places: int) -> int:
     return value << places
 
 
+def _rounded(value: Number, *digits: int) -> Any:
+    """Python works out ``10 ** -digits``, however many there are, to round a whole number to nothing."""
+    if isinstance(value, int) and len(digits) == 1 and isinstance(digits[0], int) and digits[0] < -MOST_BITS:
+        return 0
+    return round(value, *digits)
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sum": sum,
     "min": min,
     "max": max,
     "abs": abs,
-    "round": round,
+    "round": _rounded,
     "pow": _power,
     "sqrt": math.sqrt,
     "ceil": math.ceil,

@@ -5,6 +5,9 @@ from typing import Any
 
 from safelight.sdk import Node, NodeOutput, Schema, io
 
+MOST_ITEMS = 100_000
+"""Of one list: ten nodes in a row that each join one list a hundred times would make more than there are atoms."""
+
 
 class CreateList(Node):
     """Join values, or lists of them, to one list in their order."""
@@ -24,6 +27,8 @@ class CreateList(Node):
 
     @classmethod
     def execute(cls, inputs: Mapping[str, list[Any]]) -> NodeOutput:
+        if sum(map(len, inputs.values())) > MOST_ITEMS:
+            raise ValueError(f"the list would have more than {MOST_ITEMS} items")
         return NodeOutput([item for items in inputs.values() for item in items])
 
 

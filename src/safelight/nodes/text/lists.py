@@ -3,6 +3,7 @@
 ComfyUI 0.8.0 gives a list here too but declares a single text, which no text input can take; ours declare the list.
 """
 
+from safelight.nodes.text.limits import joined, replaced
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
@@ -88,7 +89,7 @@ class AddTextPrefix(Node):
 
     @classmethod
     def execute(cls, texts: str, prefix: str) -> NodeOutput:
-        return NodeOutput([prefix + texts])
+        return NodeOutput([joined((prefix, texts))])
 
 
 class AddTextSuffix(Node):
@@ -110,7 +111,7 @@ class AddTextSuffix(Node):
 
     @classmethod
     def execute(cls, texts: str, suffix: str) -> NodeOutput:
-        return NodeOutput([texts + suffix])
+        return NodeOutput([joined((texts, suffix))])
 
 
 class ReplaceText(Node):
@@ -133,7 +134,7 @@ class ReplaceText(Node):
 
     @classmethod
     def execute(cls, texts: str, find: str, replace: str) -> NodeOutput:
-        return NodeOutput([texts.replace(find, replace)])
+        return NodeOutput([replaced(texts, find, replace)])
 
 
 class TruncateText(Node):

@@ -1,7 +1,10 @@
-"""Nodes on a text by regular expressions, in Python's dialect (module ``re``)."""
+"""Nodes on a text by regular expressions, in Python's dialect, with a limit of time (``patterns.py``)."""
 
 import re
+from collections.abc import Iterable, Iterator
 
+from safelight.nodes.text.limits import joined
+from safelight.nodes.text.patterns import Pattern
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
@@ -29,10 +32,10 @@ class RegexMatch(Node):
         cls, string: str, regex_pattern: str, case_insensitive: bool, multiline: bool, dotall: bool
     ) -> NodeOutput:
         try:
-            found = re.search(regex_pattern, string, _flags(case_insensitive, multiline, dotall))
+            pattern = Pattern(regex_pattern, _flags(case_insensitive, multiline, dotall))
         except re.error:
             return NodeOutput(False)
-        return NodeOutput(found is not None)
+        return NodeOutput(pattern.search(string) is not None)
 
 
 class RegexExtract(Node):
@@ -69,7 +72,7 @@ class RegexExtract(Node):
         group_index: int,
     ) -> NodeOutput:
         try:
-            pattern = re.compile(regex_pattern, _flags(case_insensitive, multiline, dotall))
+            pattern = Pattern(regex_pattern, _flags(case_insensitive, multiline, dotall))
         except re.error:
             return NodeOutput("")
         # "All Matches" of a pattern with groups means the first group of each, as Python's findall has it
@@ -81,9 +84,9 @@ class RegexExtract(Node):
                 first = pattern.search(string)
                 return NodeOutput((first[group] or "") if first else "")
             case "All Matches":
-                return NodeOutput("\n".join(m[group] or "" for m in pattern.finditer(string)))
+                return NodeOutput(joined(_lines(m[group] or "" for m in pattern.matches(string))))
             case "All Groups":
-                return NodeOutput("\n".join(m[group] for m in pattern.finditer(string) if m[group] is not None))
+                return NodeOutput(joined(_lines(m[group] for m in pattern.matches(string) if m[group] is not None)))
         raise ValueError(f"there is no mode {mode!r}")
 
 
@@ -120,8 +123,14 @@ class RegexReplace(Node):
         dotall: bool = False,
         count: int = 0,
     ) -> NodeOutput:
-        flags = _flags(case_insensitive, multiline, dotall)
-        return NodeOutput(re.sub(regex_pattern, replace, string, count=count, flags=flags))
+        pattern = Pattern(regex_pattern, _flags(case_insensitive, multiline, dotall))
+        return NodeOutput(pattern.replace(string, replace, count=count))
+
+
+def _lines(texts: Iterable[str]) -> Iterator[str]:
+    """With a line's end between them."""
+    for index, text in enumerate(texts):
+        yield f"\n{text}" if index else text
 
 
 def _flags(case_insensitive: bool, multiline: bool, dotall: bool) -> re.RegexFlag:

@@ -1,5 +1,6 @@
 """Nodes on a single text: join, cut, replace, compare."""
 
+from safelight.nodes.text.limits import joined, replaced
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
@@ -22,7 +23,7 @@ class StringConcatenate(Node):
 
     @classmethod
     def execute(cls, string_a: str, string_b: str, delimiter: str = "") -> NodeOutput:
-        return NodeOutput(string_a + delimiter + string_b)
+        return NodeOutput(joined((string_a, delimiter, string_b)))
 
 
 class StringSubstring(Node):
@@ -145,7 +146,7 @@ class StringReplace(Node):
 
     @classmethod
     def execute(cls, string: str, find: str, replace: str) -> NodeOutput:
-        return NodeOutput(string.replace(find, replace))
+        return NodeOutput(replaced(string, find, replace))
 
 
 class StringContains(Node):

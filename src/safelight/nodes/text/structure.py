@@ -6,10 +6,15 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from safelight.nodes.text.limits import check_length, joined
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 WIDEST = 10_000
 """The largest number in a format such as ``{a:>20}``, lest a template fill the memory."""
+
+
+MOST_READ = 64 * 1024 * 1024
+"""Characters that are read to find an object, each as often as it is read."""
 
 
 class JsonExtractString(Node):
@@ -51,7 +56,7 @@ class StringFormat(Node):
 
     @classmethod
     def execute(cls, f_string: str, values: Mapping[str, Any] | None = None) -> NodeOutput:
-        return NodeOutput(_Template().vformat(f_string, (), values or {}))
+        return NodeOutput(_Template().fill(f_string, values or {}))
 
 
 class ConvertArrayToString(Node):
@@ -69,7 +74,7 @@ class ConvertArrayToString(Node):
 
     @classmethod
     def execute(cls, array: Sequence[Any], indent: int = 2) -> NodeOutput:
-        return NodeOutput(json.dumps(array, indent=indent or None, ensure_ascii=False))
+        return NodeOutput(_as_json(array, indent))
 
 
 class ConvertDictionaryToString(Node):
@@ -87,24 +92,43 @@ class ConvertDictionaryToString(Node):
 
     @classmethod
     def execute(cls, dictionary: Mapping[str, Any], indent: int = 2) -> NodeOutput:
-        return NodeOutput(json.dumps(dictionary, indent=indent or None, ensure_ascii=False))
+        return NodeOutput(_as_json(dictionary, indent))
+
+
+def _as_json(value: Any, indent: int) -> str:
+    """Bounded: the white space of deep values is far longer than they are."""
+    return joined(json.JSONEncoder(indent=indent or None, ensure_ascii=False).iterencode(value))
 
 
 def first_object(text: str) -> dict[str, Any]:
-    """The first JSON object that starts at any ``{``; empty if none does."""
+    """The first JSON object that starts at any ``{``; empty if none does, or none is found within what would be
+    :data:`MOST_READ` readings of a character."""
     decoder = json.JSONDecoder()
+    left = MOST_READ
     for start in re.finditer(r"\{", text):
         try:
             value, _ = decoder.raw_decode(text, start.start())
+        except json.JSONDecodeError as error:
+            left -= error.pos - start.start()
         except (ValueError, RecursionError):
-            continue
-        if isinstance(value, dict):
-            return value
+            left -= len(text) - start.start()
+        else:
+            return value if isinstance(value, dict) else {}
+        if left < 0:
+            break
     return {}
 
 
 class _Template(string.Formatter):
-    """Python's formatting, without the attributes of values: they would open the process to the text's author."""
+    """Python's formatting, without the attributes of values: they would open the process to the text's author. Mutable:
+    how long the text is so far."""
+
+    _size = 0
+
+    def fill(self, template: str, values: Mapping[str, Any]) -> str:
+        """Raises :class:`~safelight.nodes.text.limits.TextTooLong`."""
+        check_length(len(template))
+        return self.vformat(template, (), values)
 
     def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if "." in field_name:
@@ -119,7 +143,10 @@ class _Template(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> Any:
         if any(int(number) > WIDEST for number in re.findall(r"\d+", format_spec)):
             raise ValueError(f"{format_spec!r} asks for more than {WIDEST} characters")
-        return super().format_field(value, format_spec)
+        text: str = super().format_field(value, format_spec)
+        self._size += len(text)
+        check_length(self._size)
+        return text
 
 
 def _indent() -> io.Input:

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from safelight.sdk.context import Context, current
+from safelight.shims.answering import importing, telling
 from safelight.shims.modules.execution import PromptQueue
 from safelight.shims.modules.protocol import BinaryEventTypes
 from safelight.shims.workspace import workspace
@@ -31,6 +32,7 @@ class Route:
     method: str
     path: str
     handler: Any
+    pack: str = ""
 
 
 @dataclass
@@ -41,10 +43,13 @@ class Routes:
 
     def route(self, method: str, path: str, **_: Any) -> Callable[[Any], Any]:
         def add(handler: Any) -> Any:
-            self.collected.append(Route(method, path, handler))
+            self.collect(method, path, handler)
             return handler
 
         return add
+
+    def collect(self, method: str, path: str, handler: Any) -> None:
+        self.collected.append(Route(method, path, handler, importing.get()))
 
     def get(self, path: str, **options: Any) -> Callable[[Any], Any]:
         return self.route("GET", path, **options)
@@ -68,7 +73,7 @@ class Routes:
         return self.route("*", path, **options)
 
     def static(self, prefix: str, path: Any, **_: Any) -> None:
-        self.collected.append(Route("STATIC", prefix, path))
+        self.collect("STATIC", prefix, path)
 
 
 @dataclass
@@ -78,7 +83,7 @@ class Router:
     routes: Routes
 
     def add_route(self, method: str, path: str, handler: Any, **_: Any) -> None:
-        self.routes.collected.append(Route(method, path, handler))
+        self.routes.collect(method, path, handler)
 
     def add_get(self, path: str, handler: Any, **options: Any) -> None:
         self.add_route("GET", path, handler, **options)
@@ -156,10 +161,11 @@ class PromptServer:
         """They are served when all packs are loaded."""
 
     def send_sync(self, event: str | int, data: Any, sid: str | None = None) -> None:
-        """To the client of the job that runs, whichever ``sid`` says: no pack reaches anyone else's."""
+        """While a job runs, to its client, whichever ``sid`` says. From a route's handler, to the socket of ``sid``, or
+        without one to all, of the user who called it. No pack reaches anyone else's."""
         run = _run()
         if run is None:
-            log.info("a node pack said %r while no job was running: nobody hears it", event)
+            _tell_caller(event, data, sid)
         elif event in (BinaryEventTypes.PREVIEW_IMAGE, BinaryEventTypes.UNENCODED_PREVIEW_IMAGE):
             _send_image(run, data)
         elif event == BinaryEventTypes.TEXT:
@@ -190,6 +196,14 @@ def _run() -> Context | None:
         return current()
     except RuntimeError:
         return None
+
+
+def _tell_caller(event: str | int, data: Any, sid: str | None) -> None:
+    tell = telling.get()
+    if tell is None or not isinstance(event, str):
+        log.info("a node pack said %r to nobody: no job runs and nobody has called it", event)
+    else:
+        tell(event, data, sid or "")
 
 
 def _send_image(run: Context, data: Any) -> None:

@@ -229,6 +229,42 @@ async def keep(request):
     return web.Response(text=str(len(HEARD)), status=201)
 
 
+_memory = {}
+
+
+class ClassicRemember:
+    """Tells what a route was given, by its name: only in the memory of this process."""
+
+    RETURN_TYPES = ("STRING",)
+    OUTPUT_NODE = True
+    FUNCTION = "run"
+    CATEGORY = "tests/classic"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"name": ("STRING",), "salt": ("STRING", {"default": ""})}}
+
+    def run(self, name, salt):
+        text = _memory[name]
+        _memory[f"{name}-made"] = text.upper()
+        return {"ui": {"text": [text]}, "result": (text,)}
+
+
+@PromptServer.instance.routes.put("/classic/memory/{name}")
+async def put_in_memory(request):
+    _memory[request.match_info["name"]] = (await request.read()).decode()
+    await PromptServer.instance.send_json(
+        "classic.kept", {"name": request.match_info["name"]}, request.query.get("sid")
+    )
+    return web.Response(status=201)
+
+
+@PromptServer.instance.routes.get("/classic/memory/{name}")
+async def get_from_memory(request):
+    name = request.match_info["name"]
+    return web.Response(text=_memory[name]) if name in _memory else web.Response(status=404)
+
+
 @PromptServer.instance.routes.get("/classic/broken")
 async def broken(request):
     raise KeyError("broken")
@@ -247,6 +283,7 @@ WORK_NODES = [
         ClassicLoad,
         ClassicInvert,
         ClassicSteps,
+        ClassicRemember,
     ),
     *(ClassicStop, ClassicDiffusion, ClassicPickle),
 ]

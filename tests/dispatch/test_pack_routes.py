@@ -1,0 +1,132 @@
+"""Which slot answers for a node pack, and whose jobs follow it there."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from safelight.core.event import PackSpoke
+from safelight.core.ids import UserId
+from safelight.core.worker import SlotId
+from safelight.dispatch.pack_routes import BOUND_S, NoAnswer, PackRoutes
+from safelight.wire.messages import PackAnswer, PackRequest, PackRoute, PackSaid
+
+pytestmark = pytest.mark.anyio
+
+ANNA, BEN, CAT = UserId("anna"), UserId("ben"), UserId("cat")
+ROUTES = [
+    PackRoute(method="PUT", pattern="/memory/[^/]+", pack="memory"),
+    PackRoute(method="GET", pattern="/memory/[^/]+", pack="memory"),
+]
+
+
+class Clock:
+    """Mutable: the time."""
+
+    now_s = 0.0
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+
+class Memories:
+    """A backend whose engines keep what is put, each for itself. Mutable: what was put, and who was asked."""
+
+    def __init__(self, *names: str) -> None:
+        self.slots = tuple(map(SlotId, names))
+        self.kept: dict[SlotId, dict[str, bytes]] = {slot: {} for slot in self.slots}
+        self.asked: list[tuple[str, SlotId]] = []
+        self.routes: PackRoutes
+
+    def send(self, slot: SlotId, message: Any) -> None:
+        assert isinstance(message, PackRequest)
+        self.asked.append((message.method, slot))
+        kept = self.kept[slot]
+        status, body = 200, b""
+        if message.method == "PUT":
+            kept[message.path] = message.body
+        elif message.path in kept:
+            body = kept[message.path]
+        else:
+            status = 404
+        answer = PackAnswer(request_id=message.request_id, status=status, body=body)
+        asyncio.get_running_loop().call_soon(self.routes.answered, answer)
+
+
+def at(*names: str, busy: Iterable[str] = (), clock: Clock | None = None) -> tuple[Memories, PackRoutes]:
+    backend = Memories(*names)
+    routes = PackRoutes(backend, clock=clock or Clock(), is_idle=lambda slot: slot not in busy)  # type: ignore[arg-type]
+    backend.routes = routes
+    for slot in backend.slots:
+        routes.ready(slot, ROUTES)
+    return backend, routes
+
+
+async def ask(routes: PackRoutes, who: UserId, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+    answer = await routes.ask(who, method=method, path=path, target=path, headers={}, body=body)
+    return answer.status, answer.body
+
+
+def test_a_route_tells_its_pack() -> None:
+    _, routes = at("a")
+    assert routes.pack_of("GET", "/memory/1") == "memory"
+    assert routes.pack_of("HEAD", "/memory/1") == "memory"
+    assert routes.pack_of("POST", "/memory/1") is None
+    assert routes.pack_of("GET", "/other") is None
+
+
+async def test_what_an_owner_puts_binds_them_to_the_slot() -> None:
+    backend, routes = at("a", "b")
+    assert (await ask(routes, ANNA, "PUT", "/memory/1", b"picture"))[0] == 200
+    slot = routes.bonds()[ANNA]
+    assert (await ask(routes, ANNA, "PUT", "/memory/2", b"mask"))[0] == 200
+    assert backend.kept[slot] == {"/memory/1": b"picture", "/memory/2": b"mask"}
+    assert await ask(routes, ANNA, "GET", "/memory/1") == (200, b"picture")
+    assert {asked for _, asked in backend.asked} == {slot}
+
+
+async def test_reading_binds_nobody_and_finds_what_any_slot_has() -> None:
+    """A job's picture is in the memory of the slot that ran it."""
+    backend, routes = at("a", "b", "c")
+    backend.kept[SlotId("c")]["/memory/made"] = b"by a job"
+    assert await ask(routes, ANNA, "GET", "/memory/made") == (200, b"by a job")
+    assert await ask(routes, ANNA, "GET", "/memory/never") == (404, b"")
+    assert routes.bonds() == {}
+
+
+async def test_owners_are_spread_over_slots() -> None:
+    _, routes = at("a", "b", busy=["a"])
+    for who in (ANNA, BEN, CAT):
+        await ask(routes, who, "PUT", "/memory/1")
+    assert [routes.bonds()[who] for who in (ANNA, BEN, CAT)] == ["b", "a", "b"]
+
+
+async def test_a_bond_ends_with_its_engine_and_after_a_rest() -> None:
+    clock = Clock()
+    _, routes = at("a", "b", clock=clock)
+    await ask(routes, ANNA, "PUT", "/memory/1")
+    clock.now_s = BOUND_S - 1
+    await ask(routes, ANNA, "GET", "/memory/1")
+    clock.now_s = 2 * BOUND_S - 2
+    assert ANNA in routes.bonds()
+    clock.now_s = 2 * BOUND_S
+    assert routes.bonds() == {}
+    await ask(routes, ANNA, "PUT", "/memory/1")
+    routes.lost(SlotId("a"))
+    assert routes.bonds() == {}
+    routes.lost(SlotId("b"))
+    with pytest.raises(NoAnswer):
+        await ask(routes, ANNA, "GET", "/memory/1")
+
+
+async def test_words_of_a_handler_are_for_whoever_asked() -> None:
+    """The engine names a request, never a user."""
+    backend, routes = at("a")
+    await ask(routes, ANNA, "GET", "/memory/1")
+    number = routes._last
+    said = PackSaid(request_id=number, name="pack.event", data={"a": 1}, client_id="tab")
+    assert routes.said(said) == PackSpoke(ANNA, "tab", "pack.event", {"a": 1})  # type: ignore[arg-type]
+    assert routes.said(PackSaid(request_id=number, name="x", data=None)) == PackSpoke(ANNA, None, "x", None)
+    assert routes.said(PackSaid(request_id=number + 1, name="x", data=None)) is None
+    assert backend.asked == [("GET", "a")]

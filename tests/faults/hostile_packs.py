@@ -1,0 +1,125 @@
+"""A site with a hostile node pack, and what it must not reach: its own code, the server, the data folder, the machine.
+
+``python -m tests.faults.hostile_packs`` carries all attacks out in a temporary folder and prints how each went.
+"""
+
+import json
+import shutil
+import sys
+import tempfile
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.cli.server import safelight
+from tests.faults.site import Answer, Site, wait_for
+
+HOSTILE = Path(__file__).parent / "hostile"
+CODE = "__init__.py"
+
+
+def hostile_site(folder: Path, *, workers: int = 1, **settings: str) -> Site:
+    """Not started. The operator's own copy of the pack lies in ``folder/packs``."""
+    shutil.copytree(HOSTILE, folder / "packs", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "models/checkpoints").mkdir(parents=True)
+    (folder / "models/checkpoints/a.safetensors").write_text("weights")
+    environment = {
+        "SAFELIGHT_CUSTOM_NODES": str(folder / "packs"),
+        "SAFELIGHT_MODELS_DIR": str(folder / "models"),
+        "SAFELIGHT_WORKER_WRITABLE": "",
+        **{f"SAFELIGHT_{name.upper()}": value for name, value in settings.items()},
+    }
+    return Site(folder / "data", workers=workers, environment=environment)
+
+
+def pack_of(site: Site) -> Path:
+    return site.folder.with_name("packs") / "attacker"
+
+
+def told_by(site: Site, node: str, headers: Mapping[str, str], **inputs: str) -> Any:
+    """What a node of the pack says when it has run."""
+    ended = end(site, run(site, node, headers, **inputs), headers)
+    assert ended["status"] == "completed", ended
+    [text] = ended["outputs"]["1"]["text"]
+    return json.loads(text)
+
+
+def run(site: Site, node: str, headers: Mapping[str, str], **inputs: str) -> str:
+    prompt = {"1": {"class_type": node, "inputs": inputs}}
+    wait_for(lambda: site.ask("GET", f"/api/object_info/{node}", headers=headers).status == 200)
+    answer = site.ask("POST", "/api/prompt", {"prompt": prompt}, headers=headers)
+    assert answer.status == 200, answer
+    return str(answer.json["prompt_id"])
+
+
+def end(site: Site, job_id: str, headers: Mapping[str, str]) -> Any:
+    def job() -> Any:
+        return site.ask("GET", f"/api/jobs/{job_id}", headers=headers).json
+
+    wait_for(lambda: job()["status"] in ("completed", "failed", "cancelled"))
+    return job()
+
+
+def look(site: Site, headers: Mapping[str, str]) -> Any:
+    return told_by(site, "Look", headers, salt=uuid.uuid4().hex)
+
+
+def attack(site: Site, headers: Mapping[str, str], *, daemon: str) -> dict[str, str]:
+    """Each attack of the node, with how it went. There is something to read in the store and in each slot's inputs."""
+    assert site.upload("secret.txt", b"of another user").is_success or headers
+    for slot in ("local-0", "local-1"):
+        folder = site.folder / "inputs" / slot / "job"
+        folder.mkdir(parents=True)
+        (folder / "file").write_text("of another user")
+    known = {
+        "data_dir": str(site.folder),
+        "pack": str(pack_of(site)),
+        "models": str(site.folder.with_name("models")),
+        "server": site.pid,
+        "daemon": daemon,
+    }
+    return dict(told_by(site, "Attack", headers, known=json.dumps(known)))
+
+
+def restart_engine(site: Site, headers: Mapping[str, str]) -> None:
+    """The next engine of a slot follows one that has ended inside a job."""
+    assert end(site, run(site, "Die", headers, salt=uuid.uuid4().hex), headers)["status"] == "failed"
+
+
+def save(site: Site, name: str, text: str, headers: Mapping[str, str]) -> Answer:
+    wait_for(lambda: site.ask("GET", "/api/object_info/Attack", headers=headers).status == 200)
+    return site.ask("POST", f"/attacker/save/{name}", text.encode(), headers=headers)
+
+
+def with_account(site: Site, name: str, *options: str) -> dict[str, str]:
+    """Make an account; the headers with its key."""
+    at = ("--data-dir", str(site.folder))
+    made = safelight("user", "add", name, "--no-password", *options, *at)
+    assert made.returncode == 0, made.stderr
+    key = safelight("key", "create", name, *at)
+    assert key.returncode == 0, key.stderr
+    return {"X-API-Key": key.stdout.strip()}
+
+
+def processes_named(name: str) -> list[int]:
+    found = []
+    for comm in Path("/proc").glob("[0-9]*/comm"):
+        try:
+            if comm.read_text().strip() == name:
+                found.append(int(comm.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder, hostile_site(Path(folder), workers=2).start() as site:
+        told = attack(site, {}, daemon="attack-by-hand")
+        for name, result in told.items():
+            print(f"{result:<30} {name}")
+        sys.exit(any(result.startswith("done") for result in told.values()))
+
+
+if __name__ == "__main__":
+    main()
