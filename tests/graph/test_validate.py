@@ -369,3 +369,42 @@ def test_one_node_more_is_too_many() -> None:
     with pytest.raises(InvalidPrompt, match="too many nodes"):
         validate(chain(10_001), CATALOGUE)
     assert validate(chain(101), CATALOGUE, limits=Limits(nodes=101)).targets == ["out"]
+
+
+SAVES = [
+    node("SaveText", {"text": "STRING", "filename_prefix": "STRING"}, output=True),
+    node("PackSaves", {"text": "STRING", "filename_prefix": "STRING"}, output=True, module="custom_nodes.pack"),
+]
+
+
+@pytest.mark.parametrize("prefix", ["", ".", "..", "a/../b", "/a", "\\a", "a\0b", "x" * 300, "C:/a", "%date:yy%/../a"])
+def test_a_prefix_that_no_file_can_have_is_refused(prefix: str) -> None:
+    catalogue = CATALOGUE | {schema.name: schema for schema in SAVES}
+    prompt = {"1": {"class_type": "SaveText", "inputs": {"text": "x", "filename_prefix": prefix}}}
+    with pytest.raises(InvalidPrompt) as refused:
+        validate(prompt, catalogue)
+    [error] = refused.value.node_errors["1"]["errors"]
+    assert error["type"] == "custom_validation_failed"
+    assert repr(prefix) in error["details"]
+    validate({"1": prompt["1"] | {"class_type": "PackSaves"}}, catalogue)
+
+
+@pytest.mark.parametrize("prefix", ["a", "a/b", "%date:yyyy-MM-dd%/a", "a b.c", "ü", "a\\b"])
+def test_a_prefix_of_files_is_taken(prefix: str) -> None:
+    catalogue = CATALOGUE | {schema.name: schema for schema in SAVES}
+    validate({"1": {"class_type": "SaveText", "inputs": {"text": "x", "filename_prefix": prefix}}}, catalogue)
+
+
+def test_a_missing_node_is_named() -> None:
+    prompt = {"7": {"class_type": "Nope", "inputs": {}, "_meta": {"title": "My node"}}}
+    with pytest.raises(InvalidPrompt) as refused:
+        validate(prompt, CATALOGUE)
+    error = refused.value.error
+    assert error["type"] == "missing_node_type"
+    assert error["extra_info"] == {"node_id": "7", "class_type": "Nope", "node_title": "My node"}
+
+
+def test_a_workflow_of_the_editor_is_told_to_be_exported() -> None:
+    with pytest.raises(InvalidPrompt) as refused:
+        validate({"nodes": [{"id": 1, "type": "Show"}], "links": [], "version": 0.4}, CATALOGUE)
+    assert "export it as API" in refused.value.error["details"]

@@ -146,6 +146,15 @@ def parse_file_name(text: str, *, default: Folder = Folder.INPUT) -> FileName:
     return FileName(folder, clean_subfolder(subfolder), clean_filename(filename))
 
 
+def parse_prefix(prefix: str) -> tuple[str, str]:
+    """The subfolder and the name of a prefix of saved files. Raises :class:`InvalidName`."""
+    path = prefix.replace("\\", "/").rstrip("/")
+    subfolder, _, name = path.rpartition("/")
+    if prefix.startswith(("/", "\\")):
+        raise InvalidName(f"{prefix!r} is not a relative folder")
+    return clean_subfolder(subfolder), clean_filename(name)
+
+
 def clean_filename(name: str) -> str:
     """A single path segment that a person gave. Raises :class:`InvalidName`."""
     if not name or name in (".", "..") or "/" in name or "\\" in name or not name.isprintable():

@@ -1,9 +1,12 @@
 """Judging the literals of a prompt: conversion to the declared type, ranges, options, and files that must exist."""
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
+from safelight.core.asset import parse_prefix
+from safelight.core.errors import InvalidName
 from safelight.core.node import InputSchema, NodeSchema
 from safelight.graph import faults
 from safelight.graph.dynamic import DYNAMIC_COMBO
@@ -12,6 +15,11 @@ from safelight.graph.link_types import COMBO, needs_link
 
 FileExists = Callable[[str], bool]
 """Whether the caller has a file of this (annotated) name."""
+
+_TOKEN = re.compile(r"%[^%/]*%")
+"""What a saving node fills in: ``%date:yyyy-MM-dd%``, ``%width%``."""
+PACKS = "custom_nodes"
+"""Where the modules of node packs lie."""
 
 _UPLOADS = {
     "image_upload": "Invalid image file",
@@ -64,6 +72,17 @@ def check_range(schema: NodeSchema, declared: InputSchema, value: Any) -> NodeEr
         several = declared.config.get("multiselect") and isinstance(value, list)
         if any(v not in options for v in (value if several else [value])):
             return faults.not_in_list(schema, declared, value, options)
+    return None
+
+
+def check_prefix(schema: NodeSchema, declared: InputSchema, value: Any) -> NodeError | None:
+    """The prefix of files that one of our own nodes saves; packs may read theirs in another way."""
+    if declared.id != "filename_prefix" or not schema.is_output or schema.module.startswith(PACKS):
+        return None
+    try:
+        parse_prefix(_TOKEN.sub("0", str(value)))
+    except InvalidName as error:
+        return faults.custom(declared.id, f"no file can have the prefix {value!r}: {error}")
     return None
 
 

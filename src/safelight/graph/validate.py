@@ -198,6 +198,7 @@ class _Check:
         self, schema: NodeSchema, declared: InputSchema, value: Any, inputs: dict[str, Any]
     ) -> NodeError | None:
         value, error = literals.convert(schema, declared, value)
+        error = error or literals.check_prefix(schema, declared, value)
         if error is not None:
             return error
         # A literal list stays wrapped: bare, it would be taken for a link.

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 
-from safelight.core.asset import clean_filename, clean_subfolder
+from safelight.core.asset import clean_filename, parse_prefix
 from safelight.core.errors import InvalidName
 
 BATCH_TOKEN = "%batch_num%"
@@ -56,12 +56,8 @@ def fill_tokens(prefix: str, *, width: int, height: int, now: datetime) -> str:
 
 def split_prefix(prefix: str) -> tuple[str, str]:
     """The subfolder and the file's own prefix. Raises :class:`ValueError`."""
-    path = prefix.replace("\\", "/").rstrip("/")
-    subfolder, _, name = path.rpartition("/")
     try:
-        if prefix.startswith("/"):
-            raise InvalidName(f"{prefix!r} is not a relative folder")
-        return clean_subfolder(subfolder), clean_filename(name)
+        return parse_prefix(prefix)
     except InvalidName as error:
         raise ValueError(f"the file name prefix {prefix!r} cannot be used: {error}") from None
 
