@@ -20,7 +20,7 @@ from safelight.dispatch.backend import Backend
 from safelight.dispatch.exchange import Carried, Exchange, SharedFolders
 from safelight.dispatch.local import LocalBackend, find_devices
 from safelight.dispatch.outpost import Charge
-from safelight.dispatch.porter import Method, staging_of
+from safelight.dispatch.porter import Method
 from safelight.dispatch.ray import Cluster, RayBackend
 from safelight.dispatch.rooms import Rooms
 from safelight.sandbox.rules import Account, Rules
@@ -92,10 +92,10 @@ def _ray_backend(settings: Settings, account: Account | None, *, blobs: Blobs, s
 
     def charge(index: int) -> Charge:
         slot = SlotId(f"ray-{index}")
-        staging = settings.data_dir / "staging" if scratch is None else staging_of(scratch / slot)
+        shared = (settings.data_dir / "staging",) if scratch is None else ()  # an outpost adds its own folders
         rooms = settings.data_dir / "workers" if scratch is None else scratch / "workers"
         return Charge(
-            config=_engine(settings, slot, device=_of(settings.devices, index), account=account, writable=(staging,)),
+            config=_engine(settings, slot, device=_of(settings.devices, index), account=account, writable=shared),
             rooms=str(rooms.resolve()),
             rss_limit_bytes=settings.rss_limit_bytes,
             has_threads="num_cpus" in settings.ray_amounts,

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from safelight.core.ids import UserId
 from safelight.core.user import Account, Identity, Quota
-from safelight.db.tables import access, account, asset, job, user
+from safelight.db.tables import access, account, asset, job, lane, user
 from safelight.db.upsert import insert as upsert
 
 _COLUMNS: tuple[ColumnElement[Any], ...] = (
@@ -36,6 +36,7 @@ _COLUMNS: tuple[ColumnElement[Any], ...] = (
     account.c.queued_jobs,
     account.c.running_jobs,
     account.c.device_s,
+    account.c.run_limit_s,
     account.c.used_device_s,
     account.c.weight,
 )
@@ -45,7 +46,7 @@ _BY_NAME = _ALL.where(user.c.name == bindparam("called"))
 _BY_SUBJECT = _ALL.where(account.c.issuer == bindparam("of_issuer"), account.c.subject == bindparam("of_subject"))
 _ANY = select(exists(select(account.c.user_id)))
 _REVISION = select(access.c.revision).where(access.c.id == 1)
-_QUEUED = select(func.count()).where(job.c.owner_id == bindparam("owner"), job.c.state == "queued")
+_QUEUED = select(func.coalesce(func.sum(lane.c.queued), 0)).where(lane.c.owner_id == bindparam("owner"))
 _RUNNING = select(func.count()).where(job.c.owner_id == bindparam("owner"), job.c.state == "running")
 _STORED = select(cast(func.coalesce(func.sum(asset.c.size), 0), BigInteger)).where(
     asset.c.owner_id == bindparam("owner")
@@ -122,7 +123,7 @@ def change_admin(conn: Connection, user_id: UserId, *, is_admin: bool) -> None:
 
 
 def count_queued(conn: Connection, owner_id: UserId) -> int:
-    return conn.execute(_QUEUED, {"owner": owner_id}).scalar_one()
+    return int(conn.execute(_QUEUED, {"owner": owner_id}).scalar_one())
 
 
 def count_running(conn: Connection, owner_id: UserId) -> int:
@@ -159,6 +160,7 @@ def _account(row: Row[Any]) -> Account:
             queued_jobs=row.queued_jobs,
             running_jobs=row.running_jobs,
             device_s=row.device_s,
+            run_limit_s=row.run_limit_s,
         ),
         used_device_s=row.used_device_s,
         weight=row.weight,

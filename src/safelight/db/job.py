@@ -1,5 +1,6 @@
 """Rows of jobs as their owners see them. What the dispatcher does to jobs, under a fence, is in ``db/attempt.py``."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -9,15 +10,19 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select,
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import TERMINAL, Job, JobState, JobSummary
 from safelight.core.paging import PageRequest
+from safelight.db import lane as lanes
 from safelight.db.job_rows import SUMMARY, complete, error_words, summary_of
-from safelight.db.tables import IS_QUEUED, job, job_payload
+from safelight.db.tables import IS_QUEUED, job, job_payload, lane
 
 _OWNED = job.c.owner_id == bindparam("owner")
 _ONE = select(*SUMMARY).where(_OWNED, job.c.id == bindparam("id"))
 _EXISTS = select(job.c.seq).where(job.c.id == bindparam("id"))
 _QUEUED = select(*SUMMARY).where(_OWNED, IS_QUEUED).order_by(job.c.number, job.c.seq)
 _RUNNING = select(*SUMMARY).where(_OWNED, job.c.state == "running").order_by(job.c.seq)
-_ACTIVE = select(func.count()).where(_OWNED, job.c.state.in_(["queued", "running"]))
+_ACTIVE = select(
+    select(func.coalesce(func.sum(lane.c.queued), 0)).where(lane.c.owner_id == bindparam("owner")).scalar_subquery()
+    + select(func.count()).where(_OWNED, job.c.state == "running").scalar_subquery()
+)
 _INSERT = insert(job)
 _INSERT_PAYLOAD = insert(job_payload)
 _REPLACE = update(job).where(
@@ -60,6 +65,8 @@ def add(
     assert result.inserted_primary_key is not None
     payload = {"prompt": prompt, "targets": targets, "extra_data": extra_data}
     conn.execute(_INSERT_PAYLOAD, {"job_seq": result.inserted_primary_key[0], **payload})
+    if summary.state is JobState.QUEUED:
+        lanes.change(conn, summary.owner_id, pool=summary.pool, by=1)
 
 
 def is_taken(conn: Connection, job_id: JobId) -> bool:
@@ -90,7 +97,7 @@ def running_summaries(conn: Connection, owner_id: UserId) -> list[JobSummary]:
 
 
 def count_active(conn: Connection, owner_id: UserId) -> int:
-    return conn.execute(_ACTIVE, {"owner": owner_id}).scalar_one()
+    return int(conn.execute(_ACTIVE, {"owner": owner_id}).scalar_one())
 
 
 def history(conn: Connection, owner_id: UserId, *, page: PageRequest | None, newest_first: bool) -> list[Job]:
@@ -123,7 +130,11 @@ def replace(conn: Connection, before: JobSummary, after: JobSummary, **more: Any
         "error": error_words(after.error),
         **more,
     }
-    return conn.execute(_REPLACE, values).rowcount == 1
+    if conn.execute(_REPLACE, values).rowcount != 1:
+        return False
+    if change := (after.state is JobState.QUEUED) - (before.state is JobState.QUEUED):
+        lanes.change(conn, before.owner_id, pool=before.pool, by=change)
+    return True
 
 
 def cancel_queued(
@@ -140,6 +151,8 @@ def cancel_queued(
         rows: list[Row[Any]] = list(conn.execute(statement))
     else:
         rows = [row for ids in _chunks(job_ids) for row in conn.execute(statement.where(job.c.id.in_(ids)))]
+    for pool, count in Counter(row.pool for row in rows).items():
+        lanes.change(conn, owner_id, pool=pool, by=-count)
     return [summary_of(row) for row in rows]
 
 

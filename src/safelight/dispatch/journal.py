@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from safelight.core.event import Call
 from safelight.wire.messages import (
+    AttemptLost,
     CallFinished,
     CallsCached,
     CallStarted,
@@ -21,7 +22,7 @@ from safelight.wire.messages import (
     ToServer,
 )
 
-_LASTING = (CallsCached, CallStarted, CallFinished, OutputReady, ReserveNames, JobDone)
+_LASTING = (CallsCached, CallStarted, CallFinished, OutputReady, ReserveNames, JobDone, AttemptLost)
 """The rest is for those who listen at the moment."""
 
 

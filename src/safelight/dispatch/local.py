@@ -39,7 +39,7 @@ class LocalBackend:
             slot: Supervisor(
                 slot,
                 command=command,
-                environment=kept if rooms is None else rooms.furnish(slot, kept),
+                environment=kept if rooms is None else rooms.furnish(rooms.temp(slot), kept),
                 config=config,
                 rss_limit_bytes=rss_limit_bytes,
             )

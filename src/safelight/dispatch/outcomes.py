@@ -112,6 +112,17 @@ class Outcomes:
             sleep=self._sleep,
         )
 
+    async def give_back(self, run: Run, reason: str) -> None:
+        """The attempt is over by no fault of the job's, which waits again and loses no retry."""
+        now = self._clock.now()
+        await self._persist(
+            run,
+            lambda tx: attempts.release(
+                tx, run.fence, reason=reason, interrupted=run.interrupted(), executed=run.executed, now=now
+            ),
+        )
+        await self._discard(run)
+
     async def release(self, run: Run) -> None:
         """The server stops: the job waits again. Tried once; a start gives up what is left."""
         try:

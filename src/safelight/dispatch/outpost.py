@@ -10,6 +10,8 @@
 * **Succession.** An attempt outlives its server: the next one gets its journal (``journal.py``) and hears what was said
   since. When the attempt is over, its engine makes room for one that is as the new server wants it; where no attempt
   was under way, that is at once.
+* **Folders.** Those on the machine's own disk belong to this outpost alone (``own_folder.py``): it may outlive the
+  moment at which another one is made for its slot, and what it removes at its end must not be that one's.
 * **Lease.** An owner that takes nothing for the lease may be gone: the engine is ended, until it takes again. After a
   longer while the outpost gives itself up.
 
@@ -20,7 +22,6 @@ import asyncio
 import contextlib
 import logging
 import platform
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +35,8 @@ from safelight.core.errors import SafelightError
 from safelight.core.worker import SlotId
 from safelight.dispatch.journal import Journal, Work
 from safelight.dispatch.local import ENGINE_COMMAND
-from safelight.dispatch.porter import Method, Porter, Want
+from safelight.dispatch.own_folder import OwnFolder, sweep
+from safelight.dispatch.porter import Method, Porter, Want, inputs_of, staging_of
 from safelight.dispatch.process import scrub
 from safelight.dispatch.rooms import Rooms
 from safelight.dispatch.supervisor import Supervisor
@@ -76,8 +78,8 @@ class Charge(Message, frozen=True, kw_only=True):
     """How much of the store may lie there for engines to read."""
 
     @property
-    def own_scratch(self) -> Path | None:
-        """The slot's part of it."""
+    def scratch_of_slot(self) -> Path | None:
+        """Where the slot's outposts have their folders."""
         return Path(self.scratch, self.config.slot) if self.scratch else None
 
 
@@ -187,7 +189,8 @@ class Outpost:
         self._lease_s = FIRST_LEASE_S
         self._leases_alone = LEASES_ALONE
         self._supervisor: Supervisor | Porter | None = None
-        self._temp: Path | None = None
+        self._temp: OwnFolder | None = None
+        self._scratch: OwnFolder | None = None
         self._outbox: deque[_Kept] = deque()
         self._count = 0
         self._generation = 0
@@ -421,9 +424,14 @@ class Outpost:
         account = config.rules.account if config.rules is not None else None
         if charge.rooms:
             rooms = Rooms(Path(charge.rooms), account=account)
-            environment = rooms.furnish(slot, environment)
-            self._temp = rooms.temp(slot)
-            config = _with_writable(config, (str(rooms.home), str(self._temp)))
+            if self._temp is None:
+                sweep(rooms.temps)
+                self._temp = OwnFolder.claim(rooms.temps, prefix=f"{slot}-")
+            environment = rooms.furnish(self._temp.path, environment)
+            config = _with_writable(config, (str(rooms.home), str(self._temp.path)))
+        folder = self._claim_scratch(charge)
+        if folder is not None:
+            config = _with_writable(config, (str(staging_of(folder)),))
         self._is_changing = False
         supervisor = Supervisor(
             slot,
@@ -433,7 +441,7 @@ class Outpost:
             rss_limit_bytes=charge.rss_limit_bytes,
         )
         self._supervisor = supervisor
-        if (folder := charge.own_scratch) is not None:
+        if folder is not None:
             self._supervisor = Porter(
                 supervisor, folder=folder, cache_bytes=charge.scratch_bytes, account=account, want=self._want
             )
@@ -447,8 +455,28 @@ class Outpost:
             await self._supervisor.stop()
             self._supervisor = None
         if self._temp is not None:
-            await asyncio.to_thread(shutil.rmtree, self._temp, ignore_errors=True)
-            self._temp = None
+            temp, self._temp = self._temp, None
+            await asyncio.to_thread(temp.release)
+
+    def _claim_scratch(self, charge: Charge) -> Path | None:
+        """This outpost's folder for files that are carried; with the input files of those that have ended."""
+        parent = charge.scratch_of_slot
+        if parent is None:
+            return None
+        if self._scratch is not None and self._scratch.path.parent != parent:
+            self._scratch.release()
+            self._scratch = None
+        if self._scratch is None:
+            self._scratch = OwnFolder.claim(parent)
+            inputs = inputs_of(self._scratch.path)
+            inputs.parent.mkdir()
+
+            def keep_inputs(left: Path) -> None:
+                if not inputs.exists() and inputs_of(left).is_dir():
+                    inputs_of(left).rename(inputs)
+
+            sweep(parent, before=keep_inputs)
+        return self._scratch.path
 
     # -- the lease --
 

@@ -67,7 +67,8 @@ def series_of(owner_id: UserId, message: ReserveNames) -> Series:
 
 
 def path_of(file: SavedFile, staging: Path, *, may_be_gone: bool = False) -> Path:
-    """Where a saved file lies. Raises :class:`Invalid` where that is not in the job's folder, or no file."""
+    """Where a saved file lies. Raises :class:`Invalid` where that is not in the job's folder, or no file;
+    :class:`OSError` where the folder itself is gone."""
     path = Path(file.path)
     if not path.parent.resolve().is_relative_to(staging.resolve()):
         raise Invalid(f"{file.path!r} is not in the job's folder")
@@ -76,6 +77,8 @@ def path_of(file: SavedFile, staging: Path, *, may_be_gone: bool = False) -> Pat
     except OSError as error:
         if may_be_gone and isinstance(error, FileNotFoundError):
             return path
+        if not staging.is_dir():
+            raise  # not the engine's word is wrong: somebody has removed the folder under it
         raise Invalid(f"{file.path!r} cannot be taken over: {error.strerror}") from error
     if not stat.S_ISREG(status.st_mode) or status.st_size != file.size:
         raise Invalid(f"{file.path!r} is not a file of {file.size} bytes")

@@ -24,28 +24,30 @@ class Rooms:
 
     def __init__(self, root: Path, *, account: Account | None = None) -> None:
         self.home = root / "home"
-        self._temp = _own_temp(root)
+        self.temps = _own_temp(root)
+        """The parent of folders for temporary files."""
         self._account = account
 
     def temp(self, slot: SlotId) -> Path:
-        return self._temp / slot
+        """The slot's folder for temporary files, where one server has the slot to itself."""
+        return self.temps / slot
 
-    def furnish(self, slot: SlotId, environment: Mapping[str, str]) -> Mapping[str, str]:
-        """Make the slot's folders, without what an earlier server left there; ``environment`` with the way to them."""
+    def furnish(self, temp: Path, environment: Mapping[str, str]) -> Mapping[str, str]:
+        """Make the home, and ``temp`` without what is left there; ``environment`` with the way to both."""
         self.home.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(self.temp(slot), ignore_errors=True)
-        for folder in (self.home, self.temp(slot)):
+        shutil.rmtree(temp, ignore_errors=True)
+        for folder in (self.home, temp):
             folder.mkdir(mode=0o700, exist_ok=True)
             own(folder, self._account)
         kept = {name: value for name, value in environment.items() if not name.startswith("XDG_")}
-        variables = {"HOME": str(self.home), "TMPDIR": str(self.temp(slot))}
+        variables = {"HOME": str(self.home), "TMPDIR": str(temp)}
         if site.ENABLE_USER_SITE:  # packages that were installed below the true home are found all the same
             variables["PYTHONUSERBASE"] = site.getuserbase()
         return kept | variables
 
     def clear(self) -> None:
         """The engines are gone, and their temporary files with them. Blocks."""
-        shutil.rmtree(self._temp, ignore_errors=True)
+        shutil.rmtree(self.temps, ignore_errors=True)
 
 
 def own(folder: Path, account: Account | None) -> None:

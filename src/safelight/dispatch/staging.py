@@ -43,10 +43,16 @@ class Staging:
                 left.unlink(missing_ok=True)
 
     def make(self) -> Path:
-        if self._empty:
-            return self._empty.pop()
+        """Raises :class:`OSError`."""
+        while self._empty:
+            if (path := self._empty.pop()).is_dir():
+                return path
         path = self._root / uuid.uuid4().hex
-        path.mkdir(mode=0o700)
+        try:
+            path.mkdir(mode=0o700)
+        except FileNotFoundError:
+            self._root.mkdir(parents=True, exist_ok=True)  # for engines that start later: others may not write there
+            raise
         own(path, self._account)
         return path
 

@@ -21,6 +21,7 @@ class RunningJob:
         self.run = run
         self.outbox = outbox
         self.on_cancel: Callable[[], None] = lambda: None
+        self.has_files = False  # some call has begun to write one
         self._cancelled = threading.Event()
         self._numbers = itertools.count(1)
         self._asked = itertools.count(1)
@@ -80,6 +81,7 @@ class RunningJob:
 
     def new_path(self, extension: str) -> Path:
         """A path in the staging folder that no other file of the job has: nothing that a user typed is part of it."""
+        self.has_files = True
         folder = Path(self.run.staging)
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{next(self._numbers):06}{extension}"

@@ -24,7 +24,7 @@ from safelight.graph import instructions as do
 from safelight.graph.cache import Cache
 from safelight.graph.execution import Execution
 from safelight.graph.instructions import Event, Instruction
-from safelight.runtime import failure
+from safelight.runtime import failure, storage
 from safelight.runtime.background import BackgroundLoop
 from safelight.runtime.call import BoundCall, V1Objects, Work
 from safelight.runtime.context import RunContext
@@ -38,7 +38,7 @@ from safelight.sdk.context import Cancelled
 from safelight.sdk.v1 import V1Node
 from safelight.shims import saving
 from safelight.wire.config import DEVICE_LOST_STATUS, OUT_OF_MEMORY_STATUS
-from safelight.wire.messages import JobDone, SavedFile
+from safelight.wire.messages import AttemptLost, JobDone, SavedFile
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,11 @@ class JobLoop:
         self._out: dict[str, _Begun] = {}
         self._files: dict[str, list[SavedFile]] = {}
         self._finish: do.Finish | None = None
+        self._trouble: str | None = None
         self._is_cancel_told = False
         self._started = time.monotonic()
 
-    def run(self) -> JobDone:
+    def run(self) -> JobDone | AttemptLost:
         """To the end, whatever happens; the message that says how it ended."""
         self._job.on_cancel = lambda: self._answers.put(None)
         saving.begin_job({name: Path(file.path) for name, file in self._job.run.files.items()})
@@ -103,6 +104,8 @@ class JobLoop:
         finally:
             saving.end_job()
         job_id, attempt = self._job.fence
+        if self._trouble is not None:
+            return AttemptLost(job_id=job_id, attempt=attempt, reason=self._trouble)
         return JobDone(
             job_id=job_id,
             attempt=attempt,
@@ -236,6 +239,8 @@ class JobLoop:
         ended = isinstance(error, asyncio.CancelledError | concurrent.futures.CancelledError)
         if isinstance(error, Cancelled) or (ended and begun.is_aborted):
             return do.CallAborted(call_id)
+        staging, has_files = Path(self._job.run.staging), self._job.has_files
+        self._trouble = self._trouble or storage.trouble(error, staging=staging, has_files=has_files)
         return self._raised(begun.instruction, error)
 
     def _raised(self, instruction: do.RunCall | do.CheckLazy, error: BaseException) -> do.CallRaised:

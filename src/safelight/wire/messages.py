@@ -241,6 +241,13 @@ class JobDone(JobMessage, frozen=True, kw_only=True):
     """Seconds that the attempt held the device."""
 
 
+class AttemptLost(JobMessage, frozen=True, kw_only=True):
+    """The attempt cannot go on, and its node is not to blame: its files cannot be brought, its folder is gone, there is
+    no room. The last message of the attempt; the loss of its engine follows."""
+
+    reason: str
+
+
 class LogLines(Message, frozen=True, kw_only=True):
     """Lines written by the engine; ``at_ms`` since the epoch. ``job_id`` where a job was running."""
 
@@ -265,5 +272,6 @@ ToServer = (
     | OutputReady
     | ReserveNames
     | JobDone
+    | AttemptLost
     | LogLines
 )
