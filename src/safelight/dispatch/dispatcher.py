@@ -25,6 +25,7 @@ from safelight.core.clock import Clock, from_ms
 from safelight.core.digest import Digest
 from safelight.core.errors import SafelightError
 from safelight.core.event import (
+    AccessChanged,
     CancelRequested,
     Event,
     EventsMissed,
@@ -647,7 +648,7 @@ class Dispatcher:
                     self._claim()
             case GatesChanged():
                 self._gates_changed(event)
-            case EventsMissed():
+            case EventsMissed() | AccessChanged():  # a user may have been disabled, whose jobs shall end
                 self._spawn(self._look_again())
 
     async def _look_again(self) -> None:

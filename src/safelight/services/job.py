@@ -148,6 +148,12 @@ def interrupt(tx: Transaction, who: Principal, *, job_id: JobId | None, now: dat
     return [job.id for job in asked if _cancel(tx, job, now=now)]
 
 
+def end_all(tx: Transaction, who: Principal, *, now: datetime) -> None:
+    """Cancel what waits, and ask what runs to end."""
+    cancel_queued(tx, who, job_ids=None, now=now)
+    interrupt(tx, who, job_id=None, now=now)
+
+
 def forget(tx: Transaction, who: Principal, *, job_ids: Collection[JobId] | None, now: datetime) -> None:
     """Delete ended jobs from the history: all of the owner's (``None``), or those of ``job_ids``."""
     for job in rows.forget(tx.conn, who.user_id, job_ids=job_ids):
