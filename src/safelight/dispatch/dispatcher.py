@@ -70,6 +70,8 @@ log = logging.getLogger(__name__)
 _Work = Callable[[], Coroutine[Any, Any, None]]
 """What a message asks for that must wait. Not yet a coroutine: a server that stops may never begin it."""
 
+SENT_BACK = "an administrator needs the worker at once"
+
 CLAIM_PAUSE_S = 0.5
 """Before the next try of a claim that failed."""
 
@@ -346,15 +348,15 @@ class Dispatcher:
         if run.verdict is not None:
             await self._outcomes.finish(run, self._done_by(run, run.verdict))
         elif run.mishap or run.is_sent_back:
-            await self._give_back(run, run.mishap or "an administrator needs its worker")
+            await self._give_back(slot, run, run.mishap or SENT_BACK)
         else:
             await self._outcomes.lose(run, reason)
 
     # -- losses beside the node (dispatch/losses.py) --
 
-    async def _give_back(self, run: Run, reason: str) -> None:
+    async def _give_back(self, slot: Slot, run: Run, reason: str) -> None:
         """The job waits again, and loses no retry; unless that happens to it without an end."""
-        if run.is_sent_back or self._mishaps.may_be_free(run.job_id):
+        if run.is_sent_back or self._mishaps.may_be_free(run.job_id, is_first=slot.losses == 1):
             await self._outcomes.give_back(run, reason)
         else:
             await self._outcomes.lose(run, reason)
@@ -370,7 +372,7 @@ class Dispatcher:
                 slot.ready = None
                 self._backend.kill(slot.id, run.mishap)
         self._retire_drained(slot)
-        self._spawn(self._give_back(run, run.mishap))
+        self._spawn(self._give_back(slot, run, run.mishap))
 
     def _count_loss(self, slot: Slot, reason: str) -> None:
         slot.losses += 1
@@ -690,10 +692,10 @@ class Dispatcher:
                 continue
             run.is_sent_back = True
             if run.is_sent:
-                self._backend.kill(slot.id, "an administrator needs the worker, and its job goes back to the queue")
+                self._backend.kill(slot.id, SENT_BACK)
             else:
                 self._leave(slot, run)
-                self._spawn(self._give_back(run, "an administrator needs its worker"))
+                self._spawn(self._give_back(slot, run, SENT_BACK))
 
     async def _send_back_later(self, claiming: "asyncio.Future[None]", gates: Gates) -> None:
         """Also what was on its way when the gate was shut."""

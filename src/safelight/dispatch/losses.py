@@ -17,19 +17,19 @@ _FREE_PER_SLOT = LOSSES_TO_SHUT
 
 
 class Mishaps:
-    """Mutable: how often each job was lost beside its node. ``slots``: how many slots there are.
+    """Mutable: how often each job was lost beside its node on a slot that was in order. ``slots``: how many there are.
 
-    A job that no machine has room for would go round for ever: after as many losses as shut every slot, each costs it
-    a retry.
+    A job that no machine has room for would go round for ever, while other jobs complete: after as many such losses as
+    shut every slot, each costs it a retry. A loss on a slot that lost its last attempt as well is the slot's.
     """
 
     def __init__(self, *, slots: int) -> None:
         self._limit = _FREE_PER_SLOT * slots
         self._counts: Counter[JobId] = Counter()
 
-    def may_be_free(self, job_id: JobId) -> bool:
-        """Count a loss of the job. Whether it costs no retry."""
-        self._counts[job_id] += 1
+    def may_be_free(self, job_id: JobId, *, is_first: bool) -> bool:
+        """Whether a loss of the job costs no retry. ``is_first``: of those that its slot had in a row."""
+        self._counts[job_id] += is_first
         return self._counts[job_id] <= self._limit
 
     def forget(self, job_id: JobId) -> None:
