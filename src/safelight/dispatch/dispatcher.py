@@ -282,6 +282,8 @@ class Dispatcher:
         match message:
             case wire.ReserveNames():
                 return partial(self._reserve, slot, run, message)
+            case wire.CheckFiles():
+                return partial(self._check_files, slot, run, message)
             case wire.OutputReady() if message.files and run.kept:
                 run.kept -= 1
             case wire.OutputReady() if message.files:
@@ -535,7 +537,13 @@ class Dispatcher:
             match message:
                 case wire.ReserveNames() if message.request_id in journal.numbers:
                     pass
-                case wire.ReserveNames() | wire.JobDone() | wire.AttemptLost() | wire.OutputReady(files=[_, *_]):
+                case (
+                    wire.ReserveNames()
+                    | wire.CheckFiles()  # an answer that was given before is passed over
+                    | wire.JobDone()
+                    | wire.AttemptLost()
+                    | wire.OutputReady(files=[_, *_])
+                ):
                     work = self._handle_job_message(slot, run, message)
                     if work is not None:
                         await work()
@@ -600,6 +608,10 @@ class Dispatcher:
         await self._resuming.settled(run.owner_id)
         first = await self._names.reserve(series, job_id=run.job_id, count=message.count)
         self._backend.send(slot.id, wire.NamesReserved(request_id=message.request_id, first=first))
+
+    async def _check_files(self, slot: Slot, run: Run, message: wire.CheckFiles) -> None:
+        gone = await self._outcomes.gone_files(run, message.files)
+        self._backend.send(slot.id, wire.FilesChecked(request_id=message.request_id, gone=gone))
 
     async def _record(self, slot: Slot, run: Run, message: wire.OutputReady) -> None:
         def is_wanted() -> bool:

@@ -12,6 +12,7 @@ from safelight.wire.messages import (
     CallFinished,
     CallsCached,
     CallStarted,
+    CheckFiles,
     JobDone,
     JobMessage,
     Message,
@@ -22,7 +23,7 @@ from safelight.wire.messages import (
     ToServer,
 )
 
-_LASTING = (CallsCached, CallStarted, CallFinished, OutputReady, ReserveNames, JobDone, AttemptLost)
+_LASTING = (CallsCached, CallStarted, CallFinished, OutputReady, ReserveNames, CheckFiles, JobDone, AttemptLost)
 """The rest is for those who listen at the moment."""
 
 

@@ -10,13 +10,16 @@ from safelight.core.clock import Clock
 from safelight.core.errors import Conflict, NotFound, SafelightError, Unavailable
 from safelight.core.job import Fence, JobState, JobSummary
 from safelight.core.output import Output
+from safelight.core.user import Principal
 from safelight.db.engine import Database, Transaction
 from safelight.dispatch.exchange import Exchange
 from safelight.dispatch.names import NameCounters
+from safelight.dispatch.outputs import kept_name
 from safelight.dispatch.run import Run
+from safelight.services import asset as assets
 from safelight.services import attempt as attempts
 from safelight.services.asset import NewFile
-from safelight.wire.messages import JobDone
+from safelight.wire.messages import JobDone, KeptFile
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +68,19 @@ class Outcomes:
             lambda tx: attempts.record_outputs(tx, run.fence, outputs=[output], files=files, now=now),
             is_durable=False,
         )
+
+    async def gone_files(self, run: Run, files: Sequence[KeptFile]) -> list[int]:
+        """The positions of those that the run's owner has no longer, or with other bytes."""
+        named = [kept_name(file) for file in files]
+        found = await until_available(
+            lambda: self._db.read(
+                lambda tx: assets.find_files(tx, Principal(run.owner_id), files={name for name, _ in named})
+            ),
+            what=f"the files that job {run.job_id} names cannot be looked for yet",
+            sleep=self._sleep,
+        )
+        there = {name: asset.digest for name, asset in found.items()}
+        return [position for position, (name, digest) in enumerate(named) if there.get(name) != digest]
 
     def finish(self, run: Run, done: JobDone) -> Coroutine[Any, Any, None]:
         """Enqueue the end of a run at once; what is returned sees to it that it is written, and cleans up."""

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from safelight.blobs.store import BlobStore
 from safelight.core.asset import FileName, Folder, clean_filename, clean_subfolder
-from safelight.core.digest import Sha256Digest, parse_digest
+from safelight.core.digest import Digest, Sha256Digest, parse_digest
 from safelight.core.errors import Invalid
 from safelight.core.ids import UserId
 from safelight.dispatch.names import Series
 from safelight.services.asset import NewFile
 from safelight.services.patience import Patience
-from safelight.wire.messages import ReserveNames, SavedFile
+from safelight.wire.messages import KeptFile, ReserveNames, SavedFile
 
 _FOLDERS = {"output": Folder.OUTPUT, "temp": Folder.TEMP}
 
@@ -64,6 +64,12 @@ def series_of(owner_id: UserId, message: ReserveNames) -> Series:
     if message.count < 1:
         raise Invalid(f"{message.count} names cannot be reserved")
     return Series(owner_id, _folder(message.folder), clean_subfolder(message.subfolder), message.prefix)
+
+
+def kept_name(file: KeptFile) -> tuple[FileName, Digest]:
+    """Raises :class:`Invalid` for a name that no output has."""
+    name = FileName(_folder(file.folder), clean_subfolder(file.subfolder), clean_filename(file.filename))
+    return name, parse_digest(file.digest)
 
 
 def path_of(file: SavedFile, staging: Path, *, may_be_gone: bool = False) -> Path:

@@ -38,7 +38,7 @@ from safelight.sdk.context import Cancelled
 from safelight.sdk.v1 import V1Node
 from safelight.shims import saving
 from safelight.wire.config import DEVICE_LOST_STATUS, OUT_OF_MEMORY_STATUS
-from safelight.wire.messages import AttemptLost, JobDone, SavedFile
+from safelight.wire.messages import AttemptLost, JobDone, KeptFile, SavedFile
 
 
 @dataclass(frozen=True)
@@ -178,11 +178,21 @@ class JobLoop:
             self._begin(instruction)
         elif isinstance(instruction, do.Fingerprint):
             self._feed(do.FingerprintComputed(instruction.call.id, self._fingerprint(instruction)))
+        elif isinstance(instruction, do.CheckFiles):
+            self._check_files(instruction)
         elif isinstance(instruction, do.Finish):
             self._finish = instruction
         elif not isinstance(instruction, do.AbortCall):
             files = self._files.pop(instruction.call.id, []) if isinstance(instruction, do.EmitOutput) else []
             self._job.outbox.post(report(instruction, self._job.fence, files))
+
+    def _check_files(self, instruction: do.CheckFiles) -> None:
+        asked = [KeptFile(file.folder, file.subfolder, file.filename, file.digest) for file in instruction.files]
+        try:
+            gone = self._job.check(asked)
+        except Cancelled:
+            return  # the execution is told next, and needs no answer
+        self._feed(do.FilesChecked(instruction.number, [instruction.files[position] for position in gone]))
 
     def _begin(self, instruction: do.RunCall | do.CheckLazy) -> None:
         started = time.monotonic()
@@ -230,7 +240,9 @@ class JobLoop:
         if files:
             self._files[call_id] = files
         seconds = time.monotonic() - begun.started
-        return do.CallReturned(call_id, given, size=size_of([_values_of(r) for r in given]), seconds=seconds)
+        size = size_of([_values_of(r) for r in given])
+        kept = [do.KeptFile(file.folder, file.subfolder, file.filename, file.digest) for file in files]
+        return do.CallReturned(call_id, given, size=size, seconds=seconds, files=kept)
 
     def _failed(self, begun: _Begun, error: BaseException) -> Event:
         call_id = begun.instruction.call.id
