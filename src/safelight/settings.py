@@ -92,7 +92,7 @@ class Settings:
     there and the object store. Default: it lies in ``data_dir``, which all machines must share then."""
     ray_resources: tuple[str, ...] = ()
     """What a worker takes of its node: ``num_gpus=1``, ``num_cpus=4``, ``memory=...`` or a resource of your own.
-    Default: a GPU where the cluster has any, else a place as ``safelight worker`` offers it, else a CPU."""
+    Default: a GPU where the cluster has any, else a place as ``safelight worker`` offers it."""
     devices: tuple[str, ...] = ()
     """A device for each worker (``cpu``, ``cuda:0`` ...). Default: what torch offers, in order."""
     pools: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""A workflow that is run again tells files that are there: those that it made before, or new ones where they are gone."""
+"""A workflow that is run again tells files that are there: those that it made before, or new ones in their place."""
 
 import urllib.error
 import urllib.parse

@@ -16,7 +16,6 @@ import pytest
 from tests.dispatch.listening import SLOT, TIMEOUT_S, engine_config, node
 from tests.seaweedfs import SeaweedFS
 
-from safelight import __version__
 from safelight.blobs.hashing import hash_bytes
 from safelight.blobs.object import ObjectBlobStore
 from safelight.core.digest import Digest
@@ -51,6 +50,7 @@ from safelight.wire.messages import (
     RunJob,
     ToServer,
 )
+from safelight.wire.protocol import PROTOCOL
 
 pytestmark = pytest.mark.anyio
 
@@ -74,7 +74,7 @@ class Server:
 
     async def adopt(self, **changes: Any) -> Adopted:
         charge = Charge(config=engine_config(slot=SLOT), scratch=str(self.scratch), scratch_bytes=10**9, **changes)
-        answer = await self.outpost.adopt(self.token, __version__, msgspec.msgpack.encode(charge), succeeds=True)
+        answer = await self.outpost.adopt(self.token, PROTOCOL, msgspec.msgpack.encode(charge), succeeds=True)
         adopted = msgspec.msgpack.decode(answer, type=Adopted)
         self.after, self.generation = adopted.number, adopted.generation
         return adopted
