@@ -20,7 +20,9 @@ of a release never gets another one."""
 
 def digest(vocabulary: tuple[Any, ...]) -> str:
     """Names, fields, types, tags and defaults; not what is said of them in words."""
-    return blake2b(json.dumps(_bare(msgspec.json.schema_components(vocabulary)), sort_keys=True).encode(), digest_size=8).hexdigest()
+    return blake2b(
+        json.dumps(_bare(msgspec.json.schema_components(vocabulary)), sort_keys=True).encode(), digest_size=8
+    ).hexdigest()
 
 
 def _bare(schema: Any) -> Any:
