@@ -94,7 +94,7 @@ async def test_a_disabled_user_is_out_at_once(server: Server) -> None:
     _, headers = await signed_in(server, "anna")
     socket = await server.client.connect(headers=headers)
     await socket.hear()
-    await server.db.write(lambda tx: user.disable(tx, name="anna", disabled=True))
+    await server.db.write(lambda tx: user.disable(tx, name="anna", disabled=True, now=SystemClock().now()))
     assert (await server.client.get("/api/user", headers=headers)).status == 401
     with pytest.raises(ConnectionResetError):
         await socket.hear()
@@ -106,7 +106,7 @@ async def test_a_disabled_user_is_out_at_once(server: Server) -> None:
 
 async def test_with_the_last_account_disabled_the_door_stays_shut(server: Server) -> None:
     await add_user(server, "anna")
-    await server.db.write(lambda tx: user.disable(tx, name="anna", disabled=True))
+    await server.db.write(lambda tx: user.disable(tx, name="anna", disabled=True, now=SystemClock().now()))
     assert (await server.client.get("/api/user")).status == 401
 
 
