@@ -31,6 +31,7 @@ from safelight.core.leader import Leader
 from safelight.db.engine import Database, is_postgres, take_server_lock
 from safelight.dispatch.dispatcher import Dispatcher
 from safelight.dispatch.leadership import Leadership
+from safelight.dispatch.limits import Limits
 from safelight.sandbox.rules import Account
 from safelight.services import access as access_service
 from safelight.services import attempt as attempt_service
@@ -159,6 +160,9 @@ class App:
                 affinity_wait_s=settings.affinity_wait_s,
                 idle_s=settings.worker_idle_s,
                 stay_awake=settings.workers_awake,
+                limits=Limits(
+                    run_s=settings.run_limit_s, pools=settings.run_limits, silent_node_s=settings.silent_node_s
+                ),
                 clock=clock,
                 cancel_grace_s=settings.cancel_grace_s,
                 on_ready=on_ready,

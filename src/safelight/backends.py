@@ -19,7 +19,7 @@ from safelight.dispatch.backend import Backend
 from safelight.dispatch.exchange import Carried, Exchange, SharedFolders, rooms_of
 from safelight.dispatch.local import LocalBackend, find_devices
 from safelight.dispatch.outpost import Charge
-from safelight.dispatch.porter import Method, given_to, staging_of
+from safelight.dispatch.porter import Method
 from safelight.dispatch.ray import Cluster, RayBackend
 from safelight.dispatch.rooms import Rooms, make_own
 from safelight.sandbox.rules import Account, Rules
@@ -98,15 +98,17 @@ def _ray_backend(settings: Settings, account: Account | None, *, blobs: Blobs, s
 
     def charge(index: int) -> Charge:
         slot = SlotId(f"ray-{index}")
+        writable: tuple[Path, ...] = ()
+        readable: tuple[Path, ...] = ()
+        rooms = settings.data_dir / "workers"
         if scratch is None:
             staging, inputs = _shared_places(settings, slot, account)
-            rooms = settings.data_dir / "workers"
-        else:
-            staging, inputs = staging_of(scratch / slot), given_to(scratch / slot)
+            writable, readable = (staging,), (inputs,)
+        else:  # an outpost adds its own folders
             rooms = scratch / "workers"
         device = _of(settings.devices, index)
         return Charge(
-            config=_engine(settings, slot, device=device, account=account, writable=(staging,), readable=(inputs,)),
+            config=_engine(settings, slot, device=device, account=account, writable=writable, readable=readable),
             rooms=str(rooms.resolve()),
             home=settings.worker_home,
             rss_limit_bytes=settings.rss_limit_bytes,

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from safelight.blobs.place import Place
 from safelight.core.errors import Invalid, SafelightError
-from safelight.core.pool import Pool, SizeClass, read_classes, read_labels
+from safelight.core.pool import Pool, SizeClass, read_classes, read_labels, read_limits
 from safelight.sandbox.account import find_account, why_unusable
 from safelight.sandbox.rules import Account
 
@@ -92,7 +92,7 @@ class Settings:
     there and the object store. Default: it lies in ``data_dir``, which all machines must share then."""
     ray_resources: tuple[str, ...] = ()
     """What a worker takes of its node: ``num_gpus=1``, ``num_cpus=4``, ``memory=...`` or a resource of your own.
-    Default: a GPU where the cluster has any, else a place as ``safelight worker`` offers it, else a CPU."""
+    Default: a GPU where the cluster has any, else a place as ``safelight worker`` offers it."""
     devices: tuple[str, ...] = ()
     """A device for each worker (``cpu``, ``cuda:0`` ...). Default: what torch offers, in order."""
     pools: tuple[str, ...] = ()
@@ -105,6 +105,13 @@ class Settings:
     """What a worker may keep of finished calls; 0: a quarter of the machine's memory."""
     rss_limit_bytes: int = 0
     """A worker that holds more than this between two jobs is restarted; 0: never."""
+    run_limit_s: float = 0.0
+    """How long a job may run on a worker before it is ended as failed; 0: no limit. A pool's limit, and above it a
+    user's own, take its place."""
+    pool_run_limits: tuple[str, ...] = ()
+    """``large=7200``: the run limit of the jobs of a pool, in seconds."""
+    silent_node_s: float = 3600.0
+    """How long a node may run without reporting progress before its job is ended as failed; 0: no limit."""
     cancel_grace_s: float = 5.0
     """How long a cancelled job may take to stop by itself before its worker process is killed."""
     lease_s: float = 30.0
@@ -239,6 +246,11 @@ class Settings:
         return read_classes(self.pool_sizes, pools=self.pool_names)
 
     @property
+    def run_limits(self) -> Mapping[Pool, float]:
+        """Of pools. Raises :class:`Invalid`."""
+        return read_limits(self.pool_run_limits, pools=self.pool_names)
+
+    @property
     def ray_amounts(self) -> Mapping[str, float]:
         """Of each resource that a worker takes. Raises :class:`ValueError`."""
         pairs = (text.rpartition("=") for text in self.ray_resources)
@@ -359,6 +371,13 @@ def _check(settings: Settings) -> None:
         _ = settings.size_classes  # reads the labels first
     except Invalid as error:
         raise InvalidSetting(f"pools and pool_sizes: {error.message}") from None
+    try:
+        _ = settings.run_limits
+    except Invalid as error:
+        raise InvalidSetting(f"pool_run_limits: {error.message}") from None
+    for name in ("run_limit_s", "silent_node_s"):
+        if not 0 <= getattr(settings, name) < float("inf"):
+            raise InvalidSetting(f"{name} is {getattr(settings, name)}; a number of seconds is needed, or 0 for none")
     if settings.backend not in ("local", "ray"):
         raise InvalidSetting(f"backend is {settings.backend!r}, not 'local' or 'ray'")
     if not settings.ray_address or not settings.ray_namespace:

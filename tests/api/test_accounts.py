@@ -10,6 +10,7 @@ from tests.api.conftest import Server
 from tests.api.prompts import text
 from tests.database import everything_in
 
+from safelight.core.clock import SystemClock
 from safelight.core.credential import KeyId, parse_key
 from safelight.core.user import Quota
 from safelight.services import key, user
@@ -94,11 +95,11 @@ async def test_a_disabled_user_is_out_at_once(server: Server) -> None:
     _, headers = await signed_in(server, "anna")
     socket = await server.client.connect(headers=headers)
     await socket.hear()
-    await server.db.write(lambda tx: user.disable(tx, name="anna", disabled=True))
+    await server.db.write(lambda tx: user.disable(tx, name="anna", disabled=True, now=SystemClock().now()))
     assert (await server.client.get("/api/user", headers=headers)).status == 401
     with pytest.raises(ConnectionResetError):
         await socket.hear()
-    await server.db.write(lambda tx: user.disable(tx, name="anna", disabled=False))
+    await server.db.write(lambda tx: user.disable(tx, name="anna", disabled=False, now=SystemClock().now()))
     assert (await server.client.get("/api/user", headers=headers)).status == 401  # the key is gone for good
     fresh = {"x-api-key": await add_key(server, "anna")}
     assert (await server.client.get("/api/user", headers=fresh)).status == 200
@@ -106,7 +107,7 @@ async def test_a_disabled_user_is_out_at_once(server: Server) -> None:
 
 async def test_with_the_last_account_disabled_the_door_stays_shut(server: Server) -> None:
     await add_user(server, "anna")
-    await server.db.write(lambda tx: user.disable(tx, name="anna", disabled=True))
+    await server.db.write(lambda tx: user.disable(tx, name="anna", disabled=True, now=SystemClock().now()))
     assert (await server.client.get("/api/user")).status == 401
 
 

@@ -55,7 +55,7 @@ async def test_unknown_disabled_and_wrong_answer_alike(server: Server) -> None:
     await add_user(server, "anna", password=True)
     await add_user(server, "keys")
     await add_user(server, "gone", password=True)
-    await server.db.write(lambda tx: user.disable(tx, name="gone", disabled=True))
+    await server.db.write(lambda tx: user.disable(tx, name="gone", disabled=True, now=SystemClock().now()))
     tries = [("anna", "wrong"), ("nobody", PASSWORD), ("gone", PASSWORD), ("keys", PASSWORD), ("local", ""), ("", "")]
     answers = {(await sign_in(server.client, *tried)).body for tried in tries}
     assert answers == {b'{"code":"unauthorized","message":"The name or the password is wrong"}'}

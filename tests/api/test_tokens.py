@@ -16,6 +16,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from tests.api.accounts import PASSWORD, add_user
 from tests.api.conftest import Server
 
+from safelight.core.clock import SystemClock
 from safelight.core.user import Identity
 from safelight.services import user
 from safelight.settings import Settings
@@ -157,7 +158,7 @@ async def test_a_disabled_user_stays_out(server: Server) -> None:
     await add_anna(server)
     headers = bearer(token())
     assert (await server.client.get("/api/user", headers=headers)).status == 200
-    await server.db.write(lambda tx: user.disable(tx, name="anna", disabled=True))
+    await server.db.write(lambda tx: user.disable(tx, name="anna", disabled=True, now=SystemClock().now()))
     assert (await server.client.get("/api/user", headers=headers)).status == 401
 
 

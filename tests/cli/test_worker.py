@@ -17,15 +17,15 @@ from safelight.cli.worker import node_command, node_environment
 def test_a_machine_offers_its_gpus_else_one_place() -> None:
     def offered(*, slots: int | None, gpus: int, pools: tuple[str, ...] = ()) -> list[str]:
         command = node_command(["--address=h:1"], node_ip=None, slots=slots, gpus=gpus, pools=pools)
-        return [word for word in command if word.startswith(("--num-gpus", "--resources", "--labels"))]
+        return [word for word in command if word.startswith(("--num-", "--resources", "--labels"))]
 
     assert offered(slots=None, gpus=2) == ["--num-gpus=2"]
     assert offered(slots=1, gpus=2) == ["--num-gpus=1"]
-    assert offered(slots=0, gpus=2) == ["--num-gpus=0"]
+    assert offered(slots=0, gpus=2) == ["--num-cpus=0", "--num-gpus=0"]
     assert offered(slots=None, gpus=0) == ['--resources={"safelight-slot": 1}']
-    assert offered(slots=0, gpus=0) == []
+    assert offered(slots=0, gpus=0) == ["--num-cpus=0", "--num-gpus=0"]
     labels = "--labels=safelight-pool/large=yes,safelight-pool/fast=yes"
-    assert offered(slots=0, gpus=0, pools=("large", "fast")) == [labels]
+    assert offered(slots=0, gpus=0, pools=("large", "fast")) == ["--num-cpus=0", "--num-gpus=0", labels]
 
 
 def test_a_token_closes_the_cluster(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from safelight.dispatch.local import LocalBackend
 from safelight.wire.config import EngineConfig
 from safelight.wire.messages import (
     CancelJob,
+    CheckFiles,
     FileRef,
+    FilesChecked,
     JobDone,
     LogLines,
     NamesReserved,
@@ -122,6 +124,8 @@ class Bench:
                 first = self.reserved.get(key, 1)
                 self.reserved[key] = first + message.count
                 self.backend.send(SLOT, NamesReserved(request_id=message.request_id, first=first))
+            if isinstance(message, CheckFiles):  # all are there
+                self.backend.send(SLOT, FilesChecked(request_id=message.request_id, gone=[]))
             if isinstance(message, Lost):
                 raise AssertionError(f"the engine was lost: {message.reason}; before that: {said}")
         return said, message

@@ -12,6 +12,7 @@ from tests.database import ANNA, BEN
 from tests.dispatch.stage import GRACE_S, READY, Stage, at_once, call, done, of, picture, running, stage
 from tests.services.files import new_file
 
+from safelight.blobs.hashing import hash_bytes
 from safelight.core import event as events
 from safelight.core.asset import FileName, Folder
 from safelight.core.errors import NotFound
@@ -487,3 +488,26 @@ async def test_who_runs_all_that_they_may_waits_for_an_end_of_their_own(tmp_path
         it.say(first, done(first))
         await it.order("c2")
         await it.end("c1")
+
+
+async def test_an_engine_is_told_which_files_its_owner_has_no_longer(tmp_path: Path) -> None:
+    """Of the owner's own: another user's of that name and other bytes of that name are as good as none."""
+    async with running(tmp_path) as it:
+        now = it.clock.now()
+        kept, other = (FileName(Folder.OUTPUT, "sub", f"{name}_00001_.png") for name in ("kept", "other"))
+        for who, name, data in ((ANNA, kept, b"kept"), (ANNA, other, b"new bytes"), (BEN, OUT, b"ben's")):
+            new = new_file(name, data)
+            await it.db.write(
+                lambda tx, who=who, new=new: assets.upload(tx, who, new=new, overwrite=False, now=now)  # type: ignore[misc]
+            )
+        await it.submit(ANNA, "a")
+        order = await it.order("a")
+        asked = [
+            wire.KeptFile("output", "sub", "kept_00001_.png", hash_bytes(b"kept")),
+            wire.KeptFile("output", "sub", "other_00001_.png", hash_bytes(b"old bytes")),
+            wire.KeptFile("output", "", "out_00001_.png", hash_bytes(b"ben's")),
+            wire.KeptFile("temp", "sub", "kept_00001_.png", hash_bytes(b"kept")),
+        ]
+        it.say(order, wire.CheckFiles(**of(order), request_id=4, files=asked))
+        await it.until(lambda: bool(it.sent(wire.FilesChecked)))
+        assert it.sent(wire.FilesChecked) == [wire.FilesChecked(request_id=4, gone=[1, 2, 3])]

@@ -1,17 +1,22 @@
 """Slots that sleep while there is nothing to do."""
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from tests.database import ANNA
-from tests.dispatch.stage import Stage, done, running
+from tests.dispatch.stage import Stage, done, running, stage
 from tests.dispatch.test_scheduling import LARGE, S0, S1, needs, set_queue, set_slot, states
 
 from safelight.core.gate import QueueGate
 from safelight.core.pool import ANY, Pool
 from safelight.core.worker import SlotGate, SlotId, SlotState
+from safelight.db.engine import Database, Transaction
 from safelight.dispatch.dormancy import to_wake
 from safelight.dispatch.fake import Crash
+from safelight.services import attempt as attempts
 from safelight.wire import messages as wire
 
 pytestmark = pytest.mark.anyio
@@ -142,3 +147,43 @@ async def test_a_job_whose_worker_died_wakes_another(tmp_path: Path) -> None:
         order = await it.order("a", attempt=2)
         it.say(order, done(order))
         await it.end("a")
+
+
+class LateCounts:
+    """A database that tells how many jobs wait as it was some commits ago. Mutable: whether it does."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self.may_tell = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+    async def read(self, fn: Callable[[Transaction], Any]) -> Any:
+        found = await self._db.read(fn)
+        if fn is attempts.depths:
+            await self.may_tell.wait()
+        return found
+
+
+async def test_a_job_that_was_counted_before_its_claim_wakes_one_slot(tmp_path: Path) -> None:
+    async with stage(tmp_path, slots=3, idle_s=IDLE_S) as it:
+        counts = LateCounts(it.db)
+        it.db = cast(Database, counts)
+        it.dispatcher = it.new_dispatcher()
+        await it.dispatcher.start()
+        try:
+            await until(it, s0=IDLE, s1=ASLEEP, s2=ASLEEP)
+            await it.submit(ANNA, "a")  # is counted, and claimed before the count is here
+            await it.order("a")
+            counts.may_tell.set()
+            await it.settle()
+            await until(it, s0=RUNNING, s1=ASLEEP, s2=ASLEEP)
+            counts.may_tell.clear()
+            await it.submit(ANNA, "b")
+            await it.submit(ANNA, "c")  # comes while the first count is on its way
+            await it.settle()
+            counts.may_tell.set()
+            await until(it, s0=RUNNING, s1=RUNNING, s2=RUNNING)
+        finally:
+            await it.dispatcher.stop()

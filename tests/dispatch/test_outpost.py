@@ -11,7 +11,6 @@ import msgspec
 import pytest
 from tests.dispatch.listening import SLOT, TIMEOUT_S, deed, engine_config, node
 
-from safelight import __version__
 from safelight.dispatch.outpost import (
     LEASES_ALONE,
     Adopted,
@@ -20,7 +19,7 @@ from safelight.dispatch.outpost import (
     Kill,
     Lost,
     Order,
-    OtherVersion,
+    OtherProtocol,
     Outpost,
     Restore,
     Retire,
@@ -41,6 +40,7 @@ from safelight.wire.messages import (
     RunJob,
     ToServer,
 )
+from safelight.wire.protocol import PROTOCOL
 
 pytestmark = pytest.mark.anyio
 
@@ -59,7 +59,7 @@ class Owner:
 
     async def adopt(self, *, succeeds: bool = False, **config: object) -> Adopted | None:
         charge = msgspec.msgpack.encode(Charge(config=engine_config(slot=SLOT, **config)))
-        answer = await self.outpost.adopt(self.token, __version__, charge, succeeds=succeeds)
+        answer = await self.outpost.adopt(self.token, PROTOCOL, charge, succeeds=succeeds)
         adopted = msgspec.msgpack.decode(answer, type=Adopted) if answer else None
         self.begun = adopted.number if adopted else 0
         return adopted
@@ -333,10 +333,10 @@ async def test_an_outpost_that_nobody_asks_for_ends_itself() -> None:
         os.kill(ready.message.info.pid, 0)
 
 
-async def test_an_outpost_of_another_version_says_so() -> None:
+async def test_an_outpost_of_another_protocol_says_so() -> None:
     outpost = Outpost(os.environ, end=lambda: None)
-    with pytest.raises(OtherVersion, match=r"0\.0\.0 on the server"):
-        await outpost.adopt((1, 1), "0.0.0", b"")
+    with pytest.raises(OtherProtocol, match=r"the server speaks 1;"):
+        await outpost.adopt((1, 1), 1, b"")
 
 
 def _is(kind: type[ToServer]) -> Callable[[Entry], bool]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +16,6 @@ import pytest
 from tests.dispatch.listening import SLOT, TIMEOUT_S, engine_config, node
 from tests.seaweedfs import SeaweedFS
 
-from safelight import __version__
 from safelight.blobs.hashing import hash_bytes
 from safelight.blobs.object import ObjectBlobStore
 from safelight.core.digest import Digest
@@ -37,6 +37,7 @@ from safelight.dispatch.outpost import (
 )
 from safelight.wire.codec import Decoder, encode
 from safelight.wire.messages import (
+    AttemptLost,
     CancelJob,
     FileRef,
     InputsJudged,
@@ -49,6 +50,7 @@ from safelight.wire.messages import (
     RunJob,
     ToServer,
 )
+from safelight.wire.protocol import PROTOCOL
 
 pytestmark = pytest.mark.anyio
 
@@ -72,7 +74,7 @@ class Server:
 
     async def adopt(self, **changes: Any) -> Adopted:
         charge = Charge(config=engine_config(slot=SLOT), scratch=str(self.scratch), scratch_bytes=10**9, **changes)
-        answer = await self.outpost.adopt(self.token, __version__, msgspec.msgpack.encode(charge), succeeds=True)
+        answer = await self.outpost.adopt(self.token, PROTOCOL, msgspec.msgpack.encode(charge), succeeds=True)
         adopted = msgspec.msgpack.decode(answer, type=Adopted)
         self.after, self.generation = adopted.number, adopted.generation
         return adopted
@@ -122,8 +124,8 @@ class Server:
         assert await self.outpost.tell(self.token, encode([order]))
 
     def folder(self, name: str) -> list[Path]:
-        """What lies in one of the slot's folders."""
-        return sorted(path for path in (self.scratch / SLOT / name).rglob("*") if path.is_file())
+        """What lies in the slot's folders of that name, of all its outposts."""
+        return sorted(path for path in (self.scratch / SLOT).glob(f"*/{name}/**/*") if path.is_file())
 
 
 @pytest.fixture
@@ -230,7 +232,10 @@ async def test_a_file_that_is_gone_is_left_to_the_node_to_say(server: Server) ->
     assert "a.txt" in done.error.exception_message
 
 
-async def test_a_store_that_is_away_for_too_long_fails_the_job(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_is_away_for_too_long_loses_the_attempt(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its engine follows it: whoever hears of both sends the next job to another engine."""
     monkeypatch.setattr("safelight.services.patience.PATIENCE_S", 0.0)
     file = await stored(server.store, TEXT.encode())
     await server.adopt()
@@ -239,16 +244,19 @@ async def test_a_store_that_is_away_for_too_long_fails_the_job(server: Server, m
     await server.send(job(READING, a_txt=file))
     await server.until_wanted(1)
     await server.tell(Addressed(request=server.wanted[0].request, url="http://127.0.0.1:9/nobody"))
-    done = await server.until(JobDone)
-    assert done.outcome is JobState.FAILED
-    assert "does not answer this machine" in done.error.exception_message
+    lost_attempt = await server.until(AttemptLost)
+    assert (lost_attempt.job_id, lost_attempt.attempt) == ("j", 1)
+    assert "does not answer this machine" in lost_attempt.reason
+    assert "does not answer this machine" in (await server.until(Lost)).reason
+    await server.until(Ready)
 
     await server.send(job(SAVING, "made"))
     await server.until_wanted(3)
     for wanted in server.wanted[1:]:
         await server.tell(Addressed(request=wanted.request, url=""))
-    lost = await server.until(Lost)
-    assert "can sign no address" in lost.reason
+    lost_attempt = await server.until(AttemptLost)
+    assert (lost_attempt.job_id, "can sign no address" in lost_attempt.reason) == ("made", True)
+    assert "can sign no address" in (await server.until(Lost)).reason
     assert not [word for word in server.heard if isinstance(word, JobDone) and word.job_id == "made"]
     await server.until(Ready)
 
@@ -287,10 +295,58 @@ async def test_damaged_bytes_are_not_given_to_an_engine(server: Server, monkeypa
     await server.until_wanted(1)
     url = await server.store.sign_transfer("GET", Digest(file.digest), expires_s=60)  # of another blob
     await server.tell(Addressed(request=server.wanted[0].request, url=url or ""))
-    done = await server.until(JobDone)
-    assert done.outcome is JobState.FAILED
-    assert "damaged" in done.error.exception_message
+    assert "damaged" in (await server.until(AttemptLost)).reason
     assert server.folder("inputs") == []
+
+
+async def test_a_folder_that_is_gone_loses_the_attempt_and_is_made_again(server: Server) -> None:
+    """The engine is replaced as well: its rules let it write to the old folder only."""
+    await server.adopt()
+    await server.until(Ready)
+    for staging in (server.scratch / SLOT).glob("*/staging"):
+        shutil.rmtree(staging)
+    await server.send(job(SAVING, "lost"))
+    assert (await server.until(AttemptLost)).job_id == "lost"
+    await server.until(Lost)
+    await server.until(Ready)
+    await server.send(job(SAVING, "next"))
+    assert (await server.until(JobDone)).outcome is JobState.COMPLETED
+
+
+async def test_an_engine_whose_folder_goes_while_it_works_loses_the_attempt(server: Server, tmp_path: Path) -> None:
+    await server.adopt()
+    await server.until(Ready)
+    go = tmp_path / "go"
+    await server.send(job({"1": node("Await", path=str(go))}))
+    await server.until(ReserveNames)
+    for staging in (server.scratch / SLOT).glob("*/staging"):
+        staging.rename(tmp_path / "elsewhere")
+        staging.touch()
+    go.touch()
+    lost = await server.until(AttemptLost)
+    assert "the folder for the job's files" in lost.reason or "could not be stored" in lost.reason
+
+
+async def test_the_end_of_an_outpost_leaves_the_folders_of_its_successor(server: Server) -> None:
+    """An actor whose server was killed ends itself long after another has been made for its slot."""
+    old, new = server, Server(Outpost(os.environ, end=lambda: None), server.store, server.scratch)
+    await old.adopt(rooms=str(server.scratch / "workers"))
+    await old.until(Ready)
+    await new.adopt(rooms=str(server.scratch / "workers"))
+    try:
+        await new.until(Ready)
+        before = set((server.scratch / SLOT).glob("*/staging"))
+        assert len(before) == 2
+        await old.outpost.leave(old.token)
+        assert len(set((server.scratch / SLOT).glob("*/staging"))) == 1
+        assert new.outpost._temp is not None
+        assert new.outpost._temp.path.is_dir()
+        await new.send(job(SAVING, "mine"))
+        assert (await new.until(JobDone)).outcome is JobState.COMPLETED
+        await new.send(job(READING, "reads", a_txt=await stored(server.store, TEXT.encode())))
+        assert (await new.until(JobDone)).outcome is JobState.COMPLETED
+    finally:
+        await new.outpost.leave(new.token)
 
 
 async def test_what_an_engine_tells_wrongly_is_not_stored(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from safelight.core.job import JobState
 from safelight.core.pool import Pool
 from safelight.core.worker import SlotId
 from safelight.dispatch.outpost import Charge
-from safelight.dispatch.ray import Cluster, RayBackend
+from safelight.dispatch.ray import Cluster, RayBackend, _slot_resources
 from safelight.wire.messages import CallStarted, JobDone, NamesReserved, OutputReady, Ready, ReserveNames, RunJob
 
 pytestmark = pytest.mark.anyio
@@ -146,6 +146,64 @@ async def test_a_server_that_finds_no_attempt_has_a_fresh_engine(ray_nodes: Node
         assert second.info.pid != first.info.pid
 
 
+async def test_an_attempt_goes_on_under_other_resources_and_its_actor_is_replaced_after_it(
+    ray_nodes: Nodes, server: str, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as hosts:
+        old = await hosts.enter_async_context(host(ray_nodes, server, epoch=1))
+        first = await old.start()
+        old.run({"1": node("Await", path=str(tmp_path / "go"))}, staging=tmp_path)
+        asked = (await old.ear.until(ReserveNames))[1]
+        old.backend.send(SLOT, NamesReserved(request_id=asked.request_id, first=7))
+        await _until(old.has_nothing_to_tell)
+        old.fall_silent()
+
+        new = await hosts.enter_async_context(host(ray_nodes, server, epoch=2, resources={"lonely": 1}))
+        await new.backend.start(new.ear)
+        assert (await new.ear.until(Resumed))[1].ready.info.pid == first.info.pid
+        (tmp_path / "go").touch()
+        asked = (await new.ear.until(ReserveNames))[1]
+        new.backend.send(SLOT, NamesReserved(request_id=asked.request_id, first=9))
+        assert (await new.ear.until(JobDone))[1].outcome is JobState.COMPLETED
+        assert isinstance(await new.ear.next(), Lost)
+        before, ready = await new.ear.until(Ready)
+        assert (before, ready.info.pid != first.info.pid) == ([], True)
+        assert len(_actors(server)) == 1
+        await _until(lambda: _available("lonely") == 0)
+        new.run(NUMBER, "next")
+        assert (await new.ear.until(JobDone))[1].job_id == "next"
+
+
+async def test_an_actor_that_waits_for_a_place_is_made_again_by_a_server_that_asks_for_another(
+    ray_nodes: Nodes, server: str
+) -> None:
+    async with AsyncExitStack() as hosts:
+        options: dict[str, Any] = {"lease_s": 2.0}
+        old = await hosts.enter_async_context(
+            host(ray_nodes, server, epoch=1, resources={SLOT_RESOURCE: 999}, **options)
+        )
+        await old.backend.start(old.ear)
+        await _until(lambda: len(_actors(server)) == 1)
+        old.fall_silent()
+        new = await hosts.enter_async_context(host(ray_nodes, server, epoch=2, **options))
+        await new.start()
+        new.run(NUMBER)
+        assert (await new.ear.until(JobDone))[1].outcome is JobState.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("offered", "taken"),
+    [
+        ({}, {SLOT_RESOURCE: 1}),
+        ({"CPU": 64.0}, {SLOT_RESOURCE: 1}),
+        ({"CPU": 64.0, SLOT_RESOURCE: 2.0}, {SLOT_RESOURCE: 1}),
+        ({"CPU": 64.0, SLOT_RESOURCE: 2.0, "GPU": 1.0}, {"num_gpus": 1}),
+    ],
+)
+def test_by_default_a_slot_never_takes_a_mere_cpu(offered: dict[str, float], taken: dict[str, float]) -> None:
+    assert _slot_resources(offered) == taken
+
+
 async def test_the_later_of_two_servers_has_the_slot_and_the_earlier_does_without(
     ray_nodes: Nodes, server: str
 ) -> None:
@@ -204,6 +262,12 @@ async def test_stop_leaves_no_actor_also_of_a_slot_that_has_no_place_yet(ray_nod
         await _until(lambda: len(_actors(server)) == 2)
     assert await _ended(ready.info.pid)
     await _until(lambda: not _actors(server))
+
+
+def _available(resource: str) -> float:
+    import ray
+
+    return float(ray.available_resources().get(resource, 0))
 
 
 def _actors(server: str) -> list[str]:

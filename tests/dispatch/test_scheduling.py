@@ -7,7 +7,10 @@ import pytest
 from tests.database import ANNA, BEN
 from tests.dispatch.stage import Stage, at_once, done, running
 
+from safelight.core.errors import Unavailable
 from safelight.core.gate import QueueGate
+from safelight.core.ids import JobId
+from safelight.core.job import JobState
 from safelight.core.pool import ANY, Pool
 from safelight.core.user import Principal
 from safelight.core.worker import SlotGate, SlotId, SlotState
@@ -130,3 +133,36 @@ async def test_a_drained_slot_ends_its_job_and_then_its_engine_until_it_is_opene
         assert [order.job_id for order in it.orders] == ["a"]
         await set_slot(it, S0, SlotGate.OPEN)
         await it.order("b")
+
+
+async def test_drain_now_gives_the_jobs_back_and_costs_no_retry(tmp_path: Path) -> None:
+    async with running(tmp_path, slots=2) as it:
+        await all_ready(it)
+        for name in "ab":
+            await it.submit(ANNA, name)
+            await it.order(name)
+        drained, other = it.slot_of(await it.order("a")), it.slot_of(await it.order("b"))
+        await it.db.write(lambda tx: gates.set_slot(tx, ROOT, slot=drained, mode=SlotGate.DRAINED, is_at_once=True))
+        await it.until(lambda: states(it)[drained] is SlotState.DRAINED)
+        job = (await it.job(ANNA, JobId("a"))).summary
+        assert (job.state, job.attempt, job.releases) == (JobState.QUEUED, 1, 1)
+        assert states(it)[other] is SlotState.RUNNING
+        it.say(await it.order("b"), done(await it.order("b")))
+        again = await it.order("a", attempt=2)
+        assert it.slot_of(again) == other
+
+
+async def test_a_queue_that_is_closed_now_runs_nothing_until_it_is_opened(tmp_path: Path) -> None:
+    async with running(tmp_path) as it:
+        await it.submit(ANNA, "a")
+        await it.order("a")
+        await it.db.write(lambda tx: gates.set_queue(tx, ROOT, mode=QueueGate.CLOSED, is_at_once=True))
+        await it.until(lambda: states(it) == {S0: SlotState.IDLE})
+        with pytest.raises(Unavailable):
+            await it.submit(ANNA, "b")
+        await it.settle()
+        assert len(it.orders) == 1
+        await set_queue(it, QueueGate.OPEN)
+        again = await it.order("a", attempt=2)
+        it.say(again, done(again))
+        assert (await it.end("a")).state is JobState.COMPLETED

@@ -12,12 +12,12 @@ import pytest
 from tests.dispatch.listening import SLOT, engine_config
 from tests.dispatch.stage import READY, call, done, of
 
-from safelight import __version__
 from safelight.dispatch import outpost as module
 from safelight.dispatch.backend import EngineListener
 from safelight.dispatch.outpost import Adopted, Charge, Entry, Lost, Outpost, Said, Send, Token
 from safelight.wire import messages as wire
 from safelight.wire.codec import Decoder, encode
+from safelight.wire.protocol import PROTOCOL
 
 pytestmark = pytest.mark.anyio
 
@@ -99,7 +99,7 @@ class World:
         """Another owner: the last one is gone without a word."""
         self.token = (self.token[0] + 1, 1)
         charge = msgspec.msgpack.encode(Charge(config=engine_config(slot=SLOT)))
-        answer = await self.outpost.adopt(self.token, __version__, charge, succeeds=True)
+        answer = await self.outpost.adopt(self.token, PROTOCOL, charge, succeeds=True)
         adopted = msgspec.msgpack.decode(answer, type=Adopted)
         self.after, self.generation = adopted.number, adopted.generation
         self.is_ready = self.is_passing = adopted.journal is not None

@@ -114,7 +114,7 @@ def frozen(folder: Path, rng: random.Random, ledger: Ledger) -> None:
     """SIGSTOP past the lease, another finishes, SIGCONT: what the first still has to say is of no effect."""
     with Site(folder, workers=2, environment={"SAFELIGHT_LEASE_S": "1.5"}).start() as site:
         site.end(site.submit(job("warm")))
-        wait_for(lambda: len(site.engines()) == 2)
+        wait_for(lambda: _are_idle(site))  # one that starts may be silent for longer
         prompt = job("frozen")
         prompt["1"]["inputs"]["seconds"] = 0.6
         job_id = site.submit(prompt)
@@ -133,6 +133,10 @@ def frozen(folder: Path, rng: random.Random, ledger: Ledger) -> None:
         wait_for(lambda: not any(is_alive(pid) for pid in stopped))
         has_its_files(site, site.job(job_id), texts("frozen"))
         audit(site)
+
+
+def _are_idle(site: Site) -> bool:
+    return all(slot["state"] == "idle" for slot in site.ask("GET", "/api/admin/schedule").json["slots"])
 
 
 def _continue(pid: int) -> None:

@@ -14,7 +14,20 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from tests.faults import cancels, crowds, disks, engines, floods, keeping, servers, simulation, sockets, upgrades
+from tests.faults import (
+    actors,
+    cancels,
+    crowds,
+    disks,
+    engines,
+    floods,
+    keeping,
+    limits,
+    servers,
+    simulation,
+    sockets,
+    upgrades,
+)
 from tests.faults.ledger import Ledger
 
 WORLDS = 100
@@ -67,6 +80,12 @@ def scenarios() -> list[Scenario]:
         ),
         Scenario("test_engines.py::test_a_frozen_engine_is_given_up_and_has_no_late_say", (2, 3, 4), engines.frozen),
         Scenario("test_engines.py::test_unruly_nodes_harm_no_other_job", (4, 5), engines.unruly),
+        Scenario(
+            "test_limits.py::test_a_job_that_would_run_for_ever_is_ended_and_holds_nobody_up", (2, 4), limits.hung
+        ),
+        Scenario("test_limits.py::test_a_slot_whose_folder_is_gone_is_shut_and_fails_no_job", (2, 4), limits.shut),
+        Scenario("test_limits.py::test_drain_now_sends_jobs_back_and_loses_none", (2, 3, 4), limits.drained),
+        Scenario("test_limits.py::test_the_end_of_an_outlived_actor_harms_no_job_of_the_next", (2, 4), actors.ends),
         Scenario(
             "test_servers.py::test_what_was_answered_survives_the_death_of_everything",
             (1, 2, 3, 6),

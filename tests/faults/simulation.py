@@ -30,6 +30,7 @@ from safelight.dispatch.dispatcher import Dispatcher
 from safelight.dispatch.exchange import SharedFolders
 from safelight.dispatch.fake import FakeBackend
 from safelight.dispatch.journal import Work
+from safelight.dispatch.losses import SHUT_S
 from safelight.services import job as jobs
 from safelight.services.job import SubmitJob
 from safelight.wire import messages as wire
@@ -128,7 +129,7 @@ class _World:
         await self.dispatcher.start()
         try:
             acts = (self._submit, self._submit, self._cancel, self._work, self._work, self._work, self._speak_late)
-            faults = (self._crash, self._lock_database, self._restart, self._kill, self._pass_time)
+            faults = (self._crash, self._mislay, self._lock_database, self._restart, self._kill, self._pass_time)
             for _ in range(STEPS):
                 act = self.rng.choice(acts if self.rng.random() < 0.75 else faults)
                 await act()
@@ -207,6 +208,14 @@ class _World:
     async def _crash(self) -> None:
         self.ledger.injected("simulated: the death of an engine")
         self.backend.crash(SlotId(f"s{self.rng.randrange(SLOTS)}"), "died")
+
+    async def _mislay(self) -> None:
+        """A machine without room: an attempt is lost that nobody is to blame for, and three in a row shut the slot."""
+        if orders := self._orders():
+            slot, order = self.rng.choice(orders[-SLOTS:])
+            self.ledger.injected("simulated: an attempt that is lost beside its node")
+            self.seen[order.job_id].releases += 1
+            self.backend.say(slot, wire.AttemptLost(**of(order), reason="no room"))
 
     async def _lock_database(self) -> None:
         if self.lock is not None:
@@ -309,6 +318,7 @@ class _World:
         """Promise 2: whatever happened, when engines work again every job comes to its end."""
         self._unlock()
         answered: set[tuple[str, int]] = set()
+        self.clock.pass_s(SHUT_S)
         async with asyncio.timeout(120):
             while any(seen.state in ("queued", "running") for seen in self.seen.values()):
                 for slot, order in self._orders():

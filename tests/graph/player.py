@@ -10,7 +10,7 @@ from safelight.core.node import NodeSchema
 from safelight.graph import instructions as do
 from safelight.graph.cache import Cache, NoCache
 from safelight.graph.execution import Execution
-from safelight.graph.instructions import Blocked, Event, Instruction, Returned
+from safelight.graph.instructions import Blocked, Event, Instruction, KeptFile, Returned
 
 Function = Callable[..., Any]
 
@@ -34,6 +34,8 @@ class TestNode:
     function: Function = lambda **arguments: ()
     lazy: Callable[..., Sequence[str]] = lambda **arguments: ()
     fingerprint: Callable[..., Any] = lambda **arguments: None
+    saves: bool = False
+    """Each run saves a file, ``<owner>-<call>-<number>``."""
     waits: bool = False
     """The call becomes pending, and is answered when nothing else is to be done, the oldest first."""
     seconds: float = 0.0
@@ -49,6 +51,9 @@ class Player:
     files: dict[str, str] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
+    gone: set[str] = field(default_factory=set)
+    """Files that were deleted."""
+    saved: list[str] = field(default_factory=list)
     finish: do.Finish | None = None
     before: Callable[[Instruction], Event | None] = lambda instruction: None
     choose: Callable[[int], int] = lambda count: 0
@@ -59,6 +64,7 @@ class Player:
     def play(self, prompt: Mapping[str, Any], *targets: str, owner: str = "ann") -> list[str]:
         catalogue = {name: node.schema for name, node in self.nodes.items()}
         self.lines, self.ran, self.finish, self.after_cancel = [], [], None, []
+        self.owner = owner
         execution = Execution(
             prompt,
             catalogue,
@@ -97,6 +103,8 @@ class Player:
         if isinstance(said, do.Fingerprint):
             values = [self.nodes[said.node].fingerprint(**s.arguments) for s in said.sets]
             return do.FingerprintComputed(said.call.id, values)
+        if isinstance(said, do.CheckFiles):
+            return do.FilesChecked(said.number, [file for file in said.files if file.filename in self.gone])
         if isinstance(said, do.CheckLazy):
             names = {name for s in said.sets for name in self.nodes[said.node].lazy(**s.arguments)}
             return do.LazyChecked(said.call.id, sorted(names))
@@ -122,7 +130,11 @@ class Player:
             except Exception as error:
                 return do.CallRaised(said.call.id, type(error).__name__, str(error), ("trace",))
             results.append(result if isinstance(result, Returned | Blocked) else Returned(result))
-        return do.CallReturned(said.call.id, results, node.size, node.seconds)
+        return do.CallReturned(said.call.id, results, node.size, node.seconds, self._save(said) if node.saves else ())
+
+    def _save(self, said: do.RunCall) -> list[KeptFile]:
+        self.saved.append(f"{self.owner}-{said.call.id}-{len(self.saved) + 1}")
+        return [KeptFile("output", "", self.saved[-1], "digest")]
 
     def _invoke(self, node: TestNode, said: do.RunCall, arguments: do.ArgumentSet) -> Any:
         if "call" in node.function.__code__.co_varnames[: node.function.__code__.co_argcount]:
@@ -142,6 +154,8 @@ def written(said: Instruction) -> str:
         return f"lazy {said.call.id} " + " ".join(_arguments(s.arguments) for s in said.sets)
     if isinstance(said, do.Fingerprint):
         return f"fingerprint {said.call.id} " + " ".join(_arguments(s.arguments) for s in said.sets)
+    if isinstance(said, do.CheckFiles):
+        return " ".join(["files", *(file.filename for file in said.files)])
     if isinstance(said, do.ReportStarted):
         return f"start {said.call.id}"
     if isinstance(said, do.ReportFinished):

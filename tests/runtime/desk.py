@@ -16,7 +16,7 @@ from safelight.runtime.loop import JobLoop, Workplace
 from safelight.runtime.outbox import Outbox
 from safelight.sdk import Node
 from safelight.wire.codec import Decoder
-from safelight.wire.messages import JobDone, NamesReserved, ReserveNames, RunJob, ToServer
+from safelight.wire.messages import CheckFiles, FilesChecked, NamesReserved, ReserveNames, RunJob, ToServer
 
 Hear = Callable[[ToServer, RunningJob], None]
 
@@ -35,6 +35,8 @@ class Desk:
     model_roots: Sequence[Path] = ()
     said: list[ToServer] = field(default_factory=list)
     reserved: dict[str, int] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    """Names of files that their owner has deleted."""
 
     def __post_init__(self) -> None:
         self.library = packs.load((), custom_nodes=[PACKS])
@@ -53,7 +55,7 @@ class Desk:
 
     def run(
         self, prompt: Mapping[str, Any], *targets: str, hear: Hear = lambda message, job: None, **options: Any
-    ) -> JobDone:
+    ) -> Any:
         """Run to the end; what is said is in ``said``. ``hear`` is called with each message when it is written."""
         self.said = []
         decoder: Decoder[ToServer] = Decoder(ToServer)
@@ -63,6 +65,9 @@ class Desk:
                 self.said.append(message)
                 if isinstance(message, ReserveNames):
                     job.answer(NamesReserved(request_id=message.request_id, first=self._reserve(message)))
+                if isinstance(message, CheckFiles):
+                    gone = [n for n, file in enumerate(message.files) if file.filename in self.gone]
+                    job.answer(FilesChecked(request_id=message.request_id, gone=gone))
                 hear(message, job)
 
         run = RunJob(

@@ -1,5 +1,6 @@
 """What a node gets from the process around it: its owner's files, models, and places to save."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from safelight.core.job import JobState
 from safelight.runtime.context import RunContext
 from safelight.runtime.job import RunningJob
 from safelight.runtime.outbox import Outbox
-from safelight.wire.messages import OutputReady, ReserveNames, RunJob, SavedFile
+from safelight.runtime.storage import trouble
+from safelight.wire.messages import AttemptLost, CheckFiles, KeptFile, OutputReady, ReserveNames, RunJob, SavedFile
 
 
 def context(tmp_path: Path, **options: object) -> RunContext:
@@ -63,6 +65,39 @@ def test_a_cached_output_has_no_new_files(desk: Desk) -> None:
     assert output.files == []
     assert output.ui is not None
     assert output.ui["files"][0]["filename"] == "a_00001_.txt"
+
+
+def test_a_cached_output_whose_file_is_gone_is_made_again(desk: Desk) -> None:
+    prompt = {"1": node("Save", text="hello", prefix="a")}
+    desk.run(prompt, "1")
+    [saved] = desk.heard(OutputReady)[0].files[:1]
+    desk.gone = {saved.filename}
+    desk.run(prompt, "1")
+    [asked] = desk.heard(CheckFiles)
+    assert KeptFile("output", "", saved.filename, saved.digest) in asked.files
+    [output] = desk.heard(OutputReady)
+    assert not output.cached
+    assert saved.filename not in [file.filename for file in output.files]
+
+
+def test_a_job_without_room_for_its_files_is_lost_and_does_not_fail(desk: Desk, tmp_path: Path) -> None:
+    """Here it is a folder that is none; what the node raises does not matter."""
+    desk.staging = tmp_path / "none"
+    desk.staging.touch()
+    lost = desk.run({"1": node("Save", text="hello", prefix="a")}, "1")
+    assert isinstance(lost, AttemptLost)
+    assert "the folder for the job's files is gone" in lost.reason
+
+
+def test_a_disk_that_is_full_is_not_the_nodes_fault(tmp_path: Path) -> None:
+    no_room = OSError(errno.ENOSPC, "No space left on device")
+    wrapped = RuntimeError("the encoder failed")
+    wrapped.__cause__ = no_room
+    for error in (no_room, wrapped):
+        assert "no room" in str(trouble(error, staging=tmp_path, has_files=False))
+    assert trouble(RuntimeError("broken"), staging=tmp_path, has_files=True) is None
+    assert trouble(FileNotFoundError("a.png"), staging=tmp_path / "not there", has_files=False) is None
+    assert "gone" in str(trouble(RuntimeError("broken"), staging=tmp_path / "not there", has_files=True))
 
 
 def test_a_file_that_was_begun_and_not_written_is_an_error(desk: Desk) -> None:

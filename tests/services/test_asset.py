@@ -1,14 +1,19 @@
 """Files by name: ComfyUI's rules for uploads, numbers for outputs, and names that lead nowhere else."""
 
+from functools import partial
+
 import pytest
 from tests.database import ANNA, BEN, NOW, Desk, at
 from tests.services.files import new_file
-from tests.services.jobs import claim, complete, submit
+from tests.services.jobs import claim, complete, picture, submit
 
 from safelight.blobs.hashing import hash_bytes
 from safelight.core.asset import FileName, Folder
 from safelight.core.errors import NotFound
+from safelight.core.ids import AssetId
+from safelight.core.job import Fence
 from safelight.services import asset as assets
+from safelight.services import asset_library as library
 from safelight.services import attempt as attempts
 
 pytestmark = pytest.mark.anyio
@@ -121,3 +126,48 @@ async def test_an_output_takes_a_name_that_an_upload_slipped_into(desk: Desk) ->
 async def test_a_file_that_is_not_there(desk: Desk) -> None:
     with pytest.raises(NotFound, match=r"nope\.png \[input\]"):
         await desk.look(assets.find_file, ANNA, file=named("nope.png"))
+
+
+async def test_an_output_that_is_not_published_is_found_by_its_name_alone(desk: Desk) -> None:
+    """Its owner can view it; by id and by its bytes it is found when its job is over, and never where that lost it."""
+    file, data = named("out_00001_.png", folder=Folder.OUTPUT), b"picture"
+    for name in ("lost", "kept"):
+        await submit(desk, ANNA, job_id=name)
+
+    async def record() -> tuple[Fence, AssetId]:
+        fence = await claim(desk, ANNA)
+        outputs = [picture("out_00001_.png")]
+        await desk.do(attempts.record_outputs, fence, outputs=outputs, files=[new_file(file, data)], now=NOW)
+        return fence, (await desk.look(assets.find_file, ANNA, file=file)).id
+
+    async def is_hidden(asset_id: AssetId) -> bool:
+        digest = hash_bytes(data)
+        for look in (
+            partial(library.get, asset_id=asset_id),
+            partial(library.find_of_digest, digest=digest, is_sha256=False),
+            partial(library.is_referenced, asset_id=asset_id),
+            partial(assets.find_file, file=named(f"{digest}.png", folder=Folder.OUTPUT)),
+        ):
+            try:
+                found = await desk.look(look, ANNA)
+            except NotFound:
+                continue
+            if found:
+                return False
+        with pytest.raises(NotFound):
+            await desk.do(library.remove, ANNA, asset_id=asset_id)
+        with pytest.raises(NotFound):
+            await desk.do(library.change, ANNA, asset_id=asset_id, change=library.Change(name="mine"), now=NOW)
+        return True
+
+    lost, asset_id = await record()
+    assert await is_hidden(asset_id)
+    await desk.do(attempts.lose, lost, reason="gone", now=NOW)
+    assert await is_hidden(asset_id)
+    kept, asset_id = await record()
+    assert await is_hidden(asset_id)
+    await complete(desk, kept, outputs=[])
+    assert (await desk.look(library.get, ANNA, asset_id=asset_id)).file == file
+    assert (await desk.look(library.find_of_digest, ANNA, digest=hash_bytes(data), is_sha256=False)).id == asset_id
+    with pytest.raises(NotFound):
+        await desk.look(library.get, BEN, asset_id=asset_id)

@@ -160,6 +160,11 @@ class JobMachine(RuleBasedStateMachine):
                 self.refused(partial(self.rows.do, jobs.get, other, job_id=job_id))
 
     @invariant()
+    def the_waiting_are_counted(self) -> None:
+        waiting = sum(job.state is JobState.QUEUED for job in self.known.values())
+        assert sum(self.rows.do(attempts.depths).values()) == waiting
+
+    @invariant()
     def each_end_was_told_once(self) -> None:
         assert sorted(e.job_id for e in self.rows.events if isinstance(e, JobEnded)) == sorted(self.ended)
 

@@ -91,7 +91,9 @@ class AccountAuthenticator:
         self._state = access.AccessState(-1, has_accounts=True)
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._stale_at_s = clock.monotonic_s()
+        self._bus = bus
         self._changes_heard = 0
+        self._heard_before = 0
         self._looking = asyncio.Lock()
         self._change = asyncio.Event()
         bus.subscribe(self._hear)
@@ -135,10 +137,13 @@ class AccountAuthenticator:
             if heard == self._changes_heard:
                 self._stale_at_s = self._clock.monotonic_s() + RECHECK_S
             if state != self._state:
+                if heard == self._heard_before and self._state.revision >= 0:
+                    self._bus.publish([AccessChanged()])  # a command did it, in a process of its own
                 self._state = state
                 self._known.clear()
                 self._change.set()
                 self._change = asyncio.Event()
+            self._heard_before = heard
 
     async def follow(self) -> None:
         """Look once a second for ever, for the sake of sockets: requests look by themselves."""

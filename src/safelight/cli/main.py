@@ -19,6 +19,7 @@ COMMANDS = (
     "key",
     "status",
     "gate",
+    "job",
     "model",
     "verify",
     "gc",

@@ -50,6 +50,9 @@ def show(schedule: Mapping[str, Any]) -> None:
     print_columns(
         ("slot", "state", "mode", "labels", "user", "host", "device", "warm"), [_row(s) for s in schedule["slots"]]
     )
+    for slot in schedule["slots"]:
+        if slot.get("reason"):
+            out.print(f"{slot['id']} is shut: {slot['reason']} (to open it: safelight gate open {slot['id']})")
 
 
 def show_packs(slots: Sequence[Mapping[str, Any]]) -> None:

@@ -15,12 +15,13 @@ from safelight.core.user import Account, Identity, Quota, check_name, check_pass
 from safelight.db.transaction import Transaction
 from safelight.services import user as users
 
-_HEAD = ("name", "id", "rights", "signs in", "bytes", "queued", "running", "device s", "used s", "weight")
+_HEAD = ("name", "id", "rights", "signs in", "bytes", "queued", "running", "device s", "run s", "used s", "weight")
 _QUOTAS = {
     "stored_bytes": "Bytes of files, workflows, settings and graphs of jobs.",
     "queued_jobs": "Jobs that wait.",
     "running_jobs": "Jobs that run at a time.",
     "device_s": "Seconds of a device, in all.",
+    "run_limit_s": "Seconds that one job may run, in place of the server's limit; 0: without limit.",
 }
 
 
@@ -61,9 +62,9 @@ def list_users(**at: Any) -> None:
 @click.argument("name")
 @database_options
 def disable(name: str, **at: Any) -> None:
-    """End the user's sessions and keys for good, and let them in no more. Files and jobs stay."""
-    write(lambda tx: users.disable(tx, name=name, disabled=True), **at)
-    out.print(f"{name} is disabled; a running server acts on it within a second.")
+    """End the user's sessions, keys and jobs for good, and let them in no more. Files and the history stay."""
+    write(lambda tx: users.disable(tx, name=name, disabled=True, now=SystemClock().now()), **at)
+    out.print(f"{name} is disabled; a running server acts on it within seconds, and ends their jobs.")
 
 
 @user.command()
@@ -71,7 +72,7 @@ def disable(name: str, **at: Any) -> None:
 @database_options
 def enable(name: str, **at: Any) -> None:
     """Let a disabled user sign in again; keys have to be made anew."""
-    write(lambda tx: users.disable(tx, name=name, disabled=False), **at)
+    write(lambda tx: users.disable(tx, name=name, disabled=False, now=SystemClock().now()), **at)
     out.print(f"{name} may sign in again.")
 
 
@@ -86,6 +87,7 @@ def enable(name: str, **at: Any) -> None:
 @click.option("--queued-jobs", help=_QUOTAS["queued_jobs"])
 @click.option("--running-jobs", help=_QUOTAS["running_jobs"])
 @click.option("--device-s", help=_QUOTAS["device_s"])
+@click.option("--run-limit-s", help=_QUOTAS["run_limit_s"] + " 'none': as the server says.")
 @click.option("--weight", type=float, help="Share of the devices beside others who wait: 2 gets twice what 1 gets.")
 @click.option("--reset-used", is_flag=True, help="Begin to count device-seconds anew.")
 @database_options
@@ -146,7 +148,7 @@ def _limit(quota: str, text: str) -> float | None:
     if text.lower() == "none":
         return None
     try:
-        number = float(text) if quota == "device_s" else int(text)
+        number = float(text) if quota in ("device_s", "run_limit_s") else int(text)
     except ValueError:
         number = -1
     if not 0 <= number < 2**63:
@@ -157,7 +159,7 @@ def _limit(quota: str, text: str) -> float | None:
 def _row(account: Account) -> list[str]:
     quota: Quota = account.quota
     rights = "disabled" if account.is_disabled else "admin" if account.is_admin else "user"
-    limits = (quota.stored_bytes, quota.queued_jobs, quota.running_jobs, quota.device_s)
+    limits = (quota.stored_bytes, quota.queued_jobs, quota.running_jobs, quota.device_s, quota.run_limit_s)
     shown = ["-" if limit is None else f"{limit:g}" if isinstance(limit, float) else str(limit) for limit in limits]
     sign_in = "password" if account.has_password else "keys, tokens"
     return [

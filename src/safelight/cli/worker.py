@@ -76,9 +76,11 @@ def node_command(
     command.append(f"--object-store-memory={_STORE_BYTES}")
     if node_ip:
         command.append(f"--node-ip-address={node_ip}")
-    if gpus:
+    if not count:
+        command += ["--num-cpus=0", "--num-gpus=0"]  # whatever a server's workers take, they take it elsewhere
+    elif gpus:
         command.append(f"--num-gpus={count}")
-    elif count:
+    else:
         command.append(f"--resources={json.dumps({SLOT_RESOURCE: count})}")
     if pools:
         command.append("--labels=" + ",".join(f"{POOL_LABEL}{pool}={YES}" for pool in pools))

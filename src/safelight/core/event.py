@@ -13,6 +13,7 @@ from safelight.core.gate import Gates
 from safelight.core.ids import ClientId, JobId, UserId
 from safelight.core.job import JobError, JobState
 from safelight.core.pool import ANY, Pool
+from safelight.core.worker import SlotId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,9 +191,14 @@ class AccessChanged:
 
 @dataclass(frozen=True, slots=True)
 class GatesChanged:
-    """An administrator paused, drained or opened the queue or a slot. For the dispatcher; no socket hears of it."""
+    """An administrator paused, drained or opened the queue or a slot. For the dispatcher; no socket hears of it.
+
+    ``opened``: the slot that was opened, which may have been shut for its losses. ``is_at_once``: what runs behind a
+    gate that is drained or closed goes back to the queue."""
 
     gates: Gates
+    opened: SlotId | None = None
+    is_at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ class QueueGate(StrEnum):
     OPEN = "open"
     PAUSED = "paused"  # jobs are accepted and none starts; those that run go on
     DRAINING = "draining"  # no job is accepted; those that wait still run
+    CLOSED = "closed"  # no job is accepted and none starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,14 @@ class Gates:
 
     queue: QueueGate = QueueGate.OPEN
     slots: Mapping[SlotId, SlotGate] = field(default_factory=dict)
+
+    @property
+    def starts_jobs(self) -> bool:
+        return self.queue in (QueueGate.OPEN, QueueGate.DRAINING)
+
+    @property
+    def accepts_jobs(self) -> bool:
+        return self.queue in (QueueGate.OPEN, QueueGate.PAUSED)
 
     def of(self, slot: SlotId) -> SlotGate:
         return self.slots.get(slot, SlotGate.OPEN)

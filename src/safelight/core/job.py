@@ -134,16 +134,21 @@ def finish(
     return replace(job, state=outcome, ended_at=now, updated_at=now, error=error)
 
 
-def lose(job: JobSummary, fence: Fence, now: datetime, reason: str) -> JobSummary:
-    """The worker of this attempt is gone: back to the queue, or failed when the retries are spent.
+def lose(
+    job: JobSummary, fence: Fence, now: datetime, reason: str, *, node_id: str = "", node_type: str = ""
+) -> JobSummary:
+    """The worker of this attempt is gone: back to the queue, or failed when the retries are spent. ``node_id`` and
+    ``node_type``: of the node that was running, which may have ended its worker.
 
     A job whose owner had asked to cancel it is cancelled: cancel always ends a job.
     """
     if job.cancel_requested:
         return finish(job, fence, JobState.CANCELLED, now)
     if job.tries >= MAX_ATTEMPTS:
-        message = f"{reason} (attempt {job.tries} of {MAX_ATTEMPTS})"
-        return finish(job, fence, JobState.FAILED, now, JobError("WorkerLost", message))
+        where = f" while node {node_id} ({node_type}) ran" if node_id else ""
+        message = f"{reason}{where} (attempt {job.tries} of {MAX_ATTEMPTS})"
+        error = JobError("WorkerLost", message, node_id=node_id, node_type=node_type)
+        return finish(job, fence, JobState.FAILED, now, error)
     if job.state is not JobState.RUNNING or fence != Fence(job.id, job.attempt):
         raise Conflict(f"job {job.id} is {job.state} under attempt {job.attempt}: attempt {fence.attempt} has no say")
     return replace(job, state=JobState.QUEUED, started_at=None, updated_at=now)

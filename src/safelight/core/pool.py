@@ -4,7 +4,7 @@ A job's pool is what its client asks for, else the *class* of its models by thei
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, NewType
 
@@ -72,6 +72,17 @@ def read_classes(entries: Sequence[str], *, pools: Collection[Pool]) -> Sequence
             raise Invalid(f"{entry!r}: no worker has the label {name!r}, so such jobs would wait for ever")
         classes.append(SizeClass(min_bytes, pool))
     return classes
+
+
+def read_limits(entries: Sequence[str], *, pools: Collection[Pool]) -> Mapping[Pool, float]:
+    """``large=7200``: seconds for the jobs of a pool. Raises :class:`Invalid`."""
+    limits = {}
+    for entry in entries:
+        name, seconds = _split(entry, example="large=7200")
+        if (pool := _label(name)) not in pools:
+            raise Invalid(f"{entry!r}: no worker has the label {name!r}")
+        limits[pool] = float(seconds)
+    return limits
 
 
 def _split(entry: str, *, example: str) -> tuple[str, int]:

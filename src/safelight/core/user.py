@@ -41,6 +41,8 @@ class Quota:
     queued_jobs: int | None = None
     running_jobs: int | None = None
     device_s: float | None = None
+    run_limit_s: float | None = None
+    """How long one job may run; 0: without limit, whatever the server's is. ``None``: as the server says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

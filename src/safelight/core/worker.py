@@ -50,6 +50,7 @@ class SlotState(StrEnum):
     RUNNING = "running"
     DRAINED = "drained"  # without an engine, and meant to be
     ASLEEP = "asleep"  # without an engine until jobs wait for one
+    SHUT = "shut"  # without an engine, because it lost one attempt after another; ``SlotStatus.reason`` says why
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +63,5 @@ class SlotStatus:
     gate: SlotGate
     owner_id: UserId | None
     info: EngineInfo | None
+    reason: str = ""
+    """Why it is shut."""

@@ -31,6 +31,7 @@ from safelight.db.tables import (
     asset,
     job,
     job_payload,
+    lane,
     publication,
     setting,
     user,
@@ -51,6 +52,7 @@ _COLUMNS: tuple[ColumnElement[Any], ...] = (
     account.c.queued_jobs,
     account.c.running_jobs,
     account.c.device_s,
+    account.c.run_limit_s,
     account.c.used_device_s,
     account.c.weight,
 )
@@ -60,7 +62,7 @@ _BY_NAME = _ALL.where(user.c.name == bindparam("called"))
 _BY_SUBJECT = _ALL.where(account.c.issuer == bindparam("of_issuer"), account.c.subject == bindparam("of_subject"))
 _ANY = select(exists(select(account.c.user_id)))
 _REVISION = select(access.c.revision).where(access.c.id == 1)
-_QUEUED = select(func.count()).where(job.c.owner_id == bindparam("owner"), job.c.state == "queued")
+_QUEUED = select(func.coalesce(func.sum(lane.c.queued), 0)).where(lane.c.owner_id == bindparam("owner"))
 _RUNNING = select(func.count()).where(job.c.owner_id == bindparam("owner"), job.c.state == "running")
 _OWNER: BindParameter[str] = bindparam("owner")
 
@@ -159,7 +161,7 @@ def change_admin(conn: Connection, user_id: UserId, *, is_admin: bool) -> None:
 
 
 def count_queued(conn: Connection, owner_id: UserId) -> int:
-    return conn.execute(_QUEUED, {"owner": owner_id}).scalar_one()
+    return int(conn.execute(_QUEUED, {"owner": owner_id}).scalar_one())
 
 
 def count_running(conn: Connection, owner_id: UserId) -> int:
@@ -197,6 +199,7 @@ def _account(row: Row[Any]) -> Account:
             queued_jobs=row.queued_jobs,
             running_jobs=row.running_jobs,
             device_s=row.device_s,
+            run_limit_s=row.run_limit_s,
         ),
         used_device_s=row.used_device_s,
         weight=row.weight,

@@ -10,7 +10,7 @@ from safelight.core.event import Call
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import Job, JobSummary
 from safelight.core.output import Output
-from safelight.core.pool import Lane, Pool
+from safelight.core.pool import Lane
 from safelight.db.job_rows import SUMMARY, call_words, complete, summary_of
 from safelight.db.tables import IS_QUEUED, IS_RUNNING, job, job_media, job_output, job_timeline
 
@@ -21,8 +21,6 @@ _HEAD = (
     .limit(2)
 )
 _ONE = select(*SUMMARY).where(job.c.id == bindparam("id"))
-_WAITING = select(job.c.owner_id, job.c.pool).where(IS_QUEUED).distinct()
-_DEPTHS = select(job.c.pool, func.count()).where(IS_QUEUED).group_by(job.c.pool).order_by(job.c.pool)
 _RUNNING = select(*SUMMARY).where(IS_RUNNING).order_by(job.c.seq)
 _ENDED_SINCE = select(*SUMMARY).where(job.c.ended_at >= bindparam("since")).order_by(job.c.ended_at, job.c.seq)
 _OF_ATTEMPT = (job_output.c.job_seq == bindparam("job"), job_output.c.attempt == bindparam("of"))
@@ -32,15 +30,6 @@ _INSERT_OUTPUT = insert(job_output)
 _INSERT_TIMELINE = insert(job_timeline)
 _INSERT_MEDIA = insert(job_media)
 _DROP_OUTPUTS = delete(job_output).where(*_OF_ATTEMPT)
-
-
-def lanes_waiting(conn: Connection) -> list[Lane]:
-    return [Lane(UserId(owner), Pool(pool)) for owner, pool in conn.execute(_WAITING)]
-
-
-def depths(conn: Connection) -> dict[Pool, int]:
-    """How many jobs wait, by pool."""
-    return {Pool(pool): count for pool, count in conn.execute(_DEPTHS)}
 
 
 def head(conn: Connection, lane: Lane) -> tuple[JobSummary, bool] | None:
@@ -55,7 +44,7 @@ def load(conn: Connection, job_id: JobId) -> Job:
 
 
 def ended_since(conn: Connection, since: datetime) -> list[JobSummary]:
-    """Of all users. Reads the whole history: for the rare case that a connection broke."""
+    """Of all users."""
     return [summary_of(row) for row in conn.execute(_ENDED_SINCE, {"since": since})]
 
 

@@ -1,25 +1,30 @@
 """Rows of jobs as their owners see them. What the dispatcher does to jobs, under a fence, is in ``db/attempt.py``."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from safelight.core.ids import JobId, UserId, job_ids_shown_as
 from safelight.core.job import TERMINAL, Job, JobState, JobSummary
 from safelight.core.paging import PageRequest
+from safelight.db import lane as lanes
 from safelight.db.batches import batches
 from safelight.db.job_rows import SUMMARY, complete, error_words, summary_of
-from safelight.db.tables import IS_QUEUED, job, job_payload
+from safelight.db.tables import IS_QUEUED, job, job_payload, lane
 
 _OWNED = job.c.owner_id == bindparam("owner")
 _ONE = select(*SUMMARY).where(_OWNED, job.c.id.in_((bindparam("id"), bindparam("own_id"))))
 _EXISTS = select(job.c.seq).where(job.c.id == bindparam("id"))
 _QUEUED = select(*SUMMARY).where(_OWNED, IS_QUEUED).order_by(job.c.number, job.c.seq)
 _RUNNING = select(*SUMMARY).where(_OWNED, job.c.state == "running").order_by(job.c.seq)
-_ACTIVE = select(func.count()).where(_OWNED, job.c.state.in_(["queued", "running"]))
+_ACTIVE = select(
+    select(func.coalesce(func.sum(lane.c.queued), 0)).where(lane.c.owner_id == bindparam("owner")).scalar_subquery()
+    + select(func.count()).where(_OWNED, job.c.state == "running").scalar_subquery()
+)
 _INSERT = insert(job)
 _INSERT_PAYLOAD = insert(job_payload)
 _REPLACE = update(job).where(
@@ -61,6 +66,8 @@ def add(
     assert result.inserted_primary_key is not None
     payload = {"prompt": prompt, "targets": targets, "extra_data": extra_data}
     conn.execute(_INSERT_PAYLOAD, {"job_seq": result.inserted_primary_key[0], **payload})
+    if summary.state is JobState.QUEUED:
+        lanes.change(conn, summary.owner_id, pool=summary.pool, by=1)
 
 
 def is_taken(conn: Connection, job_id: JobId) -> bool:
@@ -98,7 +105,7 @@ def running_summaries(conn: Connection, owner_id: UserId) -> list[JobSummary]:
 
 
 def count_active(conn: Connection, owner_id: UserId) -> int:
-    return conn.execute(_ACTIVE, {"owner": owner_id}).scalar_one()
+    return int(conn.execute(_ACTIVE, {"owner": owner_id}).scalar_one())
 
 
 def history(conn: Connection, owner_id: UserId, *, page: PageRequest | None, newest_first: bool) -> list[Job]:
@@ -131,20 +138,26 @@ def replace(conn: Connection, before: JobSummary, after: JobSummary, **more: Any
         "error": error_words(after.error),
         **more,
     }
-    return conn.execute(_REPLACE, values).rowcount == 1
+    if conn.execute(_REPLACE, values).rowcount != 1:
+        return False
+    if change := (after.state is JobState.QUEUED) - (before.state is JobState.QUEUED):
+        lanes.change(conn, before.owner_id, pool=before.pool, by=change)
+    return True
 
 
 def cancel_queued(conn: Connection, owner_id: UserId, *, job_ids: Collection[str], now: datetime) -> list[JobSummary]:
     """Cancel those of ``job_ids`` that still wait; returns them as they are now."""
     statement = _cancel(owner_id, now)
     some_ids = batches(sorted({j for job_id in job_ids for j in job_ids_shown_as(owner_id, job_id)}))
-    return [summary_of(row) for ids in some_ids for row in conn.execute(statement.where(job.c.id.in_(ids)))]
+    rows = [row for ids in some_ids for row in conn.execute(statement.where(job.c.id.in_(ids)))]
+    return _no_longer_queued(conn, owner_id, rows)
 
 
 def cancel_all_queued(conn: Connection, owner_id: UserId, *, at_most: int, now: datetime) -> list[JobSummary]:
     """Cancel ``at_most`` of those that wait since before ``now``; returns them as they are now."""
     waiting = select(job.c.seq).where(job.c.owner_id == owner_id, IS_QUEUED, job.c.created_at <= now).limit(at_most)
-    return [summary_of(row) for row in conn.execute(_cancel(owner_id, now).where(_is_one_of(waiting)))]
+    rows = conn.execute(_cancel(owner_id, now).where(_is_one_of(waiting))).all()
+    return _no_longer_queued(conn, owner_id, rows)
 
 
 def forget(conn: Connection, owner_id: UserId, *, job_ids: Collection[str]) -> list[JobSummary]:
@@ -169,6 +182,12 @@ def _cancel(owner_id: UserId, now: datetime) -> ReturningUpdate[Any]:
         .values(state=JobState.CANCELLED.value, ended_at=now, updated_at=now, cancel_requested=True)
         .returning(*SUMMARY)
     )
+
+
+def _no_longer_queued(conn: Connection, owner_id: UserId, rows: Sequence[Row[Any]]) -> list[JobSummary]:
+    for pool, count in Counter(row.pool for row in rows).items():
+        lanes.change(conn, owner_id, pool=pool, by=-count)
+    return [summary_of(row) for row in rows]
 
 
 def _is_one_of(some: Select[Any]) -> ColumnElement[bool]:

@@ -94,6 +94,20 @@ _partial("ix_job_interrupted", job.c.owner_id, job.c.seq, where=IS_INTERRUPTED)
 _partial("ix_job_queued", job.c.owner_id, job.c.number, job.c.seq, where=IS_QUEUED)
 _partial("ix_job_lane", job.c.owner_id, job.c.pool, job.c.number, job.c.seq, where=IS_QUEUED)
 _partial("ix_job_running", job.c.seq, where=IS_RUNNING)
+# The ends of all users, for a server that may have missed some.
+_partial("ix_job_ended_at", job.c.ended_at, job.c.seq, where=job.c.ended_at.is_not(None))
+
+# How many jobs wait in each lane (``core/pool.py``); a lane that had jobs keeps its row.
+lane = Table(
+    "lane",
+    metadata,
+    Column("owner_id", String(64), ForeignKey("user.id"), primary_key=True),
+    Column("pool", String(64), primary_key=True),
+    Column("queued", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+IS_WAITING: ColumnElement[bool] = literal_column("queued > 0")
+_partial("ix_lane_waiting", lane.c.pool, lane.c.queued, lane.c.owner_id, where=IS_WAITING)
 
 job_payload = Table(
     "job_payload",
@@ -415,6 +429,7 @@ account = Table(
     Column("queued_jobs", Integer),
     Column("running_jobs", Integer),
     Column("device_s", Float),
+    Column("run_limit_s", Float),  # NULL: as the server's settings say
     Column("used_device_s", Float, nullable=False),
     Column("weight", Float, nullable=False, server_default="1"),
     UniqueConstraint("issuer", "subject"),

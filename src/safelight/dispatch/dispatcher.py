@@ -2,7 +2,8 @@
 transactions and events.
 
 A slot: *starting* -> *idle* -> *running* -> *idle* ..., and from anywhere *lost* -> *starting*; behind a gate (see
-``core/gate.py``) an idle slot gets no job, and *drained* it has no engine. What an engine says is
+``core/gate.py``) an idle slot gets no job, and *drained* it has no engine. A slot that loses one attempt after another
+beside the node (``losses.py``) is *shut*. What an engine says is
 handled in its order, one message after another; those that change no row become events at once, the others wait for
 their commit. All state is touched on the event loop's thread only; a claim's effects follow its commit (see
 ``Transaction.after_commit``), so that a cancel that was committed later also arrives later.
@@ -24,6 +25,7 @@ from safelight.core.clock import Clock, from_ms
 from safelight.core.digest import Digest
 from safelight.core.errors import SafelightError
 from safelight.core.event import (
+    AccessChanged,
     CancelRequested,
     Event,
     EventsMissed,
@@ -36,7 +38,7 @@ from safelight.core.event import (
 )
 from safelight.core.gate import Gates, QueueGate
 from safelight.core.ids import JobId, UserId
-from safelight.core.job import Fence, Job, JobError, JobState, JobSummary
+from safelight.core.job import Fence, JobError, JobState, JobSummary
 from safelight.core.pack import PackStatus, pack_statuses
 from safelight.core.pool import Lane, Pool
 from safelight.core.worker import EngineInfo, SlotGate, SlotId, SlotStatus
@@ -47,7 +49,9 @@ from safelight.dispatch.dormancy import Dormancy
 from safelight.dispatch.exchange import Exchange, soon
 from safelight.dispatch.journal import Journal
 from safelight.dispatch.judging import Judging, Objections
+from safelight.dispatch.limits import Limits
 from safelight.dispatch.line import Line
+from safelight.dispatch.losses import LOSSES_TO_SHUT, SHUT_S, Mishaps, is_beside_the_node, is_of_the_slot
 from safelight.dispatch.names import NameCounters
 from safelight.dispatch.outcomes import Outcomes
 from safelight.dispatch.outputs import series_of
@@ -65,6 +69,8 @@ log = logging.getLogger(__name__)
 
 _Work = Callable[[], Coroutine[Any, Any, None]]
 """What a message asks for that must wait. Not yet a coroutine: a server that stops may never begin it."""
+
+SENT_BACK = "an administrator needs the worker at once"
 
 CLAIM_PAUSE_S = 0.5
 """Before the next try of a claim that failed."""
@@ -87,6 +93,7 @@ class Dispatcher:
         affinity_wait_s: float = 0.0,
         idle_s: float = 0.0,
         stay_awake: int = 0,
+        limits: Limits | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """``on_ready`` hears of each engine that is ready, with the digest of its catalogue. ``labels`` of slots.
@@ -103,7 +110,11 @@ class Dispatcher:
         self._dormancy = Dormancy(
             self._slots.values(), backend=backend, clock=clock, sleep=sleep, idle_s=idle_s, stay=stay_awake
         )
+        self._limits = limits or Limits()
+        self._mishaps = Mishaps(slots=len(self._slots))
         self._is_waking = False
+        self._wants_to_wake = False
+        self._taken: set[SlotId] = set()  # the slots that got a job since the last count of those that wait
         self._line = Line(clock, affinity_wait_s=affinity_wait_s)
         self._gates = Gates()
         self._judging = Judging(backend)
@@ -239,6 +250,8 @@ class Dispatcher:
         log.error("what the worker %s said cannot be used", slot.id, exc_info=error)
         if slot.run is not None:
             slot.run.is_given_up = True
+            if is_beside_the_node(error):
+                slot.run.mishap = f"what the worker made could not be kept: {error}"
         self._backend.kill(slot.id, f"the worker's message could not be used: {error}")
 
     def _handle(self, slot: Slot, message: wire.ToServer | Found | Lost) -> _Work | None:
@@ -246,6 +259,7 @@ class Dispatcher:
             run = slot.run
             if run is None or run.is_given_up or Fence(JobId(message.job_id), message.attempt) != run.fence:
                 return None  # of an attempt that is over
+            run.heard_s = self._clock.monotonic_s()
             return self._handle_job_message(slot, run, message)
         match message:
             case wire.Ready():
@@ -273,12 +287,17 @@ class Dispatcher:
         match message:
             case wire.ReserveNames():
                 return partial(self._reserve, slot, run, message)
+            case wire.CheckFiles():
+                return partial(self._check_files, slot, run, message)
             case wire.OutputReady() if message.files and run.kept:
                 run.kept -= 1
             case wire.OutputReady() if message.files:
                 return partial(self._record, slot, run, message)
             case wire.JobDone():
                 self._finish(slot, run, message)
+            case wire.AttemptLost():
+                run.mishap, run.is_given_up = message.reason, True
+                self._backend.kill(slot.id, message.reason)
             case _:
                 event = run.note(message, self._clock.now())
                 if event is not None:
@@ -312,10 +331,11 @@ class Dispatcher:
             self._backend.kill(slot.id, f"attempt {journal.attempt} of job {journal.job_id} is over")
 
     def _retire_drained(self, slot: Slot) -> None:
-        """End the engine of a slot that is drained, when it has nothing to do any more."""
-        if self._gates.of(slot.id) is SlotGate.DRAINED and slot.run is None and not slot.is_retired:
+        """End the engine of a slot that is drained or shut, when it has nothing to do any more."""
+        is_drained = self._gates.of(slot.id) is SlotGate.DRAINED
+        if (is_drained or slot.shut) and slot.run is None and not slot.is_retired:
             slot.is_retired = True
-            self._backend.retire(slot.id, "the slot is drained")
+            self._backend.retire(slot.id, "the slot is drained" if is_drained else f"the slot is shut: {slot.shut}")
 
     async def _slot_lost(self, slot: Slot, reason: str) -> None:
         slot.ready = None
@@ -329,8 +349,57 @@ class Dispatcher:
         if run is None or run.fetching is not None:  # the next engine gets what this one was not sent
             return
         self._leave(slot, run)
+        if run.mishap:
+            self._count_loss(slot, run.mishap)
         self._retire_drained(slot)
-        await self._outcomes.lose(run, reason)
+        if run.verdict is not None:
+            await self._outcomes.finish(run, self._done_by(run, run.verdict))
+        elif run.mishap or run.is_sent_back:
+            await self._give_back(slot, run, run.mishap or SENT_BACK)
+        else:
+            await self._outcomes.lose(run, reason)
+
+    # -- losses beside the node (dispatch/losses.py) --
+
+    async def _give_back(self, slot: Slot, run: Run, reason: str) -> None:
+        """The job waits again, and loses no retry; unless that happens to it without an end."""
+        if run.is_sent_back or self._mishaps.may_be_free(run.job_id, is_first=slot.losses == 1):
+            await self._outcomes.give_back(run, reason)
+        else:
+            await self._outcomes.lose(run, reason)
+
+    def _mislay(self, slot: Slot, run: Run, error: Exception) -> None:
+        """The engine was never sent the job."""
+        log.error("job %s could not be sent to a worker", run.job_id, exc_info=error)
+        run.mishap = f"the job could not be sent to a worker: {error}"
+        self._leave(slot, run)
+        if is_of_the_slot(error):
+            self._count_loss(slot, run.mishap)
+            if slot.ready is not None:  # it may write to a folder that is no more: another engine is let into the next
+                slot.ready = None
+                self._backend.kill(slot.id, run.mishap)
+        self._retire_drained(slot)
+        self._spawn(self._give_back(slot, run, run.mishap))
+
+    def _count_loss(self, slot: Slot, reason: str) -> None:
+        slot.losses += 1
+        if slot.losses >= LOSSES_TO_SHUT and not slot.shut:
+            slot.shut = reason
+            log.error("the slot %s is shut, after %d attempts in a row were lost: %s", slot.id, slot.losses, reason)
+            self._spawn(self._open_later(slot, reason))
+
+    async def _open_later(self, slot: Slot, reason: str) -> None:
+        """What was wrong may be over: one more attempt shows it."""
+        await self._sleep(SHUT_S)
+        if slot.shut is reason:
+            slot.losses = LOSSES_TO_SHUT - 1
+            self._open(slot)
+            self._claim()
+
+    def _open(self, slot: Slot) -> None:
+        slot.shut = ""
+        if self._gates.of(slot.id) is not SlotGate.DRAINED:
+            self._restore(slot)
 
     async def _keep_catalogue(self, ready: wire.Ready) -> None:
         body = await asyncio.to_thread(nodes.encode, ready.nodes)
@@ -348,7 +417,7 @@ class Dispatcher:
 
     def _claim(self) -> None:
         """Fill one idle slot, if somebody waits for one; its commit comes back here for the next."""
-        if self._claiming is not None or self._is_stopping or self._gates.queue is QueueGate.PAUSED:
+        if self._claiming is not None or self._is_stopping or not self._gates.starts_jobs:
             return
         places = self._places()
         self._wake_if_wanted()
@@ -388,7 +457,8 @@ class Dispatcher:
         self._line.claimed(pick, claim)
         if claim.job is not None and pick.slot is not None:
             slot = self._slots[pick.slot]
-            self._begin(slot, claim.job, claim.files)
+            self._taken.add(slot.id)
+            self._begin(slot, claim)
             self._restore(slot)  # should it have been drained while the claim was under way
         elif pick.passed:
             self._spawn(self._claim_later(self._line.patience_s(pick)))
@@ -404,16 +474,26 @@ class Dispatcher:
 
     def _wake_if_wanted(self) -> None:
         """By those who wait, for one of the slots that are asleep."""
-        if not self._is_waking and self._line.lanes(self._dormancy.places):
+        if not self._line.lanes(self._dormancy.places):
+            return
+        self._wants_to_wake = True
+        if not self._is_waking:
             self._is_waking = True
             self._spawn(self._wake())
 
     async def _wake(self) -> None:
+        """A job that was counted may have gone to a slot before the count is here: it needs no other. Then, and where a
+        job came meanwhile, they are counted again."""
         try:
-            waiting = await self._db.read(attempts.depths)
+            while self._wants_to_wake or self._taken:
+                self._wants_to_wake = False
+                self._taken.clear()
+                waiting = await self._db.read(attempts.depths)
+                self._dormancy.wake(
+                    waiting, taken=self._taken, is_open=lambda slot: self._gates.of(slot) is SlotGate.OPEN
+                )
         finally:
             self._is_waking = False
-        self._dormancy.wake(waiting, is_open=lambda slot: self._gates.of(slot) is SlotGate.OPEN)
 
     async def _claim_later(self, pause_s: float) -> None:
         """For those who would rather wait for a busy slot: their patience ends."""
@@ -432,18 +512,19 @@ class Dispatcher:
 
     # -- a run --
 
-    def _begin(self, slot: Slot, job: Job, files: Mapping[str, Asset]) -> None:
+    def _begin(self, slot: Slot, claim: Claim) -> None:
         """Send a claimed job when its files are here; to an engine that was lost meanwhile, when the next is ready."""
-        slot.run = run = Run(job)
+        assert claim.job is not None
+        slot.run = run = Run(claim.job, own_limit_s=claim.run_limit_s)
         try:
             run.staging = self._exchange.begin(slot.id)
-            refs = self._exchange.at_hand(files, run.held, slot=slot.id, staging=run.staging)
+            refs = self._exchange.at_hand(claim.files, run.held, slot=slot.id, staging=run.staging)
             if refs is not None:
                 self._order(slot, run, refs)
             else:
-                run.fetching = self._spawn(self._fetch(slot, run, files))
+                run.fetching = self._spawn(self._fetch(slot, run, claim.files))
         except Exception as error:
-            self._fail(slot, run, error)
+            self._mislay(slot, run, error)
 
     async def _fetch(self, slot: Slot, run: Run, files: Mapping[str, Asset]) -> None:
         """Is cancelled when the run is over."""
@@ -453,14 +534,15 @@ class Dispatcher:
             self._order(slot, run, refs)
         except Exception as error:
             run.fetching = None
-            self._fail(slot, run, error)
+            self._mislay(slot, run, error)
         finally:
             if slot.run is not run:
                 run.held.close()  # also of what came while it was cancelled
 
     async def _resume(self, slot: Slot, found: Resumed, journal: Journal) -> None:
         """Follow an attempt from where another server was cut off: nobody hears again what that one told."""
-        slot.run = run = Run(found.job, is_sent=True, is_resumed=True, kept=found.recorded)
+        run = Run(found.job, is_sent=True, is_resumed=True, kept=found.recorded, own_limit_s=found.run_limit_s)
+        slot.run = run
         log.info("job %s goes on under attempt %d, which another server began", run.job_id, run.fence.attempt)
         self._line.resumed(slot.id, run.owner_id, run.job_id, weight=found.weight)
         run.staging = self._exchange.resume(journal.staging)
@@ -471,7 +553,13 @@ class Dispatcher:
             match message:
                 case wire.ReserveNames() if message.request_id in journal.numbers:
                     pass
-                case wire.ReserveNames() | wire.JobDone() | wire.OutputReady(files=[_, *_]):
+                case (
+                    wire.ReserveNames()
+                    | wire.CheckFiles()  # an answer that was given before is passed over
+                    | wire.JobDone()
+                    | wire.AttemptLost()
+                    | wire.OutputReady(files=[_, *_])
+                ):
                     work = self._handle_job_message(slot, run, message)
                     if work is not None:
                         await work()
@@ -481,6 +569,7 @@ class Dispatcher:
             words = run.words(self._clock.now())
             running = [*run.calls.values()]
             self._publish(JobResumed(**words, attempt=run.fence.attempt, running=running, finished=journal.finished))
+            self._begin_watch(slot, run)
 
     async def _hold(self, slot: Slot, run: Run, files: Mapping[str, Asset]) -> None:
         """Keep the files of a resumed attempt where its engine finds them."""
@@ -501,12 +590,44 @@ class Dispatcher:
         assert run.message is not None
         self._backend.send(slot.id, run.message)
         run.is_sent = True
+        self._begin_watch(slot, run)
+
+    def _begin_watch(self, slot: Slot, run: Run) -> None:
+        if run.watch is not None or not self._limits.applies_to(run):
+            return
+        now_s, since = self._clock.monotonic_s(), run.job.summary.started_at
+        ran_s = (self._clock.now() - since).total_seconds() if run.is_resumed and since is not None else 0.0
+        run.sent_s, run.heard_s = now_s - max(ran_s, 0.0), now_s
+        run.watch = self._spawn(self._watch(slot, run))
+
+    async def _watch(self, slot: Slot, run: Run) -> None:
+        """End the run when it exceeds a limit. Is cancelled when the run is over."""
+        while not isinstance(judged := self._limits.judge(run, now_s=self._clock.monotonic_s()), JobError):
+            await self._sleep(judged)
+        run.verdict = judged
+        log.warning("job %s is ended: %s", run.job_id, judged.exception_message)
+        self._stop_run(slot, run)
+
+    def _done_by(self, run: Run, verdict: JobError) -> wire.JobDone:
+        """The end of a run that exceeded a limit."""
+        return wire.JobDone(
+            job_id=run.job_id,
+            attempt=run.fence.attempt,
+            outcome=JobState.FAILED,
+            error=verdict,
+            executed=list(run.executed),
+            device_s=self._clock.monotonic_s() - run.sent_s,
+        )
 
     async def _reserve(self, slot: Slot, run: Run, message: wire.ReserveNames) -> None:
         series = series_of(run.owner_id, message)
         await self._resuming.settled(run.owner_id)
         first = await self._names.reserve(series, job_id=run.job_id, count=message.count)
         self._backend.send(slot.id, wire.NamesReserved(request_id=message.request_id, first=first))
+
+    async def _check_files(self, slot: Slot, run: Run, message: wire.CheckFiles) -> None:
+        gone = await self._outcomes.gone_files(run, message.files)
+        self._backend.send(slot.id, wire.FilesChecked(request_id=message.request_id, gone=gone))
 
     async def _record(self, slot: Slot, run: Run, message: wire.OutputReady) -> None:
         def is_wanted() -> bool:
@@ -519,23 +640,21 @@ class Dispatcher:
 
     def _finish(self, slot: Slot, run: Run, done: wire.JobDone) -> None:
         """Keep the end, and claim the next job in the same commit."""
+        if done.outcome is JobState.COMPLETED:
+            slot.losses = 0
+        elif run.verdict is not None:
+            done = self._done_by(run, run.verdict)
         self._leave(slot, run)
         self._retire_drained(slot)
         rest = self._outcomes.finish(run, done)
         self._claim()
         self._spawn(rest)
 
-    def _fail(self, slot: Slot, run: Run, error: Exception) -> None:
-        log.error("job %s could not be sent to a worker", run.job_id, exc_info=error)
-        reason = JobError(type(error).__name__, f"the job could not be sent to a worker: {error}")
-        done = wire.JobDone(job_id=run.job_id, attempt=run.fence.attempt, outcome=JobState.FAILED, error=reason)
-        self._finish(slot, run, done)
-
     def _leave(self, slot: Slot, run: Run) -> None:
         slot.run = None
         slot.recent = frozenset(run.job.summary.models)
         self._line.left(slot.id, run.owner_id, run.job_id)
-        for task in (run.grace, run.fetching):
+        for task in (run.grace, run.fetching, run.watch):
             if task is not None:
                 task.cancel()
         run.held.close()
@@ -554,11 +673,12 @@ class Dispatcher:
                 self._cancel(Fence(event.job_id, event.attempt))
             case JobEnded():
                 self._secrets.pop(event.job_id, None)
+                self._mishaps.forget(event.job_id)
                 if self._line.ended(event.owner_id):
                     self._claim()
             case GatesChanged():
-                self._follow_gates(event.gates)
-            case EventsMissed():
+                self._gates_changed(event)
+            case EventsMissed() | AccessChanged():  # a user may have been disabled, whose jobs shall end
                 self._spawn(self._look_again())
 
     async def _look_again(self) -> None:
@@ -573,13 +693,42 @@ class Dispatcher:
                 self._cancel(Fence(job.id, job.attempt))
         self._follow_gates(gates_now)
 
+    def _gates_changed(self, event: GatesChanged) -> None:
+        if event.opened in self._slots:
+            slot = self._slots[event.opened]
+            slot.losses, slot.shut = 0, ""
+        if event.is_at_once:
+            self._send_back(event.gates)
+            if self._claiming is not None:
+                self._spawn(self._send_back_later(self._claiming, event.gates))
+        self._follow_gates(event.gates)
+
     def _follow_gates(self, gates: Gates) -> None:
         self._gates = gates
         for slot in self._slots.values():
             self._retire_drained(slot)
-            if gates.of(slot.id) is not SlotGate.DRAINED:
+            if gates.of(slot.id) is not SlotGate.DRAINED and not slot.shut:
                 self._restore(slot)
         self._claim()
+
+    def _send_back(self, gates: Gates) -> None:
+        """What runs behind a gate that must be empty at once goes back to the queue."""
+        for slot in self._slots.values():
+            run = slot.run
+            is_meant = gates.queue is QueueGate.CLOSED or gates.of(slot.id) is SlotGate.DRAINED
+            if run is None or not is_meant or run.is_sent_back:
+                continue
+            run.is_sent_back = True
+            if run.is_sent:
+                self._backend.kill(slot.id, SENT_BACK)
+            else:
+                self._leave(slot, run)
+                self._spawn(self._give_back(slot, run, SENT_BACK))
+
+    async def _send_back_later(self, claiming: "asyncio.Future[None]", gates: Gates) -> None:
+        """Also what was on its way when the gate was shut."""
+        await asyncio.wait([claiming])
+        self._send_back(gates)
 
     def _restore(self, slot: Slot) -> None:
         if slot.is_retired:
@@ -594,11 +743,16 @@ class Dispatcher:
             if run is None or run.fence != fence or run.grace is not None:
                 continue
             if run.is_sent:
-                self._backend.send(slot.id, wire.CancelJob(job_id=run.job_id, attempt=run.fence.attempt))
-                run.grace = self._spawn(self._kill_later(slot, run))
+                self._stop_run(slot, run)
             else:
                 self._leave(slot, run)
                 self._spawn(self._outcomes.lose(run, "cancelled before a worker was ready"))
+
+    def _stop_run(self, slot: Slot, run: Run) -> None:
+        """Softly, then by the end of its process."""
+        if run.grace is None:
+            self._backend.send(slot.id, wire.CancelJob(job_id=run.job_id, attempt=run.fence.attempt))
+            run.grace = self._spawn(self._kill_later(slot, run))
 
     async def _kill_later(self, slot: Slot, run: Run) -> None:
         await self._sleep(self._cancel_grace_s)

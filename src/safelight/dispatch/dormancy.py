@@ -65,12 +65,16 @@ class Dormancy:
             else:
                 await self._sleep(left_s if left_s > 0 else min(self._idle_s, _AGAIN_S))
 
-    def wake(self, waiting: Mapping[Pool, int], *, is_open: Callable[[SlotId], bool]) -> None:
-        """``waiting``: how many jobs, by pool."""
+    def wake(
+        self, waiting: Mapping[Pool, int], *, taken: Collection[SlotId], is_open: Callable[[SlotId], bool]
+    ) -> None:
+        """``waiting``: how many jobs, by pool. ``taken``: the slots that got a job since those were counted, which may
+        be one of them."""
         coming = [
             slot.labels
             for slot in self._slots
-            if is_open(slot.id) and not slot.is_asleep and slot.run is None and not slot.is_retired
+            if slot.id in taken
+            or (is_open(slot.id) and not slot.is_asleep and slot.run is None and not slot.is_retired)
         ]
         asleep = {slot.id: slot for slot in self._slots if slot.is_asleep and is_open(slot.id)}
         for slot_id in to_wake(waiting, coming=coming, asleep={key: slot.labels for key, slot in asleep.items()}):

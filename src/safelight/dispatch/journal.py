@@ -8,9 +8,11 @@ from collections.abc import Sequence
 
 from safelight.core.event import Call
 from safelight.wire.messages import (
+    AttemptLost,
     CallFinished,
     CallsCached,
     CallStarted,
+    CheckFiles,
     JobDone,
     JobMessage,
     Message,
@@ -21,7 +23,7 @@ from safelight.wire.messages import (
     ToServer,
 )
 
-_LASTING = (CallsCached, CallStarted, CallFinished, OutputReady, ReserveNames, JobDone)
+_LASTING = (CallsCached, CallStarted, CallFinished, OutputReady, ReserveNames, CheckFiles, JobDone, AttemptLost)
 """The rest is for those who listen at the moment."""
 
 

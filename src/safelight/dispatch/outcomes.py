@@ -10,13 +10,16 @@ from safelight.core.clock import Clock
 from safelight.core.errors import Conflict, NotFound, SafelightError, Unavailable
 from safelight.core.job import Fence, JobState, JobSummary
 from safelight.core.output import Output
+from safelight.core.user import Principal
 from safelight.db.engine import Database, Transaction
 from safelight.dispatch.exchange import Exchange
 from safelight.dispatch.names import NameCounters
+from safelight.dispatch.outputs import kept_name
 from safelight.dispatch.run import Run
+from safelight.services import asset as assets
 from safelight.services import attempt as attempts
 from safelight.services.asset import NewFile
-from safelight.wire.messages import JobDone
+from safelight.wire.messages import JobDone, KeptFile
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +69,19 @@ class Outcomes:
             is_durable=False,
         )
 
+    async def gone_files(self, run: Run, files: Sequence[KeptFile]) -> list[int]:
+        """The positions of those that the run's owner has no longer, or with other bytes."""
+        named = [kept_name(file) for file in files]
+        found = await until_available(
+            lambda: self._db.read(
+                lambda tx: assets.find_files(tx, Principal(run.owner_id), files={name for name, _ in named})
+            ),
+            what=f"the files that job {run.job_id} names cannot be looked for yet",
+            sleep=self._sleep,
+        )
+        there = {name: asset.digest for name, asset in found.items()}
+        return [position for position, (name, digest) in enumerate(named) if there.get(name) != digest]
+
     def finish(self, run: Run, done: JobDone) -> Coroutine[Any, Any, None]:
         """Enqueue the end of a run at once; what is returned sees to it that it is written, and cleans up."""
         now = self._clock.now()
@@ -111,6 +127,17 @@ class Outcomes:
             what="what ran when the server stopped is not given up yet",
             sleep=self._sleep,
         )
+
+    async def give_back(self, run: Run, reason: str) -> None:
+        """The attempt is over by no fault of the job's, which waits again and loses no retry."""
+        now = self._clock.now()
+        await self._persist(
+            run,
+            lambda tx: attempts.release(
+                tx, run.fence, reason=reason, interrupted=run.interrupted(), executed=run.executed, now=now
+            ),
+        )
+        await self._discard(run)
 
     async def release(self, run: Run) -> None:
         """The server stops: the job waits again. Tried once; a start gives up what is left."""

@@ -10,6 +10,10 @@
 * **Succession.** An attempt outlives its server: the next one gets its journal (``journal.py``) and hears what was said
   since. When the attempt is over, its engine makes room for one that is as the new server wants it; where no attempt
   was under way, that is at once.
+* **Folders.** Those on the machine's own disk belong to this outpost alone (``own_folder.py``): it may outlive the
+  moment at which another one is made for its slot, and what it removes at its end must not be that one's.
+* **Placement.** An owner may want other resources than the process has. It goes on until its attempt is over; its last
+  loss says that the owner must make another process.
 * **Lease.** An owner that takes nothing for the lease may be gone: the engine is ended, until it takes again. After a
   longer while the outpost gives itself up.
 
@@ -20,7 +24,6 @@ import asyncio
 import contextlib
 import logging
 import platform
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -30,18 +33,19 @@ from pathlib import Path
 
 import msgspec
 
-from safelight import __version__
 from safelight.core.errors import SafelightError
 from safelight.core.worker import SlotId
 from safelight.dispatch.journal import Journal, Work
 from safelight.dispatch.local import ENGINE_COMMAND
-from safelight.dispatch.porter import Method, Porter, Want
+from safelight.dispatch.own_folder import OwnFolder, sweep
+from safelight.dispatch.porter import Method, Porter, Want, given_to, inputs_of, staging_of
 from safelight.dispatch.process import scrub
-from safelight.dispatch.rooms import Rooms
+from safelight.dispatch.rooms import SEARCHABLE, Rooms
 from safelight.dispatch.supervisor import Supervisor
 from safelight.wire.codec import Decoder, encode
 from safelight.wire.config import EngineConfig
 from safelight.wire.messages import JobDone, Message, NamesReserved, Ready, ReserveNames, RunJob, ToEngine, ToServer
+from safelight.wire.protocol import PROTOCOL
 
 log = logging.getLogger(__name__)
 
@@ -77,17 +81,19 @@ class Charge(Message, frozen=True, kw_only=True):
     the store; empty: it lies in folders that all machines share."""
     scratch_bytes: int = 0
     """How much of the store may lie there for engines to read."""
+    placement: str = ""
+    """What a process for the slot takes of the cluster, and where, as the owner writes it."""
 
     @property
-    def own_scratch(self) -> Path | None:
-        """The slot's part of it."""
+    def scratch_of_slot(self) -> Path | None:
+        """Where the slot's outposts have their folders."""
         return Path(self.scratch, self.config.slot) if self.scratch else None
 
 
-class OtherVersion(SafelightError):
+class OtherProtocol(SafelightError):
     """The server's words may mean something else here, or nothing."""
 
-    code = "other_version"
+    code = "other_protocol"
 
 
 class Said(Message, frozen=True, kw_only=True):
@@ -96,11 +102,13 @@ class Said(Message, frozen=True, kw_only=True):
 
 
 class Lost(Message, frozen=True, kw_only=True):
-    """``is_meant``: nothing is wrong with the engine."""
+    """``is_meant``: nothing is wrong with the engine. ``is_last``: no other follows here, the slot needs a process of
+    another placement."""
 
     number: int
     reason: str
     is_meant: bool = False
+    is_last: bool = False
 
 
 class Wanted(Message, frozen=True, kw_only=True):
@@ -146,13 +154,15 @@ Order = Send | Kill | Retire | Restore | Addressed
 class Adopted(Message, frozen=True, kw_only=True):
     """What there is for the owner: entries come after ``number``, from the engine of ``generation`` on.
 
-    ``journal`` where an attempt outlived the server before; then that engine has been ``ready``.
+    ``journal`` where an attempt outlived the server before; then that engine has been ``ready``. ``is_misplaced``:
+    there is no engine here, the slot needs a process of another placement.
     """
 
     number: int = 0
     generation: int = 0
     ready: Ready | None = None
     journal: Journal | None = None
+    is_misplaced: bool = False
 
 
 def take_s(lease_s: float) -> float:
@@ -179,18 +189,21 @@ class _Kept:
 class Outpost:
     """Mutable: the supervisor, the outbox, the token. All calls are on one event loop.
 
-    ``environment`` is that of its process, of which engines get a part; ``end`` ends the process.
+    ``environment`` is that of its process, of which engines get a part; ``end`` ends the process. ``placement``: what
+    the process was made with.
     """
 
-    def __init__(self, environment: Mapping[str, str], *, end: Callable[[], None]) -> None:
+    def __init__(self, environment: Mapping[str, str], *, end: Callable[[], None], placement: str = "") -> None:
         self._environment = environment
+        self.placement = placement
         self._end = end
         self._token: Token = (0, 0)
         self._charge: Charge | None = None
         self._lease_s = FIRST_LEASE_S
         self._leases_alone = LEASES_ALONE
         self._supervisor: Supervisor | Porter | None = None
-        self._temp: Path | None = None
+        self._temp: OwnFolder | None = None
+        self._scratch: OwnFolder | None = None
         self._outbox: deque[_Kept] = deque()
         self._count = 0
         self._generation = 0
@@ -209,16 +222,18 @@ class Outpost:
         self._watching = asyncio.create_task(self._watch())
         self._change: asyncio.Task[None] | None = None
 
-    async def adopt(self, token: Token, version: str, charge: bytes, *, succeeds: bool = False) -> bytes:
+    async def adopt(self, token: Token, protocol: int, charge: bytes, *, succeeds: bool = False) -> bytes:
         """Work for the holder of ``token``, as a :class:`Charge` in msgpack says. Returns an :class:`Adopted` in
         msgpack; nothing where a greater token was here.
 
         What runs here ends, and all begins anew; but for an owner that ``succeeds`` the one before an attempt goes on.
-        ``version``: the owner's of Safelight. Raises :class:`OtherVersion`, and :class:`OSError` where the slot's
-        folders cannot be made.
+        Raises :class:`OtherProtocol`, and :class:`OSError` where the slot's folders cannot be made.
         """
-        if version != __version__:
-            raise OtherVersion(f"Safelight is {__version__} on the node {platform.node()}, {version} on the server")
+        if protocol != PROTOCOL:
+            raise OtherProtocol(
+                f"Safelight on the node {platform.node()} speaks protocol {PROTOCOL}, the server speaks {protocol}; "
+                "install the same version on both"
+            )
         if token <= self._token:
             return b""
         self._token = token
@@ -233,8 +248,10 @@ class Outpost:
                 adopted = self._hand_over(self._work)
             else:
                 await self._close()
-                self._open()
-                adopted = Adopted()
+                self._reset()
+                if not self._is_misplaced:
+                    self._start_engine()
+                adopted = Adopted(is_misplaced=self._is_misplaced)
             self._keep_lease()
         return msgspec.msgpack.encode(adopted)
 
@@ -302,11 +319,12 @@ class Outpost:
         self._count += 1
         self._keep(Said(number=self._count, message=message))
 
-    def _lose(self, reason: str, *, is_meant: bool = False) -> None:
+    def _lose(self, reason: str, *, is_meant: bool = False, is_last: bool = False) -> None:
         self._ready = None
         self._generation += 1
         self._count += 1
-        self._keep(Lost(number=self._count, reason=reason, is_meant=is_meant or not self._is_wanted))
+        is_meant = is_meant or not self._is_wanted
+        self._keep(Lost(number=self._count, reason=reason, is_meant=is_meant, is_last=is_last))
 
     def _want(self, want: Want) -> None:
         self._count += 1
@@ -387,8 +405,8 @@ class Outpost:
         work = self._work
         if not self._is_passing or (work is not None and not work.is_over and work.generation == self._generation):
             return
-        if self._ready is not None:
-            self._lose("the server was started anew, and with it its workers", is_meant=True)
+        if self._ready is not None or self._is_misplaced:
+            self._lose("the server was restarted", is_meant=True, is_last=self._is_misplaced)
         self._is_passing, self._is_changing = False, True
         self._change = asyncio.create_task(self._change_engine())
 
@@ -398,15 +416,19 @@ class Outpost:
                 return
             try:
                 await self._end_engine()
-                self._start_engine()
+                if not self._is_misplaced:
+                    self._start_engine()
             except Exception:  # a boundary: whoever asks next finds no actor, and makes one
                 log.exception("no other engine can be started here")
                 self._end()
 
-    def _open(self) -> None:
+    @property
+    def _is_misplaced(self) -> bool:
+        return self._charge is not None and self._charge.placement != self.placement
+
+    def _reset(self) -> None:
         self._count = self._generation = self._acknowledged = self._lost = 0
         self._is_wanted, self._is_fenced, self._is_passing = True, False, False
-        self._start_engine()
 
     async def _close(self) -> None:
         await self._end_engine()
@@ -424,12 +446,20 @@ class Outpost:
         account = config.rules.account if config.rules is not None else None
         prepare: Callable[[], None] = _nothing
         if charge.rooms:
-            rooms = Rooms(Path(charge.rooms), home=Path(charge.home) if charge.home else None, account=account)
-            environment = rooms.furnish(slot, environment)
-            prepare = partial(rooms.renew, slot)
-            self._temp = rooms.temp(slot)
-            config = _with_writable(config, (str(rooms.home(slot)), str(self._temp), str(rooms.packs(slot))))
+            home = Path(charge.home) if charge.home else None
+            rooms = Rooms(Path(charge.rooms), home=home, account=account)
+            if self._temp is None:
+                sweep(rooms.temps)
+                self._temp = OwnFolder.claim(rooms.temps, prefix=f"{slot}-")
+            temp = self._temp.path
+            environment = rooms.furnish(slot, environment, temp=temp)
+            prepare = partial(rooms.renew, slot, temp=temp)
+            config = _with_writable(config, (str(rooms.home(slot)), str(temp), str(rooms.packs(slot))))
             config = msgspec.structs.replace(config, pack_copies=str(rooms.packs(slot)))
+        folder = self._claim_scratch(charge)
+        if folder is not None:
+            config = _with_writable(config, (str(staging_of(folder)),))
+            config = _with_readable(config, (str(given_to(folder)),))
         self._is_changing = False
         supervisor = Supervisor(
             slot,
@@ -440,7 +470,7 @@ class Outpost:
             prepare=prepare,
         )
         self._supervisor = supervisor
-        if (folder := charge.own_scratch) is not None:
+        if folder is not None:
             self._supervisor = Porter(
                 supervisor, folder=folder, cache_bytes=charge.scratch_bytes, account=account, want=self._want
             )
@@ -454,8 +484,29 @@ class Outpost:
             await self._supervisor.stop()
             self._supervisor = None
         if self._temp is not None:
-            await asyncio.to_thread(shutil.rmtree, self._temp, ignore_errors=True)
-            self._temp = None
+            temp, self._temp = self._temp, None
+            await asyncio.to_thread(temp.release)
+
+    def _claim_scratch(self, charge: Charge) -> Path | None:
+        """This outpost's folder for files that are carried; with the input files of those that have ended."""
+        parent = charge.scratch_of_slot
+        if parent is None:
+            return None
+        if self._scratch is not None and self._scratch.path.parent != parent:
+            self._scratch.release()
+            self._scratch = None
+        if self._scratch is None:
+            self._scratch = OwnFolder.claim(parent)
+            inputs = inputs_of(self._scratch.path)
+            inputs.parent.mkdir()
+            inputs.parent.chmod(SEARCHABLE)  # the engine may be of another account
+
+            def keep_inputs(left: Path) -> None:
+                if not inputs.exists() and inputs_of(left).is_dir():
+                    inputs_of(left).rename(inputs)
+
+            sweep(parent, before=keep_inputs)
+        return self._scratch.path
 
     # -- the lease --
 
@@ -498,6 +549,13 @@ def _nothing() -> None:
 
 def _asks(message: ToServer | None, request_id: int) -> bool:
     return isinstance(message, ReserveNames) and message.request_id == request_id
+
+
+def _with_readable(config: EngineConfig, folders: Sequence[str]) -> EngineConfig:
+    rules = config.rules
+    if rules is None or rules.readable is None:
+        return config
+    return msgspec.structs.replace(config, rules=replace(rules, readable=(*rules.readable, *folders)))
 
 
 def _with_writable(config: EngineConfig, folders: Sequence[str]) -> EngineConfig:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from safelight.blobs.store import BlobStore
 from safelight.core.asset import FileName, Folder, clean_filename, clean_subfolder
-from safelight.core.digest import Sha256Digest, parse_digest
+from safelight.core.digest import Digest, Sha256Digest, parse_digest
 from safelight.core.errors import Invalid
 from safelight.core.ids import UserId
 from safelight.dispatch.names import Series
 from safelight.services.asset import NewFile
 from safelight.services.patience import Patience
-from safelight.wire.messages import ReserveNames, SavedFile
+from safelight.wire.messages import KeptFile, ReserveNames, SavedFile
 
 _FOLDERS = {"output": Folder.OUTPUT, "temp": Folder.TEMP}
 
@@ -66,8 +66,15 @@ def series_of(owner_id: UserId, message: ReserveNames) -> Series:
     return Series(owner_id, _folder(message.folder), clean_subfolder(message.subfolder), message.prefix)
 
 
+def kept_name(file: KeptFile) -> tuple[FileName, Digest]:
+    """Raises :class:`Invalid` for a name that no output has."""
+    name = FileName(_folder(file.folder), clean_subfolder(file.subfolder), clean_filename(file.filename))
+    return name, parse_digest(file.digest)
+
+
 def path_of(file: SavedFile, staging: Path, *, may_be_gone: bool = False) -> Path:
-    """Where a saved file lies. Raises :class:`Invalid` where that is not in the job's folder, or no file."""
+    """Where a saved file lies. Raises :class:`Invalid` where that is not in the job's folder, or no file;
+    :class:`OSError` where the folder itself is gone."""
     path = Path(file.path)
     if not path.parent.resolve().is_relative_to(staging.resolve()):
         raise Invalid(f"{file.path!r} is not in the job's folder")
@@ -76,6 +83,8 @@ def path_of(file: SavedFile, staging: Path, *, may_be_gone: bool = False) -> Pat
     except OSError as error:
         if may_be_gone and isinstance(error, FileNotFoundError):
             return path
+        if not staging.is_dir():
+            raise  # not the engine's word is wrong: somebody has removed the folder under it
         raise Invalid(f"{file.path!r} cannot be taken over: {error.strerror}") from error
     if not stat.S_ISREG(status.st_mode) or status.st_size != file.size:
         raise Invalid(f"{file.path!r} is not a file of {file.size} bytes")

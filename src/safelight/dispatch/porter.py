@@ -33,17 +33,18 @@ from safelight.blobs.checking import CHUNK, held_back
 from safelight.blobs.store import BlobMissing, StoreAway, WrongDigest
 from safelight.core.clock import SystemClock
 from safelight.core.digest import Digest, Sha256Digest, parse_digest
-from safelight.core.errors import SafelightError
-from safelight.core.job import JobError, JobState
+from safelight.core.errors import Invalid, SafelightError
+from safelight.core.job import JobState
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import EngineListener
 from safelight.dispatch.inputs import Inputs
 from safelight.dispatch.outputs import path_of
-from safelight.dispatch.rooms import own
+from safelight.dispatch.rooms import SEARCHABLE, own
 from safelight.dispatch.supervisor import Supervisor
 from safelight.sandbox.rules import Account
 from safelight.services.patience import Patience
 from safelight.wire.messages import (
+    AttemptLost,
     CancelJob,
     InputsJudged,
     JobDone,
@@ -90,8 +91,8 @@ class _Job:
 class Porter:
     """Mutable: the attempt of the moment, what was said and is not told yet, the addresses that are asked for.
 
-    Has the calls of a :class:`~safelight.dispatch.supervisor.Supervisor`. ``folder`` is the slot's alone; ``want`` asks
-    for an address, which comes by :meth:`addressed`. ``account``: as whom the engine runs, if not as this process.
+    Has the calls of a :class:`~safelight.dispatch.supervisor.Supervisor`. ``folder`` is its outpost's alone; ``want``
+    asks for an address, which comes by :meth:`addressed`. ``account``: as whom the engine runs, if not as this process.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class Porter:
         self._outgoing = folder / "outgoing"
         self._want = want
         self._patience = Patience(SystemClock(), sleep)
-        self._cache = FileCache(self, folder / "inputs", max_bytes=cache_bytes)
+        self._cache = FileCache(self, inputs_of(folder), max_bytes=cache_bytes)
         self._inputs = Inputs(self._cache, self._patience)
         self._rooms = given_to(folder)
         self._http: aiohttp.ClientSession | None = None
@@ -126,10 +127,7 @@ class Porter:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, listener: EngineListener) -> None:
-        for folder in (self._staging, self._outgoing, self._rooms):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-        self._outgoing.chmod(0o700)
+        self._make_folders()
         self._listener = listener
         self._supervisor.start(self)
 
@@ -197,11 +195,15 @@ class Porter:
             job.staging.mkdir(mode=0o700)
             own(job.staging, self._account)
             files = await self._inputs.fetch(order.files, job.held, room=self._rooms / job.staging.name)
-        except Exception as error:  # a boundary: whatever fails, the job has an end
+        except Exception as error:  # a boundary: whatever fails, the attempt has an end
             job.coming = None
             log.error("files of job %s could not be brought", order.job_id, exc_info=_unless_told(error))
-            reason = JobError(type(error).__name__, f"the job's files could not be brought to its worker: {error}")
-            self._end_for_engine(job, JobState.FAILED, reason)
+            if not self._staging.is_dir():
+                self._make_folders()  # for the next engine: this one may write to the old folder only
+            if self._job is job:
+                reason = f"the job's files could not be brought to its worker: {error}"
+                self._pass_on(_lost(order, reason))
+                self.kill(reason)
             return
         finally:
             if self._job is not job:
@@ -220,9 +222,15 @@ class Porter:
                 return
             self._supervisor.send(msgspec.structs.replace(message, files=files))
 
-    def _end_for_engine(self, job: _Job, outcome: JobState, error: JobError | None = None) -> None:
+    def _end_for_engine(self, job: _Job, outcome: JobState) -> None:
         """The engine was never sent it."""
-        self._pass_on(JobDone(job_id=job.order.job_id, attempt=job.order.attempt, outcome=outcome, error=error))
+        self._pass_on(JobDone(job_id=job.order.job_id, attempt=job.order.attempt, outcome=outcome))
+
+    def _make_folders(self) -> None:
+        for folder in (self._staging, self._outgoing, self._rooms):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            folder.chmod(0o700 if folder == self._outgoing else SEARCHABLE)
 
     # -- what the supervisor says (dispatch/backend.py: EngineListener) --
 
@@ -235,7 +243,7 @@ class Porter:
     def engine_lost(self, slot: SlotId, reason: str) -> None:
         """Outputs of an attempt that has ended are stored all the same; of others nobody wants them."""
         self._is_losing = True
-        if not any(isinstance(word, JobDone) for word in self._words):
+        if not any(isinstance(word, JobDone | AttemptLost) for word in self._words):
             self._words.clear()
             if self._storing is not None:
                 self._storing.cancel()
@@ -288,7 +296,10 @@ class Porter:
         except Exception as error:  # a boundary: whatever an engine says and whatever fails at it
             log.error("an output could not be stored: %s", error, exc_info=_unless_told(error))
             self._is_given_up = True
-            self.kill(f"an output of the worker process could not be stored: {error}")
+            reason = f"an output of the worker process could not be stored: {error}"
+            if self._listener is not None and self._job is not None and _is_beside_the_node(error):
+                self._listener.engine_said(self._supervisor.slot, _lost(self._job.order, reason))
+            self.kill(reason)
         else:
             if self._listener is not None:
                 self._listener.engine_said(self._supervisor.slot, msgspec.structs.replace(output, files=files))
@@ -372,14 +383,28 @@ class Porter:
             log.error("files of a job could not be carried", exc_info=error)
 
 
+def _lost(order: RunJob, reason: str) -> AttemptLost:
+    return AttemptLost(job_id=order.job_id, attempt=order.attempt, reason=reason)
+
+
+def _is_beside_the_node(error: Exception) -> bool:
+    """Whether it is the machine's fault or the store's, and not of what an engine says."""
+    return isinstance(error, OSError | SafelightError) and not isinstance(error, Invalid)
+
+
 def staging_of(folder: Path) -> Path:
-    """Where the engine writes its outputs, in the slot's own folder."""
+    """Where the engine writes its outputs, in the outpost's own folder."""
     return folder / "staging"
 
 
 def given_to(folder: Path) -> Path:
     """Where the engine finds the input files of its job."""
     return folder / "given"
+
+
+def inputs_of(folder: Path) -> Path:
+    """Where input files are kept for it."""
+    return folder / "inputs"
 
 
 def _copy(source: Path, handle: int, digest: Digest) -> Sha256Digest:

@@ -1,8 +1,10 @@
 """Engines on a Ray cluster: a detached actor holds each slot's :class:`~safelight.dispatch.outpost.Outpost`.
 
-The actor's name is made of the server's, the slot, and what an actor is made with, so that a server that is started
-again finds its own, and goes on with the attempt that runs there; one that nobody comes back for ends itself. An actor
-that waits for its place is a slot that is starting: what the cluster lacks is for its autoscaler to see and to bring.
+The actor's name is made of the server's, the slot, and the protocol (``wire/protocol.py``), so that a server that is
+started again finds its own, and goes on with the attempt that runs there; one that nobody comes back for ends itself.
+What an actor takes of the cluster is not in its name: an actor that the server would place otherwise goes on until its
+attempt is over, and is replaced then. An actor that waits for its place is a slot that is starting: what the cluster
+lacks is for its autoscaler to see and to bring.
 
 The only module that imports Ray, and only when a backend starts.
 """
@@ -17,12 +19,10 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any, TypeVar
 
 import msgspec
 
-from safelight import __version__
 from safelight.core.digest import Digest, parse_digest
 from safelight.core.errors import SafelightError
 from safelight.core.pool import Pool
@@ -51,6 +51,7 @@ from safelight.dispatch.supervisor import pause_s
 from safelight.settings import process_environment
 from safelight.wire.codec import Decoder, encode
 from safelight.wire.messages import Ready, ToEngine
+from safelight.wire.protocol import PROTOCOL
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,10 @@ POOL_LABEL = "safelight-pool/"
 YES = "yes"
 SLOT_RESOURCE = "safelight-slot"
 """The custom resource of a node without GPUs that ``safelight worker`` starts: how many slots it takes."""
+_OFFERED = {"num_gpus": "GPU", "num_cpus": "CPU"}
+"""What the cluster calls an option's resource."""
+_LOOK_S = 5.0
+"""Between two looks at what the cluster offers to a slot without a place."""
 _CALLS_AT_ONCE = 16
 _PATIENCE_S = 10.0
 """How long a cluster may take to answer before that is said."""
@@ -73,8 +78,8 @@ _LEAVE_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Where the actors run. ``resources``: what each takes, empty for a GPU, a ``safelight-slot``, or a CPU, whichever
-    the cluster has first."""
+    """Where the actors run. ``resources``: what each takes; empty: a GPU where the cluster has any at the time, else a
+    ``safelight-slot``, and never a mere CPU."""
 
     address: str
     namespace: str = "safelight"
@@ -90,12 +95,16 @@ class RayMissing(SafelightError):
 class SlotActor:
     """What Ray runs: it hands calls on. Its process is the slot's alone, and ends with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, placement: str) -> None:
         logging.basicConfig(level=logging.INFO)  # to the files of this process in Ray's folder of logs
-        self._outpost = Outpost(process_environment(), end=lambda: os._exit(0))
+        self._outpost = Outpost(process_environment(), end=lambda: os._exit(0), placement=placement)
 
-    async def adopt(self, token: Token, version: str, charge: bytes, succeeds: bool) -> bytes:
-        return await self._outpost.adopt(token, version, charge, succeeds=succeeds)
+    async def is_placed(self) -> bool:
+        """Answers as soon as the actor has a process."""
+        return True
+
+    async def adopt(self, token: Token, protocol: int, charge: bytes, succeeds: bool) -> bytes:
+        return await self._outpost.adopt(token, protocol, charge, succeeds=succeeds)
 
     async def take(self, token: Token, after: int) -> bytes | None:
         return await self._outpost.take(token, after)
@@ -277,18 +286,30 @@ class _Slot:
 
     async def _live(self) -> str:
         """Adopt the slot's actor and follow it. Returns why it is over; raises what Ray does."""
-        self._actor = await self._connection.find(self._slot, self._selector)
+        found = await self._connection.find(self._slot, self._selector)
+        self._actor = found.actor
+        if not found.is_new:  # one that waits for a place may wait for another than it would be given now
+            try:
+                await self._call("is_placed", limit_s=self._lease_s)
+            except TimeoutError:
+                return f"its actor had no place for {self._lease_s:g} s, and is made again"
         self._adoptions += 1
         token = (self._epoch, self._adoptions)
-        charge = msgspec.msgpack.encode(self._charge)
+        charge = msgspec.msgpack.encode(msgspec.structs.replace(self._charge, placement=found.placement))
         answer = await _either(
-            self._call("adopt", token, __version__, charge, not self._has_adopted), self._is_unwanted
+            self._call("adopt", token, PROTOCOL, charge, not self._has_adopted),
+            self._is_unwanted.wait(),
+            self._connection.outdated(found),
         )
         if answer is None:
             return ""
         if not answer:
             return self._give_way()
         adopted = msgspec.msgpack.decode(answer, type=Adopted)
+        if adopted.is_misplaced:
+            log.info("the slot %s has an actor of other resources, which is replaced", self._slot)
+            self._token = token
+            return ""
         self._token, self._generation, self._orders = token, adopted.generation, asyncio.Queue()
         self._has_adopted = True
         if adopted.ready is not None and adopted.journal is not None:
@@ -297,7 +318,7 @@ class _Slot:
                 self._listener.engine_resumed(self._slot, adopted.ready, adopted.journal)
         async with asyncio.TaskGroup() as group:
             telling = group.create_task(self._tell(token))
-            reason = await _either(self._follow(token, adopted.number), self._is_unwanted)
+            reason = await _either(self._follow(token, adopted.number), self._is_unwanted.wait())
             telling.cancel()
         return reason or ""
 
@@ -308,6 +329,8 @@ class _Slot:
             for entry in decoder.feed(answer):
                 after = entry.number
                 self._hear(entry)
+                if isinstance(entry, Lost) and entry.is_last:
+                    return entry.reason
             if not self._is_ready and not self._is_wanted.is_set():
                 return ""
         return self._give_way()
@@ -322,6 +345,8 @@ class _Slot:
 
     def _hear(self, entry: Entry) -> None:
         match entry:
+            case Lost(is_last=True) if not self._is_ready:  # its engine is lost already, and told so
+                self._generation += 1
             case Lost():
                 self._generation += 1
                 self._is_ready = True  # the loss of an engine that never was ready is told as well
@@ -398,22 +423,39 @@ class _Connection:
         self._server = server
         self._is_ours = False
         self._task: asyncio.Task[None] | None = None
-        self._resources: Mapping[str, float] = {}
         self.is_open = asyncio.Event()
 
     def open(self) -> None:
         """Connect, however long it takes until there is a cluster."""
         self._task = asyncio.get_running_loop().create_task(self._open())
 
-    async def find(self, slot: SlotId, selector: Mapping[str, str]) -> Any:
+    async def find(self, slot: SlotId, selector: Mapping[str, str]) -> "_Found":
         """The slot's actor: the one that is there, else a new one, which waits for its place by itself."""
         making = _in_thread(self._find, slot, selector)
         try:
             return await asyncio.shield(making)
         except asyncio.CancelledError:
             with contextlib.suppress(Exception):
-                await self.end(await asyncio.wait_for(making, _LEAVE_S))
+                await self.end((await asyncio.wait_for(making, _LEAVE_S)).actor)
             raise
+
+    async def outdated(self, found: "_Found") -> None:
+        """Returns when an actor that still waits for its place would be placed otherwise now. Says once if no node of
+        the moment offers what it waits for."""
+        is_said = False
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            offered = await _in_thread(lambda: _ray().cluster_resources())
+            if not self._cluster.resources and _slot_resources(offered) != found.resources:
+                return
+            missing = [name for name in found.resources if not offered.get(_OFFERED.get(name, name))]
+            if missing and not is_said:
+                is_said = True
+                log.warning(
+                    "no node of the cluster offers %s, which a worker takes; start nodes with `safelight worker`, or "
+                    "set ray_resources to what the nodes have",
+                    ", ".join(missing),
+                )
 
     async def end(self, actor: Any) -> None:
         await _in_thread(lambda: _ray().kill(actor, no_restart=True))
@@ -454,23 +496,26 @@ class _Connection:
                 configure_logging=False,
             )
             self._is_ours = True
-        self._resources = self._cluster.resources or _slot_resources(ray.cluster_resources())
-        log.info("connected to the Ray cluster at %s; a slot takes %s", self._cluster.address, dict(self._resources))
+        log.info("connected to the Ray cluster at %s", self._cluster.address)
 
-    def _find(self, slot: SlotId, selector: Mapping[str, str]) -> Any:
+    def _find(self, slot: SlotId, selector: Mapping[str, str]) -> "_Found":
+        ray = _ray()
+        name = f"{self._server}/{slot}/{PROTOCOL}"
+        resources = self._cluster.resources or _slot_resources(ray.cluster_resources())
+        placement = f"{sorted(resources.items())} {sorted(selector.items())}"
+        with contextlib.suppress(ValueError):  # there is none of that name
+            there = ray.get_actor(name, namespace=self._cluster.namespace)
+            return _Found(there, resources, placement, is_new=False)
         options: dict[str, Any] = {"resources": {}, "num_cpus": 0, "num_gpus": 0}
-        for name, amount in self._resources.items():
-            if name in ("num_cpus", "num_gpus", "memory"):
-                options[name] = amount
+        for resource, amount in resources.items():
+            if resource in ("num_cpus", "num_gpus", "memory"):
+                options[resource] = amount
             else:
-                options["resources"][name] = amount
+                options["resources"][resource] = amount
         if selector:
             options["label_selector"] = dict(selector)
-        kind = f"{__version__} {sorted(self._resources.items())} {sorted(selector.items())}"
-        name = f"{self._server}/{slot}/{blake2b(kind.encode(), digest_size=4).hexdigest()}"
-        return (
-            _ray()
-            .remote(SlotActor)
+        actor = (
+            ray.remote(SlotActor)
             .options(
                 name=name,
                 namespace=self._cluster.namespace,
@@ -480,8 +525,19 @@ class _Connection:
                 max_concurrency=_CALLS_AT_ONCE,
                 **options,
             )
-            .remote()
+            .remote(placement)
         )
+        return _Found(actor, resources, placement, is_new=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A slot's actor. ``resources`` and ``placement``: of one that would be made now."""
+
+    actor: Any
+    resources: Mapping[str, float]
+    placement: str
+    is_new: bool
 
 
 def _in_thread(work: Callable[..., T], *arguments: object) -> "asyncio.Future[T]":
@@ -508,16 +564,17 @@ def _ray() -> Any:
     return ray
 
 
-async def _either(work: Coroutine[Any, Any, T], event: asyncio.Event) -> T | None:
-    """What ``work`` returns, or ``None`` if the event comes first."""
-    task, waiting = asyncio.ensure_future(work), asyncio.ensure_future(event.wait())
+async def _either(work: Coroutine[Any, Any, T], *others: Coroutine[Any, Any, object]) -> T | None:
+    """What ``work`` returns, or ``None`` if one of the others ends first."""
+    task = asyncio.ensure_future(work)
+    tasks = [task, *(asyncio.ensure_future(other) for other in others)]
     try:
-        await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else None
     finally:
-        for each in (task, waiting):
+        for each in tasks:
             each.cancel()
-        await asyncio.gather(task, waiting, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _keep_signal(number: signal.Signals) -> None:
@@ -534,9 +591,7 @@ def _selector(labels: frozenset[Pool], pools: frozenset[Pool]) -> Mapping[str, s
 
 
 def _slot_resources(cluster: Mapping[str, float]) -> Mapping[str, float]:
-    if cluster.get("GPU"):
-        return {"num_gpus": 1}
-    return {SLOT_RESOURCE: 1} if cluster.get(SLOT_RESOURCE) else {"num_cpus": 1}
+    return {"num_gpus": 1} if cluster.get("GPU") else {SLOT_RESOURCE: 1}
 
 
 def _first_line(error: BaseException) -> str:

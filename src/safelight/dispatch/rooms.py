@@ -21,7 +21,7 @@ from safelight.sandbox.rules import Account
 LOAD_JOURNAL = "safelight-loading-"
 """How the name of a journal of packs begins (``runtime/journal.py``): an engine leaves it for the next."""
 
-_SEARCHABLE = 0o711
+SEARCHABLE = 0o711
 
 
 class Rooms:
@@ -31,55 +31,65 @@ class Rooms:
         """``home``: one that all slots share and that stays, instead."""
         self._root = root
         self._home = home
-        self._temp = _own_temp(root)
+        self.temps = _own_temp(root)
+        """The parent of folders for temporary files."""
         self._account = account
 
     def home(self, slot: SlotId) -> Path:
         return self._home or self._root / "homes" / slot
 
     def temp(self, slot: SlotId) -> Path:
-        return self._temp / slot
+        """The slot's folder for temporary files, where one server has the slot to itself."""
+        return self.temps / slot
 
     def packs(self, slot: SlotId) -> Path:
         """For the slot's copies of node packs, which keep what packs write beside their code."""
         return self._root / "packs" / slot
 
-    def furnish(self, slot: SlotId, environment: Mapping[str, str]) -> Mapping[str, str]:
-        """Make the slot's folders, without what an earlier server left there; ``environment`` with the way to them."""
-        remove_tree(self.temp(slot))
-        self.renew(slot)
+    def furnish(self, slot: SlotId, environment: Mapping[str, str], *, temp: Path | None = None) -> Mapping[str, str]:
+        """Make the slot's folders, without what an earlier server left there; ``environment`` with the way to them.
+        ``temp``: the folder for temporary files, if not :meth:`temp`."""
+        temp = temp or self.temp(slot)
+        remove_tree(temp)
+        self.renew(slot, temp=temp)
         make_own(self.packs(slot), self._account)
         kept = {name: value for name, value in environment.items() if not name.startswith("XDG_")}
-        variables = {"HOME": str(self.home(slot)), "TMPDIR": str(self.temp(slot))}
+        variables = {"HOME": str(self.home(slot)), "TMPDIR": str(temp)}
         if site.ENABLE_USER_SITE:  # packages that were installed below the true home are found all the same
             variables["PYTHONUSERBASE"] = site.getuserbase()
         return kept | variables
 
-    def renew(self, slot: SlotId) -> None:
+    def renew(self, slot: SlotId, *, temp: Path | None = None) -> None:
         """Before each engine: nothing that an earlier one wrote is left, but the journal of packs that it imported.
         Blocks."""
         if self._home is None:
             remove_tree(self.home(slot))
-        if self.temp(slot).is_dir():
-            for entry in self.temp(slot).iterdir():
+        temp = temp or self.temp(slot)
+        if temp.is_dir():
+            for entry in temp.iterdir():
                 if not (entry.name.startswith(LOAD_JOURNAL) and entry.is_file() and not entry.is_symlink()):
                     remove_tree(entry)
-        for folder in (self.home(slot), self.temp(slot)):
+        for folder in (self.home(slot), temp):
             make_own(folder, self._account)
 
     def clear(self) -> None:
         """The engines are gone, and their temporary files with them. Blocks."""
-        shutil.rmtree(self._temp, ignore_errors=True)
+        shutil.rmtree(self.temps, ignore_errors=True)
 
 
 def make_own(folder: Path, account: Account | None) -> None:
     """Make a folder that its owner alone may enter, and the way there for ``account``."""
+    make_way(folder)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    own(folder, account)
+
+
+def make_way(folder: Path) -> None:
+    """Make the folders above ``folder`` that are missing, so that other accounts can come through them."""
     missing = [path for path in folder.parents if not path.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
     for parent in missing:
-        parent.chmod(_SEARCHABLE)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    own(folder, account)
+        parent.chmod(SEARCHABLE)
 
 
 def remove_tree(path: Path) -> None:
@@ -110,10 +120,10 @@ def _own_temp(root: Path) -> Path:
     name = f"safelight-{os.geteuid()}-{blake2b(str(root).encode(), digest_size=4).hexdigest()}"
     path = Path(tempfile.gettempdir(), name)
     try:
-        path.mkdir(mode=_SEARCHABLE)
+        path.mkdir(mode=SEARCHABLE)
     except FileExistsError:
         status = path.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
             path = Path(tempfile.mkdtemp(prefix="safelight-"))
-    path.chmod(_SEARCHABLE)
+    path.chmod(SEARCHABLE)
     return path

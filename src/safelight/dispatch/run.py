@@ -34,12 +34,19 @@ class Run:
     is_sent: bool = False
     is_resumed: bool = False  # another server sent it
     kept: int = 0  # so many outputs with files are rows already that the engine is yet to tell of
+    mishap: str = ""  # why the attempt cannot go on, where neither the job nor its node is to blame
+    is_sent_back: bool = False  # an administrator wants the worker at once, and the job waits again
+    own_limit_s: float | None = None  # how long its owner's jobs may run, where that is said
+    sent_s: float = 0.0  # when it began, by the monotonic clock
+    heard_s: float = 0.0  # when its engine last said something of it
+    verdict: JobError | None = None  # the limit that it has exceeded
     is_given_up: bool = False  # its engine said something that cannot be used, and is being killed
     cached: Cached | None = None
     calls: dict[str, Call] = field(default_factory=dict)
     executed: list[str] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
     grace: asyncio.Task[None] | None = None
+    watch: asyncio.Task[None] | None = None  # over its limits
 
     @property
     def fence(self) -> Fence:
@@ -60,11 +67,15 @@ class Run:
 
     def interrupted(self) -> JobError:
         """The call that ran when the job was stopped."""
+        return self.error("Cancelled", "the job was cancelled")
+
+    def error(self, exception_type: str, message: str) -> JobError:
+        """Blamed on the node that is running, if one is."""
         call = next(reversed(self.calls.values()), None)
         node = self.job.prompt.get(call.real_id) if call else None
         return JobError(
-            "Cancelled",
-            "the job was cancelled",
+            exception_type,
+            message,
             node_id=call.real_id if call else "",
             node_type=str(node.get("class_type", "")) if isinstance(node, Mapping) else "",
             executed=tuple(self.executed),

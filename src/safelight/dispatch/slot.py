@@ -39,7 +39,9 @@ class Slot:
     info: EngineInfo | None = None
     run: Run | None = None
     recent: frozenset[str] = frozenset()  # the models of its engine's last job, until the engine tells what it holds
-    is_retired: bool = False  # drained
+    is_retired: bool = False  # drained, or shut
+    losses: int = 0  # attempts in a row that were lost beside the node, without one that completed
+    shut: str = ""  # why it gets no job any more
     is_asleep: bool = False  # without an engine until jobs wait for one (dormancy.py)
     idle_since_s: float = 0.0
     dozing: asyncio.Task[None] | None = None
@@ -57,11 +59,13 @@ class Slot:
     @property
     def is_free(self) -> bool:
         """Whether its engine could begin a job."""
-        return self.ready is not None and self.run is None and not self.is_passing and not self.is_asleep
+        return self.ready is not None and self.run is None and not (self.is_passing or self.is_asleep or self.shut)
 
     def status(self, gate: SlotGate) -> SlotStatus:
         if self.run is not None:
             state = SlotState.RUNNING
+        elif self.shut:
+            state = SlotState.SHUT
         elif self.ready is not None and not self.is_asleep:
             state = SlotState.IDLE
         elif self.is_retired:
@@ -69,4 +73,4 @@ class Slot:
         else:
             state = SlotState.ASLEEP if self.is_asleep else SlotState.STARTING
         owner = self.run.owner_id if self.run is not None else None
-        return SlotStatus(self.id, tuple(sorted(self.labels)), state, gate, owner, self.info)
+        return SlotStatus(self.id, tuple(sorted(self.labels)), state, gate, owner, self.info, self.shut)

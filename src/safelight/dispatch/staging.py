@@ -26,6 +26,7 @@ class Staging:
         self._account = account
         self._empty: dict[SlotId, list[Path]] = {}
         self._left: set[Path] = set()
+        self._made: set[SlotId] = set()  # the slots' own folders, each made once: engines are bound to what was there
 
     def look(self) -> None:
         """Which folders an earlier server has left. Blocks; comes before all else."""
@@ -52,11 +53,21 @@ class Staging:
                 left.unlink(missing_ok=True)
 
     def make(self, slot: SlotId) -> Path:
-        if empty := self._empty.get(slot):
-            return empty.pop()
-        make_own(self._root / slot, self._account)
+        """Raises :class:`OSError`."""
+        empty = self._empty.get(slot, [])
+        while empty:
+            if (path := empty.pop()).is_dir():
+                return path
+        if slot not in self._made:
+            make_own(self._root / slot, self._account)
+            self._made.add(slot)
+            self._left.discard(self._root / slot)
         path = self._root / slot / uuid.uuid4().hex
-        path.mkdir(mode=0o700)
+        try:
+            path.mkdir(mode=0o700)
+        except FileNotFoundError:
+            make_own(self._root / slot, self._account)  # for engines that start later: others may not write there
+            raise
         own(path, self._account)
         return path
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from safelight.core.event import Call
+from safelight.graph.instructions import KeptFile
 from safelight.graph.lists import Outputs
 from safelight.graph.signature import Signature
 
@@ -29,23 +30,28 @@ class InnerOutput:
 class Entry:
     """A call's result. ``origin``: the call that made it, under which ``inner`` outputs were shown.
 
-    ``size`` in bytes and ``seconds`` are what the runner told.
+    ``files``: those that it and the calls inside it showed; without them the entry is of no use. ``size`` in bytes
+    and ``seconds`` are what the runner told.
     """
 
     origin: Call
     outputs: Outputs
     ui: Mapping[str, Any] | None = None
     inner: tuple[InnerOutput, ...] = ()
+    files: tuple[KeptFile, ...] = ()
     size: int = 0
     seconds: float = 0.0
 
 
 class Cache(Protocol):
-    """Law: ``get`` gives what was ``put`` last under the signature, or nothing; it may forget at any time."""
+    """Law: ``get`` gives what was ``put`` last under the signature, or nothing; it may forget at any time, and forgets
+    what is dropped."""
 
     def get(self, signature: Signature) -> Entry | None: ...
 
     def put(self, signature: Signature, entry: Entry) -> None: ...
+
+    def drop(self, signature: Signature) -> None: ...
 
     def clear(self) -> None: ...
 
@@ -57,6 +63,9 @@ class NoCache:
         return None
 
     def put(self, signature: Signature, entry: Entry) -> None:
+        return None
+
+    def drop(self, signature: Signature) -> None:
         return None
 
     def clear(self) -> None:
@@ -87,7 +96,7 @@ class LimitedCache:
         return entry
 
     def put(self, signature: Signature, entry: Entry) -> None:
-        self._drop(signature)
+        self.drop(signature)
         if self._max_bytes is not None and entry.size > self._max_bytes:
             return
         self._entries[signature] = entry
@@ -97,7 +106,7 @@ class LimitedCache:
             *rank, lowest = heapq.heappop(self._heap)
             if self._ranks.get(lowest) == tuple(rank):
                 self._floor = rank[0]
-                self._drop(lowest)
+                self.drop(lowest)
 
     def clear(self) -> None:
         self._entries.clear()
@@ -118,7 +127,7 @@ class LimitedCache:
             self._heap = [(*rank, signature) for signature, rank in self._ranks.items()]
             heapq.heapify(self._heap)
 
-    def _drop(self, signature: Signature) -> None:
+    def drop(self, signature: Signature) -> None:
         entry = self._entries.pop(signature, None)
         if entry is not None:
             self.size -= entry.size

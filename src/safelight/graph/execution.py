@@ -4,7 +4,8 @@ How it goes
 ===========
 
 1. Calls are found from the targets, against the data. Those whose node has a fingerprint are asked for it; then every
-   call is *signed*, and the cache is asked for each signature.
+   call is *signed*, and the cache is asked for each signature. What it has is dropped where it names files that are
+   gone.
 2. The targets that are not cached are *needed*, with all that they rest on (``graph/demand.py``).
 3. Of the ready calls one is started. When it is done, those that waited for it go on.
 4. A lazy check, or an expansion, makes more calls needed: step 2 again, from there.
@@ -31,7 +32,7 @@ from safelight.graph.calls import CallGraph, ExpansionError
 from safelight.graph.demand import Demand
 from safelight.graph.expand import follow, rebased, result_links
 from safelight.graph.faults import cycle_text
-from safelight.graph.instructions import Blocked, Event, Instruction, Returned
+from safelight.graph.instructions import Blocked, Event, Instruction, KeptFile, Returned
 from safelight.graph.lists import ResultError, Values, gather, merge_ui
 from safelight.graph.plan import order
 from safelight.graph.prompt import Link
@@ -48,6 +49,14 @@ class _Fingerprinting:
     """Calls whose fingerprints are awaited, and what follows when all are there."""
 
     awaited: set[str]
+    then: Callable[[], None]
+
+
+@dataclass
+class _Checking:
+    """Cached results whose files are looked for, by call, and what follows when that is known."""
+
+    entries: Mapping[str, Entry]
     then: Callable[[], None]
 
 
@@ -73,6 +82,9 @@ class Execution:
         self._calls = Demand(self.graph, self._cached)
         self._completed: deque[Run] = deque()
         self._fingerprinting: list[_Fingerprinting] = []
+        self._checking: dict[int, _Checking] = {}
+        self._checks = 0
+        self._to_show: set[str] = set()  # calls whose inner outputs must be made again, whoever needs their result
         self._out: dict[str, Run] = {}
         self._active: str | None = None
         self._executed: list[str] = []
@@ -95,6 +107,8 @@ class Execution:
             self._cancel(self._out.get(self._active or "") or next(iter(self._out.values()), None))
         elif isinstance(event, do.FingerprintComputed):
             self._fingerprinted(event)
+        elif isinstance(event, do.FilesChecked):
+            self._files_checked(event)
         else:
             self._answered(event)
         self._advance()
@@ -115,18 +129,19 @@ class Execution:
             self._ending = do.Finish(JobState.FAILED, error)
             return
         reachable = order(self._targets, self.graph.sources).calls
-        self._fingerprint(reachable, lambda: self._begin(reachable))
+        self._fingerprint(reachable, lambda: self._look_up(reachable, lambda: self._begin(reachable)))
 
     def _begin(self, reachable: Sequence[str]) -> None:
-        self._sign(reachable)
         found = ((call_id, self._cached(self._calls[call_id])) for call_id in reachable)
         cached = {call_id: entry for call_id, entry in found if entry is not None}
         self._say(do.ReportCached([call_id for call_id in self.graph if call_id in cached]))
         targets = set(self._targets)
-        for call_id in order(self._targets, self._firm_sources).calls:
+        firm = order(self._targets, self._firm_sources).calls
+        for call_id in firm:
             if call_id in cached:
                 self._retell(self._calls[call_id], cached[call_id], is_target=call_id in targets)
-        self._calls.require(t for t in self._targets if t not in cached)
+        again = [call_id for call_id in firm if call_id in self._to_show]
+        self._calls.require(dict.fromkeys([*again, *(t for t in self._targets if t not in cached)]))
 
     def _firm_sources(self, call_id: str) -> list[str]:
         inputs = self.graph.inputs(call_id)
@@ -155,6 +170,34 @@ class Execution:
             self._fingerprinting.remove(waiting)
             if self._ending is None:
                 waiting.then()
+
+    def _look_up(self, call_ids: Iterable[str], then: Callable[[], None]) -> None:
+        """Sign the calls; ``then`` follows when what the cache has of them is known to be of use."""
+        call_ids = list(call_ids)
+        self._sign(call_ids)
+        found = ((call_id, self._cached(self._calls[call_id])) for call_id in call_ids)
+        entries = {call_id: entry for call_id, entry in found if entry is not None and entry.files}
+        if not entries:
+            then()
+            return
+        self._checks += 1
+        self._checking[self._checks] = _Checking(entries, then)
+        files = dict.fromkeys(file for entry in entries.values() for file in entry.files)
+        self._say(do.CheckFiles(self._checks, tuple(files)))
+
+    def _files_checked(self, event: do.FilesChecked) -> None:
+        waiting = self._checking.pop(event.number, None)
+        if waiting is None:
+            raise ProtocolError(f"nobody asked for the files of {event.number}")
+        gone = set(event.gone)
+        for call_id, entry in waiting.entries.items():
+            signature = self._calls[call_id].signature
+            if signature is not None and not gone.isdisjoint(entry.files):
+                self._cache.drop(self._signer.own(signature))
+                if entry.inner:
+                    self._to_show.add(call_id)
+        if self._ending is None:
+            waiting.then()
 
     def _sign(self, call_ids: Iterable[str]) -> None:
         """``call_ids``: sources first. A call in a cycle gets no signature."""
@@ -192,7 +235,7 @@ class Execution:
             run = self._calls.next_ready()
             if run is not None:
                 self._visit(run)
-            elif self._out or self._fingerprinting:
+            elif self._out or self._fingerprinting or self._checking:
                 return
             elif self._calls.is_satisfied:
                 self._ending = do.Finish(JobState.COMPLETED)
@@ -236,7 +279,7 @@ class Execution:
         if run.sets:
             self._give(run, do.RunCall(run.call, run.schema.name, run.sets))
         else:
-            self._returned(run, ())
+            self._returned(run, (), ())
 
     def _give(self, run: Run, instruction: do.CheckLazy | do.RunCall) -> None:
         self._active = run.call.id
@@ -295,7 +338,7 @@ class Execution:
             if run.state is not State.RUNNING or len(event.results) != len(run.sets):
                 raise ProtocolError(f"call {event.call_id}: {len(event.results)} results for {len(run.sets)} sets")
             run.size, run.seconds = event.size, event.seconds
-            self._returned(run, event.results)
+            self._returned(run, event.results, event.files)
 
     def _lazy_checked(self, run: Run, names: Sequence[str]) -> None:
         asked = {n for n in names if n in run.inputs.lazy} - run.asked
@@ -311,13 +354,14 @@ class Execution:
             run.state = State.WAITING
             self._calls.wait(run, sources)
 
-    def _returned(self, run: Run, results: Sequence[Returned | Blocked]) -> None:
+    def _returned(self, run: Run, results: Sequence[Returned | Blocked], files: Sequence[KeptFile]) -> None:
         given = dict(zip((s.index for s in run.sets), results, strict=True))
         # Beyond this call a blocker is silent: its message was told.
         run.results = [given.get(index, Blocked()) for index in range(run.count)]
         run.sets = ()
         run.ui = merge_ui(r.ui for r in results if isinstance(r, Returned))
         if run.ui is not None:
+            run.files += files
             self._say(do.EmitOutput(run.call, run.ui))
         expansions = [r.expand for r in results if isinstance(r, Returned) and r.expand is not None]
         if expansions:
@@ -336,10 +380,9 @@ class Execution:
             return
         # Its calls, and those of the prompt that nothing else led to, sources first.
         new = [c for c in order(added, self.graph.sources).calls if c not in self._calls]
-        self._fingerprint(new, lambda: self._expanded(run, added, new))
+        self._fingerprint(new, lambda: self._look_up(new, lambda: self._expanded(run, added)))
 
-    def _expanded(self, run: Run, added: Sequence[str], new: Sequence[str]) -> None:
-        self._sign(new)
+    def _expanded(self, run: Run, added: Sequence[str]) -> None:
         linked = [
             link.call_id for result in run.results for link in result_links(result, self.graph) if link is not None
         ]
@@ -375,12 +418,14 @@ class Execution:
         run.results, run.children = (), ()
         if run.signature is not None and not run.is_blocked:
             # A blocked call is not kept, so that a rerun tells the message again.
-            entry = Entry(run.call, outputs, run.ui, tuple(run.inner), run.size, run.seconds)
-            self._cache.put(run.signature, entry)
+            files = tuple(run.files)
+            entry = Entry(run.call, outputs, run.ui, tuple(run.inner), files, run.size, run.seconds)
+            self._cache.put(self._signer.own(run.signature) if files else run.signature, entry)
         if run.call.parent_id is not None:
             parent = self._calls[run.call.parent_id]
             parent.seconds += run.seconds
             parent.inner += [InnerOutput(run.call, run.ui), *run.inner] if run.ui is not None else run.inner
+            parent.files += run.files
         self._executed.append(run.call.id)
         self._say(do.ReportFinished(run.call))
         self._completed.append(run)
@@ -397,9 +442,12 @@ class Execution:
         if run.call.parent_id is not None:
             own = [InnerOutput(run.call, entry.ui)] if is_target and entry.ui is not None else []
             self._calls[run.call.parent_id].inner += own + inner
+            self._calls[run.call.parent_id].files += entry.files
 
     def _cached(self, run: Run) -> Entry | None:
-        return self._cache.get(run.signature) if run.signature is not None else None
+        if run.signature is None:
+            return None
+        return self._cache.get(self._signer.own(run.signature)) or self._cache.get(run.signature)
 
     def _fail(self, run: Run, exception_type: str, message: str) -> None:
         self._end(JobState.FAILED, self._error(run, exception_type, message))

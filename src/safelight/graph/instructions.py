@@ -11,11 +11,15 @@ opaque to it: it stores what the runner gives and hands it on.
 
 ::
 
-    Start ─► Fingerprint* ─► (FingerprintComputed for each) ─► ReportCached ─► ReportStarted, RunCall ─► ...
+    Start ─► Fingerprint* ─► (FingerprintComputed for each) ─► CheckFiles? ─► (FilesChecked)
+          ─► ReportCached ─► ReportStarted, RunCall ─► ...
 
 * **One at a time, unless pending.** At most one :class:`RunCall` or :class:`CheckLazy` is unanswered, unless the
   runner says :class:`CallPending` of it (an async node that awaits something): then the next ready call is given out.
   When nothing is ready the answer is an empty list, and the runner waits for what is pending.
+* **Files.** A cached result may name files that its owner has deleted since. Before such a result is used,
+  :class:`CheckFiles` asks which files are gone; answer with :class:`FilesChecked`. What named one of those is made
+  again.
 * **Lists.** A :class:`RunCall` carries one :class:`ArgumentSet` per element over which the call is mapped: one set for
   most, one set of lists for an ``INPUT_IS_LIST`` node. The runner runs the sets in order and answers with one
   :class:`Returned` or :class:`Blocked` for each. ``ArgumentSet.index`` is its position in the list, which goes into ids
@@ -50,7 +54,7 @@ clients know: started, [progress], [output], finished. Calls that come from the 
 call has its output emitted again and is finished.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,6 +91,16 @@ class Returned:
     expand: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file of the owner's that a call saved and showed."""
+
+    folder: str
+    subfolder: str
+    filename: str
+    digest: str
+
+
 # -- events: what the runner says --
 
 
@@ -105,6 +119,14 @@ class FingerprintComputed:
 
     call_id: str
     value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class FilesChecked:
+    """The answer to :class:`CheckFiles` of that number: those of its files that the owner has no longer."""
+
+    number: int
+    gone: Collection[KeptFile] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +149,14 @@ class CallReturned:
     """The answer to :class:`RunCall`: one result per argument set.
 
     ``size``: bytes that the values keep alive, ``seconds``: what the call took; the cache weighs entries by both.
+    ``files``: those that the call saved.
     """
 
     call_id: str
     results: Sequence[Returned | Blocked]
     size: int = 0
     seconds: float = 0.0
+    files: Sequence[KeptFile] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +183,15 @@ class CancelRequested:
 
 
 Event = (
-    Start | FingerprintComputed | LazyChecked | CallPending | CallReturned | CallRaised | CallAborted | CancelRequested
+    Start
+    | FingerprintComputed
+    | FilesChecked
+    | LazyChecked
+    | CallPending
+    | CallReturned
+    | CallRaised
+    | CallAborted
+    | CancelRequested
 )
 
 # -- instructions: what the runner is to do --
@@ -175,6 +207,15 @@ class Fingerprint:
     call: Call
     node: str
     sets: Sequence[ArgumentSet]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFiles:
+    """Ask which of these files the owner has no longer, or with other bytes; answer with ``FilesChecked``. After a
+    cancel it may be left unanswered."""
+
+    number: int
+    files: Sequence[KeptFile]
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +295,7 @@ class Finish:
 
 Instruction = (
     Fingerprint
+    | CheckFiles
     | CheckLazy
     | RunCall
     | AbortCall

@@ -9,7 +9,7 @@ from safelight.core.event import Call
 from safelight.core.node import NodeSchema
 from safelight.graph.cache import InnerOutput
 from safelight.graph.calls import CallInputs
-from safelight.graph.instructions import ArgumentSet, Blocked, Returned
+from safelight.graph.instructions import ArgumentSet, Blocked, KeptFile, Returned
 from safelight.graph.lists import Outputs
 from safelight.graph.signature import Signature
 
@@ -62,5 +62,7 @@ class Run:
     """While EXPANDED: the calls whose outputs it waits for."""
     ui: Mapping[str, Any] | None = None
     inner: list[InnerOutput] = field(default_factory=list)
+    files: list[KeptFile] = field(default_factory=list)
+    """Those that it showed, and the calls inside it."""
     size: int = 0
     seconds: float = 0.0

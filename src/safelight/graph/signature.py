@@ -88,6 +88,10 @@ class Signer:
             return None
         return Signature(digest.digest())
 
+    def own(self, signature: Signature) -> Signature:
+        """Of a result that names files of the owner: no other user shares it, whatever it rests on."""
+        return Signature(hashlib.sha256(signature + self._owner_mark).digest())
+
     def _identity(self, schema: NodeSchema) -> bytes:
         found = self._identities.get(schema.name)
         if found is None:

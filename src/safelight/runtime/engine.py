@@ -22,6 +22,7 @@ from safelight.runtime.pack_routes import PackRoutes
 from safelight.runtime.warm import let_go, warm_models
 from safelight.wire.messages import (
     CancelJob,
+    FilesChecked,
     FreeMemory,
     InputsJudged,
     JudgeInputs,
@@ -110,7 +111,7 @@ class Engine:
             case PackRequest():
                 if self._pack_routes is not None:
                     self._pack_routes.answer(message)
-            case NamesReserved():
+            case NamesReserved() | FilesChecked():
                 running = self._running
                 if running is not None:
                     running.answer(message)

@@ -3,12 +3,14 @@
 import itertools
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from safelight.runtime.outbox import Outbox
 from safelight.sdk.context import Cancelled
-from safelight.wire.messages import NamesReserved, ReserveNames, RunJob
+from safelight.wire.messages import CheckFiles, FilesChecked, KeptFile, NamesReserved, ReserveNames, RunJob
+
+Answer = NamesReserved | FilesChecked
 
 
 class RunningJob:
@@ -21,10 +23,11 @@ class RunningJob:
         self.run = run
         self.outbox = outbox
         self.on_cancel: Callable[[], None] = lambda: None
+        self.has_files = False  # some call has begun to write one
         self._cancelled = threading.Event()
         self._numbers = itertools.count(1)
         self._asked = itertools.count(1)
-        self._answers: dict[int, queue.SimpleQueue[int | None]] = {}
+        self._answers: dict[int, queue.SimpleQueue[Answer | None]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -50,36 +53,41 @@ class RunningJob:
 
     def reserve(self, *, folder: str, subfolder: str, prefix: str, count: int) -> int:
         """The first of ``count`` free counters. Waits for the server; raises :class:`Cancelled` when it must not."""
-        request_id = next(self._asked)
-        answer: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-        with self._lock:
-            self.raise_if_cancelled()
-            self._answers[request_id] = answer
-        job_id, attempt = self.fence
-        question = ReserveNames(
-            job_id=job_id,
-            attempt=attempt,
-            request_id=request_id,
-            folder=folder,
-            subfolder=subfolder,
-            prefix=prefix,
-            count=count,
+        answer = self._ask(
+            lambda **fence: ReserveNames(**fence, folder=folder, subfolder=subfolder, prefix=prefix, count=count)
         )
-        self.outbox.post(question, flush=True)
-        first = answer.get()
-        if first is None:
-            raise Cancelled
-        return first
+        assert isinstance(answer, NamesReserved)
+        return answer.first
 
-    def answer(self, message: NamesReserved) -> None:
+    def check(self, files: Sequence[KeptFile]) -> Sequence[int]:
+        """The positions of those of ``files`` that the owner has no longer. Waits as :meth:`reserve` does."""
+        answer = self._ask(lambda **fence: CheckFiles(**fence, files=[*files]))
+        assert isinstance(answer, FilesChecked)
+        return answer.gone
+
+    def answer(self, message: Answer) -> None:
         """The server answered; an answer that nobody waits for belongs to a job that is over."""
         with self._lock:
             waiting = self._answers.pop(message.request_id, None)
         if waiting is not None:
-            waiting.put(message.first)
+            waiting.put(message)
+
+    def _ask(self, question: Callable[..., ReserveNames | CheckFiles]) -> Answer:
+        request_id = next(self._asked)
+        answer: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
+        with self._lock:
+            self.raise_if_cancelled()
+            self._answers[request_id] = answer
+        job_id, attempt = self.fence
+        self.outbox.post(question(job_id=job_id, attempt=attempt, request_id=request_id), flush=True)
+        given = answer.get()
+        if given is None:
+            raise Cancelled
+        return given
 
     def new_path(self, extension: str) -> Path:
         """A path in the staging folder that no other file of the job has: nothing that a user typed is part of it."""
+        self.has_files = True
         folder = Path(self.run.staging)
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{next(self._numbers):06}{extension}"

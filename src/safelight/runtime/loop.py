@@ -24,7 +24,7 @@ from safelight.graph import instructions as do
 from safelight.graph.cache import Cache
 from safelight.graph.execution import Execution
 from safelight.graph.instructions import Event, Instruction
-from safelight.runtime import failure
+from safelight.runtime import failure, storage
 from safelight.runtime.background import BackgroundLoop
 from safelight.runtime.call import BoundCall, V1Objects, Work
 from safelight.runtime.context import RunContext
@@ -38,7 +38,7 @@ from safelight.sdk.context import Cancelled
 from safelight.sdk.v1 import V1Node
 from safelight.shims import saving
 from safelight.wire.config import DEVICE_LOST_STATUS, OUT_OF_MEMORY_STATUS
-from safelight.wire.messages import JobDone, SavedFile
+from safelight.wire.messages import AttemptLost, JobDone, KeptFile, SavedFile
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,11 @@ class JobLoop:
         self._out: dict[str, _Begun] = {}
         self._files: dict[str, list[SavedFile]] = {}
         self._finish: do.Finish | None = None
+        self._trouble: str | None = None
         self._is_cancel_told = False
         self._started = time.monotonic()
 
-    def run(self) -> JobDone:
+    def run(self) -> JobDone | AttemptLost:
         """To the end, whatever happens; the message that says how it ended."""
         self._job.on_cancel = lambda: self._answers.put(None)
         saving.begin_job({name: Path(file.path) for name, file in self._job.run.files.items()})
@@ -103,6 +104,8 @@ class JobLoop:
         finally:
             saving.end_job()
         job_id, attempt = self._job.fence
+        if self._trouble is not None:
+            return AttemptLost(job_id=job_id, attempt=attempt, reason=self._trouble)
         return JobDone(
             job_id=job_id,
             attempt=attempt,
@@ -175,11 +178,21 @@ class JobLoop:
             self._begin(instruction)
         elif isinstance(instruction, do.Fingerprint):
             self._feed(do.FingerprintComputed(instruction.call.id, self._fingerprint(instruction)))
+        elif isinstance(instruction, do.CheckFiles):
+            self._check_files(instruction)
         elif isinstance(instruction, do.Finish):
             self._finish = instruction
         elif not isinstance(instruction, do.AbortCall):
             files = self._files.pop(instruction.call.id, []) if isinstance(instruction, do.EmitOutput) else []
             self._job.outbox.post(report(instruction, self._job.fence, files))
+
+    def _check_files(self, instruction: do.CheckFiles) -> None:
+        asked = [KeptFile(file.folder, file.subfolder, file.filename, file.digest) for file in instruction.files]
+        try:
+            gone = self._job.check(asked)
+        except Cancelled:
+            return  # the execution is told next, and needs no answer
+        self._feed(do.FilesChecked(instruction.number, [instruction.files[position] for position in gone]))
 
     def _begin(self, instruction: do.RunCall | do.CheckLazy) -> None:
         started = time.monotonic()
@@ -227,7 +240,9 @@ class JobLoop:
         if files:
             self._files[call_id] = files
         seconds = time.monotonic() - begun.started
-        return do.CallReturned(call_id, given, size=size_of([_values_of(r) for r in given]), seconds=seconds)
+        size = size_of([_values_of(r) for r in given])
+        kept = [do.KeptFile(file.folder, file.subfolder, file.filename, file.digest) for file in files]
+        return do.CallReturned(call_id, given, size=size, seconds=seconds, files=kept)
 
     def _failed(self, begun: _Begun, error: BaseException) -> Event:
         call_id = begun.instruction.call.id
@@ -236,6 +251,8 @@ class JobLoop:
         ended = isinstance(error, asyncio.CancelledError | concurrent.futures.CancelledError)
         if isinstance(error, Cancelled) or (ended and begun.is_aborted):
             return do.CallAborted(call_id)
+        staging, has_files = Path(self._job.run.staging), self._job.has_files
+        self._trouble = self._trouble or storage.trouble(error, staging=staging, has_files=has_files)
         return self._raised(begun.instruction, error)
 
     def _raised(self, instruction: do.RunCall | do.CheckLazy, error: BaseException) -> do.CallRaised:

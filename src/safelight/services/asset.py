@@ -1,7 +1,7 @@
 """What may be done with assets: uploads under ComfyUI's rules for names, outputs of jobs, finding files by name."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -71,6 +71,11 @@ def find_file(tx: Transaction, who: Principal, *, file: FileName) -> Asset:
     if asset is None:
         raise NotFound(f"there is no file {file}")
     return asset
+
+
+def find_files(tx: Transaction, who: Principal, *, files: Collection[FileName]) -> Mapping[FileName, Asset]:
+    """Those of ``files`` that are there."""
+    return rows.find_all_named(tx.conn, who.user_id, files=files)
 
 
 def files_named(tx: Transaction, who: Principal, *, names: Collection[str]) -> dict[str, Asset]:

@@ -19,6 +19,7 @@ from safelight.core.user import Principal
 from safelight.db import asset as asset_rows
 from safelight.db import attempt as rows
 from safelight.db import job as job_rows
+from safelight.db import lane as lane_rows
 from safelight.db.transaction import Transaction
 from safelight.services import asset as assets
 from safelight.services import quota as quotas
@@ -30,12 +31,13 @@ from safelight.services.timeline import Cached, messages
 class Claim:
     """``job``: now running, under its attempt; ``files``: the owner's files that its prompt names, as it names them.
 
-    ``weight``: its owner's; ``has_more``: its lane has another job that waits. ``idle``: of the lanes that were asked,
-    those without any; ``held``: those whose owner has as many running as they may have.
+    ``weight`` and ``run_limit_s``: its owner's; ``has_more``: its lane has another job that waits. ``idle``: of the
+    lanes that were asked, those without any; ``held``: those whose owner has as many running as they may have.
     """
 
     job: Job | None
     weight: float = 1.0
+    run_limit_s: float | None = None
     has_more: bool = False
     files: Mapping[str, Asset] = field(default_factory=dict)
     idle: Sequence[Lane] = ()
@@ -44,11 +46,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed:
-    """What a server must know of an attempt that another one began. ``files`` and ``weight`` as in :class:`Claim`;
-    ``recorded``: how many of its outputs are kept."""
+    """What a server must know of an attempt that another one began. ``files``, ``weight`` and ``run_limit_s`` as in
+    :class:`Claim`; ``recorded``: how many of its outputs are kept."""
 
     job: Job
     weight: float
+    run_limit_s: float | None
     files: Mapping[str, Asset]
     recorded: int
 
@@ -66,7 +69,7 @@ def claim_next(tx: Transaction, *, lanes: Sequence[Lane], choose: Choose = first
     idle: list[Lane] = []
     held: list[Lane] = []
     has_more: dict[JobId, bool] = {}
-    weights: dict[UserId, float] = {}
+    standings: dict[UserId, quotas.Standing] = {}
 
     def line() -> Iterator[JobSummary]:
         for lane in lanes:
@@ -79,7 +82,7 @@ def claim_next(tx: Transaction, *, lanes: Sequence[Lane], choose: Choose = first
                 held.append(lane)
                 continue
             job, has_more[job.id] = head
-            weights[lane.owner_id] = standing.weight
+            standings[lane.owner_id] = standing
             yield job
 
     chosen = choose(line())
@@ -92,7 +95,15 @@ def claim_next(tx: Transaction, *, lanes: Sequence[Lane], choose: Choose = first
     tx.emit(JobStarted(**_words(running, now), attempt=running.attempt))
     job = replace(rows.load(tx.conn, chosen.id), summary=running)
     more = has_more[chosen.id]
-    return Claim(job=job, weight=weights[owner], has_more=more, files=_files_of(tx, job), idle=idle, held=held)
+    return Claim(
+        job=job,
+        weight=standings[owner].weight,
+        run_limit_s=standings[owner].run_limit_s,
+        has_more=more,
+        files=_files_of(tx, job),
+        idle=idle,
+        held=held,
+    )
 
 
 def record_outputs(
@@ -151,20 +162,30 @@ def lose(
 ) -> JobSummary:
     """The worker of this attempt is gone: its outputs are dropped, the job waits again or ends.
 
-    ``interrupted``: the call that was running, for a job whose owner had asked for its end.
+    ``interrupted``: the call that was running: it may have ended its worker.
     """
     seq, job = _running(tx, fence)
-    after = rules.lose(job, fence, now, reason)
+    node = {"node_id": interrupted.node_id, "node_type": interrupted.node_type} if interrupted is not None else {}
+    after = rules.lose(job, fence, now, reason, **node)
     cause = after.error or interrupted
     _give_up(tx, seq, job, after, fence, reason=reason, cached=cached, cause=cause, executed=executed, now=now)
     return after
 
 
-def release(tx: Transaction, fence: Fence, *, now: datetime) -> JobSummary:
-    """The server stops in good order: the job waits again, which costs it none of its retries."""
+def release(
+    tx: Transaction,
+    fence: Fence,
+    *,
+    reason: str = "the server was stopped",
+    interrupted: JobError | None = None,
+    executed: Sequence[str] = (),
+    now: datetime,
+) -> JobSummary:
+    """The attempt ends in good order, or by no fault of the job's: the job waits again, which costs it none of its
+    retries. ``interrupted``: as of :func:`lose`."""
     seq, job = _running(tx, fence)
     after = rules.release(job, fence, now)
-    _give_up(tx, seq, job, after, fence, reason="the server was stopped", now=now)
+    _give_up(tx, seq, job, after, fence, reason=reason, cause=interrupted, executed=executed, now=now)
     return after
 
 
@@ -192,9 +213,11 @@ def resume(tx: Transaction, fence: Fence) -> Resumed:
     """An attempt that runs, for a server that is to follow it from now on. Changes nothing."""
     seq, running = _running(tx, fence)
     job = replace(rows.load(tx.conn, running.id), summary=running)
+    standing = quotas.standing(tx, running.owner_id)
     return Resumed(
         job=job,
-        weight=quotas.standing(tx, running.owner_id).weight,
+        weight=standing.weight,
+        run_limit_s=standing.run_limit_s,
         files=_files_of(tx, job),
         recorded=rows.count_outputs(tx.conn, seq, attempt=fence.attempt),
     )
@@ -215,12 +238,12 @@ def ends_since(tx: Transaction, since: datetime) -> Sequence[Event]:
 
 def lanes_waiting(tx: Transaction) -> Sequence[Lane]:
     """Every lane in which a job waits."""
-    return rows.lanes_waiting(tx.conn)
+    return lane_rows.waiting(tx.conn)
 
 
 def depths(tx: Transaction) -> Mapping[Pool, int]:
     """How many jobs wait, of all users, by pool."""
-    return rows.depths(tx.conn)
+    return lane_rows.depths(tx.conn)
 
 
 def _files_of(tx: Transaction, job: Job) -> Mapping[str, Asset]:

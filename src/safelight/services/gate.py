@@ -13,23 +13,24 @@ def load(tx: Transaction) -> Gates:
     return rows.load(tx.conn)
 
 
-def set_queue(tx: Transaction, who: Principal, *, mode: QueueGate) -> Gates:
-    """Raises :class:`Forbidden`."""
+def set_queue(tx: Transaction, who: Principal, *, mode: QueueGate, is_at_once: bool = False) -> Gates:
+    """``is_at_once``: jobs that run behind a closed gate go back to the queue. Raises :class:`Forbidden`."""
     _require_admin(who)
     rows.set_queue(tx.conn, mode)
-    return _tell(tx)
+    return _tell(tx, is_at_once=is_at_once)
 
 
-def set_slot(tx: Transaction, who: Principal, *, slot: SlotId, mode: SlotGate) -> Gates:
-    """A slot that is not there now may come, and finds its gate. Raises :class:`Forbidden`."""
+def set_slot(tx: Transaction, who: Principal, *, slot: SlotId, mode: SlotGate, is_at_once: bool = False) -> Gates:
+    """A slot that is not there now may come, and finds its gate; one that was shut for its losses is opened as well.
+    ``is_at_once``: a job that runs behind a drained gate goes back to the queue. Raises :class:`Forbidden`."""
     _require_admin(who)
     rows.set_slot(tx.conn, slot, mode)
-    return _tell(tx)
+    return _tell(tx, opened=slot if mode is SlotGate.OPEN else None, is_at_once=is_at_once)
 
 
 def admit_job(tx: Transaction) -> None:
-    """Raises :class:`Unavailable` while the queue drains."""
-    if rows.load(tx.conn).queue is QueueGate.DRAINING:
+    """Raises :class:`Unavailable` while the queue drains or is closed."""
+    if not rows.load(tx.conn).accepts_jobs:
         raise Unavailable("This server takes no new jobs for the moment: its queue is being drained")
 
 
@@ -38,7 +39,7 @@ def _require_admin(who: Principal) -> None:
         raise Forbidden("The queue and its slots are for administrators")
 
 
-def _tell(tx: Transaction) -> Gates:
+def _tell(tx: Transaction, *, opened: SlotId | None = None, is_at_once: bool = False) -> Gates:
     gates = rows.load(tx.conn)
-    tx.emit(GatesChanged(gates))
+    tx.emit(GatesChanged(gates, opened=opened, is_at_once=is_at_once))
     return gates

@@ -26,6 +26,9 @@ SECRETS = ("auth_token_comfy_org", "api_key_comfy_org")
 
 REDACTED = "[REDACTED]"
 
+_AT_ONCE = 500
+"""Jobs that one statement ends."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitJob:
@@ -160,6 +163,13 @@ def interrupt(tx: Transaction, who: Principal, *, job_id: str | None, now: datet
     running = rows.running_summaries(tx.conn, who.user_id)
     asked = [job for job in running if job_id in (None, job.shown_id) and not job.cancel_requested]
     return [job.shown_id for job in asked if _cancel(tx, job, now=now)]
+
+
+def end_all(tx: Transaction, who: Principal, *, now: datetime) -> None:
+    """Cancel what waits, and ask what runs to end."""
+    while cancel_all_queued(tx, who, at_most=_AT_ONCE, now=now):
+        pass
+    interrupt(tx, who, job_id=None, now=now)
 
 
 def forget(tx: Transaction, who: Principal, *, job_ids: Collection[str], now: datetime) -> None:

@@ -37,10 +37,12 @@ def admit_bytes(tx: Transaction, who: Principal, *, size: int, instead_of: int =
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """``may_start``: whether one more of the owner's jobs may run now; ``weight``: the owner's share of the devices."""
+    """``may_start``: whether one more of the owner's jobs may run now; ``weight``: the owner's share of the devices;
+    ``run_limit_s``: how long one of the owner's jobs may run, where that is said."""
 
     may_start: bool = True
     weight: float = 1.0
+    run_limit_s: float | None = None
 
 
 def standing(tx: Transaction, owner_id: UserId) -> Standing:
@@ -48,7 +50,8 @@ def standing(tx: Transaction, owner_id: UserId) -> Standing:
     if account is None:
         return Standing()
     limit = account.quota.running_jobs
-    return Standing(limit is None or rows.count_running(tx.conn, owner_id) < limit, account.weight)
+    may_start = limit is None or rows.count_running(tx.conn, owner_id) < limit
+    return Standing(may_start, account.weight, account.quota.run_limit_s)
 
 
 def use_device(tx: Transaction, owner_id: UserId, *, seconds: float) -> None:

@@ -16,6 +16,7 @@ from safelight.db import credential as credentials
 from safelight.db import user as rows
 from safelight.db.transaction import Transaction
 from safelight.services import access
+from safelight.services import job as jobs
 
 
 def ensure_local(tx: Transaction, *, now: datetime) -> Principal:
@@ -78,13 +79,14 @@ def find(tx: Transaction, who: Principal) -> Account | None:
     return accounts.find(tx.conn, who.user_id)
 
 
-def disable(tx: Transaction, *, name: str, disabled: bool) -> Account:
-    """A disabled user's sessions and keys are gone for good; what the user owns stays."""
+def disable(tx: Transaction, *, name: str, disabled: bool, now: datetime) -> Account:
+    """A disabled user's sessions and keys are gone for good, and their jobs end; what the user owns stays."""
     found = _get(tx, name)
     accounts.change(tx.conn, found.user_id, is_disabled=disabled)
     if disabled:
         credentials.drop_sessions_of(tx.conn, found.user_id)
         credentials.drop_keys_of(tx.conn, found.user_id)
+        jobs.end_all(tx, Principal(found.user_id), now=now)
     access.tell_change(tx)
     return _get(tx, name)
 

@@ -79,6 +79,13 @@ class NamesReserved(Message, frozen=True, kw_only=True):
     first: int
 
 
+class FilesChecked(Message, frozen=True, kw_only=True):
+    """The answer to :class:`CheckFiles`: the positions of the files that are gone."""
+
+    request_id: int
+    gone: list[int]
+
+
 class FreeMemory(Message, frozen=True, kw_only=True):
     unload_models: bool = False
     free_memory: bool = False
@@ -243,6 +250,22 @@ class ReserveNames(JobMessage, frozen=True, kw_only=True):
     count: int = 1
 
 
+class KeptFile(msgspec.Struct, frozen=True):
+    """A file that an earlier job of the owner saved."""
+
+    folder: str
+    subfolder: str
+    filename: str
+    digest: str
+
+
+class CheckFiles(JobMessage, frozen=True, kw_only=True):
+    """Ask which of the files that cached results name the owner has no longer."""
+
+    request_id: int
+    files: list[KeptFile]
+
+
 class JobDone(JobMessage, frozen=True, kw_only=True):
     """The last message of an attempt. ``meta``: by call id, as history shows it."""
 
@@ -253,6 +276,13 @@ class JobDone(JobMessage, frozen=True, kw_only=True):
     """Seconds that the attempt held the device."""
 
 
+class AttemptLost(JobMessage, frozen=True, kw_only=True):
+    """The attempt cannot go on, and its node is not to blame: its files cannot be brought, its folder is gone, there is
+    no room. The last message of the attempt; the loss of its engine follows."""
+
+    reason: str
+
+
 class LogLines(Message, frozen=True, kw_only=True):
     """Lines written by the engine; ``at_ms`` since the epoch. ``job_id`` where a job was running."""
 
@@ -260,7 +290,7 @@ class LogLines(Message, frozen=True, kw_only=True):
     job_id: str | None = None
 
 
-ToEngine = RunJob | CancelJob | JudgeInputs | NamesReserved | PackRequest | FreeMemory | Ping | Stop
+ToEngine = RunJob | CancelJob | JudgeInputs | NamesReserved | FilesChecked | PackRequest | FreeMemory | Ping | Stop
 ToServer = (
     Ready
     | Pong
@@ -277,6 +307,8 @@ ToServer = (
     | MessageSent
     | OutputReady
     | ReserveNames
+    | CheckFiles
     | JobDone
+    | AttemptLost
     | LogLines
 )

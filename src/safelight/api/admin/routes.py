@@ -1,9 +1,13 @@
 """The routes of this package, in the form of those beside the contract."""
 
-from safelight.api.admin import packs, schedule
+from safelight.api.admin import jobs, packs, schedule
 from safelight.api.route import Route
 
 ROUTES = (
+    Route("GET", "/api/admin/jobs", jobs.list_jobs, jobs.LIST_PARAMETERS, also_api=False),
+    Route("GET", "/api/admin/jobs/{user_id}/{job_id}", jobs.get_job, also_api=False),
+    Route("DELETE", "/api/admin/jobs/{user_id}/{job_id}", jobs.delete_job, also_api=False),
+    Route("POST", "/api/admin/jobs/{user_id}/{job_id}/cancel", jobs.cancel_job, also_api=False),
     Route("GET", "/api/admin/packs", packs.get_packs, also_api=False),
     Route("GET", "/api/admin/schedule", schedule.get_schedule, also_api=False),
     Route("PUT", "/api/admin/schedule/queue", schedule.set_queue_gate, also_api=False),

@@ -40,27 +40,31 @@ async def get_schedule(app: App, call: Call) -> Response:
 
 
 async def set_queue_gate(app: App, call: Call) -> Response:
-    mode = await _mode(call, QueueGate)
-    await app.db.write(lambda tx: gates.set_queue(tx, call.who, mode=mode))
+    mode, is_at_once = await _mode(call, QueueGate, at_once=QueueGate.CLOSED)
+    await app.db.write(lambda tx: gates.set_queue(tx, call.who, mode=mode, is_at_once=is_at_once))
     return await get_schedule(app, call)
 
 
 async def set_slot_gate(app: App, call: Call) -> Response:
-    mode = await _mode(call, SlotGate)
+    mode, is_at_once = await _mode(call, SlotGate, at_once=SlotGate.DRAINED)
     slot = SlotId(call.params["slot"])
     if call.who.is_admin and slot not in {there.id for there in app.dispatcher.slots()}:
         raise NotFound(f"there is no slot {slot!r}")
-    await app.db.write(lambda tx: gates.set_slot(tx, call.who, slot=slot, mode=mode))
+    await app.db.write(lambda tx: gates.set_slot(tx, call.who, slot=slot, mode=mode, is_at_once=is_at_once))
     return await get_schedule(app, call)
 
 
-async def _mode(call: Call, kind: type[M]) -> M:
+async def _mode(call: Call, kind: type[M], *, at_once: M) -> tuple[M, bool]:
+    """The mode of the body, and whether it holds for what runs as well; ``at_once``: the mode of which it may."""
     body = await call.read_json(limit=_MAX_BODY)
     try:
-        return kind(body["mode"])
-    except (TypeError, KeyError, ValueError):
+        mode, now = kind(body["mode"]), body.get("now", False)
+    except (TypeError, KeyError, ValueError, AttributeError):
         modes = ", ".join(repr(mode.value) for mode in kind)
         raise InvalidBody(f'The body is to be {{"mode": ...}} with one of {modes}') from None
+    if not isinstance(now, bool) or (now and mode is not at_once):
+        raise InvalidBody(f"'now' is a boolean, and true only with the mode {at_once.value!r}")
+    return mode, now
 
 
 def _slot(slot: SlotStatus, state: Gates) -> dict[str, Any]:
@@ -70,6 +74,7 @@ def _slot(slot: SlotStatus, state: Gates) -> dict[str, Any]:
         "id": slot.id,
         "labels": slot.labels,
         "state": slot.state,
+        "reason": slot.reason,
         "mode": state.of(slot.id),
         "user": slot.owner_id,
         "host": info.host if info is not None and slot.state is not SlotState.ASLEEP else "",

@@ -1,0 +1,81 @@
+"""``safelight job``: the jobs of all users at a running server, for its administrator."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from safelight.cli.console import out, print_columns
+from safelight.cli.schedule import ask, server_address
+
+_PATH = "/api/admin/jobs"
+_HEAD = ("user", "name", "job", "status", "pool", "created", "runs since", "ended", "error")
+
+
+@click.group()
+def job() -> None:
+    """The jobs of all users. A job is named by its owner's id and its own."""
+
+
+@job.command(name="list")
+@click.option("--status", type=click.Choice(["queued", "running", "ended"]), default="running", show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
+@click.option("--offset", type=click.IntRange(min=0), default=0, show_default=True)
+@server_address
+def list_jobs(status: str, limit: int, offset: int, url: str, key_file: Path | None) -> None:
+    """Show the jobs that run, wait or have ended."""
+    query = f"{_PATH}?status={status}&limit={limit}&offset={offset}"
+    answer = ask("GET", query, url=url, key_file=key_file)
+    print_columns(_HEAD, [_row(each) for each in answer["jobs"]])
+    if answer["pagination"]["has_more"]:
+        out.print(f"There are more: --offset {offset + limit} shows the next.")
+
+
+@job.command()
+@click.argument("user")
+@click.argument("job_id")
+@server_address
+def show(user: str, job_id: str, url: str, key_file: Path | None) -> None:
+    """Show a job: its nodes, its times, its error."""
+    found = ask("GET", _path(user, job_id), url=url, key_file=key_file)
+    print_columns(_HEAD, [_row(found)])
+    out.print(f"Node types: {', '.join(found['node_types'])}", markup=False)
+    if found["error"]:
+        out.print("".join(found["error"]["traceback"]) + found["error"]["message"], markup=False)
+
+
+@job.command()
+@click.argument("user")
+@click.argument("job_id")
+@server_address
+def cancel(user: str, job_id: str, url: str, key_file: Path | None) -> None:
+    """End a job that waits or runs."""
+    answer = ask("POST", f"{_path(user, job_id)}/cancel", url=url, key_file=key_file)
+    out.print("The job is being cancelled." if answer["cancelled"] else "The job has ended, or is being cancelled.")
+
+
+@job.command()
+@click.argument("user")
+@click.argument("job_id")
+@server_address
+def delete(user: str, job_id: str, url: str, key_file: Path | None) -> None:
+    """Remove a job that waits, or one that has ended, for good. Its files stay."""
+    ask("DELETE", _path(user, job_id), url=url, key_file=key_file)
+    out.print("The job is deleted.")
+
+
+def _path(user: str, job_id: str) -> str:
+    return f"{_PATH}/{quote(user, safe='')}/{quote(job_id, safe='')}"
+
+
+def _row(job: Mapping[str, Any]) -> list[str]:
+    times = [_time(job[name]) for name in ("create_time", "execution_start_time", "execution_end_time")]
+    error = f"{job['error']['type']}: {job['error']['message']}".strip() if job["error"] else "-"
+    return [job["user"], job.get("user_name") or "-", job["id"], job["status"], job["pool"] or "-", *times, error]
+
+
+def _time(at_ms: int | None) -> str:
+    return "-" if at_ms is None else f"{datetime.fromtimestamp(at_ms / 1000):%Y-%m-%d %H:%M:%S}"

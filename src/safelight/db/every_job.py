@@ -1,0 +1,41 @@
+"""Rows of all users' jobs, as an administrator sees them. Each list reads along an index."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, bindparam, select
+
+from safelight.core.ids import UserId
+from safelight.core.job import JobSummary
+from safelight.core.paging import PageRequest
+from safelight.db.job_rows import SUMMARY, summary_of
+from safelight.db.tables import IS_QUEUED, IS_RUNNING, job, user
+
+_ALL = select(*SUMMARY).limit(bindparam("limit")).offset(bindparam("offset"))
+_QUEUED = _ALL.where(IS_QUEUED).order_by(job.c.owner_id, job.c.number, job.c.seq)
+_RUNNING = _ALL.where(IS_RUNNING).order_by(job.c.seq)
+_ENDED = _ALL.where(job.c.ended_at.is_not(None)).order_by(job.c.ended_at.desc(), job.c.seq.desc())
+_NAMES = select(user.c.id, user.c.name).where(user.c.id.in_(bindparam("owners", expanding=True)))
+
+
+def queued(conn: Connection, request: PageRequest) -> list[JobSummary]:
+    """Each user's in the order in which they will run."""
+    return _page(conn, _QUEUED, request)
+
+
+def running(conn: Connection, request: PageRequest) -> list[JobSummary]:
+    return _page(conn, _RUNNING, request)
+
+
+def ended(conn: Connection, request: PageRequest) -> list[JobSummary]:
+    """The latest first."""
+    return _page(conn, _ENDED, request)
+
+
+def names(conn: Connection, owners: Sequence[UserId]) -> Mapping[UserId, str]:
+    """Of users."""
+    return {UserId(row.id): row.name for row in conn.execute(_NAMES, {"owners": sorted(set(owners))})}
+
+
+def _page(conn: Connection, query: Select[Any], request: PageRequest) -> list[JobSummary]:
+    return [summary_of(row) for row in conn.execute(query, {"limit": request.limit, "offset": request.offset})]

@@ -1,0 +1,47 @@
+"""The protocol's number moves with its words: a server must not go on with an actor that means something else."""
+
+import json
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from safelight.dispatch.journal import Journal
+from safelight.dispatch.outpost import Adopted, Charge, Entry, Order
+from safelight.wire.config import EngineConfig
+from safelight.wire.messages import ToEngine, ToServer
+from safelight.wire.protocol import PROTOCOL
+
+VOCABULARY = (ToEngine, ToServer, EngineConfig, Charge, Order, Entry, Adopted, Journal)
+DIGESTS = {2: "d5d5ae5ebcdc6442"}
+"""Of the declarations, by protocol. A change of a declaration needs a new number with its own digest here; the number
+of a release never gets another one."""
+
+
+def digest(vocabulary: tuple[Any, ...]) -> str:
+    """Names, fields, types, tags and defaults; not what is said of them in words."""
+    return blake2b(
+        json.dumps(_bare(msgspec.json.schema_components(vocabulary)), sort_keys=True).encode(), digest_size=8
+    ).hexdigest()
+
+
+def _bare(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        return {key: _bare(value) for key, value in schema.items() if key not in ("description", "title")}
+    return [_bare(item) for item in schema] if isinstance(schema, list | tuple) else schema
+
+
+def test_the_number_moves_with_the_words() -> None:
+    assert digest(VOCABULARY) == DIGESTS.get(PROTOCOL), "raise wire.protocol.PROTOCOL, and enter the new digest"
+    assert max(DIGESTS) == PROTOCOL
+
+
+def test_the_digest_tells_a_new_field_from_new_words_about_it() -> None:
+    def made(**fields: Any) -> Any:
+        return msgspec.defstruct("Said", [(name, *given) for name, given in fields.items()], tag=True)
+
+    one = made(number=(int,))
+    one.__doc__ = "Told otherwise."
+    assert digest((one,)) == digest((made(number=(int,)),))
+    assert digest((one,)) != digest((made(number=(int,), more=(str, "")),))
+    assert digest((one,)) != digest((made(number=(float,)),))

@@ -1,0 +1,136 @@
+"""What a slot's machine holds when its server was killed: an outpost that outlives it beside the one that follows.
+
+Outposts with real engines, and a store that is a dictionary behind HTTP; Ray only carries their calls.
+"""
+
+import asyncio
+import os
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from tests.dispatch.listening import SLOT, engine_config, node
+from tests.faults.ledger import Ledger
+
+from safelight.blobs.hashing import hash_bytes
+from safelight.core.job import JobState
+from safelight.dispatch.outpost import Addressed, Charge, Entry, Order, Outpost, Said, Send, Wanted
+from safelight.wire.codec import Decoder, encode
+from safelight.wire.messages import JobDone, NamesReserved, Ready, ReserveNames, RunJob
+from safelight.wire.protocol import PROTOCOL
+
+LEASE_S = 1.0
+PATIENCE_S = 120.0
+
+
+@contextmanager
+def store() -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Its address, and what it holds."""
+    held: dict[str, bytes] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            held[self.path[1:]] = self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", held
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@dataclass
+class Owner:
+    """A server as far as an outpost knows one. Mutable."""
+
+    folder: Path
+    address: str
+    token: tuple[int, int] = (1, 1)
+    after: int = 0
+    outpost: Outpost = field(init=False)
+    has_ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.outpost = Outpost(os.environ, end=self.has_ended.set)
+
+    async def adopt(self) -> None:
+        charge = Charge(
+            config=engine_config(slot=SLOT, lease_s=LEASE_S),
+            rooms=str(self.folder / "workers"),
+            scratch=str(self.folder),
+            scratch_bytes=10**9,
+        )
+        assert await self.outpost.adopt(self.token, PROTOCOL, msgspec.msgpack.encode(charge))
+        await self.until(Ready)
+
+    async def until(self, kind: type[Any]) -> Any:
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                answer = await self.outpost.take(self.token, self.after)
+                assert answer is not None
+                for entry in Decoder[Entry](Entry).feed(answer):
+                    self.after = entry.number
+                    if isinstance(entry, Wanted):
+                        await self.tell(Addressed(request=entry.request, url=f"{self.address}/{entry.digest}"))
+                    if isinstance(entry, Said) and isinstance(entry.message, ReserveNames):
+                        await self.send(NamesReserved(request_id=entry.message.request_id, first=1))
+                    if isinstance(entry, Said) and isinstance(entry.message, kind):
+                        return entry.message
+
+    async def run(self, name: str) -> JobDone:
+        prompt = {"1": node("Save", text=name, prefix="a")}
+        await self.send(RunJob(job_id=name, attempt=1, owner_id="u", prompt=prompt, targets=["1"], staging=""))
+        done: JobDone = await self.until(JobDone)
+        return done
+
+    async def send(self, message: Any) -> None:
+        await self.tell(Send(generation=0, message=message))
+
+    async def tell(self, order: Order) -> None:
+        assert await self.outpost.tell(self.token, encode([order]))
+
+
+def ends(folder: Path, rng: random.Random, ledger: Ledger) -> None:
+    """The outposts of servers that were killed end themselves while the next one works: it loses nothing by it."""
+    asyncio.run(_ends(folder, rng, ledger))
+
+
+async def _ends(folder: Path, rng: random.Random, ledger: Ledger) -> None:
+    with store() as (address, held):
+        outlived = [Owner(folder, address) for _ in range(rng.randint(1, 2))]
+        for old in outlived:
+            await old.adopt()  # and never asks again
+        new = Owner(folder, address)
+        await new.adopt()
+        try:
+            count = 0
+            while not all(old.has_ended.is_set() for old in outlived):
+                count += 1
+                await _completes(new, f"beside{count}", held)
+            ledger.injected("the end of an outlived actor beside its successor", len(outlived))
+            for number in range(3):
+                await _completes(new, f"after{number}", held)
+        finally:
+            await new.outpost.leave(new.token)
+
+
+async def _completes(owner: Owner, name: str, held: dict[str, bytes]) -> None:
+    done = await owner.run(name)
+    assert done.outcome is JobState.COMPLETED, done
+    for number in range(2):
+        text = f"{name} {number}".encode()
+        assert held[hash_bytes(text)] == text
