@@ -63,11 +63,16 @@ class TimedHooks:
     end: float
 
 
+SeededHooks = Callable[[torch.Generator], NetworkHooks]
+"""Hooks for one run, which draw from its generator."""
+
+
 @dataclass(frozen=True)
 class GuidanceOptions:
     """How nodes changed a model's sampling. ``needs_negative``: even at a scale of 1."""
 
     hooks: NetworkHooks = field(default_factory=NetworkHooks)
+    seeded: tuple[SeededHooks, ...] = ()
     timed: tuple[TimedHooks, ...] = ()
     before: tuple[Before, ...] = ()
     combine: Combine | None = None

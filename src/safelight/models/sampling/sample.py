@@ -1,7 +1,7 @@
 """One run of sampling, from a latent and noise to a latent."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from safelight.core.errors import Invalid
 from safelight.models.latent_format import LatentFormat
 from safelight.models.model import DiffusionModel
 from safelight.models.sampling.guidance import Denoiser, Guider, Preparation, options_of
-from safelight.models.sampling.noise import SEEDS
+from safelight.models.sampling.noise import SEEDS, generator_after_first_noise
 from safelight.models.sampling.samplers.run import Denoised, Run, Sampler
 
 OnSampled = Callable[[int, int, torch.Tensor], None]
@@ -55,6 +55,7 @@ def sample(
 ) -> Sampled:
     """``latent`` and ``noise`` ``[B, C, h, w]``; ``noise_mask`` 1 where to paint, of any size. Raises
     :class:`LatentMismatch`."""
+    guider = _with_chance(guider, noise, seed)
     model = guider.model
     latent, noise = _fitting(latent, noise, model.latent_format)
     if len(sigmas) < 2:
@@ -91,6 +92,17 @@ def sample(
         samples = model.parameterization.prediction.released(samples, sigmas[-1])
         made = [model.latent_format.from_network(part).float().cpu() for part in (samples, last[0])]
     return Sampled(*made)
+
+
+def _with_chance(guider: Guider, noise: torch.Tensor, seed: int) -> Guider:
+    """Its model's hooks that draw by chance get the run's generator."""
+    options = options_of(guider.model)
+    if not options.seeded:
+        return guider
+    generator = generator_after_first_noise(noise, seed, guider.model.network.device)
+    hooks = sum((made(generator) for made in options.seeded), options.hooks)
+    chosen: Any = guider  # all guiders are dataclasses
+    return replace(chosen, model=guider.model.with_(options=options.with_(hooks=hooks, seeded=())))  # type: ignore[no-any-return]
 
 
 def _fitting(latent: torch.Tensor, noise: torch.Tensor, wanted: LatentFormat) -> tuple[torch.Tensor, torch.Tensor]:

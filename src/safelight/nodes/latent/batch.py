@@ -105,9 +105,7 @@ class RepeatLatentBatch(Node):
         repeated = with_samples(samples, old.repeat(amount, *[1] * (old.ndim - 1)))
         mask = samples.get("noise_mask")
         if mask is not None and len(mask) > 1:
-            # a mask without channels becomes one per repetition: samplers read [A, B, H, W] as [A * B, 1, H, W]
-            mask = repeat_to(mask, max(len(mask), len(old)))
-            repeated["noise_mask"] = mask.repeat(amount, *[1] * max(3, mask.ndim - 1))
+            repeated["noise_mask"] = mask.repeat(amount, *[1] * (mask.ndim - 1))
         if "batch_index" in samples:
             indices = samples["batch_index"]
             span = max(indices) - min(indices) + 1
@@ -129,6 +127,7 @@ class RebatchLatents(Node):
                 io.Int.Input("batch_size", default=1, min=1, max=4096),
             ],
             outputs=[io.Latent.Output(is_list=True)],
+            is_input_list=True,
         )
 
     @classmethod
