@@ -16,6 +16,8 @@ import comfy.options  # noqa: E402
 
 comfy.options.enable_args_parsing()
 
+import utils.extra_config  # noqa: E402 F401 (before a node pack brings another "utils")
+
 import comfy.model_base  # noqa: E402
 import comfy.model_patcher  # noqa: E402
 import comfy.samplers  # noqa: E402
@@ -98,4 +100,5 @@ def main():
     Path(f"{OUT}.errors").write_text(json.dumps(errors, indent=1), "utf-8")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -42,7 +42,7 @@ TOLERANCE = 1e-4
 """Relative L2 of a latent. Both sides compute in float32, in another order."""
 
 DEVIATIONS = {
-    f"{prefix}steps {sampler} 1": "ComfyUI returns the noise that it started from (SAM-1)"
+    f"{prefix}steps {sampler} 1": "ComfyUI returns the noise that it started from (MODEL-10)"
     for prefix in ("", "flow ")
     for sampler in ("uni_pc", "uni_pc_bh2")
 }

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -119,9 +120,25 @@ class Residency:
             away = stay_away(module, dtype, room=self.room(device))
         own = _ready(changed, module, device, dtype, away=away)
         module.load_state_dict({**shared, **own}, strict=True, assign=True)
+        for name, part in module.named_modules():
+            if isinstance(part, Conv2d) and part.weight.is_mkldnn:
+                part.on_ordered = partial(self._ordered, key, f"{name}.weight")
         let_visit(module, away, lambda tensor: tensor.to(device, non_blocking=True))
         here = sum(tensor.nbytes for name, tensor in own.items() if name not in away)
         return _Held(module, {**shared, **own}, here, away)
+
+    def _ordered(self, key: _Key, name: str, weight: torch.Tensor, size: torch.Size) -> None:
+        """Everybody who shares a weight gets it in its new order: it is kept once."""
+        with self._lock:
+            if (changed := self._held.get(key)) is None:
+                return
+            old = changed.tensors[name]
+            for held in self._held.values():
+                if held.tensors.get(name) is old:
+                    held.tensors[name] = weight
+                    part = held.module.get_submodule(name.removesuffix(".weight"))
+                    assert isinstance(part, Conv2d)
+                    part.adopt(weight, size)
 
     def _has_room_now(self, held: _Held, device: torch.device) -> bool:
         """Whether a network that had to leave weights elsewhere need not any more. Nothing moves while one computes."""

@@ -19,7 +19,6 @@ from typing import Any
 from safelight.core.event import Call
 from safelight.core.ids import UserId
 from safelight.core.job import MAX_ATTEMPTS, JobError, JobState
-from safelight.core.node import Section
 from safelight.graph import instructions as do
 from safelight.graph.cache import Cache
 from safelight.graph.execution import Execution
@@ -275,7 +274,7 @@ class JobLoop:
     def _bind(self, call: Call, node_name: str) -> BoundCall:
         library = self._place.library
         node, schema = library.nodes[node_name], library.catalogue[node_name]
-        hidden = {i.id: self._hidden(i.type, call) for i in schema.section(Section.HIDDEN)}
+        hidden = {i.id: self._hidden(i.type, call) for i in schema.inputs if i.is_filled_in}
         v1_object = None
         if issubclass(node, V1Node):
             v1_object = self._place.objects.get(self._job.run.owner_id, call.id, node.source)
@@ -296,7 +295,7 @@ class JobLoop:
             case "AUTH_TOKEN_COMFY_ORG" | "API_KEY_COMFY_ORG":
                 return run.secrets.get(kind.lower())
             case _:
-                return None
+                raise ValueError(f"the engine has no value for hidden inputs of type {kind!r}")
 
 
 def _values_of(result: Any) -> Sequence[Any]:

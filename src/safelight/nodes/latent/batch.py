@@ -132,8 +132,13 @@ class RebatchLatents(Node):
 
     @classmethod
     def execute(cls, latents: list[Latent], batch_size: list[int]) -> NodeOutput:
+        counted = itertools.count()
+        numbers = []
+        for latent in latents:
+            places = list(itertools.islice(counted, len(latent["samples"])))
+            numbers += latent.get("batch_index", places)
         pairs = [pair for latent in latents for pair in zip(latent["samples"], _masks(latent), strict=True)]
-        items = [Item(samples[None], mask[None], number) for number, (samples, mask) in enumerate(pairs)]
+        items = [Item(samples[None], mask[None], number) for number, (samples, mask) in zip(numbers, pairs, strict=True)]
         groups = itertools.groupby(items, key=lambda item: item.samples.shape)
         batches = [batch for _, group in groups for batch in _chunks(list(group), batch_size[0])]
         return NodeOutput([_rebatched(batch) for batch in batches])
@@ -216,6 +221,8 @@ def _masks(latent: Latent) -> torch.Tensor:
     mask = latent.get("noise_mask")
     if mask is None:
         return torch.ones(len(samples), 1, samples.shape[-2] * 8, samples.shape[-1] * 8)
+    if len(mask) < len(samples) and mask.ndim == 3:
+        mask = mask[:, None]
     return repeat_to(mask, len(samples))
 
 
