@@ -23,7 +23,18 @@ from safelight.models.residency import Residency
 from safelight.models.unet.module import Heads, UNet
 from safelight.models.weights import weight_file
 
-SIZES = ((256, 256), (320, 320), (96, 80), (72, 56), (384, 256), (448, 320), (200, 136), (64, 64), (104, 104), (512, 512))
+SIZES = (
+    (256, 256),
+    (320, 320),
+    (96, 80),
+    (72, 56),
+    (384, 256),
+    (448, 320),
+    (200, 136),
+    (64, 64),
+    (104, 104),
+    (512, 512),
+)
 SIZES += ((336, 600), (136, 72))
 NOISE = 1.2
 
@@ -63,8 +74,13 @@ def main() -> None:
         cpu = torch.device("cpu")
         with Residency().use(weight_file(file).weights(), (), build, device=cpu, dtype=torch.float32) as packed:
             plain = plain_of(packed, build)
-            counts = [sum(isinstance(part, kind) and part.weight.is_mkldnn for part in packed.modules()) for kind in (Conv2d, Linear)]
-            print(f"{channels} channels, {torch.get_num_threads()} threads; packed: {counts[0]} convolutions, {counts[1]} matrices")
+            counts = [
+                sum(isinstance(part, kind) and part.weight.is_mkldnn for part in packed.modules())
+                for kind in (Conv2d, Linear)
+            ]
+            print(
+                f"{channels} channels, {torch.get_num_threads()} threads; packed: {counts[0]} convolutions, {counts[1]} matrices"
+            )
             slow = [size for size in SIZES if beside(packed, plain, size, given.rounds) > NOISE]
     sys.exit(1 if slow else 0)
 

@@ -9,15 +9,15 @@ import sys
 from pathlib import Path
 
 sys.argv, (CASES, OUT) = sys.argv[:1] + [sys.argv[1], "/dev/null", "import-only"], map(Path, sys.argv[2:4])
+import comfy.model_patcher  # noqa: E402
+import comfy.samplers  # noqa: E402
 import comfyui_samplers as side  # noqa: E402
-
-import nodes  # noqa: E402
 import node_values  # noqa: E402
 import safetensors.torch  # noqa: E402
 import sampling_cases  # noqa: E402
 import torch  # noqa: E402
-import comfy.samplers  # noqa: E402
-import comfy.model_patcher  # noqa: E402
+
+import nodes  # noqa: E402
 
 MODELS = {kind: side.model_of(kind) for kind in ("eps", "v", "flow")}
 

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
-
-import safelight.nodes
 from benchmarks.beside_comfyui import node_values, sampling_cases
 from benchmarks.beside_comfyui.samplers import PARAMETERIZATIONS, SCALE, FormulaNetwork
+from safetensors.torch import load_file
+from tests.nodes.context import FolderContext
+
+import safelight.nodes
 from safelight.core.node import InputSchema, NodeSchema, Section
 from safelight.models.latent_format import LatentFormat
 from safelight.models.model import DiffusionModel
@@ -34,7 +35,6 @@ from safelight.nodes.sampling.noise import SeededNoise
 from safelight.nodes.sampling.sample import sampler_named
 from safelight.sdk import NodeOutput
 from safelight.sdk.registry import discover
-from tests.nodes.context import FolderContext
 
 NODES = discover(safelight.nodes)
 TOLERANCE = 2e-5
@@ -72,7 +72,9 @@ DEVIATIONS = {
 """Nodes that are not alike in every case, and why; ``docs/reference/behaviour.md`` has the rules."""
 
 NOT_BY_FORMULA = {
-    name: "needs a network with weights" for name in NODES if name.startswith("ModelMerge") or "AttentionGuidance" in name
+    name: "needs a network with weights"
+    for name in NODES
+    if name.startswith("ModelMerge") or "AttentionGuidance" in name
 } | {"LTXVSeparateAVLatent": "needs a latent of two parts"}
 
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from benchmarks.beside_comfyui import sampling_cases as cases
 from safetensors.torch import load_file
 
 import safelight.nodes
-from benchmarks.beside_comfyui import sampling_cases as cases
 from safelight.models.latent_format import LatentFormat
 from safelight.models.layers import WeightLayer
 from safelight.models.model import DiffusionModel

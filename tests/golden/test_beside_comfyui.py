@@ -18,7 +18,12 @@ CHOSEN = [name for name in KNOWN if name.startswith(ALWAYS)] + OTHERS[::5]
 
 
 def test_every_sampler_and_schedule_is_known() -> None:
-    pairs = {f"pair {kind} {sampler} {scheduler}" for kind in ("eps", "flow") for sampler in SAMPLERS for scheduler in SCHEDULES}
+    pairs = {
+        f"pair {kind} {sampler} {scheduler}"
+        for kind in ("eps", "flow")
+        for sampler in SAMPLERS
+        for scheduler in SCHEDULES
+    }
     assert pairs <= KNOWN.keys()
     assert not DEVIATIONS.keys() & KNOWN.keys()
 

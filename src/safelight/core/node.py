@@ -11,7 +11,9 @@ from typing import Any
 
 ANY = "*"
 
-FILLED_IN = frozenset({"PROMPT", "EXTRA_PNGINFO", "UNIQUE_ID", "DYNPROMPT", "AUTH_TOKEN_COMFY_ORG", "API_KEY_COMFY_ORG"})
+FILLED_IN = frozenset(
+    {"PROMPT", "EXTRA_PNGINFO", "UNIQUE_ID", "DYNPROMPT", "AUTH_TOKEN_COMFY_ORG", "API_KEY_COMFY_ORG"}
+)
 """Types of hidden inputs whose value the engine knows."""
 
 

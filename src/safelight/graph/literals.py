@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from safelight.core.model_folders import with_slashes
 from safelight.core.node import InputSchema, NodeSchema
 from safelight.graph import faults
 from safelight.graph.dynamic import DYNAMIC_COMBO
@@ -62,7 +63,7 @@ def check_range(schema: NodeSchema, declared: InputSchema, value: Any) -> NodeEr
         if not options and declared.config.get("remote"):
             return None  # the client fetched the choices from elsewhere
         several = declared.config.get("multiselect") and isinstance(value, list)
-        if any(v not in options for v in (value if several else [value])):
+        if any(v not in options and _with_slashes(v) not in options for v in (value if several else [value])):
             return faults.not_in_list(schema, declared, value, options)
     return None
 
@@ -80,3 +81,8 @@ def check_file(declared: InputSchema, value: Any, file_exists: FileExists) -> No
         return None
     words = next(words for key, words in _UPLOADS.items() if declared.config.get(key))
     return faults.custom(declared.id, f"{words}: {value}")
+
+
+def _with_slashes(value: Any) -> Any:
+    """Workflows from Windows name models with ``\\``; what loads one reads it as ``/`` (MODEL-11)."""
+    return with_slashes(value) if isinstance(value, str) else value

@@ -1,7 +1,7 @@
 """The real :class:`~safelight.sdk.context.Context`: what the call that is running may ask of this process."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from safelight.blobs.hashing import hash_file
 from safelight.core.asset import clean_subfolder
 from safelight.core.errors import InvalidName
 from safelight.core.event import Call
+from safelight.core.model_folders import places_of, with_slashes
 from safelight.media.sniff import HEAD_BYTES, mime_type_of
 from safelight.runtime import previews
 from safelight.runtime.job import RunningJob
@@ -19,15 +20,6 @@ from safelight.sdk.plain import plain
 from safelight.wire.messages import CallProgressed, MessageSent, PreviewMade, SavedFile, TextShown
 
 FOLDERS = ("output", "temp")
-
-OTHER_NAMES: Mapping[str, Sequence[str]] = {
-    "text_encoders": ("text_encoders", "clip"),
-    "diffusion_models": ("diffusion_models", "unet"),
-    "controlnet": ("controlnet", "t2i_adapter"),
-    "clip": ("text_encoders", "clip"),
-    "unet": ("diffusion_models", "unet"),
-}
-"""Model folders that go by two names, on disk and in nodes."""
 
 
 class RunContext:
@@ -77,12 +69,12 @@ class RunContext:
 
     def model_path(self, folder: str, name: str) -> Path:
         try:
-            relative = clean_subfolder(name)
+            relative = clean_subfolder(with_slashes(name))
         except InvalidName:
             relative = ""
         if relative:
             for root in self._model_roots:
-                for place in OTHER_NAMES.get(folder, (folder,)):
+                for place in places_of(folder):
                     path = root / place / relative
                     if path.exists():
                         return path

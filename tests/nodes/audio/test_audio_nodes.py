@@ -63,7 +63,15 @@ def test_silence() -> None:
 
 @pytest.mark.parametrize(
     ("start", "duration", "expected"),
-    [(0.0, 60.0, [0, 1, 2, 3, 4]), (0.1, 0.2, [1, 2]), (-0.2, 60.0, [3, 4]), (-9.0, 0.1, [0]), (0.26, 0.1, [3]), (0.5, 1.0, [4]), (9.0, 1.0, [4])],
+    [
+        (0.0, 60.0, [0, 1, 2, 3, 4]),
+        (0.1, 0.2, [1, 2]),
+        (-0.2, 60.0, [3, 4]),
+        (-9.0, 0.1, [0]),
+        (0.26, 0.1, [3]),
+        (0.5, 1.0, [4]),
+        (9.0, 1.0, [4]),
+    ],
 )
 def test_trim(start: float, duration: float, expected: list[float]) -> None:
     (cut,) = TrimAudioDuration.execute(audio=audio([0.0, 1, 2, 3, 4]), start_index=start, duration=duration).values

@@ -138,7 +138,9 @@ class RebatchLatents(Node):
             places = list(itertools.islice(counted, len(latent["samples"])))
             numbers += latent.get("batch_index", places)
         pairs = [pair for latent in latents for pair in zip(latent["samples"], _masks(latent), strict=True)]
-        items = [Item(samples[None], mask[None], number) for number, (samples, mask) in zip(numbers, pairs, strict=True)]
+        items = [
+            Item(samples[None], mask[None], number) for number, (samples, mask) in zip(numbers, pairs, strict=True)
+        ]
         groups = itertools.groupby(items, key=lambda item: item.samples.shape)
         batches = [batch for _, group in groups for batch in _chunks(list(group), batch_size[0])]
         return NodeOutput([_rebatched(batch) for batch in batches])

@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from safelight.core.errors import InvalidName
+from safelight.core.model_folders import WEIGHTS
 from safelight.shims import model_folders, saving
 from safelight.shims.process import process
 from safelight.shims.workspace import workspace
@@ -22,7 +23,7 @@ temp_directory = str(_root / "temp")
 user_directory = str(_root / "user")
 __file__ = str(_root / "folder_paths.py")  # packs look beside it for ComfyUI's folders, and write there
 
-supported_pt_extensions = set(model_folders.WEIGHTS)
+supported_pt_extensions = set(WEIGHTS)
 folder_names_and_paths = model_folders.table(process.model_roots, _root / "models")
 folder_names_and_paths["custom_nodes"] = ([str(p) for p in process.custom_nodes], set())
 filename_list_cache: dict[str, Any] = {}

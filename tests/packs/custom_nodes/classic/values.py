@@ -217,6 +217,16 @@ class ClassicFail(ClassicNumber):
 
 
 VALUE_NODES = [
-    *(ClassicNumber, ClassicAdd, ClassicLess, ClassicShow, ClassicHidden, ClassicMix, ClassicNever, ClassicRange, ClassicSum),
+    *(
+        ClassicNumber,
+        ClassicAdd,
+        ClassicLess,
+        ClassicShow,
+        ClassicHidden,
+        ClassicMix,
+        ClassicNever,
+        ClassicRange,
+        ClassicSum,
+    ),
     *(ClassicBlock, ClassicWait, ClassicClock, ClassicTens, ClassicJudge, ClassicTypes, ClassicFail),
 ]

@@ -84,9 +84,7 @@ def _deis_integrals(known: torch.Tensor, start: torch.Tensor, end: torch.Tensor)
     return [float((change * each).sum() * width) for each in _lagrange(_vp_time(known.double().cpu()), times)]
 
 
-def _vp_betas(
-    first: float = 1e-3, sigma_min: float = 0.002, sigma_max: float = 80.0
-) -> tuple[float, float]:
+def _vp_betas(first: float = 1e-3, sigma_min: float = 0.002, sigma_max: float = 80.0) -> tuple[float, float]:
     """The least beta and its growth, of the diffusion that has ``sigma_min`` at ``first`` and ``sigma_max`` at 1
     (Karras et al. 2022, table 1)."""
     low, high = math.log(sigma_min**2 + 1), math.log(sigma_max**2 + 1)
