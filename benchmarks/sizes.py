@@ -1,9 +1,9 @@
 """A step of a network at many sizes of picture, packed weights beside plain ones, as ratios in one run.
 
 ``python -m benchmarks.sizes [--small] [--rounds N]``: a UNet of Stable Diffusion 1.5's shape, or a fifth as wide, with
-weights that are drawn. Each size is computed in turns, plain and packed, and the quickest of the turns counts. The first
-step at a size, in which packed weights are put into their order for it, is told apart; it counts as well. Ends with an
-error if a step takes more than ``NOISE`` times as long as the plain one.
+weights that are drawn. Each size is computed in turns, plain and packed, and the quickest of the turns counts. The
+first step at a size, in which packed weights are put into their order for it, is told apart. Ends with an error if a
+step takes more than ``NOISE`` times as long as the plain one.
 """
 
 import argparse
@@ -79,7 +79,8 @@ def main() -> None:
                 for kind in (Conv2d, Linear)
             ]
             print(
-                f"{channels} channels, {torch.get_num_threads()} threads; packed: {counts[0]} convolutions, {counts[1]} matrices"
+                f"{channels} channels, {torch.get_num_threads()} threads;"
+                f" packed: {counts[0]} convolutions, {counts[1]} matrices"
             )
             slow = [size for size in SIZES if beside(packed, plain, size, given.rounds) > NOISE]
     sys.exit(1 if slow else 0)

@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-sys.argv, (CASES, OUT) = sys.argv[:1] + [sys.argv[1], "/dev/null", "import-only"], map(Path, sys.argv[2:4])
+sys.argv, (CASES, OUT) = [*sys.argv[:2], "/dev/null"], map(Path, sys.argv[2:4])
 import comfy.model_patcher  # noqa: E402
 import comfy.samplers  # noqa: E402
 import comfyui_samplers as side  # noqa: E402
@@ -42,10 +42,8 @@ def told(value):
 
 def called(name, inputs):
     node = nodes.NODE_CLASS_MAPPINGS[name]
-    if hasattr(node, "define_schema"):
-        result = node.execute(**inputs)
-    else:
-        result = getattr(node(), node.FUNCTION)(**inputs)
+    call = node.execute if hasattr(node, "define_schema") else getattr(node(), node.FUNCTION)
+    result = call(**inputs)
     if inspect.iscoroutine(result):
         result = asyncio.run(result)
     if hasattr(result, "args"):

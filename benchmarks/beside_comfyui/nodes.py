@@ -123,7 +123,7 @@ class Drawn:
                     raise Unfit("a file")
                 return self.rng.choice(list(config["options"]))
             case "COLOR":
-                return "#%06x" % self.rng.randrange(0x1000000)
+                return f"#{self.rng.randrange(0x1000000):06x}"
             case "IMAGE":
                 channels = 4 if self.rng.random() < 0.1 else 3
                 return self._tensor("rand", self.batch, self.height, self.width, channels)

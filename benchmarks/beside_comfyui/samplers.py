@@ -54,13 +54,14 @@ PARAMETERIZATIONS = {
     "flow": Parameterization(Flow(), FlowLevels(3.0)),
 }
 SCALE = 0.18215
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
 class FormulaNetwork:
     layers: tuple[WeightLayer, ...] = ()
     shapes: Mapping[str, torch.Size] = field(default_factory=dict)
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     def with_layers(self, *layers: WeightLayer) -> "FormulaNetwork":
         return self

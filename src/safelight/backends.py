@@ -137,6 +137,7 @@ def _engine(
         node_packages=settings.node_packages,
         custom_nodes=_absolute(settings.custom_nodes),
         model_roots=_absolute(settings.model_roots),
+        extra_models=tuple((place.folder, str(place.path), place.is_default) for place in settings.extra_models),
         cache_bytes=settings.cache_bytes,
         model_copies=settings.model_copies,
         model_copies_bytes=settings.model_copies_bytes,

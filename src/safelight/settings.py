@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 
 from safelight.blobs.place import Place
 from safelight.core.errors import Invalid, SafelightError
+from safelight.core.model_folders import ExtraPlace
 from safelight.core.pool import Pool, SizeClass, read_classes, read_labels
+from safelight.extra_models import read_extra_model_paths
 from safelight.sandbox.account import find_account
 from safelight.sandbox.rules import Account
 
@@ -47,6 +49,8 @@ class Settings:
     models_dir: tuple[Path, ...] = ()
     """Roots of model folders (``checkpoints/``, ``loras/`` ...); the first wins. Default: ``<data_dir>/models``. The
     models that come with the package are behind them."""
+    extra_model_paths: str = ""
+    """A file like ComfyUI's ``extra_model_paths.yaml``: folders of models that lie elsewhere."""
     model_copies: str = ""
     """A folder on each worker machine's own disk, into which models are copied when they are first read: where
     ``models_dir`` lies on a network. Default: models are read where they are."""
@@ -229,6 +233,19 @@ class Settings:
         return [ip_network(text) for text in self.trusted_proxies]
 
     @property
+    def extra_models(self) -> tuple[ExtraPlace, ...]:
+        """Raises :class:`InvalidSetting` for a file that cannot be read."""
+        if not self.extra_model_paths:
+            return ()
+        path = Path(self.extra_model_paths)
+        try:
+            return read_extra_model_paths(path)
+        except OSError as error:
+            raise InvalidSetting(f"extra_model_paths {str(path)!r} cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise InvalidSetting(f"extra_model_paths {str(path)!r}: {error}") from None
+
+    @property
     def model_roots(self) -> tuple[Path, ...]:
         return (*(self.models_dir or (self.data_dir / "models",)), MODELS_IN_THE_BOX)
 
@@ -307,6 +324,7 @@ def _boolean(value: Any) -> bool:
 def _check(settings: Settings) -> None:
     if not 0 <= settings.port <= 65535:
         raise InvalidSetting(f"port is {settings.port}, which is not between 0 and 65535")
+    _ = settings.extra_models
     if settings.replicas and not settings.database_url.startswith("postgres"):
         raise InvalidSetting("replicas is set; servers share a database only where database_url is a PostgreSQL one")
     if settings.replica_url and not _is_root_url(settings.replica_url):

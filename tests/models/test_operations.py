@@ -101,5 +101,19 @@ def test_a_convolution_orders_its_weight_for_each_new_size_and_keeps_it_once(
         assert torch.equal(plain.state_dict()["wide.weight"].to_dense(), state["wide.weight"])
 
 
+@torch.inference_mode()
+def test_a_layer_is_rounded_to_the_files_type_where_asked(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    """As ComfyUI's text encoders, which stay in half precision under a LoRA."""
+    weights = weight_file(tmp_path / "a.safetensors").weights()
+    change = torch.randn(96, 800) * 1e-3
+    layer = WeightLayer("more", {"out.weight": Added(Dense(change))}, 1.0)
+    exact = state["out.weight"] + change
+    for rounds, wanted in ((False, exact), (True, exact.half().float())):
+        used = Residency().use(weights, (layer,), Network, device=CPU, dtype=torch.float32, rounds=rounds)
+        with used as module:
+            assert torch.equal(module.state_dict()["out.weight"].to_dense(), wanted)
+    assert not torch.equal(exact, exact.half().float())
+
+
 def test_what_gains_by_it() -> None:
     assert {name for name, part in Network().named_modules() if gains(part)} == {"wide", "out"}

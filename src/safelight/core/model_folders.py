@@ -2,8 +2,10 @@
 engines and the packs, in ComfyUI's order, so that all of them read the same file of a name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 WEIGHTS = (".ckpt", ".pt", ".pt2", ".bin", ".pth", ".safetensors", ".pkl", ".sft")
 """GGUF files are not among them: no loader reads one."""
@@ -50,10 +52,26 @@ def canonical(folder: str) -> str:
     return OTHER_NAMES.get(folder, folder)
 
 
-def places_of(folder: str) -> tuple[str, ...]:
-    """Below a root; a folder that nothing is known of lies under its own name."""
+class ExtraPlace(NamedTuple):
+    """A folder of models that lies elsewhere than below a root. ``is_default``: it counts before the roots."""
+
+    folder: str
+    path: Path
+    is_default: bool = False
+
+
+def places_of(folder: str, roots: Iterable[Path], extra: Iterable[ExtraPlace] = ()) -> list[Path]:
+    """Where the files of a model folder lie, the first place first. A folder that nothing is known of lies under its
+    own name."""
     known = MODEL_FOLDERS.get(canonical(folder))
-    return known.places if known is not None else (folder,)
+    below = known.places if known is not None else (folder,)
+    places = [root / place for root in roots for place in below]
+    for place in extra:
+        if canonical(place.folder) == canonical(folder):
+            if place.path in places:
+                places.remove(place.path)
+            places.insert(0 if place.is_default else len(places), place.path)
+    return places
 
 
 def with_slashes(name: str) -> str:

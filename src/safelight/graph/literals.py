@@ -39,6 +39,10 @@ def convert(schema: NodeSchema, declared: InputSchema, value: Any) -> tuple[Any,
             return str(value), None
         if declared.type == "BOOLEAN":
             return bool(value), None
+        if declared.type == COMBO and isinstance(value, str):
+            # Workflows from Windows name models with ``\\`` (MODEL-11).
+            options = declared.config.get("options") or ()
+            return (value if value in options or with_slashes(value) not in options else with_slashes(value)), None
     except (TypeError, ValueError, OverflowError) as error:
         return value, faults.not_convertible(schema, declared, value, str(error))
     return value, None
@@ -63,7 +67,7 @@ def check_range(schema: NodeSchema, declared: InputSchema, value: Any) -> NodeEr
         if not options and declared.config.get("remote"):
             return None  # the client fetched the choices from elsewhere
         several = declared.config.get("multiselect") and isinstance(value, list)
-        if any(v not in options and _with_slashes(v) not in options for v in (value if several else [value])):
+        if any(v not in options for v in (value if several else [value])):
             return faults.not_in_list(schema, declared, value, options)
     return None
 
@@ -81,8 +85,3 @@ def check_file(declared: InputSchema, value: Any, file_exists: FileExists) -> No
         return None
     words = next(words for key, words in _UPLOADS.items() if declared.config.get(key))
     return faults.custom(declared.id, f"{words}: {value}")
-
-
-def _with_slashes(value: Any) -> Any:
-    """Workflows from Windows name models with ``\\``; what loads one reads it as ``/`` (MODEL-11)."""
-    return with_slashes(value) if isinstance(value, str) else value

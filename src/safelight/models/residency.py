@@ -36,6 +36,7 @@ class _Key(NamedTuple):
     layers: tuple[WeightLayer, ...]
     device: torch.device
     dtype: torch.dtype
+    rounds: bool
 
 
 @dataclass(eq=False)
@@ -69,10 +70,12 @@ class Residency:
         *,
         device: torch.device,
         dtype: torch.dtype,
+        rounds: bool = False,
     ) -> Iterator[Any]:
         """The network that ``build`` makes (without numbers), with these weights under these layers, until the context
-        ends. Weights that it does not know are left out; for one that is missing, raises :class:`UnknownWeights`."""
-        key = _Key(weights, layers, device, dtype)
+        ends. Weights that it does not know are left out; for one that is missing, raises :class:`UnknownWeights`.
+        ``rounds``: what layers change is rounded to the type of the file, as if it had been written back."""
+        key = _Key(weights, layers, device, dtype, rounds)
         with self._lock:
             held = self._obtain(key, build)
             held.users += 1
@@ -107,12 +110,12 @@ class Residency:
         return held
 
     def _load(self, key: _Key, build: Callable[[], nn.Module]) -> _Held:
-        weights, layers, device, dtype = key
+        weights, layers, device, dtype, rounds = key
         with torch.device("meta"):
             module = build().eval().requires_grad_(False)
         if layers:
             base = self._obtain(key._replace(layers=()), build)
-            changed, shared, away = _patched(weights, layers, device), base.tensors, base.away
+            changed, shared, away = _patched(weights, layers, device, rounds=rounds), base.tensors, base.away
         else:
             weights = _wanted(weights, module)
             self._make_room(device, coming=_bytes(weights, dtype))
@@ -196,7 +199,7 @@ def _ready(
 
 
 def _patched(
-    weights: Weights, layers: tuple[WeightLayer, ...], device: torch.device
+    weights: Weights, layers: tuple[WeightLayer, ...], device: torch.device, *, rounds: bool
 ) -> Iterator[tuple[str, torch.Tensor]]:
     """The weights that the layers change, computed in float32."""
     names = [name for name in weights.sources if any(name in layer.patches for layer in layers)]
@@ -205,7 +208,7 @@ def _patched(
         for layer in layers:
             if (patch := layer.patches.get(name)) is not None and layer.strength:
                 value = patch.apply(value, layer.strength)
-        yield name, value
+        yield name, value.to(tensor.dtype) if rounds and tensor.is_floating_point() else value
 
 
 def _bytes(weights: Weights, dtype: torch.dtype) -> int:

@@ -10,7 +10,7 @@ from safelight.blobs.hashing import hash_file
 from safelight.core.asset import clean_subfolder
 from safelight.core.errors import InvalidName
 from safelight.core.event import Call
-from safelight.core.model_folders import places_of, with_slashes
+from safelight.core.model_folders import ExtraPlace, places_of, with_slashes
 from safelight.media.sniff import HEAD_BYTES, mime_type_of
 from safelight.runtime import previews
 from safelight.runtime.job import RunningJob
@@ -25,10 +25,13 @@ FOLDERS = ("output", "temp")
 class RunContext:
     """One call's. Mutable: knows the files that the call has begun."""
 
-    def __init__(self, job: RunningJob, call: Call, *, model_roots: Sequence[Path]) -> None:
+    def __init__(
+        self, job: RunningJob, call: Call, *, model_roots: Sequence[Path], extra_models: Sequence[ExtraPlace] = ()
+    ) -> None:
         self._job = job
         self._call = call
         self._model_roots = model_roots
+        self._extra_models = extra_models
         self._begun: list[OutputFile] = []
 
     @property
@@ -73,11 +76,10 @@ class RunContext:
         except InvalidName:
             relative = ""
         if relative:
-            for root in self._model_roots:
-                for place in places_of(folder):
-                    path = root / place / relative
-                    if path.exists():
-                        return path
+            for place in places_of(folder, self._model_roots, self._extra_models):
+                path = place / relative
+                if path.exists():
+                    return path
         raise FileNotFoundError(f"there is no model {name!r} in {folder}")
 
     @property

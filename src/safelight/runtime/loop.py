@@ -19,6 +19,7 @@ from typing import Any
 from safelight.core.event import Call
 from safelight.core.ids import UserId
 from safelight.core.job import MAX_ATTEMPTS, JobError, JobState
+from safelight.core.model_folders import ExtraPlace
 from safelight.graph import instructions as do
 from safelight.graph.cache import Cache
 from safelight.graph.execution import Execution
@@ -51,6 +52,7 @@ class Workplace:
     model_roots: Sequence[Path]
     give_up: Callable[[int], object]
     """Ends this process with a status of ``wire/config.py``; the job is tried again on a fresh one."""
+    extra_models: Sequence[ExtraPlace] = ()
 
 
 @dataclass
@@ -116,7 +118,14 @@ class JobLoop:
         run, place = self._job.run, self._place
         schemas = [place.library.catalogue.get(node["class_type"]) for node in run.prompt.values()]
         if all(schemas) and any(schema.has_validator for schema in schemas if schema is not None):
-            judge = Judge(self._execution.graph, place.library, self._job, place.model_roots, place.background)
+            judge = Judge(
+                self._execution.graph,
+                place.library,
+                self._job,
+                place.model_roots,
+                place.background,
+                extra_models=place.extra_models,
+            )
             yield from judge.objections(run.targets)
 
     def _objection(self) -> do.Finish | None:
@@ -278,7 +287,9 @@ class JobLoop:
         v1_object = None
         if issubclass(node, V1Node):
             v1_object = self._place.objects.get(self._job.run.owner_id, call.id, node.source)
-        context = RunContext(self._job, call, model_roots=self._place.model_roots)
+        context = RunContext(
+            self._job, call, model_roots=self._place.model_roots, extra_models=self._place.extra_models
+        )
         return BoundCall(node, schema, call, context, hidden, v1_object)
 
     def _hidden(self, kind: str, call: Call) -> Any:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from safelight.core.errors import SafelightError
+from safelight.core.model_folders import ExtraPlace
 from safelight.graph.cache import LimitedCache
 from safelight.models import local_copies
 from safelight.runtime import devices, packs, printing
@@ -71,10 +72,12 @@ def run(config: EngineConfig, pipe: Pipe[Any], messages: Iterator[Any], *, unkep
     if config.model_copies:
         local_copies.use(Path(config.model_copies), max_bytes=config.model_copies_bytes)
     model_roots = [Path(p) for p in config.model_roots]
+    extra_models = [ExtraPlace(folder, Path(path), is_default) for folder, path, is_default in config.extra_models]
     library = packs.load(
         config.node_packages,
         custom_nodes=[Path(p) for p in config.custom_nodes],
         model_roots=model_roots,
+        extra_models=extra_models,
         journal=LoadJournal(journal_of(os.getppid(), slot=config.slot)),
     )
     place = Workplace(
@@ -83,6 +86,7 @@ def run(config: EngineConfig, pipe: Pipe[Any], messages: Iterator[Any], *, unkep
         objects=V1Objects(),
         background=BackgroundLoop(),
         model_roots=model_roots,
+        extra_models=extra_models,
         give_up=os._exit,
     )
     pack_routes = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from safelight.core.errors import NotFound
-from safelight.core.model_folders import MODEL_FOLDERS, with_slashes
+from safelight.core.model_folders import MODEL_FOLDERS, ExtraPlace, places_of, with_slashes
 
 REFRESH_S = 2.0
 """How often a server looks for changes on disk."""
@@ -46,17 +46,14 @@ TINY_AUTOENCODERS = ("taesd", "taesdxl", "taesd3", "taef1")
 class ModelIndex:
     """Mutable: the listing of each folder, replaced whole by ``refresh``. ``version`` rises with every change."""
 
-    def __init__(self, roots: Sequence[Path]) -> None:
-        self._roots = tuple(roots)
+    def __init__(self, roots: Sequence[Path], extra: Sequence[ExtraPlace] = ()) -> None:
+        self._roots, self._extra = tuple(roots), tuple(extra)
         self._listings: dict[str, _Listing] = {name: _Listing() for name in MODEL_FOLDERS}
         self.version = 0
 
     def folders(self) -> Mapping[str, Sequence[Path]]:
         """Every known folder with its places on disk, existing or not."""
-        return {
-            name: [root / sub for root in self._roots for sub in folder.places]
-            for name, folder in MODEL_FOLDERS.items()
-        }
+        return {name: places_of(name, self._roots, self._extra) for name in MODEL_FOLDERS}
 
     def extensions(self, folder: str) -> Sequence[str]:
         return MODEL_FOLDERS[folder].extensions if folder in MODEL_FOLDERS else ()
@@ -81,7 +78,7 @@ class ModelIndex:
     def find(self, names: Collection[str]) -> dict[str, ModelFile]:
         """Those of ``names`` that are a file of any folder, by name."""
         by_folder = [listing.by_name for listing in self._listings.values() if listing.by_name]
-        found = {}
+        found: dict[str, ModelFile] = {}
         for by_name in by_folder:
             found |= {name: file for name in names if (file := by_name.get(with_slashes(name))) is not None}
         return found

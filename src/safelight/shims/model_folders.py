@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from safelight.core.model_folders import MODEL_FOLDERS, OTHER_NAMES, canonical, with_slashes
+from safelight.core.model_folders import MODEL_FOLDERS, OTHER_NAMES, ExtraPlace, canonical, places_of, with_slashes
 
 Entry = tuple[list[str], Any]
 """Folders, and the extensions of the files in them that count (none: all)."""
@@ -47,12 +47,15 @@ class FileList(list[Any]):
         return FileList([*self, *after], self.model_folder, [*self.own, *after])
 
 
-def table(roots: Sequence[Path], own: Path) -> FolderTable:
+def table(roots: Sequence[Path], own: Path, extra: Sequence[ExtraPlace] = ()) -> FolderTable:
     """``own``: where models would lie if the operator named no root."""
     folders = FolderTable()
     for name, folder in MODEL_FOLDERS.items():
-        paths = [str(root / place) for root in roots or [own] for place in folder.places]
+        paths = [str(place) for place in places_of(name, roots or [own], extra)]
         folders[name] = (paths, set(folder.extensions))
+    for place in extra:
+        if canonical(place.folder) not in MODEL_FOLDERS:  # a pack's own
+            folders.add(place.folder, str(place.path), is_default=place.is_default)
     return folders
 
 

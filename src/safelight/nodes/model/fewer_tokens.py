@@ -79,8 +79,8 @@ class _Tiled:
 
 
 class TomePatchModel(Node):
-    """Compute attention for fewer places: the share "ratio" of them gets the answer of a place that is most like it. The
-    seed decides which places are kept."""
+    """Compute attention for fewer places: the share "ratio" of them gets the answer of a place that is most like it.
+    The seed decides which places are kept."""
 
     @classmethod
     def define_schema(cls) -> Schema:
