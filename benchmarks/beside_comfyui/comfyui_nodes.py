@@ -9,15 +9,18 @@ import sys
 from pathlib import Path
 
 sys.argv, (CASES, OUT) = [*sys.argv[:2], "/dev/null"], map(Path, sys.argv[2:4])
+
+# The first import says where ComfyUI is, and how it is started.
+# isort: off
+import comfyui_samplers as side  # noqa: E402
 import comfy.model_patcher  # noqa: E402
 import comfy.samplers  # noqa: E402
-import comfyui_samplers as side  # noqa: E402
 import node_values  # noqa: E402
+import nodes  # noqa: E402
 import safetensors.torch  # noqa: E402
 import sampling_cases  # noqa: E402
 import torch  # noqa: E402
-
-import nodes  # noqa: E402
+# isort: on
 
 MODELS = {kind: side.model_of(kind) for kind in ("eps", "v", "flow")}
 

@@ -12,22 +12,24 @@ COMFYUI, OUT = Path(sys.argv[1]), Path(sys.argv[2])
 sys.path[:0] = [str(COMFYUI), str(HERE)]
 sys.argv = ["main.py", "--cpu", "--base-directory", tempfile.mkdtemp()]
 
+# Arguments are read by the second import, and a node pack would bring another "utils".
+# isort: off
 import comfy.options  # noqa: E402
 
 comfy.options.enable_args_parsing()
 
+import utils.extra_config  # noqa: E402 F401
 import comfy.model_base  # noqa: E402
 import comfy.model_patcher  # noqa: E402
 import comfy.samplers  # noqa: E402
 import comfy.supported_models  # noqa: E402
 import comfy_extras.nodes_advanced_samplers as advanced  # noqa: E402
 import comfy_extras.nodes_custom_sampler as custom  # noqa: E402
+import nodes  # noqa: E402
 import safetensors.torch  # noqa: E402
 import sampling_cases as cases  # noqa: E402
 import torch  # noqa: E402
-import utils.extra_config  # noqa: E402 F401 (before a node pack brings another "utils")
-
-import nodes  # noqa: E402
+# isort: on
 
 
 class Formula(torch.nn.Module):
