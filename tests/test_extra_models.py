@@ -6,8 +6,8 @@ import pytest
 
 from safelight import settings
 from safelight.core.model_folders import ExtraPlace, places_of
-from safelight.extra_models import read_extra_model_paths
 from safelight.services.model import ModelIndex
+from safelight.settings import read_extra_model_paths
 from safelight.shims import model_folders
 
 YAML = """

@@ -6,7 +6,7 @@ The only module that reads the environment; below it, settings are arguments.
 import os
 import socket
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -17,7 +17,6 @@ from safelight.blobs.place import Place
 from safelight.core.errors import Invalid, SafelightError
 from safelight.core.model_folders import ExtraPlace
 from safelight.core.pool import Pool, SizeClass, read_classes, read_labels
-from safelight.extra_models import read_extra_model_paths
 from safelight.sandbox.account import find_account
 from safelight.sandbox.rules import Account
 
@@ -421,3 +420,36 @@ _KEYS = {
 
 _NAMES = tuple(f.name for f in fields(Settings))
 _TYPES = get_type_hints(Settings)
+
+
+def read_extra_model_paths(file: Path) -> tuple[ExtraPlace, ...]:
+    """Of ComfyUI's ``extra_model_paths.yaml``, in its order. Each section has a ``base_path`` (optional; ``~`` and
+    variables are expanded, and a relative one starts at the file), ``is_default``, and for each model folder a path or
+    several, a line each. Raises :class:`OSError`, and :class:`ValueError` for what is not such a file."""
+    import yaml  # few installations have such a file
+
+    try:
+        document = yaml.safe_load(file.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"not YAML: {error}") from None
+    if document is None:
+        return ()
+    if not isinstance(document, Mapping):
+        raise ValueError("not a table of sections")
+    here = file.resolve().parent
+    return tuple(place for name, section in document.items() if section for place in _places(name, section, here))
+
+
+def _places(name: Any, section: Any, here: Path) -> Iterator[ExtraPlace]:
+    if not isinstance(section, Mapping):
+        raise ValueError(f"section {name!r} is not a table of folders")
+    base = here / os.path.expandvars(os.path.expanduser(str(section.get("base_path") or "")))
+    is_default = bool(section.get("is_default", False))
+    for folder, paths in section.items():
+        if folder in ("base_path", "is_default", "custom_nodes") or paths is None:
+            continue
+        if not isinstance(paths, str):
+            raise ValueError(f"{name}: {folder} is {paths!r}, which is not a path")
+        for line in paths.split("\n"):
+            if line:
+                yield ExtraPlace(str(folder), Path(os.path.normpath(base / line)), is_default)
