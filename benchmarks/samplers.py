@@ -54,9 +54,7 @@ def noise() -> torch.Tensor:
 def run(sampler: str, scheduler: str, steps: int) -> torch.Tensor:
     levels = box().model.parameterization.levels
     more = sampler in WITHOUT_LAST_LEVEL
-    sigmas = schedule(levels, scheduler, steps + more)
-    if more:
-        sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])
+    sigmas = schedule(levels, scheduler, steps, skip_last_level=more, keep_surplus=True)
     latent = torch.zeros_like(noise())
     chosen = ChosenSampler(SAMPLERS[sampler])
     said = sample(guider(), chosen, sigmas, latent=latent, noise=noise(), seed=5, on_step=lambda *of_step: None)

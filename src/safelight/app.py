@@ -105,7 +105,7 @@ class App:
             links = blobs if settings.blob_redirects else None
         cache = settings.data_dir / "cache"
         files = FileCache(blobs, (cache / own_folder(settings, "blobs")).resolve(), max_bytes=settings.blob_cache_bytes)
-        models = ModelIndex([root.resolve() for root in settings.model_roots])
+        models = ModelIndex([root.resolve() for root in settings.model_roots], settings.extra_models)
         catalogue = LiveCatalogue(models)
         if shared is None:
             db = await Database.open(settings.database, on_commit=bus.publish, is_server=True)

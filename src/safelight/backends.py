@@ -166,7 +166,14 @@ def _engine(
         network=settings.worker_network,
         writable=_absolute((*writable, *packs, *settings.worker_writable, *copies)),
         readable=_absolute(
-            (*readable, *settings.custom_nodes, *settings.model_roots, *settings.worker_readable, *programs)
+            (
+                *readable,
+                *settings.custom_nodes,
+                *settings.model_roots,
+                *(place.path for place in settings.extra_models),
+                *settings.worker_readable,
+                *programs,
+            )
         ),
         own_processes=True,
         address_space_bytes=settings.worker_address_space_bytes,
@@ -180,6 +187,7 @@ def _engine(
         pack_copies=pack_copies,
         writable_packs=settings.writable_packs,
         model_roots=_absolute(settings.model_roots),
+        extra_models=tuple((place.folder, str(place.path), place.is_default) for place in settings.extra_models),
         cache_bytes=settings.cache_bytes,
         model_copies=settings.model_copies,
         model_copies_bytes=settings.model_copies_bytes,

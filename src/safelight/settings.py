@@ -6,7 +6,7 @@ The only module that reads the environment; below it, settings are arguments.
 import os
 import socket
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from safelight.blobs.place import Place
 from safelight.core.errors import Invalid, SafelightError
+from safelight.core.model_folders import ExtraPlace
 from safelight.core.pool import Pool, SizeClass, read_classes, read_labels, read_limits
 from safelight.sandbox.account import find_account, why_unusable
 from safelight.sandbox.rules import Account
@@ -47,6 +48,8 @@ class Settings:
     models_dir: tuple[Path, ...] = ()
     """Roots of model folders (``checkpoints/``, ``loras/`` ...); the first wins. Default: ``<data_dir>/models``. The
     models that come with the package are behind them."""
+    extra_model_paths: str = ""
+    """A file like ComfyUI's ``extra_model_paths.yaml``: folders of models that lie elsewhere."""
     model_copies: str = ""
     """A folder on each worker machine's own disk, into which models are copied when they are first read: where
     ``models_dir`` lies on a network. Default: models are read where they are."""
@@ -273,6 +276,19 @@ class Settings:
         return [ip_network(text) for text in self.trusted_proxies]
 
     @property
+    def extra_models(self) -> tuple[ExtraPlace, ...]:
+        """Raises :class:`InvalidSetting` for a file that cannot be read."""
+        if not self.extra_model_paths:
+            return ()
+        path = Path(self.extra_model_paths)
+        try:
+            return read_extra_model_paths(path)
+        except OSError as error:
+            raise InvalidSetting(f"extra_model_paths {str(path)!r} cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise InvalidSetting(f"extra_model_paths {str(path)!r}: {error}") from None
+
+    @property
     def model_roots(self) -> tuple[Path, ...]:
         return (*(self.models_dir or (self.data_dir / "models",)), MODELS_IN_THE_BOX)
 
@@ -357,6 +373,7 @@ def _boolean(value: Any) -> bool:
 def _check(settings: Settings) -> None:
     if not 0 <= settings.port <= 65535:
         raise InvalidSetting(f"port is {settings.port}, which is not between 0 and 65535")
+    _ = settings.extra_models
     if settings.replicas and not settings.database_url.startswith("postgres"):
         raise InvalidSetting("replicas is set; servers share a database only where database_url is a PostgreSQL one")
     if settings.replica_url and not _is_root_url(settings.replica_url):
@@ -502,3 +519,36 @@ _KEYS = {
 
 _NAMES = tuple(f.name for f in fields(Settings))
 _TYPES = get_type_hints(Settings)
+
+
+def read_extra_model_paths(file: Path) -> tuple[ExtraPlace, ...]:
+    """Of ComfyUI's ``extra_model_paths.yaml``, in its order. Each section has a ``base_path`` (optional; ``~`` and
+    variables are expanded, and a relative one starts at the file), ``is_default``, and for each model folder a path or
+    several, a line each. Raises :class:`OSError`, and :class:`ValueError` for what is not such a file."""
+    import yaml  # few installations have such a file
+
+    try:
+        document = yaml.safe_load(file.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"not YAML: {error}") from None
+    if document is None:
+        return ()
+    if not isinstance(document, Mapping):
+        raise ValueError("not a table of sections")
+    here = file.resolve().parent
+    return tuple(place for name, section in document.items() if section for place in _places(name, section, here))
+
+
+def _places(name: Any, section: Any, here: Path) -> Iterator[ExtraPlace]:
+    if not isinstance(section, Mapping):
+        raise ValueError(f"section {name!r} is not a table of folders")
+    base = here / os.path.expandvars(os.path.expanduser(str(section.get("base_path") or "")))
+    is_default = bool(section.get("is_default", False))
+    for folder, paths in section.items():
+        if folder in ("base_path", "is_default", "custom_nodes") or paths is None:
+            continue
+        if not isinstance(paths, str):
+            raise ValueError(f"{name}: {folder} is {paths!r}, which is not a path")
+        for line in paths.split("\n"):
+            if line:
+                yield ExtraPlace(str(folder), Path(os.path.normpath(base / line)), is_default)

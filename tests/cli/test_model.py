@@ -1,6 +1,7 @@
 """``safelight model`` as a person meets it."""
 
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -75,3 +76,16 @@ def test_check_names_what_is_not_loaded(tmp_path: Path) -> None:
     assert "the file at 7" in cut
     assert "renamed.safetensors is a pickle" in renamed
     assert safelight("model", "check", folder / "good.safetensors").returncode == 0
+
+
+def test_gguf_is_told_not_to_be_loaded(tmp_path: Path) -> None:
+    """No list shows one, and no loader reads one; the operator is told."""
+    folder = tmp_path / "unet"
+    folder.mkdir()
+    file = folder / "flux.gguf"
+    file.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 0))
+    for arguments in (("--models-dir", tmp_path), (file,)):
+        ran = safelight("model", "check", *arguments)
+        assert ran.returncode == 1
+        assert "flux.gguf is a GGUF file, which no loader reads" in " ".join(ran.stdout.split())
+    assert "which no loader reads" in safelight("model", "convert", file).stderr

@@ -30,6 +30,14 @@ def test_a_node_without_dynamic_inputs_shows_all_but_the_hidden() -> None:
     assert shown(schema, {}) == ["image", "mask?"]
 
 
+def test_hidden_inputs_of_unknown_type_are_what_the_prompt_says() -> None:
+    """V1 packs declare values that their own expansions hand on so: ``{"initial_value0": ("*",)}`` (GRAPH-15)."""
+    schema = node("A", {"image": "IMAGE"}, hidden="PROMPT * UNIQUE_ID")
+    assert shown(schema, {}) == ["image", "*?"]
+    [_, own] = live_inputs(schema, {"*": 7})
+    assert own.declared.type == "*"
+
+
 @pytest.mark.parametrize(
     ("choice", "inputs"),
     [

@@ -18,6 +18,7 @@ SMALL = [
     node("Text", {"text": "STRING"}, "STRING"),
     node("Flag", {"on": "BOOLEAN"}, "BOOLEAN"),
     node("Pick", {"one": COMBO, "several?": ("COMBO", {"options": ["a", "b"], "multiselect": True})}, "STRING"),
+    node("Load", {"model": ("COMBO", {"options": ["sd/a.safetensors", "b.safetensors"]})}, "MODEL"),
     node("Image", {}, "IMAGE"),
     node("Either", {"x": "IMAGE,MASK"}, "IMAGE,MASK"),
     node("Paint", {"image": "IMAGE", "mask?": "MASK"}, "IMAGE"),
@@ -103,6 +104,13 @@ def test_a_wrapped_list_is_a_literal_and_stays_one() -> None:
     assert valid.prompt["1"]["inputs"]["several"] == {"__value__": ["a", "b"]}
     told = errors(("Pick", {"one": "a", "several": {"__value__": ["a", "c"]}}))
     assert told == {"1": [("value_not_in_list", "several: '['a', 'c']' not in ['a', 'b']")]}
+
+
+def test_a_backslash_in_the_name_of_a_model_is_a_slash() -> None:
+    """Workflows from Windows name files so (MODEL-11); what loads one reads it alike."""
+    assert check(("Load", {"model": "sd\\a.safetensors"})).prompt["1"]["inputs"] == {"model": "sd/a.safetensors"}
+    [[kind, _]] = errors(("Load", {"model": "sd\\b.safetensors"}))["1"]
+    assert kind == "value_not_in_list"
 
 
 def test_every_error_is_told_at_once_in_the_order_of_the_inputs() -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from tests.media.pictures import encoded, gradient, png_of_size
 
 from safelight.media.errors import MediaTooLarge, UnreadableMedia
 from safelight.media.image import decode_image, save_animated_png, save_png, save_webp, to_uint8
+from safelight.media.thumbnail import render_thumbnail
 
 
 def levels(source: bytes) -> np.ndarray:
@@ -113,12 +115,32 @@ def test_only_the_first_view_of_a_stereo_jpeg_is_read() -> None:
     assert decode_image(source).frames.shape[0] == 1
 
 
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF"])
-def test_a_truncated_file_is_refused(format: str) -> None:
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_a_truncated_file_is_read_as_far_as_it_goes(format: str) -> None:
+    """As in ComfyUI: half a download is half a picture."""
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
     source = encoded(noise, format)
+    whole = decode_image(source).frames
+    half = decode_image(source[: len(source) // 2]).frames
+    assert half.shape == whole.shape
+    assert np.array_equal(half[0, :8], whole[0, :8])
+    assert not np.array_equal(half[0, -8:], whole[0, -8:])
+    assert render_thumbnail(source[: len(source) // 2], side=64).body
+
+
+def test_a_truncated_webp_is_refused() -> None:
+    """Its decoder gives nothing of half a file."""
+    source = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)), "WEBP")
     with pytest.raises(UnreadableMedia):
         decode_image(source[: len(source) // 2])
+
+
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_a_png_with_a_large_text_is_read(is_compressed: bool) -> None:
+    """Workflows of some megabytes are kept in pictures; Pillow refuses compressed texts above 1 MiB by itself."""
+    text = PngInfo()
+    text.add_text("workflow", "x" * 3_000_000, zip=is_compressed)
+    assert decode_image(encoded(gradient(), "PNG", pnginfo=text)).frames.shape == (1, 6, 8, 3)
 
 
 def test_what_is_no_picture_is_refused() -> None:

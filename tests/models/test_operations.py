@@ -78,5 +78,42 @@ def test_layers_are_packed_over_what_is_packed(state: dict[str, torch.Tensor], t
     assert residency.size() == 4 * (sum(value.numel() for value in state.values()) + change.numel())
 
 
+@torch.inference_mode()
+def test_a_convolution_orders_its_weight_for_each_new_size_and_keeps_it_once(
+    state: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    """The order for one size can take another ten times as long; layers share what they do not change."""
+    weights = weight_file(tmp_path / "a.safetensors").weights()
+    layer = WeightLayer("more", {"out.weight": Added(Dense(torch.randn(96, 800)))}, 0.5)
+    residency = Residency()
+    with (
+        residency.use(weights, (), Network, device=CPU, dtype=torch.float32) as plain,
+        residency.use(weights, (layer,), Network, device=CPU, dtype=torch.float32) as changed,
+    ):
+        assert plain.wide.ordered_for is None
+        for sides in ((9, 7), (20, 20), (9, 7)):
+            x = torch.randn(2, 96, *sides)
+            torch.testing.assert_close(changed.wide(x), plain.wide(x))
+            torch.testing.assert_close(plain(x), dense(state, x), rtol=1e-5, atol=1e-5)
+            assert plain.wide.ordered_for == changed.wide.ordered_for == x.shape
+        kept = [held.tensors["wide.weight"] for held in residency._held.values()]
+        assert kept[0] is kept[1]
+        assert torch.equal(plain.state_dict()["wide.weight"].to_dense(), state["wide.weight"])
+
+
+@torch.inference_mode()
+def test_a_layer_is_rounded_to_the_files_type_where_asked(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    """As ComfyUI's text encoders, which stay in half precision under a LoRA."""
+    weights = weight_file(tmp_path / "a.safetensors").weights()
+    change = torch.randn(96, 800) * 1e-3
+    layer = WeightLayer("more", {"out.weight": Added(Dense(change))}, 1.0)
+    exact = state["out.weight"] + change
+    for rounds, wanted in ((False, exact), (True, exact.half().float())):
+        used = Residency().use(weights, (layer,), Network, device=CPU, dtype=torch.float32, rounds=rounds)
+        with used as module:
+            assert torch.equal(module.state_dict()["out.weight"].to_dense(), wanted)
+    assert not torch.equal(exact, exact.half().float())
+
+
 def test_what_gains_by_it() -> None:
     assert {name for name, part in Network().named_modules() if gains(part)} == {"wide", "out"}

@@ -29,6 +29,12 @@ def test_packs_are_loaded_and_a_broken_one_is_told(engine: Engine) -> None:
     assert (shown["ClassicNumber"], shown["ModernNumber"]) == ("Classic Number", "ModernNumber")
 
 
+def test_hidden_inputs_that_the_engine_does_not_know_come_from_the_prompt(engine: Engine) -> None:
+    for value in (7, 8):  # the value is a part of what the call is cached by
+        ran = engine.complete({"1": node("ClassicHidden", given=value)}, "1")
+        assert ran.shown["1"] == {"text": [f"given={value}", "my_id=1"]}
+
+
 def test_files_that_a_node_writes_by_path_are_outputs_of_the_job(engine: Engine) -> None:
     prompt = PICTURE | {"2": node("ClassicSave", images=["1", 0], prefix="day/shot_%width%")}
     first = engine.complete(prompt, owner="first")

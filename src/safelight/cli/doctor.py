@@ -122,6 +122,9 @@ def _models(chosen: Settings) -> Iterator[Finding]:
             yield Finding(Verdict.GOOD, "Models", str(root.resolve()))
         else:
             yield Finding(Verdict.NOTE, "Models", f"{root.resolve()} does not exist: loaders will offer no files")
+    for place in chosen.extra_models:
+        if not place.path.is_dir():
+            yield Finding(Verdict.NOTE, "Models", f"{place.path} ({place.folder} of extra_model_paths) does not exist")
     for folder in chosen.custom_nodes:
         if not folder.is_dir():
             yield Finding(Verdict.BAD, "Node packs", f"{folder} is not a folder")
@@ -193,6 +196,7 @@ def _confinement(chosen: Settings) -> Iterator[Finding]:
         yield Finding(Verdict.GOOD, "Workers", f"run as the account {account.uid}")
     rules = Rules(account=account, network=chosen.worker_network, writable=(), readable=(), own_processes=True)
     needed = (Path(sys.prefix), Path(__file__), *chosen.model_roots, *chosen.custom_nodes)
+    needed = (*needed, *(place.path for place in chosen.extra_models))
     paths = [str(path.resolve()) for path in needed if path.exists()]
     command = [sys.executable, "-P", "-m", "safelight.sandbox.probe", json.dumps(asdict(rules)), *paths]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, env=_environment())

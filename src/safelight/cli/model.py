@@ -15,11 +15,14 @@ from safelight.cli.console import out, print_columns
 from safelight.cli.database import database_options
 from safelight.cli.options import given
 from safelight.core.errors import SafelightError
+from safelight.core.model_folders import MODEL_FOLDERS, WEIGHTS
 from safelight.dispatch.process import scrub
 from safelight.media.errors import UnreadableWeights
-from safelight.media.weights import PickledWeights, check_weights
-from safelight.services.model import FOLDERS, WEIGHTS, ModelIndex
+from safelight.media.weights import PickledWeights, WeightsFormat, check_weights
+from safelight.services.model import ModelIndex
 from safelight.settings import Settings
+
+GGUF_IS_NOT_LOADED = "a GGUF file, which no loader reads; use the model's safetensors file"
 
 _BASE_BYTES = 2**30
 """What Python itself may take beside what a file needs."""
@@ -63,6 +66,8 @@ def convert(path: Path, target: Path | None) -> None:
         convert_pickle(path, target)
         out.print(f"{target} has the tensors of {path}.")
     else:
+        if format is WeightsFormat.GGUF:
+            raise NotConverted(f"{path} is {GGUF_IS_NOT_LOADED}")
         raise NotConverted(f"{path} is {format} and can be loaded as it is")
 
 
@@ -96,15 +101,22 @@ def convert_pickle(path: Path, target: Path) -> None:
 
 def _weights(settings: Settings) -> Iterator[Path]:
     """Once each, as the index of the server has them."""
-    index = ModelIndex([root.resolve() for root in settings.model_roots])
+    index = ModelIndex([root.resolve() for root in settings.model_roots], settings.extra_models)
     index.refresh()
-    found = {file.path for name, (_, endings) in FOLDERS.items() if endings is WEIGHTS for file in index.files(name)}
+    folders = (index.folders()[name] for name, folder in MODEL_FOLDERS.items() if folder.extensions is WEIGHTS)
+    found = {path for places in folders for place in places for path in place.rglob("*.gguf")}  # in no list
+    found |= {
+        file.path
+        for name, folder in MODEL_FOLDERS.items()
+        if folder.extensions is WEIGHTS
+        for file in index.files(name)
+    }
     yield from sorted(found)
 
 
 def _objection(path: Path) -> str | None:
     try:
-        check_weights(path)
+        format = check_weights(path)
     except (UnreadableWeights, OSError) as error:
         return str(error)
-    return None
+    return f"{path.name} is {GGUF_IS_NOT_LOADED}" if format is WeightsFormat.GGUF else None

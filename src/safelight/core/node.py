@@ -11,6 +11,11 @@ from typing import Any
 
 ANY = "*"
 
+FILLED_IN = frozenset(
+    {"PROMPT", "EXTRA_PNGINFO", "UNIQUE_ID", "DYNPROMPT", "AUTH_TOKEN_COMFY_ORG", "API_KEY_COMFY_ORG"}
+)
+"""Types of hidden inputs whose value the engine knows."""
+
 
 class Section(StrEnum):
     REQUIRED = "required"
@@ -39,6 +44,11 @@ class InputSchema:
         if self.type != "COMBO":
             return None
         return list(self.config.get("options") or [])
+
+    @property
+    def is_filled_in(self) -> bool:
+        """Whether the engine gives the value. Other hidden inputs get what the prompt says (GRAPH-15)."""
+        return self.section is Section.HIDDEN and self.type in FILLED_IN
 
     @property
     def is_lazy(self) -> bool:

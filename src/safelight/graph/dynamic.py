@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from safelight.core.node import Catalogue, InputSchema, NodeSchema, Section
+from safelight.core.node import ANY, Catalogue, InputSchema, NodeSchema, Section
 from safelight.graph.prompt import literal
 
 DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
@@ -39,7 +39,7 @@ class LiveInputs:
         self._fixed: dict[str, tuple[LiveInput, ...] | None] = {}
 
     def of(self, node: str, values: Mapping[str, Any]) -> Sequence[LiveInput]:
-        """All but the hidden inputs, in the order of declaration; a chosen option's follow the choice."""
+        """All but what the engine fills in, in the order of declaration; a chosen option's follow the choice."""
         if node not in self._fixed:
             self._fixed[node] = _fixed_inputs(self._catalogue[node])
         fixed = self._fixed[node]
@@ -49,10 +49,18 @@ class LiveInputs:
 def live_inputs(schema: NodeSchema, values: Mapping[str, Any]) -> list[LiveInput]:
     """The inputs that a call of ``schema`` has when its flat inputs are ``values`` (literals and links)."""
     live: list[LiveInput] = []
+    for declared in _from_prompt(schema):
+        live.extend(_open(declared, (), values))
+    return live
+
+
+def _from_prompt(schema: NodeSchema) -> Iterator[InputSchema]:
+    """Hidden inputs that the engine does not fill in are optional ones of any type, which the UI does not show."""
     for declared in schema.inputs:
         if declared.section is not Section.HIDDEN:
-            live.extend(_open(declared, (), values))
-    return live
+            yield declared
+        elif not declared.is_filled_in:
+            yield InputSchema(declared.id, ANY, Section.OPTIONAL)
 
 
 def nest(live: Sequence[LiveInput], arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,7 +76,7 @@ def nest(live: Sequence[LiveInput], arguments: Mapping[str, Any]) -> dict[str, A
 
 
 def _fixed_inputs(schema: NodeSchema) -> tuple[LiveInput, ...] | None:
-    shown = [i for i in schema.inputs if i.section is not Section.HIDDEN]
+    shown = list(_from_prompt(schema))
     if any(i.type in (DYNAMIC_COMBO, AUTOGROW) for i in shown):
         return None
     return tuple(LiveInput(i, (i.id,)) for i in shown)

@@ -7,6 +7,7 @@ from typing import Any
 
 from safelight.core.asset import parse_prefix
 from safelight.core.errors import InvalidName
+from safelight.core.model_folders import with_slashes
 from safelight.core.node import InputSchema, NodeSchema
 from safelight.graph import faults
 from safelight.graph.dynamic import DYNAMIC_COMBO
@@ -46,6 +47,10 @@ def convert(schema: NodeSchema, declared: InputSchema, value: Any) -> tuple[Any,
             return str(value), None
         if declared.type == "BOOLEAN":
             return bool(value), None
+        if declared.type == COMBO and isinstance(value, str):
+            # Workflows from Windows name models with ``\\`` (MODEL-11).
+            options = declared.config.get("options") or ()
+            return (value if value in options or with_slashes(value) not in options else with_slashes(value)), None
     except (TypeError, ValueError, OverflowError) as error:
         return value, faults.not_convertible(schema, declared, value, str(error))
     return value, None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from safelight.media.errors import MediaTooLarge, UnreadableMedia
 
@@ -32,7 +32,9 @@ _DECODERS_RAISE = (
 @contextmanager
 def opened(source: Source, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """The picture, not yet decoded. Decoding inside the block raises :class:`UnreadableMedia` too where the bytes are
-    damaged; a picture of more than ``max_pixels`` raises :class:`MediaTooLarge` at once."""
+    damaged; a picture of more than ``max_pixels`` raises :class:`MediaTooLarge` at once. A file that ends too early is
+    decoded as far as it goes, and compressed texts that are too large are left out, as in ComfyUI."""
+    ImageFile.LOAD_TRUNCATED_IMAGES = True  # Pillow knows it for the whole process alone
     name = source.name if isinstance(source, Path) else "the picture"
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:

@@ -1,7 +1,8 @@
 """What a file of weights is, by its bytes and never by its name: who loads one asks here first.
 
-safetensors and GGUF are tables of numbers and are loaded, once their header holds what it says. A pickle is a program,
-whatever it calls itself, and is refused: ``safelight model convert`` makes a safetensors file of the tensors in it.
+safetensors and GGUF are tables of numbers, and pass once their header holds what it says; loaders read safetensors
+alone. A pickle is a program, whatever it calls itself, and is refused: ``safelight model convert`` makes a safetensors
+file of the tensors in it.
 """
 
 from enum import StrEnum
@@ -33,8 +34,8 @@ class PickledWeights(UnreadableWeights):
 
 
 def check_weights(path: Path) -> WeightsFormat:
-    """The format of a file that may be loaded. Raises :class:`PickledWeights`; :class:`UnreadableWeights` for what is
-    no file of weights, or damaged; :class:`OSError`. Reads the header alone."""
+    """The format of a file that is a table of numbers. Raises :class:`PickledWeights`; :class:`UnreadableWeights` for
+    what is no file of weights, or damaged; :class:`OSError`. Reads the header alone."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
         if head.startswith(gguf_header.MAGIC):

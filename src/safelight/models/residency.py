@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +36,7 @@ class _Key(NamedTuple):
     layers: tuple[WeightLayer, ...]
     device: torch.device
     dtype: torch.dtype
+    rounds: bool
 
 
 @dataclass(eq=False)
@@ -68,10 +70,12 @@ class Residency:
         *,
         device: torch.device,
         dtype: torch.dtype,
+        rounds: bool = False,
     ) -> Iterator[Any]:
         """The network that ``build`` makes (without numbers), with these weights under these layers, until the context
-        ends. Weights that it does not know are left out; for one that is missing, raises :class:`UnknownWeights`."""
-        key = _Key(weights, layers, device, dtype)
+        ends. Weights that it does not know are left out; for one that is missing, raises :class:`UnknownWeights`.
+        ``rounds``: what layers change is rounded to the type of the file, as if it had been written back."""
+        key = _Key(weights, layers, device, dtype, rounds)
         with self._lock:
             held = self._obtain(key, build)
             held.users += 1
@@ -106,12 +110,12 @@ class Residency:
         return held
 
     def _load(self, key: _Key, build: Callable[[], nn.Module]) -> _Held:
-        weights, layers, device, dtype = key
+        weights, layers, device, dtype, rounds = key
         with torch.device("meta"):
             module = build().eval().requires_grad_(False)
         if layers:
             base = self._obtain(key._replace(layers=()), build)
-            changed, shared, away = _patched(weights, layers, device), base.tensors, base.away
+            changed, shared, away = _patched(weights, layers, device, rounds=rounds), base.tensors, base.away
         else:
             weights = _wanted(weights, module)
             self._make_room(device, coming=_bytes(weights, dtype))
@@ -119,9 +123,25 @@ class Residency:
             away = stay_away(module, dtype, room=self.room(device))
         own = _ready(changed, module, device, dtype, away=away)
         module.load_state_dict({**shared, **own}, strict=True, assign=True)
+        for name, part in module.named_modules():
+            if isinstance(part, Conv2d) and part.weight.is_mkldnn:
+                part.on_ordered = partial(self._ordered, key, f"{name}.weight")
         let_visit(module, away, lambda tensor: tensor.to(device, non_blocking=True))
         here = sum(tensor.nbytes for name, tensor in own.items() if name not in away)
         return _Held(module, {**shared, **own}, here, away)
+
+    def _ordered(self, key: _Key, name: str, weight: torch.Tensor, size: torch.Size) -> None:
+        """Everybody who shares a weight gets it in its new order: it is kept once."""
+        with self._lock:
+            if (changed := self._held.get(key)) is None:
+                return
+            old = changed.tensors[name]
+            for held in self._held.values():
+                if held.tensors.get(name) is old:
+                    held.tensors[name] = weight
+                    part = held.module.get_submodule(name.removesuffix(".weight"))
+                    assert isinstance(part, Conv2d)
+                    part.adopt(weight, size)
 
     def _has_room_now(self, held: _Held, device: torch.device) -> bool:
         """Whether a network that had to leave weights elsewhere need not any more. Nothing moves while one computes."""
@@ -179,7 +199,7 @@ def _ready(
 
 
 def _patched(
-    weights: Weights, layers: tuple[WeightLayer, ...], device: torch.device
+    weights: Weights, layers: tuple[WeightLayer, ...], device: torch.device, *, rounds: bool
 ) -> Iterator[tuple[str, torch.Tensor]]:
     """The weights that the layers change, computed in float32."""
     names = [name for name in weights.sources if any(name in layer.patches for layer in layers)]
@@ -188,7 +208,7 @@ def _patched(
         for layer in layers:
             if (patch := layer.patches.get(name)) is not None and layer.strength:
                 value = patch.apply(value, layer.strength)
-        yield name, value
+        yield name, value.to(tensor.dtype) if rounds and tensor.is_floating_point() else value
 
 
 def _bytes(weights: Weights, dtype: torch.dtype) -> int:

@@ -1,7 +1,7 @@
 """The real :class:`~safelight.sdk.context.Context`: what the call that is running may ask of this process."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from safelight.core.asset import clean_subfolder
 from safelight.core.errors import InvalidName
 from safelight.core.event import Call
 from safelight.core.ids import JobId, shown_job_id
+from safelight.core.model_folders import ExtraPlace, places_of, with_slashes
 from safelight.media.sniff import HEAD_BYTES, mime_type_of
 from safelight.runtime import previews
 from safelight.runtime.job import RunningJob
@@ -21,23 +22,17 @@ from safelight.wire.messages import CallProgressed, MessageSent, PreviewMade, Sa
 
 FOLDERS = ("output", "temp")
 
-OTHER_NAMES: Mapping[str, Sequence[str]] = {
-    "text_encoders": ("text_encoders", "clip"),
-    "diffusion_models": ("diffusion_models", "unet"),
-    "controlnet": ("controlnet", "t2i_adapter"),
-    "clip": ("text_encoders", "clip"),
-    "unet": ("diffusion_models", "unet"),
-}
-"""Model folders that go by two names, on disk and in nodes."""
-
 
 class RunContext:
     """One call's. Mutable: knows the files that the call has begun."""
 
-    def __init__(self, job: RunningJob, call: Call, *, model_roots: Sequence[Path]) -> None:
+    def __init__(
+        self, job: RunningJob, call: Call, *, model_roots: Sequence[Path], extra_models: Sequence[ExtraPlace] = ()
+    ) -> None:
         self._job = job
         self._call = call
         self._model_roots = model_roots
+        self._extra_models = extra_models
         self._begun: list[OutputFile] = []
 
     @property
@@ -78,15 +73,14 @@ class RunContext:
 
     def model_path(self, folder: str, name: str) -> Path:
         try:
-            relative = clean_subfolder(name)
+            relative = clean_subfolder(with_slashes(name))
         except InvalidName:
             relative = ""
         if relative:
-            for root in self._model_roots:
-                for place in OTHER_NAMES.get(folder, (folder,)):
-                    path = root / place / relative
-                    if path.exists():
-                        return path
+            for place in places_of(folder, self._model_roots, self._extra_models):
+                path = place / relative
+                if path.exists():
+                    return path
         raise FileNotFoundError(f"there is no model {name!r} in {folder}")
 
     @property

@@ -19,7 +19,7 @@ from typing import Any
 from safelight.core.event import Call
 from safelight.core.ids import UserId
 from safelight.core.job import MAX_ATTEMPTS, JobError, JobState
-from safelight.core.node import Section
+from safelight.core.model_folders import ExtraPlace
 from safelight.graph import instructions as do
 from safelight.graph.cache import Cache
 from safelight.graph.execution import Execution
@@ -52,6 +52,7 @@ class Workplace:
     model_roots: Sequence[Path]
     give_up: Callable[[int], object]
     """Ends this process with a status of ``wire/config.py``; the job is tried again on a fresh one."""
+    extra_models: Sequence[ExtraPlace] = ()
 
 
 @dataclass
@@ -120,7 +121,14 @@ class JobLoop:
         run, place = self._job.run, self._place
         schemas = [place.library.catalogue.get(node["class_type"]) for node in run.prompt.values()]
         if all(schemas) and any(schema.has_validator for schema in schemas if schema is not None):
-            judge = Judge(self._execution.graph, place.library, self._job, place.model_roots, place.background)
+            judge = Judge(
+                self._execution.graph,
+                place.library,
+                self._job,
+                place.model_roots,
+                place.background,
+                extra_models=place.extra_models,
+            )
             yield from judge.objections(run.targets)
 
     def _objection(self) -> do.Finish | None:
@@ -292,11 +300,13 @@ class JobLoop:
     def _bind(self, call: Call, node_name: str) -> BoundCall:
         library = self._place.library
         node, schema = library.nodes[node_name], library.catalogue[node_name]
-        hidden = {i.id: self._hidden(i.type, call) for i in schema.section(Section.HIDDEN)}
+        hidden = {i.id: self._hidden(i.type, call) for i in schema.inputs if i.is_filled_in}
         v1_object = None
         if issubclass(node, V1Node):
             v1_object = self._place.objects.get(self._job.run.owner_id, call.id, node.source)
-        context = RunContext(self._job, call, model_roots=self._place.model_roots)
+        context = RunContext(
+            self._job, call, model_roots=self._place.model_roots, extra_models=self._place.extra_models
+        )
         return BoundCall(node, schema, call, context, hidden, v1_object)
 
     def _hidden(self, kind: str, call: Call) -> Any:
@@ -313,7 +323,7 @@ class JobLoop:
             case "AUTH_TOKEN_COMFY_ORG" | "API_KEY_COMFY_ORG":
                 return run.secrets.get(kind.lower())
             case _:
-                return None
+                raise ValueError(f"the engine has no value for hidden inputs of type {kind!r}")
 
 
 def _values_of(result: Any) -> Sequence[Any]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from safelight.core.errors import SafelightError
+from safelight.core.model_folders import ExtraPlace
 from safelight.graph.cache import LimitedCache
 from safelight.models import local_copies
 from safelight.runtime import devices, packs, printing
@@ -81,10 +82,12 @@ def run(
         to=Path(config.pack_copies) if config.pack_copies else None,
         in_place=config.writable_packs,
     )
+    extra_models = [ExtraPlace(folder, Path(path), is_default) for folder, path, is_default in config.extra_models]
     library = packs.load(
         config.node_packages,
         custom_nodes=copies.folders,
         model_roots=model_roots,
+        extra_models=extra_models,
         journal=LoadJournal(journal_of(server, slot=config.slot)),
     )
     place = Workplace(
@@ -93,6 +96,7 @@ def run(
         objects=V1Objects(),
         background=BackgroundLoop(),
         model_roots=model_roots,
+        extra_models=extra_models,
         give_up=os._exit,
     )
     pack_routes = None

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from safelight.core.model_folders import ExtraPlace
 from safelight.core.node import NodeSchema
 from safelight.runtime.journal import LoadJournal
 from safelight.sdk.node import Node
@@ -56,6 +57,7 @@ def load(
     *,
     custom_nodes: Iterable[Path],
     model_roots: Sequence[Path] = (),
+    extra_models: Sequence[ExtraPlace] = (),
     journal: LoadJournal | None = None,
 ) -> Library:
     """Import everything. Never raises for what a module does; ``journal`` remembers what ends the process."""
@@ -67,7 +69,7 @@ def load(
         parent = ModuleType(PACKS)
         parent.__path__ = [str(folder) for folder in folders]
         sys.modules[PACKS] = parent
-        install(nodes=library.nodes, model_roots=model_roots, custom_nodes=folders)
+        install(nodes=library.nodes, model_roots=model_roots, extra_models=extra_models, custom_nodes=folders)
     packs = [path for folder in folders for path in sorted(folder.iterdir()) if _is_pack(path)]
     for path in packs:
         _run_prestartup(library, path)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from safelight.core.event import Call
+from safelight.core.model_folders import ExtraPlace
 from safelight.graph.calls import CallGraph
 from safelight.graph.plan import order
 from safelight.runtime import failure
@@ -43,6 +44,7 @@ class Judge:
     job: RunningJob
     model_roots: Sequence[Path]
     background: BackgroundLoop
+    extra_models: Sequence[ExtraPlace] = ()
 
     def objections(self, targets: Sequence[str]) -> Iterator[Objection]:
         """Of the nodes that the targets rest on, sources first."""
@@ -72,7 +74,7 @@ class Judge:
         return Objection(call_id, schema.name, names, given[0] if isinstance(given[0], str) else None)
 
     def _bind(self, call: Call, node_name: str) -> BoundCall:
-        context = RunContext(self.job, call, model_roots=self.model_roots)
+        context = RunContext(self.job, call, model_roots=self.model_roots, extra_models=self.extra_models)
         return BoundCall(self.library.nodes[node_name], self.library.catalogue[node_name], call, context, hidden={})
 
     def _type_of(self, call_id: str, slot: int) -> str:

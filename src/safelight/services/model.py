@@ -10,36 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from safelight.core.errors import NotFound
+from safelight.core.model_folders import MODEL_FOLDERS, ExtraPlace, places_of, with_slashes
 
 REFRESH_S = 2.0
 """How often a server looks for changes on disk."""
-
-WEIGHTS = (".safetensors", ".sft", ".gguf", ".ckpt", ".pt", ".pt2", ".bin", ".pth", ".pkl")
-
-FOLDERS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    # folder name: (sub-folders of a root that hold it, extensions)
-    "checkpoints": (("checkpoints",), WEIGHTS),
-    "configs": (("configs",), (".yaml",)),
-    "loras": (("loras",), WEIGHTS),
-    "vae": (("vae",), WEIGHTS),
-    "text_encoders": (("text_encoders", "clip"), WEIGHTS),
-    "diffusion_models": (("diffusion_models", "unet"), WEIGHTS),
-    "clip_vision": (("clip_vision",), WEIGHTS),
-    "style_models": (("style_models",), WEIGHTS),
-    "embeddings": (("embeddings",), WEIGHTS),
-    "diffusers": (("diffusers",), ("folder",)),
-    "vae_approx": (("vae_approx",), WEIGHTS),
-    "controlnet": (("controlnet", "t2i_adapter"), WEIGHTS),
-    "gligen": (("gligen",), WEIGHTS),
-    "upscale_models": (("upscale_models",), WEIGHTS),
-    "latent_upscale_models": (("latent_upscale_models",), WEIGHTS),
-    "hypernetworks": (("hypernetworks",), WEIGHTS),
-    "photomaker": (("photomaker",), WEIGHTS),
-    "classifiers": (("classifiers",), ("",)),
-    "model_patches": (("model_patches",), WEIGHTS),
-    "audio_encoders": (("audio_encoders",), WEIGHTS),
-}
-"""ComfyUI's model folders; names are what node packs and clients ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +46,26 @@ TINY_AUTOENCODERS = ("taesd", "taesdxl", "taesd3", "taef1")
 class ModelIndex:
     """Mutable: the listing of each folder, replaced whole by ``refresh``. ``version`` rises with every change."""
 
-    def __init__(self, roots: Sequence[Path]) -> None:
-        self._roots = tuple(roots)
-        self._listings: dict[str, _Listing] = {name: _Listing() for name in FOLDERS}
+    def __init__(self, roots: Sequence[Path], extra: Sequence[ExtraPlace] = ()) -> None:
+        self._roots, self._extra = tuple(roots), tuple(extra)
+        self._listings: dict[str, _Listing] = {name: _Listing() for name in MODEL_FOLDERS}
         self.version = 0
 
     def folders(self) -> Mapping[str, Sequence[Path]]:
         """Every known folder with its places on disk, existing or not."""
-        return {name: [root / sub for root in self._roots for sub in subs] for name, (subs, _) in FOLDERS.items()}
+        return {name: places_of(name, self._roots, self._extra) for name in MODEL_FOLDERS}
 
     def extensions(self, folder: str) -> Sequence[str]:
-        return FOLDERS[folder][1] if folder in FOLDERS else ()
+        return MODEL_FOLDERS[folder].extensions if folder in MODEL_FOLDERS else ()
 
     def files(self, folder: str) -> Sequence[ModelFile]:
         """The files of a folder by name; the first place wins. Raises :class:`NotFound` for an unknown folder."""
-        if folder not in FOLDERS:
+        if folder not in MODEL_FOLDERS:
             raise NotFound(f"there is no model folder {folder!r}")
         return self._listings[folder].files
 
     def names(self, folder: str) -> list[str]:
-        return [f.name for f in self._listings[folder].files] if folder in FOLDERS else []
+        return [f.name for f in self._listings[folder].files] if folder in MODEL_FOLDERS else []
 
     def choices(self, folder: str) -> list[str]:
         """The names that a combo of the folder offers: among autoencoders, tiny ones whose two halves are there too."""
@@ -104,7 +78,10 @@ class ModelIndex:
     def find(self, names: Collection[str]) -> dict[str, ModelFile]:
         """Those of ``names`` that are a file of any folder, by name."""
         by_folder = [listing.by_name for listing in self._listings.values() if listing.by_name]
-        return {name: by_name[name] for by_name in by_folder for name in names if name in by_name}
+        found: dict[str, ModelFile] = {}
+        for by_name in by_folder:
+            found |= {name: file for name in names if (file := by_name.get(with_slashes(name))) is not None}
+        return found
 
     def refresh(self) -> None:
         """Follow the disk. Blocks for as long as the folders take to walk; one caller at a time."""
@@ -112,7 +89,7 @@ class ModelIndex:
             before = self._listings[name]
             if before.stamps and _unchanged(before.stamps):
                 continue
-            after = _scan(places, FOLDERS[name][1])
+            after = _scan(places, MODEL_FOLDERS[name].extensions)
             self._listings[name] = after
             if [f.path for f in after.files] != [f.path for f in before.files]:
                 self.version += 1

@@ -15,12 +15,13 @@ from safelight.core.asset import PUBLIC_OWNER, Asset
 from safelight.core.clock import Clock
 from safelight.core.digest import Digest, Sha256Digest
 from safelight.core.ids import AssetId, new_asset_id
+from safelight.core.model_folders import MODEL_FOLDERS
 from safelight.db import scanned_file as rows
 from safelight.db import user
 from safelight.db.engine import Database
 from safelight.db.scanned_file import ScannedFile
 from safelight.db.transaction import Transaction
-from safelight.services.model import FOLDERS, ModelIndex
+from safelight.services.model import ModelIndex
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +181,7 @@ def progress_json(progress: Progress) -> dict[str, Any]:
 
 
 def _files(models: ModelIndex, roots: Collection[str] | None) -> Iterator[_Found]:
-    for folder in FOLDERS:
+    for folder in MODEL_FOLDERS:
         for model in models.files(folder):
             if not _is_in(folder, model.path, roots):
                 continue

@@ -15,6 +15,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
+from safelight.core.model_folders import ExtraPlace
 from safelight.sdk.node import Node
 from safelight.shims import modules
 from safelight.shims.absent import AbsentModule
@@ -70,9 +71,14 @@ class _AbsentLoader(Loader):
 
 
 def install(
-    *, nodes: Mapping[str, type[Node]], model_roots: Sequence[Path] = (), custom_nodes: Sequence[Path] = ()
+    *,
+    nodes: Mapping[str, type[Node]],
+    model_roots: Sequence[Path] = (),
+    extra_models: Sequence[ExtraPlace] = (),
+    custom_nodes: Sequence[Path] = (),
 ) -> None:
     """For this process. ``nodes``: by id, as they are loaded."""
-    process.nodes, process.model_roots, process.custom_nodes = nodes, model_roots, custom_nodes
+    process.nodes, process.custom_nodes = nodes, custom_nodes
+    process.model_roots, process.extra_models = model_roots, extra_models
     if not any(isinstance(finder, ShimFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, ShimFinder())

@@ -8,32 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-WEIGHTS = frozenset({".ckpt", ".pt", ".pt2", ".bin", ".pth", ".safetensors", ".pkl", ".sft", ".gguf"})
-
-_FOLDERS: dict[str, tuple[tuple[str, ...], frozenset[str]]] = {
-    "checkpoints": (("checkpoints",), WEIGHTS),
-    "configs": (("configs",), frozenset({".yaml"})),
-    "loras": (("loras",), WEIGHTS),
-    "vae": (("vae",), WEIGHTS),
-    "text_encoders": (("text_encoders", "clip"), WEIGHTS),
-    "diffusion_models": (("unet", "diffusion_models"), WEIGHTS),
-    "clip_vision": (("clip_vision",), WEIGHTS),
-    "style_models": (("style_models",), WEIGHTS),
-    "embeddings": (("embeddings",), WEIGHTS),
-    "diffusers": (("diffusers",), frozenset({"folder"})),
-    "vae_approx": (("vae_approx",), WEIGHTS),
-    "controlnet": (("controlnet", "t2i_adapter"), WEIGHTS),
-    "gligen": (("gligen",), WEIGHTS),
-    "upscale_models": (("upscale_models",), WEIGHTS),
-    "latent_upscale_models": (("latent_upscale_models",), WEIGHTS),
-    "hypernetworks": (("hypernetworks",), WEIGHTS),
-    "photomaker": (("photomaker",), WEIGHTS),
-    "classifiers": (("classifiers",), frozenset({""})),
-    "model_patches": (("model_patches",), WEIGHTS),
-    "audio_encoders": (("audio_encoders",), WEIGHTS),
-}
-
-OTHER_NAMES = {"unet": "diffusion_models", "clip": "text_encoders"}
+from safelight.core.model_folders import MODEL_FOLDERS, OTHER_NAMES, ExtraPlace, canonical, places_of, with_slashes
 
 Entry = tuple[list[str], Any]
 """Folders, and the extensions of the files in them that count (none: all)."""
@@ -49,7 +24,7 @@ class FolderTable(dict[str, Entry]):
         return self[other]
 
     def add(self, name: str, path: str, *, is_default: bool = False) -> None:
-        name = OTHER_NAMES.get(name, name)
+        name = canonical(name)
         places, _ = self.setdefault(name, ([], set()))
         if path in places:
             places.remove(path)
@@ -72,12 +47,15 @@ class FileList(list[Any]):
         return FileList([*self, *after], self.model_folder, [*self.own, *after])
 
 
-def table(roots: Sequence[Path], own: Path) -> FolderTable:
+def table(roots: Sequence[Path], own: Path, extra: Sequence[ExtraPlace] = ()) -> FolderTable:
     """``own``: where models would lie if the operator named no root."""
     folders = FolderTable()
-    for name, (places, extensions) in _FOLDERS.items():
-        paths = [str(root / place) for root in roots or [own] for place in places]
-        folders[name] = (paths, set(extensions))
+    for name, folder in MODEL_FOLDERS.items():
+        paths = [str(place) for place in places_of(name, roots or [own], extra)]
+        folders[name] = (paths, set(folder.extensions))
+    for place in extra:
+        if canonical(place.folder) not in MODEL_FOLDERS:  # a pack's own
+            folders.add(place.folder, str(place.path), is_default=place.is_default)
     return folders
 
 
@@ -85,16 +63,16 @@ def files_of(folders: FolderTable, name: str) -> list[Any]:
     """Names relative to their folder. Raises :class:`KeyError` for a folder that there is not."""
     places, extensions = folders[name]
     found = sorted({file for place in places for file in _walk(place, extensions)})
-    name = OTHER_NAMES.get(name, name)
-    return FileList(found, name) if name in _FOLDERS else found
+    name = canonical(name)
+    return FileList(found, name) if name in MODEL_FOLDERS else found
 
 
 def find(folders: FolderTable, name: str, file: str) -> str | None:
     """The path of a file in a folder. What would lead outside it is not found."""
-    if name not in folders and OTHER_NAMES.get(name, name) not in folders:
+    if name not in folders and canonical(name) not in folders:
         return None
     for place in folders[name][0]:
-        path = os.path.normpath(os.path.join(place, file.replace("\\", "/").lstrip("/")))
+        path = os.path.normpath(os.path.join(place, with_slashes(file).lstrip("/")))
         if os.path.commonpath((place, path)) == os.path.normpath(place) and os.path.exists(path):
             return path
     return None

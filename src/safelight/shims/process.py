@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from safelight.core.model_folders import ExtraPlace
 from safelight.sdk.node import Node
 
 
@@ -13,6 +14,7 @@ class Process:
 
     nodes: Mapping[str, type[Node]] = field(default_factory=dict)
     model_roots: Sequence[Path] = ()
+    extra_models: Sequence[ExtraPlace] = ()
     custom_nodes: Sequence[Path] = ()
 
 

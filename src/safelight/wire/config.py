@@ -21,6 +21,8 @@ class EngineConfig(Message, frozen=True, kw_only=True):
     writable_packs: tuple[str, ...] = ()
     """Packs that are not copied, by the name of their folder or file."""
     model_roots: tuple[str, ...] = ()
+    extra_models: tuple[tuple[str, str, bool], ...] = ()
+    """Folders of models that lie elsewhere: the model folder, the path, and whether it counts before the roots."""
     cache_bytes: int = 0
     """What may be kept of finished calls; 0: a quarter of the machine's memory."""
     model_copies: str = ""

@@ -96,7 +96,7 @@ def made(conditioning: list[Any]) -> list[Any]:
 
 def test_an_area_beyond_the_picture_is_cut() -> None:
     [entry] = made(saying(1.0, area=(99, 99, 10, 20)))
-    assert entry.area == Area(6, 4, 10, 20)
+    assert entry.area.within(SHAPE) == Area(6, 4, 10, 20)
 
 
 def test_the_network_sees_the_area_alone() -> None:
@@ -120,6 +120,29 @@ def test_a_mask_can_bound_the_area() -> None:
     mask[:, 2:12, 4:6] = 1
     [entry] = made(saying(1.0, mask=mask, set_area_to_bounds=True))
     assert entry.area == Area(10, 8, 2, 4)
+
+
+def test_a_small_mask_near_a_border_is_cut_there_and_not_moved() -> None:
+    mask = torch.zeros(1, 16, 24)
+    mask[:, 13:15, 20:23] = 1
+    [entry] = made(saying(1.0, mask=mask, set_area_to_bounds=True))
+    assert entry.area.within(SHAPE) == Area(3, 4, 13, 20)
+
+
+def test_an_area_fades_over_a_quarter_of_its_side() -> None:
+    [entry] = made(saying(1.0, area=(9, 4, 3, 8)))
+    weights = entry.weights(SHAPE)[0, 0]
+    assert weights[:, 1].tolist() == [0.5, 1, 1, 1, 1, 1, 1, 1, 0.5]
+    assert weights[4].tolist() == [1, 1, 1, 1]  # one cell of fading is none
+
+
+def test_a_default_conditioning_fills_what_others_leave() -> None:
+    mask = torch.zeros(1, 16, 24)
+    mask[:, :, :12] = 0.25
+    guider = PositiveGuider(model_of(), saying(5.0, mask=mask) + saying(1.0, default=True, strength=9.0))
+    guided = denoised(guider).guided
+    assert guided[0, 0, 4, 4] == 0.25 * 5 + 0.75 * 1
+    assert guided[0, 0, 4, 20] == 1.0
 
 
 def test_a_range_counts_during_its_part_of_the_way() -> None:

@@ -20,7 +20,7 @@ def test_the_first_generator_goes_on() -> None:
     generator = torch.Generator().manual_seed(5)
     torch.randn(LIKE.shape, generator=generator)
     expected = torch.randn(3, generator=generator)
-    assert torch.equal(torch.randn(3, generator=generator_after_first_noise(LIKE, 5)), expected)
+    assert torch.equal(torch.randn(3, generator=generator_after_first_noise(LIKE, 5, torch.device("cpu"))), expected)
 
 
 def test_brownian_differences_have_unit_variance_and_add_up() -> None:

@@ -20,8 +20,13 @@ from safelight.models.text.tokenizer import END, START, tokens_of
         ("a (big (red:1.5) ball:0.5) here", [("a ", 1.0), ("big ", 0.5), ("red", 1.5), (" ball", 0.5), (" here", 1.0)]),
         (r"\(not weighted\)", [("(not weighted)", 1.0)]),
         (r"(a \(b\) c:1.2)", [("a (b) c", 1.2)]),
-        ("an open (bracket", [("an open (bracket", 1.0)]),
+        ("an open (bracket", [("an open ", 1.0), ("(bracket", 1.0)]),
         ("closed) only", [("closed) only", 1.0)]),
+        ("smile :), (red hair:1.3)", [("smile :), (red hair:1.3)", 1.0)]),
+        ("smile :), (red hair:1.3) (blue:1.2)", [("smile :), (red hair:1.3) (blue:1.2)", 1.0)]),
+        ("open ( then (cat:1.3) more", [("open ", 1.0), ("( then (cat:1.3) more", 1.0)]),
+        ("((cat)", [("(cat", 1.1)]),
+        ("a) (b) ((c))", [("a) (b) (", 1.0), ("c", 1.1), (")", 1.0)]),
         ("(word:many)", [("word:many", 1.1)]),
         ("(a:b:2)", [("a:b", 2.0)]),
         ("", []),
@@ -103,4 +108,10 @@ def test_embeddings_stand_in_for_their_names() -> None:
     assert [token.tolist() for token in tokens[2:4] if isinstance(token, torch.Tensor)] == vectors.tolist()
     assert [weight for _, weight in window[2:6]] == [1.5] * 4
     assert tokens[4:6] == [267, 4558]
-    assert tokens[6] == tokens_of("embedding:dog")[0]
+    assert tokens[6] == END  # there is no dog: the word is dropped
+
+
+def test_an_embedding_that_does_not_exist_drops_its_word_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    [window] = windows("a embedding:dog, horse", pad=END, find_embedding=lambda name: None)
+    assert [token for token, _ in window][:4] == [START, 320, 267, 4558]  # the comma stays
+    assert "'dog' does not exist" in caplog.text

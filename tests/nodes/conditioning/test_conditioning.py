@@ -83,5 +83,5 @@ def test_a_mask_says_in_which_frames_tracks_show() -> None:
         64, 32, 0.1, 0.2, 0.1, 0.2, 4, 3, 0.05, False, 0.5, 0.5, "linear", track_mask=mask
     ).values
     assert length == 4
-    assert tracks["track_visibility"].tolist() == [[False] * 3, [True] * 3, [False] * 3, [False] * 3]
+    assert tracks["track_visibility"].tolist() == [[False], [True], [False], [False]]  # for all tracks
     assert tracks["track_path"].isfinite().all()  # start and end are one point

@@ -93,3 +93,15 @@ def test_a_file_that_is_no_picture(run: FolderContext) -> None:
     (run.input / "a.png").write_text("not a picture")
     with pytest.raises(UnreadableMedia, match=r"a\.png is not a picture"):
         LoadImage.execute(image="a.png")
+
+
+@pytest.mark.parametrize(
+    ("node", "inputs"), [(LoadImage, {}), (LoadImageMask, {"channel": "red"}), (LoadImageOutput, {})]
+)
+def test_errors_name_the_users_file(run: FolderContext, node: type, inputs: dict[str, str]) -> None:
+    """The bytes lie in a file that is named by their digest."""
+    blob = run.input / ("0f" * 32)
+    blob.write_bytes(b"no picture")
+    run.input_path = lambda name: blob  # type: ignore[method-assign]
+    with pytest.raises(UnreadableMedia, match=r"^holiday\.png is not a picture"):
+        node.execute(image="holiday.png", **inputs)

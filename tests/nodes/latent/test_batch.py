@@ -15,10 +15,12 @@ def test_repetitions_get_noise_of_their_own() -> None:
     assert repeated["batch_index"] == [3, 7, 8, 12, 13, 17]
 
 
-def test_a_repeated_mask_covers_every_item() -> None:
-    mask = torch.rand(2, 1, 4, 4)
-    (repeated,) = RepeatLatentBatch.execute(latent(4, noise_mask=mask), 2).values
-    assert torch.equal(repeated["noise_mask"], mask.repeat(4, 1, 1, 1))
+def test_masks_are_repeated_in_turn() -> None:
+    """As in ComfyUI, with and without channels; samplers repeat masks that are fewer than the latents."""
+    for shape in ((2, 1, 4, 4), (2, 4, 4)):
+        mask = torch.rand(*shape)
+        (repeated,) = RepeatLatentBatch.execute(latent(2, noise_mask=mask), 3).values
+        assert torch.equal(repeated["noise_mask"], torch.cat([mask] * 3))
 
 
 def test_one_mask_stays_one() -> None:
@@ -38,6 +40,7 @@ def test_rebatching_keeps_masks_and_makes_them_one_size() -> None:
     (batches,) = RebatchLatents.execute([latent(1, noise_mask=mask), latent(1)], [2]).values
     (batch,) = batches
     assert batch["batch_index"] == [0, 1]
+    assert RebatchLatents.execute([latent(2, batch_index=[4, 7])], [2]).values[0][0]["batch_index"] == [4, 7]
     assert batch["noise_mask"].shape == (2, 1, 16, 16)
     assert batch["noise_mask"].mean(dim=(1, 2, 3)).tolist() == [0.0, 1.0]
 

@@ -2,11 +2,15 @@
 
 import pytest
 import torch
+from tests.models.sampling.networks import model_of, saying
 from tests.nodes.model.test_guidance_nodes import both_ways, changed, real  # noqa: F401 (a fixture)
 
-from safelight.models.hooks import Attention, Place
+from safelight.models.hooks import Attention, NetworkHooks, Place
 from safelight.models.model import DiffusionModel
-from safelight.models.sampling.guidance import options_of
+from safelight.models.sampling.guidance import GuidanceOptions, PositiveGuider, options_of
+from safelight.models.sampling.noise import generator_after_first_noise
+from safelight.models.sampling.sample import ChosenSampler, sample
+from safelight.models.sampling.samplers.table import SAMPLERS
 from safelight.models.unet.blocks import attend
 from safelight.nodes.model.attention import CLIPAttentionMultiply, UNetCrossAttentionMultiply, UNetSelfAttentionMultiply
 from safelight.nodes.model.fewer_tokens import HyperTile, PatchModelAddDownscale, TomePatchModel, merging
@@ -45,21 +49,71 @@ def test_tiles_take_turns_and_end_at_a_depth(real: DiffusionModel) -> None:  # n
     assert sizes[2:] == [(8, 8, 8), (8, 8, 2), (5, 9, 2)]
 
 
+def seeded(seed: int = 5) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
 def test_merged_tokens_are_means_of_those_alike() -> None:
     """Two halves of a picture, each of one colour: merging loses nothing."""
     hidden = torch.zeros(1, 16, 3)
     hidden[:, :8, 0], hidden[:, 8:, 1] = 1.0, 2.0
-    merge, unmerge = merging(hidden, (4, 4), 0.5)
+    merge, unmerge = merging(hidden, (4, 4), 8, seeded())
     fewer = merge(hidden)
     assert fewer.shape == (1, 8, 3)
     torch.testing.assert_close(unmerge(fewer), hidden)
     noise = torch.randn(1, 16, 3)
-    whole, nothing = merging(noise, (4, 4), 0.0)
-    assert whole(noise).shape == (1, 16, 3)
-    torch.testing.assert_close(nothing(whole(noise)), noise)
-    merge, unmerge = merging(noise, (4, 4), 1.0)
+    merge, unmerge = merging(noise, (4, 4), 16, seeded())
     assert merge(noise).shape == (1, 4, 3)  # one of four places stays
     assert unmerge(merge(noise)).shape == noise.shape
+
+
+@pytest.mark.parametrize(
+    ("size", "ratio", "fewer", "projection", "deviation"),
+    [((4, 6), 0.5, 12, 29.38571, 0.928818), ((5, 7), 0.3, 25, 37.48681, 0.973301)],
+)
+def test_the_seed_draws_the_same_tokens_as_in_comfyui(
+    real: DiffusionModel,  # noqa: F811
+    size: tuple[int, int],
+    ratio: float,
+    fewer: int,
+    projection: float,
+    deviation: float,
+) -> None:
+    """Measured with ComfyUI 0.8.0: the draws go on behind those of the noise that sampling starts from."""
+    tokens = size[0] * size[1]
+    hidden = torch.randn(2, tokens, 3, generator=seeded(9))
+    direction = torch.randn(2, tokens, 3, generator=seeded(1)).double()
+    [make] = options_of(changed(TomePatchModel, real, ratio)).seeded
+    generator = generator_after_first_noise(torch.zeros(1, 4, *size), 5, torch.device("cpu"))
+    [hook] = make(generator).attention
+    lengths: list[int] = []
+
+    def seen(asked: Attention) -> torch.Tensor:
+        lengths.append(asked.q.shape[1])
+        return asked.q
+
+    made = hook(Attention(hidden, hidden, hidden, hidden, 1, Place("input", 1), size, size, True), seen).double()
+    assert lengths == [fewer]
+    assert float((made * direction).sum()) == pytest.approx(projection, abs=1e-4)
+    assert float(made.std()) == pytest.approx(deviation, abs=1e-5)
+
+
+def test_a_run_gives_its_chance_to_the_hooks() -> None:
+    """The same seed merges the same tokens; another one others."""
+    drawn: list[float] = []
+
+    def chance(generator: torch.Generator) -> NetworkHooks:
+        drawn.append(float(torch.rand((), generator=generator)))
+        return NetworkHooks()
+
+    model = model_of(options=GuidanceOptions(seeded=(chance,)))
+    for seed in (1, 1, 2):
+        latent = torch.zeros(1, 4, 4, 4)
+        guider = PositiveGuider(model, saying(1.0))
+        euler = ChosenSampler(SAMPLERS["euler"])
+        sigmas = torch.tensor([1.0, 0.0])
+        sample(guider, euler, sigmas, latent=latent, noise=latent, seed=seed, on_step=lambda *of_step: None)
+    assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_networks_run_with_them(real: DiffusionModel) -> None:  # noqa: F811

@@ -18,11 +18,13 @@ from safelight.models.sampling.levels import Levels
 from safelight.models.weight_hooks import HookedNetwork, HookGroup
 
 FEATHER = 8
-"""Cells over which an area fades into what is around it."""
+"""The most cells over which an area fades into what is around it; a quarter of a small one's side."""
 SMALLEST_AREA = 8
 
 
 class Area(NamedTuple):
+    """May reach beyond the latent's border: areas are compared as they were asked for, and cut where they are used."""
+
     height: int
     width: int
     y: int
@@ -30,6 +32,10 @@ class Area(NamedTuple):
 
     def cut(self, planes: torch.Tensor) -> torch.Tensor:
         return planes[..., self.y : self.y + self.height, self.x : self.x + self.width]
+
+    def within(self, shape: torch.Size) -> "Area":
+        height, width = shape[-2] - self.y, shape[-1] - self.x
+        return Area(min(self.height, height), min(self.width, width), self.y, self.x)
 
     def covers(self, other: "Area") -> bool:
         return (
@@ -83,7 +89,7 @@ class Entry:
         if self.mask is not None:
             mask = self.mask if self.area is None else self.area.cut(self.mask)
             return mask[:, None] * (self.strength * self.mask_strength)
-        area = self.area or Area(shape[-2], shape[-1], 0, 0)
+        area = (self.area or Area(shape[-2], shape[-1], 0, 0)).within(shape)
         weights = torch.full((1, 1, area.height, area.width), self.strength)
         if self.area is not None:
             _feather(weights, area, shape)
@@ -161,8 +167,9 @@ def _for_area(source: Entry, entries: list[Entry]) -> Entry | None:
 
 def _feather(weights: torch.Tensor, area: Area, shape: torch.Size) -> None:
     for dimension, start, length, whole in ((2, area.y, area.height, shape[-2]), (3, area.x, area.width, shape[-1])):
-        for step in range(min(FEATHER, length)):
-            share = (step + 1) / FEATHER
+        feather = min(FEATHER, length // 4)
+        for step in range(feather):
+            share = (step + 1) / feather
             if start:
                 weights.narrow(dimension, step, 1).mul_(share)
             if start + length < whole:
@@ -177,8 +184,7 @@ def _area(area: Any, shape: torch.Size) -> Area | None:
         _, h, w, y, x = area
         area = (max(1, round(h * height)), max(1, round(w * width)), round(y * height), round(x * width))
     h, w, y, x = (int(number) for number in area)
-    y, x = min(y, height - 1), min(x, width - 1)
-    return Area(min(h, height - y), min(w, width - x), y, x)
+    return Area(h, w, min(y, height - 1), min(x, width - 1))
 
 
 def _mask(mask: torch.Tensor | None, shape: torch.Size, device: torch.device) -> torch.Tensor | None:
@@ -193,18 +199,16 @@ def _mask(mask: torch.Tensor | None, shape: torch.Size, device: torch.device) ->
     return planes
 
 
-def _bounds(mask: torch.Tensor) -> Area | None:
-    """The smallest area that holds all of the mask; none for an empty mask."""
-    marked = mask.amax(dim=0) > 0
+def _bounds(mask: torch.Tensor) -> Area:
+    """The smallest area that holds all of the mask, from where that begins at least 8 cells a side. An empty mask
+    weighs nothing anywhere, so that any area is right for it."""
+    marked = mask.abs().amax(dim=0) > 0
     rows, columns = marked.any(dim=1).nonzero().flatten(), marked.any(dim=0).nonzero().flatten()
     if not len(rows):
-        return None
+        return Area(SMALLEST_AREA, SMALLEST_AREA, 0, 0)
     height = max(SMALLEST_AREA, int(rows[-1] - rows[0]) + 1)
     width = max(SMALLEST_AREA, int(columns[-1] - columns[0]) + 1)
-    height, width = min(height, marked.shape[0]), min(width, marked.shape[1])
-    return Area(
-        height, width, min(int(rows[0]), marked.shape[0] - height), min(int(columns[0]), marked.shape[1] - width)
-    )
+    return Area(height, width, int(rows[0]), int(columns[0]))
 
 
 def _levels(options: Mapping[str, Any], names: Iterable[str], levels: Levels) -> list[float]:

@@ -63,11 +63,16 @@ class TimedHooks:
     end: float
 
 
+SeededHooks = Callable[[torch.Generator], NetworkHooks]
+"""Hooks for one run, which draw from its generator."""
+
+
 @dataclass(frozen=True)
 class GuidanceOptions:
     """How nodes changed a model's sampling. ``needs_negative``: even at a scale of 1."""
 
     hooks: NetworkHooks = field(default_factory=NetworkHooks)
+    seeded: tuple[SeededHooks, ...] = ()
     timed: tuple[TimedHooks, ...] = ()
     before: tuple[Before, ...] = ()
     combine: Combine | None = None
@@ -302,15 +307,16 @@ def _add_up(
     *,
     among: Sequence[torch.Tensor] | None = None,
 ) -> None:
-    """``among``: for each side, the most that its entries may count at each place."""
-    for group in _alike(active):
+    """``among``: for each side, how much its entries count at each place, in the place of their own weights."""
+    for group in _alike(active, x.shape):
         with _network_of(group[0][1], predict, float(sigma)) as ask:
             seen = _predicted(ask, model, [entry for _, entry in group], x, sigma)
         for (side, entry), one in zip(group, seen, strict=True):
-            weight = entry.weights(x.shape).to(x)
             area = entry.area
-            if among is not None:
-                weight = weight * (among[side] if area is None else area.cut(among[side]))
+            if among is None:
+                weight = entry.weights(x.shape).to(x)
+            else:
+                weight = among[side] if area is None else area.cut(among[side])
             (sums[side] if area is None else area.cut(sums[side])).add_(one * weight)
             (weights[side] if area is None else area.cut(weights[side])).add_(weight)
 
@@ -347,11 +353,12 @@ def _predicted(
     return torch.split(parameterization.prediction.denoised(noisy, output, sigma, timestep), len(x))
 
 
-def _alike(active: Sequence[tuple[int, Entry]]) -> list[list[tuple[int, Entry]]]:
+def _alike(active: Sequence[tuple[int, Entry]], shape: torch.Size) -> list[list[tuple[int, Entry]]]:
     """Groups that fit in one batch."""
     groups: dict[Any, list[tuple[int, Entry]]] = {}
     for side, entry in active:
-        size = entry.area and (entry.area.height, entry.area.width)
+        area = entry.area and entry.area.within(shape)
+        size = area and (area.height, area.width)
         shapes = tuple((name, value.shape[1:]) for name, value in entry.keywords.items())
         groups.setdefault((size, entry.context.shape[1:], shapes, id(entry.control), id(entry.hooked)), []).append(
             (side, entry)

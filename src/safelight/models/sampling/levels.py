@@ -46,14 +46,19 @@ class DiscreteLevels:
 
     @cached_property
     def sigmas(self) -> torch.Tensor:
+        return self._exact.float()
+
+    @cached_property
+    def _exact(self) -> torch.Tensor:
         betas = torch.linspace(self.beta_start**0.5, self.beta_end**0.5, self.count, dtype=torch.float64) ** 2
         signal = torch.cumprod(1.0 - betas, dim=0)
-        sigmas = ((1 - signal) / signal).sqrt().float()
+        sigmas = ((1 - signal) / signal).sqrt()
         return _ending_in_pure_noise(sigmas) if self.zero_terminal else sigmas
 
     @cached_property
     def _logarithms(self) -> torch.Tensor:
-        return self.sigmas.log()
+        # Rounded once: a level halfway between two entries must be told as the same timestep everywhere.
+        return self._exact.log().float()
 
     def timestep(self, sigma: torch.Tensor) -> torch.Tensor:
         distances = sigma.log().to("cpu").unsqueeze(-1) - self._logarithms

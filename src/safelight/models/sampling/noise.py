@@ -27,10 +27,12 @@ def independent(like: torch.Tensor, seed: int) -> StepNoise:
     return draw
 
 
-def generator_after_first_noise(like: torch.Tensor, seed: int) -> torch.Generator:
-    """The CPU generator that drew the noise of this seed which sampling started from, as it was left."""
-    generator = torch.Generator().manual_seed(seed)
-    torch.randn(like.shape, dtype=like.dtype, generator=generator)
+def generator_after_first_noise(like: torch.Tensor, seed: int, device: torch.device) -> torch.Generator:
+    """The generator that drew the noise of this seed which sampling started from, as it was left: for chance within the
+    network. That noise is drawn on the CPU; another device's generator is untouched by it."""
+    generator = torch.Generator(device).manual_seed(seed)
+    if device.type == "cpu":
+        torch.randn(like.shape, dtype=like.dtype, generator=generator)
     return generator
 
 

@@ -1,7 +1,7 @@
 """One run of sampling, from a latent and noise to a latent."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from safelight.core.errors import Invalid
 from safelight.models.latent_format import LatentFormat
 from safelight.models.model import DiffusionModel
 from safelight.models.sampling.guidance import Denoiser, Guider, Preparation, options_of
+from safelight.models.sampling.noise import SEEDS, generator_after_first_noise
 from safelight.models.sampling.samplers.run import Denoised, Run, Sampler
 
 OnSampled = Callable[[int, int, torch.Tensor], None]
@@ -54,6 +55,7 @@ def sample(
 ) -> Sampled:
     """``latent`` and ``noise`` ``[B, C, h, w]``; ``noise_mask`` 1 where to paint, of any size. Raises
     :class:`LatentMismatch`."""
+    guider = _with_chance(guider, noise, seed)
     model = guider.model
     latent, noise = _fitting(latent, noise, model.latent_format)
     if len(sigmas) < 2:
@@ -65,8 +67,11 @@ def sample(
         mask = None if noise_mask is None else _mask(noise_mask, start)
         denoise = guider.denoiser(predict, Preparation(start.shape, device, mask))
         if mask is not None:
-            fresh = seed + 1 if sampler.fresh_noise_outside else None
-            denoise = _keeping(denoise, start, noise, _Mask(mask, model, sigmas), fresh)
+            around = noise
+            if sampler.fresh_noise_outside:
+                generator = torch.Generator().manual_seed((seed + 1) % SEEDS)
+                around = torch.randn(noise.shape, generator=generator).to(noise)
+            denoise = _keeping(denoise, start, around, _Mask(mask, model, sigmas))
         last: list[torch.Tensor] = [start]
         steps = len(sigmas) - 1
 
@@ -87,6 +92,17 @@ def sample(
         samples = model.parameterization.prediction.released(samples, sigmas[-1])
         made = [model.latent_format.from_network(part).float().cpu() for part in (samples, last[0])]
     return Sampled(*made)
+
+
+def _with_chance(guider: Guider, noise: torch.Tensor, seed: int) -> Guider:
+    """Its model's hooks that draw by chance get the run's generator."""
+    options = options_of(guider.model)
+    if not options.seeded:
+        return guider
+    generator = generator_after_first_noise(noise, seed, guider.model.network.device)
+    hooks = sum((made(generator) for made in options.seeded), options.hooks)
+    chosen: Any = guider  # all guiders are dataclasses
+    return replace(chosen, model=guider.model.with_(options=options.with_(hooks=hooks, seeded=())))  # type: ignore[no-any-return]
 
 
 def _fitting(latent: torch.Tensor, noise: torch.Tensor, wanted: LatentFormat) -> tuple[torch.Tensor, torch.Tensor]:
@@ -122,22 +138,14 @@ class _Mask:
         return self.planes if hook is None else hook(self.planes, sigma, self.sigmas, self.model)
 
 
-def _keeping(
-    denoise: Denoiser,
-    latent: torch.Tensor,
-    noise: torch.Tensor,
-    mask: "_Mask",
-    fresh: int | None,
-) -> Denoiser:
+def _keeping(denoise: Denoiser, latent: torch.Tensor, noise: torch.Tensor, mask: "_Mask") -> Denoiser:
     """Outside of the mask, the network sees the latent under noise of the present level, and what it predicts there is
-    the latent itself. ``fresh``: the seed of noise that is drawn anew each time."""
-    generator = None if fresh is None else torch.Generator().manual_seed(fresh)
+    the latent itself. The negative prediction stays as it is."""
 
     def kept(x: torch.Tensor, sigma: torch.Tensor, *, needs_negative: bool = False) -> Denoised:
-        around = noise if generator is None else torch.randn(noise.shape, generator=generator).to(noise)
         here = mask.at(sigma)
-        x = x * here + mask.model.parameterization.prediction.noised(latent, around, sigma) * (1 - here)
+        x = x * here + mask.model.parameterization.prediction.noised(latent, noise, sigma) * (1 - here)
         guided, negative = denoise(x, sigma, needs_negative=needs_negative)
-        return Denoised(guided * here + latent * (1 - here), negative * here + latent * (1 - here))
+        return Denoised(guided * here + latent * (1 - here), negative)
 
     return kept

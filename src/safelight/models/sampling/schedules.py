@@ -114,10 +114,18 @@ SCHEDULES: Mapping[str, Schedule] = {
 
 
 def schedule(
-    levels: Levels, name: str, steps: int, *, denoise: float = 1.0, skip_last_level: bool = False
+    levels: Levels,
+    name: str,
+    steps: int,
+    *,
+    denoise: float = 1.0,
+    skip_last_level: bool = False,
+    keep_surplus: bool = False,
 ) -> torch.Tensor:
-    """``steps`` steps of the schedule ``name``: the last of so many that they are the part ``denoise`` of all.
-    Empty for a ``denoise`` of 0. Raises :class:`ValueError` for fewer than one step."""
+    """The schedule ``name``: for a ``denoise`` below 1, the last ``steps`` steps of a longer one, of which they are
+    that part. ``keep_surplus``: a whole schedule that visits more levels than were asked for (``ddim_uniform`` can)
+    is used as it is, as the KSampler does. Empty for a ``denoise`` of 0. Raises :class:`ValueError` for fewer than one
+    step."""
     if steps < 1:
         raise ValueError(f"sampling takes at least 1 step, not {steps}")
     if denoise <= 0.0:
@@ -126,7 +134,8 @@ def schedule(
     whole = SCHEDULES[name](levels, total + 1 if skip_last_level else total)
     if skip_last_level:
         whole = torch.cat([whole[:-2], whole[-1:]])
-    return whole[-(steps + 1) :]
+    is_whole = total == steps and denoise > 0.9999
+    return whole if keep_surplus and is_whole else whole[-(steps + 1) :]
 
 
 def part_of(

@@ -4,7 +4,9 @@ Segments of one weight stay together: one of fewer than eight tokens that does n
 window; a longer one is split.
 """
 
-from collections.abc import Callable
+import logging
+import re
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -19,6 +21,10 @@ Window = list[WeightedToken]
 LENGTH = 77
 SPLIT_FROM = 8
 EMBEDDING = "embedding:"
+
+_BEFORE_EMBEDDING = re.compile(rf"[ \n]{EMBEDDING}")
+
+logger = logging.getLogger(__name__)
 
 FindEmbedding = Callable[[str], torch.Tensor | None]
 """From a name to vectors ``[n, width]``; none if there is no such file."""
@@ -50,19 +56,30 @@ def _closed(window: Window, pad: int) -> Window:
 
 
 def _groups(prompt: str, find_embedding: FindEmbedding) -> list[Window]:
-    groups = []
+    groups: list[Window] = []
     for segment in segments(prompt):
-        words: list[str] = []
-        for word in segment.text.replace("\n", " ").split(" "):
-            found = find_embedding(word[len(EMBEDDING) :].rstrip(",")) if word.startswith(EMBEDDING) else None
-            if found is None:
-                words.append(word)
-                continue
-            groups += [_plain(words, segment.weight), [(vector, segment.weight) for vector in found]]
-            words = [","] if word.endswith(",") else []
-        groups.append(_plain(words, segment.weight))
+        first, *named = _BEFORE_EMBEDDING.split(segment.text)
+        for words in [first, *(EMBEDDING + name for name in named)]:
+            if words.startswith(EMBEDDING):
+                found, words = _embedding(words.removeprefix(EMBEDDING), find_embedding)
+                groups.append([(vector, segment.weight) for vector in found])
+            groups.append(_plain(words, segment.weight))
     return [group for group in groups if group]
 
 
-def _plain(words: list[str], weight: float) -> Window:
-    return [(token, weight) for token in tokens_of(" ".join(words))]
+def _embedding(named: str, find_embedding: FindEmbedding) -> tuple[Sequence[torch.Tensor], str]:
+    """Vectors of the file that the first word names, with or without commas behind it, and what else there is to read.
+    No vectors, and a warning, where there is no such file."""
+    name, *rest = named.split() or [""]
+    found = find_embedding(name) if name else None
+    bare = name.strip(",")
+    if found is None and bare != name:
+        found = find_embedding(bare) if bare else None
+        rest = [name[len(bare) :], *rest]
+    if found is None:
+        logger.warning("embedding %r does not exist, or not for this text encoder: the word is left out", bare)
+    return ([] if found is None else list(found)), " ".join(rest)
+
+
+def _plain(words: str, weight: float) -> Window:
+    return [(token, weight) for token in tokens_of(words)]

@@ -113,7 +113,9 @@ class TextEncoder:
     @contextmanager
     def _module(self, device: torch.device) -> Iterator[Any]:
         dtype = torch.float16 if compute_dtype(device) is not torch.float32 else torch.float32
-        with residency.use(self.weights, self.layers, self._build, device=device, dtype=dtype) as module:
+        # ComfyUI keeps text encoders in half precision, and LoRAs on them as well (MODEL-13).
+        uses = residency.use(self.weights, self.layers, self._build, device=device, dtype=dtype, rounds=True)
+        with uses as module:
             yield module
 
     def _build(self) -> nn.ModuleDict:

@@ -18,15 +18,15 @@ class Segment:
 
 
 def segments(prompt: str) -> list[Segment]:
-    """The prompt in pieces of one weight each, in order. Parentheses without a partner are text."""
+    """The prompt in pieces of one weight each, in order."""
     for written, mark in _ESCAPED.items():
         prompt = prompt.replace(written, mark)
     return [Segment(_unescaped(text), weight) for text, weight in _weighted(prompt, 1.0) if text]
 
 
 def _weighted(text: str, weight: float) -> Iterator[tuple[str, float]]:
-    for piece, is_group in _pieces(text):
-        if not is_group:
+    for piece in _pieces(text):
+        if len(piece) < 2 or piece[0] != "(" or piece[-1] != ")":
             yield piece, weight
             continue
         inner, separator, number = piece[1:-1].rpartition(":")
@@ -36,30 +36,26 @@ def _weighted(text: str, weight: float) -> Iterator[tuple[str, float]]:
             yield from _weighted(piece[1:-1], weight * EMPHASIS)
 
 
-def _pieces(text: str) -> Iterator[tuple[str, bool]]:
-    """Outermost groups, with their parentheses, and what is between them."""
-    partners = _partners(text)
-    start = position = 0
-    while position < len(text):
-        end = partners.get(position)
-        if end is None:
-            position += 1
-            continue
-        yield text[start:position], False
-        yield text[position : end + 1], True
-        start = position = end + 1
-    yield text[start:], False
+def _pieces(text: str) -> Iterator[str]:
+    """Outermost groups, with their parentheses, and what is between them.
 
-
-def _partners(text: str) -> dict[int, int]:
-    open_at: list[int] = []
-    partners: dict[int, int] = {}
+    Only parentheses at depth 0 begin a piece or end one. A closing one without a partner makes the depth negative and
+    is text; so is the next opening one, which merely brings the depth back to 0 (``smile :), (red hair:1.3)`` is one
+    piece). An opening one without a partner takes the rest of the prompt into its piece.
+    """
+    depth, start = 0, 0
     for position, character in enumerate(text):
         if character == "(":
-            open_at.append(position)
-        elif character == ")" and open_at:
-            partners[open_at.pop()] = position
-    return partners
+            if depth == 0:
+                yield text[start:position]
+                start = position
+            depth += 1
+        elif character == ")":
+            depth -= 1
+            if depth == 0:
+                yield text[start : position + 1]
+                start = position + 1
+    yield text[start:]
 
 
 def _number(text: str) -> float | None:

@@ -29,7 +29,7 @@ class TrimAudioDuration(Node):
     def execute(cls, audio: Audio, start_index: float, duration: float) -> NodeOutput:
         rate, length = audio["sample_rate"], audio["waveform"].shape[-1]
         start = round(start_index * rate) + (length if start_index < 0 else 0)
-        start = max(0, min(start, length))
+        start = max(0, min(start, length - 1))
         end = min(start + round(duration * rate), length)
         if start >= end:
             raise ValueError(f"nothing is left of {length / rate:g} s from {start_index:g} s on for {duration:g} s")
@@ -60,7 +60,7 @@ class SplitAudioChannels(Node):
 
 
 class AudioConcat(Node):
-    """Joins two sounds, one after the other, at the higher rate of the two. Mono becomes stereo beside stereo."""
+    """Joins two sounds, one after the other, at the higher rate of the two. Mono becomes stereo."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -85,7 +85,7 @@ class AudioConcat(Node):
 
     @classmethod
     def execute(cls, audio1: Audio, audio2: Audio, direction: str) -> NodeOutput:
-        first, second, rate = _matched(audio1, audio2)
+        first, second, rate = _matched(audio1, audio2, least_channels=2)
         order = (first, second) if direction == "after" else (second, first)
         return NodeOutput({"waveform": torch.cat(order, dim=2), "sample_rate": rate})
 
@@ -145,9 +145,9 @@ class AudioAdjustVolume(Node):
         return NodeOutput(audio | {"waveform": audio["waveform"] * 10 ** (volume / 20)})
 
 
-def _matched(audio1: Audio, audio2: Audio) -> tuple[torch.Tensor, torch.Tensor, int]:
+def _matched(audio1: Audio, audio2: Audio, *, least_channels: int = 1) -> tuple[torch.Tensor, torch.Tensor, int]:
     """Both waveforms at one rate, with one number of channels."""
     rate = max(audio1["sample_rate"], audio2["sample_rate"])
     first, second = at_rate(audio1, rate), at_rate(audio2, rate)
-    channels = max(first.shape[1], second.shape[1])
+    channels = max(first.shape[1], second.shape[1], least_channels)
     return with_channels(first, channels), with_channels(second, channels), rate

@@ -4,13 +4,14 @@ import torch
 
 from safelight.media.audio import read_audio
 from safelight.nodes.audio.waveform import audio_of
-from safelight.nodes.files.chosen_file import content_of, judge
+from safelight.nodes.files.chosen_file import chosen, content_of, judge
 from safelight.nodes.image.bounds import check_size
-from safelight.sdk import Node, NodeOutput, Schema, current, io
+from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 def _loaded(name: str) -> NodeOutput:
-    audio = audio_of(read_audio(current().input_path(name)))
+    with chosen(name) as path:
+        audio = audio_of(read_audio(path))
     if audio is None:
         raise ValueError(f"{name} has no sound track")
     return NodeOutput(audio)

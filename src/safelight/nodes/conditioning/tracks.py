@@ -2,7 +2,6 @@
 
 import torch
 
-from safelight.nodes.image.resampling import repeat_to
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 Point = tuple[float, float]
@@ -60,8 +59,8 @@ class GenerateTracks(Node):
         sides = [(track - (num_tracks - 1) / 2) * spread for track in range(num_tracks)]
         paths = torch.stack([track(start, middle, end, side, num_frames, interpolation) for side in sides], dim=1)
         visible = torch.ones(num_frames, num_tracks, dtype=torch.bool)
-        if track_mask is not None:
-            visible = visible & repeat_to((track_mask > 0).any(dim=(1, 2)), num_frames)[:, None]
+        if track_mask is not None:  # one column, for all tracks
+            visible = (track_mask > 0).any(dim=(1, 2))[:, None]
         return NodeOutput({"track_path": paths, "track_visibility": visible}, num_frames)
 
 

@@ -164,8 +164,11 @@ class ResolutionBucket(Node):
         conditions: dict[tuple[int, ...], list[Any]] = {}
         for latent, conds in zip(latents, conditioning, strict=True):
             size = tuple(latent["samples"].shape[-2:])
-            samples.setdefault(size, []).append(latent["samples"])
-            conditions.setdefault(size, []).extend(conds)
+            batch = latent["samples"]
+            if len(conds) < len(batch):
+                raise ValueError(f"a latent with {len(batch)} items has {len(conds)} conditions; give it one for each")
+            samples.setdefault(size, []).append(batch)
+            conditions.setdefault(size, []).extend(conds[: len(batch)])
         return NodeOutput([{"samples": torch.cat(batches)} for batches in samples.values()], list(conditions.values()))
 
 

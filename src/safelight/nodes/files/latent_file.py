@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from safelight.media.metadata import Metadata
 from safelight.media.weights import check_weights
-from safelight.nodes.files.chosen_file import content_of, judge
+from safelight.nodes.files.chosen_file import chosen, content_of, judge
 from safelight.sdk import Node, NodeOutput, Schema, current, io, ui
 
 _VERSION = "latent_format_version_0"
@@ -63,9 +63,9 @@ class LoadLatent(Node):
 
     @classmethod
     def execute(cls, latent: str) -> NodeOutput:
-        path = current().input_path(latent)
-        check_weights(path)
-        tensors = load_file(path, device="cpu")
+        with chosen(latent) as path:
+            check_weights(path)
+            tensors = load_file(path, device="cpu")
         if "latent_tensor" not in tensors:
             raise ValueError(f"{latent} holds no latent")
         samples = tensors["latent_tensor"].float()

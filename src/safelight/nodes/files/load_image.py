@@ -3,9 +3,9 @@
 import torch
 
 from safelight.media.image import decode_image
-from safelight.nodes.files.chosen_file import content_of, judge
+from safelight.nodes.files.chosen_file import chosen, content_of, judge
 from safelight.nodes.files.pixels import image_tensor, mask_tensor
-from safelight.sdk import Node, NodeOutput, Schema, current, io
+from safelight.sdk import Node, NodeOutput, Schema, io
 
 _CHANNELS = ("alpha", "red", "green", "blue")
 
@@ -39,7 +39,8 @@ class LoadImage(Node):
 
     @classmethod
     def execute(cls, image: str) -> NodeOutput:
-        picture = decode_image(current().input_path(image))
+        with chosen(image) as path:
+            picture = decode_image(path)
         return NodeOutput(image_tensor(picture), mask_tensor(picture))
 
 
@@ -68,7 +69,8 @@ class LoadImageMask(Node):
 
     @classmethod
     def execute(cls, image: str, channel: str) -> NodeOutput:
-        picture = decode_image(current().input_path(image))
+        with chosen(image) as path:
+            picture = decode_image(path)
         if channel != "alpha":
             plane = picture.frames[:1, :, :, _CHANNELS.index(channel) - 1]
             return NodeOutput(torch.from_numpy(plane.copy()))

@@ -3,9 +3,10 @@
 import torch
 
 from safelight.media.image import decode_image
+from safelight.nodes.files.chosen_file import chosen
 from safelight.nodes.image.color import Color, parse_color
 from safelight.nodes.image.resampling import resize, resize_mask
-from safelight.sdk import Node, NodeOutput, Schema, current, io
+from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class Painter(Node):
@@ -45,7 +46,8 @@ class Painter(Node):
 
 def _read(name: str, width: int, height: int) -> tuple[torch.Tensor, torch.Tensor]:
     """What was painted, and how opaque it is, of the canvas's size."""
-    picture = decode_image(current().input_path(name))
+    with chosen(name) as path:
+        picture = decode_image(path)
     strokes = resize(torch.from_numpy(picture.frames[:1]), width, height, method="bilinear")
     if picture.alpha is None:
         return strokes, torch.ones(1, height, width)

@@ -105,9 +105,7 @@ class RepeatLatentBatch(Node):
         repeated = with_samples(samples, old.repeat(amount, *[1] * (old.ndim - 1)))
         mask = samples.get("noise_mask")
         if mask is not None and len(mask) > 1:
-            # a mask without channels becomes one per repetition: samplers read [A, B, H, W] as [A * B, 1, H, W]
-            mask = repeat_to(mask, max(len(mask), len(old)))
-            repeated["noise_mask"] = mask.repeat(amount, *[1] * max(3, mask.ndim - 1))
+            repeated["noise_mask"] = mask.repeat(amount, *[1] * (mask.ndim - 1))
         if "batch_index" in samples:
             indices = samples["batch_index"]
             span = max(indices) - min(indices) + 1
@@ -129,12 +127,20 @@ class RebatchLatents(Node):
                 io.Int.Input("batch_size", default=1, min=1, max=4096),
             ],
             outputs=[io.Latent.Output(is_list=True)],
+            is_input_list=True,
         )
 
     @classmethod
     def execute(cls, latents: list[Latent], batch_size: list[int]) -> NodeOutput:
+        counted = itertools.count()
+        numbers = []
+        for latent in latents:
+            places = list(itertools.islice(counted, len(latent["samples"])))
+            numbers += latent.get("batch_index", places)
         pairs = [pair for latent in latents for pair in zip(latent["samples"], _masks(latent), strict=True)]
-        items = [Item(samples[None], mask[None], number) for number, (samples, mask) in enumerate(pairs)]
+        items = [
+            Item(samples[None], mask[None], number) for number, (samples, mask) in zip(numbers, pairs, strict=True)
+        ]
         groups = itertools.groupby(items, key=lambda item: item.samples.shape)
         batches = [batch for _, group in groups for batch in _chunks(list(group), batch_size[0])]
         return NodeOutput([_rebatched(batch) for batch in batches])
@@ -217,6 +223,8 @@ def _masks(latent: Latent) -> torch.Tensor:
     mask = latent.get("noise_mask")
     if mask is None:
         return torch.ones(len(samples), 1, samples.shape[-2] * 8, samples.shape[-1] * 8)
+    if len(mask) < len(samples) and mask.ndim == 3:
+        mask = mask[:, None]
     return repeat_to(mask, len(samples))
 
 

@@ -5,6 +5,10 @@ import torch
 from safelight.nodes.latent.value import Latent, with_samples
 from safelight.sdk import Node, NodeOutput, Schema, io
 
+MEAN_DOWN, MEAN_UP = 0.3, 0.35
+DEVIATION_DOWN, DEVIATION_UP = 0.35, 0.5
+"""How far a frame's mean and deviation may move (Kandinsky 5)."""
+
 
 class NormalizeVideoLatentStart(Node):
     """Give the first frames of a video latent the brightness and contrast of the frames that follow them."""
@@ -37,7 +41,9 @@ class NormalizeVideoLatentStart(Node):
 
 
 def _matched(source: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """Each frame of ``source`` with the mean and the deviation of all of ``reference``."""
-    frame, video = (1, 3, 4), (1, 2, 3, 4)
-    flat = (source - source.mean(frame, keepdim=True)) / source.std(frame, keepdim=True)
-    return flat * reference.std(video, keepdim=True) + reference.mean(video, keepdim=True)
+    """Each frame of ``source`` with the mean and the deviation of all of ``reference``, as far as they may move."""
+    frame = (1, 3, 4)
+    mean, deviation = source.mean(frame, keepdim=True), source.std(frame, keepdim=True)
+    wanted_mean = torch.clamp(reference.mean(), mean - MEAN_DOWN, mean + MEAN_UP)
+    wanted_deviation = torch.clamp(reference.std(), deviation - DEVIATION_DOWN, deviation + DEVIATION_UP)
+    return (source - mean) / (deviation + 1e-8) * wanted_deviation + wanted_mean

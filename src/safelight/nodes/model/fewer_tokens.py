@@ -79,7 +79,8 @@ class _Tiled:
 
 
 class TomePatchModel(Node):
-    """Answer for "ratio" of the places in the picture what a place that is most like them is answered."""
+    """Compute attention for fewer places: the share "ratio" of them gets the answer of a place that is most like it.
+    The seed decides which places are kept."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -92,33 +93,50 @@ class TomePatchModel(Node):
 
     @classmethod
     def execute(cls, model: DiffusionModel, ratio: float) -> NodeOutput:
-        return _attending(model, _Merged(ratio)) if ratio else NodeOutput(model)
+        if not ratio:
+            return NodeOutput(model)
+        options = options_of(model)
+        return NodeOutput(model.with_(options=options.with_(seeded=(*options.seeded, _Merging(ratio)))))
 
 
 @dataclass(frozen=True)
+class _Merging:
+    """For one run, whose seed decides which tokens others are merged into."""
+
+    ratio: float
+
+    def __call__(self, generator: torch.Generator) -> NetworkHooks:
+        return NetworkHooks(attention=(_Merged(self.ratio, generator),))
+
+
+@dataclass(frozen=True, eq=False)
 class _Merged:
     """At the latent's own size, where attention costs most."""
 
     ratio: float
+    generator: torch.Generator
 
     def __call__(self, attention: Attention, attend: Attend) -> torch.Tensor:
-        if not attention.is_self or _halvings(attention) != 0:
+        count = int(attention.hidden.shape[1] * self.ratio)
+        if not attention.is_self or _halvings(attention) != 0 or count < 1 or 1 in attention.size:
             return attend(attention)
-        merge, unmerge = merging(attention.hidden, attention.size, self.ratio)
+        merge, unmerge = merging(attention.hidden, attention.size, count, self.generator)
         return unmerge(attend(attention.with_(q=merge(attention.q))))
 
 
 Tokens = Callable[[torch.Tensor], torch.Tensor]
 
 
-def merging(hidden: torch.Tensor, size: tuple[int, int], ratio: float) -> tuple[Tokens, Tokens]:
-    """How ``[B, tokens, C]`` become fewer, each the mean of those that are alike, and how each of the many gets the
-    answer of its mean: bipartite soft matching between the first of each 2x2 places and the other three (section 4)."""
+def merging(
+    hidden: torch.Tensor, size: tuple[int, int], count: int, generator: torch.Generator
+) -> tuple[Tokens, Tokens]:
+    """How ``[B, tokens, C]`` become ``count`` fewer, each the mean of those that are alike, and how each of the many
+    gets the answer of its mean: bipartite soft matching between one of each 2x2 places, drawn by chance, and all others
+    (section 4)."""
     height, width = size
-    first = torch.zeros(height, width, dtype=torch.bool, device=hidden.device)
-    first[::2, ::2] = True
-    kept, rest = first.flatten().nonzero().flatten(), (~first).flatten().nonzero().flatten()
-    count = min(len(rest), int(height * width * ratio))
+    first = _drawn(height, width, generator).flatten().to(hidden.device)
+    kept, rest = first.nonzero().flatten(), (~first).nonzero().flatten()
+    count = min(len(rest), count)
     metric = functional.normalize(hidden, dim=-1)
     likeness, best = (metric[:, rest] @ metric[:, kept].transpose(1, 2)).max(dim=-1)
     order = likeness.argsort(dim=-1, descending=True, stable=True)
@@ -144,6 +162,16 @@ def merging(hidden: torch.Tensor, size: tuple[int, int], ratio: float) -> tuple[
     return merge, unmerge
 
 
+def _drawn(height: int, width: int, generator: torch.Generator) -> torch.Tensor:
+    """``[height, width]``: one place of each whole 2x2."""
+    rows, columns = height // 2, width // 2
+    chosen = torch.randint(4, (rows, columns, 1), generator=generator, device=generator.device)
+    cells = torch.zeros(rows, columns, 4, dtype=torch.bool, device=generator.device).scatter_(2, chosen, True)
+    drawn = torch.zeros(height, width, dtype=torch.bool, device=generator.device)
+    drawn[: rows * 2, : columns * 2] = cells.reshape(rows, columns, 2, 2).transpose(1, 2).reshape(rows * 2, columns * 2)
+    return drawn
+
+
 def _taken(tokens: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     return tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
 
@@ -158,7 +186,7 @@ def _halvings(attention: Attention) -> int | None:
     return None
 
 
-def _attending(model: DiffusionModel, hook: _Tiled | _Merged) -> NodeOutput:
+def _attending(model: DiffusionModel, hook: _Tiled) -> NodeOutput:
     options = options_of(model)
     return NodeOutput(model.with_(options=options.with_(hooks=options.hooks + NetworkHooks(attention=(hook,)))))
 

@@ -166,7 +166,7 @@ def common_ksampler(
     levels = model.parameterization.levels
     skips = sampler_name in WITHOUT_LAST_LEVEL
     sigmas = part_of(
-        schedule(levels, scheduler, steps, denoise=denoise, skip_last_level=skips),
+        schedule(levels, scheduler, steps, denoise=denoise, skip_last_level=skips, keep_surplus=True),
         start_step=start_step or 0,
         end_step=last_step,
         remains="nothing" if force_full_denoise else "noise",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import torch
 
 from safelight.media.audio import Sound, read_audio
-from safelight.media.errors import MediaTooLarge
+from safelight.media.errors import MediaTooLarge, told_as
 from safelight.media.metadata import NO_METADATA, Metadata
 from safelight.media.video import (
     H264_MP4,
@@ -107,9 +108,11 @@ class FileClip(Clip):
     start_s: float = 0.0
     duration_s: float = 0.0
     max_pixels: int = MAX_CLIP_PIXELS
+    name: str = ""
+    """What the user calls the file, for errors; by default its own name."""
 
     def get_components(self) -> VideoComponents:
-        info = probe(self.path)
+        info = self._probed()
         pixels = info.width * info.height * self._frame_count(info)
         if pixels > self.max_pixels:
             raise _too_large(self._frame_count(info), info.height, info.width, max_pixels=self.max_pixels)
@@ -118,17 +121,17 @@ class FileClip(Clip):
         return VideoComponents(images, info.frame_rate, audio)
 
     def get_dimensions(self) -> tuple[int, int]:
-        info = probe(self.path)
+        info = self._probed()
         return info.width, info.height
 
     def get_frame_rate(self) -> Fraction:
-        return probe(self.path).frame_rate
+        return self._probed().frame_rate
 
     def get_frame_count(self) -> int:
-        return self._frame_count(probe(self.path))
+        return self._frame_count(self._probed())
 
     def get_duration(self) -> float:
-        return self._duration_s(probe(self.path))
+        return self._duration_s(self._probed())
 
     def get_stream_source(self) -> str:
         return str(self.path)
@@ -138,18 +141,28 @@ class FileClip(Clip):
         return replace(self, start_s=self.start_s + start_s, duration_s=min(ours_s or duration_s, duration_s or ours_s))
 
     def _write(self, path: Path, *, codec: str, metadata: Metadata) -> None:
-        info = probe(self.path)
+        info = self._probed()
         if fits_mp4(info) and codec in ("auto", info.codec) and not self.start_s and not self.duration_s:
-            copy_video(self.path, path, metadata=metadata)
+            with self._named():
+                copy_video(self.path, path, metadata=metadata)
             return
         sound = self._sound() if info.audio_codec else None
         write_video(path, self._frames(), frame_rate=info.frame_rate, format=H264_MP4, sound=sound, metadata=metadata)
 
+    def _probed(self) -> VideoInfo:
+        with self._named():
+            return probe(self.path)
+
     def _frames(self) -> Iterator[Frame]:
-        return read_frames(self.path, start_s=self.start_s, duration_s=self.duration_s)
+        with self._named():
+            yield from read_frames(self.path, start_s=self.start_s, duration_s=self.duration_s)
 
     def _sound(self) -> Sound | None:
-        return read_audio(self.path, start_s=self.start_s, duration_s=self.duration_s)
+        with self._named():
+            return read_audio(self.path, start_s=self.start_s, duration_s=self.duration_s)
+
+    def _named(self) -> AbstractContextManager[None]:
+        return told_as(self.name or self.path.name, self.path)
 
     def _duration_s(self, info: VideoInfo) -> float:
         rest_s = max(0.0, info.duration_s - self.start_s)

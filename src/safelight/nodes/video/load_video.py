@@ -29,7 +29,7 @@ class LoadVideo(Node):
 
     @classmethod
     def execute(cls, file: str) -> NodeOutput:
-        return NodeOutput(FileClip(current().input_path(file)))
+        return NodeOutput(FileClip(current().input_path(file), name=file))
 
 
 class GetVideoComponents(Node):

@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from safelight.core.errors import InvalidName
+from safelight.core.model_folders import WEIGHTS, canonical
 from safelight.shims import model_folders, saving
 from safelight.shims.process import process
 from safelight.shims.workspace import workspace
@@ -22,8 +23,8 @@ temp_directory = str(_root / "temp")
 user_directory = str(_root / "user")
 __file__ = str(_root / "folder_paths.py")  # packs look beside it for ComfyUI's folders, and write there
 
-supported_pt_extensions = set(model_folders.WEIGHTS)
-folder_names_and_paths = model_folders.table(process.model_roots, _root / "models")
+supported_pt_extensions = set(WEIGHTS)
+folder_names_and_paths = model_folders.table(process.model_roots, _root / "models", process.extra_models)
 folder_names_and_paths["custom_nodes"] = ([str(p) for p in process.custom_nodes], set())
 filename_list_cache: dict[str, Any] = {}
 extension_mimetypes_cache = {"webp": "image", "fbx": "model"}
@@ -122,7 +123,7 @@ def add_model_folder_path(folder_name: str, full_folder_path: str, is_default: b
 
 
 def map_legacy(folder_name: str) -> str:
-    return model_folders.OTHER_NAMES.get(folder_name, folder_name)
+    return canonical(folder_name)
 
 
 def recursive_search(directory: str, excluded_dir_names: list[str] | None = None) -> tuple[list[str], dict[str, float]]:

@@ -59,6 +59,21 @@ class ClassicShow(ClassicNumber):
         return {"ui": {"text": (str(value), my_id)}}
 
 
+class ClassicHidden:
+    """Gets hidden inputs of a type that the engine knows nothing of from the prompt, and otherwise not at all."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}, "hidden": {"given": ("*",), "absent": ("*",), "my_id": "UNIQUE_ID"}}
+
+    RETURN_TYPES = ()
+    OUTPUT_NODE = True
+    FUNCTION = "run"
+
+    def run(self, **values):
+        return {"ui": {"text": [f"{name}={value}" for name, value in sorted(values.items())]}}
+
+
 class ClassicMix(ClassicNumber):
     """Two numbers mixed; what has no weight is not computed."""
 
@@ -202,6 +217,16 @@ class ClassicFail(ClassicNumber):
 
 
 VALUE_NODES = [
-    *(ClassicNumber, ClassicAdd, ClassicLess, ClassicShow, ClassicMix, ClassicNever, ClassicRange, ClassicSum),
+    *(
+        ClassicNumber,
+        ClassicAdd,
+        ClassicLess,
+        ClassicShow,
+        ClassicHidden,
+        ClassicMix,
+        ClassicNever,
+        ClassicRange,
+        ClassicSum,
+    ),
     *(ClassicBlock, ClassicWait, ClassicClock, ClassicTens, ClassicJudge, ClassicTypes, ClassicFail),
 ]

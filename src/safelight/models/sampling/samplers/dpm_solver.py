@@ -2,6 +2,7 @@
 DPM-Solver++ 2S with ancestral steps.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -49,10 +50,10 @@ def dpm_adaptive(
     start, end = -run.sigmas[0].log(), -low.log()
     x, noise = run.x, run.fresh_noise()
     previous = x
-    errors: list[float] = []
-    length, index = torch.tensor(h_init), 0
+    controller = _Controller(h_init, pcoeff, icoeff, dcoeff, 1.5 if eta else order, accept_safety)
+    index = 0
     while start < end - 1e-5:
-        following = torch.minimum(end, start + length)
+        following = torch.minimum(end, start + controller.length)
         up = torch.zeros(())
         target = following
         if eta:
@@ -63,25 +64,34 @@ def dpm_adaptive(
         low_order, high_order = solver.step(order - 1, middle=FIRST_MIDDLE), solver.step(order)
         tolerance = (rtol * torch.maximum(low_order.abs(), previous.abs())).clamp_min(atol)
         error = float(torch.linalg.vector_norm((low_order - high_order) / tolerance) / x.numel() ** 0.5)
-        inverse = 1 / (1e-8 + error)
-        errors = [inverse, *errors] if errors else [inverse] * 3
-        factor = (
-            errors[0] ** ((pcoeff + icoeff + dcoeff) / order)
-            * errors[1] ** (-(pcoeff + 2 * dcoeff) / order)
-            * errors[2] ** (dcoeff / order)
-        )
-        factor = 1 + float(torch.atan(torch.tensor(factor - 1)))
-        accepted = factor >= accept_safety
-        if accepted:
+        if controller.accepts(error):
             previous = low_order
             x = high_order + up * s_noise * noise((-start).exp(), (-following).exp()) if eta else high_order
             start, index = following, index + 1
-            errors = errors[:3]
-        else:
-            errors = errors[1:]
-            errors = errors if len(errors) == 3 else [inverse] * 3
-        length = length * factor
     return x
+
+
+class _Controller:
+    """Of the length of steps, by the errors of this one and of the last two that were accepted. ``order``: of the
+    solver; where noise is added, the strong order 1.5 of the stochastic one."""
+
+    def __init__(
+        self, length: float, pcoeff: float, icoeff: float, dcoeff: float, order: float, accept_safety: float
+    ) -> None:
+        self.length = length
+        self._powers = ((pcoeff + icoeff + dcoeff) / order, -(pcoeff + 2 * dcoeff) / order, dcoeff / order)
+        self._accept_safety = accept_safety
+        self._before: tuple[float, float] | None = None
+
+    def accepts(self, error: float) -> bool:
+        inverse = 1 / (1e-8 + error)
+        one, two = self._before or (inverse, inverse)
+        first, second, third = self._powers
+        factor = 1 + math.atan(inverse**first * one**second * two**third - 1)
+        accepted = factor >= self._accept_safety
+        self._before = (inverse, one) if accepted else (one, two)
+        self.length *= factor
+        return accepted
 
 
 @dataclass(eq=False)
@@ -138,22 +148,12 @@ class _Solver:
 
 
 def dpmpp_2s_ancestral(run: Run, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
-    return _two_stages(run, eta, s_noise, is_cfg_pp=False)
-
-
-def dpmpp_2s_ancestral_cfg_pp(run: Run, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
-    return _two_stages(run, eta, s_noise, is_cfg_pp=True)
-
-
-def _two_stages(run: Run, eta: float, s_noise: float, *, is_cfg_pp: bool) -> torch.Tensor:
     x, noise = run.x, run.fresh_noise()
     for step in run.steps():
-        guided, negative = run.at(step, x, needs_negative=is_cfg_pp)
+        guided = run.at(step, x).guided
         if step.is_last:
             return guided
         down, shrink, up = run.ancestral(step, eta)
-        if is_cfg_pp:
-            x = x + (guided - negative)
         if down == 0:
             x = guided
         else:
@@ -161,4 +161,24 @@ def _two_stages(run: Run, eta: float, s_noise: float, *, is_cfg_pp: bool) -> tor
             there = torch.lerp(guided, x, middle / step.sigma)
             x = torch.lerp(run.guided(there, middle), x, down / step.sigma)
         x = x * shrink + noise(step.sigma, step.next) * s_noise * up
+    return x
+
+
+def dpmpp_2s_ancestral_cfg_pp(run: Run, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
+    """Guidance moves ``x`` before each stage, by what the latest evaluation says of the negative side. Levels of every
+    parameterization are read as ratios of noise to signal."""
+    x, noise = run.x, run.fresh_noise()
+    for step in run.steps():
+        guided, negative = run.at(step, x, needs_negative=True)
+        if step.is_last:
+            return guided
+        down, up = ancestral(step.sigma, step.next, eta)
+        if down == 0:
+            x = guided
+        else:
+            middle = (step.sigma * down).sqrt()
+            there = torch.lerp(guided, x + (guided - negative), middle / step.sigma)
+            second, negative = run.denoise(there, middle, needs_negative=True)
+            x = torch.lerp(second, x + (guided - negative), down / step.sigma)
+        x = x + noise(step.sigma, step.next) * s_noise * up
     return x

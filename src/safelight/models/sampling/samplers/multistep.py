@@ -9,30 +9,28 @@ Gradient estimation: Permenter and Yuan 2024. UniPC: Zhao et al. 2023.
 import math
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 
-from safelight.models.sampling.samplers.run import Run, slope
+from safelight.models.sampling.samplers.run import Run, ancestral, slope
 
-Time = Callable[[torch.Tensor], torch.Tensor]
-"""From levels to the variable in which slopes are interpolated."""
+Integrals = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], list[float]]
+"""``(known, start, end)``: how much each slope at a known level weighs in the step."""
 
 _POINTS = 64
+_DEIS_POINTS = 10_000
 
 
 def lms(run: Run, *, order: int = 4) -> torch.Tensor:
-    return _adams(run, order, lambda sigma: sigma)
-
-
-def ipndm_v(run: Run, *, max_order: int = 4) -> torch.Tensor:
-    return _adams(run, max_order, lambda sigma: sigma)
+    return _adams(run, order, _integrals)
 
 
 def deis(run: Run, *, max_order: int = 3) -> torch.Tensor:
-    return _adams(run, max_order, _vp_time)
+    return _adams(run, max_order, _deis_integrals)
 
 
-def _adams(run: Run, order: int, time: Time) -> torch.Tensor:
+def _adams(run: Run, order: int, integrals: Integrals) -> torch.Tensor:
     """The integral of the polynomial through the last slopes, over the step."""
     x = run.x
     slopes: deque[torch.Tensor] = deque(maxlen=order)
@@ -43,25 +41,28 @@ def _adams(run: Run, order: int, time: Time) -> torch.Tensor:
             continue
         slopes.appendleft(slope(x, step.sigma, denoised))
         known = run.sigmas[step.number + 1 - len(slopes) : step.number + 1].flip(0)
-        weights = _integrals(known, step.sigma, step.next, time)
+        weights = integrals(known, step.sigma, step.next)
         x = x + sum(weight * known_slope for weight, known_slope in zip(weights, slopes, strict=True))
     return x
 
 
-def _integrals(known: torch.Tensor, start: torch.Tensor, end: torch.Tensor, time: Time) -> list[float]:
-    """Of the Lagrange polynomials through ``known`` (in ``time``), over sigma from ``start`` to ``end``."""
+def _integrals(known: torch.Tensor, start: torch.Tensor, end: torch.Tensor) -> list[float]:
+    """Of the Lagrange polynomials through ``known``, from ``start`` to ``end``."""
     points, weights = _gauss_legendre()
     middle, half = (float(start) + float(end)) / 2, (float(end) - float(start)) / 2
-    at = time(middle + half * points)
-    nodes = time(known.double().cpu())
-    integrals = []
+    polynomials = _lagrange(known.double().cpu(), middle + half * points)
+    return [float((polynomial * weights).sum()) * half for polynomial in polynomials]
+
+
+def _lagrange(nodes: torch.Tensor, at: torch.Tensor) -> list[torch.Tensor]:
+    """For each of ``nodes``, the polynomial that is 1 there and 0 at the others."""
+    polynomials = []
     for index, node in enumerate(nodes):
-        others = torch.cat((nodes[:index], nodes[index + 1 :]))
         polynomial = torch.ones_like(at)
-        for other in others:
+        for other in torch.cat((nodes[:index], nodes[index + 1 :])):
             polynomial = polynomial * (at - other) / (node - other)
-        integrals.append(float((polynomial * weights).sum()) * half)
-    return integrals
+        polynomials.append(polynomial)
+    return polynomials
 
 
 def _gauss_legendre() -> tuple[torch.Tensor, torch.Tensor]:
@@ -71,14 +72,35 @@ def _gauss_legendre() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(points), torch.from_numpy(weights)
 
 
-def _vp_time(
-    sigma: torch.Tensor, *, first: float = 1e-3, sigma_min: float = 0.002, sigma_max: float = 80.0
-) -> torch.Tensor:
-    """Of the diffusion that has ``sigma_min`` at ``first`` and ``sigma_max`` at 1 (Karras et al. 2022, table 1)."""
+def _deis_integrals(known: torch.Tensor, start: torch.Tensor, end: torch.Tensor) -> list[float]:
+    """Over sigma, of polynomials in :func:`_vp_time`: as the sum over even times that the authors' program takes."""
+    if len(known) == 1:
+        return [float(end - start)]
+    ends = _vp_time(torch.stack([start, end]).double().cpu())
+    times = torch.linspace(float(ends[0]), float(ends[1]), _DEIS_POINTS, dtype=torch.float64)
+    width = (ends[1] - ends[0]) / _DEIS_POINTS
+    signal, log_slope = _vp_signal(times)
+    change = -0.5 * log_slope / (signal * (1 - signal)).sqrt()
+    return [float((change * each).sum() * width) for each in _lagrange(_vp_time(known.double().cpu()), times)]
+
+
+def _vp_betas(first: float = 1e-3, sigma_min: float = 0.002, sigma_max: float = 80.0) -> tuple[float, float]:
+    """The least beta and its growth, of the diffusion that has ``sigma_min`` at ``first`` and ``sigma_max`` at 1
+    (Karras et al. 2022, table 1)."""
     low, high = math.log(sigma_min**2 + 1), math.log(sigma_max**2 + 1)
-    spread = 2 * (low / first - high) / (first - 1)
-    least = high - spread / 2
-    return ((least**2 + 2 * spread * (sigma**2 + 1).log()).sqrt() - least) / spread
+    growth = 2 * (low / first - high) / (first - 1)
+    return high - growth / 2, growth
+
+
+def _vp_time(sigma: torch.Tensor) -> torch.Tensor:
+    least, growth = _vp_betas()
+    return ((least**2 + 2 * growth * (sigma**2 + 1).log()).sqrt() - least) / growth
+
+
+def _vp_signal(time: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The share of the signal's variance, and the slope of its logarithm."""
+    least, growth = _vp_betas()
+    return torch.exp(-0.5 * time**2 * growth - time * least), -time * growth - least
 
 
 _EVEN = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
@@ -96,6 +118,49 @@ def ipndm(run: Run, *, max_order: int = 4) -> torch.Tensor:
         mean = sum(weight * known for weight, known in zip(_EVEN[len(slopes) - 1], slopes, strict=True))
         x = x + mean * (step.next - step.sigma)
     return x
+
+
+def ipndm_v(run: Run, *, max_order: int = 4) -> torch.Tensor:
+    """With the lengths of the last steps, as the authors' program has it: from the third order on that is not Adams'
+    exact integral."""
+    x = run.x
+    slopes: deque[torch.Tensor] = deque(maxlen=max_order)
+    for step in run.steps():
+        denoised = run.at(step, x).guided
+        if step.is_last:
+            x = denoised
+            continue
+        slopes.appendleft(slope(x, step.sigma, denoised))
+        levels = run.sigmas[step.number + 1 - len(slopes) : step.number + 2]
+        weights = _ipndm_v_weights([float(length) for length in levels.diff().flip(0)])
+        mean = sum(weight * known for weight, known in zip(weights, slopes, strict=True))
+        x = x + mean * (step.next - step.sigma)
+    return x
+
+
+def _ipndm_v_weights(lengths: list[float]) -> list[float]:
+    """``lengths``: of this step and of those before, the youngest first; as many as there are slopes."""
+    weights = [1.0, 0.0, 0.0, 0.0]
+    if len(lengths) >= 2:
+        h0, h1 = lengths[:2]
+        weights = [1 + h0 / h1 / 2, -h0 / h1 / 2, 0.0, 0.0]
+    if len(lengths) >= 3:
+        h2 = lengths[2]
+        third = (1 - h0 / (3 * (h0 + h1)) * (h0 * (h0 + h1)) / (h1 * (h1 + h2))) / 2
+        weights = _plus(weights, third, [1.0, -(1 + h1 / h2), h1 / h2, 0.0])
+    if len(lengths) == 4:
+        h3 = lengths[3]
+        fourth = (1 - h0 / (3 * (h0 + h1))) / 2
+        fourth += (1 - h0 / (2 * (h0 + h1))) * h0 / (6 * (h0 + h1 + h2))
+        fourth *= h0 * (h0 + h1) * (h0 + h1 + h2) / (h1 * (h1 + h2) * (h1 + h2 + h3))
+        ratio = h1 * (h1 + h2) / (h2 * (h2 + h3))
+        third_part = [1.0, -(1 + h1 / h2 + ratio), h1 / h2 + ratio * (1 + h2 / h3), -ratio * h1 / h2]
+        weights = _plus(weights, fourth, third_part)
+    return weights[: len(lengths)]
+
+
+def _plus(weights: list[float], factor: float, more: list[float]) -> list[float]:
+    return [weight + factor * other for weight, other in zip(weights, more, strict=True)]
 
 
 def dpmpp_2m(run: Run) -> torch.Tensor:
@@ -158,7 +223,7 @@ def _res(run: Run, *, eta: float, s_noise: float, is_cfg_pp: bool) -> torch.Tens
         if step.is_last:
             return guided
         source = negative if is_cfg_pp else guided
-        down, shrink, up = run.ancestral(step, eta)
+        down, up = ancestral(step.sigma, step.next, eta)  # of a flow as well
         if old is None or down == 0:
             x = guided + slope(x, step.sigma, source) * down
         else:
@@ -170,7 +235,7 @@ def _res(run: Run, *, eta: float, s_noise: float, is_cfg_pp: bool) -> torch.Tens
                 x = x + (guided - negative)
             x = torch.exp(-length) * x + (first - second) * source + second * old
         if eta:
-            x = x * shrink + noise(step.sigma, step.next) * s_noise * up
+            x = x + noise(step.sigma, step.next) * s_noise * up
         old, old_down = source, down
     return x
 
@@ -200,51 +265,69 @@ def _gradient_estimation(run: Run, gamma: float, *, is_cfg_pp: bool) -> torch.Te
     return x
 
 
+UNI_PC_END = 0.001
+"""The level in the place of 0, whose half log SNR would be infinite."""
+
+
 def uni_pc(run: Run, *, variant: str = "bh1") -> torch.Tensor:
-    """Predictor and corrector of order 3 in data prediction; the corrector costs no evaluation."""
-    sigmas = run.with_finite_snr().clone()
-    if sigmas[-1] == 0:
-        sigmas[-1] = min(0.001, float(sigmas[-2]) / 2)
+    """Predictor and corrector of order 3 in data prediction; the corrector costs no evaluation. Levels of every
+    parameterization are read as ratios of noise to signal, and the latent is kept at unit variance."""
+    sigmas = run.sigmas.clone()
+    ends_at_zero = bool(sigmas[-1] == 0)
+    if ends_at_zero:
+        sigmas[-1] = UNI_PC_END
     count = len(sigmas) - 1
     order = max(1, min(3, count - 1))
-    half_log_snrs = run.half_log_snr(sigmas)
-    x = run.x
+    times = [_VpTime.at(sigma) for sigma in sigmas]
+    x = run.x * times[0].alpha
     known: deque[tuple[torch.Tensor, torch.Tensor]] = deque(maxlen=order)
     steps = list(run.steps(sigmas))
-    known.appendleft((half_log_snrs[0], run.at(steps[0], x).guided))
+    known.appendleft((times[0].half_log_snr, run.at(steps[0], run.x).guided))
     for step in steps:
         used = min(order, step.number + 1, count - step.number)
-        update = _UniPc(run, list(known)[:used], half_log_snrs[step.number + 1], step.sigma, step.next, variant)
+        here, following = times[step.number], times[step.number + 1]
+        update = _UniPc(list(known)[:used], here, following, variant)
         predicted = update.predicted(x)
         if step.number + 1 == count:
             x = predicted
             break
-        there = run.at(steps[step.number + 1], predicted).guided
+        there = run.at(steps[step.number + 1], predicted / following.alpha).guided
         x = update.corrected(x, there)
-        known.appendleft((half_log_snrs[step.number + 1], there))
-    return x / run.alpha(sigmas[-1])
+        known.appendleft((following.half_log_snr, there))
+    x = x / times[-1].alpha
+    # A flow's run ends at the level that was put in the place of 0, and is released from there.
+    return x / (1 - sigmas[-1]) if run.is_flow and ends_at_zero else x
 
 
 def uni_pc_bh2(run: Run) -> torch.Tensor:
     return uni_pc(run, variant="bh2")
 
 
+class _VpTime(NamedTuple):
+    """Of a level of noise, the shares of signal and noise in a latent of unit variance; computed as the authors'
+    program does, whose cancellation at low levels shows in the result."""
+
+    alpha: torch.Tensor
+    sigma: torch.Tensor
+    half_log_snr: torch.Tensor
+
+    @classmethod
+    def at(cls, level: torch.Tensor) -> "_VpTime":
+        log_alpha = 0.5 * (1 / (level * level + 1)).log()
+        rest = 1.0 - (2.0 * log_alpha).exp()
+        return cls(log_alpha.exp(), rest.sqrt(), log_alpha - 0.5 * rest.log())
+
+
 class _UniPc:
     """One step. ``known``: the last half log SNRs with their predictions, the youngest first."""
 
     def __init__(
-        self,
-        run: Run,
-        known: list[tuple[torch.Tensor, torch.Tensor]],
-        following: torch.Tensor,
-        sigma: torch.Tensor,
-        sigma_next: torch.Tensor,
-        variant: str,
+        self, known: list[tuple[torch.Tensor, torch.Tensor]], time: _VpTime, following: _VpTime, variant: str
     ) -> None:
         here, self.present = known[0]
-        length = following - here
-        self.ratio = sigma_next / sigma
-        self.alpha = run.alpha(sigma_next)
+        length = following.half_log_snr - here
+        self.ratio = following.sigma / time.sigma
+        self.alpha = following.alpha
         ratios = [(other - here) / length for other, _ in known[1:]]
         self.differences = [
             (denoised - self.present) / ratio for ratio, (_, denoised) in zip(ratios, known[1:], strict=True)

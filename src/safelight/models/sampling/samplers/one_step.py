@@ -32,11 +32,12 @@ def euler_ancestral(run: Run, *, eta: float = 1.0, s_noise: float = 1.0) -> torc
 def euler_ancestral_cfg_pp(run: Run, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
     """The noise that stays is that of the negative prediction."""
     x, noise = run.x, run.fresh_noise()
-    for step in run.steps(run.with_finite_snr()):
+    for step in run.steps():
         denoised = run.at(step, x, needs_negative=True)
         if step.is_last:
             x = denoised.guided
             continue
+        # From a flow's pure noise, whose ratio of noise to signal is infinite, all of the noise is fresh.
         alpha, alpha_next = run.alpha(step.sigma), run.alpha(step.next)
         direction = slope(x, step.sigma, alpha * denoised.negative)
         down, up = ancestral(step.sigma / alpha, step.next / alpha_next, eta)
@@ -116,8 +117,21 @@ def _by_middle(
 
 
 def ddpm(run: Run) -> torch.Tensor:
-    """The posterior of one step of the diffusion (Ho et al. 2020, equations 6 and 7): a step with all of its noise."""
-    return euler_ancestral(run)
+    """The posterior of one step of the variance-preserving diffusion (Ho et al. 2020, equations 6 and 7). Levels of
+    every parameterization are read as ratios of noise to signal."""
+    x, noise = run.x, run.fresh_noise()
+    for step in run.steps():
+        denoised = run.at(step, x).guided
+        if step.is_last:
+            x = denoised
+            continue
+        kept, kept_next = 1 / (step.sigma**2 + 1), 1 / (step.next**2 + 1)
+        alpha = kept / kept_next
+        scaled = x / (1 + step.sigma**2).sqrt()
+        mean = (scaled - (1 - alpha) * slope(x, step.sigma, denoised) / (1 - kept).sqrt()) / alpha.sqrt()
+        deviation = ((1 - alpha) * (1 - kept_next) / (1 - kept)).sqrt()
+        x = (mean + deviation * noise(step.sigma, step.next)) * (1 + step.next**2).sqrt()
+    return x
 
 
 def lcm(run: Run, *, s_noise: float = 1.0) -> torch.Tensor:
@@ -132,9 +146,9 @@ def lcm(run: Run, *, s_noise: float = 1.0) -> torch.Tensor:
 
 
 def euler_cfg_pp_alternative(run: Run) -> torch.Tensor:
-    """Steps along the negative slope, from where the guided prediction moved ``x``."""
+    """Steps along the slope between the guided prediction and ``x`` as far as guidance moved it."""
     x = run.x
     for step in run.steps():
         guided, negative = run.at(step, x, needs_negative=True)
-        x = x + (guided - negative) + slope(x, step.sigma, negative) * (step.next - step.sigma)
+        x = x + slope(x - guided + negative, step.sigma, guided) * (step.next - step.sigma)
     return x

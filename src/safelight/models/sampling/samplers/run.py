@@ -134,6 +134,8 @@ def ancestral(sigma: torch.Tensor, following: torch.Tensor, eta: float) -> tuple
     """``down`` and ``up`` where the signal stays as it is."""
     if not eta:
         return following, torch.zeros_like(following)
+    if not sigma.isfinite():
+        return torch.zeros_like(following), following
     up = (eta * (following**2 * (sigma**2 - following**2) / sigma**2).clamp_min(0).sqrt()).minimum(following)
     return (following**2 - up**2).clamp_min(0).sqrt(), up
 

@@ -233,11 +233,11 @@ class _Stages:
         moved = kept * self.x + self.run.alpha(sigma) * prediction
         if not (self.eta and self.s_noise):
             return moved
-        if part > self._reached:
-            passed = (part - self._reached) * self.length * self.eta
-            fresh = self.noise(self.sigma(self._reached) if self._reached else self.step.sigma, sigma)
-            self._noise = self._noise * (-passed).exp() + sqrt_lost(2 * passed) * fresh
-            self._reached = part
+        # Noise is drawn at each stage, also where two are at the same place and it counts nothing: later draws follow.
+        passed = (part - self._reached) * self.length * self.eta
+        fresh = self.noise(self.sigma(self._reached) if self._reached else self.step.sigma, sigma)
+        self._noise = self._noise * (-passed).exp() + sqrt_lost(2 * passed) * fresh
+        self._reached = part
         return moved + self._noise * sigma * self.s_noise
 
 
