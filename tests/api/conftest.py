@@ -141,7 +141,9 @@ async def running(
         db=db,
         bus=bus,
         backend=backend,
-        exchange=SharedFolders(files=files, blobs=blobs, staging=tmp_path / "staging", clock=clock),
+        exchange=SharedFolders(
+            files=files, blobs=blobs, staging=tmp_path / "staging", slots=backend.slots, clock=clock
+        ),
         clock=clock,
         cancel_grace_s=5,
         on_ready=lambda ready, digest: catalogue.publish(ready.nodes, digest=digest),

@@ -207,8 +207,10 @@ async def test_alpha_is_black_under_the_picture_s_alpha(client: Client) -> None:
 
 
 async def test_damaged_picture_is_400_when_rendered_and_whole_when_not(client: Client) -> None:
-    data = png()[:45]
-    await upload(client, data)
+    data = bytearray(png())
+    data[29:33] = b"\xff\xff\xff\xff"  # the checksum of its header
+    data[20:24] = b"\x00\x00\x00\x00"  # no lines
+    await upload(client, bytes(data))
     assert (await client.get("/api/view?filename=a.png&type=input")).body == data
     assert (await client.get("/api/view?filename=a.png&type=input&preview=webp")).status == 400
 

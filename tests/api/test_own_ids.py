@@ -32,7 +32,7 @@ async def test_two_users_run_jobs_of_one_id(server: Server) -> None:
         assert {data["prompt_id"] for _, data in item["status"]["messages"]} == {"mine"}
         again = await server.client.post("/api/prompt", {"prompt": picture(), "prompt_id": "mine"}, headers=headers)
         assert again.status == 400
-        assert "you already have a job" in again.json["error"]["message"]
+        assert "there is already a job" in again.json["error"]["message"]
     await server.client.post("/api/history", {"delete": ["mine"]}, headers=seen["ben"])
     assert (await server.client.get("/api/jobs/mine", headers=seen["ben"])).status == 404
     assert (await server.client.get("/api/jobs/mine", headers=seen["anna"])).status == 200

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from tests.api.accounts import signed_in
 from tests.api.client import Client, Connection
 from tests.api.conftest import Server
 from tests.api.engine import all_cached, call, fail_first, start_only
@@ -328,3 +329,24 @@ async def test_greeting_comes_first_whatever_happens_meanwhile(server: Server) -
     opened, _ = await asyncio.gather(client.connect("/ws?clientId=c1"), submit(server, client_id="c1"))
     assert "sid" in (await opened.hear())["data"]
     await opened.hear_until("executing", node=None)
+
+
+@pytest.mark.parametrize("client_id", ["same", None])
+async def test_users_hear_of_their_own_jobs_alone(server: Server, client_id: str | None) -> None:
+    """Also where both chose the same client id, and where the job has none."""
+    sockets = {}
+    for name in ("anna", "ben"):
+        _, headers = await signed_in(server, name)
+        sockets[name] = (await server.client.connect("/ws?clientId=same", headers), headers)
+        await sockets[name][0].hear()
+    anna, headers = sockets["anna"]
+    body = {"prompt": text()} | ({"client_id": client_id} if client_id else {})
+    job_id = (await server.client.post("/api/prompt", body, headers=headers)).json["prompt_id"]
+    heard = await anna.hear_until("executing", node=None, prompt_id=job_id)
+    assert {"execution_start", "executed", "execution_success"} <= {message["type"] for message in heard}
+    ben, headers = sockets["ben"]
+    own = (await server.client.post("/api/prompt", body, headers=headers)).json["prompt_id"]
+    heard = await ben.hear_until("executing", node=None, prompt_id=own)
+    assert {message["data"]["prompt_id"] for message in heard if "prompt_id" in message["data"]} == {own}
+    assert {m["data"]["status"]["exec_info"]["queue_remaining"] for m in heard if m["type"] == "status"} <= {0, 1}
+    assert anna.heard_so_far() == []

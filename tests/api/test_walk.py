@@ -83,7 +83,7 @@ def check_bytes(answer: Answer) -> None:
 
 
 FOR_ADMINISTRATORS = {
-    "cancelAssetSeed", "getAssetSeedStatus", "getInternalLogs", "getInternalLogsRaw", "pruneAssets", "seedAssets",
+    "cancelAssetSeed", "getAssetSeedStatus", "pruneAssets", "seedAssets",
 }  # fmt: skip
 NOTHING_TO_FIND = {
     "getTask": "a task is made by a download, which these tests have no server for",

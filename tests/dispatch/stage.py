@@ -115,7 +115,7 @@ class Stage:
         self.blobs = blobs
         self.files = FileCache(blobs, folder / "cache", max_bytes=0)
         self.exchange: Exchange = SharedFolders(
-            files=self.files, blobs=blobs, staging=self.staging, clock=clock, sleep=clock.sleep
+            files=self.files, blobs=blobs, staging=self.staging, slots=backend.slots, clock=clock, sleep=clock.sleep
         )
         self.ready: list[Digest] = []
         self.events: list[Event] = []

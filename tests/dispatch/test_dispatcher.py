@@ -459,7 +459,7 @@ async def test_a_catalogue_is_kept_and_told(tmp_path: Path) -> None:
         await it.settle()
         assert await it.db.read(nodes.load_latest) == {"Blur": node}
         assert [info.pid for info in it.dispatcher.engines()] == [7, 7]
-        it.dispatcher.free(unload_models=True, free_memory=False)
+        it.dispatcher.free(owner_id=None, unload_models=True, free_memory=False)
         assert it.sent(wire.FreeMemory) == [wire.FreeMemory(unload_models=True)] * 2
 
 
@@ -511,3 +511,15 @@ async def test_an_engine_is_told_which_files_its_owner_has_no_longer(tmp_path: P
         it.say(order, wire.CheckFiles(**of(order), request_id=4, files=asked))
         await it.until(lambda: bool(it.sent(wire.FilesChecked)))
         assert it.sent(wire.FilesChecked) == [wire.FilesChecked(request_id=4, gone=[1, 2, 3])]
+
+
+async def test_a_user_frees_the_memory_of_workers_that_ran_their_job_last(tmp_path: Path) -> None:
+    """Others' models stay where they are."""
+    async with running(tmp_path, slots=2) as it:
+        await it.submit(ANNA, "a")
+        order = await it.order("a")
+        used = next(slot for slot, sent in it.backend.sent if sent is order)
+        it.dispatcher.free(owner_id=BEN.user_id, unload_models=True, free_memory=True)
+        assert it.sent(wire.FreeMemory) == []
+        it.dispatcher.free(owner_id=ANNA.user_id, unload_models=True, free_memory=True)
+        assert [slot for slot, sent in it.backend.sent if isinstance(sent, wire.FreeMemory)] == [used]

@@ -122,7 +122,7 @@ async def test_one_leads_and_the_other_knows_where(tmp_path: Path) -> None:
         assert (b.leadership.is_here, b.leadership.elsewhere()) == (False, "http://a")
         assert b.leadership.engines() == ()
         with pytest.raises(Unavailable, match="no server has the workers"):
-            b.leadership.free(unload_models=True, free_memory=True)
+            b.leadership.free(owner_id=None, unload_models=True, free_memory=True)
 
 
 async def test_one_that_goes_is_followed(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ async def crowd(folder: Path, rng: random.Random, ledger: Ledger) -> None:
                 files=FileCache(blobs, folder / "cache", max_bytes=0),
                 blobs=blobs,
                 staging=folder / "staging",
+                slots=backend.slots,
                 clock=clock,
                 sleep=clock.sleep,
             ),

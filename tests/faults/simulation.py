@@ -114,6 +114,7 @@ class _World:
                 files=FileCache(self.blobs, self.folder / "cache", max_bytes=0),
                 blobs=self.blobs,
                 staging=self.folder / "staging",
+                slots=self.backend.slots,
                 clock=self.clock,
                 sleep=self.clock.sleep,
             ),

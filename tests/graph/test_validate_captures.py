@@ -14,6 +14,8 @@ CASES = {case["case"]: case for case in json.loads((Path(__file__).parent / "dat
 
 MENDED = {
     "prompt null": "ComfyUI answers 500",
+    "unknown node type": "ComfyUI's type of error does not tell the web UI which nodes are missing",
+    "unknown node type with _meta title": "the same",
     "two errors on one node": "ComfyUI's order is random",
     "literal where link is required": "ComfyUI fails at run time",
     "cycle": "ComfyUI says nothing",

@@ -68,8 +68,8 @@ class Engines(Protocol):
         """The node packs of each engine that is ready."""
         ...
 
-    def free(self, *, unload_models: bool, free_memory: bool) -> None:
-        """Tell every engine to give up memory when it is next idle."""
+    def free(self, *, owner_id: UserId | None, unload_models: bool, free_memory: bool) -> None:
+        """Tell engines to give up memory when they are next idle: all, or those whose latest job is the owner's."""
         ...
 
 

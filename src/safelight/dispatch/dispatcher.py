@@ -188,10 +188,11 @@ class Dispatcher:
             slot: pack_statuses((node.module for node in said.nodes), said.failed_packs) for slot, said in ready.items()
         }
 
-    def free(self, *, unload_models: bool, free_memory: bool) -> None:
-        """Tell every engine to give up memory when it is next idle."""
-        for slot in self._slots:
-            self._backend.send(slot, wire.FreeMemory(unload_models=unload_models, free_memory=free_memory))
+    def free(self, *, owner_id: UserId | None, unload_models: bool, free_memory: bool) -> None:
+        """Tell engines to give up memory when they are next idle: all, or those whose latest job is the owner's."""
+        for slot in self._slots.values():
+            if owner_id in (None, slot.latest_owner_id):
+                self._backend.send(slot.id, wire.FreeMemory(unload_models=unload_models, free_memory=free_memory))
 
     async def judge(
         self, owner_id: UserId, *, prompt: Mapping[str, Any], targets: Sequence[str], files: Mapping[str, Asset]
@@ -516,6 +517,7 @@ class Dispatcher:
         """Send a claimed job when its files are here; to an engine that was lost meanwhile, when the next is ready."""
         assert claim.job is not None
         slot.run = run = Run(claim.job, own_limit_s=claim.run_limit_s)
+        slot.latest_owner_id = run.owner_id
         try:
             run.staging = self._exchange.begin(slot.id)
             refs = self._exchange.at_hand(claim.files, run.held, slot=slot.id, staging=run.staging)

@@ -110,8 +110,8 @@ class Leadership:
     def packs(self) -> Mapping[SlotId, Sequence[PackStatus]]:
         return self._dispatcher.packs() if self._dispatcher else {}
 
-    def free(self, *, unload_models: bool, free_memory: bool) -> None:
-        self._here().free(unload_models=unload_models, free_memory=free_memory)
+    def free(self, *, owner_id: UserId | None, unload_models: bool, free_memory: bool) -> None:
+        self._here().free(owner_id=owner_id, unload_models=unload_models, free_memory=free_memory)
 
     async def judge(
         self, owner_id: UserId, *, prompt: Mapping[str, Any], targets: Sequence[str], files: Mapping[str, Asset]

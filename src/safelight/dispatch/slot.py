@@ -44,6 +44,7 @@ class Slot:
     shut: str = ""  # why it gets no job any more
     is_asleep: bool = False  # without an engine until jobs wait for one (dormancy.py)
     idle_since_s: float = 0.0
+    latest_owner_id: UserId | None = None  # of the job that it runs or ran last: whose models its engine holds
     dozing: asyncio.Task[None] | None = None
     is_passing: bool = False  # its engine is of another server, and goes when its attempt is over
     inbox: deque[wire.ToServer | Found | Lost] = field(default_factory=deque)

@@ -61,7 +61,6 @@ class Staging:
         if slot not in self._made:
             make_own(self._root / slot, self._account)
             self._made.add(slot)
-            self._left.discard(self._root / slot)
         path = self._root / slot / uuid.uuid4().hex
         try:
             path.mkdir(mode=0o700)

@@ -33,4 +33,4 @@ def told_as(name: str, path: Path) -> Iterator[None]:
     except (UnreadableMedia, MediaTooLarge, UnreadableWeights) as error:
         if path.name not in str(error):
             raise
-        raise type(error)(str(error).replace(path.name, repr(name))) from error
+        raise type(error)(str(error).replace(path.name, name)) from error

@@ -61,7 +61,7 @@ def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime
     quotas.admit_job(tx, who, size=lambda: len(encode_json(command.prompt)) + len(encode_json(command.extra_data)))
     chosen = command.job_id
     if chosen is not None and rows.find(tx.conn, who.user_id, job_id=chosen) is not None:
-        raise Conflict(f"you already have a job with the id {chosen!r}")
+        raise Conflict(f"there is already a job {chosen!r}")
     counter = users.take_number(tx.conn, who.user_id)
     if counter is None:
         raise NotFound(f"there is no user {who.user_id!r}")

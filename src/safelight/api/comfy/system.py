@@ -90,7 +90,12 @@ async def get_ready(app: App, call: Call) -> Response:
 
 async def free_memory(app: App, call: Call) -> Response:
     wishes = call.body or {}
-    app.dispatcher.free(unload_models=bool(wishes.get("unload_models")), free_memory=bool(wishes.get("free_memory")))
+    owner_id = None if call.who.is_admin else call.who.user_id  # others' models stay (HTTP-27)
+    app.dispatcher.free(
+        owner_id=owner_id,
+        unload_models=bool(wishes.get("unload_models")),
+        free_memory=bool(wishes.get("free_memory")),
+    )
     return Response()
 
 
