@@ -111,3 +111,22 @@ def test_a_scratch_folder_needs_a_cluster_and_a_store_that_signs() -> None:
     for change in ({"backend": "local"}, {"blob_store": ""}, {"blob_access_key": ""}, {"ray_scratch": "scratch"}):
         with pytest.raises(InvalidSetting, match="ray_scratch"):
             load(overrides=good | change, environment={})
+
+
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("https://app.example.org", ("https://app.example.org",)),
+        ("https://a.example:8443,http://b.example", ("https://a.example:8443", "http://b.example")),
+    ],
+)
+def test_origins_are_separated_by_commas(text: str, origins: tuple[str, ...]) -> None:
+    assert load(overrides={}, environment={"SAFELIGHT_ALLOWED_ORIGINS": text}).allowed_origins == origins
+
+
+@pytest.mark.parametrize(
+    "text", ["*", "app.example.org", "https://app.example.org/", "https://App.example.org", "null"]
+)
+def test_what_is_no_origin_is_refused(text: str) -> None:
+    with pytest.raises(InvalidSetting, match="allowed_origins"):
+        load(overrides={}, environment={"SAFELIGHT_ALLOWED_ORIGINS": text})

@@ -37,8 +37,8 @@ MODELS_IN_THE_BOX = Path(__file__).with_name("box") / "models"
 class Settings:
     """Every setting, with its default. In TOML by these names; in the environment as ``SAFELIGHT_<NAME>``.
 
-    Lists are TOML arrays, and in the environment separated like ``PATH`` or by commas. Durations in seconds, sizes in
-    bytes.
+    Lists are TOML arrays, and in the environment separated like ``PATH`` or by commas (addresses by commas alone).
+    Durations in seconds, sizes in bytes.
     """
 
     host: str = "127.0.0.1"
@@ -350,7 +350,7 @@ def _convert(name: str, value: Any, *, source: str) -> Any:
         if kind is bool:
             return _boolean(value)
         if kind in (tuple[Path, ...], tuple[str, ...]):
-            separator = "," if isinstance(value, str) and "," in value else os.pathsep
+            separator = "," if isinstance(value, str) and ("," in value or "://" in value) else os.pathsep
             parts = [p for p in value.split(separator) if p] if isinstance(value, str) else list(value)
             item = Path if kind == tuple[Path, ...] else str
             return tuple(item(p) for p in parts)
