@@ -76,6 +76,16 @@ def missing_paths(document: Path) -> Iterator[str]:
             before.append(found.parent)
 
 
+TEST = re.compile(r"((?:[\w-]+/)*test_\w+\.py)::(\w+)")
+
+
+@each_document
+def test_tests_that_are_named_exist(document: Path) -> None:
+    for file, name in (test for text, _ in quoted(document) for test in TEST.findall(text)):
+        [path] = [*ROOT.glob(file), *ROOT.glob(f"tests/faults/{file}")]
+        assert f"def {name}(" in path.read_text("utf-8"), f"{file}::{name}"
+
+
 @each_document
 def test_paths_and_links_exist(document: Path) -> None:
     missing = [*missing_paths(document)]
@@ -209,6 +219,15 @@ def test_decisions_that_are_cited_exist() -> None:
 def test_a_decision_has_its_parts(page: Path) -> None:
     parts = re.findall(r"^\*\*(\w+)\*\*", page.read_text("utf-8"), re.M)
     assert parts == ["Status", "Context", "Decision", "Consequences", "Alternatives"]
+
+
+def test_each_published_weakness_has_a_test() -> None:
+    """A test names it, in its name or in words."""
+    page = (ROOT / "docs/operate/security.md").read_text("utf-8")
+    ids = re.findall(r"CVE-\d+-\d+|GHSA(?:-\w{4}){3}", page)
+    tests = "".join(file.read_text("utf-8") for file in ROOT.glob("tests/*/test_*.py")).lower().replace("-", "_")
+    assert {"CVE-2026-68771", "CVE-2026-123790"} <= set(ids)
+    assert [known for known in ids if known.lower().replace("-", "_") not in tests] == []
 
 
 def test_the_changelog_has_each_heading_once() -> None:
