@@ -1,4 +1,4 @@
-"""CVE-2026-68771 (GHSA-6p72-9j26-4rmx) and its kind: nothing in Safelight makes objects of a pickle, whoever wrote the file.
+"""CVE-2026-68771 (GHSA-6p72-9j26-4rmx) and its kind: nothing in Safelight makes objects of a pickle.
 
 ComfyUI's ``LoadTrainingDataset`` gave ``torch.load`` a file that anybody could upload, without ``weights_only``, until
 0.26. A pickle may call any function when it is loaded.
