@@ -267,7 +267,7 @@ class CheckFiles(JobMessage, frozen=True, kw_only=True):
 
 
 class JobDone(JobMessage, frozen=True, kw_only=True):
-    """The last message of an attempt. ``meta``: by call id, as history shows it."""
+    """The last message of an attempt. ``executed``: the ids of the calls that ran."""
 
     outcome: JobState
     error: JobError | None = None
