@@ -69,6 +69,18 @@ async def use(url: str, key: str) -> None:
         assert (await socket.receive_json())["type"] == "status"
         async with session.get("/api/user", headers={"Authorization": f"Bearer {key}"}) as answer:
             assert answer.status == 200
+        for path, status in (("/api/jobs", 200), ("/api/view", 400), ("/api/nothing", 404), ("/nothing", 404)):
+            async with session.get(f"{path}?token={key}") as answer:
+                assert answer.status == status
+
+
+def test_a_damaged_database_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "safelight.db").write_bytes(b"no database" * 1000)
+    command = [sys.executable, "-m", "safelight", "serve", "--port", "0", "--data-dir", str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 1
+    [line] = ran.stderr.strip().splitlines()
+    assert line.startswith("safelight: the database is damaged (file is not a database); restore a backup")
 
 
 def test_the_first_start_with_accounts_prints_a_link(tmp_path: Path) -> None:

@@ -145,3 +145,12 @@ async def test_copies_are_prepared_in_the_background(packages: Packages, tmp_pat
     assert b"vue-app" in brotli.decompress(first.body)
     await web.close()
     assert not web.is_preparing
+
+
+async def test_the_page_may_call_this_server_alone(web: Web) -> None:
+    policy = (await fetch(web, "/")).headers["content-security-policy"]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["connect-src"] == "'self' data: blob:"
+    assert rules["object-src"] == "'none'"
+    assert rules["frame-ancestors"] == "'self'"
+    assert "content-security-policy" not in (await fetch(web, "/scripts/app.js")).headers
