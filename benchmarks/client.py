@@ -21,6 +21,10 @@ def trivial(value: int) -> Prompt:
     }
 
 
+BACKTRACKS = "(a|a)+$"
+"""Each letter before another one doubles the time, also in engines that know better ways for ``(a+)+``."""
+
+
 def regex_bomb(letters: int) -> Prompt:
     """A built-in node that keeps the interpreter's lock for 2 ** ``letters`` steps."""
     return {
@@ -28,7 +32,7 @@ def regex_bomb(letters: int) -> Prompt:
             "class_type": "RegexMatch",
             "inputs": {
                 "string": "a" * letters + "b",
-                "regex_pattern": "(a+)+$",
+                "regex_pattern": BACKTRACKS,
                 "case_insensitive": False,
                 "multiline": False,
                 "dotall": False,
