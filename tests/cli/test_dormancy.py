@@ -30,7 +30,8 @@ def engines(folder: Path) -> list[int]:
             command, environment = ((process / name).read_bytes() for name in ("cmdline", "environ"))
         except OSError:
             continue
-        if b"safelight.runtime" in command and os.fsencode(folder) in environment:
+        is_keeper = b"safelight.sandbox.keeper" in command  # which names the engine's command as well
+        if b"safelight.runtime" in command and not is_keeper and os.fsencode(folder) in environment:
             found.append(int(process.name))
     return found
 

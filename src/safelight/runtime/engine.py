@@ -53,13 +53,19 @@ class Engine:
         self._model_roots: Sequence[Path] = ()
         self._pack_routes: PackRoutes | None = None
         self._lines: list[tuple[int, str]] = []
+        self._early_requests: list[PackRequest] = []  # the server knows the routes a moment before `serve` begins
 
     def serve(
         self, place: Workplace, *, finish_lines: Callable[[], None], pack_routes: PackRoutes | None = None
     ) -> None:
         """Run jobs until :class:`Stop`, or until the device is lost. ``finish_lines`` says what nodes printed without a
         line's end."""
-        self._pack_routes = pack_routes
+        with self._lock:
+            self._pack_routes = pack_routes
+            early, self._early_requests = self._early_requests, []
+        for request in early:
+            if pack_routes is not None:
+                pack_routes.answer(request)
         self._model_roots = place.model_roots
         self._is_serving = True
         threading.Thread(target=self._judge, args=(place,), name="judge", daemon=True).start()
@@ -109,8 +115,12 @@ class Engine:
             case JudgeInputs():
                 self._to_judge.put(message)
             case PackRequest():
-                if self._pack_routes is not None:
-                    self._pack_routes.answer(message)
+                with self._lock:
+                    routes = self._pack_routes
+                    if routes is None:
+                        self._early_requests.append(message)
+                if routes is not None:
+                    routes.answer(message)
             case NamesReserved() | FilesChecked():
                 running = self._running
                 if running is not None:
