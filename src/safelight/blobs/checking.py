@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from blake3 import blake3
 
+from safelight.blobs.opening import open_file
 from safelight.blobs.store import BlobCorrupt
 from safelight.core.digest import Digest
 
@@ -43,7 +44,7 @@ class CheckedFiles:
 
     async def read(self, path: Path, digest: Digest, *, start: int, end: int | None) -> AsyncIterator[bytes]:
         """Raises :class:`FileNotFoundError` at the first chunk, :class:`BlobCorrupt` in place of the last."""
-        file = await asyncio.to_thread(path.open, "rb", 0)
+        file = await open_file(path)
         try:
             size = os.fstat(file.fileno()).st_size
             end = size if end is None else min(end, size)
@@ -86,7 +87,7 @@ class CheckedFiles:
         return is_same and look is not None and time.monotonic() - look.at_s < TRUSTED_S
 
     async def _look(self, path: Path, digest: Digest) -> None:
-        file = await asyncio.to_thread(path.open, "rb", 0)
+        file = await open_file(path)
         try:
             async for _ in self._read_whole(file, digest, os.fstat(file.fileno()).st_size):
                 pass

@@ -32,6 +32,7 @@ from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, ObjectS
 
 from safelight.blobs.checking import held_back
 from safelight.blobs.object_writer import CHUNK, SMALL, ObjectWriter
+from safelight.blobs.opening import open_file
 from safelight.blobs.place import Place
 from safelight.blobs.signing import Signer
 from safelight.blobs.store import BlobMissing, StoreAway, StoredBlob, WrongDigest
@@ -288,7 +289,7 @@ async def _checked(path: Path, digest: Digest, other: Any) -> AsyncIterator[byte
         other.update(chunk)
         return chunk
 
-    with await asyncio.to_thread(path.open, "rb", 0) as file:
+    with await open_file(path) as file:
         while chunk := await asyncio.to_thread(read, file):
             yield chunk
     if hasher.hexdigest() != digest:

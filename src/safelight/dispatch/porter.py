@@ -30,6 +30,7 @@ from yarl import URL
 
 from safelight.blobs.cache import FileCache
 from safelight.blobs.checking import CHUNK, held_back
+from safelight.blobs.opening import open_file
 from safelight.blobs.store import BlobMissing, StoreAway, WrongDigest
 from safelight.core.clock import SystemClock
 from safelight.core.digest import Digest, Sha256Digest, parse_digest
@@ -321,7 +322,7 @@ class Porter:
 
     async def _put(self, path: Path, digest: Digest) -> None:
         url = await self._address("PUT", digest)
-        with await asyncio.to_thread(path.open, "rb") as file:
+        with await open_file(path) as file:
             async with await self._request("PUT", url, digest, data=file):
                 pass
 
