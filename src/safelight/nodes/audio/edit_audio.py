@@ -7,7 +7,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class TrimAudioDuration(Node):
-    """Cuts a part out of a sound. A negative start counts from the end."""
+    """Cut a part out of an audio clip. A negative start counts back from the end."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -37,7 +37,7 @@ class TrimAudioDuration(Node):
 
 
 class SplitAudioChannels(Node):
-    """Takes a stereo sound apart into left and right."""
+    """Split stereo audio into its left and right channel."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -60,7 +60,7 @@ class SplitAudioChannels(Node):
 
 
 class AudioConcat(Node):
-    """Joins two sounds, one after the other, at the higher rate of the two. Mono becomes stereo."""
+    """Join two audio clips one after the other, at the higher of their two sample rates. Mono becomes stereo."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -77,7 +77,7 @@ class AudioConcat(Node):
                     ["after", "before"],
                     default="after",
                     multiselect=False,
-                    tooltip="Where the second sound goes.",
+                    tooltip="Where the second clip goes.",
                 ),
             ],
             outputs=[io.Audio.Output()],
@@ -91,7 +91,8 @@ class AudioConcat(Node):
 
 
 class AudioMerge(Node):
-    """Lays a second sound over the first, which sets the length. What becomes too loud is made quieter as a whole."""
+    """Mix a second audio clip into the first, which sets the length. If the mix would clip, all of it is made
+    quieter."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -124,7 +125,7 @@ class AudioMerge(Node):
 
 
 class AudioAdjustVolume(Node):
-    """Makes a sound louder or quieter: +6 dB doubles the amplitude, -6 dB halves it."""
+    """Make audio louder or quieter: +6 dB doubles the amplitude, -6 dB halves it."""
 
     @classmethod
     def define_schema(cls) -> Schema:

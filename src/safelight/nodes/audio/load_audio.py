@@ -18,7 +18,7 @@ def _loaded(name: str) -> NodeOutput:
 
 
 class LoadAudio(Node):
-    """Loads the sound of an audio or video file."""
+    """Load the audio of an audio or video file."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -45,7 +45,7 @@ class LoadAudio(Node):
 
 
 class RecordAudio(Node):
-    """Records a sound with your microphone when the workflow is queued."""
+    """Record audio from your microphone when the workflow is queued."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -70,7 +70,7 @@ class RecordAudio(Node):
 
 
 class EmptyAudio(Node):
-    """Makes silence of a given length."""
+    """Create silence of a given length."""
 
     @classmethod
     def define_schema(cls) -> Schema:

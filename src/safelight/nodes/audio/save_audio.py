@@ -33,7 +33,7 @@ def save_sounds(
 
 
 class SaveAudio(Node):
-    """Saves sounds as FLAC, which loses nothing, in the output folder, with the workflow inside."""
+    """Save audio as FLAC (lossless) in the output folder, with the workflow embedded."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -54,7 +54,7 @@ class SaveAudio(Node):
 
 
 class SaveAudioMP3(Node):
-    """Saves sounds as MP3 in the output folder, with the workflow inside. V0 is the best variable bit rate."""
+    """Save audio as MP3 in the output folder, with the workflow embedded. V0 is the best variable bit rate."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -79,7 +79,7 @@ class SaveAudioMP3(Node):
 
 
 class SaveAudioOpus(Node):
-    """Saves sounds as Opus in the output folder, with the workflow inside."""
+    """Save audio as Opus in the output folder, with the workflow embedded."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -104,7 +104,7 @@ class SaveAudioOpus(Node):
 
 
 class SaveAudioAdvanced(Node):
-    """Saves sounds as FLAC, MP3 or Opus in the output folder, with the workflow inside, and passes them on."""
+    """Save audio as FLAC, MP3 or Opus in the output folder, with the workflow embedded, and pass it on."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -142,7 +142,7 @@ class SaveAudioAdvanced(Node):
 
 
 class PreviewAudio(Node):
-    """Plays sounds on the node. They are kept for a while, not saved among your outputs."""
+    """Play audio on the node. It is kept for a while, but not saved among your outputs."""
 
     @classmethod
     def define_schema(cls) -> Schema:

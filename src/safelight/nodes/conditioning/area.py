@@ -7,7 +7,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class ConditioningSetArea(Node):
-    """Limit a conditioning to a rectangle, in pixels of the picture."""
+    """Limit a conditioning to a rectangle of the image, in pixels."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -35,7 +35,7 @@ class ConditioningSetArea(Node):
 
 
 class ConditioningSetAreaPercentage(Node):
-    """Limit a conditioning to a rectangle, in parts of the picture's width and height."""
+    """Limit a conditioning to a rectangle of the image, given as fractions of its width and height (0 to 1)."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -62,7 +62,8 @@ class ConditioningSetAreaPercentage(Node):
 
 
 class ConditioningSetAreaPercentageVideo(Node):
-    """Limit a conditioning to a box of a video, in parts of its length, width and height."""
+    """Limit a conditioning to a box of a video, given as fractions of its length ("temporal", "z"), width and
+    height."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -142,7 +143,7 @@ class ConditioningSetMask(Node):
 
 
 class ConditioningSetTimestepRange(Node):
-    """Limit a conditioning to a part of the steps: 0 is the start of the denoising, 1 its end."""
+    """Limit a conditioning to a range of the steps: 0 is the start of denoising, 1 its end."""
 
     @classmethod
     def define_schema(cls) -> Schema:

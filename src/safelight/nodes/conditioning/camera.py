@@ -43,7 +43,8 @@ MOTIONS = {
 
 
 class WanCameraEmbedding(Node):
-    """A camera movement for Wan models with camera control. Focal lengths and centre are in parts of the picture."""
+    """Create a camera movement for Wan models with camera control. The focal lengths (fx, fy) and the center (cx, cy)
+    are fractions of the image size."""
 
     @classmethod
     def define_schema(cls) -> Schema:

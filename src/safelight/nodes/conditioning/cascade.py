@@ -10,7 +10,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class StableCascade_StageB_Conditioning(Node):  # noqa: N801
-    """Give the second stage of Stable Cascade what the first made."""
+    """Pass the result of Stable Cascade's first stage to its second stage."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -30,7 +30,8 @@ class StableCascade_StageB_Conditioning(Node):  # noqa: N801
 
 
 class SD_4XUpscale_Conditioning(Node):  # noqa: N801
-    """Give Stable Diffusion's x4 upscaler the picture to enlarge."""
+    """Pass the image to enlarge to Stable Diffusion's x4 upscaler. "noise_augmentation" adds noise to it first, which
+    leaves the model more freedom."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -69,7 +70,7 @@ class SD_4XUpscale_Conditioning(Node):  # noqa: N801
 
 
 class HunyuanRefinerLatent(Node):
-    """Give HunyuanImage's refiner the latent to refine."""
+    """Pass the latent to refine to HunyuanImage's refiner."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -100,7 +101,8 @@ class HunyuanRefinerLatent(Node):
 
 
 class HunyuanVideo15SuperResolution(Node):
-    """Give HunyuanVideo 1.5's upscaler the latent to enlarge, and optionally the picture that the video starts with."""
+    """Pass the latent to enlarge to HunyuanVideo 1.5's upscaler, and optionally the image that the video starts
+    with."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -29,8 +29,8 @@ class ConditioningCombine(Node):
 
 
 class ConditioningConcat(Node):
-    """Put the tokens of one conditioning behind those of another, as if they were one long prompt. Only the first
-    entry of "conditioning_from" is used."""
+    """Append the tokens of one conditioning to those of another, as if they were one long prompt. Only the first entry
+    of "conditioning_from" is used."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -54,7 +54,8 @@ class ConditioningConcat(Node):
 
 
 class ConditioningAverage(Node):
-    """Mix two conditionings, token by token. Only the first entry of "conditioning_from" is used."""
+    """Blend two conditionings token by token. A strength of 1 returns "conditioning_to", 0 "conditioning_from", of
+    which only the first entry is used."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -88,7 +89,7 @@ class ConditioningAverage(Node):
 
 
 class ConditioningZeroOut(Node):
-    """Replace the embeddings, the pooled output and the lyrics of a conditioning by zeros."""
+    """Replace the embeddings, the pooled output and the lyrics of a conditioning with zeros."""
 
     @classmethod
     def define_schema(cls) -> Schema:

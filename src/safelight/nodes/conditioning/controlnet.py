@@ -8,7 +8,8 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class ControlNetApply(Node):
-    """Guide by a picture, the negative conditioning as well. "Apply ControlNet" has more to set."""
+    """Guide by an image through a ControlNet; the negative conditioning gets it too. "Apply ControlNet" has more
+    settings."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -39,7 +40,8 @@ class ControlNetApply(Node):
 
 
 class ControlNetApplyAdvanced(Node):
-    """Guide by a picture during a part of the way. Several one after the other add up."""
+    """Guide by an image through a ControlNet, from "start_percent" to "end_percent" of sampling. Several in a row add
+    up."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -55,7 +57,7 @@ class ControlNetApplyAdvanced(Node):
                 io.Float.Input("strength", default=1.0, min=0.0, max=10.0, step=0.01),
                 io.Float.Input("start_percent", default=0.0, min=0.0, max=1.0, step=0.001),
                 io.Float.Input("end_percent", default=1.0, min=0.0, max=1.0, step=0.001),
-                io.Vae.Input("vae", optional=True, tooltip="For control networks of latents; others don't need it."),
+                io.Vae.Input("vae", optional=True, tooltip="Needed only by ControlNets that work on latents."),
             ],
             outputs=[
                 io.Conditioning.Output(display_name="positive"),

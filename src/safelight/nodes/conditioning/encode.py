@@ -12,7 +12,7 @@ class NoTextEncoder(Invalid):
 
 
 class CLIPTextEncode(Node):
-    """Encode a prompt. Parentheses give weight: (word) counts 1.1 times as much, (word:1.3) 1.3 times."""
+    """Encode a prompt. Parentheses set weights: (word) counts 1.1 times as much, (word:1.3) 1.3 times."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -21,10 +21,10 @@ class CLIPTextEncode(Node):
             display_name="CLIP Text Encode (Prompt)",
             category="conditioning",
             inputs=[
-                io.String.Input("text", multiline=True, dynamic_prompts=True, tooltip="What the picture shows."),
-                io.Clip.Input("clip", tooltip="What encodes the text."),
+                io.String.Input("text", multiline=True, dynamic_prompts=True, tooltip="The text to encode."),
+                io.Clip.Input("clip", tooltip="The text encoder."),
             ],
-            outputs=[io.Conditioning.Output(tooltip="What guides the model.")],
+            outputs=[io.Conditioning.Output(tooltip="The encoded text, which guides the model.")],
             search_aliases=["text", "prompt", "text prompt", "positive prompt", "negative prompt", "encode text"],
         )
 
@@ -35,7 +35,8 @@ class CLIPTextEncode(Node):
 
 
 class CLIPTextEncodeSDXL(Node):
-    """Encode a prompt for SDXL: one text for each of its encoders, and the sizes that it is told."""
+    """Encode a prompt for SDXL: one text for each of its two encoders, with the original size, crop and target size
+    that SDXL is conditioned on."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -88,7 +89,8 @@ class CLIPTextEncodeSDXL(Node):
 
 
 class CLIPTextEncodeSDXLRefiner(Node):
-    """Encode a prompt for SDXL's refiner, with the size and how beautiful the picture is to be ("ascore")."""
+    """Encode a prompt for SDXL's refiner, with the image size and an aesthetic score ("ascore": higher asks for a more
+    pleasing image)."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -113,7 +115,8 @@ class CLIPTextEncodeSDXLRefiner(Node):
 
 
 class CLIPSetLastLayer(Node):
-    """Read the text encoder at an earlier layer ("clip skip"): -2 is the last but one."""
+    """Take the text encoder's output from an earlier layer ("clip skip"): -1 is the last layer, -2 the one before
+    it."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -27,7 +27,7 @@ class FluxGuidance(Node):
 
 
 class FluxDisableGuidance(Node):
-    """Take the guidance out of a conditioning, for Flux models that know none."""
+    """Remove the guidance from a conditioning, for Flux models without guidance distillation."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -46,7 +46,7 @@ class FluxDisableGuidance(Node):
 
 
 class ReferenceLatent(Node):
-    """Give an editing model a picture to start from. Several of these in a row give several pictures."""
+    """Give an editing model a reference image. Chain several of these nodes for several images."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -68,7 +68,7 @@ class ReferenceLatent(Node):
 
 
 class FluxKontextMultiReferenceLatentMethod(Node):
-    """Choose how an editing model tells several reference pictures apart."""
+    """Choose how an editing model keeps several reference images apart."""
 
     @classmethod
     def define_schema(cls) -> Schema:

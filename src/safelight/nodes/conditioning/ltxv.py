@@ -9,7 +9,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class LTXVConditioning(Node):
-    """Tell an LTX-Video model the frame rate."""
+    """Set the frame rate of the video for an LTX-Video model."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -30,7 +30,7 @@ class LTXVConditioning(Node):
 
 
 class LTXVCropGuides(Node):
-    """Cut the guiding frames off again that were put at the end of a video latent."""
+    """Remove the guide frames that were appended to a video latent."""
 
     @classmethod
     def define_schema(cls) -> Schema:

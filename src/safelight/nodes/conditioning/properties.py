@@ -10,7 +10,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class ConditioningSetProperties(Node):
-    """Limit a conditioning to a mask and to a part of the steps, and set its hooks."""
+    """Limit a conditioning to a mask and a range of the steps, and set its hooks."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -45,7 +45,7 @@ class ConditioningSetProperties(Node):
 
 
 class ConditioningSetPropertiesAndCombine(Node):
-    """Limit a new conditioning to a mask and to a part of the steps, set its hooks, and use it beside another."""
+    """Limit a new conditioning to a mask and a range of the steps, set its hooks, and combine it with another."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -82,7 +82,7 @@ class ConditioningSetPropertiesAndCombine(Node):
 
 
 class PairConditioningSetProperties(Node):
-    """Limit a positive and a negative conditioning to a mask and to a part of the steps, and set their hooks."""
+    """Limit a positive and a negative conditioning to a mask and a range of the steps, and set their hooks."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -120,8 +120,8 @@ class PairConditioningSetProperties(Node):
 
 
 class PairConditioningSetPropertiesAndCombine(Node):
-    """Limit a new positive and negative conditioning to a mask and to a part of the steps, set their hooks, and use
-    them beside others."""
+    """Limit a new positive and negative conditioning to a mask and a range of the steps, set their hooks, and combine
+    them with another pair."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -163,7 +163,7 @@ class PairConditioningSetPropertiesAndCombine(Node):
 
 
 class PairConditioningCombine(Node):
-    """Use two pairs of positive and negative conditionings side by side."""
+    """Combine two pairs of positive and negative conditionings."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -193,7 +193,7 @@ class PairConditioningCombine(Node):
 
 
 class ConditioningSetDefaultCombine(Node):
-    """Add a conditioning that acts where no other does, by mask or by area."""
+    """Add a conditioning that acts wherever no other one does by mask or area."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -221,7 +221,7 @@ class ConditioningSetDefaultCombine(Node):
 
 
 class PairConditioningSetDefaultCombine(Node):
-    """Add a positive and a negative conditioning that act where no other does, by mask or by area."""
+    """Add a positive and a negative conditioning that act wherever no others do by mask or area."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -255,7 +255,7 @@ class PairConditioningSetDefaultCombine(Node):
 
 
 class ConditioningTimestepsRange(Node):
-    """A part of the steps, what comes before it and what comes after it: 0 is the start of the denoising, 1 its end."""
+    """Define a range of the steps, and the ranges before and after it: 0 is the start of denoising, 1 its end."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -8,8 +8,8 @@ Point = tuple[float, float]
 
 
 class GenerateTracks(Node):
-    """Parallel paths from a start to an end, straight or along a Bézier curve, spread to both sides of the way.
-    Positions are in parts of the width and height; a mask says in which frames the points are visible."""
+    """Generate parallel motion paths from a start to an end point, straight or along a Bézier curve, spread to both
+    sides. Positions are fractions of the width and height; the mask says in which frames the points are visible."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -16,7 +16,8 @@ class UnknownStrength(Invalid):
 
 
 class CLIPVisionEncode(Node):
-    """See what is in a picture. "center" looks at its middle, "none" at all of it, squeezed to a square."""
+    """Encode an image for a model that takes CLIP vision. "center" crops to the middle square, "none" squeezes the
+    whole image into a square."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -39,7 +40,7 @@ class CLIPVisionEncode(Node):
 
 
 class StyleModelApply(Node):
-    """Put the tokens of a picture's style behind those of a prompt."""
+    """Append the style of an image to a prompt, as tokens. "strength" scales these tokens."""
 
     @classmethod
     def define_schema(cls) -> Schema:

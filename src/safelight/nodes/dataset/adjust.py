@@ -24,7 +24,7 @@ def _schema(node_id: str, display_name: str, *inputs: io.Input) -> Schema:
 
 
 class NormalizeImages(Node):
-    """Subtract a mean from the images and divide them by a standard deviation."""
+    """Subtract a mean from images and divide them by a standard deviation."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -54,7 +54,7 @@ class AdjustBrightness(Node):
 
 
 class AdjustContrast(Node):
-    """Stretch or compress the brightness of images around middle grey."""
+    """Stretch or compress the brightness of images around middle gray."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -67,7 +67,7 @@ class AdjustContrast(Node):
 
 
 class CenterCropImages(Node):
-    """Cut images to a width and height around their centre; what is smaller stays as it is."""
+    """Crop images to a width and height around their center. Smaller images stay as they are."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -80,7 +80,7 @@ class CenterCropImages(Node):
 
 
 class RandomCropImages(Node):
-    """Cut images to a width and height at a random place; what is smaller stays as it is."""
+    """Crop images to a width and height at a random position. Smaller images stay as they are."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -96,7 +96,7 @@ class RandomCropImages(Node):
 
 
 class ResizeImagesByShorterEdge(Node):
-    """Scale images so that their shorter side has the given length, keeping their aspect."""
+    """Scale images so that their shorter side has the given length, keeping the aspect ratio."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -109,7 +109,7 @@ class ResizeImagesByShorterEdge(Node):
 
 
 class ResizeImagesByLongerEdge(Node):
-    """Scale images so that their longer side has the given length, keeping their aspect."""
+    """Scale images so that their longer side has the given length, keeping the aspect ratio."""
 
     @classmethod
     def define_schema(cls) -> Schema:

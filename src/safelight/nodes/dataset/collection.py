@@ -25,7 +25,7 @@ def _schema(node_id: str, display_name: str, *inputs: io.Input, gives_list: bool
 
 
 class MergeImageLists(Node):
-    """Put lists of images together to one."""
+    """Merge lists of images into one."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -37,7 +37,7 @@ class MergeImageLists(Node):
 
 
 class ShuffleDataset(Node):
-    """Put images in a random order."""
+    """Shuffle images into a random order."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -50,7 +50,7 @@ class ShuffleDataset(Node):
 
 
 class ShuffleImageTextDataset(Node):
-    """Put images and their texts in a random order, the same for both."""
+    """Shuffle images and their texts into the same random order."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -76,8 +76,8 @@ class ShuffleImageTextDataset(Node):
 
 
 class ImageDeduplication(Node):
-    """Leave out images that look like an earlier one. Two images are alike as far as their 8 x 8 miniatures are
-    lighter and darker than their mean in the same places."""
+    """Drop images that look like an earlier one. Two images are compared by their 8 x 8 thumbnails: the similarity is
+    the share of pixels that are both lighter, or both darker, than the mean of their image."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -104,7 +104,7 @@ def _average_hash(image: torch.Tensor) -> np.ndarray[Any, Any]:
 
 
 class ImageGrid(Node):
-    """Show images in the cells of a grid, each scaled to the size of a cell, on black."""
+    """Lay out images in a grid on black, each scaled to the size of a cell."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -139,7 +139,8 @@ class ImageGrid(Node):
 
 
 class ResolutionBucket(Node):
-    """Put latents of one width and height together, with their conditioning, so that a batch can be trained on."""
+    """Group latents of the same width and height with their conditioning, so that each group can be trained as a
+    batch."""
 
     @classmethod
     def define_schema(cls) -> Schema:

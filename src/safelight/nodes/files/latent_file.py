@@ -16,7 +16,7 @@ _OLD_SCALE = 1.0 / 0.18215
 
 
 class SaveLatent(Node):
-    """Saves latents as a file in the output folder, with the workflow inside."""
+    """Save latents as a file in the output folder, with the workflow embedded."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -40,7 +40,7 @@ class SaveLatent(Node):
 
 
 class LoadLatent(Node):
-    """Loads latents that were saved as a file."""
+    """Load latents from a file."""
 
     @classmethod
     def define_schema(cls) -> Schema:

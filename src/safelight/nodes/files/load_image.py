@@ -11,10 +11,9 @@ _CHANNELS = ("alpha", "red", "green", "blue")
 
 
 class LoadImage(Node):
-    """Loads a picture. The mask is what the picture leaves transparent; without transparency it is empty.
+    """Load an image. The mask is 1 where the image is transparent; an image without transparency has an empty mask.
 
-    An animated picture becomes a batch of its frames.
-    """
+    An animated image becomes a batch of its frames."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -45,7 +44,7 @@ class LoadImage(Node):
 
 
 class LoadImageMask(Node):
-    """Loads one channel of a picture as a mask. Of the alpha channel, what is transparent becomes 1."""
+    """Load one channel of an image as a mask. For "alpha", transparent pixels become 1."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -80,7 +79,7 @@ class LoadImageMask(Node):
 
 
 class LoadImageOutput(LoadImage):
-    """Loads a picture that an earlier job made. The refresh button brings the list up to date and picks the latest."""
+    """Load an image that an earlier job made. The refresh button updates the list and picks the latest."""
 
     @classmethod
     def define_schema(cls) -> Schema:

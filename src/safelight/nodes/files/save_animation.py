@@ -11,7 +11,7 @@ _METHODS = {"default": 4, "fastest": 0, "slowest": 6}
 
 
 class SaveAnimatedWEBP(Node):
-    """Saves a batch of pictures as one animated WebP, with the workflow inside."""
+    """Save a batch of images as one animated WebP, with the workflow embedded."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -48,7 +48,7 @@ class SaveAnimatedWEBP(Node):
 
 
 class SaveAnimatedPNG(Node):
-    """Saves a batch of pictures as one animated PNG, with the workflow inside."""
+    """Save a batch of images as one animated PNG, with the workflow embedded."""
 
     @classmethod
     def define_schema(cls) -> Schema:

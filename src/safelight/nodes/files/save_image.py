@@ -27,10 +27,9 @@ def save_pictures(
 
 
 class SaveImage(Node):
-    """Saves pictures as PNG files in the output folder, with the workflow inside.
+    """Save images as PNG files in the output folder, with the workflow embedded.
 
-    Dropping such a file on the UI opens the workflow that made it.
-    """
+    Drop such a file on the UI to open the workflow that made it."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -43,12 +42,12 @@ class SaveImage(Node):
             listed_combos=True,
             is_output_node=True,
             inputs=[
-                io.Image.Input("images", tooltip="The pictures to save."),
+                io.Image.Input("images", tooltip="The images to save."),
                 io.String.Input(
                     "filename_prefix",
                     default="ComfyUI",
-                    tooltip="How the files' names begin; a number follows. Folders, %date:yyyy-MM-dd%, %width% and "
-                    "%height% may be part of it.",
+                    tooltip="The start of the file names; a number follows. It may contain folders, %date:yyyy-MM-dd%, "
+                    "%width% and %height%.",
                 ),
             ],
             hidden=["PROMPT", "EXTRA_PNGINFO"],

@@ -19,16 +19,17 @@ _AVIF_COLOURS = {"sRGB": avif.SRGB, "HDR": avif.HLG, "HDR PQ": avif.PQ}
 
 
 class SaveImageAdvanced(Node):
-    """Saves pictures as PNG, OpenEXR or AVIF, in the depth and colours of your choice, and passes them on.
+    """Save images as PNG, OpenEXR or AVIF, in the bit depth and color space of your choice, and pass them on.
 
-    Of AVIF files, the still ones in 8 bits carry the workflow; PNG and OpenEXR always do.
-    """
+    PNG and OpenEXR files carry the workflow; AVIF files do only if they are still images with 8 bits."""
 
     @classmethod
     def define_schema(cls) -> Schema:
         moving = [
             io.Float.Input("fps", default=6.0, min=0.01, max=1000.0, step=0.01),
-            io.Int.Input("loop_count", default=0, min=0, max=1000, tooltip="0 loops without end."),
+            io.Int.Input(
+                "loop_count", default=0, min=0, max=1000, tooltip="How often the animation plays; 0 repeats it forever."
+            ),
         ]
         png = [
             io.Combo.Input("bit_depth", ["8-bit", "16-bit"], default="8-bit"),
@@ -40,14 +41,20 @@ class SaveImageAdvanced(Node):
                 "input_color_space",
                 ["sRGB", "HDR", "linear", "linear ACEScg"],
                 default="sRGB",
-                tooltip="How the pictures are encoded. sRGB and HDR (HLG in Rec. 2020) are made linear; the others are "
-                "so already, with the primaries of Rec. 709 or of ACEScg.",
+                tooltip="How the images are encoded. sRGB and HDR (HLG in Rec. 2020) are converted to linear light; the "
+                "others are already linear, with the primaries of Rec. 709 or of ACEScg.",
             ),
         ]
         av1 = [
             io.Combo.Input("bit_depth", ["auto", "8-bit YUV420", "10-bit YUV420"], default="auto"),
             io.Combo.Input("input_color_space", list(_AVIF_COLOURS), default="sRGB"),
-            io.Int.Input("crf", default=18, min=1, max=63, tooltip="Lower is better and larger."),
+            io.Int.Input(
+                "crf",
+                default=18,
+                min=1,
+                max=63,
+                tooltip="Constant rate factor: lower values give better quality and larger files.",
+            ),
             io.DynamicCombo.Input("save_mode", [io.Option("still images"), io.Option("animated", moving)]),
         ]
         return Schema(
@@ -57,12 +64,12 @@ class SaveImageAdvanced(Node):
             search_aliases=["export image", "exr", "avif", "16-bit"],
             is_output_node=True,
             inputs=[
-                io.Image.Input("images", tooltip="The pictures to save."),
+                io.Image.Input("images", tooltip="The images to save."),
                 io.String.Input(
                     "filename_prefix",
                     default="ComfyUI",
-                    tooltip="How the files' names begin; a number follows. Folders, %date:yyyy-MM-dd%, %width% and "
-                    "%height% may be part of it.",
+                    tooltip="The start of the file names; a number follows. It may contain folders, %date:yyyy-MM-dd%, "
+                    "%width% and %height%.",
                 ),
                 io.DynamicCombo.Input(
                     "format", [io.Option("png", png), io.Option("exr", openexr), io.Option("avif", av1)]

@@ -6,7 +6,7 @@ from safelight.sdk import Node, NodeOutput, Schema, current, io
 
 
 class SaveText(Node):
-    """Saves a text as a file in the output folder. JSON that can be read is written with indentation."""
+    """Save a text as a file in the output folder. Valid JSON is written with indentation."""
 
     @classmethod
     def define_schema(cls) -> Schema:

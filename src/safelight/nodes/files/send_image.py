@@ -11,8 +11,8 @@ from safelight.sdk import Node, NodeOutput, Schema, current, io
 
 
 class SaveImageWebsocket(Node):
-    """Send pictures in full size through the WebSocket, as PNG in binary frames like those of previews. Nothing is
-    saved, and the pictures hold no metadata."""
+    """Send full-size images through the WebSocket, as PNG in binary frames like those of previews. Nothing is saved,
+    and the images carry no metadata."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -24,7 +24,7 @@ def show_pictures(images: torch.Tensor, *, metadata: Metadata) -> Sequence[Outpu
 
 
 class PreviewImage(Node):
-    """Shows pictures on the node. They are kept for a while, not saved among your outputs."""
+    """Show images on the node. They are kept for a while, but not saved among your outputs."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -47,7 +47,7 @@ class PreviewImage(Node):
 
 
 class MaskPreview(Node):
-    """Shows masks on the node: white is 1, black is 0."""
+    """Show masks on the node: white is 1, black is 0."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -69,7 +69,7 @@ class MaskPreview(Node):
 
 
 class ImageCompare(Node):
-    """Shows two pictures under a slider, one before and one after."""
+    """Compare two images with a slider, one before and one after."""
 
     @classmethod
     def define_schema(cls) -> Schema:

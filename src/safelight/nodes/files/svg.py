@@ -22,7 +22,7 @@ class SVG:
 
 
 class SaveSVGNode(Node):
-    """Saves vector drawings as SVG files in the output folder, with the workflow inside."""
+    """Save vector drawings as SVG files in the output folder, with the workflow embedded."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -37,8 +37,7 @@ class SaveSVGNode(Node):
                     "filename_prefix",
                     default="svg/ComfyUI",
                     multiline=False,
-                    tooltip="How the files' names begin; a number follows. Folders and %date:yyyy-MM-dd% may be part "
-                    "of it.",
+                    tooltip="The start of the file names; a number follows. It may contain folders and %date:yyyy-MM-dd%.",
                 ),
             ],
             hidden=["PROMPT", "EXTRA_PNGINFO"],

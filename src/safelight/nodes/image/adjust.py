@@ -9,7 +9,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class ImageInvert(Node):
-    """Invert an image's colours."""
+    """Invert an image's colors."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -28,7 +28,7 @@ class ImageInvert(Node):
 
 
 class ImageAddNoise(Node):
-    """Add normal noise to an image."""
+    """Add Gaussian noise to an image."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -54,7 +54,8 @@ Blend = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class ImageBlend(Node):
-    """Blend a second image over the first. The second is scaled to the size of the first, and cut to its aspect."""
+    """Blend a second image over the first. The second is scaled to the size of the first and cropped to its aspect
+    ratio."""
 
     MODES: dict[str, Blend] = {  # noqa: RUF012
         "normal": lambda base, top: top,
@@ -100,7 +101,7 @@ def _soft_light(base: torch.Tensor, top: torch.Tensor) -> torch.Tensor:
 
 
 class ImageRGBToYUV(Node):
-    """Split an image into luma and the two chroma planes of full-range BT.601, each as a grey image."""
+    """Split an image into luma (Y) and the two chroma planes (U, V) of full-range BT.601, each as a gray image."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -120,7 +121,7 @@ class ImageRGBToYUV(Node):
 
 
 class ImageYUVToRGB(Node):
-    """Put luma and the two chroma planes of full-range BT.601 together to an image."""
+    """Combine luma (Y) and the two chroma planes (U, V) of full-range BT.601 into an image."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -10,7 +10,8 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class ImageBatch(Node):
-    """Put two images into one batch. The second is scaled to the size of the first, and cut to its aspect."""
+    """Combine two images into one batch. The second is scaled to the size of the first and cropped to its aspect
+    ratio."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -30,7 +31,7 @@ class ImageBatch(Node):
 
 
 class BatchImagesNode(Node):
-    """Put images into one batch. All are scaled to the size of the first, and cut to its aspect."""
+    """Combine images into one batch. All are scaled to the size of the first and cropped to its aspect ratio."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -66,7 +67,7 @@ class RepeatImageBatch(Node):
 
 
 class ImageFromBatch(Node):
-    """Take images out of a batch: as many as "length" says, from the index on, as far as there are any."""
+    """Take up to "length" images out of a batch, starting at "batch_index"."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -88,7 +89,7 @@ class ImageFromBatch(Node):
 
 
 class RebatchImages(Node):
-    """Take batches of images apart and put them together again in batches of another size."""
+    """Regroup batches of images into batches of another size."""
 
     @classmethod
     def define_schema(cls) -> Schema:

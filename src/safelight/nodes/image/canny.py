@@ -9,8 +9,8 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class Canny(Node):
-    """Find the edges of an image, white on black. What is stronger than the high threshold is an edge, and what is
-    stronger than the low one where it joins an edge."""
+    """Find the edges of an image, white on black. Pixels above the high threshold are edges; pixels above the low
+    threshold are edges where they connect to one."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -9,7 +9,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class ImageCompositeMasked(Node):
-    """Put an image on another at a place, through a mask. What lies outside is left away."""
+    """Paste an image onto another at a position, through a mask. Parts outside are cropped."""
 
     @classmethod
     def define_schema(cls) -> Schema:

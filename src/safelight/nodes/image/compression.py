@@ -11,8 +11,8 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class LTXVPreprocess(Node):
-    """Compress images as frames of an H.264 video and read them again. 0 leaves them as they are, 100 is the worst.
-    Sides of an odd length lose a pixel."""
+    """Add video compression artifacts to images by encoding them as H.264 frames. 0 leaves them unchanged, 100 is the
+    worst quality. Odd widths and heights lose one pixel."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -9,7 +9,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class ImageBlur(Node):
-    """Blur an image with a Gaussian."""
+    """Blur an image with a Gaussian kernel."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -32,7 +32,7 @@ class ImageBlur(Node):
 
 
 class ImageSharpen(Node):
-    """Sharpen an image by what a Gaussian blur takes from it. "alpha" is the strength."""
+    """Sharpen an image by adding back what a Gaussian blur removes. "alpha" is the strength."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -62,7 +62,7 @@ Operation = Callable[[torch.Tensor, int], torch.Tensor]
 
 
 class Morphology(Node):
-    """Grow and shrink what is bright in an image, with a square of "kernel_size" pixels."""
+    """Grow and shrink the bright regions of an image, with a square of "kernel_size" pixels."""
 
     OPERATIONS: dict[str, Operation] = {  # noqa: RUF012
         "erode": lambda planes, size: erode(planes, size),

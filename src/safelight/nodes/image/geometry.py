@@ -7,7 +7,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class ImageCrop(Node):
-    """Cut a rectangle out of an image; what lies outside the image is left away, but at least a pixel remains."""
+    """Crop an image to a rectangle. Parts outside the image are ignored, but at least one pixel remains."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -31,7 +31,7 @@ class ImageCrop(Node):
 
 
 class ImageRotate(Node):
-    """Turn an image clockwise by quarters."""
+    """Rotate an image clockwise by quarter turns."""
 
     QUARTERS = ("none", "90 degrees", "180 degrees", "270 degrees")
 
@@ -50,7 +50,7 @@ class ImageRotate(Node):
 
 
 class ImageFlip(Node):
-    """Mirror an image, upside down or left to right."""
+    """Flip an image upside down or left to right."""
 
     DIMENSIONS = {"x-axis: vertically": 1, "y-axis: horizontally": 2}  # noqa: RUF012
 

@@ -9,8 +9,8 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class ImageStitch(Node):
-    """Put a second image beside, below or above the first, with a strip of colour between them. With
-    "match_image_size" the second is scaled to fit the common edge, else the smaller is centred on white or black."""
+    """Join a second image to a side of the first, with an optional strip of color between them. With "match_image_size"
+    the second is scaled to fit the common edge; otherwise the smaller one is centered on white or black."""
 
     COLORS = {  # noqa: RUF012
         "white": (1.0, 1.0, 1.0),
@@ -74,7 +74,7 @@ class ImageStitch(Node):
 
 
 class ResizeAndPadImage(Node):
-    """Scale an image to fit inside a width and height, and centre it on a canvas of just that size."""
+    """Scale an image to fit inside a width and height, and center it on a canvas of exactly that size."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -106,8 +106,8 @@ class ResizeAndPadImage(Node):
 
 
 class ImagePadForOutpaint(Node):
-    """Add a grey border to an image, with a mask of what is to be painted; "feathering" lets the mask reach softly
-    into the picture."""
+    """Add a gray border to an image, with a mask of what to paint. "feathering" is how many pixels the mask fades into
+    the image."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -10,7 +10,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class Painter(Node):
-    """Paint on an image, or on a canvas of one colour. Gives the painted image, and a mask of the strokes."""
+    """Paint on an image, or on a canvas of one color. Outputs the painted image and a mask of the strokes."""
 
     @classmethod
     def define_schema(cls) -> Schema:

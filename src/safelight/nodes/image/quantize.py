@@ -9,7 +9,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class ImageQuantize(Node):
-    """Reduce an image to a palette of its own colours, with or without dithering."""
+    """Reduce an image to a palette of its own colors, with or without dithering."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -18,8 +18,8 @@ class Box(TypedDict):
 
 
 class ImageCropV2(Node):
-    """Cut out of an image the rectangle that is drawn on it. What lies outside the image is left away, but at least a
-    pixel remains."""
+    """Crop an image to the rectangle drawn on it. Parts outside the image are ignored, but at least one pixel
+    remains."""
 
     @classmethod
     def define_schema(cls) -> Schema:

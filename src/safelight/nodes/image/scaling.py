@@ -11,8 +11,8 @@ MAX_SIZE = 16384
 
 
 class ImageScale(Node):
-    """Scale an image to a width and height. With one of them 0, it follows from the other and the aspect; with both
-    0, the image stays as it is. "center" cuts what does not fit the new aspect."""
+    """Scale an image to a width and height. If one of them is 0, it follows from the other and the aspect ratio; if
+    both are 0, the image stays as it is. "center" crops to the new aspect ratio."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -64,8 +64,8 @@ class ImageScaleBy(Node):
 
 
 class ImageScaleToTotalPixels(Node):
-    """Scale an image to about a number of megapixels (of 1024 x 1024 pixels), keeping its aspect. Width and height
-    become multiples of "resolution_steps"."""
+    """Scale an image to about a number of megapixels (1024 x 1024 pixels each), keeping the aspect ratio. Width and
+    height become multiples of "resolution_steps"."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -93,7 +93,7 @@ class ImageScaleToTotalPixels(Node):
 
 
 class ImageScaleToMaxDimension(Node):
-    """Scale an image so that its longer side has the given length, keeping its aspect."""
+    """Scale an image so that its longer side has the given length, keeping the aspect ratio."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -117,8 +117,8 @@ class ImageScaleToMaxDimension(Node):
 
 
 class FluxKontextImageScale(Node):
-    """Scale an image to the nearest in aspect of the sizes that Flux Kontext was trained on, cutting what does not
-    fit."""
+    """Scale and crop an image to the size with the closest aspect ratio among those that Flux Kontext was trained
+    on."""
 
     SIZES = (
         (672, 1568), (688, 1504), (720, 1456), (752, 1392), (800, 1328), (832, 1248), (880, 1184), (944, 1104),

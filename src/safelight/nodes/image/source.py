@@ -8,7 +8,7 @@ from safelight.sdk import Node, NodeOutput, Schema, current, io
 
 
 class EmptyImage(Node):
-    """Make images of one colour."""
+    """Create images of one color."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -34,7 +34,7 @@ class EmptyImage(Node):
 
 
 class GetImageSize(Node):
-    """Give an image's width, height and number in its batch, and show them on the node."""
+    """Output an image's width, height and batch size, and show them on the node."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -12,8 +12,8 @@ Histogram = io.Custom("HISTOGRAM")
 
 
 class ImageHistogram(Node):
-    """Count how many pixels of the first image have each of 256 levels: of all colours together, of the luminance
-    (BT.709), and of each colour."""
+    """Count the pixels of the first image at each of 256 levels: for the mean of all colors, for the luminance
+    (BT.709), and for each color."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -39,8 +39,8 @@ def _levels(plane: torch.Tensor) -> list[int]:
 
 
 class ColorTransfer(Node):
-    """Give images the colours of a reference: by mean and spread in CIELAB (Reinhard), by mean and covariance
-    (Monge-Kantorovich), or by the histogram of each channel."""
+    """Transfer the colors of a reference image to images: by mean and spread in CIELAB (Reinhard), by mean and
+    covariance (Monge-Kantorovich), or by the histogram of each channel."""
 
     @classmethod
     def define_schema(cls) -> Schema:

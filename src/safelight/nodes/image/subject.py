@@ -9,8 +9,8 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class ImageCropToMask(Node):
-    """Cut images to what their masks show, centred on a background colour, and scale them to a size. A mask that is
-    white along the border and black in the middle is taken the other way round."""
+    """Crop images to what their masks show, center it on a background color, and scale to a size. A mask that is white
+    along the border and black in the middle is inverted first."""
 
     @classmethod
     def define_schema(cls) -> Schema:

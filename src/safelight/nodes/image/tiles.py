@@ -12,8 +12,8 @@ MIN_STRIDE = 0.25
 
 
 class SplitImageToTileList(Node):
-    """Cut an image into a list of tiles, row by row. Tiles overlap by the given number of pixels; the last of a row
-    and the last row lie against the border, and overlap more."""
+    """Split an image into a list of tiles, row by row. Tiles overlap by "overlap" pixels; those at the right and lower
+    border overlap more where the size is not a multiple."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -44,7 +44,7 @@ class SplitImageToTileList(Node):
 
 
 class ImageMergeTileList(Node):
-    """Put the tiles of an image together again. Where tiles overlap, each fades into the next."""
+    """Merge the tiles of an image back together. Overlapping tiles fade into each other."""
 
     @classmethod
     def define_schema(cls) -> Schema:

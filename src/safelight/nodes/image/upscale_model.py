@@ -9,7 +9,7 @@ from safelight.sdk.context import current
 
 
 class UpscaleModelLoader(Node):
-    """Load a network that enlarges pictures: ESRGAN, Real-ESRGAN or its compact kind."""
+    """Load an upscaling model: ESRGAN, Real-ESRGAN or its compact variant."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -31,7 +31,7 @@ class UpscaleModelLoader(Node):
 
 
 class ImageUpscaleWithModel(Node):
-    """Enlarge pictures by a network, as many times as it was trained for."""
+    """Enlarge images with an upscaling model, by the factor that it was trained for."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -69,8 +69,8 @@ class LatentMultiply(Node):
 
 
 class LatentInterpolate(Node):
-    """Mix two latents: the direction and the length of each cell's vector are mixed apart, so that the mixture is not
-    weaker than its parts. A ratio of 1 gives the first latent, 0 the second."""
+    """Interpolate between two latents. Direction and magnitude are interpolated separately, so that the result is not
+    weaker than its parts. A ratio of 1 returns the first latent, 0 the second."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -96,7 +96,7 @@ class LatentInterpolate(Node):
 
 
 class LatentBlend(Node):
-    """Mix two latents. A factor of 1 gives the first, 0 the second."""
+    """Blend two latents. A factor of 1 returns the first, 0 the second."""
 
     @classmethod
     def define_schema(cls) -> Schema:

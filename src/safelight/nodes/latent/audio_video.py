@@ -8,7 +8,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class LTXVConcatAVLatent(Node):
-    """Join the latents of a video and of its sound, for models that denoise both together."""
+    """Combine the latents of a video and of its audio, for models that denoise both together."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -32,7 +32,7 @@ class LTXVConcatAVLatent(Node):
 
 
 class LTXVSeparateAVLatent(Node):
-    """Take the latents of a video and of its sound apart again."""
+    """Split a combined latent into the latents of the video and of its audio."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -17,7 +17,7 @@ class NoAutoencoder(Invalid):
 
 
 class VAEDecode(Node):
-    """Make pictures of latents."""
+    """Decode latents into images."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -26,10 +26,10 @@ class VAEDecode(Node):
             display_name="VAE Decode",
             category="latent",
             inputs=[
-                io.Latent.Input("samples", tooltip="The latents."),
-                io.Vae.Input("vae", tooltip="What decodes them."),
+                io.Latent.Input("samples", tooltip="The latents to decode."),
+                io.Vae.Input("vae", tooltip="The VAE that decodes them."),
             ],
-            outputs=[io.Image.Output(tooltip="The pictures.")],
+            outputs=[io.Image.Output(tooltip="The decoded images.")],
             search_aliases=["decode", "decode latent", "latent to image", "render latent"],
         )
 
@@ -39,7 +39,7 @@ class VAEDecode(Node):
 
 
 class VAEDecodeTiled(Node):
-    """Make pictures of latents tile by tile, for pictures that are too large for the memory."""
+    """Decode latents into images tile by tile, for images that are too large for the memory."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -68,7 +68,7 @@ class VAEDecodeTiled(Node):
 
 
 class VAEEncode(Node):
-    """Make latents of pictures."""
+    """Encode images into latents."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -87,7 +87,7 @@ class VAEEncode(Node):
 
 
 class VAEEncodeTiled(Node):
-    """Make latents of pictures tile by tile, for pictures that are too large for the memory."""
+    """Encode images into latents tile by tile, for images that are too large for the memory."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -114,7 +114,8 @@ class VAEEncodeTiled(Node):
 
 
 class VAEEncodeForInpaint(Node):
-    """Make latents of pictures for inpainting: what is masked is gray, and the mask goes along."""
+    """Encode images into latents for inpainting: the masked area is made gray, and the mask limits the denoising.
+    "grow_mask_by" widens the mask by that many pixels."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -143,7 +144,7 @@ class VAEEncodeForInpaint(Node):
 
 
 class InpaintModelConditioning(Node):
-    """Tell an inpainting model what is around the mask. With "noise_mask", the rest of the picture stays as it is."""
+    """Show an inpainting model the area around the mask. With "noise_mask", the rest of the image stays unchanged."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -185,7 +186,7 @@ class InpaintModelConditioning(Node):
 
 
 class InstructPixToPixConditioning(Node):
-    """Tell an editing model which picture to edit."""
+    """Give an instruction-editing model the image to edit."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -228,8 +229,10 @@ def _tile_inputs(*, step: int) -> list[io.Input]:
     return [
         io.Int.Input("tile_size", default=512, min=64, max=4096, step=step),
         io.Int.Input("overlap", default=64, min=0, max=4096, step=32),
-        io.Int.Input("temporal_size", default=64, min=8, max=4096, step=4, tooltip="Of video: frames in a tile."),
-        io.Int.Input("temporal_overlap", default=8, min=4, max=4096, step=4, tooltip="Of video: frames shared."),
+        io.Int.Input("temporal_size", default=64, min=8, max=4096, step=4, tooltip="For video: frames per tile."),
+        io.Int.Input(
+            "temporal_overlap", default=8, min=4, max=4096, step=4, tooltip="For video: frames by which tiles overlap."
+        ),
     ]
 
 

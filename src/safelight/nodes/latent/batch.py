@@ -14,7 +14,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class BatchLatentsNode(Node):
-    """Join latents to one batch, in the size of the first."""
+    """Combine latents into one batch. All are scaled to the size of the first."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -32,7 +32,7 @@ class BatchLatentsNode(Node):
 
 
 class LatentBatch(Node):
-    """Join two latents to one batch, in the size of the first."""
+    """Combine two latents into one batch. The second is scaled to the size of the first."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -53,7 +53,7 @@ class LatentBatch(Node):
 
 
 class LatentFromBatch(Node):
-    """Take items out of a batch. They keep the noise that they would have had within it."""
+    """Take items out of a batch of latents. They keep the noise that they would get inside the whole batch."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -83,7 +83,7 @@ class LatentFromBatch(Node):
 
 
 class RepeatLatentBatch(Node):
-    """Repeat a batch. Each repetition gets noise of its own."""
+    """Repeat a batch of latents. Each repetition gets its own noise."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -114,7 +114,7 @@ class RepeatLatentBatch(Node):
 
 
 class RebatchLatents(Node):
-    """Cut and join a list of latents to batches of one size. Latents of unlike sizes stay in batches of their own."""
+    """Regroup a list of latents into batches of one size. Latents of different dimensions stay in separate batches."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -147,7 +147,7 @@ class RebatchLatents(Node):
 
 
 class LatentBatchSeedBehavior(Node):
-    """Choose whether the items of a batch get noise of their own, or all that of the first."""
+    """Choose whether each item of a batch gets its own noise ("random"), or all get that of the first ("fixed")."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -169,8 +169,8 @@ class LatentBatchSeedBehavior(Node):
 
 
 class ReplaceVideoLatentFrames(Node):
-    """Put the latent frames of one video into another, from "index" on; a negative index counts from the end. Frames
-    that would reach beyond the end change nothing."""
+    """Replace frames of a video latent with those of another, starting at "index". A negative index counts back from
+    the end. Nothing changes if the frames would reach past the end."""
 
     @classmethod
     def define_schema(cls) -> Schema:

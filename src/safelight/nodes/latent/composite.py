@@ -9,8 +9,8 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class LatentComposite(Node):
-    """Put a latent into another at a place (in pixels of the picture), with soft edges of "feather" pixels except
-    where it touches the border."""
+    """Paste a latent into another at a position (in pixels of the image). "feather" softens the edges by that many
+    pixels, except where they touch the border."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -43,7 +43,7 @@ class LatentComposite(Node):
 
 
 class LatentCompositeMasked(Node):
-    """Put a latent into another at a place (in pixels of the picture), where the mask is white."""
+    """Paste a latent into another at a position (in pixels of the image), where the mask is white."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -78,7 +78,7 @@ class LatentCompositeMasked(Node):
 
 
 class SetLatentNoiseMask(Node):
-    """Limit the denoising to the white parts of a mask: inpainting."""
+    """Limit denoising to the white parts of a mask, for inpainting."""
 
     @classmethod
     def define_schema(cls) -> Schema:

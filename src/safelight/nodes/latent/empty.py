@@ -5,7 +5,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class EmptyLatentImage(Node):
-    """An empty latent for Stable Diffusion and other models with 4 channels: 8 pixels to a cell."""
+    """Create an empty latent for Stable Diffusion and other models with 4 channels, at 1/8 of the image size."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -27,7 +27,7 @@ class EmptyLatentImage(Node):
 
 
 class EmptySD3LatentImage(Node):
-    """An empty latent for SD3, Flux 1 and other models with 16 channels: 8 pixels to a cell."""
+    """Create an empty latent for SD3, Flux 1 and other models with 16 channels, at 1/8 of the image size."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -48,7 +48,7 @@ class EmptySD3LatentImage(Node):
 
 
 class EmptyFlux2LatentImage(Node):
-    """An empty latent for Flux 2: 128 channels, 16 pixels to a cell."""
+    """Create an empty latent for Flux 2: 128 channels, at 1/16 of the image size."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -70,7 +70,7 @@ class EmptyFlux2LatentImage(Node):
 
 
 class EmptyHunyuanImageLatent(Node):
-    """An empty latent for HunyuanImage: 64 channels, 32 pixels to a cell."""
+    """Create an empty latent for HunyuanImage: 64 channels, at 1/32 of the image size."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -91,7 +91,7 @@ class EmptyHunyuanImageLatent(Node):
 
 
 class EmptyChromaRadianceLatentImage(Node):
-    """An empty picture for Chroma Radiance, which works on pixels: 3 channels."""
+    """Create an empty latent for Chroma Radiance, which works directly on pixels: 3 channels."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -112,7 +112,8 @@ class EmptyChromaRadianceLatentImage(Node):
 
 
 class EmptyQwenImageLayeredLatentImage(Node):
-    """An empty latent for Qwen-Image-Layered: the picture and its layers, 16 channels, 8 pixels to a cell."""
+    """Create an empty latent for Qwen-Image-Layered: the image and its layers, 16 channels each, at 1/8 of the image
+    size."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -135,7 +136,8 @@ class EmptyQwenImageLayeredLatentImage(Node):
 
 
 class StableCascade_EmptyLatentImage(Node):  # noqa: N801
-    """Empty latents for the two stages of Stable Cascade. "compression" is how many pixels a cell of the first has."""
+    """Create empty latents for the two stages of Stable Cascade. "compression" is how many times smaller than the image
+    the first one is."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -159,7 +161,7 @@ class StableCascade_EmptyLatentImage(Node):  # noqa: N801
 
 
 class EmptyLatentHunyuan3Dv2(Node):
-    """An empty latent for Hunyuan3D 2."""
+    """Create an empty latent for Hunyuan3D 2. "resolution" is its number of tokens."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -179,7 +181,8 @@ class EmptyLatentHunyuan3Dv2(Node):
 
 
 class EmptyHiDreamO1LatentImage(Node):
-    """An empty picture for HiDream-O1, which works on pixels: 3 channels. It was trained on about 4 megapixels."""
+    """Create an empty latent for HiDream-O1, which works directly on pixels: 3 channels. It was trained on about 4
+    megapixels."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -10,7 +10,7 @@ SAMPLE_RATE = 44100
 
 
 class EmptyLTXVLatentVideo(Node):
-    """An empty latent for LTX-Video: 128 channels, 32 pixels to a cell, 8 frames to a latent frame."""
+    """Create an empty latent for LTX-Video: 128 channels, at 1/32 of the frame size, one latent frame for 8 frames."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -32,7 +32,8 @@ class EmptyLTXVLatentVideo(Node):
 
 
 class EmptyHunyuanLatentVideo(Node):
-    """An empty latent for HunyuanVideo 1.0 and Wan: 16 channels, 8 pixels to a cell, 4 frames to a latent frame."""
+    """Create an empty latent for HunyuanVideo 1.0 and Wan: 16 channels, at 1/8 of the frame size, one latent frame for
+    4 frames."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -55,7 +56,8 @@ class EmptyHunyuanLatentVideo(Node):
 
 
 class EmptyHunyuanVideo15Latent(Node):
-    """An empty latent for HunyuanVideo 1.5: 32 channels, 16 pixels to a cell, 4 frames to a latent frame."""
+    """Create an empty latent for HunyuanVideo 1.5: 32 channels, at 1/16 of the frame size, one latent frame for 4
+    frames."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -78,7 +80,7 @@ class EmptyHunyuanVideo15Latent(Node):
 
 
 class EmptyCosmosLatentVideo(Node):
-    """An empty latent for Cosmos: 16 channels, 8 pixels to a cell, 8 frames to a latent frame."""
+    """Create an empty latent for Cosmos: 16 channels, at 1/8 of the frame size, one latent frame for 8 frames."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -100,7 +102,7 @@ class EmptyCosmosLatentVideo(Node):
 
 
 class EmptyMochiLatentVideo(Node):
-    """An empty latent for Mochi: 12 channels, 8 pixels to a cell, 6 frames to a latent frame."""
+    """Create an empty latent for Mochi: 12 channels, at 1/8 of the frame size, one latent frame for 6 frames."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -122,7 +124,8 @@ class EmptyMochiLatentVideo(Node):
 
 
 class EmptyLatentAudio(Node):
-    """An empty latent for Stable Audio: 64 channels, 2048 samples (at 44.1 kHz) to a cell, an even number of cells."""
+    """Create an empty latent for Stable Audio: 64 channels, one position for 2048 samples at 44.1 kHz, rounded to an
+    even number."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -144,7 +147,7 @@ class EmptyLatentAudio(Node):
 
 
 class EmptyAceStepLatentAudio(Node):
-    """An empty latent for ACE-Step: 8 channels of 16 bands, 4096 samples (at 44.1 kHz) to a cell."""
+    """Create an empty latent for ACE-Step: 8 channels of 16 bands, one position for 4096 samples at 44.1 kHz."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -165,7 +168,7 @@ class EmptyAceStepLatentAudio(Node):
 
 
 class EmptyAceStep15LatentAudio(Node):
-    """An empty latent for ACE-Step 1.5: 64 channels, 1920 samples (at 48 kHz) to a cell."""
+    """Create an empty latent for ACE-Step 1.5: 64 channels, one position for 1920 samples at 48 kHz."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -11,7 +11,7 @@ DEVIATION_DOWN, DEVIATION_UP = 0.35, 0.5
 
 
 class NormalizeVideoLatentStart(Node):
-    """Give the first frames of a video latent the brightness and contrast of the frames that follow them."""
+    """Match the brightness and contrast of the first frames of a video latent to the frames that follow."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -38,7 +38,8 @@ class LatentApplyOperation(Node):
 
 
 class LatentOperationSharpen(Node):
-    """An operation that sharpens a latent: what a Gaussian blur of that radius would take away is added."""
+    """Create an operation that sharpens a latent, by adding back what a Gaussian blur of that radius removes. "alpha"
+    is the strength."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -60,7 +61,7 @@ class LatentOperationSharpen(Node):
 
 
 class LatentOperationTonemapReinhard(Node):
-    """An operation that compresses a latent's largest values, by Reinhard's tone curve."""
+    """Create an operation that compresses the largest values of a latent, by Reinhard's tone curve."""
 
     @classmethod
     def define_schema(cls) -> Schema:

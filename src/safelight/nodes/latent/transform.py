@@ -10,7 +10,7 @@ DIMENSIONS = {"x": -1, "y": -2, "t": -3}
 
 
 class LatentRotate(Node):
-    """Turn a latent clockwise."""
+    """Rotate a latent clockwise by quarter turns."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -33,7 +33,7 @@ class LatentRotate(Node):
 
 
 class LatentFlip(Node):
-    """Mirror a latent top to bottom, or left to right."""
+    """Flip a latent upside down or left to right."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -56,7 +56,8 @@ class LatentFlip(Node):
 
 
 class LatentCrop(Node):
-    """Cut a rectangle (in pixels of the picture) out of a latent. It is moved inwards where it starts too far out."""
+    """Crop a latent to a rectangle (in pixels of the image). The corner is moved inward if it lies too close to the
+    border."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -84,8 +85,8 @@ class LatentCrop(Node):
 
 
 class LatentCut(Node):
-    """Cut a slice out of a latent: "amount" cells along x, y or t, from "index". A negative index counts from the
-    end."""
+    """Cut a slice out of a latent: "amount" positions along x, y or t, starting at "index". A negative index counts
+    back from the end."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -110,7 +111,7 @@ class LatentCut(Node):
 
 
 class LatentCutToBatch(Node):
-    """Cut a latent into slices along x, y or t, and make each an item of the batch. What is left over is dropped."""
+    """Cut a latent into slices along x, y or t, and make a batch of them. A remainder is dropped."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -138,7 +139,7 @@ class LatentCutToBatch(Node):
 
 
 class LatentConcat(Node):
-    """Put two latents side by side along x, y or t. With "-", the second comes first."""
+    """Join two latents along x, y or t. With "-", the second comes first."""
 
     @classmethod
     def define_schema(cls) -> Schema:

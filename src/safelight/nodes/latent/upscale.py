@@ -5,8 +5,8 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class LatentUpscale(Node):
-    """Scale a latent to the width and height (in pixels) of a picture. With one of them 0, it follows from the other
-    and the aspect; with both 0, the latent stays as it is. "center" cuts what does not fit the new aspect."""
+    """Scale a latent to the width and height of an image, in pixels. If one of them is 0, it follows from the other and
+    the aspect ratio; if both are 0, the latent stays as it is. "center" crops to the new aspect ratio."""
 
     @classmethod
     def define_schema(cls) -> Schema:

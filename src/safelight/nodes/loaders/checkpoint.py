@@ -65,7 +65,7 @@ class UnreadKind(Invalid):
 
 
 class CheckpointLoaderSimple(Node):
-    """Load a model with its text encoder and its autoencoder from one file."""
+    """Load a model, its text encoder and its VAE from one checkpoint file."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -74,12 +74,12 @@ class CheckpointLoaderSimple(Node):
             display_name="Load Checkpoint",
             category="loaders",
             inputs=[
-                io.Combo.Input("ckpt_name", model_folder="checkpoints", tooltip="The file of the checkpoint."),
+                io.Combo.Input("ckpt_name", model_folder="checkpoints", tooltip="The checkpoint file."),
             ],
             outputs=[
-                io.Model.Output(tooltip="What removes noise from latents."),
-                io.Clip.Output(tooltip="What encodes prompts."),
-                io.Vae.Output(tooltip="What makes pictures of latents, and latents of pictures."),
+                io.Model.Output(tooltip="The diffusion model, which denoises latents."),
+                io.Clip.Output(tooltip="The text encoder, which encodes prompts."),
+                io.Vae.Output(tooltip="The VAE, which converts images to latents and back."),
             ],
             listed_combos=True,
             search_aliases=["load model", "checkpoint", "model loader"],
@@ -97,7 +97,8 @@ class CheckpointLoaderSimple(Node):
 
 
 class UNETLoader(Node):
-    """Load a diffusion model alone, without text encoder and autoencoder."""
+    """Load a diffusion model alone, without text encoder and VAE. "weight_dtype" stores its weights in 8 bits, which
+    needs less memory and is less exact."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -124,7 +125,7 @@ class UNETLoader(Node):
 
 
 class CLIPLoader(Node):
-    """Load a text encoder alone: CLIP L for Stable Diffusion 1, H for 2, G for SDXL's refiner."""
+    """Load a text encoder alone: CLIP L for Stable Diffusion 1, CLIP H for 2, CLIP G for SDXL's refiner."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -153,7 +154,7 @@ class CLIPLoader(Node):
 
 
 class DualCLIPLoader(Node):
-    """Load two text encoders that work together: CLIP L and G for SDXL."""
+    """Load two text encoders that work together: CLIP L and CLIP G for SDXL."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -187,7 +188,8 @@ class DualCLIPLoader(Node):
 
 
 class VAELoader(Node):
-    """Load an autoencoder alone, for models whose checkpoint has none or a worse one; or a tiny one, which is quick."""
+    """Load a VAE alone, for checkpoints without one or to replace theirs. The tiny ones ("taesd" and so on) are fast
+    and less exact."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -7,7 +7,7 @@ from safelight.sdk.context import current
 
 
 class ControlNetLoader(Node):
-    """Load a control network, which guides a model by a picture: edges, depth, a pose."""
+    """Load a ControlNet, which guides a model by an image: edges, depth, a pose."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -9,7 +9,7 @@ from safelight.sdk.context import current
 
 
 class LoraLoader(Node):
-    """Change a model and its text encoder by a LoRA file. Several one after the other add up."""
+    """Apply a LoRA to a model and its text encoder. Several in a row add up."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -18,9 +18,9 @@ class LoraLoader(Node):
             display_name="Load LoRA",
             category="loaders",
             inputs=[
-                io.Model.Input("model", tooltip="The model that the LoRA changes."),
-                io.Clip.Input("clip", tooltip="The text encoder that the LoRA changes."),
-                io.Combo.Input("lora_name", model_folder="loras", tooltip="The file of the LoRA."),
+                io.Model.Input("model", tooltip="The model to apply the LoRA to."),
+                io.Clip.Input("clip", tooltip="The text encoder to apply the LoRA to."),
+                io.Combo.Input("lora_name", model_folder="loras", tooltip="The LoRA file."),
                 io.Float.Input("strength_model", default=1.0, min=-100.0, max=100.0, step=0.01),
                 io.Float.Input("strength_clip", default=1.0, min=-100.0, max=100.0, step=0.01),
             ],
@@ -39,7 +39,7 @@ class LoraLoader(Node):
 
 
 class LoraLoaderModelOnly(Node):
-    """Change a model by a LoRA file, without its text encoder."""
+    """Apply a LoRA to a model, but not to its text encoder."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -8,7 +8,7 @@ from safelight.sdk.context import current
 
 
 class CLIPVisionLoader(Node):
-    """Load an encoder of pictures: CLIP or SigLIP."""
+    """Load an image encoder: CLIP or SigLIP."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -31,7 +31,7 @@ class CLIPVisionLoader(Node):
 
 
 class StyleModelLoader(Node):
-    """Load a model that makes tokens of a picture's style: T2I's style adapter, or Redux."""
+    """Load a model that turns the style of an image into tokens: T2I's style adapter, or Redux."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -6,7 +6,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class ComfySwitchNode(Node):
-    """Give on one of two inputs. The nodes behind the other one do not run."""
+    """Pass on one of two inputs. The nodes behind the other one do not run."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -36,8 +36,8 @@ class ComfySwitchNode(Node):
 
 
 class CustomCombo(Node):
-    """Choose from a list of your own: write the options on the node; the chosen one is given on as text, and its place
-    in the list, from 0."""
+    """Choose from a list of your own. Write the options on the node; it outputs the chosen one as text, and its
+    position in the list, counted from 0."""
 
     @classmethod
     def define_schema(cls) -> Schema:

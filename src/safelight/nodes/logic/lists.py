@@ -10,7 +10,7 @@ MOST_ITEMS = 100_000
 
 
 class CreateList(Node):
-    """Join values, or lists of them, to one list in their order."""
+    """Join values, or lists of them, into one list in their order."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -33,7 +33,7 @@ class CreateList(Node):
 
 
 class GetItemFromList(Node):
-    """One item of a list, by its place: 0 is the first, -1 the last."""
+    """Take one item out of a list by its index: 0 is the first, -1 the last."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -20,9 +20,9 @@ RATIOS = (
 
 
 class ComfyMathExpression(Node):
-    """Work out a formula over the connected values, which it calls a, b, c ... in their order, and all together
-    "values". There are the operators of Python, and sum, min, max, abs, round, pow, sqrt, ceil, floor, log, log2,
-    log10, sin, cos, tan, int and float."""
+    """Calculate a formula from the connected values, which are named a, b, c ... in their order, and "values" as a
+    list. Python's operators can be used, and sum, min, max, abs, round, pow, sqrt, ceil, floor, log, log2, log10, sin,
+    cos, tan, int and float."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -53,7 +53,7 @@ class ComfyMathExpression(Node):
 
 
 class ComfyNumberConvert(Node):
-    """Turn a text, a truth value or a number into a number with and without decimals."""
+    """Convert a text, a boolean or a number to a float and to an integer."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -78,8 +78,8 @@ class ComfyNumberConvert(Node):
 
 
 class ResolutionSelector(Node):
-    """The width and height of a picture from its aspect ratio and its size in megapixels (of 1024 x 1024 pixels),
-    rounded to a multiple."""
+    """Calculate the width and height of an image from an aspect ratio and a size in megapixels (1024 x 1024 pixels
+    each), rounded to a multiple."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -6,7 +6,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class PrimitiveInt(Node):
-    """A whole number, to be used by several nodes."""
+    """Set an integer that several nodes can use."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -26,7 +26,7 @@ class PrimitiveInt(Node):
 
 
 class PrimitiveFloat(Node):
-    """A number, to be used by several nodes."""
+    """Set a number that several nodes can use."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -46,7 +46,7 @@ class PrimitiveFloat(Node):
 
 
 class PrimitiveBoolean(Node):
-    """True or false, to be used by several nodes."""
+    """Set a true or false value that several nodes can use."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -66,7 +66,7 @@ class PrimitiveBoolean(Node):
 
 
 class PrimitiveString(Node):
-    """A line of text, to be used by several nodes."""
+    """Set a line of text that several nodes can use."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -86,7 +86,7 @@ class PrimitiveString(Node):
 
 
 class PrimitiveStringMultiline(Node):
-    """A text of several lines, to be used by several nodes."""
+    """Set a text of several lines that several nodes can use."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -106,7 +106,7 @@ class PrimitiveStringMultiline(Node):
 
 
 class SeedNode(Node):
-    """A seed, to be used by several nodes."""
+    """Set a seed that several nodes can use."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -128,7 +128,7 @@ class SeedNode(Node):
 
 
 class PrimitiveBoundingBox(Node):
-    """A rectangle, to be used by several nodes: its left upper corner and its size, in pixels."""
+    """Set a rectangle that several nodes can use: its upper left corner and its size, in pixels."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -151,7 +151,7 @@ class PrimitiveBoundingBox(Node):
 
 
 class ColorToRGBInt(Node):
-    """Pick a colour. It is given on as a number (red x 65536 + green x 256 + blue), as #RRGGBB, and its opacity."""
+    """Pick a color. Outputs it as a number (red x 65536 + green x 256 + blue), as #RRGGBB, and its opacity."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -12,7 +12,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class SplitImageWithAlpha(Node):
-    """Split an image into its colours and a mask of its transparency."""
+    """Split an image into its colors and a mask of its transparency."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -31,7 +31,7 @@ class SplitImageWithAlpha(Node):
 
 
 class JoinImageWithAlpha(Node):
-    """Give an image an alpha channel: transparent where the mask is 1. The mask is scaled to the image."""
+    """Add an alpha channel to an image: it becomes transparent where the mask is 1. The mask is scaled to the image."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -96,8 +96,8 @@ https://developer.android.com/reference/android/graphics/PorterDuff.Mode"""
 
 
 class PorterDuffImageComposite(Node):
-    """Put an image on another by one of Porter and Duff's rules, each with its mask of transparency. The source is
-    scaled to the destination."""
+    """Composite an image onto another by one of the Porter-Duff rules. Both have a mask of their transparency. The
+    source is scaled to the destination."""
 
     @classmethod
     def define_schema(cls) -> Schema:

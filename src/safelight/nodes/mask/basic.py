@@ -10,7 +10,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class SolidMask(Node):
-    """Make a mask of one value."""
+    """Create a mask of one value."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -31,7 +31,7 @@ class SolidMask(Node):
 
 
 class ImageToMask(Node):
-    """Take one channel of an image as a mask."""
+    """Convert one channel of an image to a mask."""
 
     CHANNELS = ("red", "green", "blue", "alpha")
 
@@ -54,7 +54,7 @@ class ImageToMask(Node):
 
 
 class ImageColorToMask(Node):
-    """Make a mask of the pixels that have just the given colour (red x 65536 + green x 256 + blue)."""
+    """Create a mask of the pixels that have exactly the given color (red x 65536 + green x 256 + blue)."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -75,7 +75,7 @@ class ImageColorToMask(Node):
 
 
 class MaskToImage(Node):
-    """Show a mask as a grey image."""
+    """Convert a mask to a gray image."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -111,7 +111,7 @@ class InvertMask(Node):
 
 
 class CropMask(Node):
-    """Cut a rectangle out of a mask; what lies outside the mask is left away."""
+    """Crop a mask to a rectangle. Parts outside the mask are ignored."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -155,7 +155,7 @@ class ThresholdMask(Node):
 
 
 class BatchMasksNode(Node):
-    """Put masks into one batch. All are scaled to the size of the first, and cut to its aspect."""
+    """Combine masks into one batch. All are scaled to the size of the first and cropped to its aspect ratio."""
 
     @classmethod
     def define_schema(cls) -> Schema:

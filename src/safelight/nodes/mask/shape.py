@@ -10,8 +10,8 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class GrowMask(Node):
-    """Grow a mask by a number of pixels, or shrink it where the number is negative. With "tapered_corners" it grows to
-    the four sides only, pixel by pixel, so that corners are cut."""
+    """Grow a mask by a number of pixels, or shrink it if the number is negative. With "tapered_corners" it grows only
+    horizontally and vertically, pixel by pixel, so that corners are beveled."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -89,7 +89,7 @@ Combine = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class MaskComposite(Node):
-    """Combine a mask with another, whose corner is put at a place of the first. What lies outside is left away."""
+    """Combine a mask with another, whose corner is placed at a position of the first. Parts outside are ignored."""
 
     OPERATIONS: dict[str, Combine] = {  # noqa: RUF012
         "multiply": lambda below, above: below * above,

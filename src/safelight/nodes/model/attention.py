@@ -20,7 +20,7 @@ def _factors(*ids: str) -> list[io.Input]:
 
 
 class UNetSelfAttentionMultiply(Node):
-    """Scale what self-attention asks (q), is asked (k), hands on (v) and answers (out)."""
+    """Multiply the q, k, v and output weights of the model's self-attention."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -32,7 +32,7 @@ class UNetSelfAttentionMultiply(Node):
 
 
 class UNetCrossAttentionMultiply(Node):
-    """Scale what attention to the prompt asks (q), is asked (k), hands on (v) and answers (out)."""
+    """Multiply the q, k, v and output weights of the model's attention to the prompt."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -44,7 +44,7 @@ class UNetCrossAttentionMultiply(Node):
 
 
 class UNetTemporalAttentionMultiply(Node):
-    """Scale what attention within frames (structural) and between them (temporal) answers."""
+    """Multiply the attention output of a video model, within frames (structural) and between frames (temporal)."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -71,7 +71,7 @@ class UNetTemporalAttentionMultiply(Node):
 
 
 class CLIPAttentionMultiply(Node):
-    """Scale what a text encoder's attention asks (q), is asked (k), hands on (v) and answers (out)."""
+    """Multiply the q, k, v and output weights of a text encoder's attention."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -24,7 +24,8 @@ def _before(model: DiffusionModel, change: Callable[[Guidance], Guidance]) -> No
 
 
 class Mahiro(Node):
-    """Follow the guided prediction the more, the more it is like the negative one; else the positive one alone."""
+    """Mix the guided prediction with the positive one. The more the guided one resembles the negative prediction, the
+    more of it is used."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -53,7 +54,8 @@ def _root(values: torch.Tensor) -> torch.Tensor:
 
 
 class TCFG(Node):
-    """Take of the negative prediction only what lies on the line that the two have most in common."""
+    """Keep of the negative prediction only the component that it shares with the positive one (tangential damping), for
+    fewer artifacts."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -78,8 +80,9 @@ class TCFG(Node):
 
 
 class APG(Node):
-    """Of the way to the positive prediction, count "eta" of what goes along with it, and all of the rest; and keep it
-    shorter than "norm_threshold". A momentum below 0 goes against the ways of the steps before."""
+    """Guide with less oversaturation. "eta" scales the part of the guidance that is parallel to the positive
+    prediction, "norm_threshold" limits its magnitude (0 is no limit), and a negative "momentum" counteracts the
+    guidance of earlier steps."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -127,7 +130,8 @@ class _Projected:
 
 
 class FreSca(Node):
-    """Scale the low and the high frequencies of guidance apart: composition and detail."""
+    """Scale the low and the high frequencies of guidance separately: composition and detail. "freq_cutoff" is where
+    high frequencies begin."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -162,7 +166,7 @@ class FreSca(Node):
 
 
 class EpsilonScaling(Node):
-    """Take the predicted noise for a little smaller than the network says, against drift over many steps."""
+    """Divide the predicted noise by a factor slightly above 1, which counters the drift over many steps."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -185,7 +189,7 @@ class EpsilonScaling(Node):
 
 
 class LatentApplyOperationCFG(Node):
-    """Apply an operation to the way from the negative prediction to the positive one, at each step."""
+    """Apply an operation to the guidance (the difference of the positive and the negative prediction) at each step."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -207,7 +211,7 @@ class LatentApplyOperationCFG(Node):
 
 
 class VideoLinearCFGGuidance(Node):
-    """Guide the first frame as "min_cfg" says, the last one as the sampler says, and those between in even steps."""
+    """Increase guidance evenly over a video, from "min_cfg" at the first frame to the sampler's value at the last."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -219,7 +223,8 @@ class VideoLinearCFGGuidance(Node):
 
 
 class VideoTriangleCFGGuidance(Node):
-    """Guide the first and the last frame as "min_cfg" says, the middle one as the sampler says."""
+    """Increase guidance from "min_cfg" at the first and the last frame of a video to the sampler's value in the
+    middle."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -18,8 +18,8 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class HyperTile(Node):
-    """Let each tile of the picture pay attention to itself only, down to "max_depth" halvings of it. As many sizes of
-    tiles as "swap_size" says take turns, so that their borders do not show."""
+    """Limit self-attention to tiles of the image, which is faster at large sizes. "max_depth" is how many downscaled
+    levels of the model are tiled too; "swap_size" is how many tile sizes alternate, so that seams do not show."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -79,8 +79,8 @@ class _Tiled:
 
 
 class TomePatchModel(Node):
-    """Compute attention for fewer places: the share "ratio" of them gets the answer of a place that is most like it.
-    The seed decides which places are kept."""
+    """Merge the most similar tokens before attention; "ratio" is the share that is merged. Faster, slightly less
+    detail."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -195,7 +195,8 @@ _METHODS = ["bicubic", "nearest-exact", "bilinear", "area", "bislerp"]
 
 
 class PatchModelAddDownscale(Node):
-    """See a smaller picture, from one block on, while there is much noise: large pictures keep one subject."""
+    """Downscale the image inside the model, from block "block_number" on, during the first part of sampling. Large
+    images then keep one subject."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -12,7 +12,8 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class FreeU(Node):
-    """Weigh the parts of a UNet: "b" for what it makes of the picture as a whole, "s" for detail that it hands on."""
+    """Re-weight the parts of a UNet: "b" scales its backbone features (the composition), "s" the skip connections (the
+    detail)."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -24,7 +25,7 @@ class FreeU(Node):
 
 
 class FreeU_V2(Node):  # noqa: N801
-    """As FreeU, with "b" at full strength only where the picture is strongest."""
+    """Re-weight the parts of a UNet as FreeU does, but apply "b" in full only where the features are strongest."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -26,8 +26,8 @@ def after(model: DiffusionModel, change: object, **options: object) -> NodeOutpu
 
 
 class RescaleCFG(Node):
-    """Bring guided predictions back to the contrast of the positive one, as much as "multiplier" says. Against pictures
-    that are burnt by strong guidance."""
+    """Rescale guided predictions to the contrast of the positive one, against images that strong guidance
+    oversaturates. "multiplier" is how much of the rescaled prediction is used."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -70,7 +70,7 @@ class _Rescaled:
 
 
 class CFGNorm(Node):
-    """Keep guided predictions no stronger, at each place, than the positive one."""
+    """Limit the magnitude of guided predictions, at each position, to that of the positive one, times "strength"."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -94,7 +94,7 @@ class CFGNorm(Node):
 
 
 class CFGZeroStar(Node):
-    """Scale the negative prediction to fit the positive one best, before the way between them is gone."""
+    """Scale the negative prediction to fit the positive one before guidance is applied (CFG-Zero*), for flow models."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -117,7 +117,8 @@ class CFGZeroStar(Node):
 
 
 class PerturbedAttentionGuidance(Node):
-    """Guide away from what the model sees when its middle pays no attention to the rest of the picture."""
+    """Guide away from what the model predicts with self-attention turned off in its middle block. "scale" is the
+    strength."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -149,7 +150,8 @@ def _values_alone(attention: Attention, attend: Attend) -> torch.Tensor:
 
 
 class SelfAttentionGuidance(Node):
-    """Guide away from what the model sees when the places that it attends to most are blurred."""
+    """Guide away from what the model predicts when the regions that it attends to most are blurred. "scale" is the
+    strength."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -223,7 +225,7 @@ def _gaussian(planes: torch.Tensor, sigma: float) -> torch.Tensor:
 
 
 class DifferentialDiffusion(Node):
-    """Paint places anew earlier the brighter their mask is: gray ones change a little, white ones wholly."""
+    """Repaint each region by how bright its mask is: gray ones change a little, white ones completely."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -261,7 +263,8 @@ class _Threshold:
 
 
 class PerpNegGuider(Node):
-    """Avoid of the negative conditioning only what the positive one does not ask for."""
+    """Guide away only from what the negative conditioning does not share with the positive one. "neg_scale" is the
+    strength of the negative."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -42,7 +42,7 @@ def _creating(node_id: str, name: str, *inputs: io.Input) -> Schema:
 
 
 class CreateHookLora(Node):
-    """A LoRA that holds for the conditions that get this hook only."""
+    """Create a hook that applies a LoRA only to the conditionings that use the hook."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -60,7 +60,7 @@ class CreateHookLora(Node):
 
 
 class CreateHookLoraModelOnly(Node):
-    """A LoRA that holds for the conditions that get this hook only, without its text encoder."""
+    """Create a hook that applies a LoRA only to the conditionings that use the hook, and not to the text encoder."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -73,8 +73,8 @@ class CreateHookLoraModelOnly(Node):
 
 
 class CreateHookModelAsLora(Node):
-    """Another checkpoint in the model's place, for the conditions that get this hook only. A strength between 0 and 1
-    is a model between the two."""
+    """Create a hook that replaces the model with another checkpoint, only for the conditionings that use the hook. A
+    strength between 0 and 1 mixes the two."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -95,7 +95,8 @@ class CreateHookModelAsLora(Node):
 
 
 class CreateHookModelAsLoraModelOnly(Node):
-    """Another checkpoint's network in the model's place, for the conditions that get this hook only."""
+    """Create a hook that replaces the diffusion model with another checkpoint's, only for the conditionings that use
+    the hook, and not the text encoder."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -140,7 +141,8 @@ def _with_hook(before: HookGroup | None, changes: Changes, model: float, text: f
 
 
 class SetClipHooks(Node):
-    """Encode texts under hooks, and set these on the conditions too. "schedule_clip" encodes once for each keyframe."""
+    """Apply hooks to a text encoder and, with "apply_to_conds", to the conditionings that it makes. "schedule_clip"
+    encodes once for each keyframe."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -188,7 +190,7 @@ class _CombineHooks(Node):
 
 
 class CombineHooks2(_CombineHooks):
-    """The hooks of two together."""
+    """Combine two hook groups."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -196,7 +198,7 @@ class CombineHooks2(_CombineHooks):
 
 
 class CombineHooks4(_CombineHooks):
-    """The hooks of four together."""
+    """Combine up to four hook groups."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -204,7 +206,7 @@ class CombineHooks4(_CombineHooks):
 
 
 class CombineHooks8(_CombineHooks):
-    """The hooks of eight together."""
+    """Combine up to eight hook groups."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -227,7 +229,7 @@ def _scheduling(node_id: str, name: str, *inputs: io.Input) -> Schema:
 
 
 class CreateHookKeyframe(Node):
-    """From a share of the way on, hooks count so many times."""
+    """Set the hook strength from a given point of sampling (0 = start, 1 = end)."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -240,7 +242,7 @@ class CreateHookKeyframe(Node):
 
 
 class CreateHookKeyframesInterpolated(Node):
-    """Keyframes in even distances, whose strengths lie between two."""
+    """Create evenly spaced keyframes whose hook strength goes from a start to an end value."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -283,7 +285,7 @@ _EASINGS: dict[str, Callable[[float], float]] = {
 
 
 class CreateHookKeyframesFromFloats(Node):
-    """Keyframes in even distances, with strengths from a list."""
+    """Create evenly spaced keyframes with hook strengths from a list."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -321,7 +323,7 @@ def _in_even_distances(
 
 
 class SetHookKeyframes(Node):
-    """Let hooks follow keyframes."""
+    """Set the keyframes that schedule the strength of hooks."""
 
     @classmethod
     def define_schema(cls) -> Schema:

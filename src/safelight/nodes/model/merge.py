@@ -32,7 +32,7 @@ def _schema(node_id: str, kind: Any, names: tuple[str, str], *inputs: io.Input) 
 
 
 class ModelMergeSimple(Node):
-    """Mix two models: "ratio" of the first, and the rest of the second."""
+    """Merge two models: "ratio" is the share of the first, the rest is the second."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -44,7 +44,7 @@ class ModelMergeSimple(Node):
 
 
 class ModelMergeBlocks(Node):
-    """Mix two models, by other ratios in the way down, the middle and the way up."""
+    """Merge two models, with separate ratios (the share of the first) for the input, middle and output blocks."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -82,7 +82,7 @@ class _ModelMergeParts(Node):
 
 
 class ModelMergeSD1(_ModelMergeParts):
-    """Mix two models of Stable Diffusion 1, by a ratio for each part of them."""
+    """Merge two Stable Diffusion 1 models, with a ratio (the share of the first) for each block."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -90,7 +90,7 @@ class ModelMergeSD1(_ModelMergeParts):
 
 
 class ModelMergeSD2(_ModelMergeParts):
-    """Mix two models of Stable Diffusion 2, by a ratio for each part of them."""
+    """Merge two Stable Diffusion 2 models, with a ratio (the share of the first) for each block."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -98,7 +98,7 @@ class ModelMergeSD2(_ModelMergeParts):
 
 
 class ModelMergeSDXL(_ModelMergeParts):
-    """Mix two models of Stable Diffusion XL, by a ratio for each part of them."""
+    """Merge two Stable Diffusion XL models, with a ratio (the share of the first) for each block."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -115,7 +115,7 @@ def _by_parts(node_id: str, blocks: int, *, end: str = ".") -> Schema:
 
 
 class ModelMergeAdd(Node):
-    """Add the weights of two models, one of which is a difference."""
+    """Add the weights of two models, one of which is a difference (from ModelMergeSubtract)."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -127,7 +127,7 @@ class ModelMergeAdd(Node):
 
 
 class ModelMergeSubtract(Node):
-    """The difference of two models, times "multiplier"."""
+    """Subtract the weights of the second model from those of the first, and multiply the difference by "multiplier"."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -139,7 +139,7 @@ class ModelMergeSubtract(Node):
 
 
 class CLIPMergeSimple(Node):
-    """Mix two text encoders: "ratio" of the first, and the rest of the second."""
+    """Merge two text encoders: "ratio" is the share of the first, the rest is the second."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -151,7 +151,7 @@ class CLIPMergeSimple(Node):
 
 
 class CLIPMergeAdd(Node):
-    """Add the weights of two text encoders, one of which is a difference."""
+    """Add the weights of two text encoders, one of which is a difference (from CLIPMergeSubtract)."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -163,7 +163,8 @@ class CLIPMergeAdd(Node):
 
 
 class CLIPMergeSubtract(Node):
-    """The difference of two text encoders, times "multiplier"."""
+    """Subtract the weights of the second text encoder from those of the first, and multiply the difference by
+    "multiplier"."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -50,8 +50,8 @@ class UnknownSampling(Invalid):
 
 
 class ModelSamplingDiscrete(Node):
-    """What the model predicts: noise (eps), velocity, a picture (x0), or a step of a consistency model (lcm).
-    "zsnr": its levels end in pure noise."""
+    """Set what the model predicts: noise (eps), velocity, the image (x0), or a step of a consistency model (lcm). With
+    "zsnr" the noise levels end in pure noise."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -75,7 +75,8 @@ class ModelSamplingDiscrete(Node):
 
 
 class ModelSamplingSD3(Node):
-    """A flow with its levels shifted towards noise, as in Stable Diffusion 3: more for larger pictures."""
+    """Treat the model as a flow model and shift its noise levels towards noise, as Stable Diffusion 3 does. Larger
+    images need a larger shift."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -92,7 +93,8 @@ class ModelSamplingSD3(Node):
 
 
 class ModelSamplingAuraFlow(Node):
-    """A flow with shifted levels that the model is told as parts of 1, as AuraFlow and Lumina are."""
+    """Treat the model as a flow model with shifted noise levels and timesteps from 0 to 1, as AuraFlow and Lumina
+    do."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -109,7 +111,8 @@ class ModelSamplingAuraFlow(Node):
 
 
 class ModelSamplingFlux(Node):
-    """A flow whose shift grows with the picture, as Flux's does."""
+    """Treat the model as a flow model whose shift grows with the image, from "base_shift" to "max_shift", as Flux
+    does."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -135,7 +138,7 @@ class ModelSamplingFlux(Node):
 
 
 class ModelSamplingContinuousEDM(Node):
-    """Any level between two, told as EDM tells it; and what the model predicts."""
+    """Set what the model predicts, for models trained on a continuous range of noise levels with EDM's timesteps."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -161,7 +164,7 @@ class ModelSamplingContinuousEDM(Node):
 
 
 class ModelSamplingContinuousV(Node):
-    """Any level between two, told as its angle, for models that predict velocity."""
+    """Set the range of noise levels, for models trained on a continuous range that predict velocity."""
 
     @classmethod
     def define_schema(cls) -> Schema:

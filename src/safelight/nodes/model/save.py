@@ -23,7 +23,7 @@ _HIDDEN = ("PROMPT", "EXTRA_PNGINFO")
 
 
 class CheckpointSave(Node):
-    """Write a model with its text encoder and its autoencoder to one file."""
+    """Save a model, its text encoder and its VAE to one checkpoint file."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -44,7 +44,7 @@ class CheckpointSave(Node):
 
 
 class ModelSave(Node):
-    """Write a diffusion model alone to a file."""
+    """Save a diffusion model alone to a file."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -56,7 +56,7 @@ class ModelSave(Node):
 
 
 class CLIPSave(Node):
-    """Write a text encoder alone to a file."""
+    """Save a text encoder alone to a file."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -68,7 +68,7 @@ class CLIPSave(Node):
 
 
 class VAESave(Node):
-    """Write an autoencoder alone to a file."""
+    """Save a VAE alone to a file."""
 
     @classmethod
     def define_schema(cls) -> Schema:

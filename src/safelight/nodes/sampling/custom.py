@@ -14,7 +14,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class SamplerCustom(Node):
-    """Sample by a sampler and a schedule of your own."""
+    """Denoise a latent with a sampler and a noise schedule of your choice."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -54,7 +54,7 @@ class SamplerCustom(Node):
 
 
 class SamplerCustomAdvanced(Node):
-    """Sample by a guider, a sampler, a schedule and noise of your own."""
+    """Denoise a latent with a guider, a sampler, a noise schedule and a noise source of your choice."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -79,7 +79,7 @@ class SamplerCustomAdvanced(Node):
 
 
 class BasicGuider(Node):
-    """Follow one conditioning, without guidance: for distilled models."""
+    """Follow one conditioning without guidance, for distilled models."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -96,7 +96,7 @@ class BasicGuider(Node):
 
 
 class CFGGuider(Node):
-    """Guide from the negative conditioning to the positive one, as the KSampler does."""
+    """Guide from the negative conditioning to the positive one, as the KSampler does. "cfg" is the strength."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -118,7 +118,8 @@ class CFGGuider(Node):
 
 
 class DualCFGGuider(Node):
-    """Guide in two ways at once: from the negative conditioning to "cond2", and from there to "cond1"."""
+    """Guide by two conditionings: from the negative one to "cond2", and from there to "cond1". Each has its own
+    strength."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -9,7 +9,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class Flux2Scheduler(Node):
-    """The schedule of Flux 2, for a size of picture in pixels and a number of steps."""
+    """Create the noise schedule of Flux 2 for an image size in pixels and a number of steps."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -30,8 +30,8 @@ class Flux2Scheduler(Node):
 
 
 class LTXVScheduler(Node):
-    """The schedule of LTX-Video. The shift lies between "base_shift" (at 1024 cells) and "max_shift" (at 4096 cells, as
-    without a latent); with "stretch", the last step starts at "terminal"."""
+    """Create the noise schedule of LTX-Video. The shift grows with the latent, from "base_shift" at 1024 tokens to
+    "max_shift" at 4096 (assumed without a latent). With "stretch", the last step starts at "terminal"."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -14,7 +14,7 @@ MAX_SEED = 0xFFFFFFFFFFFFFFFF
 
 
 class KSampler(Node):
-    """Remove noise from a latent, step by step, guided by two conditionings."""
+    """Denoise a latent step by step, guided by a positive and a negative conditioning."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -22,16 +22,16 @@ class KSampler(Node):
             node_id="KSampler",
             category="sampling",
             inputs=[
-                io.Model.Input("model", tooltip="What removes noise."),
+                io.Model.Input("model", tooltip="The model that denoises the latent."),
                 io.Int.Input(
                     "seed",
                     default=0,
                     min=0,
                     max=MAX_SEED,
                     control_after_generate=True,
-                    tooltip="The same seed gives the same picture.",
+                    tooltip="The seed of the noise. The same seed gives the same image.",
                 ),
-                io.Int.Input("steps", default=20, min=1, max=10000, tooltip="How often noise is removed."),
+                io.Int.Input("steps", default=20, min=1, max=10000, tooltip="The number of denoising steps."),
                 io.Float.Input(
                     "cfg",
                     default=8.0,
@@ -39,23 +39,25 @@ class KSampler(Node):
                     max=100.0,
                     step=0.1,
                     round=0.01,
-                    tooltip="How strongly the prompt guides. Very high values harm the picture.",
+                    tooltip="How closely to follow the prompt. Very high values harm the image.",
                 ),
-                io.Combo.Input("sampler_name", tuple(SAMPLERS), tooltip="How a step is made."),
-                io.Combo.Input("scheduler", tuple(SCHEDULES), tooltip="How much noise each step removes."),
-                io.Conditioning.Input("positive", tooltip="What the picture is to show."),
-                io.Conditioning.Input("negative", tooltip="What it is to avoid."),
-                io.Latent.Input("latent_image", tooltip="The latent to start from."),
+                io.Combo.Input("sampler_name", tuple(SAMPLERS), tooltip="The algorithm of the denoising steps."),
+                io.Combo.Input(
+                    "scheduler", tuple(SCHEDULES), tooltip="The noise schedule: how much noise each step removes."
+                ),
+                io.Conditioning.Input("positive", tooltip="What the image should show."),
+                io.Conditioning.Input("negative", tooltip="What the image should not show."),
+                io.Latent.Input("latent_image", tooltip="The latent to denoise."),
                 io.Float.Input(
                     "denoise",
                     default=1.0,
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="Which part of the latent becomes noise first: below 1, something of it stays.",
+                    tooltip="How much of the latent is replaced with noise first. Below 1, some of its structure stays.",
                 ),
             ],
-            outputs=[io.Latent.Output(tooltip="The latent without noise.")],
+            outputs=[io.Latent.Output(tooltip="The denoised latent.")],
             listed_combos=True,
             search_aliases=["sampler", "sample", "generate", "denoise", "diffuse", "txt2img", "img2img"],
         )
@@ -81,7 +83,8 @@ class KSampler(Node):
 
 
 class KSamplerAdvanced(Node):
-    """A part of the steps of a KSampler, for chains of samplers that hand on a latent with noise in it."""
+    """Denoise a latent over some of the steps, from "start_at_step" to "end_at_step". Chains of samplers can pass on a
+    latent with leftover noise."""
 
     @classmethod
     def define_schema(cls) -> Schema:

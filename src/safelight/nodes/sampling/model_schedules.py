@@ -13,7 +13,7 @@ _CATEGORY = "sampling/custom_sampling/schedulers"
 
 
 class BasicScheduler(Node):
-    """A schedule by name, as the KSampler makes it."""
+    """Create a noise schedule by name, as the KSampler does."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -35,7 +35,8 @@ class BasicScheduler(Node):
 
 
 class BetaSamplingScheduler(Node):
-    """Steps placed by a beta distribution: more of them at both ends with low "alpha" and "beta"."""
+    """Create a noise schedule with steps placed by a beta distribution. Low "alpha" and "beta" put more steps at both
+    ends."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -57,7 +58,7 @@ class BetaSamplingScheduler(Node):
 
 
 class SDTurboScheduler(Node):
-    """The levels on which SD-Turbo and SDXL-Turbo were distilled: up to ten, a tenth of the way each."""
+    """Create a noise schedule from the ten levels that SD-Turbo and SDXL-Turbo were distilled on."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -81,8 +82,8 @@ class SDTurboScheduler(Node):
 
 
 class SamplingPercentToSigma(Node):
-    """The noise level at a part of the way. "return_actual_sigma": at the ends the model's own levels, instead of
-    numbers beyond all levels."""
+    """Output the noise level (sigma) at a point of sampling (0 = start, 1 = end). With "return_actual_sigma", 0 and 1
+    return the model's own highest and lowest level, instead of values beyond all levels."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -108,8 +109,8 @@ class SamplingPercentToSigma(Node):
 
 
 class AddNoise(Node):
-    """Add noise to a latent as if sampling had reached the first level of the schedule. For samplers that then go on
-    without noise of their own."""
+    """Add noise to a latent up to the first level of the schedule, for samplers that then continue without adding
+    noise."""
 
     @classmethod
     def define_schema(cls) -> Schema:

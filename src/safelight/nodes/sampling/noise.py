@@ -24,7 +24,7 @@ class NoiseSource(Protocol):
 
 
 class RandomNoise(Node):
-    """Noise from a seed. The same seed gives the same noise on every machine."""
+    """Create noise from a seed. The same seed gives the same noise on every machine."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -43,7 +43,7 @@ class RandomNoise(Node):
 
 
 class DisableNoise(Node):
-    """No noise: the sampling starts from the latent as it is."""
+    """Add no noise: sampling starts from the latent as it is."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -36,7 +36,7 @@ class KSamplerSelect(Node):
 
 
 class SamplerEulerAncestral(Node):
-    """Euler's method with fresh noise in each step, "eta" of all that there could be."""
+    """Choose Euler's method with fresh noise in each step. "eta" is the share of the possible noise that is added."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -48,7 +48,7 @@ class SamplerEulerAncestral(Node):
 
 
 class SamplerEulerAncestralCFGPP(Node):
-    """Euler's method with CFG++, and fresh noise in each step."""
+    """Choose Euler's method with CFG++ and fresh noise in each step."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -65,7 +65,8 @@ class SamplerEulerAncestralCFGPP(Node):
 
 
 class SamplerEulerCFGpp(Node):
-    """Euler's method with CFG++. The "alternative" version removes the negative prediction's noise instead."""
+    """Choose Euler's method with CFG++. The "alternative" version removes the noise of the negative prediction
+    instead."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -84,7 +85,7 @@ class SamplerEulerCFGpp(Node):
 
 
 class SamplerLMS(Node):
-    """Extrapolate from as many steps as "order" says."""
+    """Choose the linear multistep method, which extrapolates from the last "order" steps."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -96,7 +97,7 @@ class SamplerLMS(Node):
 
 
 class SamplerDPMPP_2S_Ancestral(Node):  # noqa: N801
-    """DPM-Solver++ with two evaluations in a step, and fresh noise."""
+    """Choose DPM-Solver++ with two evaluations and fresh noise in each step."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -108,7 +109,8 @@ class SamplerDPMPP_2S_Ancestral(Node):  # noqa: N801
 
 
 class SamplerDPMPP_SDE(Node):  # noqa: N801
-    """DPM-Solver++ for the stochastic equation, with an evaluation within each step, at the part "r" of it."""
+    """Choose DPM-Solver++ for the stochastic equation, with an evaluation inside each step; "r" is its position in the
+    step (0 to 1)."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -122,7 +124,7 @@ class SamplerDPMPP_SDE(Node):  # noqa: N801
 
 
 class SamplerDPMPP_2M_SDE(Node):  # noqa: N801
-    """DPM-Solver++ of second order for the stochastic equation."""
+    """Choose the second-order DPM-Solver++ for the stochastic equation."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -141,7 +143,7 @@ class SamplerDPMPP_2M_SDE(Node):  # noqa: N801
 
 
 class SamplerDPMPP_3M_SDE(Node):  # noqa: N801
-    """DPM-Solver++ of third order for the stochastic equation."""
+    """Choose the third-order DPM-Solver++ for the stochastic equation."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -153,7 +155,8 @@ class SamplerDPMPP_3M_SDE(Node):  # noqa: N801
 
 
 class SamplerDPMAdaptative(Node):
-    """DPM-Solver with steps as long as its error allows; the schedule gives the first level and the last."""
+    """Choose DPM-Solver with adaptive step sizes, as long as its error allows. The schedule sets only the first and the
+    last level."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -177,7 +180,7 @@ class SamplerDPMAdaptative(Node):
 
 
 class SamplerER_SDE(Node):  # noqa: N801
-    """ER-SDE: a solver whose amount of fresh noise can be chosen, from none ("ODE") up."""
+    """Choose ER-SDE, a solver whose amount of fresh noise can be set, from none ("ODE") up."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -199,7 +202,8 @@ class SamplerER_SDE(Node):  # noqa: N801
 
 
 class SamplerSASolver(Node):
-    """Adams' method for the stochastic equation; noise is added between two parts of the way."""
+    """Choose SA-Solver, Adams' method for the stochastic equation. Noise is added between "sde_start_percent" and
+    "sde_end_percent" of sampling."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -243,7 +247,7 @@ class SamplerSASolver(Node):
 
 
 class SamplerSEEDS2(Node):
-    """SEEDS with an evaluation within each step, at the part "r" of it."""
+    """Choose SEEDS-2, with an evaluation inside each step; "r" is its position in the step (0 to 1)."""
 
     @classmethod
     def define_schema(cls) -> Schema:

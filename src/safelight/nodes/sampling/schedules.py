@@ -13,7 +13,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class KarrasScheduler(Node):
-    """Noise levels whose rho-th roots are evenly spaced, as Karras and others advise with rho = 7."""
+    """Create a noise schedule whose rho-th roots are evenly spaced. Karras et al. advise rho = 7."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -35,7 +35,7 @@ class KarrasScheduler(Node):
 
 
 class ExponentialScheduler(Node):
-    """Noise levels whose logarithms are evenly spaced."""
+    """Create a noise schedule whose logarithms are evenly spaced."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -56,7 +56,8 @@ class ExponentialScheduler(Node):
 
 
 class PolyexponentialScheduler(Node):
-    """Noise levels whose logarithms are spaced by a power: evenly with rho = 1, closer at the end with more."""
+    """Create a noise schedule whose logarithms are spaced by a power: evenly with rho = 1, closer together at the end
+    with more."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -80,8 +81,8 @@ class PolyexponentialScheduler(Node):
 
 
 class LaplaceScheduler(Node):
-    """Noise levels whose logarithms are spread as in a Laplace distribution with the mean "mu" and the scale "beta".
-    The last one is not 0."""
+    """Create a noise schedule whose logarithms follow a Laplace distribution with mean "mu" and scale "beta". The last
+    level is not 0."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -107,7 +108,7 @@ class LaplaceScheduler(Node):
 
 
 class VPScheduler(Node):
-    """The noise levels of a variance-preserving process whose beta grows linearly."""
+    """Create the noise schedule of a variance-preserving process whose beta grows linearly."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -20,7 +20,7 @@ SPACINGS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 
 class ManualSigmas(Node):
-    """Write a schedule by hand: numbers, with anything between them."""
+    """Write a noise schedule by hand: numbers with any separators."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -40,7 +40,7 @@ class ManualSigmas(Node):
 
 
 class FlipSigmas(Node):
-    """Turn a schedule round, to add noise instead of removing it. It then starts just above 0."""
+    """Reverse a noise schedule, to add noise instead of removing it. It then starts just above 0."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -62,7 +62,7 @@ class FlipSigmas(Node):
 
 
 class SplitSigmas(Node):
-    """Split a schedule at a step: the second part starts where the first ends."""
+    """Split a noise schedule at a step. The second part starts where the first ends."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -82,7 +82,7 @@ class SplitSigmas(Node):
 
 
 class SplitSigmasDenoise(Node):
-    """Split a schedule so that the second part has the share "denoise" of the steps."""
+    """Split a noise schedule so that the second part has the share "denoise" of the steps."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -125,8 +125,8 @@ class SetFirstSigma(Node):
 
 
 class ExtendIntermediateSigmas(Node):
-    """Put steps between those of a schedule, where it lies between two noise levels: "steps" take the place of each. A
-    start of -1 means from the beginning."""
+    """Split each step of a noise schedule that starts between two noise levels into "steps" smaller ones. A
+    "start_at_sigma" of -1 means from the beginning."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -35,7 +35,7 @@ OPTIMAL_STEPS = {
 
 
 class AlignYourStepsScheduler(Node):
-    """The schedule that NVIDIA found best for few steps, about 10, for each family of models."""
+    """Create the noise schedule that NVIDIA found best for few steps (about 10), for each model family."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -56,7 +56,7 @@ class AlignYourStepsScheduler(Node):
 
 
 class OptimalStepsScheduler(Node):
-    """A schedule whose steps were chosen to follow that of many steps as closely as possible."""
+    """Create a noise schedule whose few steps follow the path of many steps as closely as possible."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -77,8 +77,8 @@ class OptimalStepsScheduler(Node):
 
 
 class GITSScheduler(Node):
-    """A schedule for Stable Diffusion from the shape of its sampling trajectories. A larger coefficient puts more
-    steps at low noise."""
+    """Create a noise schedule for Stable Diffusion from the shape of its sampling trajectories. A larger coefficient
+    puts more steps at low noise."""
 
     @classmethod
     def define_schema(cls) -> Schema:

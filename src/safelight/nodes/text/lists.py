@@ -8,7 +8,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class TextToLowercase(Node):
-    """Write texts in lower case."""
+    """Convert texts to lower case."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -29,7 +29,7 @@ class TextToLowercase(Node):
 
 
 class TextToUppercase(Node):
-    """Write texts in upper case."""
+    """Convert texts to upper case."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -71,7 +71,7 @@ class StripWhitespace(Node):
 
 
 class AddTextPrefix(Node):
-    """Put a text in front of texts."""
+    """Add a prefix to texts."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -93,7 +93,7 @@ class AddTextPrefix(Node):
 
 
 class AddTextSuffix(Node):
-    """Put a text at the end of texts."""
+    """Add a suffix to texts."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -115,7 +115,7 @@ class AddTextSuffix(Node):
 
 
 class ReplaceText(Node):
-    """Replace a text in texts, wherever it occurs."""
+    """Replace a text inside texts, wherever it occurs."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -160,7 +160,7 @@ class TruncateText(Node):
 
 
 class MergeTextLists(Node):
-    """Join all texts that are connected into one list."""
+    """Merge all connected texts into one list."""
 
     @classmethod
     def define_schema(cls) -> Schema:

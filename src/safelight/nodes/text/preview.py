@@ -7,7 +7,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io, ui
 
 
 class PreviewAny(Node):
-    """Show any value as text, lists and dictionaries as JSON, and give the text on."""
+    """Show any value as text, with lists and dictionaries as JSON, and pass the text on."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -9,7 +9,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class RegexMatch(Node):
-    """Say whether a pattern occurs anywhere in a text. A pattern that is no regular expression never does."""
+    """Check whether a regular expression matches anywhere in a text. An invalid expression never matches."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -39,8 +39,8 @@ class RegexMatch(Node):
 
 
 class RegexExtract(Node):
-    """The first match of a pattern in a text, all matches, or a group of them; several are put on a line each. The
-    result is empty where nothing matches, and for a pattern that is no regular expression."""
+    """Extract the first match of a regular expression, all matches, or a group of them, one per line. The result is
+    empty if nothing matches or the expression is invalid."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -91,8 +91,8 @@ class RegexExtract(Node):
 
 
 class RegexReplace(Node):
-    r"""Replace what a pattern matches. The replacement may name groups (\1, \g<name>); with a count above 0, only so
-    many matches are replaced."""
+    r"""Replace what a regular expression matches. The replacement may refer to groups (\1, \g<name>). "count" limits
+    how many matches are replaced; 0 replaces all."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -27,8 +27,8 @@ class StringConcatenate(Node):
 
 
 class StringSubstring(Node):
-    """The characters from "start" (the first is 0) up to but not including "end". Negative positions count from the
-    end of the text."""
+    """Extract the characters from "start" (the first is 0) up to but not including "end". Negative positions count back
+    from the end of the text."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -70,7 +70,7 @@ class StringLength(Node):
 
 
 class CaseConverter(Node):
-    """Write a text in upper or lower case, or with the first letter of the text or of each word large."""
+    """Convert a text to upper or lower case, or capitalize the text or each word."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -150,7 +150,7 @@ class StringReplace(Node):
 
 
 class StringContains(Node):
-    """Say whether a text contains another."""
+    """Check whether a text contains another."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -174,7 +174,7 @@ class StringContains(Node):
 
 
 class StringCompare(Node):
-    """Say whether two texts are equal, or whether the first starts or ends with the second."""
+    """Check whether two texts are equal, or whether the first starts or ends with the second."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -18,8 +18,8 @@ MOST_READ = 64 * 1024 * 1024
 
 
 class JsonExtractString(Node):
-    """The value of a key in the first JSON object within a text, which may stand among other words. It is empty where
-    there is no object, no such key, or no value."""
+    """Extract the value of a key from the first JSON object in a text, which may be surrounded by other words. The
+    result is empty if there is no object, key or value."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -38,7 +38,8 @@ class JsonExtractString(Node):
 
 
 class StringFormat(Node):
-    """Fill the placeholders {a}, {b}, {c} ... of a text with the connected values, formatted as in Python: {a:.3f}."""
+    """Fill in the placeholders {a}, {b}, {c} ... of a text with the connected values, formatted as in Python:
+    {a:.3f}."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -60,7 +61,7 @@ class StringFormat(Node):
 
 
 class ConvertArrayToString(Node):
-    """Write an array as JSON."""
+    """Convert an array to JSON text."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -78,7 +79,7 @@ class ConvertArrayToString(Node):
 
 
 class ConvertDictionaryToString(Node):
-    """Write a dictionary as JSON."""
+    """Convert a dictionary to JSON text."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -151,5 +152,5 @@ class _Template(string.Formatter):
 
 def _indent() -> io.Input:
     return io.Int.Input(
-        "indent", default=2, min=0, max=8, optional=True, tooltip="Spaces for each level; 0 writes one line."
+        "indent", default=2, min=0, max=8, optional=True, tooltip="Spaces per level; 0 writes everything on one line."
     )

@@ -6,7 +6,7 @@ from safelight.sdk import Node, NodeOutput, Schema, current, io
 
 
 class LoadVideo(Node):
-    """Loads a video file. Its frames are read when a node needs them."""
+    """Load a video file. Its frames are read when a node needs them."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -33,7 +33,7 @@ class LoadVideo(Node):
 
 
 class GetVideoComponents(Node):
-    """Takes a video apart: its frames as pictures, its sound, and its frames per second."""
+    """Split a video into its frames as images, its audio, and its frame rate."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -53,7 +53,7 @@ class GetVideoComponents(Node):
 
 
 class VideoSlice(Node):
-    """Cuts a part out of a video. A negative start counts from the end; a duration of 0 keeps the rest."""
+    """Cut a part out of a video. A negative start counts back from the end; a duration of 0 keeps the rest."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -66,10 +66,10 @@ class VideoSlice(Node):
                 io.Video.Input("video"),
                 io.Float.Input("start_time", default=0.0, min=-1e5, max=1e5, step=0.001, tooltip="In seconds."),
                 io.Float.Input(
-                    "duration", default=0.0, min=0.0, step=0.001, tooltip="In seconds; 0 keeps all that follows."
+                    "duration", default=0.0, min=0.0, step=0.001, tooltip="In seconds; 0 keeps the rest of the video."
                 ),
                 io.Boolean.Input(
-                    "strict_duration", default=False, tooltip="Fail where the video is shorter than the duration."
+                    "strict_duration", default=False, tooltip="Fail if the video is shorter than the duration."
                 ),
             ],
             outputs=[io.Video.Output()],

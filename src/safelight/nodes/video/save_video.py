@@ -11,7 +11,7 @@ from safelight.sdk import Node, NodeOutput, Schema, current, io, ui
 
 
 class CreateVideo(Node):
-    """Makes a video of pictures, with a sound if there is one."""
+    """Create a video from images, with audio if there is any."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -34,10 +34,9 @@ class CreateVideo(Node):
 
 
 class SaveVideo(Node):
-    """Saves a video as MP4 (H.264) in the output folder, with the workflow inside.
+    """Save a video as MP4 (H.264) in the output folder, with the workflow embedded.
 
-    A loaded video that an MP4 can hold as it is, is copied without loss.
-    """
+    A loaded video that fits into an MP4 as it is, is copied without re-encoding."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -66,10 +65,9 @@ class SaveVideo(Node):
 
 
 class SaveWEBM(Node):
-    """Saves pictures as a WebM video in the output folder, with the workflow inside.
+    """Save images as a WebM video in the output folder, with the workflow embedded.
 
-    VP9 keeps the transparency of pictures that have an alpha channel; AV1 makes smaller files.
-    """
+    VP9 keeps the transparency of images that have an alpha channel; AV1 makes smaller files."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -85,7 +83,12 @@ class SaveWEBM(Node):
                 io.Combo.Input("codec", ["vp9", "av1"], multiselect=False),
                 io.Float.Input("fps", default=24.0, min=0.01, max=1000.0, step=0.01),
                 io.Float.Input(
-                    "crf", default=32.0, min=0, max=63.0, step=1, tooltip="Lower is better and larger; 0 to 63."
+                    "crf",
+                    default=32.0,
+                    min=0,
+                    max=63.0,
+                    step=1,
+                    tooltip="Constant rate factor, 0 to 63: lower values give better quality and larger files.",
                 ),
             ],
             hidden=["PROMPT", "EXTRA_PNGINFO"],
