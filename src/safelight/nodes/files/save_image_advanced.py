@@ -41,8 +41,8 @@ class SaveImageAdvanced(Node):
                 "input_color_space",
                 ["sRGB", "HDR", "linear", "linear ACEScg"],
                 default="sRGB",
-                tooltip="How the images are encoded. sRGB and HDR (HLG in Rec. 2020) are converted to linear light; the "
-                "others are already linear, with the primaries of Rec. 709 or of ACEScg.",
+                tooltip="How the images are encoded. sRGB and HDR (HLG in Rec. 2020) are converted to linear light; "
+                "the others are already linear, with the primaries of Rec. 709 or of ACEScg.",
             ),
         ]
         av1 = [

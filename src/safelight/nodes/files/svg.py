@@ -37,7 +37,8 @@ class SaveSVGNode(Node):
                     "filename_prefix",
                     default="svg/ComfyUI",
                     multiline=False,
-                    tooltip="The start of the file names; a number follows. It may contain folders and %date:yyyy-MM-dd%.",
+                    tooltip="The start of the file names; a number follows. It may contain folders and "
+                    "%date:yyyy-MM-dd%.",
                 ),
             ],
             hidden=["PROMPT", "EXTRA_PNGINFO"],

@@ -54,7 +54,7 @@ class KSampler(Node):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="How much of the latent is replaced with noise first. Below 1, some of its structure stays.",
+                    tooltip="How much noise replaces the latent first. Below 1, some of its structure stays.",
                 ),
             ],
             outputs=[io.Latent.Output(tooltip="The denoised latent.")],
