@@ -6,7 +6,7 @@ import pytest
 
 from safelight import settings
 from safelight.core.model_folders import ExtraPlace, places_of
-from safelight.services.model import ModelIndex
+from safelight.services.model import ModelFiles
 from safelight.settings import read_extra_model_paths
 from safelight.shims import model_folders
 
@@ -62,7 +62,7 @@ def test_the_server_and_the_packs_read_the_same_file_of_a_name(tmp_path: Path) -
         (tmp_path / place / "sub").mkdir(parents=True)
         (tmp_path / place / "sub" / "a.safetensors").write_text(place)
     for extra in ((), (ExtraPlace("unet", tmp_path / "elsewhere", True),)):
-        index = ModelIndex([tmp_path / "root"], extra)
+        index = ModelFiles([tmp_path / "root"], extra)
         index.refresh()
         [of_server] = index.files("diffusion_models")
         table = model_folders.table([tmp_path / "root"], tmp_path, extra)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from starlette.types import ASGIApp
 
-from safelight.api import http
+from safelight.api.http_app import HttpApp, create_http_app
 from safelight.backends import make_backend, make_exchange, own_folder
 from safelight.blobs.cache import FileCache
 from safelight.blobs.local import LocalBlobStore
@@ -33,15 +33,14 @@ from safelight.dispatch.dispatcher import Dispatcher
 from safelight.dispatch.leadership import Leadership
 from safelight.dispatch.limits import Limits
 from safelight.sandbox.rules import Account
-from safelight.services import access as access_service
+from safelight.services import account_revision, kept_catalogue
 from safelight.services import attempt as attempt_service
-from safelight.services import kept_catalogue
 from safelight.services import node as node_service
 from safelight.services import session as session_service
 from safelight.services import user as user_service
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.log import JobLog, LogBuffer
-from safelight.services.model import REFRESH_S, ModelIndex
+from safelight.services.model import REFRESH_S, ModelFiles
 from safelight.settings import Settings, check_accounts, default_account, worker_account
 from safelight.web.packages import Packages, find_packages
 from safelight.web.packs import read_packs
@@ -72,7 +71,7 @@ class App:
         web: Web,
         logs: LogBuffer,
         files: FileCache,
-        face: http.Http,
+        http_app: HttpApp,
         following: Sequence[Coroutine[Any, Any, None]],
         setup_token: str | None,
     ) -> None:
@@ -83,7 +82,7 @@ class App:
         self._web = web
         self._logs = logs
         self._files = files
-        self._face = face
+        self._http_app = http_app
         self._following = [asyncio.create_task(work) for work in following]
         self.setup_token = setup_token
         """Where nobody can come in yet: the secret of the link that makes the first administrator."""
@@ -105,7 +104,7 @@ class App:
             links = blobs if settings.blob_redirects else None
         cache = settings.data_dir / "cache"
         files = FileCache(blobs, (cache / own_folder(settings, "blobs")).resolve(), max_bytes=settings.blob_cache_bytes)
-        models = ModelIndex([root.resolve() for root in settings.model_roots], settings.extra_models)
+        models = ModelFiles([root.resolve() for root in settings.model_roots], settings.extra_models)
         catalogue = LiveCatalogue(models)
         if shared is None:
             db = await Database.open(settings.database, on_commit=bus.publish, is_server=True)
@@ -172,7 +171,7 @@ class App:
             dispatcher = make_dispatcher(guarded, since=leader.since)
             try:
                 await dispatcher.start()
-                await face.start_leading()
+                await http_app.start_leading()
             except BaseException:
                 await dispatcher.stop()
                 raise
@@ -187,11 +186,11 @@ class App:
                 address=settings.replica_address,
                 take_lock=lambda: take_server_lock(settings.database),
                 begin=lead,
-                end=lambda: face.stop_leading(),
+                end=lambda: http_app.stop_leading(),
             )
         else:
             engines = make_dispatcher(db)
-        face = http.create(
+        http_app = create_http_app(
             settings=settings,
             clock=clock,
             db=db,
@@ -212,13 +211,13 @@ class App:
                 db,
                 url=settings.database,
                 recover=lambda since: db.read(lambda tx: attempt_service.ends_since(tx, since)),
-                is_watched=face.is_watched,
+                is_watched=http_app.is_watched,
             )
         await engines.start()
         await web.start()
         if isinstance(engines, Dispatcher):
-            await face.start_leading()
-        following = [_follow_the_disk(models), face.follow_access()]
+            await http_app.start_leading()
+        following = [_follow_the_disk(models), http_app.follow_access()]
         if not isinstance(blobs, LocalBlobStore):
             following.append(_sweep_at_times(blobs))
         if shared is not None:
@@ -230,23 +229,23 @@ class App:
             web=web,
             logs=logs,
             files=files,
-            face=face,
+            http_app=http_app,
             following=following,
             setup_token=setup_token,
         )
 
     @property
     def asgi(self) -> ASGIApp:
-        return self._face
+        return self._http_app
 
     def close_sockets(self) -> None:
-        self._face.close_sockets()
+        self._http_app.close_sockets()
 
     async def stop(self) -> None:
         for task in self._following:
             task.cancel()
         logging.getLogger().removeHandler(self._logs)
-        await self._face.stop()
+        await self._http_app.stop()
         await self._engines.stop()
         await self._files.close()
         await self._web.close()
@@ -258,7 +257,7 @@ class App:
 async def _prepare_accounts(db: Database, settings: Settings, clock: Clock) -> str | None:
     """Raises :class:`~safelight.settings.InvalidSetting` where strangers would be let in."""
     await db.write(lambda tx: user_service.ensure_local(tx, now=clock.now()))
-    state = await db.read(access_service.look)
+    state = await db.read(account_revision.read)
     check_accounts(settings, has_accounts=state.has_accounts)
     if not settings.accounts or state.has_accounts:
         return None
@@ -319,7 +318,7 @@ async def _sweep_at_times(blobs: ObjectBlobStore) -> None:
         await asyncio.sleep(SWEEP_S)
 
 
-async def _follow_the_disk(models: ModelIndex) -> None:
+async def _follow_the_disk(models: ModelFiles) -> None:
     while True:
         await asyncio.to_thread(models.refresh)
         await asyncio.sleep(REFRESH_S)

@@ -17,8 +17,8 @@ from tests.api.client import Client
 from tests.api.engine import READY, Engine
 from tests.database import is_sqlite, url_of
 
-from safelight.api import http
-from safelight.api.answers import json_response
+from safelight.api.http_app import HttpApp, create_http_app
+from safelight.api.responses import json_response
 from safelight.blobs.cache import FileCache
 from safelight.blobs.local import LocalBlobStore
 from safelight.blobs.place import open_blobs
@@ -33,7 +33,7 @@ from safelight.dispatch.fake import FakeBackend
 from safelight.services import user
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.egress import Address, Egress
-from safelight.services.model import ModelIndex
+from safelight.services.model import ModelFiles
 from safelight.services.model_site import ModelSite
 from safelight.settings import Settings
 
@@ -70,14 +70,14 @@ class Lines:
 
 @dataclass(frozen=True)
 class Server:
-    app: http.Http
+    app: HttpApp
     client: Client
     engine: Engine
     backend: FakeBackend
     bus: MemoryBus
     db: Database
     catalogue: LiveCatalogue
-    models: ModelIndex
+    models: ModelFiles
     models_dir: Path
 
 
@@ -133,7 +133,7 @@ async def running(
     checkpoints = tmp_path / "models" / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
     (checkpoints / "a.safetensors").write_bytes(_safetensors('{"__metadata__":{"format":"pt"}}'))
-    models = ModelIndex(settings.model_roots)
+    models = ModelFiles(settings.model_roots)
     models.refresh()
     catalogue = LiveCatalogue(models)
     backend = FakeBackend([SlotId("cpu")], ready=READY, script=engine)
@@ -148,7 +148,7 @@ async def running(
         cancel_grace_s=5,
         on_ready=lambda ready, digest: catalogue.publish(ready.nodes, digest=digest),
     )
-    app = http.create(
+    app = create_http_app(
         settings=settings,
         clock=clock,
         db=db,

@@ -18,11 +18,11 @@ from starlette.types import Message
 from tests.api.conftest import Server, running
 from tests.api.prompts import picture, text
 
-from safelight.api.bodies import read_body
 from safelight.api.content_encoding import decoded
 from safelight.api.deadline import TookTooLong, attended
 from safelight.api.errors import BodyTooLarge
 from safelight.api.heavy import HeavyWork
+from safelight.api.request_body import read_body
 from safelight.core.asset import MAX_TAGS, clean_tags
 from safelight.core.errors import Invalid
 from safelight.core.ids import UserId

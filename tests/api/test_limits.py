@@ -13,9 +13,9 @@ from tests.api.accounts import add_user, signed_in
 from tests.api.client import Client
 from tests.api.conftest import Server, running
 
-from safelight.api.bodies import MAX_VALUES
 from safelight.api.comfy.frame import Frame
 from safelight.api.comfy.outbox import MAX_BYTES, Outbox
+from safelight.api.request_body import MAX_VALUES
 from safelight.api.slow_clients import patient_http
 from safelight.api.uploads import MOST_AT_ONCE
 from safelight.settings import Settings

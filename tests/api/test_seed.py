@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from tests.api.conftest import Server
 
-from safelight.services.model import ModelIndex
-from safelight.services.seeding import Seeder
+from safelight.services.model import ModelFiles
+from safelight.services.model_index import ModelIndexer
 
 pytestmark = pytest.mark.anyio
 
@@ -20,8 +20,8 @@ class Still:
         return 0.0
 
 
-def seeder(server: Server) -> Seeder:
-    return Seeder(server.db, ModelIndex([server.models_dir]), Still())
+def seeder(server: Server) -> ModelIndexer:
+    return ModelIndexer(server.db, ModelFiles([server.models_dir]), Still())
 
 
 async def models(server: Server, query: str = "") -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import pytest
 from safelight.core.errors import NotFound
 from safelight.core.node import InputSchema, NodeSchema
 from safelight.services.catalogue import LiveCatalogue
-from safelight.services.model import ModelIndex
+from safelight.services.model import ModelFiles
 
 
 def put(path: Path) -> None:
@@ -21,7 +21,7 @@ def test_it_lists_names_of_all_roots_and_the_first_wins(tmp_path: Path) -> None:
     put(tmp_path / "b/checkpoints/Two.ckpt")
     put(tmp_path / "b/checkpoints/readme.txt")
     put(tmp_path / "b/clip/t5.safetensors")
-    index = ModelIndex([tmp_path / "a", tmp_path / "b"])
+    index = ModelFiles([tmp_path / "a", tmp_path / "b"])
     index.refresh()
     assert [(f.name, f.path_index) for f in index.files("checkpoints")] == [("Two.ckpt", 1), ("x/one.safetensors", 0)]
     assert index.names("text_encoders") == ["t5.safetensors"]
@@ -31,7 +31,7 @@ def test_it_lists_names_of_all_roots_and_the_first_wins(tmp_path: Path) -> None:
 
 
 def test_it_notices_what_comes_and_goes(tmp_path: Path) -> None:
-    index = ModelIndex([tmp_path])
+    index = ModelFiles([tmp_path])
     index.refresh()
     assert index.version == 0
     put(tmp_path / "loras/a.safetensors")
@@ -50,14 +50,14 @@ def test_it_notices_what_comes_and_goes(tmp_path: Path) -> None:
 def test_a_link_that_leads_back_ends(tmp_path: Path) -> None:
     put(tmp_path / "loras/a.safetensors")
     (tmp_path / "loras/loop").symlink_to(tmp_path / "loras")
-    index = ModelIndex([tmp_path])
+    index = ModelFiles([tmp_path])
     index.refresh()
     assert "a.safetensors" in index.names("loras")
 
 
 def test_combos_of_model_files_are_filled_in(tmp_path: Path) -> None:
     put(tmp_path / "vae/x.safetensors")
-    index = ModelIndex([tmp_path])
+    index = ModelFiles([tmp_path])
     index.refresh()
     loader = NodeSchema(
         name="VAELoader",

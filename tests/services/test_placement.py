@@ -6,7 +6,7 @@ import pytest
 
 from safelight.core.errors import Invalid
 from safelight.core.pool import ANY, Pool, SizeClass, class_of, read_classes, read_labels
-from safelight.services.model import ModelIndex
+from safelight.services.model import ModelFiles
 from safelight.services.placement import Placement, place
 
 LARGE, HUGE = Pool("large"), Pool("huge")
@@ -18,24 +18,24 @@ PROMPT = {
 
 
 @pytest.fixture
-def models(tmp_path: Path) -> ModelIndex:
+def models(tmp_path: Path) -> ModelFiles:
     for name, size in (("checkpoints/a/base.safetensors", 90), ("loras/x.safetensors", 20), ("vae/v.pt", 5000)):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bytes(size))
-    index = ModelIndex([tmp_path])
+    index = ModelFiles([tmp_path])
     index.refresh()
     return index
 
 
-def test_the_models_of_a_prompt_together_make_its_class(models: ModelIndex) -> None:
+def test_the_models_of_a_prompt_together_make_its_class(models: ModelFiles) -> None:
     names = ["a/base.safetensors", "x.safetensors"]
     assert place(PROMPT, {}, models=models, pools=[LARGE, HUGE], classes=CLASSES) == Placement(LARGE, names)
     assert place(PROMPT, {}, models=models, pools=[], classes=[]) == Placement(ANY, names)
     assert place({}, {}, models=models, pools=[LARGE], classes=CLASSES) == Placement(ANY, [])
 
 
-def test_a_client_may_choose_a_pool_that_is_there(models: ModelIndex) -> None:
+def test_a_client_may_choose_a_pool_that_is_there(models: ModelFiles) -> None:
     chosen = place(PROMPT, {"pool": "huge"}, models=models, pools=[LARGE, HUGE], classes=CLASSES)
     assert chosen.pool == HUGE
     for wrong in ("small", "", 7):
@@ -43,7 +43,7 @@ def test_a_client_may_choose_a_pool_that_is_there(models: ModelIndex) -> None:
             place(PROMPT, {"pool": wrong}, models=models, pools=[LARGE, HUGE], classes=CLASSES)
 
 
-def test_a_file_that_grows_counts_as_it_is_now(models: ModelIndex, tmp_path: Path) -> None:
+def test_a_file_that_grows_counts_as_it_is_now(models: ModelFiles, tmp_path: Path) -> None:
     (tmp_path / "loras" / "x.safetensors").write_bytes(bytes(2000))
     assert place(PROMPT, {}, models=models, pools=[HUGE], classes=CLASSES).pool == HUGE
 

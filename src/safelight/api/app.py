@@ -26,8 +26,8 @@ from safelight.core.worker import EngineInfo, SlotId, SlotStatus
 from safelight.db.engine import Database
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.download import Downloads
-from safelight.services.model import ModelIndex
-from safelight.services.seeding import Seeder
+from safelight.services.model import ModelFiles
+from safelight.services.model_index import ModelIndexer
 from safelight.settings import Settings
 from safelight.wire.messages import PackAnswer
 
@@ -108,8 +108,8 @@ class WebUi(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """Put together by :func:`safelight.api.http.create`; the last eight are the HTTP layer's own. ``links``: where
-    clients are sent to the store for bytes."""
+    """What handlers work with. Made by :func:`safelight.api.http_app.create_http_app`; the last eight fields belong to
+    the HTTP layer alone. ``links``: signs addresses at which clients read bytes from the object store."""
 
     settings: Settings
     clock: Clock
@@ -118,7 +118,7 @@ class App:
     files: FileCache
     links: Links | None
     catalogue: LiveCatalogue
-    models: ModelIndex
+    models: ModelFiles
     dispatcher: Engines
     web: WebUi
     logs: Log
@@ -126,7 +126,7 @@ class App:
     job_lists: JobLists
     renderer: Renderer
     node_info: NodeInfoBodies
-    seeder: Seeder
+    model_indexer: ModelIndexer
     downloads: Downloads
     sign_in: SignIn
     uploads: Uploads

@@ -19,7 +19,7 @@ from safelight.core.errors import Unavailable
 from safelight.core.event import AccessChanged, Event, EventsMissed
 from safelight.core.user import LOCAL_PRINCIPAL, Identity, Principal
 from safelight.db.engine import Database
-from safelight.services import access
+from safelight.services import account_revision
 from safelight.services import key as keys
 from safelight.services import session as sessions
 from safelight.services import user as users
@@ -70,7 +70,7 @@ class _Known:
 class AccountAuthenticator:
     """Keys, sessions and, where there are no accounts and that is allowed, the local user.
 
-    Mutable: what it has found of credentials, until anything changes that ``services/access.py`` counts.
+    Mutable: what it has found of credentials, until anything changes that ``services/account_revision.py`` counts.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class AccountAuthenticator:
         self._may_be_open = may_be_open
         self._tokens = tokens
         self._creates_users = creates_users
-        self._state = access.AccessState(-1, has_accounts=True)
+        self._state = account_revision.AccountState(-1, has_accounts=True)
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._stale_at_s = clock.monotonic_s()
         self._bus = bus
@@ -133,7 +133,7 @@ class AccountAuthenticator:
             if self._is_fresh:
                 return
             heard = self._changes_heard
-            state = await self._db.read(access.look)
+            state = await self._db.read(account_revision.read)
             if heard == self._changes_heard:
                 self._stale_at_s = self._clock.monotonic_s() + RECHECK_S
             if state != self._state:

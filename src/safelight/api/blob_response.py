@@ -15,8 +15,8 @@ from email.utils import format_datetime, parsedate_to_datetime
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from safelight.api.answers import has_current, json_response
 from safelight.api.byte_headers import DOWNLOAD, byte_headers
+from safelight.api.responses import has_current, json_response
 from safelight.blobs.store import BlobMissing, BlobStore, Links
 from safelight.core.asset import Asset
 

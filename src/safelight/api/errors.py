@@ -9,9 +9,9 @@ from typing import Any
 
 from starlette.responses import PlainTextResponse, Response
 
-from safelight.api.answers import json_response
 from safelight.api.content_encoding import UnsupportedEncoding
 from safelight.api.contract import Operation, Shape
+from safelight.api.responses import json_response
 from safelight.core.errors import (
     Conflict,
     Forbidden,

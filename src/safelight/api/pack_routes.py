@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from safelight.api.app import App
 from safelight.api.auth import Authenticator
-from safelight.api.bodies import read_body
 from safelight.api.contract import Operation, Shape
 from safelight.api.errors import Unauthenticated, error_response
 from safelight.api.origin import Origins
+from safelight.api.request_body import read_body
 from safelight.core.errors import Forbidden
 from safelight.core.user import Principal
 from safelight.dispatch.pack_routes import READING

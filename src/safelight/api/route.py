@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from safelight.api.call import Handler
+from safelight.api.api_request import Handler
 from safelight.api.contract import Operation, Parameter, Shape
 
 

@@ -19,7 +19,7 @@ from safelight.core.model_folders import MODEL_FOLDERS, WEIGHTS
 from safelight.dispatch.process import scrub
 from safelight.media.errors import UnreadableWeights
 from safelight.media.weights import PickledWeights, WeightsFormat, check_weights
-from safelight.services.model import ModelIndex
+from safelight.services.model import ModelFiles
 from safelight.settings import Settings
 
 GGUF_IS_NOT_LOADED = "a GGUF file, which no loader reads; use the model's safetensors file"
@@ -101,7 +101,7 @@ def convert_pickle(path: Path, target: Path) -> None:
 
 def _weights(settings: Settings) -> Iterator[Path]:
     """Once each, as the index of the server has them."""
-    index = ModelIndex([root.resolve() for root in settings.model_roots], settings.extra_models)
+    index = ModelFiles([root.resolve() for root in settings.model_roots], settings.extra_models)
     index.refresh()
     folders = (index.folders()[name] for name, folder in MODEL_FOLDERS.items() if folder.extensions is WEIGHTS)
     found = {path for places in folders for place in places for path in place.rglob("*.gguf")}  # in no list

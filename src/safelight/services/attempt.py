@@ -23,7 +23,7 @@ from safelight.db import lane as lane_rows
 from safelight.db.transaction import Transaction
 from safelight.services import asset as assets
 from safelight.services import quota as quotas
-from safelight.services.literals import literals
+from safelight.services.prompt_files import strings_of
 from safelight.services.timeline import Cached, messages
 
 
@@ -69,7 +69,7 @@ def claim_next(tx: Transaction, *, lanes: Sequence[Lane], choose: Choose = first
     idle: list[Lane] = []
     held: list[Lane] = []
     has_more: dict[JobId, bool] = {}
-    standings: dict[UserId, quotas.Standing] = {}
+    usages: dict[UserId, quotas.QuotaUsage] = {}
 
     def line() -> Iterator[JobSummary]:
         for lane in lanes:
@@ -77,12 +77,12 @@ def claim_next(tx: Transaction, *, lanes: Sequence[Lane], choose: Choose = first
             if head is None:
                 idle.append(lane)
                 continue
-            standing = quotas.standing(tx, lane.owner_id)
-            if not standing.may_start:
+            usage = quotas.quota_usage(tx, lane.owner_id)
+            if not usage.may_start:
                 held.append(lane)
                 continue
             job, has_more[job.id] = head
-            standings[lane.owner_id] = standing
+            usages[lane.owner_id] = usage
             yield job
 
     chosen = choose(line())
@@ -97,8 +97,8 @@ def claim_next(tx: Transaction, *, lanes: Sequence[Lane], choose: Choose = first
     more = has_more[chosen.id]
     return Claim(
         job=job,
-        weight=standings[owner].weight,
-        run_limit_s=standings[owner].run_limit_s,
+        weight=usages[owner].weight,
+        run_limit_s=usages[owner].run_limit_s,
         has_more=more,
         files=_files_of(tx, job),
         idle=idle,
@@ -213,11 +213,11 @@ def resume(tx: Transaction, fence: Fence) -> Resumed:
     """An attempt that runs, for a server that is to follow it from now on. Changes nothing."""
     seq, running = _running(tx, fence)
     job = replace(rows.load(tx.conn, running.id), summary=running)
-    standing = quotas.standing(tx, running.owner_id)
+    usage = quotas.quota_usage(tx, running.owner_id)
     return Resumed(
         job=job,
-        weight=standing.weight,
-        run_limit_s=standing.run_limit_s,
+        weight=usage.weight,
+        run_limit_s=usage.run_limit_s,
         files=_files_of(tx, job),
         recorded=rows.count_outputs(tx.conn, seq, attempt=fence.attempt),
     )
@@ -247,7 +247,7 @@ def depths(tx: Transaction) -> Mapping[Pool, int]:
 
 
 def _files_of(tx: Transaction, job: Job) -> Mapping[str, Asset]:
-    return assets.files_named(tx, Principal(job.summary.owner_id), names=set(literals(job.prompt)))
+    return assets.files_named(tx, Principal(job.summary.owner_id), names=set(strings_of(job.prompt)))
 
 
 def _running(tx: Transaction, fence: Fence) -> tuple[int, JobSummary]:

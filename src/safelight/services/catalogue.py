@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from safelight.core.node import Catalogue, InputSchema, NodeSchema
-from safelight.services.model import ModelIndex
+from safelight.services.model import ModelFiles
 
 
 class LiveCatalogue:
     """Mutable: the latest declarations, and what was last filled in. ``version`` names the state as clients see it:
     it changes with the declarations and with the model files."""
 
-    def __init__(self, models: ModelIndex) -> None:
+    def __init__(self, models: ModelFiles) -> None:
         self._models = models
         self._declared: Mapping[str, NodeSchema] = {}
         self._digest = ""
@@ -56,13 +56,13 @@ class LiveCatalogue:
         return True
 
 
-def _fill(node: NodeSchema, models: ModelIndex) -> NodeSchema:
+def _fill(node: NodeSchema, models: ModelFiles) -> NodeSchema:
     if not any("model_folder" in i.config for i in node.inputs):
         return node
     return replace(node, inputs=tuple(_fill_input(i, models) for i in node.inputs))
 
 
-def _fill_input(declared: InputSchema, models: ModelIndex) -> InputSchema:
+def _fill_input(declared: InputSchema, models: ModelFiles) -> InputSchema:
     folder = declared.config.get("model_folder")
     if folder is None:
         return declared

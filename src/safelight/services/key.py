@@ -10,7 +10,7 @@ from safelight.db import account as accounts
 from safelight.db import credential as rows
 from safelight.db.credential import KeyRow
 from safelight.db.transaction import Transaction
-from safelight.services import access
+from safelight.services import account_revision
 
 
 def create(tx: Transaction, *, user_name: str, label: str = "", now: datetime) -> ApiKey:
@@ -33,7 +33,7 @@ def list(tx: Transaction) -> Sequence[KeyRow]:
 def revoke(tx: Transaction, *, key_id: KeyId) -> None:
     if not rows.drop_key(tx.conn, key_id):
         raise NotFound(f"there is no key {key_id!r}")
-    access.tell_change(tx)
+    account_revision.increment(tx)
 
 
 def authenticate(tx: Transaction, text: str) -> Principal | None:

@@ -1,6 +1,6 @@
 """The model files on disk, by folder: what combos of loaders offer and ``/api/experiment/models`` lists.
 
-An index over the configured roots. Readers get the last listing at once; :meth:`ModelIndex.refresh` follows the disk,
+An index over the configured roots. Readers get the last listing at once; :meth:`ModelFiles.refresh` follows the disk,
 in a thread of its own, and lists a folder anew only when a directory in it changed. It reads names, never the files.
 """
 
@@ -43,7 +43,7 @@ TINY_AUTOENCODERS = ("taesd", "taesdxl", "taesd3", "taef1")
 """Each is two files of ``vae_approx``, an encoder and a decoder."""
 
 
-class ModelIndex:
+class ModelFiles:
     """Mutable: the listing of each folder, replaced whole by ``refresh``. ``version`` rises with every change."""
 
     def __init__(self, roots: Sequence[Path], extra: Sequence[ExtraPlace] = ()) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from safelight.core.errors import Invalid
 from safelight.core.pool import ANY, Pool, SizeClass, class_of
-from safelight.services.literals import literals
-from safelight.services.model import ModelIndex
+from safelight.services.model import ModelFiles
+from safelight.services.prompt_files import strings_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ def place(
     prompt: Mapping[str, Any],
     extra_data: Mapping[str, Any],
     *,
-    models: ModelIndex,
+    models: ModelFiles,
     pools: Collection[Pool],
     classes: Sequence[SizeClass],
 ) -> Placement:
@@ -34,7 +34,7 @@ def place(
 
     Raises :class:`Invalid` for a pool that is none of ``pools``.
     """
-    named = models.find(set(literals(prompt)))
+    named = models.find(set(strings_of(prompt)))
     names = sorted(named)
     asked = extra_data.get("pool")
     if asked is not None:

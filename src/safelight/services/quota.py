@@ -36,7 +36,7 @@ def admit_bytes(tx: Transaction, who: Principal, *, size: int, instead_of: int =
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class QuotaUsage:
     """``may_start``: whether one more of the owner's jobs may run now; ``weight``: the owner's share of the devices;
     ``run_limit_s``: how long one of the owner's jobs may run, where that is said."""
 
@@ -45,13 +45,13 @@ class Standing:
     run_limit_s: float | None = None
 
 
-def standing(tx: Transaction, owner_id: UserId) -> Standing:
+def quota_usage(tx: Transaction, owner_id: UserId) -> QuotaUsage:
     account = rows.find(tx.conn, owner_id)
     if account is None:
-        return Standing()
+        return QuotaUsage()
     limit = account.quota.running_jobs
     may_start = limit is None or rows.count_running(tx.conn, owner_id) < limit
-    return Standing(may_start, account.weight, account.quota.run_limit_s)
+    return QuotaUsage(may_start, account.weight, account.quota.run_limit_s)
 
 
 def use_device(tx: Transaction, owner_id: UserId, *, seconds: float) -> None:

@@ -9,7 +9,7 @@ from safelight.core.user import Account, Principal
 from safelight.db import account as accounts
 from safelight.db import credential as rows
 from safelight.db.transaction import Transaction
-from safelight.services import access
+from safelight.services import account_revision
 from safelight.services import user as users
 
 LIFETIME = timedelta(days=30)
@@ -46,7 +46,7 @@ def authenticate(tx: Transaction, token: str, *, now: datetime) -> Session | Non
 def end(tx: Transaction, *, token: str) -> None:
     """Sign out; a session that is over already is no error."""
     if rows.drop_session(tx.conn, digest_of(token)):
-        access.tell_change(tx)
+        account_revision.increment(tx)
 
 
 def offer_setup(tx: Transaction, *, now: datetime) -> str:

@@ -15,7 +15,7 @@ from safelight.db import account as accounts
 from safelight.db import credential as credentials
 from safelight.db import user as rows
 from safelight.db.transaction import Transaction
-from safelight.services import access
+from safelight.services import account_revision
 from safelight.services import job as jobs
 
 
@@ -43,7 +43,7 @@ def add(
     )
     if not added:
         raise Conflict(f"there is already a user {name!r}")
-    access.tell_change(tx)
+    account_revision.increment(tx)
     return _get(tx, name)
 
 
@@ -87,7 +87,7 @@ def disable(tx: Transaction, *, name: str, disabled: bool, now: datetime) -> Acc
         credentials.drop_sessions_of(tx.conn, found.user_id)
         credentials.drop_keys_of(tx.conn, found.user_id)
         jobs.end_all(tx, Principal(found.user_id), now=now)
-    access.tell_change(tx)
+    account_revision.increment(tx)
     return _get(tx, name)
 
 
@@ -96,13 +96,13 @@ def set_password(tx: Transaction, *, name: str, password_hash: str) -> Account:
     found = _get(tx, name)
     accounts.change(tx.conn, found.user_id, password_hash=password_hash)
     credentials.drop_sessions_of(tx.conn, found.user_id)
-    access.tell_change(tx)
+    account_revision.increment(tx)
     return _get(tx, name)
 
 
 def set_admin(tx: Transaction, *, name: str, is_admin: bool) -> Account:
     accounts.change_admin(tx.conn, _get(tx, name).user_id, is_admin=is_admin)
-    access.tell_change(tx)
+    account_revision.increment(tx)
     return _get(tx, name)
 
 
@@ -112,7 +112,7 @@ def set_identity(tx: Transaction, *, name: str, identity: Identity) -> Account:
     if there is not None and there.name != check_name(name):
         raise Conflict(f"{identity.subject!r} of {identity.issuer} is {there.name!r} already")
     accounts.change(tx.conn, _get(tx, name).user_id, issuer=identity.issuer, subject=identity.subject)
-    access.tell_change(tx)
+    account_revision.increment(tx)
     return _get(tx, name)
 
 

@@ -14,7 +14,7 @@ from safelight.models.errors import UnknownWeights
 from safelight.models.latent_format import LatentFormat
 from safelight.nodes.loaders.checkpoint import VAELoader
 from safelight.nodes.sampling.sample import previewer
-from safelight.services.model import TINY_AUTOENCODERS, ModelIndex
+from safelight.services.model import TINY_AUTOENCODERS, ModelFiles
 
 SHAPE = TinyShape(4, 0.18215)
 
@@ -75,7 +75,7 @@ def test_the_loader_takes_them_by_name(state: dict[str, torch.Tensor], folder: P
 
 def test_names_are_offered_when_both_halves_are_there(folder: Path) -> None:
     assert tuple(TINY_LATENTS) == TINY_AUTOENCODERS
-    index = ModelIndex([folder.parent])
+    index = ModelFiles([folder.parent])
     index.refresh()
     assert (index.choices("vae"), index.names("vae")) == (["taesd"], [])
     (folder / "taesd_encoder.safetensors").unlink()

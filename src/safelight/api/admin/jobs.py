@@ -8,11 +8,11 @@ from typing import Any
 
 from starlette.responses import Response
 
-from safelight.api.answers import json_response
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
-from safelight.api.call import Call
 from safelight.api.comfy.job_json import STATUS
 from safelight.api.contract import Parameter
+from safelight.api.responses import json_response
 from safelight.core.clock import to_ms
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import JobSummary
@@ -26,36 +26,36 @@ LIST_PARAMETERS = (
 )
 
 
-async def list_jobs(app: App, call: Call) -> Response:
-    who, kind = call.who, call.params["status"]
-    request = PageRequest(limit=call.params["limit"], offset=call.params["offset"])
-    listed = await app.db.read(lambda tx: jobs.list(tx, who, kind=kind, request=request))
+async def list_jobs(app: App, request: ApiRequest) -> Response:
+    who, kind = request.who, request.params["status"]
+    page_request = PageRequest(limit=request.params["limit"], offset=request.params["offset"])
+    listed = await app.db.read(lambda tx: jobs.list(tx, who, kind=kind, request=page_request))
     shown = [_entry(job, name=listed.names.get(job.owner_id, "")) for job in listed.jobs]
-    pagination = {"limit": request.limit, "offset": request.offset, "has_more": listed.has_more}
+    pagination = {"limit": page_request.limit, "offset": page_request.offset, "has_more": listed.has_more}
     return json_response({"jobs": shown, "pagination": pagination})
 
 
-async def get_job(app: App, call: Call) -> Response:
-    who, owner_id, job_id = call.who, *_named(call)
+async def get_job(app: App, request: ApiRequest) -> Response:
+    who, owner_id, job_id = request.who, *_named(request)
     job = await app.db.read(lambda tx: jobs.get(tx, who, owner_id=owner_id, job_id=job_id))
     types = {str(node.get("class_type", "")) for node in job.prompt.values() if isinstance(node, Mapping)}
     return json_response(_entry(job.summary) | {"node_types": sorted(types)})
 
 
-async def cancel_job(app: App, call: Call) -> Response:
-    who, (owner_id, job_id), now = call.who, _named(call), app.clock.now()
+async def cancel_job(app: App, request: ApiRequest) -> Response:
+    who, (owner_id, job_id), now = request.who, _named(request), app.clock.now()
     cancelled = await app.db.write(lambda tx: jobs.cancel(tx, who, owner_id=owner_id, job_id=job_id, now=now))
     return json_response({"cancelled": cancelled})
 
 
-async def delete_job(app: App, call: Call) -> Response:
-    who, (owner_id, job_id), now = call.who, _named(call), app.clock.now()
+async def delete_job(app: App, request: ApiRequest) -> Response:
+    who, (owner_id, job_id), now = request.who, _named(request), app.clock.now()
     await app.db.write(lambda tx: jobs.delete(tx, who, owner_id=owner_id, job_id=job_id, now=now))
     return json_response({"deleted": True})
 
 
-def _named(call: Call) -> tuple[UserId, JobId]:
-    return UserId(call.params["user_id"]), JobId(call.params["job_id"])
+def _named(request: ApiRequest) -> tuple[UserId, JobId]:
+    return UserId(request.params["user_id"]), JobId(request.params["job_id"])
 
 
 def _entry(job: JobSummary, *, name: str | None = None) -> dict[str, Any]:

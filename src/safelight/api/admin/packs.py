@@ -5,15 +5,15 @@ from typing import Any
 
 from starlette.responses import Response
 
-from safelight.api.answers import json_response
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
-from safelight.api.call import Call
+from safelight.api.responses import json_response
 from safelight.core.errors import Forbidden
 from safelight.core.pack import PackStatus
 
 
-async def get_packs(app: App, call: Call) -> Response:
-    if not call.who.is_admin:
+async def get_packs(app: App, request: ApiRequest) -> Response:
+    if not request.who.is_admin:
         raise Forbidden("Node packs and their errors are for administrators")
     slots = [{"id": slot, "packs": [_pack(pack) for pack in packs]} for slot, packs in app.dispatcher.packs().items()]
     return json_response({"slots": slots})

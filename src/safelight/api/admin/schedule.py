@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 from starlette.responses import Response
 
-from safelight.api.answers import json_response
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
-from safelight.api.bodies import InvalidBody
-from safelight.api.call import Call
+from safelight.api.request_body import InvalidBody
+from safelight.api.responses import json_response
 from safelight.core.errors import Forbidden, NotFound
 from safelight.core.gate import Gates, QueueGate
 from safelight.core.pool import Pool
@@ -27,8 +27,8 @@ _MAX_BODY = 1000
 M = TypeVar("M", bound=StrEnum)
 
 
-async def get_schedule(app: App, call: Call) -> Response:
-    if not call.who.is_admin:
+async def get_schedule(app: App, request: ApiRequest) -> Response:
+    if not request.who.is_admin:
         raise Forbidden("The schedule is for administrators")
 
     def look(tx: Transaction) -> tuple[Gates, Mapping[Pool, int]]:
@@ -39,24 +39,24 @@ async def get_schedule(app: App, call: Call) -> Response:
     return json_response({"queue": {"mode": state.queue, "waiting": waiting}, "slots": slots})
 
 
-async def set_queue_gate(app: App, call: Call) -> Response:
-    mode, is_at_once = await _mode(call, QueueGate, at_once=QueueGate.CLOSED)
-    await app.db.write(lambda tx: gates.set_queue(tx, call.who, mode=mode, is_at_once=is_at_once))
-    return await get_schedule(app, call)
+async def set_queue_gate(app: App, request: ApiRequest) -> Response:
+    mode, is_at_once = await _mode(request, QueueGate, at_once=QueueGate.CLOSED)
+    await app.db.write(lambda tx: gates.set_queue(tx, request.who, mode=mode, is_at_once=is_at_once))
+    return await get_schedule(app, request)
 
 
-async def set_slot_gate(app: App, call: Call) -> Response:
-    mode, is_at_once = await _mode(call, SlotGate, at_once=SlotGate.DRAINED)
-    slot = SlotId(call.params["slot"])
-    if call.who.is_admin and slot not in {there.id for there in app.dispatcher.slots()}:
+async def set_slot_gate(app: App, request: ApiRequest) -> Response:
+    mode, is_at_once = await _mode(request, SlotGate, at_once=SlotGate.DRAINED)
+    slot = SlotId(request.params["slot"])
+    if request.who.is_admin and slot not in {there.id for there in app.dispatcher.slots()}:
         raise NotFound(f"there is no slot {slot!r}")
-    await app.db.write(lambda tx: gates.set_slot(tx, call.who, slot=slot, mode=mode, is_at_once=is_at_once))
-    return await get_schedule(app, call)
+    await app.db.write(lambda tx: gates.set_slot(tx, request.who, slot=slot, mode=mode, is_at_once=is_at_once))
+    return await get_schedule(app, request)
 
 
-async def _mode(call: Call, kind: type[M], *, at_once: M) -> tuple[M, bool]:
+async def _mode(request: ApiRequest, kind: type[M], *, at_once: M) -> tuple[M, bool]:
     """The mode of the body, and whether it holds for what runs as well; ``at_once``: the mode of which it may."""
-    body = await call.read_json(limit=_MAX_BODY)
+    body = await request.read_json(limit=_MAX_BODY)
     try:
         mode, now = kind(body["mode"]), body.get("now", False)
     except (TypeError, KeyError, ValueError, AttributeError):

@@ -5,11 +5,11 @@ from typing import Any
 
 from starlette.responses import Response
 
-from safelight.api.answers import json_response
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
 from safelight.api.blob_response import blob_response
-from safelight.api.call import Call
 from safelight.api.comfy.asset_json import asset_json, parse_asset_id, read_cursor, updated_json, write_cursor
+from safelight.api.responses import json_response
 from safelight.core.asset import MAX_ASSET_NAME, AssetFilter, AssetSort
 from safelight.core.digest import Digest, parse_digest
 from safelight.core.errors import Invalid, NotFound
@@ -22,9 +22,9 @@ MAX_FILTER_TAGS = 32
 _LARGEST_OFFSET = 1 << 40
 
 
-async def list_assets(app: App, call: Call) -> Response:
-    who, params = call.who, call.params
-    wanted, sort = read_filter(call), AssetSort(params["sort"])
+async def list_assets(app: App, request: ApiRequest) -> Response:
+    who, params = request.who, request.params
+    wanted, sort = read_filter(request), AssetSort(params["sort"])
     descending = params["order"] == "desc"
     if params["after"] is not None and sort is AssetSort.LAST_ACCESS_TIME:
         raise Invalid("there are no cursors in the order of last_access_time")
@@ -44,7 +44,7 @@ async def list_assets(app: App, call: Call) -> Response:
         )
     )
     shown: dict[str, Any] = {
-        "assets": [asset_json(asset, call.request) for asset in page.assets],
+        "assets": [asset_json(asset, request.http) for asset in page.assets],
         "total": page.total,
         "has_more": page.has_more,
     }
@@ -53,44 +53,44 @@ async def list_assets(app: App, call: Call) -> Response:
     return json_response(shown)
 
 
-async def get_asset_by_id(app: App, call: Call) -> Response:
-    who, asset_id = call.who, _id(call)
+async def get_asset_by_id(app: App, request: ApiRequest) -> Response:
+    who, asset_id = request.who, _id(request)
     asset = await app.db.read(lambda tx: library.get(tx, who, asset_id=asset_id))
-    return json_response(asset_json(asset, call.request))
+    return json_response(asset_json(asset, request.http))
 
 
-async def get_asset_content(app: App, call: Call) -> Response:
+async def get_asset_content(app: App, request: ApiRequest) -> Response:
     """The bytes, for what has no file name."""
-    who, asset_id, now = call.who, _id(call), app.clock.now()
+    who, asset_id, now = request.who, _id(request), app.clock.now()
     asset = await app.db.read(lambda tx: library.get(tx, who, asset_id=asset_id))
     await app.db.write(lambda tx: library.touch(tx, who, asset_id=asset_id, now=now), is_durable=False)
-    return await blob_response(call.request, asset, app.blobs, links=app.links)
+    return await blob_response(request.http, asset, app.blobs, links=app.links)
 
 
-async def update_asset(app: App, call: Call) -> Response:
-    who, asset_id, now = call.who, _id(call), app.clock.now()
-    known = {"name", "mime_type", "preview_id", "user_metadata"} & call.body.keys()
+async def update_asset(app: App, request: ApiRequest) -> Response:
+    who, asset_id, now = request.who, _id(request), app.clock.now()
+    known = {"name", "mime_type", "preview_id", "user_metadata"} & request.body.keys()
     if not known:
         raise Invalid("nothing to change: give name, mime_type, preview_id or user_metadata")
     change = Change(
-        name=call.body.get("name"),
-        mime_type=read_mime_type(call.body),
-        preview_id=read_preview_id(call.body),
-        user_metadata=call.body.get("user_metadata"),
+        name=request.body.get("name"),
+        mime_type=read_mime_type(request.body),
+        preview_id=read_preview_id(request.body),
+        user_metadata=request.body.get("user_metadata"),
     )
     asset = await app.db.write(lambda tx: library.change(tx, who, asset_id=asset_id, change=change, now=now))
     return json_response(updated_json(asset))
 
 
-async def delete_asset(app: App, call: Call) -> Response:
-    who, asset_id = call.who, _id(call)
+async def delete_asset(app: App, request: ApiRequest) -> Response:
+    who, asset_id = request.who, _id(request)
     await app.db.write(lambda tx: library.remove(tx, who, asset_id=asset_id))
     app.node_info.forget(who.user_id)
     return Response(status_code=204)
 
 
-async def create_asset_from_hash(app: App, call: Call) -> Response:
-    who, body, now = call.who, call.body, app.clock.now()
+async def create_asset_from_hash(app: App, request: ApiRequest) -> Response:
+    who, body, now = request.who, request.body, app.clock.now()
     algorithm, _, digits = body["hash"].partition(":")
     mime_type = read_mime_type(body)
     if not body["tags"]:
@@ -111,11 +111,11 @@ async def create_asset_from_hash(app: App, call: Call) -> Response:
 
     asset = await app.db.write(create)
     app.node_info.forget(who.user_id)
-    return json_response(asset_json(asset, call.request) | {"created_new": True}, status=201)
+    return json_response(asset_json(asset, request.http) | {"created_new": True}, status=201)
 
 
-async def check_asset_by_hash(app: App, call: Call) -> Response:
-    who, digest = call.who, parse_digest(call.params["hash"])
+async def check_asset_by_hash(app: App, request: ApiRequest) -> Response:
+    who, digest = request.who, parse_digest(request.params["hash"])
     try:
         await app.db.read(lambda tx: library.find_of_digest(tx, who, digest=digest, is_sha256=False))
     except NotFound:
@@ -123,9 +123,9 @@ async def check_asset_by_hash(app: App, call: Call) -> Response:
     return Response(status_code=200)
 
 
-def read_filter(call: Call) -> AssetFilter:
+def read_filter(request: ApiRequest) -> AssetFilter:
     """With what the web UI asks beside the contract: ``tags_any``, ``tags_none``, ``hash``."""
-    params, query = call.params, call.request.query_params
+    params, query = request.params, request.http.query_params
     include = tuple(dict.fromkeys(params["include_tags"]))
     exclude = tuple(dict.fromkeys((*params["exclude_tags"], *_split(query.get("tags_none")))))
     any_of = tuple(dict.fromkeys(_split(query.get("tags_any"))))
@@ -163,9 +163,9 @@ def read_mime_type(body: Mapping[str, Any]) -> str | None:
     return str(given)
 
 
-def _id(call: Call) -> AssetId:
+def _id(request: ApiRequest) -> AssetId:
     """An id that cannot exist is one that was not found."""
-    return AssetId(call.params["id"].lower())
+    return AssetId(request.params["id"].lower())
 
 
 def _split(text: str | None) -> list[str]:

@@ -4,14 +4,14 @@ from typing import Any
 
 from starlette.responses import Response
 
-from safelight.api.answers import json_response
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
-from safelight.api.bodies import InvalidBody, parse_json
-from safelight.api.call import Call
 from safelight.api.comfy.asset import read_mime_type, read_preview_id
 from safelight.api.comfy.asset_json import asset_json, parse_asset_id
 from safelight.api.errors import BodyTooLarge
 from safelight.api.multipart import Form, read_form
+from safelight.api.request_body import InvalidBody, parse_json
+from safelight.api.responses import json_response
 from safelight.core.asset import check_asset_name, clean_tags
 from safelight.core.errors import Forbidden, Invalid, NotFound, Unprocessable, UnsupportedMedia
 from safelight.core.ids import AssetId
@@ -21,20 +21,20 @@ from safelight.services import download
 from safelight.services.asset_library import NewAsset
 
 
-async def upload_asset(app: App, call: Call) -> Response:
-    kind = call.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+async def upload_asset(app: App, request: ApiRequest) -> Response:
+    kind = request.http.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        return await _upload(app, call)
+        return await _upload(app, request)
     if kind not in ("application/json", "text/plain", ""):
         raise UnsupportedMedia(f"{kind} is no body for this; there are multipart/form-data and application/json")
-    return await _download(app, call)
+    return await _download(app, request)
 
 
-async def _download(app: App, call: Call) -> Response:
+async def _download(app: App, request: ApiRequest) -> Response:
     """The task goes on when the client does not wait for it; with the same ``Idempotency-Key`` it is found again."""
-    who, key = call.who, call.request.headers.get("idempotency-key")
-    body = await call.decode(await call.read(limit=app.settings.max_body_bytes))
-    declared = call.operation.body
+    who, key = request.who, request.http.headers.get("idempotency-key")
+    body = await request.decode(await request.read(limit=app.settings.max_body_bytes))
+    declared = request.operation.body
     assert declared is not None
     assert declared.json is not None
     if (problem := declared.json.problem(body)) is not None:
@@ -57,7 +57,7 @@ async def _download(app: App, call: Call) -> Response:
     asset_id = AssetId(task.result["asset_id"])
     asset = await app.db.read(lambda tx: library.get(tx, who, asset_id=asset_id))
     app.node_info.forget(who.user_id)
-    return json_response(asset_json(asset, call.request) | {"created_new": task.result["created_new"]}, status=201)
+    return json_response(asset_json(asset, request.http) | {"created_new": task.result["created_new"]}, status=201)
 
 
 def _failure(task: Task, *, limit: int) -> Exception:
@@ -73,14 +73,14 @@ def _failure(task: Task, *, limit: int) -> Exception:
     return kinds.get(task.error_code, Unprocessable)(message)
 
 
-async def _upload(app: App, call: Call) -> Response:
-    who, now = call.who, app.clock.now()
+async def _upload(app: App, request: ApiRequest) -> Response:
+    who, now = request.who, app.clock.now()
     with app.uploads.one(who.user_id):
-        form = await read_form(call.request, app.blobs, file_field="file", limit=app.settings.max_asset_bytes)
+        form = await read_form(request.http, app.blobs, file_field="file", limit=app.settings.max_asset_bytes)
     new = _new_asset(form)
     asset, is_new = await app.db.write(lambda tx: library.add(tx, who, new=new, now=now))
     app.node_info.forget(who.user_id)
-    return json_response(asset_json(asset, call.request) | {"created_new": is_new}, status=201)
+    return json_response(asset_json(asset, request.http) | {"created_new": is_new}, status=201)
 
 
 def _new_asset(form: Form) -> NewAsset:

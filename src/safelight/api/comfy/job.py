@@ -6,11 +6,11 @@ from typing import Any
 
 from starlette.responses import Response
 
-from safelight.api.answers import encode_json, json_response
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
-from safelight.api.bodies import InvalidBody
-from safelight.api.call import Call
 from safelight.api.comfy.job_json import STATE, detail, entry, status
+from safelight.api.request_body import InvalidBody
+from safelight.api.responses import encode_json, json_response
 from safelight.core.errors import Invalid, NotFound
 from safelight.core.job import TERMINAL, JobState, JobSummary
 from safelight.core.paging import Page, PageRequest
@@ -22,8 +22,8 @@ MAX_CANCELLED_AT_ONCE = 1000
 _SORT_KEYS = {"create_time": "created_at", "execution_time": "execution_duration"}
 
 
-async def list_jobs(app: App, call: Call) -> Response:
-    who, query = call.who, _ListQuery.of(call.params)
+async def list_jobs(app: App, request: ApiRequest) -> Response:
+    who, query = request.who, _ListQuery.of(request.params)
 
     async def read() -> bytes:
         return encode_json(_shown(await app.db.read(lambda tx: query.page(tx, who))))
@@ -77,28 +77,28 @@ def _shown(page: Page[JobSummary]) -> dict[str, Any]:
     return {"jobs": [entry(job) for job in page.items], "pagination": pagination}
 
 
-async def get_job_detail(app: App, call: Call) -> Response:
-    who, job_id = call.who, call.params["job_id"]
+async def get_job_detail(app: App, request: ApiRequest) -> Response:
+    who, job_id = request.who, request.params["job_id"]
     job = await app.db.read(lambda tx: jobs.get(tx, who, job_id=job_id))
     return json_response(detail(job))
 
 
-async def get_job_status(app: App, call: Call) -> Response:
-    who, job_id = call.who, call.params["job_id"]
+async def get_job_status(app: App, request: ApiRequest) -> Response:
+    who, job_id = request.who, request.params["job_id"]
     job = await app.db.read(lambda tx: jobs.get(tx, who, job_id=job_id))
     return json_response(status(job.summary, dialect=app.settings.job_status_dialect))
 
 
-async def cancel_job(app: App, call: Call) -> Response:
-    who, job_id, now = call.who, call.params["job_id"], app.clock.now()
+async def cancel_job(app: App, request: ApiRequest) -> Response:
+    who, job_id, now = request.who, request.params["job_id"], app.clock.now()
     cancelled = await app.db.write(lambda tx: jobs.cancel(tx, who, job_id=job_id, now=now))
     return json_response({"cancelled": cancelled})
 
 
-async def cancel_jobs(app: App, call: Call) -> Response:
+async def cancel_jobs(app: App, request: ApiRequest) -> Response:
     """``POST /api/jobs/cancel`` of the web UI: ids that are unknown or over are passed over."""
-    who, now = call.who, app.clock.now()
-    body = await call.read_json(limit=app.settings.max_body_bytes)
+    who, now = request.who, app.clock.now()
+    body = await request.read_json(limit=app.settings.max_body_bytes)
     ids = body.get("job_ids") if isinstance(body, dict) else None
     if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids) or len(ids) > MAX_CANCELLED_AT_ONCE:
         raise InvalidBody(f"'job_ids' is not a list of at most {MAX_CANCELLED_AT_ONCE} ids")
@@ -115,10 +115,10 @@ async def cancel_jobs(app: App, call: Call) -> Response:
     return json_response({"cancelled": await app.db.write(cancel)})
 
 
-async def interrupt_job(app: App, call: Call) -> Response:
+async def interrupt_job(app: App, request: ApiRequest) -> Response:
     """Running jobs of the caller: the one that the body names, else all. Nothing that matches is no error."""
-    who, now = call.who, app.clock.now()
-    body = await call.read_json(limit=app.settings.max_body_bytes)
+    who, now = request.who, app.clock.now()
+    body = await request.read_json(limit=app.settings.max_body_bytes)
     job_id = body.get("prompt_id") if isinstance(body, dict) else None
     wanted = None if job_id is None else str(job_id)
     await app.db.write(lambda tx: jobs.interrupt(tx, who, job_id=wanted, now=now))

@@ -5,28 +5,28 @@ from datetime import datetime
 
 from starlette.responses import PlainTextResponse, Response
 
-from safelight.api.answers import json_response
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
-from safelight.api.call import Call
+from safelight.api.responses import json_response
 from safelight.core.clock import to_ms
 from safelight.core.ids import ClientId
 
 
-async def get_internal_logs(app: App, call: Call) -> Response:
-    return PlainTextResponse("".join(f"{at.isoformat()} - {text}" for at, text in _entries(app, call)))
+async def get_internal_logs(app: App, request: ApiRequest) -> Response:
+    return PlainTextResponse("".join(f"{at.isoformat()} - {text}" for at, text in _entries(app, request)))
 
 
-async def get_internal_logs_raw(app: App, call: Call) -> Response:
+async def get_internal_logs_raw(app: App, request: ApiRequest) -> Response:
     """``size`` is that of a terminal, which a log has not; the web UI reads ``row``, the contract says ``rows``."""
-    entries = [{"t": to_ms(at), "m": text} for at, text in _entries(app, call)]
+    entries = [{"t": to_ms(at), "m": text} for at, text in _entries(app, request)]
     return json_response({"entries": entries, "size": {"cols": 120, "rows": 40, "row": 40}})
 
 
-async def subscribe_to_logs(app: App, call: Call) -> Response:
+async def subscribe_to_logs(app: App, request: ApiRequest) -> Response:
     """The subscription ends with the socket. What a socket then hears, the hub decides."""
-    app.hub.listen_to_logs(call.who, client_id=ClientId(call.body["clientId"]), enabled=call.body["enabled"])
+    app.hub.listen_to_logs(request.who, client_id=ClientId(request.body["clientId"]), enabled=request.body["enabled"])
     return Response()
 
 
-def _entries(app: App, call: Call) -> Sequence[tuple[datetime, str]]:
-    return app.logs.entries(owner=None if call.who.is_admin else call.who.user_id)
+def _entries(app: App, request: ApiRequest) -> Sequence[tuple[datetime, str]]:
+    return app.logs.entries(owner=None if request.who.is_admin else request.who.user_id)

@@ -6,9 +6,9 @@ from typing import Any
 
 from starlette.responses import Response
 
-from safelight.api.answers import json_response
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
-from safelight.api.call import Call
+from safelight.api.responses import json_response
 from safelight.core.asset import FileName, parse_file_name
 from safelight.core.errors import InvalidName, NotFound
 from safelight.db.engine import Transaction
@@ -19,8 +19,8 @@ _LAYER = re.compile(r"(.*?)(painted-masked|painted|paint|mask)(-[0-9]+.*|[0-9]*\
 _PLACES = ("clipspace", "")
 
 
-async def get_mask_layers(app: App, call: Call) -> Response:
-    who, text = call.who, call.params["filename"]
+async def get_mask_layers(app: App, request: ApiRequest) -> Response:
+    who, text = request.who, request.params["filename"]
     try:
         asked = parse_file_name(text)
     except InvalidName as error:

@@ -7,9 +7,9 @@ from typing import Any
 
 from starlette.responses import Response
 
-from safelight.api.answers import json_response
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
-from safelight.api.call import Call
+from safelight.api.responses import json_response
 from safelight.core.errors import NotFound
 from safelight.media import safetensors_header
 from safelight.media.errors import UnreadableWeights
@@ -19,7 +19,7 @@ MAX_HEADER_BYTES = 32 << 20
 """Of a safetensors file: a header beyond it is not worth reading for a list."""
 
 
-async def get_model_folders(app: App, call: Call) -> Response:
+async def get_model_folders(app: App, request: ApiRequest) -> Response:
     """Without the folders that hold no models but settings, as ComfyUI leaves them out."""
     return json_response(
         [
@@ -30,19 +30,19 @@ async def get_model_folders(app: App, call: Call) -> Response:
     )
 
 
-async def get_models_in_folder(app: App, call: Call) -> Response:
-    files = app.models.files(call.params["folder"])
+async def get_models_in_folder(app: App, request: ApiRequest) -> Response:
+    files = app.models.files(request.params["folder"])
     return json_response(await asyncio.to_thread(lambda: [_described(file) for file in files]))
 
 
-async def get_embeddings(app: App, call: Call) -> Response:
+async def get_embeddings(app: App, request: ApiRequest) -> Response:
     """Names without their ending, as a prompt writes them."""
     return json_response([name.rpartition(".")[0] for name in app.models.names("embeddings")])
 
 
-async def get_internal_folder_paths(app: App, call: Call) -> Response:
+async def get_internal_folder_paths(app: App, request: ApiRequest) -> Response:
     """Where files must be put to be found: for an administrator the places themselves."""
-    shows_all = call.who.is_admin
+    shows_all = request.who.is_admin
     return json_response(
         {
             name: [[str(p) if shows_all else f"models/{p.name}"] for p in places]
@@ -51,25 +51,25 @@ async def get_internal_folder_paths(app: App, call: Call) -> Response:
     )
 
 
-async def list_model_folders(app: App, call: Call) -> Response:
+async def list_model_folders(app: App, request: ApiRequest) -> Response:
     """``/models``: names alone."""
     return json_response(list(app.models.folders()))
 
 
-async def list_model_names(app: App, call: Call) -> Response:
+async def list_model_names(app: App, request: ApiRequest) -> Response:
     """``/models/{folder}``: names alone."""
-    return json_response([file.name for file in app.models.files(call.params["folder"])])
+    return json_response([file.name for file in app.models.files(request.params["folder"])])
 
 
-async def get_model_preview(app: App, call: Call) -> Response:
+async def get_model_preview(app: App, request: ApiRequest) -> Response:
     """Pictures beside model files are not served; clients show a placeholder."""
     raise NotFound("This model has no preview")
 
 
-async def get_model_metadata(app: App, call: Call) -> Response:
+async def get_model_metadata(app: App, request: ApiRequest) -> Response:
     """``/view_metadata/{folder}``: what a safetensors file says of itself."""
-    name = call.params["filename"]
-    found = next((f for f in app.models.files(call.params["folder"]) if f.name == name), None)
+    name = request.params["filename"]
+    found = next((f for f in app.models.files(request.params["folder"]) if f.name == name), None)
     metadata = await asyncio.to_thread(_metadata, found.path) if found else None
     if metadata is None:
         raise NotFound(f"There is no metadata of {name!r}")

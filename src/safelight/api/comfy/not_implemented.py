@@ -2,12 +2,12 @@
 
 from starlette.responses import Response
 
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
-from safelight.api.call import Call
 from safelight.api.errors import NotImplementedHere
 
 NOT_IMPLEMENTED: frozenset[str] = frozenset()
 
 
-async def not_implemented(app: App, call: Call) -> Response:
-    raise NotImplementedHere(call.operation)
+async def not_implemented(app: App, request: ApiRequest) -> Response:
+    raise NotImplementedHere(request.operation)

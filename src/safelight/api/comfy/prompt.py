@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from safelight.api.answers import json_response
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
-from safelight.api.bodies import InvalidBody
-from safelight.api.call import Call
 from safelight.api.comfy.job_json import plain_number
 from safelight.api.deadline import attended
 from safelight.api.heavy import LARGE_BODY_BYTES
+from safelight.api.request_body import InvalidBody
+from safelight.api.responses import json_response
 from safelight.core.asset import Asset
 from safelight.core.errors import InvalidPrompt, Unavailable
 from safelight.core.ids import ClientId, is_job_id
@@ -30,8 +30,8 @@ from safelight.graph.validate import Judge, ValidPrompt, asks_worker, validate
 from safelight.services import asset as assets
 from safelight.services import job as jobs
 from safelight.services.job import SubmitJob
-from safelight.services.literals import literals
 from safelight.services.placement import Placement, place
+from safelight.services.prompt_files import strings_of
 
 CATALOGUE_WAIT_S = 30.0
 """How long a submit waits on a server's first start for a worker to say what it can run."""
@@ -42,29 +42,29 @@ LONGEST_NAME = 4096
 MAX_CLIENT_ID = 256
 
 
-async def get_prompt_info(app: App, call: Call) -> Response:
-    who = call.who
+async def get_prompt_info(app: App, request: ApiRequest) -> Response:
+    who = request.who
     remaining = await app.db.read(lambda tx: jobs.remaining(tx, who))
     return json_response({"exec_info": {"queue_remaining": remaining}})
 
 
-async def execute_prompt(app: App, call: Call) -> Response:
-    who = call.who
-    raw = await call.read(limit=app.settings.max_body_bytes)
-    async with attended(call.request, limit_s=app.settings.read_deadline_s):
-        command, node_errors = await _read(app, call, raw)
+async def execute_prompt(app: App, request: ApiRequest) -> Response:
+    who = request.who
+    raw = await request.read(limit=app.settings.max_body_bytes)
+    async with attended(request.http, limit_s=app.settings.read_deadline_s):
+        command, node_errors = await _read(app, request, raw)
     now = app.clock.now()
     job = await app.db.write(lambda tx: jobs.submit(tx, who, command=command, now=now))
     number = plain_number(job.number)
     return json_response({"prompt_id": job.shown_id, "number": number, "node_errors": node_errors})
 
 
-async def _read(app: App, call: Call, raw: bytes) -> tuple[SubmitJob, Mapping[str, Any]]:
+async def _read(app: App, request: ApiRequest, raw: bytes) -> tuple[SubmitJob, Mapping[str, Any]]:
     """The job that a valid body asks for, and the errors of outputs that were dropped."""
     limits = Limits(nodes=app.settings.max_graph_nodes)
     if len(raw) > LARGE_BODY_BYTES:
-        check_size(await call.run(lambda: _count_nodes(raw), is_heavy=True), limits)
-    body = await call.decode(raw)
+        check_size(await request.run(lambda: _count_nodes(raw), is_heavy=True), limits)
+    body = await request.decode(raw)
     if is_workflow(body):
         raise faults.workflow_instead()
     if not isinstance(body, Mapping) or "prompt" not in body:
@@ -74,26 +74,26 @@ async def _read(app: App, call: Call, raw: bytes) -> tuple[SubmitJob, Mapping[st
         raise Unavailable("the server that would keep this job's keys cannot be reached; try again in a few seconds")
     check_size(len(asked.prompt), limits)
     is_heavy = len(raw) > LARGE_BODY_BYTES or len(asked.prompt) > LONG_PROMPT
-    valid = await _validate(app, call, asked.prompt, targets=_targets(body), is_heavy=is_heavy)
-    placement = await _place(app, call, valid.prompt, asked.extra_data, is_heavy=is_heavy)
+    valid = await _validate(app, request, asked.prompt, targets=_targets(body), is_heavy=is_heavy)
+    placement = await _place(app, request, valid.prompt, asked.extra_data, is_heavy=is_heavy)
     return replace(asked, prompt=valid.prompt, targets=valid.targets, placement=placement), valid.node_errors
 
 
 async def _validate(
-    app: App, call: Call, prompt: Mapping[str, Any], *, targets: Sequence[str] | None, is_heavy: bool
+    app: App, request: ApiRequest, prompt: Mapping[str, Any], *, targets: Sequence[str] | None, is_heavy: bool
 ) -> ValidPrompt:
-    who = call.who
+    who = request.who
     if not await app.catalogue.wait_ready(CATALOGUE_WAIT_S):
         raise Unavailable("No worker has started yet, so that no node is known; try again in a moment")
     catalogue = app.catalogue.current
     files: Mapping[str, Asset] = {}
     if _may_name_files(prompt, catalogue):
-        names = await call.run(lambda: _names(prompt, limit=app.settings.max_prompt_names), is_heavy=is_heavy)
+        names = await request.run(lambda: _names(prompt, limit=app.settings.max_prompt_names), is_heavy=is_heavy)
         files = await app.db.read(lambda tx: assets.files_named(tx, who, names=names))
     limits = Limits(nodes=app.settings.max_graph_nodes)
 
     async def check(judge: Judge | None) -> ValidPrompt:
-        return await call.run(
+        return await request.run(
             lambda: validate(
                 prompt, catalogue, targets=targets, file_exists=files.__contains__, judge=judge, limits=limits
             ),
@@ -108,7 +108,7 @@ async def _validate(
 
 
 async def _place(
-    app: App, call: Call, prompt: Mapping[str, Any], extra_data: Mapping[str, Any], *, is_heavy: bool
+    app: App, request: ApiRequest, prompt: Mapping[str, Any], extra_data: Mapping[str, Any], *, is_heavy: bool
 ) -> Placement:
     settings = app.settings
 
@@ -118,7 +118,7 @@ async def _place(
 
     if settings.pool_sizes and not is_heavy:  # looks at files
         return await asyncio.to_thread(work)
-    return await call.run(work, is_heavy=is_heavy)
+    return await request.run(work, is_heavy=is_heavy)
 
 
 def _read_command(body: Mapping[str, Any]) -> SubmitJob:
@@ -224,7 +224,7 @@ def _count_nodes(body: bytes) -> int:
 def _names(prompt: Mapping[str, Any], *, limit: int) -> set[str]:
     """The texts that may name files. Raises :class:`InvalidPrompt` where there are more than ``limit``."""
     names: set[str] = set()
-    for text in literals(prompt):
+    for text in strings_of(prompt):
         if len(text) <= LONGEST_NAME:
             names.add(text)
             if len(names) > limit:

@@ -5,10 +5,10 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
-from safelight.api.answers import json_response
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
 from safelight.api.blob_response import blob_response
-from safelight.api.call import Call
+from safelight.api.responses import json_response
 from safelight.core.clock import whole_ms
 from safelight.core.ids import AssetId, ShareId
 from safelight.db.publication import PublishedAsset
@@ -18,8 +18,8 @@ from safelight.services.publication import Seen
 _SHOWN_KINDS = ("image/", "video/", "audio/")
 
 
-async def get_userdata_file_publish(app: App, call: Call) -> Response:
-    who, path = call.who, call.params["file"]
+async def get_userdata_file_publish(app: App, request: ApiRequest) -> Response:
+    who, path = request.who, request.params["file"]
     seen = await app.db.read(lambda tx: publications.status(tx, who, path=path))
     if seen is None:
         nothing = {"workflow_id": "", "share_id": "", "listed": False, "publish_time": None, "assets": []}
@@ -27,9 +27,9 @@ async def get_userdata_file_publish(app: App, call: Call) -> Response:
     return json_response(_info(seen))
 
 
-async def post_userdata_file_publish(app: App, call: Call) -> Response:
-    who, path, now = call.who, call.params["file"], whole_ms(app.clock.now())
-    asset_ids = [AssetId(asset_id) for asset_id in call.body["asset_ids"]]
+async def post_userdata_file_publish(app: App, request: ApiRequest) -> Response:
+    who, path, now = request.who, request.params["file"], whole_ms(app.clock.now())
+    asset_ids = [AssetId(asset_id) for asset_id in request.body["asset_ids"]]
     limit = app.settings.max_published_bytes
     seen = await app.db.write(
         lambda tx: publications.publish(tx, who, path=path, asset_ids=asset_ids, max_bytes=limit, now=now)
@@ -37,17 +37,17 @@ async def post_userdata_file_publish(app: App, call: Call) -> Response:
     return json_response(_info(seen))
 
 
-async def get_published_workflow(app: App, call: Call) -> Response:
-    who, share_id, limit = call.who, ShareId(call.params["share_id"]), app.settings.max_published_bytes
+async def get_published_workflow(app: App, request: ApiRequest) -> Response:
+    who, share_id, limit = request.who, ShareId(request.params["share_id"]), app.settings.max_published_bytes
     seen, content = await app.db.read(lambda tx: publications.read(tx, who, share_id=share_id, max_bytes=limit))
     return json_response(_info(seen) | {"name": seen.publication.name, "workflow_json": content})
 
 
-async def get_published_asset(app: App, call: Call) -> Response:
+async def get_published_asset(app: App, request: ApiRequest) -> Response:
     """Where ``storage_url`` leads. The share id is the right to read, beside an account."""
-    who, share_id, asset_id = call.who, ShareId(call.params["share_id"]), AssetId(call.params["asset_id"])
+    who, share_id, asset_id = request.who, ShareId(request.params["share_id"]), AssetId(request.params["asset_id"])
     asset = await app.db.read(lambda tx: publications.read_asset(tx, who, share_id=share_id, asset_id=asset_id))
-    return await blob_response(call.request, asset, app.blobs, links=app.links)
+    return await blob_response(request.http, asset, app.blobs, links=app.links)
 
 
 def _info(seen: Seen) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from pkgutil import iter_modules
 
 from safelight.api import comfy
 from safelight.api.admin import routes as admin
-from safelight.api.call import Handler
+from safelight.api.api_request import Handler
 from safelight.api.comfy import legacy
 from safelight.api.comfy.not_implemented import not_implemented
 from safelight.api.contract import Contract, Operation
-from safelight.api.kernel import Endpoint
+from safelight.api.pipeline import Endpoint
 from safelight.api.routing import Router
 
 OWN_BODY = frozenset(

@@ -2,34 +2,34 @@
 
 from starlette.responses import Response
 
-from safelight.api.answers import json_response
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
-from safelight.api.call import Call
+from safelight.api.responses import json_response
 from safelight.core.errors import Forbidden
-from safelight.services.seeding import progress_json
+from safelight.services.model_index import progress_json
 
 
-async def seed_assets(app: App, call: Call) -> Response:
-    _check(call)
-    started = app.seeder.start((call.body or {}).get("roots"))
+async def seed_assets(app: App, request: ApiRequest) -> Response:
+    _check(request)
+    started = app.model_indexer.start((request.body or {}).get("roots"))
     return json_response({"status": "started" if started else "already_running"})
 
 
-async def get_asset_seed_status(app: App, call: Call) -> Response:
-    _check(call)
-    return json_response(progress_json(app.seeder.progress))
+async def get_asset_seed_status(app: App, request: ApiRequest) -> Response:
+    _check(request)
+    return json_response(progress_json(app.model_indexer.progress))
 
 
-async def cancel_asset_seed(app: App, call: Call) -> Response:
-    _check(call)
-    return json_response({"status": "cancelling" if app.seeder.cancel() else "idle"})
+async def cancel_asset_seed(app: App, request: ApiRequest) -> Response:
+    _check(request)
+    return json_response({"status": "cancelling" if app.model_indexer.cancel() else "idle"})
 
 
-async def prune_assets(app: App, call: Call) -> Response:
-    _check(call)
-    return json_response({"status": "completed", "marked": await app.seeder.prune()})
+async def prune_assets(app: App, request: ApiRequest) -> Response:
+    _check(request)
+    return json_response({"status": "completed", "marked": await app.model_indexer.prune()})
 
 
-def _check(call: Call) -> None:
-    if not call.who.is_admin:
+def _check(request: ApiRequest) -> None:
+    if not request.who.is_admin:
         raise Forbidden("only an administrator may scan the server's folders")

@@ -5,57 +5,57 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from safelight.api.answers import json_response
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
 from safelight.api.auth import COOKIE, find_credential
-from safelight.api.bodies import InvalidBody
-from safelight.api.call import Call
+from safelight.api.request_body import InvalidBody
+from safelight.api.responses import json_response
 from safelight.api.sign_in import WRONG_PER_ADDRESS
 from safelight.core.errors import Forbidden
 from safelight.core.user import Account
-from safelight.services import access
+from safelight.services import account_revision
 from safelight.services import session as sessions
 from safelight.services import user as users
 
 _LARGEST_BODY = 16 * 1024
 
 
-async def get_session(app: App, call: Call) -> Response:
+async def get_session(app: App, request: ApiRequest) -> Response:
     """Whether the server has accounts, and who is signed in."""
-    who = call.principal
-    state = await app.db.read(access.look)
+    who = request.principal
+    state = await app.db.read(account_revision.read)
     account = await app.db.read(lambda tx: users.find(tx, who)) if who else None
     body = {"accounts": state.has_accounts or app.settings.accounts, "user": _shown(account) if account else None}
     return json_response(body, headers={"cache-control": "no-store"})
 
 
-async def create_session(app: App, call: Call) -> Response:
+async def create_session(app: App, request: ApiRequest) -> Response:
     """Sign in with a name and a password, or with an identity token as the request's bearer token."""
-    body = await call.read_json(limit=_LARGEST_BODY)
-    credential = find_credential(call.request)
-    if body is None and call.principal is not None and credential is not None and credential.kind == "token":
-        who = call.principal
+    body = await request.read_json(limit=_LARGEST_BODY)
+    credential = find_credential(request.http)
+    if body is None and request.principal is not None and credential is not None and credential.kind == "token":
+        who = request.principal
         if (account := await app.db.read(lambda tx: users.find(tx, who))) is not None:
-            return await _begin(app, call.request, account)
+            return await _begin(app, request.http, account)
     name, password = _text(body, "name"), _text(body, "password")
-    account = await app.sign_in.check(name=name, password=password, address=_address(call.request))
-    return await _begin(app, call.request, account)
+    account = await app.sign_in.check(name=name, password=password, address=_address(request.http))
+    return await _begin(app, request.http, account)
 
 
-async def delete_session(app: App, call: Call) -> Response:
+async def delete_session(app: App, request: ApiRequest) -> Response:
     """Sign out: the session ends on the server, with its sockets, and the browser forgets what the UI kept in it."""
-    if token := call.request.cookies.get(COOKIE):
+    if token := request.http.cookies.get(COOKIE):
         await app.db.write(lambda tx: sessions.end(tx, token=token))
     response = Response(status_code=204, headers={"clear-site-data": '"storage"', "cache-control": "no-store"})
-    response.delete_cookie(COOKIE, **_cookie_words(app, call.request))
+    response.delete_cookie(COOKIE, **_cookie_words(app, request.http))
     return response
 
 
-async def set_up(app: App, call: Call) -> Response:
+async def set_up(app: App, request: ApiRequest) -> Response:
     """Make the first administrator by the link that the server printed, and sign them in."""
-    address = _address(call.request)
+    address = _address(request.http)
     app.sign_in.refuse_too_many(("", address, WRONG_PER_ADDRESS))
-    body = await call.read_json(limit=_LARGEST_BODY)
+    body = await request.read_json(limit=_LARGEST_BODY)
     token, name, password = _text(body, "token"), _text(body, "name"), _text(body, "password")
     if not await app.db.read(lambda tx: sessions.is_setup_offered(tx, token=token)):
         app.sign_in.count_wrong(address=address)
@@ -65,7 +65,7 @@ async def set_up(app: App, call: Call) -> Response:
     account = await app.db.write(
         lambda tx: sessions.set_up(tx, token=token, name=name, password_hash=password_hash, now=now)
     )
-    return await _begin(app, call.request, account)
+    return await _begin(app, request.http, account)
 
 
 async def _begin(app: App, request: Request, account: Account) -> Response:

@@ -4,21 +4,21 @@ from typing import Any
 
 from starlette.responses import Response
 
-from safelight.api.answers import json_response
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
-from safelight.api.bodies import InvalidBody
-from safelight.api.call import Call
+from safelight.api.request_body import InvalidBody
+from safelight.api.responses import json_response
 from safelight.core.errors import NotFound
 from safelight.services import setting as settings
 
 
-async def get_all_settings(app: App, call: Call) -> Response:
-    who = call.who
+async def get_all_settings(app: App, request: ApiRequest) -> Response:
+    who = request.who
     return json_response(await app.db.read(lambda tx: settings.load(tx, who)))
 
 
-async def update_multiple_settings(app: App, call: Call) -> Response:
-    who, values = call.who, await _value(app, call)
+async def update_multiple_settings(app: App, request: ApiRequest) -> Response:
+    who, values = request.who, await _value(app, request)
     if not isinstance(values, dict):
         raise InvalidBody("An object of settings is expected")
 
@@ -26,28 +26,28 @@ async def update_multiple_settings(app: App, call: Call) -> Response:
     return json_response(await app.db.read(lambda tx: settings.load(tx, who)))
 
 
-async def get_setting_by_id(app: App, call: Call) -> Response:
-    value = await _get(app, call)
+async def get_setting_by_id(app: App, request: ApiRequest) -> Response:
+    value = await _get(app, request)
     if value is None:
-        raise NotFound(f"There is no setting {call.params['id']!r}")
+        raise NotFound(f"There is no setting {request.params['id']!r}")
     return json_response({"value": value})
 
 
-async def get_core_setting(app: App, call: Call) -> Response:
+async def get_core_setting(app: App, request: ApiRequest) -> Response:
     """``/settings/{id}``: the bare value, null where it was never set."""
-    return json_response(await _get(app, call))
+    return json_response(await _get(app, request))
 
 
-async def update_setting_by_id(app: App, call: Call) -> Response:
-    who, key, value = call.who, call.params["id"], await _value(app, call)
+async def update_setting_by_id(app: App, request: ApiRequest) -> Response:
+    who, key, value = request.who, request.params["id"], await _value(app, request)
     await app.db.write(lambda tx: settings.put(tx, who, values={key: value}))
     return json_response({"value": value})
 
 
-async def _get(app: App, call: Call) -> Any:
-    who, key = call.who, call.params["id"]
+async def _get(app: App, request: ApiRequest) -> Any:
+    who, key = request.who, request.params["id"]
     return await app.db.read(lambda tx: settings.get(tx, who, key=key))
 
 
-async def _value(app: App, call: Call) -> Any:
-    return await call.decode(await call.read(limit=app.settings.max_body_bytes))
+async def _value(app: App, request: ApiRequest) -> Any:
+    return await request.decode(await request.read(limit=app.settings.max_body_bytes))

@@ -10,9 +10,9 @@ from typing import Any
 
 from starlette.responses import PlainTextResponse, Response
 
-from safelight.api.answers import json_response
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
-from safelight.api.call import Call
+from safelight.api.responses import json_response
 from safelight.core.worker import Device
 from safelight.settings import Settings
 
@@ -31,12 +31,12 @@ def features(settings: Settings) -> dict[str, Any]:
     }
 
 
-async def get_features(app: App, call: Call) -> Response:
+async def get_features(app: App, request: ApiRequest) -> Response:
     headers = {"cache-control": "private, max-age=5", "vary": "Authorization, X-API-Key, Cookie"}
     return json_response(features(app.settings), headers=headers)
 
 
-async def get_system_stats(app: App, call: Call) -> Response:
+async def get_system_stats(app: App, request: ApiRequest) -> Response:
     """The command line is not told: it holds paths, and this route is open to all."""
     engines = app.dispatcher.engines()
     system = {
@@ -59,7 +59,7 @@ async def get_system_stats(app: App, call: Call) -> Response:
     return json_response({"system": system, "devices": devices})
 
 
-async def get_health(app: App, call: Call) -> Response:
+async def get_health(app: App, request: ApiRequest) -> Response:
     """Whether the database answers."""
     try:
         await app.db.read(lambda tx: None)
@@ -69,12 +69,12 @@ async def get_health(app: App, call: Call) -> Response:
     return PlainTextResponse("OK")
 
 
-async def get_live(app: App, call: Call) -> Response:
+async def get_live(app: App, request: ApiRequest) -> Response:
     """Whether the process answers: an orchestrator restarts it where it does not."""
     return PlainTextResponse("OK")
 
 
-async def get_ready(app: App, call: Call) -> Response:
+async def get_ready(app: App, request: ApiRequest) -> Response:
     """Whether a job would be accepted now: the database answers, and the nodes are known. Told beside it: how many
     workers have started, and how many slots there are, of which others may be starting or asleep."""
     try:
@@ -88,9 +88,9 @@ async def get_ready(app: App, call: Call) -> Response:
     return json_response(words, headers={"cache-control": "no-store"})
 
 
-async def free_memory(app: App, call: Call) -> Response:
-    wishes = call.body or {}
-    owner_id = None if call.who.is_admin else call.who.user_id  # others' models stay (HTTP-27)
+async def free_memory(app: App, request: ApiRequest) -> Response:
+    wishes = request.body or {}
+    owner_id = None if request.who.is_admin else request.who.user_id  # others' models stay (HTTP-27)
     app.dispatcher.free(
         owner_id=owner_id,
         unload_models=bool(wishes.get("unload_models")),

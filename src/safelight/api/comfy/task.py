@@ -4,19 +4,19 @@ from typing import Any
 
 from starlette.responses import Response
 
-from safelight.api.answers import json_response
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
-from safelight.api.call import Call
+from safelight.api.responses import json_response
 from safelight.core.errors import Invalid
 from safelight.core.paging import PageRequest
 from safelight.core.task import Task, TaskId, TaskState
 from safelight.services import task as tasks
 
 
-async def list_tasks(app: App, call: Call) -> Response:
-    who, params = call.who, call.params
+async def list_tasks(app: App, request: ApiRequest) -> Response:
+    who, params = request.who, request.params
     states = _states(params["status"])
-    request = PageRequest(limit=params["limit"], offset=min(params["offset"], 1 << 40))
+    page_request = PageRequest(limit=params["limit"], offset=min(params["offset"], 1 << 40))
     page = await app.db.read(
         lambda tx: tasks.list(
             tx,
@@ -27,7 +27,7 @@ async def list_tasks(app: App, call: Call) -> Response:
             created_after=params["created_after"],
             created_before=params["created_before"],
             descending=params["sort_order"] == "desc",
-            request=request,
+            request=page_request,
         )
     )
     pagination = {
@@ -39,8 +39,8 @@ async def list_tasks(app: App, call: Call) -> Response:
     return json_response({"tasks": [_entry(task) for task in page.items], "pagination": pagination})
 
 
-async def get_task(app: App, call: Call) -> Response:
-    who, task_id = call.who, TaskId(call.params["task_id"].lower())
+async def get_task(app: App, request: ApiRequest) -> Response:
+    who, task_id = request.who, TaskId(request.params["task_id"].lower())
     return json_response(task_json(await app.db.read(lambda tx: tasks.get(tx, who, task_id=task_id))))
 
 

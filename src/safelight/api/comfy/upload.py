@@ -7,11 +7,11 @@ from typing import Any
 
 from starlette.responses import Response
 
-from safelight.api.answers import json_response
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
-from safelight.api.bodies import InvalidBody, parse_json
-from safelight.api.call import Call
 from safelight.api.multipart import Form, UploadedFile, read_form
+from safelight.api.request_body import InvalidBody, parse_json
+from safelight.api.responses import json_response
 from safelight.core.asset import Asset, FileName, Folder, clean_filename, clean_subfolder, parse_file_name
 from safelight.core.digest import Digest
 from safelight.core.errors import Invalid, NotFound
@@ -22,19 +22,19 @@ MAX_EDGE = 16_384
 """The contract's limits of a picture."""
 
 
-async def upload_image(app: App, call: Call) -> Response:
-    form, uploaded = await _read(app, call)
+async def upload_image(app: App, request: ApiRequest) -> Response:
+    form, uploaded = await _read(app, request)
     file = _target(form, uploaded.filename)
     mime_type = _mime_type(uploaded)
     await _check_picture(app, uploaded.digest, mime_type, name=uploaded.filename)
     new = NewFile(file=file, digest=uploaded.digest, size=uploaded.size, mime_type=mime_type, sha256=uploaded.sha256)
-    return await _register(app, call, new, overwrite=_is_true(form.fields.get("overwrite")))
+    return await _register(app, request, new, overwrite=_is_true(form.fields.get("overwrite")))
 
 
-async def upload_mask(app: App, call: Call) -> Response:
+async def upload_mask(app: App, request: ApiRequest) -> Response:
     """The alpha of the uploaded picture becomes that of a copy of the original, which ``original_ref`` names."""
-    who = call.who
-    form, uploaded = await _read(app, call)
+    who = request.who
+    form, uploaded = await _read(app, request)
     original_name = _original(form.fields.get("original_ref"))
     try:
         original = await app.db.read(lambda tx: assets.find_file(tx, who, file=original_name))
@@ -51,20 +51,20 @@ async def upload_mask(app: App, call: Call) -> Response:
         await writer.abort()
     file = _target(form, str(PurePosixPath(uploaded.filename).with_suffix(".png")))
     new = NewFile(file=file, digest=digest, size=size, mime_type="image/png", sha256=writer.sha256)
-    return await _register(app, call, new, overwrite=_is_true(form.fields.get("overwrite")))
+    return await _register(app, request, new, overwrite=_is_true(form.fields.get("overwrite")))
 
 
-async def _read(app: App, call: Call) -> tuple[Form, UploadedFile]:
-    with app.uploads.one(call.who.user_id):
-        form = await read_form(call.request, app.blobs, file_field="image", limit=app.settings.max_upload_bytes)
+async def _read(app: App, request: ApiRequest) -> tuple[Form, UploadedFile]:
+    with app.uploads.one(request.who.user_id):
+        form = await read_form(request.http, app.blobs, file_field="image", limit=app.settings.max_upload_bytes)
     uploaded = form.files.get("image")
     if uploaded is None:
         raise InvalidBody("The form has no file 'image'")
     return form, uploaded
 
 
-async def _register(app: App, call: Call, new: NewFile, *, overwrite: bool) -> Response:
-    who, now = call.who, app.clock.now()
+async def _register(app: App, request: ApiRequest, new: NewFile, *, overwrite: bool) -> Response:
+    who, now = request.who, app.clock.now()
     asset = await app.db.write(lambda tx: assets.upload(tx, who, new=new, overwrite=overwrite, now=now))
     app.node_info.forget(who.user_id)
     assert asset.file is not None

@@ -4,9 +4,9 @@ import asyncio
 
 from starlette.responses import Response
 
-from safelight.api.answers import json_response
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
-from safelight.api.call import Call
+from safelight.api.responses import json_response
 from safelight.blobs.store import BlobMissing
 from safelight.core.asset import Asset, Folder, parse_file_name
 from safelight.core.errors import Invalid, NotFound
@@ -14,9 +14,9 @@ from safelight.db.engine import Transaction
 from safelight.services import asset as assets
 
 
-async def get_vhs_query_video(app: App, call: Call) -> Response:
+async def get_vhs_query_video(app: App, request: ApiRequest) -> Response:
     """The name may be annotated (``a.mp4 [output]``); without that, inputs come first."""
-    who, name = call.who, call.params["filename"]
+    who, name = request.who, request.params["filename"]
 
     def find(tx: Transaction) -> Asset:
         for folder in Folder:

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from safelight.api.answers import has_current
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
 from safelight.api.blob_response import blob_response
 from safelight.api.byte_headers import byte_headers
-from safelight.api.call import Call
+from safelight.api.responses import has_current
 from safelight.core.asset import FileName, Folder, clean_filename, clean_subfolder, parse_file_name
 from safelight.core.errors import InvalidName
 from safelight.services import asset as assets
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 _RASTER = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp", "image/tiff", "image/avif")
 
 
-async def view_file(app: App, call: Call) -> Response:
-    who, params, request = call.who, call.params, call.request
+async def view_file(app: App, request: ApiRequest) -> Response:
+    who, params = request.who, request.params
     file = _file_name(params["filename"], subfolder=params["subfolder"] or "", folder=params["type"] or "output")
     asset = await app.db.read(lambda tx: assets.find_file(tx, who, file=file))
-    wish = _Wish.of(params["channel"], params["res"], request.query_params.get("preview"))
+    wish = _Wish.of(params["channel"], params["res"], request.http.query_params.get("preview"))
     if wish is None or asset.mime_type not in _RASTER:
-        return await blob_response(request, asset, app.blobs, links=app.links)
+        return await blob_response(request.http, asset, app.blobs, links=app.links)
     etag = f'"{asset.digest[:32]}-{wish}"'
     headers = {"etag": etag, "cache-control": "private, no-cache"}
-    if has_current(request, etag):
+    if has_current(request.http, etag):
         return Response(status_code=304, headers=headers)
     rendered = await app.renderer.render(asset.digest, wish.render, name=file.filename)
     return Response(rendered.body, headers=headers | byte_headers(file.filename, rendered.mime_type))

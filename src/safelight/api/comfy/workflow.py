@@ -4,9 +4,9 @@ from typing import Any
 
 from starlette.responses import Response
 
-from safelight.api.answers import json_response
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
-from safelight.api.call import Call
+from safelight.api.responses import json_response
 from safelight.core.clock import whole_ms
 from safelight.core.ids import UserId, VersionId, WorkflowId
 from safelight.core.paging import PageRequest
@@ -15,26 +15,26 @@ from safelight.services import workflow as workflows
 from safelight.services.workflow import NewWorkflow
 
 
-async def list_workflows(app: App, call: Call) -> Response:
-    who, request = call.who, _page_request(call)
+async def list_workflows(app: App, request: ApiRequest) -> Response:
+    who, page_request = request.who, _page_request(request)
     filters: dict[str, Any] = {
-        "name": call.params["name"],
-        "default_view": _view(call.params["default_view"]),
-        "sort": WorkflowSort(call.params["sort"]),
-        "descending": call.params["order"] == "desc",
+        "name": request.params["name"],
+        "default_view": _view(request.params["default_view"]),
+        "sort": WorkflowSort(request.params["sort"]),
+        "descending": request.params["order"] == "desc",
     }
-    page = await app.db.read(lambda tx: workflows.list(tx, who, page=request, **filters))
+    page = await app.db.read(lambda tx: workflows.list(tx, who, page=page_request, **filters))
     pagination = {
-        "offset": request.offset,
-        "limit": request.limit,
+        "offset": page_request.offset,
+        "limit": page_request.limit,
         "total": page.total,
         "has_more": page.has_more,
     }
     return json_response({"data": [_shown(workflow) for workflow in page.items], "pagination": pagination})
 
 
-async def create_workflow(app: App, call: Call) -> Response:
-    who, body, now = call.who, call.body, whole_ms(app.clock.now())
+async def create_workflow(app: App, request: ApiRequest) -> Response:
+    who, body, now = request.who, request.body, whole_ms(app.clock.now())
     new = NewWorkflow(
         content=body["workflow_json"],
         name=body.get("name"),
@@ -46,13 +46,13 @@ async def create_workflow(app: App, call: Call) -> Response:
     return json_response(_shown(workflow), status=201)
 
 
-async def get_workflow(app: App, call: Call) -> Response:
-    who, workflow_id = call.who, _id(call)
+async def get_workflow(app: App, request: ApiRequest) -> Response:
+    who, workflow_id = request.who, _id(request)
     return json_response(_shown(await app.db.read(lambda tx: workflows.get(tx, who, workflow_id=workflow_id))))
 
 
-async def update_workflow(app: App, call: Call) -> Response:
-    who, workflow_id, body, now = call.who, _id(call), call.body, whole_ms(app.clock.now())
+async def update_workflow(app: App, request: ApiRequest) -> Response:
+    who, workflow_id, body, now = request.who, _id(request), request.body, whole_ms(app.clock.now())
     words: dict[str, Any] = {
         "name": body.get("name"),
         "description": body.get("description"),
@@ -62,40 +62,40 @@ async def update_workflow(app: App, call: Call) -> Response:
     return json_response(_shown(after))
 
 
-async def delete_workflow(app: App, call: Call) -> Response:
-    who, workflow_id, now = call.who, _id(call), whole_ms(app.clock.now())
+async def delete_workflow(app: App, request: ApiRequest) -> Response:
+    who, workflow_id, now = request.who, _id(request), whole_ms(app.clock.now())
     await app.db.write(lambda tx: workflows.remove(tx, who, workflow_id=workflow_id, now=now))
     return Response(status_code=204)
 
 
-async def get_workflow_content(app: App, call: Call) -> Response:
-    who, workflow_id = call.who, _id(call)
+async def get_workflow_content(app: App, request: ApiRequest) -> Response:
+    who, workflow_id = request.who, _id(request)
     version = await app.db.read(lambda tx: workflows.latest(tx, who, workflow_id=workflow_id))
     content = {"workflow_json": version.content, "dependency_asset_ids": version.dependencies}
     return json_response(_shown_version(version, who.user_id) | content)
 
 
-async def create_workflow_version(app: App, call: Call) -> Response:
-    who, workflow_id, body, now = call.who, _id(call), call.body, whole_ms(app.clock.now())
+async def create_workflow_version(app: App, request: ApiRequest) -> Response:
+    who, workflow_id, body, now = request.who, _id(request), request.body, whole_ms(app.clock.now())
     words: dict[str, Any] = {"base_version": body["base_version"], "content": body["workflow_json"]}
     version = await app.db.write(lambda tx: workflows.add_version(tx, who, workflow_id=workflow_id, now=now, **words))
     return json_response(_shown_version(version, who.user_id) | {"latest_version": version.version}, status=201)
 
 
-async def fork_workflow(app: App, call: Call) -> Response:
-    who, workflow_id, body, now = call.who, _id(call), call.body, whole_ms(app.clock.now())
+async def fork_workflow(app: App, request: ApiRequest) -> Response:
+    who, workflow_id, body, now = request.who, _id(request), request.body, whole_ms(app.clock.now())
     words: dict[str, Any] = {"version": int(body["source_version"]), "name": body.get("name")}
     forked = await app.db.write(lambda tx: workflows.fork(tx, who, workflow_id=workflow_id, now=now, **words))
     return json_response(_shown(forked), status=201)
 
 
-def _id(call: Call) -> WorkflowId:
-    return WorkflowId(call.params["workflow_id"])
+def _id(request: ApiRequest) -> WorkflowId:
+    return WorkflowId(request.params["workflow_id"])
 
 
-def _page_request(call: Call) -> PageRequest:
+def _page_request(request: ApiRequest) -> PageRequest:
     """The contract takes any number from below, has no code to refuse it, and says what it answers: at least these."""
-    return PageRequest(limit=max(1, call.params["limit"]), offset=max(0, call.params["offset"]))
+    return PageRequest(limit=max(1, request.params["limit"]), offset=max(0, request.params["offset"]))
 
 
 def _view(text: str | None) -> DefaultView | None:

@@ -9,11 +9,11 @@ from starlette.responses import Response
 from tests.api.client import Client
 from tests.api.conftest import Server
 
-from safelight.api.call import Call
+from safelight.api.api_request import ApiRequest
 from safelight.api.contract import Operation, Shape
 from safelight.api.forwarding import Forwarder
-from safelight.api.kernel import Endpoint, Kernel
 from safelight.api.origin import Origins
+from safelight.api.pipeline import Endpoint, Pipeline
 from safelight.api.routing import Router
 from safelight.core.errors import Conflict, Forbidden, NotFound, Unavailable
 from safelight.core.user import Principal
@@ -126,22 +126,22 @@ class Nobody:
         await asyncio.Event().wait()
 
 
-def kernel(operation: Operation, outcome: Exception | Response, server: Server) -> Client:
-    """A client of a kernel with one operation, whose handler answers or raises."""
+def pipeline_client(operation: Operation, outcome: Exception | Response, server: Server) -> Client:
+    """A client of a pipeline with one operation, whose handler answers or raises."""
 
-    async def handler(app: object, call: Call) -> Response:
+    async def handler(app: object, request: ApiRequest) -> Response:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
     router: Router[Endpoint] = Router()
     router.add("GET", "/x", Endpoint(operation, handler))
-    door = Kernel(
+    pipeline = Pipeline(
         server.app._app, router, Nobody(), Origins(server.app._app.settings, Nobody()), Forwarder(lambda: None)
     )
 
     async def app(scope: object, receive: object, send: object) -> None:
-        await door.handle(scope, receive, send)  # type: ignore[arg-type]
+        await pipeline.handle(scope, receive, send)  # type: ignore[arg-type]
 
     return Client(app)
 
@@ -164,21 +164,23 @@ async def test_errors_have_the_shape_of_their_operation(
     server: Server, error: Exception, status: int, shape: Shape, keys: set[str]
 ) -> None:
     operation = Operation("x", "GET", "/x", default_shape=shape)
-    answer = await kernel(operation, error, server).get("/x")
+    answer = await pipeline_client(operation, error, server).get("/x")
     assert (answer.status, set(answer.json)) == (status, keys)
     assert "secret" not in answer.text
 
 
 async def test_declared_statuses_decide(server: Server) -> None:
     operation = Operation("x", "GET", "/x", shapes={409: Shape.TEXT})
-    answer = await kernel(operation, Conflict("busy"), server).get("/x")
+    answer = await pipeline_client(operation, Conflict("busy"), server).get("/x")
     assert (answer.status, answer.text) == (409, "busy")
 
 
 async def test_caller_without_credentials(server: Server) -> None:
     operation = Operation("x", "GET", "/x", security=(frozenset({"ApiKeyAuth"}),))
-    refused = await kernel(operation, Response(), server).get("/x")
+    refused = await pipeline_client(operation, Response(), server).get("/x")
     assert (refused.status, refused.json["code"]) == (401, "unauthorized")
     assert "www-authenticate" in refused.headers
     for security in ((), (frozenset({"ApiKeyAuth"}), frozenset[str]())):
-        assert (await kernel(replace(operation, security=security), Response(), server).get("/x")).status == 200
+        assert (
+            await pipeline_client(replace(operation, security=security), Response(), server).get("/x")
+        ).status == 200

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def literals(prompt: Mapping[str, Any]) -> Iterator[str]:
+def strings_of(prompt: Mapping[str, Any]) -> Iterator[str]:
     """Every string that a prompt gives to an input, however deep; a link to another call is none."""
     for call in prompt.values():
         inputs = call.get("inputs") if isinstance(call, Mapping) else None

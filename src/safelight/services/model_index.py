@@ -21,7 +21,7 @@ from safelight.db import user
 from safelight.db.engine import Database
 from safelight.db.scanned_file import ScannedFile
 from safelight.db.transaction import Transaction
-from safelight.services.model import ModelIndex
+from safelight.services.model import ModelFiles
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +60,10 @@ class _Batch:
     size: int = 0
 
 
-class Seeder:
+class ModelIndexer:
     """Mutable: the scan under way and how far it is."""
 
-    def __init__(self, db: Database, models: ModelIndex, clock: Clock) -> None:
+    def __init__(self, db: Database, models: ModelFiles, clock: Clock) -> None:
         self._db = db
         self._models = models
         self._clock = clock
@@ -180,7 +180,7 @@ def progress_json(progress: Progress) -> dict[str, Any]:
     return {name: getattr(progress, name) for name in Progress.__dataclass_fields__}
 
 
-def _files(models: ModelIndex, roots: Collection[str] | None) -> Iterator[_Found]:
+def _files(models: ModelFiles, roots: Collection[str] | None) -> Iterator[_Found]:
     for folder in MODEL_FOLDERS:
         for model in models.files(folder):
             if not _is_in(folder, model.path, roots):

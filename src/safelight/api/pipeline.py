@@ -1,6 +1,6 @@
 """The HTTP door: routes a request by the contract, decodes it, asks who calls, runs the handler, words what failed.
 
-Pure ASGI, without middleware: each step stands in :meth:`Kernel._answer`, in the order in which it happens.
+Pure ASGI, without middleware: each step stands in :meth:`Pipeline._answer`, in the order in which it happens.
 """
 
 import logging
@@ -12,11 +12,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from safelight.api.answers import PRIVATE
+from safelight.api.api_request import ApiRequest, Handler
 from safelight.api.app import App
 from safelight.api.auth import Authenticator
-from safelight.api.bodies import InvalidBody, parse_json, read_body
-from safelight.api.call import Call, Handler
 from safelight.api.content_encoding import decoded
 from safelight.api.contract import Operation, Shape
 from safelight.api.deadline import attended
@@ -25,6 +23,8 @@ from safelight.api.forwarding import Forwarder
 from safelight.api.heavy import LARGE_BODY_BYTES
 from safelight.api.origin import Origins
 from safelight.api.parameters import decode_path, decode_query
+from safelight.api.request_body import InvalidBody, parse_json, read_body
+from safelight.api.responses import PRIVATE
 from safelight.api.routing import Router
 from safelight.core.errors import NotFound
 
@@ -45,7 +45,7 @@ class Endpoint:
     checks_body: bool = True
 
 
-class Kernel:
+class Pipeline:
     def __init__(
         self,
         app: App,
@@ -117,21 +117,21 @@ class Kernel:
         params = decode_path(operation.parameters, values) | decode_query(
             operation.parameters, request.scope["query_string"]
         )
-        call = Call(operation, principal, params, None, request, self._app.heavy)
+        api_request = ApiRequest(operation, principal, params, None, request, self._app.heavy)
         if endpoint.checks_body:
-            call = replace(call, body=await self._body(call))
-        return await endpoint.handler(self._app, call)
+            api_request = replace(api_request, body=await self._body(api_request))
+        return await endpoint.handler(self._app, api_request)
 
-    async def _body(self, call: Call) -> Any:
-        request, operation = call.request, call.operation
+    async def _body(self, request: ApiRequest) -> Any:
+        http, operation = request.http, request.operation
         declared = operation.body
         if declared is None or declared.json is None:
             return None
-        if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        if http.headers.get("content-type", "").startswith("multipart/form-data"):
             if "multipart/form-data" in declared.content_types:
                 return None
             raise InvalidBody("The body is a form; JSON is expected")
-        raw = await read_body(request, limit=self._app.settings.max_body_bytes)
+        raw = await read_body(http, limit=self._app.settings.max_body_bytes)
         if not raw.strip() and not declared.required:
             return None
         schema = declared.json
@@ -142,7 +142,7 @@ class Kernel:
                 raise InvalidBody(f"The body does not fit: {problem}")
             return value
 
-        return await call.run(read, is_heavy=len(raw) > LARGE_BODY_BYTES)
+        return await request.run(read, is_heavy=len(raw) > LARGE_BODY_BYTES)
 
 
 def text_errors(operation: Operation) -> Operation:

@@ -8,7 +8,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from safelight.api import contract as contracts
 from safelight.api import published
-from safelight.api.answers import json_response
 from safelight.api.app import App, Engines, Log, WebUi
 from safelight.api.auth import AccountAuthenticator, Authenticator
 from safelight.api.comfy.hub import Hub
@@ -23,10 +22,11 @@ from safelight.api.draining import Draining
 from safelight.api.errors import error_response, shaped
 from safelight.api.forwarding import Forwarder
 from safelight.api.heavy import HeavyWork
-from safelight.api.kernel import ANY, Kernel
 from safelight.api.origin import Origins
 from safelight.api.pack_routes import answer_pack_route
+from safelight.api.pipeline import ANY, Pipeline
 from safelight.api.proxies import Proxies
+from safelight.api.responses import json_response
 from safelight.api.sign_in import SignIn
 from safelight.api.slow_clients import PatientReceive
 from safelight.api.uploads import Uploads
@@ -41,9 +41,9 @@ from safelight.services.catalogue import LiveCatalogue
 from safelight.services.download import Downloads
 from safelight.services.egress import Egress
 from safelight.services.identity import TokenVerifier
-from safelight.services.model import ModelIndex
+from safelight.services.model import ModelFiles
+from safelight.services.model_index import ModelIndexer
 from safelight.services.model_site import Civitai, HuggingFace, ModelSite
-from safelight.services.seeding import Seeder
 from safelight.settings import Settings
 
 _SOCKET_PATHS = ("/ws", "/api/ws")
@@ -51,7 +51,7 @@ _PAGE_FILES = ("/assets/",)
 _API_PREFIXES = ("/api/", "/internal/", "/v2/")
 
 
-def create(
+def create_http_app(
     *,
     settings: Settings,
     clock: Clock,
@@ -60,7 +60,7 @@ def create(
     blobs: BlobStore,
     files: FileCache,
     catalogue: LiveCatalogue,
-    models: ModelIndex,
+    models: ModelFiles,
     dispatcher: Engines,
     leader: Callable[[], str | None] = lambda: None,
     web: WebUi,
@@ -69,7 +69,7 @@ def create(
     egress: Egress | None = None,
     sites: Sequence[ModelSite] | None = None,
     links: Links | None = None,
-) -> "Http":
+) -> "HttpApp":
     """``leader``: where several servers share a database and another one leads, its address."""
     app = App(
         settings=settings,
@@ -87,7 +87,7 @@ def create(
         job_lists=JobLists(bus),
         renderer=Renderer(files),
         node_info=NodeInfoBodies(db, catalogue, bus),
-        seeder=Seeder(db, models, clock),
+        model_indexer=ModelIndexer(db, models, clock),
         downloads=Downloads(
             db=db,
             blobs=blobs,
@@ -104,7 +104,7 @@ def create(
         uploads=Uploads(),
         heavy=HeavyWork(),
     )
-    return Http(app, authenticator or _authenticator(settings, clock, db, bus), Forwarder(leader))
+    return HttpApp(app, authenticator or _authenticator(settings, clock, db, bus), Forwarder(leader))
 
 
 def _authenticator(settings: Settings, clock: Clock, db: Database, bus: Bus) -> Authenticator:
@@ -123,7 +123,7 @@ def _authenticator(settings: Settings, clock: Clock, db: Database, bus: Bus) -> 
     )
 
 
-class Http:
+class HttpApp:
     """An ASGI application without a lifespan: :meth:`close_sockets` and :meth:`stop` end what runs."""
 
     def __init__(self, app: App, authenticator: Authenticator, forwarder: Forwarder) -> None:
@@ -135,7 +135,7 @@ class Http:
         self._origins = Origins(app.settings, authenticator)
         self._cross_origin = CrossOrigin(app.settings.allowed_origins)
         self._proxies = Proxies(app.settings.proxy_networks)
-        self._kernel = Kernel(app, build_router(contract), authenticator, self._origins, forwarder)
+        self._pipeline = Pipeline(app, build_router(contract), authenticator, self._origins, forwarder)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope = self._cross_origin.admitted(self._proxies.seen(scope))
@@ -146,7 +146,7 @@ class Http:
             await self._socket(scope, receive, send)
         elif scope["type"] == "http" and (preflight := self._cross_origin.preflight(scope)) is not None:
             await preflight(scope, receive, send)
-        elif scope["type"] == "http" and not await self._kernel.handle(scope, receive, send):
+        elif scope["type"] == "http" and not await self._pipeline.handle(scope, receive, send):
             await (await self._beside_the_api(scope, receive))(scope, receive, send)
 
     async def follow_access(self) -> None:
@@ -158,7 +158,7 @@ class Http:
         await self._app.downloads.resume()
 
     async def stop_leading(self) -> None:
-        await self._app.seeder.stop()
+        await self._app.model_indexer.stop()
         await self._app.downloads.pause()
 
     def is_watched(self, owner: UserId) -> bool:
@@ -168,7 +168,7 @@ class Http:
     async def stop(self) -> None:
         """End what runs beside requests."""
         self._app.heavy.stop()
-        await self._app.seeder.stop()
+        await self._app.model_indexer.stop()
         await self._app.downloads.stop()
         await self._forwarder.close()
 
