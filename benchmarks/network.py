@@ -16,7 +16,7 @@ import torch
 from benchmarks.sd15.checkpoint import write
 
 from safelight.models.checkpoint import load_checkpoint
-from safelight.models.model import DiffusionModel
+from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.residency import residency
 from safelight.models.sampling.guidance import CfgGuider
 from safelight.models.sampling.sample import ChosenSampler, sample

@@ -20,7 +20,7 @@ from tests.models.unets import unet_of
 
 from safelight.models.operations import Conv2d, Linear
 from safelight.models.residency import Residency
-from safelight.models.unet.module import Heads, UNet
+from safelight.models.unet.unet_module import Heads, UNet
 from safelight.models.weights import weight_file
 
 SIZES = (

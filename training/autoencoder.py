@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from safelight.models.autoencoder.module import Autoencoder, AutoencoderShape, Block
+from safelight.models.autoencoder.autoencoder_module import Autoencoder, AutoencoderShape, Block
 from training.scenes import drawn, random_scene
 
 SHAPE = AutoencoderShape(latent=4, channels=(16, 32, 64, 64), blocks=1, has_attention=False, has_quant=True)

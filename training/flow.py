@@ -15,7 +15,6 @@ from torch import nn
 from torch.nn import functional
 
 from safelight.models.text.encoder_module import ClipText
-from safelight.models.unet.module import Heads, UNet
 from safelight.models.unet.shape import (
     Block,
     ConvolutionShape,
@@ -25,6 +24,7 @@ from safelight.models.unet.shape import (
     UNetShape,
     UpShape,
 )
+from safelight.models.unet.unet_module import Heads, UNet
 from training.captions import NOTHING, caption
 from training.pool import Pool
 from training.scenes import Scene

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from safelight.models.autoencoder.module import Autoencoder
+from safelight.models.autoencoder.autoencoder_module import Autoencoder
 from training.autoencoder import new_autoencoder
 from training.scenes import Scene, drawn, random_scene
 

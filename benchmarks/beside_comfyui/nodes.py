@@ -26,8 +26,8 @@ from tests.nodes.context import FolderContext
 
 import safelight.nodes
 from safelight.core.node import InputSchema, NodeSchema, Section
+from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.latent_format import LatentFormat
-from safelight.models.model import DiffusionModel
 from safelight.models.sampling.guidance import CfgGuider
 from safelight.models.sampling.sample import sample
 from safelight.models.sampling.schedules import schedule

@@ -23,9 +23,8 @@ from benchmarks.beside_comfyui import sampling_cases as cases
 from safetensors.torch import load_file
 
 import safelight.nodes
+from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.latent_format import LatentFormat
-from safelight.models.layers import WeightLayer
-from safelight.models.model import DiffusionModel
 from safelight.models.sampling.guidance import CfgGuider
 from safelight.models.sampling.levels import DiscreteLevels, FlowLevels
 from safelight.models.sampling.parameterization import Parameterization
@@ -33,6 +32,7 @@ from safelight.models.sampling.prediction import Flow, Noise, Velocity
 from safelight.models.sampling.sample import sample
 from safelight.models.sampling.samplers.table import SAMPLERS
 from safelight.models.sampling.schedules import SCHEDULES, part_of, schedule
+from safelight.models.weight_layers import WeightLayer
 from safelight.nodes.sampling.noise import SeededNoise
 from safelight.nodes.sampling.sample import sampler_named
 from safelight.sdk.registry import discover

@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 from tests.models.unets import SD1
 from torch import nn
 
-from safelight.models.autoencoder.module import Autoencoder, AutoencoderShape
+from safelight.models.autoencoder.autoencoder_module import Autoencoder, AutoencoderShape
 from safelight.models.text.encoder_module import ClipText, TextShape
-from safelight.models.unet.module import Heads, UNet
+from safelight.models.unet.unet_module import Heads, UNet
 
 SEED = 1234
 SHA256 = "2bc3321aa71f237cc4df3d138573acce65ec6b8bfa9744fa5e78bdf264c9216d"

@@ -7,10 +7,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from safelight.models.layers import WeightLayer
 from safelight.models.lora.changes import Added, Dense
 from safelight.models.offload import let_visit, stay_away
 from safelight.models.residency import Residency
+from safelight.models.weight_layers import WeightLayer
 from safelight.models.weights import Weights, weight_file
 
 CPU = torch.device("cpu")

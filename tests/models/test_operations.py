@@ -8,10 +8,10 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
-from safelight.models.layers import WeightLayer
 from safelight.models.lora.changes import Added, Dense
 from safelight.models.operations import Conv2d, Linear, gains, packs
 from safelight.models.residency import Residency
+from safelight.models.weight_layers import WeightLayer
 from safelight.models.weights import weight_file
 
 CPU = torch.device("cpu")

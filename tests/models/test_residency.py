@@ -9,11 +9,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from safelight.media.errors import UnreadableWeights
-from safelight.models.errors import UnknownWeights
-from safelight.models.layers import WeightLayer
 from safelight.models.lora.changes import Added, Dense
 from safelight.models.residency import Residency
-from safelight.models.weights import Weights, weight_file
+from safelight.models.weight_layers import WeightLayer
+from safelight.models.weights import UnknownWeights, Weights, weight_file
 
 CPU = torch.device("cpu")
 BYTES = 4 * (8 * 8 + 8) * 2

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import torch
 
-from safelight.models.unet.module import Heads, UNet
 from safelight.models.unet.shape import (
     Block,
     ConvolutionShape,
@@ -15,6 +14,7 @@ from safelight.models.unet.shape import (
     UNetShape,
     UpShape,
 )
+from safelight.models.unet.unet_module import Heads, UNet
 from safelight.models.weights import Source, WeightFile, Weights
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
-from safelight.models.autoencoder.module import autoencoder_shape
+from safelight.models.autoencoder.autoencoder_module import autoencoder_shape
+from safelight.models.autoencoder.image_autoencoder import PictureAutoencoder
 from safelight.models.autoencoder.tiny import tiny_shape
-from safelight.models.autoencoder.value import PictureAutoencoder
-from safelight.models.errors import UnknownWeights
+from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.families.family import Family
 from safelight.models.families.registry import UNET, family_of
-from safelight.models.model import DiffusionModel
+from safelight.models.text.clip_weights import clip_weights
 from safelight.models.text.encoder import TextEncoder
 from safelight.models.text.encoder_module import text_shape
 from safelight.models.text.recipe import (
@@ -24,9 +24,8 @@ from safelight.models.text.recipe import (
     EncoderRecipe,
     TextRecipe,
 )
-from safelight.models.text.weights import clip_weights
 from safelight.models.unet.diffusers_layout import in_original_layout
-from safelight.models.weights import WeightFile, Weights, weight_file
+from safelight.models.weights import UnknownWeights, WeightFile, Weights, weight_file
 
 AUTOENCODER = "first_stage_model."
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 
 from safelight.core.errors import Invalid
-from safelight.models.layers import WeightLayer, WeightPatch
+from safelight.models.weight_layers import WeightLayer, WeightPatch
 from safelight.models.weights import Weights
 
 Shares = Callable[[str], tuple[float, float]]

@@ -1,4 +1,4 @@
-"""What a diffusion network is to those who sample with it. The real one is :mod:`safelight.models.stored`."""
+"""What a diffusion network is to those who sample with it. The real one is :mod:`safelight.models.stored_unet`."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 import torch
 
-from safelight.models.hooks import Control, NetworkHooks
-from safelight.models.layers import WeightLayer
+from safelight.models.network_hooks import Control, NetworkHooks
+from safelight.models.weight_layers import WeightLayer
 
 
 class Predict(Protocol):

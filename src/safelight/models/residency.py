@@ -16,11 +16,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from safelight.models.errors import UnknownWeights
-from safelight.models.layers import WeightLayer
 from safelight.models.offload import Room, free_room, let_visit, stay_away
 from safelight.models.operations import Conv2d, Linear, gains, packs
-from safelight.models.weights import Weights
+from safelight.models.weight_layers import WeightLayer
+from safelight.models.weights import UnknownWeights, Weights
 
 KEPT_SHARE = 0.5
 """Of the memory that a device has, what unused networks may fill."""

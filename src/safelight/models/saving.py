@@ -8,15 +8,16 @@ import torch
 from safetensors.torch import save_file
 
 from safelight.core.errors import Invalid
-from safelight.models.autoencoder.value import PictureAutoencoder
+from safelight.models.autoencoder.image_autoencoder import PictureAutoencoder
 from safelight.models.checkpoint import AUTOENCODER, TEXT_PLACES
+from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.families import miniature
 from safelight.models.families.registry import UNET
-from safelight.models.layers import WeightLayer
 from safelight.models.merging import patched
-from safelight.models.model import DiffusionModel
-from safelight.models.stored import StoredUNet
+from safelight.models.stored_unet import StoredUNet
+from safelight.models.text.clip_weights import OPEN_CLIP_LAYER, OPEN_CLIP_TOP_LEVEL
 from safelight.models.text.encoder import TextEncoder
+from safelight.models.weight_layers import WeightLayer
 from safelight.models.weights import Weights
 
 Tensors = dict[str, torch.Tensor]
@@ -82,34 +83,23 @@ def _prefixed(prefix: str, tensors: Tensors) -> Tensors:
 
 
 _LAYER = re.compile(r"text_model\.encoder\.layers\.(\d+)\.(.+)\.(weight|bias)")
-_OPEN_CLIP = {
-    "layer_norm1": "ln_1",
-    "layer_norm2": "ln_2",
-    "self_attn.out_proj": "attn.out_proj",
-    "mlp.fc1": "mlp.c_fc",
-    "mlp.fc2": "mlp.c_proj",
-}
-_AROUND = {
-    "text_model.embeddings.token_embedding.weight": "token_embedding.weight",
-    "text_model.embeddings.position_embedding.weight": "positional_embedding",
-    "text_model.final_layer_norm.weight": "ln_final.weight",
-    "text_model.final_layer_norm.bias": "ln_final.bias",
-}
+_OPEN_CLIP_LAYER = {ours: theirs for theirs, ours in OPEN_CLIP_LAYER.items()}
+_OPEN_CLIP_TOP_LEVEL = {ours: theirs for theirs, ours in OPEN_CLIP_TOP_LEVEL.items()}
 
 
 def _in_open_clip_layout(tensors: Tensors) -> Tensors:
     """Query, key and value in one matrix, the projection transposed."""
     made: Tensors = {}
     for name, tensor in tensors.items():
-        if name in _AROUND:
-            made[_AROUND[name]] = tensor
+        if name in _OPEN_CLIP_TOP_LEVEL:
+            made[_OPEN_CLIP_TOP_LEVEL[name]] = tensor
         elif name == "text_projection.weight":
             made["text_projection"] = tensor.t()
         elif found := _LAYER.fullmatch(name):
             layer, module, kind = found[1], found[2], found[3]
             block = f"transformer.resblocks.{layer}"
-            if module in _OPEN_CLIP:
-                made[f"{block}.{_OPEN_CLIP[module]}.{kind}"] = tensor
+            if module in _OPEN_CLIP_LAYER:
+                made[f"{block}.{_OPEN_CLIP_LAYER[module]}.{kind}"] = tensor
             elif module == "self_attn.q_proj":
                 parts = [tensors[f"text_model.encoder.layers.{layer}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
                 made[f"{block}.attn.in_proj_{kind}"] = torch.cat(parts)

@@ -6,8 +6,8 @@ from typing import Protocol
 
 import torch
 
-from safelight.models.layers import WeightLayer
 from safelight.models.network import Network
+from safelight.models.weight_layers import WeightLayer
 
 Shapes = Mapping[str, torch.Size]
 

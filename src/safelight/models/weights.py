@@ -12,10 +12,18 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
+from safelight.core.errors import Invalid
 from safelight.media import safetensors_header
 from safelight.media.errors import UnreadableWeights
 from safelight.media.weights import WeightsFormat, check_weights
 from safelight.models import local_copies
+
+
+class UnknownWeights(Invalid):
+    """The file contains no supported network, or not the one that was requested."""
+
+    code = "unknown_weights"
+
 
 Identity = tuple[str, int, int]
 """Path, size and time of the last change."""

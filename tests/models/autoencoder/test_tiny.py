@@ -10,8 +10,8 @@ from tests.nodes.context import FolderContext
 
 from safelight.models.autoencoder.tiny import TinyAutoencoder, TinyShape
 from safelight.models.checkpoint import TINY_LATENTS, load_autoencoder, load_tiny_autoencoder
-from safelight.models.errors import UnknownWeights
 from safelight.models.latent_format import LatentFormat
+from safelight.models.weights import UnknownWeights
 from safelight.nodes.loaders.checkpoint import VAELoader
 from safelight.nodes.sampling.sample import previewer
 from safelight.services.model import TINY_AUTOENCODERS, ModelFiles

@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from safelight.models.control.value import Applied, PictureAdapter, load_control_network
-from safelight.models.errors import UnknownWeights
+from safelight.models.control.control_network import Applied, PictureAdapter, load_control_network
 from safelight.models.sampling.levels import DiscreteLevels
+from safelight.models.weights import UnknownWeights
 
 KINDS = ["full_adapter", "full_adapter_xl"]
 

@@ -9,12 +9,11 @@ import torch
 from safetensors.torch import save_file
 from tests.models.sampling.networks import CPU, Plain, model_of, saying
 
-from safelight.models.control.value import Applied, ControlNetwork, load_control_network
-from safelight.models.errors import UnknownWeights
-from safelight.models.hooks import Control
-from safelight.models.images import resized
+from safelight.models.control.control_network import Applied, ControlNetwork, fit_image, load_control_network
+from safelight.models.network_hooks import Control
 from safelight.models.sampling.guidance import CfgGuider, Preparation
-from safelight.models.unet.module import Heads
+from safelight.models.unet.unet_module import Heads
+from safelight.models.weights import UnknownWeights
 from safelight.nodes.conditioning.controlnet import ControlNetApply, ControlNetApplyAdvanced
 
 SHAPE = torch.Size((1, 4, 8, 8))
@@ -121,6 +120,6 @@ def test_both_sides_are_controlled_in_one_batch(ours: ControlNetwork) -> None:
 
 def test_pictures_are_cut_to_the_proportions() -> None:
     planes = torch.arange(24.0).reshape(1, 1, 4, 6)
-    assert torch.equal(resized(planes, (4, 4)), planes[..., 1:5])
-    assert resized(planes, (8, 12)).shape == (1, 1, 8, 12)
-    assert torch.equal(resized(planes, (2, 6)), planes[..., 1:3, :])
+    assert torch.equal(fit_image(planes, (4, 4)), planes[..., 1:5])
+    assert fit_image(planes, (8, 12)).shape == (1, 1, 8, 12)
+    assert torch.equal(fit_image(planes, (2, 6)), planes[..., 1:3, :])

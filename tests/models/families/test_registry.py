@@ -8,12 +8,12 @@ import pytest
 import torch
 from tests.models.unets import REFINER, SD1, SD2, SDXL, file_of, shapes_of, unet_of
 
-from safelight.models.errors import UnknownWeights
-from safelight.models.families.conditions import Editing, Inpainting
+from safelight.models.families.conditioning import Editing, Inpainting
 from safelight.models.families.registry import family_of
 from safelight.models.sampling.levels import FlowLevels
 from safelight.models.sampling.prediction import Flow, Noise, Velocity
 from safelight.models.unet.shape import UNetShape, unet_shape
+from safelight.models.weights import UnknownWeights
 
 
 @pytest.mark.parametrize(

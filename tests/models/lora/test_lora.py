@@ -11,7 +11,7 @@ from tests.models.lora.layouts import Shapes, clip, sd1, sdxl, unet
 
 from safelight.media.errors import UnreadableWeights
 from safelight.models.lora.file import LoraMismatch, read_lora
-from safelight.models.lora.unet_names import diffusers_names
+from safelight.models.unet.diffusers_names import diffusers_names
 
 SMALL = unet(width=8, multipliers=(1, 2), depths=(1, 1), middle=1, context=6)
 LINEAR = "input_blocks.4.1.transformer_blocks.0.attn2.to_k"  # [16, 6]

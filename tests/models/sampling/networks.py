@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
-from safelight.models.hooks import NetworkHooks
+from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.latent_format import LatentFormat
-from safelight.models.layers import WeightLayer
-from safelight.models.model import DiffusionModel
+from safelight.models.network_hooks import NetworkHooks
 from safelight.models.sampling.levels import DiscreteLevels
 from safelight.models.sampling.parameterization import Parameterization
 from safelight.models.sampling.prediction import Signal
+from safelight.models.weight_layers import WeightLayer
 
 CPU = torch.device("cpu")
 

@@ -17,7 +17,7 @@ from safelight.models.sampling.guidance import (
     PositiveGuider,
     Preparation,
 )
-from safelight.models.sampling.samplers.run import Denoised
+from safelight.models.sampling.samplers.sampling_context import Denoised
 
 SHAPE = torch.Size((2, 4, 16, 24))
 

@@ -11,7 +11,7 @@ from safelight.models.sampling.levels import DiscreteLevels, FlowLevels
 from safelight.models.sampling.noise import StepNoise
 from safelight.models.sampling.parameterization import Parameterization
 from safelight.models.sampling.prediction import Flow, Noise
-from safelight.models.sampling.samplers.run import Denoised, Run
+from safelight.models.sampling.samplers.sampling_context import Denoised, Run
 from safelight.models.sampling.samplers.table import SAMPLERS, WITHOUT_LAST_LEVEL
 from safelight.models.sampling.schedules import SCHEDULES, karras, schedule
 

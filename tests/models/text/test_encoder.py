@@ -8,12 +8,11 @@ import torch
 from safetensors.torch import save_file
 
 from safelight.models.checkpoint import load_text_encoders
-from safelight.models.errors import UnknownWeights
+from safelight.models.text.clip_weights import clip_weights
 from safelight.models.text.encoder import TextEncoder
 from safelight.models.text.encoder_module import ClipText, text_shape
 from safelight.models.text.recipe import EncoderRecipe, TextRecipe
-from safelight.models.text.weights import clip_weights
-from safelight.models.weights import weight_file
+from safelight.models.weights import UnknownWeights, weight_file
 
 CONFIG: dict[str, Any] = {
     "vocab_size": 49408,

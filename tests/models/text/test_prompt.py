@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safelight.models.text.chunks import LENGTH, windows
-from safelight.models.text.prompt import segments
+from safelight.models.text.prompt_weights import segments
 from safelight.models.text.tokenizer import END, START, tokens_of
 
 

@@ -9,9 +9,15 @@ from tests.nodes.context import FolderContext
 from torch import nn
 from torch.nn import functional
 
-from safelight.models.errors import UnknownWeights
-from safelight.models.upscale.module import CompactNetwork, CompactShape, DenseNetwork, DenseShape, upscaler_shape
-from safelight.models.upscale.value import load_upscaler
+from safelight.models.upscale.upscaler import load_upscaler
+from safelight.models.upscale.upscaler_module import (
+    CompactNetwork,
+    CompactShape,
+    DenseNetwork,
+    DenseShape,
+    upscaler_shape,
+)
+from safelight.models.weights import UnknownWeights
 from safelight.nodes.image.upscale_model import ImageUpscaleWithModel, UpscaleModelLoader
 
 FOUR = DenseShape(channels=3, out=3, features=8, growth=4, blocks=2, ups=2, unshuffle=1)

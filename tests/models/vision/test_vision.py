@@ -9,9 +9,9 @@ from safetensors.torch import save_file
 from tests.nodes.context import FolderContext
 from torch.nn import functional
 
-from safelight.models.errors import UnknownWeights
 from safelight.models.vision.style import load_style_model
-from safelight.models.vision.value import VisionOutput, load_vision_encoder
+from safelight.models.vision.vision_encoder import VisionOutput, load_vision_encoder
+from safelight.models.weights import UnknownWeights
 from safelight.nodes.conditioning.vision import CLIPVisionEncode, StyleModelApply, UnknownStrength
 from safelight.nodes.loaders.vision import CLIPVisionLoader, StyleModelLoader
 

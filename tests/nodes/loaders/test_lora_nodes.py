@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import save_file
 from tests.nodes.context import FolderContext
 
+from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.latent_format import LatentFormat
-from safelight.models.layers import WeightLayer
 from safelight.models.lora.file import LoraMismatch
-from safelight.models.model import DiffusionModel
+from safelight.models.weight_layers import WeightLayer
 from safelight.nodes.loaders.lora import LoraLoader, LoraLoaderModelOnly
 
 UNET = "input_blocks.1.1.transformer_blocks.0.attn1.to_q"

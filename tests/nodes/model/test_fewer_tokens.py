@@ -5,8 +5,8 @@ import torch
 from tests.models.sampling.networks import model_of, saying
 from tests.nodes.model.test_guidance_nodes import both_ways, changed, real  # noqa: F401 (a fixture)
 
-from safelight.models.hooks import Attention, NetworkHooks, Place
-from safelight.models.model import DiffusionModel
+from safelight.models.diffusion_model import DiffusionModel
+from safelight.models.network_hooks import Attention, NetworkHooks, Place
 from safelight.models.sampling.guidance import GuidanceOptions, PositiveGuider, options_of
 from safelight.models.sampling.noise import generator_after_first_noise
 from safelight.models.sampling.sample import ChosenSampler, sample
@@ -159,9 +159,9 @@ def test_text_attention_is_scaled() -> None:
 
 @pytest.mark.parametrize(("name", "share"), [("input_blocks.1.0.in_layers.2.weight", 0.25), ("out.2.weight", 0.5)])
 def test_parts_are_mixed_by_ratios_of_their_own(real: DiffusionModel, name: str, share: float) -> None:  # noqa: F811
-    from safelight.models.layers import WeightLayer
     from safelight.models.lora.changes import Added, Dense
     from safelight.models.merging import patched
+    from safelight.models.weight_layers import WeightLayer
     from safelight.nodes.model.merge import ModelMergeSD1
 
     shapes = real.network.shapes

@@ -8,16 +8,16 @@ from safetensors.torch import save_file
 from tests.models.sampling.networks import model_of, saying
 from tests.models.unets import unet_of
 
-from safelight.models.families.conditions import TextAlone
-from safelight.models.hooks import Place
+from safelight.models.diffusion_model import DiffusionModel
+from safelight.models.families.conditioning import TextAlone
 from safelight.models.latent_format import LatentFormat
-from safelight.models.model import DiffusionModel
+from safelight.models.network_hooks import Place
 from safelight.models.sampling.guidance import CfgGuider, Guider, Preparation, options_of
 from safelight.models.sampling.levels import DiscreteLevels
 from safelight.models.sampling.parameterization import Parameterization
 from safelight.models.sampling.prediction import Noise
-from safelight.models.stored import StoredUNet
-from safelight.models.unet.module import Heads, UNet
+from safelight.models.stored_unet import StoredUNet
+from safelight.models.unet.unet_module import Heads, UNet
 from safelight.models.weights import weight_file
 from safelight.nodes.model.freeu import FreeU, FreeU_V2
 from safelight.nodes.model.guidance import (

@@ -11,11 +11,11 @@ from tests.nodes.context import FolderContext
 from tests.nodes.model.test_guidance_nodes import SHAPE, guided, real  # noqa: F401 (a fixture)
 
 from safelight.models.checkpoint import load_checkpoint
-from safelight.models.layers import WeightLayer
+from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.lora.changes import Added, Dense
-from safelight.models.model import DiffusionModel
 from safelight.models.sampling.guidance import CfgGuider
 from safelight.models.weight_hooks import HookGroup, Keyframe, WeightHook
+from safelight.models.weight_layers import WeightLayer
 from safelight.nodes.conditioning.encode import CLIPTextEncode
 from safelight.nodes.conditioning.properties import ConditioningSetProperties
 from safelight.nodes.model.hooks import (

@@ -11,20 +11,20 @@ from tests.models.unets import unet_of
 from tests.nodes.context import FolderContext
 
 from safelight.models.checkpoint import load_autoencoder, load_checkpoint, load_diffusion_model
-from safelight.models.families.conditions import TextAlone
+from safelight.models.diffusion_model import DiffusionModel
+from safelight.models.families.conditioning import TextAlone
 from safelight.models.latent_format import LatentFormat
-from safelight.models.layers import WeightLayer
 from safelight.models.lora.changes import Added, Dense
 from safelight.models.merging import UnlikeModels, patched
-from safelight.models.model import DiffusionModel
 from safelight.models.sampling.levels import DiscreteLevels
 from safelight.models.sampling.parameterization import Parameterization
 from safelight.models.sampling.prediction import Noise
 from safelight.models.saving import _in_open_clip_layout
-from safelight.models.stored import StoredUNet
+from safelight.models.stored_unet import StoredUNet
+from safelight.models.text.clip_weights import clip_weights
 from safelight.models.text.encoder_module import ClipText, TextShape
-from safelight.models.text.weights import clip_weights
-from safelight.models.unet.module import Heads, UNet
+from safelight.models.unet.unet_module import Heads, UNet
+from safelight.models.weight_layers import WeightLayer
 from safelight.models.weights import weight_file
 from safelight.nodes.model.merge import (
     CLIPMergeSimple,

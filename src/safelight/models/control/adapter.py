@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from safelight.models.hooks import Control
+from safelight.models.network_hooks import Control
 from safelight.models.operations import Conv2d
 from safelight.models.unet.shape import ConvolutionShape
 from safelight.models.weights import Weights

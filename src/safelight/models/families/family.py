@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
+from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.latent_format import LatentFormat
-from safelight.models.model import DiffusionModel
 from safelight.models.sampling.parameterization import Parameterization
-from safelight.models.stored import Conditions, StoredUNet
+from safelight.models.stored_unet import Conditions, StoredUNet
 from safelight.models.text.recipe import TextRecipe
-from safelight.models.unet.module import Heads
 from safelight.models.unet.shape import unet_shape
+from safelight.models.unet.unet_module import Heads
 from safelight.models.weights import Weights
 
 

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from safelight.models.families.conditions import PooledText
+from safelight.models.families.conditioning import PooledText
 from safelight.models.families.family import Family
 from safelight.models.latent_format import LatentFormat
 from safelight.models.sampling.levels import FlowLevels
 from safelight.models.sampling.parameterization import Parameterization
 from safelight.models.sampling.prediction import Flow
 from safelight.models.text.recipe import MINIATURE_TEXT, TextRecipe
-from safelight.models.unet.module import Heads
 from safelight.models.unet.shape import UNetShape
+from safelight.models.unet.unet_module import Heads
 
 METADATA = "safelight.miniature"
 

@@ -1,10 +1,9 @@
 """Which family a file belongs to."""
 
-from safelight.models.errors import UnknownWeights
 from safelight.models.families import miniature, stable_diffusion
 from safelight.models.families.family import Family
 from safelight.models.unet.shape import unet_shape
-from safelight.models.weights import WeightFile, Weights, json_metadata
+from safelight.models.weights import UnknownWeights, WeightFile, Weights, json_metadata
 
 UNET = "model.diffusion_model."
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from safelight.models.families.conditions import (
+from safelight.models.families.conditioning import (
     Editing,
     Inpainting,
     PooledTextAndSizes,
@@ -18,8 +18,8 @@ from safelight.models.sampling.levels import DiscreteLevels
 from safelight.models.sampling.parameterization import Parameterization
 from safelight.models.sampling.prediction import Noise, Velocity
 from safelight.models.text.recipe import CLIP_G_LAST_BUT_ONE, CLIP_H, CLIP_L, CLIP_L_LAST_BUT_ONE, TextRecipe
-from safelight.models.unet.module import Heads
 from safelight.models.unet.shape import UNetShape
+from safelight.models.unet.unet_module import Heads
 from safelight.models.weights import Weights
 
 INPAINTING_CHANNELS = 9

@@ -10,7 +10,6 @@ from safetensors import safe_open
 from safelight.core.errors import Invalid
 from safelight.media.errors import UnreadableWeights
 from safelight.media.weights import WeightsFormat, check_weights
-from safelight.models.layers import WeightLayer, WeightPatch
 from safelight.models.lora.changes import (
     Added,
     Change,
@@ -25,6 +24,7 @@ from safelight.models.lora.changes import (
 )
 from safelight.models.lora.names import Place, place_of, text_modules, unet_modules
 from safelight.models.lora.parts import parsed
+from safelight.models.weight_layers import WeightLayer, WeightPatch
 
 Parts = Mapping[str, torch.Tensor]
 

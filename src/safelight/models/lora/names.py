@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from safelight.models.lora.unet_names import diffusers_names
+from safelight.models.unet.diffusers_names import diffusers_names
 
 Encoder = Literal["l", "g"]
 """CLIP-L, OpenCLIP-G: a file names them by number or by letter."""

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch.nn import functional
 
-from safelight.models.hooks import Control
 from safelight.models.network import Network
+from safelight.models.network_hooks import Control
 from safelight.models.sampling.levels import Levels
 from safelight.models.weight_hooks import HookedNetwork, HookGroup
 
@@ -47,7 +47,7 @@ class Area(NamedTuple):
 
 
 class ControlSource(Protocol):
-    """What control networks make of pictures: see :class:`safelight.models.control.value.Applied`."""
+    """What control networks make of pictures: see :class:`safelight.models.control.control_network.Applied`."""
 
     def at(
         self,

@@ -11,11 +11,11 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from safelight.models.hooks import NetworkHooks
-from safelight.models.model import DiffusionModel
+from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.network import Predict
+from safelight.models.network_hooks import NetworkHooks
 from safelight.models.sampling.entries import Entry, entries, with_equal_areas
-from safelight.models.sampling.samplers.run import Denoised
+from safelight.models.sampling.samplers.sampling_context import Denoised
 from safelight.models.weight_hooks import HookedNetwork, HookGroup
 
 Conditioning = Sequence[Sequence[Any]]

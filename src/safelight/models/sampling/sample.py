@@ -8,11 +8,11 @@ import torch
 from torch.nn import functional
 
 from safelight.core.errors import Invalid
+from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.latent_format import LatentFormat
-from safelight.models.model import DiffusionModel
 from safelight.models.sampling.guidance import Denoiser, Guider, Preparation, options_of
 from safelight.models.sampling.noise import SEEDS, generator_after_first_noise
-from safelight.models.sampling.samplers.run import Denoised, Run, Sampler
+from safelight.models.sampling.samplers.sampling_context import Denoised, Run, Sampler
 
 OnSampled = Callable[[int, int, torch.Tensor], None]
 """``(step, steps, denoised)``: how many steps are done, of how many; the prediction as the network sees latents."""

@@ -15,9 +15,6 @@ from safelight.models.sampling.levels import Levels
 Schedule = Callable[[Levels, int], torch.Tensor]
 """From a model's levels and a number of steps (at least 1)."""
 
-SKIPPING_SAMPLERS = frozenset({"dpm_2", "dpm_2_ancestral", "uni_pc", "uni_pc_bh2"})
-"""Samplers that jump over the level before the last: their schedule has a step more, and lacks that level."""
-
 
 def simple(levels: Levels, steps: int) -> torch.Tensor:
     """Entries of the model's table at even distances, from the last."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from safelight.models.text.prompt import segments
+from safelight.models.text.prompt_weights import segments
 from safelight.models.text.tokenizer import END, START, tokens_of
 
 Token = int | torch.Tensor

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from safelight.models.layers import WeightLayer
 from safelight.models.precision import compute_dtype
 from safelight.models.residency import compute_device, residency
 from safelight.models.text.chunks import Window, empty_window, windows
@@ -17,6 +16,7 @@ from safelight.models.text.encoder_module import ClipText, Encoded, text_shape
 from safelight.models.text.recipe import EncoderRecipe, TextRecipe
 from safelight.models.text.tokenizer import END
 from safelight.models.weight_hooks import HookGroup
+from safelight.models.weight_layers import WeightLayer
 from safelight.models.weights import Weights
 
 Tokens = Mapping[str, list[Window]]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from safelight.models.hooks import Attend, Attention, AttentionHook, Place
+from safelight.models.network_hooks import Attend, Attention, AttentionHook, Place
 from safelight.models.operations import Conv2d, Linear
 
 

@@ -3,32 +3,20 @@
 import re
 from collections.abc import Mapping
 
+from safelight.models.unet.diffusers_names import FIXED_MODULES, RESIDUAL_MODULES
 from safelight.models.weights import Source, Weights
 
 MARK = "down_blocks.0.resnets.0.norm1.weight"
 """In every file of this layout."""
 
 _FIXED: Mapping[str, str] = {
-    "time_embedding.linear_1": "time_embed.0",
-    "time_embedding.linear_2": "time_embed.2",
-    "add_embedding.linear_1": "label_emb.0.0",
-    "add_embedding.linear_2": "label_emb.0.2",
-    "conv_in": "input_blocks.0.0",
-    "conv_norm_out": "out.0",
-    "conv_out": "out.2",
+    **{diffusers: original for original, diffusers in FIXED_MODULES.items()},
     "controlnet_mid_block": "middle_block_out.0",
     "controlnet_cond_embedding.conv_in": "input_hint_block.0",
     "controlnet_cond_embedding.conv_out": "input_hint_block.14",
 }
 
-_RESIDUAL: Mapping[str, str] = {
-    "norm1": "in_layers.0",
-    "conv1": "in_layers.2",
-    "time_emb_proj": "emb_layers.1",
-    "norm2": "out_layers.0",
-    "conv2": "out_layers.3",
-    "conv_shortcut": "skip_connection",
-}
+_RESIDUAL: Mapping[str, str] = {diffusers: original for original, diffusers in RESIDUAL_MODULES.items()}
 
 _BLOCK = re.compile(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)")
 _MIDDLE = re.compile(r"mid_block\.(resnets|attentions)\.(\d+)\.(.+)")

@@ -11,11 +11,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from safelight.models.errors import UnknownWeights
 from safelight.models.operations import Linear
 from safelight.models.residency import compute_device, residency
-from safelight.models.vision.value import VisionOutput
-from safelight.models.weights import Weights, weight_file
+from safelight.models.vision.vision_encoder import VisionOutput
+from safelight.models.weights import UnknownWeights, Weights, weight_file
 
 HEADS = 8
 

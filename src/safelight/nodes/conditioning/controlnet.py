@@ -2,7 +2,7 @@
 
 import torch
 
-from safelight.models.control.value import Applied, ControlNetwork, PictureAdapter
+from safelight.models.control.control_network import Applied, ControlNetwork, PictureAdapter
 from safelight.nodes.conditioning.options import Conditioning
 from safelight.sdk import Node, NodeOutput, Schema, io
 

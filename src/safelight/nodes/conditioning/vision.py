@@ -4,7 +4,7 @@ import torch
 
 from safelight.core.errors import Invalid
 from safelight.models.vision.style import StyleModel
-from safelight.models.vision.value import VisionEncoder, VisionOutput
+from safelight.models.vision.vision_encoder import VisionEncoder, VisionOutput
 from safelight.nodes.conditioning.options import Conditioning
 from safelight.sdk import Node, NodeOutput, Schema, io
 

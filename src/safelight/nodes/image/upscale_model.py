@@ -2,7 +2,7 @@
 
 import torch
 
-from safelight.models.upscale.value import Upscaler, load_upscaler
+from safelight.models.upscale.upscaler import Upscaler, load_upscaler
 from safelight.models.weights import Identity, identity_of
 from safelight.sdk import Node, NodeOutput, Schema, io
 from safelight.sdk.context import current

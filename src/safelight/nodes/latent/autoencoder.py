@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional
 
 from safelight.core.errors import Invalid
-from safelight.models.autoencoder.value import PictureAutoencoder
+from safelight.models.autoencoder.image_autoencoder import PictureAutoencoder
 from safelight.nodes.conditioning.options import Conditioning, with_options
 from safelight.nodes.latent.value import Latent
 from safelight.sdk import Node, NodeOutput, Schema, io

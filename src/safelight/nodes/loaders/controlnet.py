@@ -1,6 +1,6 @@
 """The node that loads a control network."""
 
-from safelight.models.control.value import load_control_network
+from safelight.models.control.control_network import load_control_network
 from safelight.models.weights import Identity, identity_of
 from safelight.sdk import Node, NodeOutput, Schema, io
 from safelight.sdk.context import current

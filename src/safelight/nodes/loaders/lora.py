@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.lora.file import Lora, read_lora
-from safelight.models.model import DiffusionModel
 from safelight.sdk import Node, NodeOutput, Schema, io
 from safelight.sdk.context import current
 

@@ -1,7 +1,7 @@
 """Nodes that load encoders of pictures and models of styles."""
 
 from safelight.models.vision.style import load_style_model
-from safelight.models.vision.value import load_vision_encoder
+from safelight.models.vision.vision_encoder import load_vision_encoder
 from safelight.models.weights import Identity, identity_of
 from safelight.sdk import Node, NodeOutput, Schema, io
 from safelight.sdk.context import current

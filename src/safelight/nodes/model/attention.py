@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-from safelight.models.layers import WeightLayer, WeightPatch
-from safelight.models.model import DiffusionModel
+from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.text.encoder import TextEncoder
+from safelight.models.weight_layers import WeightLayer, WeightPatch
 from safelight.nodes.conditioning.encode import present
 from safelight.sdk import Node, NodeOutput, Schema, io
 

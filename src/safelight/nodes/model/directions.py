@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from safelight.models.model import DiffusionModel
+from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.sampling.guidance import Guidance, options_of
 from safelight.nodes.latent.operations import Operation
 from safelight.nodes.model.guidance import after

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from safelight.models.hooks import Attend, Attention, NetworkHooks, Place
-from safelight.models.model import DiffusionModel
+from safelight.models.diffusion_model import DiffusionModel
+from safelight.models.network_hooks import Attend, Attention, NetworkHooks, Place
 from safelight.models.sampling.guidance import TimedHooks, options_of
 from safelight.nodes.latent.value import resize_samples
 from safelight.sdk import Node, NodeOutput, Schema, io

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from safelight.models.hooks import NetworkHooks, Place
-from safelight.models.model import DiffusionModel
+from safelight.models.diffusion_model import DiffusionModel
+from safelight.models.network_hooks import NetworkHooks, Place
 from safelight.models.sampling.guidance import options_of
 from safelight.sdk import Node, NodeOutput, Schema, io
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import torch
 from torch.nn import functional
 
-from safelight.models.hooks import Attend, Attention, NetworkHooks
-from safelight.models.model import DiffusionModel
+from safelight.models.diffusion_model import DiffusionModel
+from safelight.models.network_hooks import Attend, Attention, NetworkHooks
 from safelight.models.sampling.guidance import Guidance, options_of
 from safelight.models.sampling.guidance import PerpNegGuider as PerpNeg
 from safelight.nodes.conditioning.options import Conditioning

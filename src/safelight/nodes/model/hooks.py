@@ -7,12 +7,12 @@ from typing import Any
 import torch
 
 from safelight.models.checkpoint import Checkpoint, load_checkpoint
-from safelight.models.layers import WeightLayer
 from safelight.models.lora.file import read_lora
 from safelight.models.merging import mixed
-from safelight.models.stored import StoredUNet
+from safelight.models.stored_unet import StoredUNet
 from safelight.models.text.encoder import TextEncoder
 from safelight.models.weight_hooks import Changes, HookGroup, Keyframe, WeightHook
+from safelight.models.weight_layers import WeightLayer
 from safelight.models.weights import Identity, Weights, identity_of
 from safelight.nodes.conditioning.encode import present
 from safelight.sdk import Node, NodeOutput, Schema, io

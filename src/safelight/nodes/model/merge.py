@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.merging import Shares, UnlikeModels, mixed
-from safelight.models.model import DiffusionModel
-from safelight.models.stored import StoredUNet
+from safelight.models.stored_unet import StoredUNet
 from safelight.models.text.encoder import TextEncoder
 from safelight.nodes.conditioning.encode import present
 from safelight.sdk import Node, NodeOutput, Schema, io

@@ -1,7 +1,7 @@
 """Nodes that say how a model was trained, where its file does not."""
 
 from safelight.core.errors import Invalid
-from safelight.models.model import DiffusionModel
+from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.sampling.levels import (
     ContinuousEdmLevels,
     ContinuousVLevels,

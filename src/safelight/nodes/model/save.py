@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from safelight.models.autoencoder.value import PictureAutoencoder
-from safelight.models.model import DiffusionModel
+from safelight.models.autoencoder.image_autoencoder import PictureAutoencoder
+from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.saving import (
     Tensors,
     autoencoder_tensors,

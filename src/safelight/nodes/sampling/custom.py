@@ -2,7 +2,7 @@
 
 import torch
 
-from safelight.models.model import DiffusionModel
+from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.sampling.guidance import CfgGuider, DualCfgGuider, Guider, PositiveGuider
 from safelight.models.sampling.sample import ChosenSampler
 from safelight.nodes.conditioning.options import Conditioning

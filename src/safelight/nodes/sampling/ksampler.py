@@ -1,6 +1,6 @@
 """The samplers that most workflows use: all of sampling in one node."""
 
-from safelight.models.model import DiffusionModel
+from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.sampling.guidance import CfgGuider
 from safelight.models.sampling.samplers.table import SAMPLERS, WITHOUT_LAST_LEVEL
 from safelight.models.sampling.schedules import SCHEDULES, part_of, schedule

@@ -2,7 +2,7 @@
 
 import torch
 
-from safelight.models.model import DiffusionModel
+from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.sampling.schedules import SCHEDULES, schedule
 from safelight.models.sampling.schedules import beta as beta_schedule
 from safelight.nodes.latent.value import Latent, with_samples

@@ -9,11 +9,11 @@ from PIL import Image
 
 from safelight.media.errors import UnreadableWeights
 from safelight.models.checkpoint import load_tiny_autoencoder
-from safelight.models.errors import UnknownWeights
 from safelight.models.latent_format import LatentFormat
 from safelight.models.sampling.guidance import Guider
 from safelight.models.sampling.sample import ChosenSampler, sample
 from safelight.models.sampling.samplers.table import FRESH_NOISE_OUTSIDE, SAMPLERS
+from safelight.models.weights import UnknownWeights
 from safelight.nodes.latent.value import Latent
 from safelight.nodes.sampling.noise import NoiseSource
 from safelight.sdk.context import current

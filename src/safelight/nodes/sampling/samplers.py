@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from safelight.models.model import DiffusionModel
+from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.sampling.sample import ChosenSampler
 from safelight.models.sampling.samplers import dpm_solver, multistep, one_step, stochastic
 from safelight.models.sampling.samplers.table import SAMPLERS

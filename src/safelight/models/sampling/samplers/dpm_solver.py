@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from safelight.models.sampling.samplers.run import Run, Step, ancestral, slope
+from safelight.models.sampling.samplers.sampling_context import Run, Step, ancestral, slope
 
 FIRST_MIDDLE, SECOND_MIDDLE = 1 / 3, 2 / 3
 

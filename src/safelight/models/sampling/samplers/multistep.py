@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 
-from safelight.models.sampling.samplers.run import Run, ancestral, slope
+from safelight.models.sampling.samplers.sampling_context import Run, ancestral, slope
 
 Integrals = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], list[float]]
 """``(known, start, end)``: how much each slope at a known level weighs in the step."""

@@ -6,7 +6,7 @@ Euler, Heun and DPM-2: Karras et al. 2022. Ancestral steps: Song et al. 2021, as
 
 import torch
 
-from safelight.models.sampling.samplers.run import Run, ancestral, slope
+from safelight.models.sampling.samplers.sampling_context import Run, ancestral, slope
 
 
 def euler(run: Run) -> torch.Tensor:

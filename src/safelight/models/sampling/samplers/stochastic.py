@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 
 from safelight.models.sampling.noise import StepNoise
-from safelight.models.sampling.samplers.run import Run, Step, ancestral, sqrt_lost
+from safelight.models.sampling.samplers.sampling_context import Run, Step, ancestral, sqrt_lost
 
 
 def dpmpp_sde(run: Run, *, eta: float = 1.0, s_noise: float = 1.0, r: float = 0.5, on_cpu: bool = True) -> torch.Tensor:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from safelight.models.sampling.samplers import dpm_solver, multistep, one_step, stochastic
-from safelight.models.sampling.samplers.run import Sampler
+from safelight.models.sampling.samplers.sampling_context import Sampler
 
 SAMPLERS: Mapping[str, Sampler] = {
     "euler": one_step.euler,

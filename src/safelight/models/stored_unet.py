@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 import torch
 
-from safelight.models.layers import WeightLayer
 from safelight.models.network import Predict
 from safelight.models.precision import compute_dtype
 from safelight.models.residency import compute_device, residency
-from safelight.models.unet.module import Heads, UNet
 from safelight.models.unet.shape import UNetShape
+from safelight.models.unet.unet_module import Heads, UNet
+from safelight.models.weight_layers import WeightLayer
 from safelight.models.weights import Weights
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from safelight.models.hooks import Control, NetworkHooks, Place
+from safelight.models.network_hooks import Control, NetworkHooks, Place
 from safelight.models.operations import Conv2d
-from safelight.models.unet.module import Heads, Walk, block_of, embedding_layers, sinusoids
 from safelight.models.unet.shape import UNetShape, encoder_shape
+from safelight.models.unet.unet_module import Heads, Walk, block_of, embedding_layers, sinusoids
 
 
 @dataclass(frozen=True, slots=True)

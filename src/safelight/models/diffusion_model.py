@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from safelight.models.latent_format import LatentFormat
-from safelight.models.layers import WeightLayer
 from safelight.models.network import Network
+from safelight.models.weight_layers import WeightLayer
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from safelight.models.hooks import BlockHook, Control, NetworkHooks, Place, SkipHook
+from safelight.models.network_hooks import BlockHook, Control, NetworkHooks, Place, SkipHook
 from safelight.models.operations import Conv2d, Linear
 from safelight.models.unet.blocks import Down, Residual, Surroundings, Transformer, Up
 from safelight.models.unet.shape import (

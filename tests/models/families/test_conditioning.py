@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from safelight.models.families.conditions import (
+from safelight.models.families.conditioning import (
     Editing,
     Inpainting,
     PooledText,

@@ -5,7 +5,7 @@ import torch
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
 from tests.models.lora.layouts import Shapes, sd1, sdxl
 
-from safelight.models.lora.unet_names import diffusers_names
+from safelight.models.unet.diffusers_names import diffusers_names
 
 
 @pytest.mark.parametrize("shapes", [sd1(), sdxl()], ids=["SD1", "SDXL"])

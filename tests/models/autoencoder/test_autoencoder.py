@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from safelight.models.autoencoder.module import Autoencoder, AutoencoderShape, autoencoder_shape
+from safelight.models.autoencoder.autoencoder_module import Autoencoder, AutoencoderShape, autoencoder_shape
 from safelight.models.autoencoder.tiles import in_tiles
 from safelight.models.checkpoint import load_autoencoder
-from safelight.models.errors import UnknownWeights
+from safelight.models.weights import UnknownWeights
 
 SHAPE = AutoencoderShape(latent=4, channels=(32, 64), blocks=1, has_attention=True, has_quant=True)
 

@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional
 
 from safelight.models.latent_format import LatentFormat
-from safelight.models.unet.module import sinusoids
+from safelight.models.unet.unet_module import sinusoids
 
 NUMBER_FEATURES = 256
 

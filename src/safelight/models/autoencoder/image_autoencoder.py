@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from safelight.models.autoencoder.module import Autoencoder, AutoencoderShape
+from safelight.models.autoencoder.autoencoder_module import Autoencoder, AutoencoderShape
 from safelight.models.autoencoder.tiles import in_tiles
 from safelight.models.autoencoder.tiny import TinyAutoencoder, TinyShape
 from safelight.models.residency import compute_device, residency

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 import torch
 
-from safelight.models.hooks import Attend, Attention, Control, NetworkHooks, Place
-from safelight.models.lora.unet_names import diffusers_names
-from safelight.models.unet.module import Heads, UNet
+from safelight.models.network_hooks import Attend, Attention, Control, NetworkHooks, Place
+from safelight.models.unet.diffusers_names import diffusers_names
 from safelight.models.unet.shape import TransformerShape, unet_shape
+from safelight.models.unet.unet_module import Heads, UNet
 
 SD1: dict[str, Any] = {
     "block_out_channels": (32, 64),

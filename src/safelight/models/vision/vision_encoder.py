@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from safelight.models.errors import UnknownWeights
 from safelight.models.precision import compute_dtype
 from safelight.models.residency import compute_device, residency
-from safelight.models.vision.module import VisionShape, VisionTransformer, vision_shape
-from safelight.models.weights import Weights, weight_file
+from safelight.models.vision.vision_module import VisionShape, VisionTransformer, vision_shape
+from safelight.models.weights import UnknownWeights, Weights, weight_file
 
 HEADS = 16
 """Of every encoder that was published."""

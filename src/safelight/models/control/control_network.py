@@ -6,18 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from safelight.models.control.adapter import AdapterShape, T2IAdapter, adapter_shape, in_adapter_layout
-from safelight.models.control.module import ControlNet, ControlShape, control_shape
-from safelight.models.errors import UnknownWeights
-from safelight.models.hooks import Control
-from safelight.models.images import resized
+from safelight.models.control.controlnet_module import ControlNet, ControlShape, control_shape
+from safelight.models.network_hooks import Control
 from safelight.models.precision import compute_dtype
 from safelight.models.residency import compute_device, residency
 from safelight.models.sampling.levels import Levels
 from safelight.models.unet.diffusers_layout import in_original_layout
-from safelight.models.unet.module import Heads
-from safelight.models.weights import Weights, weight_file
+from safelight.models.unet.unet_module import Heads
+from safelight.models.weights import UnknownWeights, Weights, weight_file
 
 PIXELS = 8
 """A side of a latent's cell."""
@@ -114,10 +113,23 @@ class Applied:
         if not levels.sigma_at(self.end) <= float(sigma) <= levels.sigma_at(self.start) or not self.strength:
             return rest
         size = (x.shape[-2] * PIXELS, x.shape[-1] * PIXELS)
-        picture = resized(self.picture[..., :3].movedim(-1, 1).to(x), size)
+        picture = fit_image(self.picture[..., :3].movedim(-1, 1).to(x), size)
         picture = picture.repeat(-(-len(x) // len(picture)), 1, 1, 1)[: len(x)]
         told = self.network.told(x, timestep, picture=picture, context=context, y=keywords.get("y"))
         return _sum(_scaled(told, self.strength), rest)
+
+
+def fit_image(planes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Crop ``[B, C, h, w]`` around the center to the aspect ratio of ``size``, then scale it by nearest pixels."""
+    height, width = planes.shape[-2:]
+    wanted = size[1] / size[0]
+    if width / height > wanted:
+        cut = round((width - height * wanted) / 2)
+        planes = planes[..., cut : width - cut]
+    elif width / height < wanted:
+        cut = round((height - width / wanted) / 2)
+        planes = planes[..., cut : height - cut, :]
+    return planes if planes.shape[-2:] == size else functional.interpolate(planes, size=size, mode="nearest-exact")
 
 
 def load_control_network(path: Path) -> ControlNetwork | PictureAdapter:

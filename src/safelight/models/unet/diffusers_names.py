@@ -7,7 +7,7 @@ are, so that it is read off the names themselves and holds for every depth (SD1,
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-_FIXED = {
+FIXED_MODULES = {
     "time_embed.0": "time_embedding.linear_1",
     "time_embed.2": "time_embedding.linear_2",
     "label_emb.0.0": "add_embedding.linear_1",
@@ -17,7 +17,7 @@ _FIXED = {
     "out.2": "conv_out",
 }
 
-_RESNET = {
+RESIDUAL_MODULES = {
     "in_layers.0": "norm1",
     "in_layers.2": "conv1",
     "emb_layers.1": "time_emb_proj",
@@ -26,7 +26,7 @@ _RESNET = {
     "skip_connection": "conv_shortcut",
 }
 
-_IN_RESNETS = {name.split(".")[0] for name in _RESNET}
+_RESIDUAL_PREFIXES = {name.split(".")[0] for name in RESIDUAL_MODULES}
 
 _PLACE = re.compile(r"((?:input_blocks|output_blocks)\.\d+\.\d+|middle_block\.\d+)\.(.+)")
 
@@ -38,11 +38,11 @@ def diffusers_names(modules: Iterable[str]) -> dict[str, str]:
     """
     modules = list(modules)
     places = _places(modules)
-    named = {ldm: name for ldm in modules if (name := _FIXED.get(ldm))}
+    named = {ldm: name for ldm in modules if (name := FIXED_MODULES.get(ldm))}
     for ldm in modules:
         found = _PLACE.fullmatch(ldm)
         if found and found[1] in places and ldm not in named:
-            inner = _RESNET.get(found[2], found[2]) if ".resnets." in places[found[1]] else found[2]
+            inner = RESIDUAL_MODULES.get(found[2], found[2]) if ".resnets." in places[found[1]] else found[2]
             named[ldm] = f"{places[found[1]]}.{'conv' if inner == 'op' else inner}"
     return named
 
@@ -65,11 +65,7 @@ def _kind(inner: str) -> str:
         return "downsamplers"
     if inner == "conv":
         return "upsamplers"
-    return (
-        "resnets"
-        if inner.split(".")[0] in ("in_layers", "emb_layers", "out_layers", "skip_connection")
-        else "attentions"
-    )
+    return "resnets" if inner.split(".")[0] in _RESIDUAL_PREFIXES else "attentions"
 
 
 def _levels(kinds: Mapping[str, str], ldm_side: str, side: str) -> Iterator[tuple[str, str]]:

@@ -8,9 +8,8 @@ import torch
 from torch import nn
 
 from safelight.models.autoencoder.tiles import in_tiles
-from safelight.models.errors import UnknownWeights
 from safelight.models.residency import compute_device, residency
-from safelight.models.upscale.module import (
+from safelight.models.upscale.upscaler_module import (
     CompactNetwork,
     CompactShape,
     DenseNetwork,
@@ -18,7 +17,7 @@ from safelight.models.upscale.module import (
     renamed,
     upscaler_shape,
 )
-from safelight.models.weights import Weights, weight_file
+from safelight.models.weights import UnknownWeights, Weights, weight_file
 
 TILE = 512
 OVERLAP = 32

@@ -8,7 +8,7 @@ from safelight.models.weights import Source, Weights
 
 _TRANSFORMERS = re.compile(r"text_model\.(?!embeddings\.position_ids)|text_projection\.weight")
 
-_OPEN_CLIP: Mapping[str, str] = {
+OPEN_CLIP_LAYER: Mapping[str, str] = {
     "ln_1": "layer_norm1",
     "ln_2": "layer_norm2",
     "attn.out_proj": "self_attn.out_proj",
@@ -16,7 +16,7 @@ _OPEN_CLIP: Mapping[str, str] = {
     "mlp.c_proj": "mlp.fc2",
 }
 
-_OPEN_CLIP_AROUND: Mapping[str, str] = {
+OPEN_CLIP_TOP_LEVEL: Mapping[str, str] = {
     "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
     "positional_embedding": "text_model.embeddings.position_embedding.weight",
     "ln_final.weight": "text_model.final_layer_norm.weight",
@@ -42,8 +42,8 @@ def clip_weights(weights: Weights) -> Weights:
 def _of_open_clip(weights: Weights) -> Weights:
     named: dict[str, Source] = {}
     for name, source in weights.sources.items():
-        if name in _OPEN_CLIP_AROUND:
-            named[_OPEN_CLIP_AROUND[name]] = source
+        if name in OPEN_CLIP_TOP_LEVEL:
+            named[OPEN_CLIP_TOP_LEVEL[name]] = source
         elif name == "text_projection":
             named["text_projection.weight"] = replace(source, transposed=True)
         elif fused := _FUSED.fullmatch(name):
@@ -51,6 +51,6 @@ def _of_open_clip(weights: Weights) -> Weights:
             for index, part in enumerate("qkv"):
                 place = f"text_model.encoder.layers.{fused[1]}.self_attn.{part}_proj.{fused[2]}"
                 named[place] = replace(source, rows=(index * rows, (index + 1) * rows))
-        elif (block := _BLOCK.fullmatch(name)) and block[2] in _OPEN_CLIP:
-            named[f"text_model.encoder.layers.{block[1]}.{_OPEN_CLIP[block[2]]}.{block[3]}"] = source
+        elif (block := _BLOCK.fullmatch(name)) and block[2] in OPEN_CLIP_LAYER:
+            named[f"text_model.encoder.layers.{block[1]}.{OPEN_CLIP_LAYER[block[2]]}.{block[3]}"] = source
     return Weights(named)
