@@ -22,14 +22,14 @@ from tests import postgres
 from safelight.core.clock import SystemClock
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import Fence, JobState, JobSummary
-from safelight.core.pool import Lane
+from safelight.core.pool import QueueKey
 from safelight.core.user import Principal
 from safelight.core.worker import SlotId
 from safelight.db import user
 from safelight.db.engine import Database
 from safelight.db.transaction import Transaction
-from safelight.dispatch.affinity import Pick, Place
-from safelight.dispatch.line import Line
+from safelight.dispatch.scheduling.affinity import Pick, SlotView
+from safelight.dispatch.scheduling.queue import SchedulerQueue
 from safelight.services import attempt as attempts
 from safelight.services import job as jobs
 
@@ -42,7 +42,7 @@ PROMPT = {
     "1": {"class_type": "PrimitiveInt", "inputs": {"value": 7}},
     "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}},
 }
-PLACE = Place(SlotId("0"), labels=frozenset(), warm=frozenset(), is_idle=True)
+PLACE = SlotView(SlotId("0"), labels=frozenset(), warm=frozenset(), is_idle=True)
 
 
 def main() -> None:
@@ -69,9 +69,9 @@ async def measure(url: str, *, jobs_count: int) -> Result:
         begun = time.perf_counter()
         await fill(db, jobs_count)
         filled_s = time.perf_counter() - begun
-        line = Line(SystemClock(), affinity_wait_s=0)
+        line = SchedulerQueue(SystemClock(), affinity_wait_s=0)
         for number in range(USERS):
-            line.wait(Lane(_owner(number).user_id))
+            line.wait(QueueKey(_owner(number).user_id))
         picks, whole = [], time.perf_counter()
         for _ in range(CLAIMS):
             start = time.perf_counter()
@@ -105,7 +105,7 @@ async def fill(db: Database, count: int) -> None:
         await db.write(submit)
 
 
-async def claim(db: Database, line: Line) -> JobSummary:
+async def claim(db: Database, line: SchedulerQueue) -> JobSummary:
     """As the dispatcher claims (``dispatch/dispatcher.py``)."""
     lanes = line.lanes([PLACE])
 
@@ -117,13 +117,13 @@ async def claim(db: Database, line: Line) -> JobSummary:
         return pick.job
 
     now = SystemClock().now()
-    found = await db.enqueue(lambda tx: attempts.claim_next(tx, lanes=lanes, choose=choose, now=now), is_durable=False)
+    found = await db.enqueue(lambda tx: attempts.claim_next(tx, keys=lanes, choose=choose, now=now), is_durable=False)
     assert found.job is not None, "the queue is empty"
     line.claimed(pick, found)
     return found.job.summary
 
 
-async def finish(db: Database, line: Line, job: JobSummary) -> None:
+async def finish(db: Database, line: SchedulerQueue, job: JobSummary) -> None:
     fence = Fence(job.id, job.attempt)
     now = SystemClock().now()
     await db.write(lambda tx: attempts.finish(tx, fence, outcome=JobState.COMPLETED, error=None, outputs=(), now=now))

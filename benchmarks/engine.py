@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from safelight.core.worker import SlotId
-from safelight.dispatch.local import LocalBackend
+from safelight.dispatch.backends.local import LocalBackend
 from safelight.wire.config import EngineConfig
 from safelight.wire.messages import JobDone, Pong, Ready, RunJob, ToServer
 
@@ -29,7 +29,7 @@ class Ear:
     def engine_ready(self, slot: SlotId, ready: Ready) -> None:
         self.heard.put_nowait(ready)
 
-    def engine_said(self, slot: SlotId, message: ToServer) -> None:
+    def engine_message(self, slot: SlotId, message: ToServer) -> None:
         self.heard.put_nowait(message)
 
     def engine_lost(self, slot: SlotId, reason: str) -> None:

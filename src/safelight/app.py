@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from starlette.types import ASGIApp
 
 from safelight.api.http_app import HttpApp, create_http_app
-from safelight.backends import make_backend, make_exchange, own_folder
+from safelight.backends import make_backend, make_transport, own_folder
 from safelight.blobs.cache import FileCache
 from safelight.blobs.local import LocalBlobStore
 from safelight.blobs.place import open_blobs
@@ -29,9 +29,9 @@ from safelight.core.errors import Unavailable
 from safelight.core.event import Event, EventsMissed, NodesChanged
 from safelight.core.leader import Leader
 from safelight.db.engine import Database, is_postgres, take_server_lock
+from safelight.dispatch.attempts.limits import Limits
 from safelight.dispatch.dispatcher import Dispatcher
 from safelight.dispatch.leadership import Leadership
-from safelight.dispatch.limits import Limits
 from safelight.sandbox.rules import Account
 from safelight.services import account_revision, kept_catalogue
 from safelight.services import attempt as attempt_service
@@ -154,11 +154,11 @@ class App:
                 db=db,
                 bus=bus,
                 backend=backend,
-                exchange=make_exchange(settings, account, backend=backend, blobs=blobs, files=files, clock=clock),
+                transport=make_transport(settings, account, backend=backend, blobs=blobs, files=files, clock=clock),
                 labels=dict(zip(backend.slots, settings.labels, strict=True)),
                 affinity_wait_s=settings.affinity_wait_s,
                 idle_s=settings.worker_idle_s,
-                stay_awake=settings.workers_awake,
+                min_running=settings.workers_awake,
                 limits=Limits(
                     run_s=settings.run_limit_s, pools=settings.run_limits, silent_node_s=settings.silent_node_s
                 ),

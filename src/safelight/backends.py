@@ -16,12 +16,12 @@ from safelight.core.clock import Clock, to_ms
 from safelight.core.digest import Digest
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import Backend
-from safelight.dispatch.exchange import Carried, Exchange, SharedFolders, rooms_of
-from safelight.dispatch.local import LocalBackend, find_devices
-from safelight.dispatch.outpost import Charge
-from safelight.dispatch.porter import Method
-from safelight.dispatch.ray import Cluster, RayBackend
-from safelight.dispatch.rooms import Rooms, make_own
+from safelight.dispatch.backends.agent import SlotSpec
+from safelight.dispatch.backends.local import LocalBackend, find_devices
+from safelight.dispatch.backends.ray import Cluster, RayBackend
+from safelight.dispatch.backends.slot_dirs import SlotDirs, make_own
+from safelight.dispatch.files.transfer import Method
+from safelight.dispatch.files.transport import CopiedFiles, FileTransport, SharedFiles, input_dirs_of
 from safelight.sandbox.rules import Account, Rules
 from safelight.settings import Settings, library_paths, process_environment
 from safelight.wire.config import EngineConfig
@@ -47,20 +47,20 @@ def make_backend(
     return _local_backend(settings, account)
 
 
-def make_exchange(
+def make_transport(
     settings: Settings, account: Account | None, *, backend: Backend, blobs: Blobs, files: FileCache, clock: Clock
-) -> Exchange:
+) -> FileTransport:
     """How the backend's engines get their files, and the server what they make."""
-    if backend.carries_files and not isinstance(blobs, LocalBlobStore):
-        return Carried(blobs, clock=clock)
+    if backend.copies_files and not isinstance(blobs, LocalBlobStore):
+        return CopiedFiles(blobs, clock=clock)
     staging = (settings.data_dir / "staging").resolve()
-    return SharedFolders(files=files, blobs=blobs, staging=staging, clock=clock, slots=backend.slots, account=account)
+    return SharedFiles(files=files, blobs=blobs, staging=staging, clock=clock, slots=backend.slots, account=account)
 
 
 def _local_backend(settings: Settings, account: Account | None) -> LocalBackend:
     devices = settings.devices or find_devices()
     home = Path(settings.worker_home) if settings.worker_home else None
-    rooms = Rooms((settings.data_dir / own_folder(settings, "workers")).resolve(), home=home, account=account)
+    rooms = SlotDirs((settings.data_dir / own_folder(settings, "workers")).resolve(), home=home, account=account)
 
     def config(index: int) -> EngineConfig:
         slot = SlotId(f"local-{index}")
@@ -96,7 +96,7 @@ def _ray_backend(settings: Settings, account: Account | None, *, blobs: Blobs, s
     server = hash_bytes(str(settings.data_dir.resolve()).encode())[-16:]
     scratch = Path(settings.ray_scratch, server) if settings.ray_scratch else None
 
-    def charge(index: int) -> Charge:
+    def charge(index: int) -> SlotSpec:
         slot = SlotId(f"ray-{index}")
         writable: tuple[Path, ...] = ()
         readable: tuple[Path, ...] = ()
@@ -107,7 +107,7 @@ def _ray_backend(settings: Settings, account: Account | None, *, blobs: Blobs, s
         else:  # an outpost adds its own folders
             rooms = scratch / "workers"
         device = _of(settings.devices, index)
-        return Charge(
+        return SlotSpec(
             config=_engine(settings, slot, device=device, account=account, writable=writable, readable=readable),
             rooms=str(rooms.resolve()),
             home=settings.worker_home,
@@ -137,7 +137,7 @@ def _shared_places(settings: Settings, slot: SlotId, account: Account | None) ->
     """Where the slot's engines write their outputs and find their inputs. They exist before the first engine: what is
     not there cannot be allowed."""
     staging = settings.data_dir / "staging"
-    own = staging / slot, rooms_of(staging) / slot
+    own = staging / slot, input_dirs_of(staging) / slot
     make_own(own[0], account)
     own[1].mkdir(parents=True, exist_ok=True)
     for folder in (own[1], own[1].parent):

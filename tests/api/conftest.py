@@ -27,9 +27,9 @@ from safelight.core.clock import SystemClock
 from safelight.core.ids import UserId
 from safelight.core.worker import SlotId
 from safelight.db.engine import Database
+from safelight.dispatch.backends.fake import FakeBackend
 from safelight.dispatch.dispatcher import Dispatcher
-from safelight.dispatch.exchange import SharedFolders
-from safelight.dispatch.fake import FakeBackend
+from safelight.dispatch.files.transport import SharedFiles
 from safelight.services import user
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.egress import Address, Egress
@@ -141,9 +141,7 @@ async def running(
         db=db,
         bus=bus,
         backend=backend,
-        exchange=SharedFolders(
-            files=files, blobs=blobs, staging=tmp_path / "staging", slots=backend.slots, clock=clock
-        ),
+        transport=SharedFiles(files=files, blobs=blobs, staging=tmp_path / "staging", slots=backend.slots, clock=clock),
         clock=clock,
         cancel_grace_s=5,
         on_ready=lambda ready, digest: catalogue.publish(ready.nodes, digest=digest),

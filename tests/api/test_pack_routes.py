@@ -11,7 +11,7 @@ from tests.api.conftest import Server, running
 from tests.api.engine import READY
 
 from safelight.settings import Settings
-from safelight.wire.messages import PackAnswer, PackRequest, PackRoute, PackSaid, ToEngine, ToServer
+from safelight.wire.messages import PackMessage, PackRequest, PackResponse, PackRoute, ToEngine, ToServer
 
 pytestmark = pytest.mark.anyio
 
@@ -32,8 +32,8 @@ class Packs:
         if isinstance(message, PackRequest):
             self.asked.append(message)
             for client_id in ("tab", ""):
-                yield PackSaid(request_id=message.request_id, name="pack.event", data=client_id, client_id=client_id)
-            yield PackAnswer(request_id=message.request_id, status=200, body=message.path.encode())
+                yield PackMessage(request_id=message.request_id, name="pack.event", data=client_id, client_id=client_id)
+            yield PackResponse(request_id=message.request_id, status=200, body=message.path.encode())
 
 
 @pytest.fixture

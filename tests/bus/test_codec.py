@@ -37,7 +37,7 @@ ALL: list[Event] = [
     events.TextShown(**WORDS, call=CALL, text="Grüße"),
     events.MessageSent(**WORDS, call=CALL, name="pack.said", data={"a": [1, {"b": None}]}),
     events.QueueChanged(UserId("anna"), 3),
-    events.PackSpoke(UserId("anna"), ClientId("tab"), "pack.event", {"a": [1, None]}),
+    events.PackMessageSent(UserId("anna"), ClientId("tab"), "pack.event", {"a": [1, None]}),
     events.LogWritten(None, [(NOW, "a line\n")]),
     events.AccessChanged(),
     events.GatesChanged(Gates(QueueGate.PAUSED, {SlotId("local-0"): SlotGate.DRAINED})),

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import JobState, JobSummary
-from safelight.core.pool import ANY, Lane, Pool
+from safelight.core.pool import ANY, Pool, QueueKey
 from safelight.core.worker import SlotId
-from safelight.dispatch.affinity import Affinity, Pick, Place
-from safelight.dispatch.fairness import Turns
+from safelight.dispatch.scheduling.affinity import Affinity, Pick, SlotView
+from safelight.dispatch.scheduling.fairness import FairQueue
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 USERS = [UserId(name) for name in "abcde"]
@@ -25,8 +25,8 @@ def job(owner: UserId, *, job_id: str = "j", pool: Pool = ANY, models: Sequence[
     return JobSummary(JobId(job_id), owner, JobState.QUEUED, 0, 0.0, NOW, NOW, pool=pool, models=models)
 
 
-def place(name: str, *warm: str, idle: bool = True, labels: Sequence[Pool] = ()) -> Place:
-    return Place(SlotId(name), frozenset(labels), frozenset(warm), idle)
+def place(name: str, *warm: str, idle: bool = True, labels: Sequence[Pool] = ()) -> SlotView:
+    return SlotView(SlotId(name), frozenset(labels), frozenset(warm), idle)
 
 
 def waiting(*owners: UserId) -> Affinity:
@@ -46,7 +46,7 @@ def test_without_warm_models_the_line_decides() -> None:
 
 def test_a_job_of_an_owner_who_is_bound_to_a_slot_waits_for_it() -> None:
     """Unless it could not run there."""
-    elsewhere = Place(SlotId("a"), frozenset([LARGE]), frozenset(), True, {ANNA: frozenset[Pool]()})
+    elsewhere = SlotView(SlotId("a"), frozenset([LARGE]), frozenset(), True, {ANNA: frozenset[Pool]()})
     affinity = waiting(ANNA, BEN)
     line = [job(ANNA), job(BEN)]
     assert affinity.pick(line, [elsewhere, place("b", idle=False)], now_s=0) == Pick(line[1], SlotId("a"))
@@ -136,7 +136,7 @@ class Arrival:
 
 def simulate(arrivals: Sequence[Arrival], *, slots: int, wait_s: float = WAIT_S) -> tuple[list[Start], float]:
     """The starts in order, and the longest that anybody waited beyond the ends of what ran when he came first."""
-    turns, affinity = Turns(), Affinity(wait_s=wait_s)
+    turns, affinity = FairQueue(), Affinity(wait_s=wait_s)
     names = [SlotId(f"s{n}") for n in range(slots)]
     warm: dict[SlotId, str] = {}
     running: dict[SlotId, tuple[UserId, str]] = {}
@@ -162,7 +162,7 @@ def simulate(arrivals: Sequence[Arrival], *, slots: int, wait_s: float = WAIT_S)
             arrival = arrivals[int(name)]
             one = job(arrival.owner, job_id=name, models=[arrival.model])
             queues.setdefault(arrival.owner, []).append(one)
-            if turns.wait(Lane(arrival.owner), now_s=now):
+            if turns.wait(QueueKey(arrival.owner), now_s=now):
                 affinity.wait(arrival.owner)
                 begin_wait(arrival.owner)
         elif kind == "ends":
@@ -174,7 +174,7 @@ def simulate(arrivals: Sequence[Arrival], *, slots: int, wait_s: float = WAIT_S)
         while True:
             order = [lane.owner_id for lane in turns.order(now_s=now)]
             places = [
-                Place(slot, frozenset(), frozenset([warm[slot]] if slot in warm else []), slot not in running)
+                SlotView(slot, frozenset(), frozenset([warm[slot]] if slot in warm else []), slot not in running)
                 for slot in names
             ]
             if not order or len(running) == slots:
@@ -199,7 +199,7 @@ def simulate(arrivals: Sequence[Arrival], *, slots: int, wait_s: float = WAIT_S)
             starts.append(Start(now, owner, slot, dict(behind)))
             begin_wait(owner)
             if not queues[owner]:
-                turns.rest(Lane(owner))
+                turns.rest(QueueKey(owner))
                 affinity.rest(owner)
                 for key in [key for key in behind if key[0] == owner]:
                     del behind[key]

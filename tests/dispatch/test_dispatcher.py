@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pysqlite3 import dbapi2
 from tests.database import ANNA, BEN
-from tests.dispatch.stage import GRACE_S, READY, Stage, at_once, call, done, of, picture, running, stage
+from tests.dispatch.harness import GRACE_S, READY, Stage, at_once, call, done, of, picture, running, stage
 from tests.services.files import new_file
 
 from safelight.blobs.hashing import hash_bytes
@@ -19,11 +19,11 @@ from safelight.core.errors import NotFound
 from safelight.core.ids import ClientId, JobId
 from safelight.core.job import JobError, JobState
 from safelight.core.node import NodeSchema
-from safelight.core.pool import Lane
+from safelight.core.pool import QueueKey
 from safelight.core.user import Quota
 from safelight.core.worker import SlotId
-from safelight.dispatch.fake import Crash
-from safelight.dispatch.outcomes import LONGEST_PAUSE_S
+from safelight.dispatch.attempts.outcomes import LONGEST_PAUSE_S
+from safelight.dispatch.backends.fake import Crash
 from safelight.services import asset as assets
 from safelight.services import attempt as attempts
 from safelight.services import job as jobs
@@ -277,7 +277,7 @@ async def claimed_by_a_dead_slot(it: Stage) -> None:
     order = await it.order("first")
     gate = threading.Event()
     it.db.enqueue(lambda tx: gate.wait(20))
-    it.dispatcher.engine_said(SlotId("s0"), done(order))  # the finish, and behind it the claim, wait for the gate
+    it.dispatcher.engine_message(SlotId("s0"), done(order))  # the finish, and behind it the claim, wait for the gate
     it.dispatcher.engine_lost(SlotId("s0"), "died")
     gate.set()
     await it.until(lambda: "JobStarted" in it.of_job("a"))
@@ -370,7 +370,7 @@ async def test_a_restart_runs_again_what_ran_and_what_waited(tmp_path: Path) -> 
     async with stage(tmp_path) as it:
         for name in ("a", "b"):
             await it.submit(ANNA, name)
-        await it.db.write(lambda tx: attempts.claim_next(tx, lanes=[Lane(ANNA.user_id)], now=it.clock.now()))
+        await it.db.write(lambda tx: attempts.claim_next(tx, keys=[QueueKey(ANNA.user_id)], now=it.clock.now()))
         it.staging.mkdir()
         (it.staging / "left").write_bytes(b"x")
         await it.dispatcher.start()

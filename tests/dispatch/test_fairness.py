@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safelight.core.ids import JobId, UserId
-from safelight.core.pool import Lane, Pool
-from safelight.dispatch.fairness import Turns
+from safelight.core.pool import Pool, QueueKey
+from safelight.dispatch.scheduling.fairness import FairQueue
 
 USERS = [UserId(name) for name in "abcde"]
 
@@ -36,7 +36,7 @@ def simulate(
     arrivals: list[tuple[float, UserId, float]], *, slots: int, weights: Mapping[UserId, float] | None = None
 ) -> tuple[list[Start], dict[UserId, float]]:
     """``arrivals``: time, owner, length. Returns the starts in order, and the seconds that each owner got."""
-    turns = Turns()
+    turns = FairQueue()
     lengths = {JobId(str(n)): length for n, (_, _, length) in enumerate(arrivals)}
     events = [Event(at, n, owner, JobId(str(n)), False) for n, (at, owner, _) in enumerate(arrivals)]
     heapq.heapify(events)
@@ -55,7 +55,7 @@ def simulate(
         else:
             queues.setdefault(event.owner, []).append(event.job)
             since.setdefault(event.owner, now)
-            turns.wait(Lane(event.owner), now_s=now)
+            turns.wait(QueueKey(event.owner), now_s=now)
         if events and events[0].at == now:
             continue  # what happens at the same time happens before the next choice
         while free and (order := turns.order(now_s=now)):
@@ -68,7 +68,7 @@ def simulate(
             if queues[owner]:
                 since[owner] = now
             else:
-                turns.rest(Lane(owner))
+                turns.rest(QueueKey(owner))
             free -= 1
             serial += 1
             heapq.heappush(events, Event(now + lengths[job], serial, owner, job, True))
@@ -133,15 +133,15 @@ def test_users_of_different_weight_get_seconds_by_their_weights(slots: int, weig
 
 
 def test_a_user_waits_in_each_pool_and_is_one_all_the_same() -> None:
-    turns, large = Turns(), Pool("large")
-    assert turns.wait(Lane(USERS[0]), now_s=0)
-    assert not turns.wait(Lane(USERS[0], large), now_s=0)
-    turns.wait(Lane(USERS[1]), now_s=0)
+    turns, large = FairQueue(), Pool("large")
+    assert turns.wait(QueueKey(USERS[0]), now_s=0)
+    assert not turns.wait(QueueKey(USERS[0], large), now_s=0)
+    turns.wait(QueueKey(USERS[1]), now_s=0)
     turns.start(USERS[0], JobId("a"), now_s=0)
-    assert turns.order(now_s=5) == [Lane(USERS[1]), Lane(USERS[0], large), Lane(USERS[0])]
-    assert not turns.rest(Lane(USERS[0], large))
-    assert turns.rest(Lane(USERS[0]))
-    assert turns.order(now_s=5) == [Lane(USERS[1])]
+    assert turns.order(now_s=5) == [QueueKey(USERS[1]), QueueKey(USERS[0], large), QueueKey(USERS[0])]
+    assert not turns.rest(QueueKey(USERS[0], large))
+    assert turns.rest(QueueKey(USERS[0]))
+    assert turns.order(now_s=5) == [QueueKey(USERS[1])]
 
 
 def test_a_thousand_jobs_of_one_and_three_of_each_of_nine() -> None:
@@ -168,13 +168,13 @@ def test_a_rest_earns_nothing() -> None:
 
 
 def test_accounts_of_those_who_rest_are_forgotten() -> None:
-    turns = Turns()
+    turns = FairQueue()
     for n in range(100):
         owner, job = UserId(f"user {n}"), JobId(str(n))
-        turns.wait(Lane(owner), now_s=n)
+        turns.wait(QueueKey(owner), now_s=n)
         turns.start(owner, job, now_s=n)
-        turns.rest(Lane(owner))
+        turns.rest(QueueKey(owner))
         turns.end(owner, job, now_s=n + 0.5)
-    turns.wait(Lane(USERS[0]), now_s=1000)
-    assert turns.order(now_s=1000) == [Lane(USERS[0])]
+    turns.wait(QueueKey(USERS[0]), now_s=1000)
+    assert turns.order(now_s=1000) == [QueueKey(USERS[0])]
     assert len(turns) == 1

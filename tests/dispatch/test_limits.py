@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 from tests.database import ANNA, BEN
-from tests.dispatch.stage import GRACE_S, call, done, of, running
+from tests.dispatch.harness import GRACE_S, call, done, of, running
 from tests.dispatch.test_scheduling import LARGE, S0, S1, needs
 
 from safelight.core.ids import JobId
 from safelight.core.job import JobState
 from safelight.core.user import Quota
-from safelight.dispatch.limits import Limits
+from safelight.dispatch.attempts.limits import Limits
 from safelight.services import user as users
 from safelight.wire import messages as wire
 

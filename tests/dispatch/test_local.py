@@ -11,22 +11,22 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.dispatch.listening import SLOT, Bench, Lost, bench, deed, engine_config, node
+from tests.dispatch.engines import SLOT, Bench, EngineLost, bench, deed, engine_config, node
 
 from safelight.core.job import JobState
-from safelight.dispatch.local import find_devices
-from safelight.dispatch.process import OutputLines, describe_exit, scrub
-from safelight.dispatch.supervisor import pause_s
+from safelight.dispatch.backends.local import find_devices
+from safelight.dispatch.backends.process import OutputLines, describe_exit, scrub
+from safelight.dispatch.backends.supervisor import pause_s
 from safelight.wire.codec import encode
 from safelight.wire.messages import (
     CallProgressed,
     CallStarted,
-    InputsJudged,
+    InputsValidated,
     JobDone,
-    JudgeInputs,
     LogLines,
     Ready,
     Stop,
+    ValidateInputs,
 )
 
 pytestmark = pytest.mark.anyio
@@ -73,7 +73,7 @@ async def ended(pid: int) -> bool:
 )
 async def test_the_death_of_an_engine_is_told_and_a_fresh_one_works(engine: Bench, what: str, words: str) -> None:
     engine.send(deed(what), "1")
-    before, lost = await engine.ear.until(Lost)
+    before, lost = await engine.ear.until(EngineLost)
     assert words in lost.reason
     assert any(isinstance(m, CallStarted) for m in before), "what it said before its death is heard"
     await engine.ready()
@@ -88,7 +88,7 @@ async def test_death_is_seen_in_milliseconds(engine: Bench) -> None:
         await engine.line("hanging")
         killed = time.monotonic()
         engine.backend.kill(SLOT, "for the test")
-        await engine.ear.until(Lost)
+        await engine.ear.until(EngineLost)
         delays.append(time.monotonic() - killed)
         await engine.ready()
     assert min(delays) < 0.1
@@ -96,7 +96,7 @@ async def test_death_is_seen_in_milliseconds(engine: Bench) -> None:
 
 async def test_a_crash_says_where_it_was(engine: Bench) -> None:
     job = engine.send(deed("segfault"), "1")
-    before, _ = await engine.ear.until(Lost)
+    before, _ = await engine.ear.until(EngineLost)
     lines = [(m.job_id, line) for m in before if isinstance(m, LogLines) for _, line in m.lines]
     assert (job.job_id, "Fatal Python error: Segmentation fault") in lines
     assert any("in segfault" in line for _, line in lines)
@@ -106,7 +106,7 @@ async def test_kill_gives_its_own_reason_and_ends_the_children_too(engine: Bench
     engine.send(deed("spawn_and_hang"), "1")
     child = int((await engine.line("child ")).split()[1])
     engine.backend.kill(SLOT, "the job did not stop")
-    _, lost = await engine.ear.until(Lost)
+    _, lost = await engine.ear.until(EngineLost)
     assert lost.reason == "the job did not stop"
     assert await ended(child)
     await engine.ready()
@@ -115,7 +115,7 @@ async def test_kill_gives_its_own_reason_and_ends_the_children_too(engine: Bench
 async def test_children_end_with_an_engine_that_dies_by_itself(engine: Bench) -> None:
     engine.send(deed("spawn_and_die"), "1")
     child = int((await engine.line("child ")).split()[1])
-    await engine.ear.until(Lost)
+    await engine.ear.until(EngineLost)
     assert await ended(child)
 
 
@@ -194,7 +194,7 @@ async def test_an_engine_that_has_grown_is_replaced_between_two_jobs(tmp_path: P
     _, done = await engine.run(deed("grow"), "1")
     assert done.outcome is JobState.COMPLETED
     lost = await engine.ear.next()
-    assert isinstance(lost, Lost)
+    assert isinstance(lost, EngineLost)
     assert "is replaced" in lost.reason
     assert (await engine.ready()).info.pid != first.info.pid
     await assert_works(engine)
@@ -222,7 +222,7 @@ async def test_an_engine_dies_with_its_server(tmp_path: Path) -> None:
     """The server is killed while a node sleeps in C and heeds nothing."""
     code = (
         "import asyncio, os, sys; from pathlib import Path\n"
-        "from tests.dispatch.listening import *\n"
+        "from tests.dispatch.engines import *\n"
         "async def main():\n"
         "    b = bench(Path(sys.argv[1])); await b.backend.start(b.ear); ready = await b.ready()\n"
         "    b.send(deed('hang'), '1'); await b.line('hanging'); print(ready.info.pid, flush=True)\n"
@@ -242,14 +242,14 @@ async def test_an_engine_dies_with_its_server(tmp_path: Path) -> None:
 async def test_stop_is_heeded_between_jobs(engine: Bench) -> None:
     engine.backend.send(SLOT, Stop())
     engine.send(NUMBER, "2")
-    _, lost = await engine.ear.until(Lost)
+    _, lost = await engine.ear.until(EngineLost)
     assert "status 0" in lost.reason
 
 
 async def test_a_command_that_cannot_be_started_is_told(tmp_path: Path) -> None:
     engine = bench(tmp_path, command=("/nonexistent/python",))
     await engine.backend.start(engine.ear)
-    _, lost = await engine.ear.until(Lost)
+    _, lost = await engine.ear.until(EngineLost)
     assert "cannot be started" in lost.reason
     await engine.backend.stop()
 
@@ -263,7 +263,7 @@ async def test_an_engine_that_does_not_begin_with_ready_is_killed(tmp_path: Path
     )
     engine = bench(tmp_path, command=(sys.executable, "-c", speak))
     await engine.backend.start(engine.ear)
-    before, lost = await engine.ear.until(Lost)
+    before, lost = await engine.ear.until(EngineLost)
     assert before == []
     assert "began with JobDone" in lost.reason
     await engine.backend.stop()
@@ -305,9 +305,9 @@ async def test_nodes_judge_a_prompt_beside_whatever_runs(engine: Bench) -> None:
     await engine.line("hanging")
     for value, objections in ((2, {}), (3, {"1": "3 is odd"}), (13, {"1": "ValueError: unlucky"})):
         prompt = {"1": node("Even", value=value)}
-        asked = JudgeInputs(request_id=value, owner_id="ada", prompt=prompt, targets=["1"])
+        asked = ValidateInputs(request_id=value, owner_id="ada", prompt=prompt, targets=["1"])
         engine.backend.send(SLOT, asked)
-        _, answer = await engine.ear.until(InputsJudged)
+        _, answer = await engine.ear.until(InputsValidated)
         assert (answer.request_id, answer.objections) == (value, objections)
 
 

@@ -10,7 +10,7 @@ from tests.database import ANNA, BEN, opened
 from safelight.core.asset import Folder
 from safelight.core.ids import JobId
 from safelight.db.engine import Database
-from safelight.dispatch.names import NameCounters, Series
+from safelight.dispatch.attempts.names import NameCounters, Series
 
 pytestmark = pytest.mark.anyio
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from safelight.core.event import PackSpoke
+from safelight.core.event import PackMessageSent
 from safelight.core.ids import UserId
 from safelight.core.worker import SlotId
-from safelight.dispatch.pack_routes import BOUND_S, NoAnswer, PackRoutes
-from safelight.wire.messages import PackAnswer, PackRequest, PackRoute, PackSaid
+from safelight.dispatch.pack_routes import BOUND_S, NoResponse, PackRoutes
+from safelight.wire.messages import PackMessage, PackRequest, PackResponse, PackRoute
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +50,7 @@ class Memories:
             body = kept[message.path]
         else:
             status = 404
-        answer = PackAnswer(request_id=message.request_id, status=status, body=body)
+        answer = PackResponse(request_id=message.request_id, status=status, body=body)
         asyncio.get_running_loop().call_soon(self.routes.answered, answer)
 
 
@@ -116,7 +116,7 @@ async def test_a_bond_ends_with_its_engine_and_after_a_rest() -> None:
     routes.lost(SlotId("a"))
     assert routes.bonds() == {}
     routes.lost(SlotId("b"))
-    with pytest.raises(NoAnswer):
+    with pytest.raises(NoResponse):
         await ask(routes, ANNA, "GET", "/memory/1")
 
 
@@ -125,8 +125,8 @@ async def test_words_of_a_handler_are_for_whoever_asked() -> None:
     backend, routes = at("a")
     await ask(routes, ANNA, "GET", "/memory/1")
     number = routes._last
-    said = PackSaid(request_id=number, name="pack.event", data={"a": 1}, client_id="tab")
-    assert routes.said(said) == PackSpoke(ANNA, "tab", "pack.event", {"a": 1})  # type: ignore[arg-type]
-    assert routes.said(PackSaid(request_id=number, name="x", data=None)) == PackSpoke(ANNA, None, "x", None)
-    assert routes.said(PackSaid(request_id=number + 1, name="x", data=None)) is None
+    said = PackMessage(request_id=number, name="pack.event", data={"a": 1}, client_id="tab")
+    assert routes.said(said) == PackMessageSent(ANNA, "tab", "pack.event", {"a": 1})  # type: ignore[arg-type]
+    assert routes.said(PackMessage(request_id=number, name="x", data=None)) == PackMessageSent(ANNA, None, "x", None)
+    assert routes.said(PackMessage(request_id=number + 1, name="x", data=None)) is None
     assert backend.asked == [("GET", "a")]

@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
+from safelight.dispatch.backends.agent import Attached, Command, Entry, SlotSpec
 from safelight.dispatch.journal import Journal
-from safelight.dispatch.outpost import Adopted, Charge, Entry, Order
 from safelight.wire.config import EngineConfig
 from safelight.wire.messages import ToEngine, ToServer
 from safelight.wire.protocol import PROTOCOL
 
-VOCABULARY = (ToEngine, ToServer, EngineConfig, Charge, Order, Entry, Adopted, Journal)
-DIGESTS = {2: "0a16d04586b057f9"}
+VOCABULARY = (ToEngine, ToServer, EngineConfig, SlotSpec, Command, Entry, Attached, Journal)
+DIGESTS = {2: "0a16d04586b057f9", 3: "ee22fcc66c4bdde9"}
 """Of the declarations, by protocol. A change of a declaration needs a new number with its own digest here; the number
 of a release never gets another one."""
 
@@ -38,7 +38,7 @@ def test_the_number_moves_with_the_words() -> None:
 
 def test_the_digest_tells_a_new_field_from_new_words_about_it() -> None:
     def made(**fields: Any) -> Any:
-        return msgspec.defstruct("Said", [(name, *given) for name, given in fields.items()], tag=True)
+        return msgspec.defstruct("Envelope", [(name, *given) for name, given in fields.items()], tag=True)
 
     one = made(number=(int,))
     one.__doc__ = "Told otherwise."

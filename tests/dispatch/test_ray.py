@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.dispatch.listening import TIMEOUT_S, Ear, Lost, Resumed, deed, engine_config, node
+from tests.dispatch.engines import TIMEOUT_S, Ear, EngineLost, Resumed, deed, engine_config, node
 from tests.ray_cluster import SLOT_RESOURCE, Nodes
 
 from safelight.core.job import JobState
 from safelight.core.pool import Pool
 from safelight.core.worker import SlotId
-from safelight.dispatch.outpost import Charge
-from safelight.dispatch.ray import Cluster, RayBackend, _slot_resources
+from safelight.dispatch.backends.agent import SlotSpec
+from safelight.dispatch.backends.ray import Cluster, RayBackend, _slot_resources
 from safelight.wire.messages import CallStarted, JobDone, NamesReserved, OutputReady, Ready, ReserveNames, RunJob
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +33,7 @@ class Host:
         resources = options.pop("resources", None)
         self.ear = Ear()
         self.backend = RayBackend(
-            {SLOT: Charge(config=engine_config(slot=SLOT, **options))},
+            {SLOT: SlotSpec(config=engine_config(slot=SLOT, **options))},
             cluster=Cluster(nodes.address, resources=resources),
             server=server,
             labels={SLOT: labels},
@@ -86,8 +86,8 @@ async def test_a_slot_whose_node_dies_comes_back_on_another(ray_nodes: Nodes, se
         first = await it.start()
         await it.hang()
         ray_nodes.kill(doomed)
-        before, lost = await it.ear.until(Lost)
-        assert not any(isinstance(message, Lost | Ready) for message in before)
+        before, lost = await it.ear.until(EngineLost)
+        assert not any(isinstance(message, EngineLost | Ready) for message in before)
         assert "the worker's actor is lost" in lost.reason
         assert await _ended(first.info.pid)
         second = ray_nodes.add(slots=1, doomed="yes")
@@ -125,7 +125,7 @@ async def test_a_server_that_was_killed_and_started_again_goes_on_with_its_attem
         assert (done.job_id, done.outcome) == ("j", JobState.COMPLETED)
         [output] = [message for message in said if isinstance(message, OutputReady)]
         assert [file.filename for file in output.files] == ["before_00007_.txt", "after_00009_.txt"]
-        assert isinstance(await new.ear.next(), Lost)
+        assert isinstance(await new.ear.next(), EngineLost)
         assert (await new.ready()).info.pid != first.info.pid
         assert await _ended(first.info.pid)
         new.run(NUMBER, "next")
@@ -165,7 +165,7 @@ async def test_an_attempt_goes_on_under_other_resources_and_its_actor_is_replace
         asked = (await new.ear.until(ReserveNames))[1]
         new.backend.send(SLOT, NamesReserved(request_id=asked.request_id, first=9))
         assert (await new.ear.until(JobDone))[1].outcome is JobState.COMPLETED
-        assert isinstance(await new.ear.next(), Lost)
+        assert isinstance(await new.ear.next(), EngineLost)
         before, ready = await new.ear.until(Ready)
         assert (before, ready.info.pid != first.info.pid) == ([], True)
         assert len(_actors(server)) == 1
@@ -212,7 +212,7 @@ async def test_the_later_of_two_servers_has_the_slot_and_the_earlier_does_withou
         await old.hang()
         await new.backend.start(new.ear)
         await new.ear.until(Resumed)
-        _, lost = await old.ear.until(Lost)
+        _, lost = await old.ear.until(EngineLost)
         assert "another server" in lost.reason
         new.backend.kill(SLOT, "not wanted")
         await new.ready()
@@ -221,7 +221,7 @@ async def test_the_later_of_two_servers_has_the_slot_and_the_earlier_does_withou
         new.run(NUMBER, "of the new")
         said, done = await new.ear.until(JobDone)
         assert done.job_id == "of the new"
-        assert not any(isinstance(message, Lost) for message in said)
+        assert not any(isinstance(message, EngineLost) for message in said)
         await old.backend.stop()
         new.run(NUMBER, "again")
         assert (await new.ear.until(JobDone))[1].job_id == "again"
@@ -246,7 +246,7 @@ async def test_a_retired_slot_leaves_its_place_to_others(ray_nodes: Nodes, serve
     async with host(ray_nodes, server, **options) as it, host(ray_nodes, server + "-other", **options) as other:
         await it.start()
         it.backend.retire(SLOT, "drained")
-        assert (await it.ear.until(Lost))[1].reason == "drained"
+        assert (await it.ear.until(EngineLost))[1].reason == "drained"
         await other.start()
         it.backend.restore(SLOT)  # waits for its place, which is no failure
         other.backend.retire(SLOT, "drained as well")

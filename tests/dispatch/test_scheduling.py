@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from tests.database import ANNA, BEN
-from tests.dispatch.stage import Stage, at_once, done, running
+from tests.dispatch.harness import Stage, at_once, done, running
 
 from safelight.core.errors import Unavailable
 from safelight.core.gate import QueueGate

@@ -1,4 +1,4 @@
-"""What a slot's machine holds when its server was killed: an outpost that outlives it beside the one that follows.
+"""What a slot's machine holds when its server was killed: an agent that outlives it beside the one that follows.
 
 Outposts with real engines, and a store that is a dictionary behind HTTP; Ray only carries their calls.
 """
@@ -15,12 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from tests.dispatch.listening import SLOT, engine_config, node
+from tests.dispatch.engines import SLOT, engine_config, node
 from tests.faults.ledger import Ledger
 
 from safelight.blobs.hashing import hash_bytes
 from safelight.core.job import JobState
-from safelight.dispatch.outpost import Addressed, Charge, Entry, Order, Outpost, Said, Send, Wanted
+from safelight.dispatch.backends.agent import (
+    Command,
+    Entry,
+    Envelope,
+    PresignRequest,
+    PresignResponse,
+    Send,
+    SlotAgent,
+    SlotSpec,
+)
 from safelight.wire.codec import Decoder, encode
 from safelight.wire.messages import JobDone, NamesReserved, Ready, ReserveNames, RunJob
 from safelight.wire.protocol import PROTOCOL
@@ -55,40 +64,40 @@ def store() -> Iterator[tuple[str, dict[str, bytes]]]:
 
 @dataclass
 class Owner:
-    """A server as far as an outpost knows one. Mutable."""
+    """A server as far as an agent knows one. Mutable."""
 
     folder: Path
     address: str
     token: tuple[int, int] = (1, 1)
     after: int = 0
-    outpost: Outpost = field(init=False)
+    agent: SlotAgent = field(init=False)
     has_ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self.outpost = Outpost(os.environ, end=self.has_ended.set)
+        self.agent = SlotAgent(os.environ, end=self.has_ended.set)
 
     async def adopt(self) -> None:
-        charge = Charge(
+        charge = SlotSpec(
             config=engine_config(slot=SLOT, lease_s=LEASE_S),
             rooms=str(self.folder / "workers"),
             scratch=str(self.folder),
             scratch_bytes=10**9,
         )
-        assert await self.outpost.adopt(self.token, PROTOCOL, msgspec.msgpack.encode(charge))
+        assert await self.agent.adopt(self.token, PROTOCOL, msgspec.msgpack.encode(charge))
         await self.until(Ready)
 
     async def until(self, kind: type[Any]) -> Any:
         async with asyncio.timeout(PATIENCE_S):
             while True:
-                answer = await self.outpost.take(self.token, self.after)
+                answer = await self.agent.take(self.token, self.after)
                 assert answer is not None
                 for entry in Decoder[Entry](Entry).feed(answer):
                     self.after = entry.number
-                    if isinstance(entry, Wanted):
-                        await self.tell(Addressed(request=entry.request, url=f"{self.address}/{entry.digest}"))
-                    if isinstance(entry, Said) and isinstance(entry.message, ReserveNames):
+                    if isinstance(entry, PresignRequest):
+                        await self.tell(PresignResponse(request=entry.request, url=f"{self.address}/{entry.digest}"))
+                    if isinstance(entry, Envelope) and isinstance(entry.message, ReserveNames):
                         await self.send(NamesReserved(request_id=entry.message.request_id, first=1))
-                    if isinstance(entry, Said) and isinstance(entry.message, kind):
+                    if isinstance(entry, Envelope) and isinstance(entry.message, kind):
                         return entry.message
 
     async def run(self, name: str) -> JobDone:
@@ -100,8 +109,8 @@ class Owner:
     async def send(self, message: Any) -> None:
         await self.tell(Send(generation=0, message=message))
 
-    async def tell(self, order: Order) -> None:
-        assert await self.outpost.tell(self.token, encode([order]))
+    async def tell(self, order: Command) -> None:
+        assert await self.agent.tell(self.token, encode([order]))
 
 
 def ends(folder: Path, rng: random.Random, ledger: Ledger) -> None:
@@ -125,7 +134,7 @@ async def _ends(folder: Path, rng: random.Random, ledger: Ledger) -> None:
             for number in range(3):
                 await _completes(new, f"after{number}", held)
         finally:
-            await new.outpost.leave(new.token)
+            await new.agent.leave(new.token)
 
 
 async def _completes(owner: Owner, name: str, held: dict[str, bytes]) -> None:

@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 
 from tests.database import opened
-from tests.dispatch.stage import GRACE_S, PROMPT, READY, HandClock, done
+from tests.dispatch.harness import GRACE_S, PROMPT, READY, HandClock, done
 from tests.faults.ledger import Ledger
 
 from safelight.blobs.cache import FileCache
@@ -17,9 +17,9 @@ from safelight.core.user import Principal
 from safelight.core.worker import SlotId
 from safelight.db import user
 from safelight.db.engine import Database, Transaction
+from safelight.dispatch.backends.fake import FakeBackend
 from safelight.dispatch.dispatcher import Dispatcher
-from safelight.dispatch.exchange import SharedFolders
-from safelight.dispatch.fake import FakeBackend
+from safelight.dispatch.files.transport import SharedFiles
 from safelight.services import job as jobs
 from safelight.services.job import SubmitJob
 from safelight.wire import messages as wire
@@ -41,7 +41,7 @@ async def crowd(folder: Path, rng: random.Random, ledger: Ledger) -> None:
             db=db,
             bus=bus,
             backend=backend,
-            exchange=SharedFolders(
+            transport=SharedFiles(
                 files=FileCache(blobs, folder / "cache", max_bytes=0),
                 blobs=blobs,
                 staging=folder / "staging",

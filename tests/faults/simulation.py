@@ -14,7 +14,7 @@ from typing import Any
 
 from pysqlite3 import dbapi2
 from tests.database import ANNA, BEN, opened
-from tests.dispatch.stage import GRACE_S, PROMPT, READY, HandClock, call, done, of, picture
+from tests.dispatch.harness import GRACE_S, PROMPT, READY, HandClock, call, done, of, picture
 from tests.faults.ledger import Ledger
 
 from safelight.blobs.cache import FileCache
@@ -26,11 +26,11 @@ from safelight.core.job import MAX_ATTEMPTS, JobError, JobState
 from safelight.core.user import Principal
 from safelight.core.worker import SlotId
 from safelight.db.engine import Database
+from safelight.dispatch.attempts.infra_failures import SHUT_S
+from safelight.dispatch.backends.fake import FakeBackend
 from safelight.dispatch.dispatcher import Dispatcher
-from safelight.dispatch.exchange import SharedFolders
-from safelight.dispatch.fake import FakeBackend
+from safelight.dispatch.files.transport import SharedFiles
 from safelight.dispatch.journal import Work
-from safelight.dispatch.losses import SHUT_S
 from safelight.services import job as jobs
 from safelight.services.job import SubmitJob
 from safelight.wire import messages as wire
@@ -40,7 +40,7 @@ STEPS = 40
 OUTLIVE_S = 30.0
 IDLE_S = 15.0
 PATIENCE = 100
-"""Turns of the event loop that what is under way may take."""
+"""FairQueue of the event loop that what is under way may take."""
 OUTCOMES = (JobState.COMPLETED, JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
 SAID = JobError("ValueError", "said by an engine")
 _RUNS = "SELECT id, state, attempt, cancel_requested FROM job WHERE id LIKE ?"
@@ -100,9 +100,9 @@ class _World:
         self.rng = random.Random(self.seed)
         self.clock = HandClock()
         self.blobs = LocalBlobStore(self.folder / "blobs")
-        self.outlive_s = OUTLIVE_S if self.seed % 2 else 0.0
+        self.detached_s = OUTLIVE_S if self.seed % 2 else 0.0
         slots = [SlotId(f"s{n}") for n in range(SLOTS)]
-        self.backend = FakeBackend(slots, ready=READY, outlive_s=self.outlive_s)
+        self.backend = FakeBackend(slots, ready=READY, detached_s=self.detached_s)
         self.dispatcher = self._new_dispatcher()
 
     def _new_dispatcher(self) -> Dispatcher:
@@ -110,7 +110,7 @@ class _World:
             db=self.db,
             bus=self.bus,
             backend=self.backend,
-            exchange=SharedFolders(
+            transport=SharedFiles(
                 files=FileCache(self.blobs, self.folder / "cache", max_bytes=0),
                 blobs=self.blobs,
                 staging=self.folder / "staging",
@@ -248,9 +248,9 @@ class _World:
         self.ledger.injected("simulated: the death of the dispatcher")
         await kill(self.dispatcher)
         await self.backend.stop()
-        works = self.backend.works if self.outlive_s else {}
+        works = self.backend.works if self.detached_s else {}
         for seen in self.seen.values():
-            seen.releases += not self.outlive_s
+            seen.releases += not self.detached_s
         await self._succeed({slot: work for slot, work in works.items() if self.rng.random() < 0.8})
 
     async def _succeed(self, works: Mapping[SlotId, Work]) -> None:
@@ -267,7 +267,7 @@ class _World:
             again += [(slot, message) for message in said[acknowledged:]]
             self.ledger.injected("simulated: an attempt that outlives its dispatcher")
         late = [slot for slot in handed if self.rng.random() < 0.3]
-        self.backend = FakeBackend(self.backend.slots, ready=READY, outlive_s=self.outlive_s, works=handed, late=late)
+        self.backend = FakeBackend(self.backend.slots, ready=READY, detached_s=self.detached_s, works=handed, late=late)
         self.backend.sent += orders.items()
         self.dispatcher = self._new_dispatcher()
         await self.dispatcher.start()

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 from pysqlite3 import dbapi2
 from tests.cli.server import Server, launch
 
-from safelight.dispatch.process import engine_below
+from safelight.dispatch.backends.process import engine_below
 
 PACKS = (Path(__file__).parent / "packs", Path(__file__).parents[1] / "dispatch" / "packs")
 PATIENCE_S = 180.0

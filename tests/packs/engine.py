@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.dispatch.listening import Bench, bench, node
+from tests.dispatch.engines import Bench, bench, node
 
 from safelight.core.job import JobState
 from safelight.wire.messages import FileRef, JobDone, LogLines, OutputReady, Ready, SavedFile

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 from tests import ray_cluster
-from tests.dispatch.listening import Ear, Lost, Resumed, deed, engine_config, node
+from tests.dispatch.engines import Ear, EngineLost, Resumed, deed, engine_config, node
 
 from safelight.core.event import Call
 from safelight.core.job import JobState
 from safelight.core.worker import EngineInfo, SlotId
 from safelight.dispatch.backend import Backend
-from safelight.dispatch.fake import Crash, FakeBackend
-from safelight.dispatch.local import LocalBackend
-from safelight.dispatch.outpost import Charge
-from safelight.dispatch.ray import Cluster, RayBackend
+from safelight.dispatch.backends.agent import SlotSpec
+from safelight.dispatch.backends.fake import Crash, FakeBackend
+from safelight.dispatch.backends.local import LocalBackend
+from safelight.dispatch.backends.ray import Cluster, RayBackend
 from safelight.wire.messages import CallStarted, FreeMemory, JobDone, Pong, Ready, RunJob, ToEngine, ToServer
 
 pytestmark = pytest.mark.anyio
@@ -83,7 +83,7 @@ async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
         server = f"port-{next(_servers)}"
 
         def make() -> Backend:
-            charges = {slot: Charge(config=engine_config(slot=slot)) for slot in SLOTS}
+            charges = {slot: SlotSpec(config=engine_config(slot=slot)) for slot in SLOTS}
             return RayBackend(charges, cluster=Cluster(nodes.address), server=server)
 
     else:
@@ -125,7 +125,7 @@ async def test_a_crash_is_told_once_after_the_last_message_and_a_fresh_engine_fo
     await case.backend.start(case.ear)
     await case.say_of(SLOTS[0], Ready)
     case.backend.send(SLOTS[0], job(deed("be_killed")))
-    *before, lost = await case.say_of(SLOTS[0], Lost)
+    *before, lost = await case.say_of(SLOTS[0], EngineLost)
     assert isinstance(before[-1], CallStarted)
     assert "SIGKILL" in lost.reason
     assert [type(m) for m in await case.say_of(SLOTS[0], Ready)] == [Ready]
@@ -142,10 +142,10 @@ async def test_kill_ends_one_slot_for_its_reason(case: Case) -> None:
     await case.say_of(SLOTS[0], CallStarted)
     case.backend.kill(SLOTS[0], "enough")
     case.backend.kill(SLOTS[0], "enough of enough")
-    assert (await case.say_of(SLOTS[0], Lost))[-1].reason == "enough"
+    assert (await case.say_of(SLOTS[0], EngineLost))[-1].reason == "enough"
     assert [type(m) for m in await case.say_of(SLOTS[0], Ready)] == [Ready]
     case.backend.send(SLOTS[1], job(NUMBER))
-    assert not [m for m in await case.say_of(SLOTS[1], JobDone) if isinstance(m, Lost | Ready)]
+    assert not [m for m in await case.say_of(SLOTS[1], JobDone) if isinstance(m, EngineLost | Ready)]
 
 
 async def test_nothing_is_answered_from_inside_a_call(case: Case) -> None:
@@ -158,7 +158,7 @@ async def test_nothing_is_answered_from_inside_a_call(case: Case) -> None:
     await case.say_of(SLOTS[0], JobDone)
     case.backend.kill(SLOTS[0], "enough")
     assert case.ear.heard.empty()
-    await case.say_of(SLOTS[0], Lost)
+    await case.say_of(SLOTS[0], EngineLost)
 
 
 async def test_send_to_a_slot_that_is_not_ready_is_dropped(case: Case) -> None:
@@ -176,7 +176,7 @@ async def test_a_retired_slot_has_no_engine_until_it_is_restored(case: Case) -> 
     while ready != set(SLOTS):
         ready.add((await case.ear.heard.get())[0])
     case.backend.retire(SLOTS[0], "drained")
-    assert (await case.say_of(SLOTS[0], Lost))[-1].reason == "drained"
+    assert (await case.say_of(SLOTS[0], EngineLost))[-1].reason == "drained"
     case.backend.send(SLOTS[0], job(NUMBER, "to nobody"))
     case.backend.send(SLOTS[1], job(NUMBER))
     await case.say_of(SLOTS[1], JobDone)
@@ -195,12 +195,12 @@ async def test_what_is_left_is_resumed_where_engines_outlive_their_server(case: 
 
     case.backend, case.ear = case.make(), Ear()
     await case.backend.start(case.ear)
-    if not case.backend.outlive_s:
+    if not case.backend.detached_s:
         assert [type(m) for m in await case.say_of(SLOTS[0], Ready)] == [Ready]
         return
     [resumed] = await case.say_of(SLOTS[0], Resumed)
     assert resumed.journal.job_id == "j"
-    *said, _ = await case.say_of(SLOTS[0], Lost)
+    *said, _ = await case.say_of(SLOTS[0], EngineLost)
     assert [m.outcome for m in said if isinstance(m, JobDone)] == [JobState.COMPLETED]
     assert said[-1].job_id == "j"  # nothing comes between its end and the engine's
     assert [type(m) for m in await case.say_of(SLOTS[0], Ready)] == [Ready]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.dispatch.listening import PACKS
+from tests.dispatch.engines import PACKS
 
 from safelight.graph.cache import LimitedCache
 from safelight.runtime import packs

@@ -4,7 +4,7 @@ import errno
 from pathlib import Path
 
 import pytest
-from tests.dispatch.listening import file_ref, node
+from tests.dispatch.engines import file_ref, node
 from tests.runtime.desk import Desk
 
 from safelight.blobs.hashing import hash_bytes

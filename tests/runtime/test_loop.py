@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import pytest
-from tests.dispatch.listening import deed, node
+from tests.dispatch.engines import deed, node
 from tests.runtime.desk import Desk
 
 from safelight.core.job import JobState

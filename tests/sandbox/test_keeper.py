@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from safelight.dispatch.process import engine_below
+from safelight.dispatch.backends.process import engine_below
 from safelight.sandbox import keeper
 
 LEAVE = """

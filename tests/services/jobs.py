@@ -9,7 +9,7 @@ from tests.database import NOW, Desk
 from safelight.core.event import Call
 from safelight.core.job import Fence, JobError, JobState, JobSummary
 from safelight.core.output import Output
-from safelight.core.pool import Lane
+from safelight.core.pool import QueueKey
 from safelight.core.user import Principal
 from safelight.services import attempt as attempts
 from safelight.services import job as jobs
@@ -38,7 +38,7 @@ async def submit(
 
 async def claim(desk: Desk, who: Principal, *, now: datetime = NOW) -> Fence:
     """The fence of the owner's next job, which runs from now on."""
-    job = (await desk.do(attempts.claim_next, lanes=[Lane(who.user_id)], now=now)).job
+    job = (await desk.do(attempts.claim_next, keys=[QueueKey(who.user_id)], now=now)).job
     assert job is not None
     return Fence(job.id, job.summary.attempt)
 

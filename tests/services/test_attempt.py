@@ -14,7 +14,7 @@ from safelight.core.event import JobEnded, JobRequeued, JobStarted, OutputMade, 
 from safelight.core.ids import JobId
 from safelight.core.job import Fence, JobError, JobState
 from safelight.core.paging import PageRequest
-from safelight.core.pool import Lane
+from safelight.core.pool import QueueKey
 from safelight.services import asset as assets
 from safelight.services import attempt as attempts
 from safelight.services import job as jobs
@@ -39,17 +39,17 @@ async def test_a_claim_starts_the_first_job_of_the_first_owner_who_has_one(desk:
     for name in "ab":
         await submit(desk, BEN, job_id=name)
     desk.heard()
-    first = await desk.do(attempts.claim_next, lanes=[Lane(ANNA.user_id), Lane(BEN.user_id)], now=at(1))
+    first = await desk.do(attempts.claim_next, keys=[QueueKey(ANNA.user_id), QueueKey(BEN.user_id)], now=at(1))
     assert first.job is not None
     summary = first.job.summary
     assert (summary.id, summary.state, summary.attempt, summary.started_at) == ("a", JobState.RUNNING, 1, at(1))
-    assert (first.has_more, first.idle) == (True, [Lane(ANNA.user_id)])
+    assert (first.has_more, first.idle) == (True, [QueueKey(ANNA.user_id)])
     words = {"owner_id": BEN.user_id, "job_id": JobId("a"), "client_id": None}
     assert desk.heard() == [JobStarted(**words, at=at(1), attempt=1)]
-    second = await desk.do(attempts.claim_next, lanes=[Lane(BEN.user_id)], now=at(1))
+    second = await desk.do(attempts.claim_next, keys=[QueueKey(BEN.user_id)], now=at(1))
     assert (second.job and second.job.id, second.has_more) == ("b", False)
-    third = await desk.do(attempts.claim_next, lanes=[Lane(BEN.user_id), Lane(ANNA.user_id)], now=at(1))
-    assert (third.job, third.idle) == (None, [Lane(BEN.user_id), Lane(ANNA.user_id)])
+    third = await desk.do(attempts.claim_next, keys=[QueueKey(BEN.user_id), QueueKey(ANNA.user_id)], now=at(1))
+    assert (third.job, third.idle) == (None, [QueueKey(BEN.user_id), QueueKey(ANNA.user_id)])
 
 
 async def test_a_claim_brings_the_files_that_the_prompt_names(desk: Desk) -> None:
@@ -57,7 +57,7 @@ async def test_a_claim_brings_the_files_that_the_prompt_names(desk: Desk) -> Non
     anna = await desk.do(assets.upload, ANNA, new=new_file(cat, b"anna's"), overwrite=False, now=NOW)
     await desk.do(assets.upload, BEN, new=new_file(cat, b"ben's"), overwrite=False, now=NOW)
     await submit(desk, ANNA)
-    claimed = await desk.do(attempts.claim_next, lanes=[Lane(ANNA.user_id)], now=NOW)
+    claimed = await desk.do(attempts.claim_next, keys=[QueueKey(ANNA.user_id)], now=NOW)
     assert {name: asset.digest for name, asset in claimed.files.items()} == {"cat.png": anna.digest}
 
 
@@ -268,7 +268,7 @@ async def test_a_restart_gives_up_what_ran(desk: Desk) -> None:
         "c": "completed",
         "d": "queued",
     }
-    assert await desk.look(attempts.lanes_waiting) == [Lane(ANNA.user_id)]
+    assert await desk.look(attempts.waiting_keys) == [QueueKey(ANNA.user_id)]
     with pytest.raises(NotFound):
         await desk.look(assets.find_file, ANNA, file=OUT)
     assert (await claim(desk, ANNA)) == Fence(JobId("a"), 2)

@@ -15,7 +15,7 @@ from safelight.core.event import CancelRequested, JobEnded, JobForgotten, JobQue
 from safelight.core.ids import ClientId, JobId, UserId
 from safelight.core.job import Fence, JobState, JobSummary
 from safelight.core.paging import PageRequest
-from safelight.core.pool import Lane
+from safelight.core.pool import QueueKey
 from safelight.core.user import Principal
 from safelight.db.transaction import Transaction
 from safelight.services import attempt as attempts
@@ -137,7 +137,7 @@ async def test_cancel_a_waiting_job(desk: Desk) -> None:
 
 
 async def claim_nothing(desk: Desk) -> attempts.Claim:
-    return await desk.do(attempts.claim_next, lanes=[Lane(ANNA.user_id)], now=NOW)
+    return await desk.do(attempts.claim_next, keys=[QueueKey(ANNA.user_id)], now=NOW)
 
 
 async def test_cancel_a_running_job_asks_it_to_end(desk: Desk) -> None:

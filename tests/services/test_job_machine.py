@@ -17,7 +17,7 @@ from safelight.core.event import JobEnded
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import Fence, JobError, JobState
 from safelight.core.paging import PageRequest
-from safelight.core.pool import Lane
+from safelight.core.pool import QueueKey
 from safelight.core.user import Principal
 from safelight.services import attempt as attempts
 from safelight.services import job as jobs
@@ -101,7 +101,7 @@ class JobMachine(RuleBasedStateMachine):
     @rule(target=fences, who=PEOPLE)
     def claim(self, who: Principal) -> Fence | MultipleResults[Fence]:
         waiting = [j for j, job in self.known.items() if job.owner == who.user_id and job.state is JobState.QUEUED]
-        found = self.rows.do(attempts.claim_next, lanes=[Lane(who.user_id)], now=self.tick()).job
+        found = self.rows.do(attempts.claim_next, keys=[QueueKey(who.user_id)], now=self.tick()).job
         if found is None:
             assert waiting == []
             return multiple()

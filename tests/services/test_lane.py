@@ -10,7 +10,7 @@ from tests.plans import Step, plans
 from tests.services.jobs import claim, complete, submit
 
 from safelight.core.ids import JobId, UserId
-from safelight.core.pool import ANY, Lane, Pool
+from safelight.core.pool import ANY, Pool, QueueKey
 from safelight.db import account as account_rows
 from safelight.db import job as job_rows
 from safelight.db.transaction import Transaction
@@ -49,8 +49,8 @@ async def test_the_number_follows_every_way_into_the_queue_and_out_of_it(desk: D
         (BEN.user_id, ANY): 1,
     }
     assert await desk.look(attempts.depths) == {ANY: 5, LARGE: 1}
-    assert sorted(await desk.look(attempts.lanes_waiting)) == sorted(
-        [Lane(ANNA.user_id), Lane(ANNA.user_id, LARGE), Lane(BEN.user_id)]
+    assert sorted(await desk.look(attempts.waiting_keys)) == sorted(
+        [QueueKey(ANNA.user_id), QueueKey(ANNA.user_id, LARGE), QueueKey(BEN.user_id)]
     )
     fence = await claim(desk, ANNA)
     assert (await counts(desk))[ANNA.user_id, ANY] == 3
@@ -88,11 +88,11 @@ def _fields(summary: Any) -> dict[str, Any]:
     "read",
     [
         attempts.depths,
-        attempts.lanes_waiting,
+        attempts.waiting_keys,
         partial(jobs.remaining, who=ANNA),
         lambda tx: account_rows.count_queued(tx.conn, ANNA.user_id),
     ],
-    ids=["depths", "lanes_waiting", "remaining", "count_queued"],
+    ids=["depths", "waiting_keys", "remaining", "count_queued"],
 )
 async def test_the_waiting_are_told_without_a_look_at_the_queue(desk: Desk, read: Callable[[Transaction], Any]) -> None:
     for n in range(20):

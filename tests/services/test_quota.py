@@ -10,7 +10,7 @@ from tests.services.jobs import submit
 from safelight.core.asset import FileName, Folder
 from safelight.core.errors import TooLarge
 from safelight.core.job import Fence, JobState
-from safelight.core.pool import Lane
+from safelight.core.pool import QueueKey
 from safelight.core.user import BudgetSpent, Principal, Quota, QuotaReached
 from safelight.services import asset as assets
 from safelight.services import attempt as attempts
@@ -42,7 +42,7 @@ async def test_queued_jobs(desk: Desk) -> None:
         await submit(desk, carol)
     with pytest.raises(QuotaReached, match="You may have 2 jobs waiting, and have 2"):
         await submit(desk, carol)
-    await desk.do(attempts.claim_next, lanes=[Lane(carol.user_id)], now=NOW)  # runs, and waits no more
+    await desk.do(attempts.claim_next, keys=[QueueKey(carol.user_id)], now=NOW)  # runs, and waits no more
     await submit(desk, carol)
 
 
@@ -51,21 +51,21 @@ async def test_running_jobs(desk: Desk) -> None:
     for _ in range(2):
         await submit(desk, carol)
         await submit(desk, BEN)
-    first = await desk.do(attempts.claim_next, lanes=[Lane(carol.user_id)], now=NOW)
-    claim = await desk.do(attempts.claim_next, lanes=[Lane(carol.user_id), Lane(BEN.user_id)], now=NOW)
-    assert claim.held == [Lane(carol.user_id)]
+    first = await desk.do(attempts.claim_next, keys=[QueueKey(carol.user_id)], now=NOW)
+    claim = await desk.do(attempts.claim_next, keys=[QueueKey(carol.user_id), QueueKey(BEN.user_id)], now=NOW)
+    assert claim.at_limit == [QueueKey(carol.user_id)]
     assert claim.job.summary.owner_id == BEN.user_id
     fence = Fence(first.job.id, first.job.summary.attempt)
     await desk.do(attempts.finish, fence, outcome=JobState.COMPLETED, now=NOW)
-    claim = await desk.do(attempts.claim_next, lanes=[Lane(carol.user_id)], now=NOW)
-    assert (claim.held, claim.job.summary.owner_id) == ([], carol.user_id)
+    claim = await desk.do(attempts.claim_next, keys=[QueueKey(carol.user_id)], now=NOW)
+    assert (claim.at_limit, claim.job.summary.owner_id) == ([], carol.user_id)
 
 
 async def test_device_seconds(desk: Desk) -> None:
     carol = await limited(desk, device_s=10.0)
     for seconds in (9.5, 1.0):
         job = await submit(desk, carol)
-        await desk.do(attempts.claim_next, lanes=[Lane(carol.user_id)], now=NOW)
+        await desk.do(attempts.claim_next, keys=[QueueKey(carol.user_id)], now=NOW)
         await desk.do(attempts.finish, Fence(job.id, 1), outcome=JobState.COMPLETED, device_s=seconds, now=NOW)
     assert (await desk.look(users.find, carol)).used_device_s == 10.5
     with pytest.raises(BudgetSpent, match="Your 10 device-seconds are used up"):

@@ -29,7 +29,7 @@ from safelight.services.download import Downloads
 from safelight.services.model import ModelFiles
 from safelight.services.model_index import ModelIndexer
 from safelight.settings import Settings
-from safelight.wire.messages import PackAnswer
+from safelight.wire.messages import PackResponse
 
 
 class Engines(Protocol):
@@ -44,7 +44,7 @@ class Engines(Protocol):
         """What each engine that is ready last said of itself."""
         ...
 
-    async def judge(
+    async def validate_inputs(
         self, owner_id: UserId, *, prompt: Mapping[str, Any], targets: Sequence[str], files: Mapping[str, Asset]
     ) -> Mapping[str, str | None]:
         """By call id why its own code refuses its inputs (``None``: without a reason), as far as a worker answers."""
@@ -56,7 +56,7 @@ class Engines(Protocol):
 
     async def ask_pack(
         self, owner_id: UserId, *, method: str, path: str, target: str, headers: Mapping[str, str], body: bytes
-    ) -> PackAnswer:
+    ) -> PackResponse:
         """The pack's answer. ``target``: the path as it was written, with its query."""
         ...
 

@@ -27,7 +27,7 @@ from safelight.cli.console import out
 from safelight.cli.options import given, server_options
 from safelight.core.errors import Unavailable
 from safelight.core.pack import pack_statuses
-from safelight.dispatch.process import scrub
+from safelight.dispatch.backends.process import scrub
 from safelight.sandbox.rules import Rules
 from safelight.settings import Settings
 

@@ -16,7 +16,7 @@ from safelight.cli.database import database_options
 from safelight.cli.options import given
 from safelight.core.errors import SafelightError
 from safelight.core.model_folders import MODEL_FOLDERS, WEIGHTS
-from safelight.dispatch.process import scrub
+from safelight.dispatch.backends.process import scrub
 from safelight.media.errors import UnreadableWeights
 from safelight.media.weights import PickledWeights, WeightsFormat, check_weights
 from safelight.services.model import ModelFiles

@@ -166,7 +166,7 @@ class QueueChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class PackSpoke:
+class PackMessageSent:
     """Ephemeral: a node pack's route tells a client of whoever called it something. ``client_id``: of the socket;
     ``None``: all of the owner's."""
 
@@ -231,7 +231,7 @@ class EventsMissed:
 Event = (
     JobEvent
     | QueueChanged
-    | PackSpoke
+    | PackMessageSent
     | LogWritten
     | AccessChanged
     | GatesChanged

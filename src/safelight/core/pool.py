@@ -18,7 +18,7 @@ ANY = Pool("")
 """The pool of a job that any slot may run."""
 
 
-class Lane(NamedTuple):
+class QueueKey(NamedTuple):
     """One owner's jobs of one pool: they start in their order, whatever holds the owner's other lanes up."""
 
     owner_id: UserId

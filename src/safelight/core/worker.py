@@ -49,7 +49,7 @@ class SlotState(StrEnum):
     IDLE = "idle"
     RUNNING = "running"
     DRAINED = "drained"  # without an engine, and meant to be
-    ASLEEP = "asleep"  # without an engine until jobs wait for one
+    STOPPED = "asleep"  # without an engine until jobs wait for one
     SHUT = "shut"  # without an engine, because it lost one attempt after another; ``SlotStatus.reason`` says why
 
 

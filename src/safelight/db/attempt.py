@@ -10,7 +10,7 @@ from safelight.core.event import Call
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import Job, JobSummary
 from safelight.core.output import Output
-from safelight.core.pool import Lane
+from safelight.core.pool import QueueKey
 from safelight.db.job_rows import SUMMARY, call_words, complete, summary_of
 from safelight.db.tables import IS_QUEUED, IS_RUNNING, job, job_media, job_output, job_timeline
 
@@ -32,7 +32,7 @@ _INSERT_MEDIA = insert(job_media)
 _DROP_OUTPUTS = delete(job_output).where(*_OF_ATTEMPT)
 
 
-def head(conn: Connection, lane: Lane) -> tuple[JobSummary, bool] | None:
+def head(conn: Connection, lane: QueueKey) -> tuple[JobSummary, bool] | None:
     """The lane's next job to run, and whether there is another behind it."""
     rows = conn.execute(_HEAD, {"owner": lane.owner_id, "of_pool": lane.pool}).all()
     return (summary_of(rows[0]), len(rows) > 1) if rows else None

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, func, select
 
 from safelight.core.ids import UserId
-from safelight.core.pool import Lane, Pool
+from safelight.core.pool import Pool, QueueKey
 from safelight.db.tables import IS_WAITING, lane
 from safelight.db.upsert import insert
 
@@ -18,9 +18,9 @@ def change(conn: Connection, owner_id: UserId, *, pool: Pool, by: int) -> None:
     conn.execute(row.on_conflict_do_update(index_elements=keys, set_={"queued": lane.c.queued + row.excluded.queued}))
 
 
-def waiting(conn: Connection) -> list[Lane]:
+def waiting(conn: Connection) -> list[QueueKey]:
     """Every lane in which a job waits."""
-    return [Lane(UserId(owner), Pool(pool)) for owner, pool in conn.execute(_WAITING)]
+    return [QueueKey(UserId(owner), Pool(pool)) for owner, pool in conn.execute(_WAITING)]
 
 
 def depths(conn: Connection) -> dict[Pool, int]:

@@ -5,7 +5,7 @@ thread; ``engine_lost`` comes once per engine, after its last message; after it 
 the slot, whose first word is ``engine_ready``. ``send`` to a slot without a ready engine is dropped. A slot that is
 retired gets no fresh engine until it is restored.
 
-Where engines outlive their server (``outlive_s``), the first word of a slot may be ``engine_resumed`` in place of
+Where engines outlive their server (``detached_s``), the first word of a slot may be ``engine_reattached`` in place of
 ``engine_ready``: its engine works on an attempt that another server sent. Then comes what was said since that one went.
 Such an engine gets no job: after its attempt it is lost, before the listener could send one, and a fresh one follows.
 """
@@ -23,7 +23,7 @@ class EngineListener(Protocol):
 
     def engine_ready(self, slot: SlotId, ready: Ready) -> None: ...
 
-    def engine_said(self, slot: SlotId, message: ToServer) -> None: ...
+    def engine_message(self, slot: SlotId, message: ToServer) -> None: ...
 
     def engine_lost(self, slot: SlotId, reason: str) -> None: ...
 
@@ -31,7 +31,7 @@ class EngineListener(Protocol):
 class Listener(EngineListener, Protocol):
     """Who hears of engines that may have outlived another server."""
 
-    def engine_resumed(self, slot: SlotId, ready: Ready, journal: Journal) -> None: ...
+    def engine_reattached(self, slot: SlotId, ready: Ready, journal: Journal) -> None: ...
 
 
 class Backend(Protocol):
@@ -39,19 +39,19 @@ class Backend(Protocol):
     def slots(self) -> Sequence[SlotId]: ...
 
     @property
-    def outlive_s(self) -> float:
+    def detached_s(self) -> float:
         """How long an engine goes on at most without its server, in which another may resume what it works on; 0 where
         it ends with it."""
         ...
 
     @property
-    def carries_files(self) -> bool:
+    def copies_files(self) -> bool:
         """Whether files come to the engines, and their outputs into the store, without a folder that the server shares
         with them."""
         ...
 
     async def start(self, listener: Listener) -> None:
-        """Start an engine on every slot; returns at once, ``engine_ready`` or ``engine_resumed`` follows."""
+        """Start an engine on every slot; returns at once, ``engine_ready`` or ``engine_reattached`` follows."""
         ...
 
     def send(self, slot: SlotId, message: ToEngine) -> None: ...
@@ -70,5 +70,5 @@ class Backend(Protocol):
 
     async def stop(self, *, leaving: Collection[SlotId] = ()) -> None:
         """End all engines but those of ``leaving``, which another server is to resume; nothing is said to the listener
-        after this returns. Without ``outlive_s`` all end."""
+        after this returns. Without ``detached_s`` all end."""
         ...

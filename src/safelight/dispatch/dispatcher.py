@@ -40,25 +40,31 @@ from safelight.core.gate import Gates, QueueGate
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import Fence, JobError, JobState, JobSummary
 from safelight.core.pack import PackStatus, pack_statuses
-from safelight.core.pool import Lane, Pool
+from safelight.core.pool import Pool, QueueKey
 from safelight.core.worker import EngineInfo, SlotGate, SlotId, SlotStatus
 from safelight.db.engine import Database, Transaction
-from safelight.dispatch.affinity import Pick, Place
+from safelight.dispatch.attempts.attempt import Run, run_job
+from safelight.dispatch.attempts.infra_failures import (
+    LOSSES_TO_SHUT,
+    SHUT_S,
+    FreeRetries,
+    is_infra_failure,
+    is_slot_failure,
+)
+from safelight.dispatch.attempts.limits import Limits
+from safelight.dispatch.attempts.names import NameCounters
+from safelight.dispatch.attempts.outcomes import Outcomes
+from safelight.dispatch.attempts.recovery import Recovery
 from safelight.dispatch.backend import Backend
-from safelight.dispatch.dormancy import Dormancy
-from safelight.dispatch.exchange import Exchange, soon
+from safelight.dispatch.files.outputs import series_of
+from safelight.dispatch.files.transport import FileTransport, soon
 from safelight.dispatch.journal import Journal
-from safelight.dispatch.judging import Judging, Objections
-from safelight.dispatch.limits import Limits
-from safelight.dispatch.line import Line
-from safelight.dispatch.losses import LOSSES_TO_SHUT, SHUT_S, Mishaps, is_beside_the_node, is_of_the_slot
-from safelight.dispatch.names import NameCounters
-from safelight.dispatch.outcomes import Outcomes
-from safelight.dispatch.outputs import series_of
 from safelight.dispatch.pack_routes import PackRoutes
-from safelight.dispatch.resuming import Resuming
-from safelight.dispatch.run import Run, run_job
-from safelight.dispatch.slot import Found, Lost, Slot
+from safelight.dispatch.remote_validation import RemoteValidation, Violations
+from safelight.dispatch.scheduling.affinity import Pick, SlotView
+from safelight.dispatch.scheduling.queue import SchedulerQueue
+from safelight.dispatch.slots.idle import IdleScaler
+from safelight.dispatch.slots.slot import Found, Lost, Slot
 from safelight.services import attempt as attempts
 from safelight.services import gate as gates
 from safelight.services import node as nodes
@@ -85,45 +91,45 @@ class Dispatcher:
         db: Database,
         bus: Bus,
         backend: Backend,
-        exchange: Exchange,
+        transport: FileTransport,
         clock: Clock,
         cancel_grace_s: float,
         on_ready: Callable[[wire.Ready, Digest], None],
         labels: Mapping[SlotId, frozenset[Pool]] | None = None,
         affinity_wait_s: float = 0.0,
         idle_s: float = 0.0,
-        stay_awake: int = 0,
+        min_running: int = 0,
         limits: Limits | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """``on_ready`` hears of each engine that is ready, with the digest of its catalogue. ``labels`` of slots.
-        ``idle_s``, ``stay_awake``: see ``dormancy.py``."""
+        ``idle_s``, ``min_running``: see ``dormancy.py``."""
         self._db = db
         self._bus = bus
         self._backend = backend
-        self._exchange = exchange
+        self._exchange = transport
         self._clock = clock
         self._cancel_grace_s = cancel_grace_s
         self._on_ready = on_ready
         self._sleep = sleep
         self._slots = {slot: Slot(slot, (labels or {}).get(slot, frozenset())) for slot in backend.slots}
-        self._dormancy = Dormancy(
-            self._slots.values(), backend=backend, clock=clock, sleep=sleep, idle_s=idle_s, stay=stay_awake
+        self._dormancy = IdleScaler(
+            self._slots.values(), backend=backend, clock=clock, sleep=sleep, idle_s=idle_s, stay=min_running
         )
         self._limits = limits or Limits()
-        self._mishaps = Mishaps(slots=len(self._slots))
+        self._mishaps = FreeRetries(slots=len(self._slots))
         self._is_waking = False
         self._wants_to_wake = False
         self._taken: set[SlotId] = set()  # the slots that got a job since the last count of those that wait
-        self._line = Line(clock, affinity_wait_s=affinity_wait_s)
+        self._line = SchedulerQueue(clock, affinity_wait_s=affinity_wait_s)
         self._gates = Gates()
-        self._judging = Judging(backend)
+        self._judging = RemoteValidation(backend)
         self._pack_routes = PackRoutes(backend, clock=clock, is_idle=lambda slot: self._slots[slot].is_free)
         self.pack_of_route = self._pack_routes.pack_of
         self.ask_pack = self._pack_routes.ask
         self._names = NameCounters(db)
-        self._outcomes = Outcomes(db, names=self._names, exchange=self._exchange, clock=clock, sleep=sleep)
-        self._resuming = Resuming(db, names=self._names, outcomes=self._outcomes, exchange=self._exchange, sleep=sleep)
+        self._outcomes = Outcomes(db, names=self._names, transport=self._exchange, clock=clock, sleep=sleep)
+        self._resuming = Recovery(db, names=self._names, outcomes=self._outcomes, transport=self._exchange, sleep=sleep)
         self._secrets: dict[JobId, dict[str, str]] = {}
         self._claiming: asyncio.Future[None] | None = None
         self._is_stopping = False
@@ -132,19 +138,19 @@ class Dispatcher:
 
     async def start(self) -> None:
         """Give up what a stopped server had running, unless its engines may have outlived it, then begin."""
-        outlive_s = self._backend.outlive_s
+        detached_s = self._backend.detached_s
         await self._resuming.start(self._backend.slots)
-        if not outlive_s:
+        if not detached_s:
             await self._resuming.end(within_s=0)
         self._unsubscribe = self._bus.subscribe(self._hear)
         self._gates = await self._db.read(gates.load)
-        for lane in await self._db.read(attempts.lanes_waiting):
+        for lane in await self._db.read(attempts.waiting_keys):
             self._line.wait(lane)
         await self._backend.start(self)
         if not self._resuming.silent:
             self._dormancy.begin()
-        if outlive_s:
-            self._spawn(self._resuming.end(within_s=outlive_s))
+        if detached_s:
+            self._spawn(self._resuming.end(within_s=detached_s))
 
     async def stop(self) -> None:
         """End the engines, and the jobs that ran wait again; but what can outlive this server goes on for the next."""
@@ -163,7 +169,7 @@ class Dispatcher:
 
     def _leaving(self) -> Collection[SlotId]:
         """The slots that work on an attempt which another server may resume."""
-        if not self._backend.outlive_s:
+        if not self._backend.detached_s:
             return ()
         slots = ((slot.id, slot.run) for slot in self._slots.values() if slot.ready is not None)
         at_work = {slot for slot, run in slots if run is not None and run.is_sent and not run.is_given_up}
@@ -194,9 +200,9 @@ class Dispatcher:
             if owner_id in (None, slot.latest_owner_id):
                 self._backend.send(slot.id, wire.FreeMemory(unload_models=unload_models, free_memory=free_memory))
 
-    async def judge(
+    async def validate_inputs(
         self, owner_id: UserId, *, prompt: Mapping[str, Any], targets: Sequence[str], files: Mapping[str, Asset]
-    ) -> Objections:
+    ) -> Violations:
         """What nodes object to, by call id, as far as an engine answers at once and the files are soon here. An idle
         engine is asked first."""
         with ExitStack() as held:
@@ -212,13 +218,13 @@ class Dispatcher:
     # -- what the backend says (dispatch/backend.py: Listener) --
 
     def engine_ready(self, slot: SlotId, ready: wire.Ready) -> None:
-        self.engine_said(slot, ready)
+        self.engine_message(slot, ready)
 
-    def engine_resumed(self, slot: SlotId, ready: wire.Ready, journal: Journal) -> None:
+    def engine_reattached(self, slot: SlotId, ready: wire.Ready, journal: Journal) -> None:
         self._slots[slot].inbox.append(Found(ready, journal))
         self._work_off(self._slots[slot])
 
-    def engine_said(self, slot: SlotId, message: wire.ToServer) -> None:
+    def engine_message(self, slot: SlotId, message: wire.ToServer) -> None:
         self._slots[slot].inbox.append(message)
         self._work_off(self._slots[slot])
 
@@ -251,7 +257,7 @@ class Dispatcher:
         log.error("what the worker %s said cannot be used", slot.id, exc_info=error)
         if slot.run is not None:
             slot.run.is_given_up = True
-            if is_beside_the_node(error):
+            if is_infra_failure(error):
                 slot.run.mishap = f"what the worker made could not be kept: {error}"
         self._backend.kill(slot.id, f"the worker's message could not be used: {error}")
 
@@ -273,11 +279,11 @@ class Dispatcher:
                 slot.info = message.info
                 if slot.info.warm_models:
                     slot.recent = frozenset()
-            case wire.InputsJudged():
+            case wire.InputsValidated():
                 self._judging.answered(message)
-            case wire.PackAnswer():
+            case wire.PackResponse():
                 self._pack_routes.answered(message)
-            case wire.PackSaid():
+            case wire.PackMessage():
                 if (event := self._pack_routes.said(message)) is not None:
                     self._publish(event)
             case wire.LogLines():
@@ -360,7 +366,7 @@ class Dispatcher:
         else:
             await self._outcomes.lose(run, reason)
 
-    # -- losses beside the node (dispatch/losses.py) --
+    # -- losses beside the node (dispatch/attempts/infra_failures.py) --
 
     async def _give_back(self, slot: Slot, run: Run, reason: str) -> None:
         """The job waits again, and loses no retry; unless that happens to it without an end."""
@@ -374,7 +380,7 @@ class Dispatcher:
         log.error("job %s could not be sent to a worker", run.job_id, exc_info=error)
         run.mishap = f"the job could not be sent to a worker: {error}"
         self._leave(slot, run)
-        if is_of_the_slot(error):
+        if is_slot_failure(error):
             self._count_loss(slot, run.mishap)
             if slot.ready is not None:  # it may write to a folder that is no more: another engine is let into the next
                 slot.ready = None
@@ -435,14 +441,14 @@ class Dispatcher:
                 pick = self._line.pick(line, places)
                 return pick.job
 
-            found = attempts.claim_next(tx, lanes=lanes, choose=choose, now=now)
+            found = attempts.claim_next(tx, keys=lanes, choose=choose, now=now)
             tx.after_commit(lambda: self._claimed(pick, found))
 
         # Should a power cut undo a claim, it has ended this machine's engines too, and the job simply waits.
         self._claiming = self._db.enqueue(claim, is_durable=False)
         self._claiming.add_done_callback(self._claim_ended)
 
-    def _places(self) -> list[Place]:
+    def _places(self) -> list[SlotView]:
         open_slots = {slot.id: slot.labels for slot in self._slots.values() if self._gates.of(slot.id) is SlotGate.OPEN}
         bonds = {owner: slot for owner, slot in self._pack_routes.bonds().items() if slot in open_slots}
         return [
@@ -463,7 +469,7 @@ class Dispatcher:
             self._restore(slot)  # should it have been drained while the claim was under way
         elif pick.passed:
             self._spawn(self._claim_later(self._line.patience_s(pick)))
-        if claim.job is not None or claim.idle or claim.held:
+        if claim.job is not None or claim.idle or claim.at_limit:
             self._claim()
 
     def _doze(self, slot: Slot) -> None:
@@ -669,7 +675,7 @@ class Dispatcher:
             case JobQueued() | JobRequeued():
                 if isinstance(event, JobQueued) and event.secrets:
                     self._secrets[event.job_id] = dict(event.secrets)
-                self._line.wait(Lane(event.owner_id, event.pool))
+                self._line.wait(QueueKey(event.owner_id, event.pool))
                 self._claim()
             case CancelRequested():
                 self._cancel(Fence(event.job_id, event.attempt))
@@ -686,7 +692,7 @@ class Dispatcher:
     async def _look_again(self) -> None:
         """For what should have been heard of: who waits, what was paused, which jobs shall end."""
         gates_now, lanes, running = await self._db.read(
-            lambda tx: (gates.load(tx), attempts.lanes_waiting(tx), attempts.running(tx))
+            lambda tx: (gates.load(tx), attempts.waiting_keys(tx), attempts.running(tx))
         )
         for lane in lanes:
             self._line.wait(lane)

@@ -24,9 +24,9 @@ from safelight.core.pack import PackStatus
 from safelight.core.worker import EngineInfo, SlotId, SlotStatus
 from safelight.db.engine import Database
 from safelight.dispatch.dispatcher import Dispatcher
-from safelight.dispatch.judging import Objections
+from safelight.dispatch.remote_validation import Violations
 from safelight.services import leader as leaders
-from safelight.wire.messages import PackAnswer
+from safelight.wire.messages import PackResponse
 
 log = logging.getLogger(__name__)
 
@@ -113,20 +113,20 @@ class Leadership:
     def free(self, *, owner_id: UserId | None, unload_models: bool, free_memory: bool) -> None:
         self._here().free(owner_id=owner_id, unload_models=unload_models, free_memory=free_memory)
 
-    async def judge(
+    async def validate_inputs(
         self, owner_id: UserId, *, prompt: Mapping[str, Any], targets: Sequence[str], files: Mapping[str, Asset]
-    ) -> Objections:
+    ) -> Violations:
         """Without a worker to ask nobody objects: the run will."""
         if self._dispatcher is None:
             return {}
-        return await self._dispatcher.judge(owner_id, prompt=prompt, targets=targets, files=files)
+        return await self._dispatcher.validate_inputs(owner_id, prompt=prompt, targets=targets, files=files)
 
     def pack_of_route(self, method: str, path: str) -> str | None:
         return self._dispatcher.pack_of_route(method, path) if self._dispatcher is not None else None
 
     async def ask_pack(
         self, owner_id: UserId, *, method: str, path: str, target: str, headers: Mapping[str, str], body: bytes
-    ) -> PackAnswer:
+    ) -> PackResponse:
         return await self._here().ask_pack(
             owner_id, method=method, path=path, target=target, headers=headers, body=body
         )

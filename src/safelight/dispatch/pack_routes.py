@@ -18,11 +18,11 @@ import msgspec
 
 from safelight.core.clock import Clock
 from safelight.core.errors import Unavailable
-from safelight.core.event import PackSpoke
+from safelight.core.event import PackMessageSent
 from safelight.core.ids import ClientId, UserId
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import Backend
-from safelight.wire.messages import PackAnswer, PackRequest, PackRoute, PackSaid
+from safelight.wire.messages import PackMessage, PackRequest, PackResponse, PackRoute
 
 ANSWER_S = 65.0
 """A little longer than the engine itself gives a pack."""
@@ -35,7 +35,7 @@ _MAX_REMEMBERED = 1024
 """Requests whose handlers may still have something to say."""
 
 
-class NoAnswer(Unavailable):
+class NoResponse(Unavailable):
     code = "node_pack_unavailable"
 
 
@@ -64,7 +64,7 @@ class PackRoutes:
         self._is_idle = is_idle
         self._routes: dict[SlotId, list[_Route]] = {}
         self._bonds: dict[UserId, _Bond] = {}
-        self._asked: dict[int, tuple[SlotId, asyncio.Future[PackAnswer]]] = {}
+        self._asked: dict[int, tuple[SlotId, asyncio.Future[PackResponse]]] = {}
         self._askers: OrderedDict[int, UserId] = OrderedDict()
         self._last = secrets.randbits(48)  # an engine may be yet to answer what another server asked
 
@@ -93,11 +93,11 @@ class PackRoutes:
         target: str,
         headers: Mapping[str, str],
         body: bytes,
-    ) -> PackAnswer:
-        """``target``: the path as it was written, with its query. Raises :class:`NoAnswer`."""
+    ) -> PackResponse:
+        """``target``: the path as it was written, with its query. Raises :class:`NoResponse`."""
         slots = [slot for slot in self._backend.slots if self._find(slot, method, path) is not None]
         if not slots:
-            raise NoAnswer("The worker that answers for this node pack is not there")
+            raise NoResponse("The worker that answers for this node pack is not there")
         slot = self._choose(owner_id, slots)
         if method not in READING or owner_id in self._bonds:
             self._bonds[owner_id] = _Bond(slot, self._clock.monotonic_s() + BOUND_S)
@@ -115,7 +115,7 @@ class PackRoutes:
                     return found
         return answer
 
-    async def _ask(self, owner_id: UserId, slot: SlotId, message: PackRequest) -> PackAnswer:
+    async def _ask(self, owner_id: UserId, slot: SlotId, message: PackRequest) -> PackResponse:
         self._last += 1
         number, answer = self._last, asyncio.get_running_loop().create_future()
         self._asked[number] = (slot, answer)
@@ -126,29 +126,29 @@ class PackRoutes:
         try:
             return await asyncio.wait_for(answer, ANSWER_S)
         except TimeoutError:
-            raise NoAnswer("The node pack did not answer in time") from None
+            raise NoResponse("The node pack did not answer in time") from None
         finally:
             del self._asked[number]
 
-    def answered(self, message: PackAnswer) -> None:
+    def answered(self, message: PackResponse) -> None:
         _, answer = self._asked.get(message.request_id, (None, None))
         if answer is not None and not answer.done():
             answer.set_result(message)
 
-    def said(self, message: PackSaid) -> PackSpoke | None:
+    def said(self, message: PackMessage) -> PackMessageSent | None:
         """What a handler tells a client, for sockets of whoever asked it: an engine does not say whose they are."""
         owner = self._askers.get(message.request_id)
         if owner is None:
             return None
         client = ClientId(message.client_id) if message.client_id else None
-        return PackSpoke(owner, client, message.name, message.data)
+        return PackMessageSent(owner, client, message.name, message.data)
 
     def lost(self, slot: SlotId) -> None:
         self._routes.pop(slot, None)
         self._bonds = {owner: bond for owner, bond in self._bonds.items() if bond.slot != slot}
         for asked, answer in self._asked.values():
             if asked == slot and not answer.done():
-                answer.set_exception(NoAnswer("The worker that answers for this node pack has ended"))
+                answer.set_exception(NoResponse("The worker that answers for this node pack has ended"))
 
     def _choose(self, owner_id: UserId, slots: Collection[SlotId]) -> SlotId:
         """The owner's own slot; else one that few are bound to, so that not all wait for the first."""

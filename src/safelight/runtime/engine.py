@@ -24,8 +24,7 @@ from safelight.wire.messages import (
     CancelJob,
     FilesChecked,
     FreeMemory,
-    InputsJudged,
-    JudgeInputs,
+    InputsValidated,
     LogLines,
     NamesReserved,
     PackRequest,
@@ -34,6 +33,7 @@ from safelight.wire.messages import (
     RunJob,
     Stop,
     ToEngine,
+    ValidateInputs,
 )
 
 
@@ -45,7 +45,7 @@ class Engine:
         self._device = device
         self._fence = fence
         self._waiting: queue.SimpleQueue[RunningJob | FreeMemory | Stop] = queue.SimpleQueue()
-        self._to_judge: queue.SimpleQueue[JudgeInputs] = queue.SimpleQueue()
+        self._to_judge: queue.SimpleQueue[ValidateInputs] = queue.SimpleQueue()
         self._jobs: dict[tuple[str, int], RunningJob] = {}
         self._lock = threading.Lock()
         self._running: RunningJob | None = None
@@ -112,7 +112,7 @@ class Engine:
                     cancelled = self._jobs.get((message.job_id, message.attempt))
                 if cancelled is not None:
                     cancelled.cancel()
-            case JudgeInputs():
+            case ValidateInputs():
                 self._to_judge.put(message)
             case PackRequest():
                 with self._lock:
@@ -152,7 +152,7 @@ class Engine:
             except Exception:  # the same objection ends the job when it runs, and is told there
                 found = []
             objections = {objection.call_id: objection.reason for objection in found}
-            self._outbox.post(InputsJudged(request_id=asked.request_id, objections=objections), flush=True)
+            self._outbox.post(InputsValidated(request_id=asked.request_id, objections=objections), flush=True)
 
     def _take_lines(self) -> list[LogLines]:
         with self._lock:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from safelight.runtime.background import BackgroundLoop
 from safelight.sdk.plain import plain
 from safelight.shims.answering import telling
-from safelight.wire.messages import MAX_PACK_BODY_BYTES, PackAnswer, PackRequest, PackRoute, PackSaid
+from safelight.wire.messages import MAX_PACK_BODY_BYTES, PackMessage, PackRequest, PackResponse, PackRoute
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession, web
@@ -40,7 +40,7 @@ _OF_THE_CONNECTION = frozenset({"connection", "keep-alive", "transfer-encoding",
 class PackRoutes:
     """Mutable: an application, once :meth:`serve` was called."""
 
-    def __init__(self, collected: Iterable[Route], *, on_answer: Callable[[PackAnswer | PackSaid], None]) -> None:
+    def __init__(self, collected: Iterable[Route], *, on_answer: Callable[[PackResponse | PackMessage], None]) -> None:
         self._on_answer = on_answer
         self._background = BackgroundLoop()
         self._app, self.routes = _application(collected, tell=self._tell)
@@ -56,7 +56,7 @@ class PackRoutes:
         self._background.submit(self._answer(asked), contextvars.Context())
 
     def _tell(self, request_id: int, name: str, data: Any, client_id: str) -> None:
-        self._on_answer(PackSaid(request_id=request_id, name=name, data=plain(data), client_id=client_id))
+        self._on_answer(PackMessage(request_id=request_id, name=name, data=plain(data), client_id=client_id))
 
     async def _start(self) -> asyncio.AbstractEventLoop:
         from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, UnixConnector, web
@@ -78,10 +78,10 @@ class PackRoutes:
             self._on_answer(await self._ask(asked))
         except Exception as error:  # a boundary: a pack's handler, whatever it does
             log.warning("%s %s of a node pack failed: %r", asked.method, asked.path, error)
-            failure = PackAnswer(request_id=asked.request_id, status=502, body=b"The node pack did not answer")
+            failure = PackResponse(request_id=asked.request_id, status=502, body=b"The node pack did not answer")
             self._on_answer(failure)
 
-    async def _ask(self, asked: PackRequest) -> PackAnswer:
+    async def _ask(self, asked: PackRequest) -> PackResponse:
         from yarl import URL
 
         assert self._session is not None
@@ -100,7 +100,7 @@ class PackRoutes:
                 raise ValueError(f"the answer is larger than {MAX_PACK_BODY_BYTES} bytes")
             written = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers]
             headers = [(name, value) for name, value in written if name.lower() not in _OF_THE_CONNECTION]
-            return PackAnswer(request_id=asked.request_id, status=response.status, headers=headers, body=body)
+            return PackResponse(request_id=asked.request_id, status=response.status, headers=headers, body=body)
 
 
 def _application(

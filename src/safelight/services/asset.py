@@ -56,7 +56,7 @@ def upload(tx: Transaction, who: Principal, *, new: NewFile, overwrite: bool, no
 def add_outputs(tx: Transaction, owner_id: UserId, fence: Fence, *, files: Sequence[NewFile], now: datetime) -> None:
     """Keep the files of a running attempt: viewable, but not listed before :func:`services.attempt.finish`.
 
-    Names are reserved before (``dispatch/names.py``); should an upload have taken one since, that one loses it.
+    Names are reserved before (``dispatch/attempts/names.py``). If an upload has taken one since, the upload loses it.
     """
     for new in files:
         blobs.ensure(tx.conn, digest=new.digest, size=new.size, now=now, sha256=new.sha256)

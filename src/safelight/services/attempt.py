@@ -14,7 +14,7 @@ from safelight.core.event import Event, JobEnded, JobRequeued, JobStarted, Outpu
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import Fence, Job, JobError, JobState, JobSummary
 from safelight.core.output import Output, by_node, summarise
-from safelight.core.pool import Lane, Pool
+from safelight.core.pool import Pool, QueueKey
 from safelight.core.user import Principal
 from safelight.db import asset as asset_rows
 from safelight.db import attempt as rows
@@ -31,8 +31,8 @@ from safelight.services.timeline import Cached, messages
 class Claim:
     """``job``: now running, under its attempt; ``files``: the owner's files that its prompt names, as it names them.
 
-    ``weight`` and ``run_limit_s``: its owner's; ``has_more``: its lane has another job that waits. ``idle``: of the
-    lanes that were asked, those without any; ``held``: those whose owner has as many running as they may have.
+    ``weight`` and ``run_limit_s``: its owner's; ``has_more``: another job waits under its key. Of the
+    keys that were read, ``idle`` have no waiting job, and the owners of ``at_limit`` are at their concurrency limit.
     """
 
     job: Job | None
@@ -40,8 +40,8 @@ class Claim:
     run_limit_s: float | None = None
     has_more: bool = False
     files: Mapping[str, Asset] = field(default_factory=dict)
-    idle: Sequence[Lane] = ()
-    held: Sequence[Lane] = ()
+    idle: Sequence[QueueKey] = ()
+    at_limit: Sequence[QueueKey] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,37 +57,37 @@ class Resumed:
 
 
 Choose = Callable[[Iterable[JobSummary]], JobSummary | None]
-"""Takes the next jobs of the lanes, in the lanes' order and each read when it is asked for; returns one, or none."""
+"""Receives the next job of each key, in the order of the keys and read lazily; returns the one to start, if any."""
 
 
 def first(line: Iterable[JobSummary]) -> JobSummary | None:
     return next(iter(line), None)
 
 
-def claim_next(tx: Transaction, *, lanes: Sequence[Lane], choose: Choose = first, now: datetime) -> Claim:
-    """Start the job that ``choose`` takes of the first waiting job of each lane whose owner may run one more."""
-    idle: list[Lane] = []
-    held: list[Lane] = []
+def claim_next(tx: Transaction, *, keys: Sequence[QueueKey], choose: Choose = first, now: datetime) -> Claim:
+    """Start the job that ``choose`` picks from the first waiting job of each key whose owner is below their limit."""
+    idle: list[QueueKey] = []
+    at_limit: list[QueueKey] = []
     has_more: dict[JobId, bool] = {}
     usages: dict[UserId, quotas.QuotaUsage] = {}
 
     def line() -> Iterator[JobSummary]:
-        for lane in lanes:
-            head = rows.head(tx.conn, lane)
+        for key in keys:
+            head = rows.head(tx.conn, key)
             if head is None:
-                idle.append(lane)
+                idle.append(key)
                 continue
-            usage = quotas.quota_usage(tx, lane.owner_id)
+            usage = quotas.quota_usage(tx, key.owner_id)
             if not usage.may_start:
-                held.append(lane)
+                at_limit.append(key)
                 continue
             job, has_more[job.id] = head
-            usages[lane.owner_id] = usage
+            usages[key.owner_id] = usage
             yield job
 
     chosen = choose(line())
     if chosen is None:
-        return Claim(job=None, idle=idle, held=held)
+        return Claim(job=None, idle=idle, at_limit=at_limit)
     owner = chosen.owner_id
     running = rules.claim(chosen, now)
     if not job_rows.replace(tx.conn, chosen, running):
@@ -102,7 +102,7 @@ def claim_next(tx: Transaction, *, lanes: Sequence[Lane], choose: Choose = first
         has_more=more,
         files=_files_of(tx, job),
         idle=idle,
-        held=held,
+        at_limit=at_limit,
     )
 
 
@@ -236,8 +236,8 @@ def ends_since(tx: Transaction, since: datetime) -> Sequence[Event]:
     return [*ends, *(QueueChanged(owner, job_rows.count_active(tx.conn, owner)) for owner in owners)]
 
 
-def lanes_waiting(tx: Transaction) -> Sequence[Lane]:
-    """Every lane in which a job waits."""
+def waiting_keys(tx: Transaction) -> Sequence[QueueKey]:
+    """Every key under which a job waits."""
     return lane_rows.waiting(tx.conn)
 
 

@@ -59,7 +59,7 @@ class CancelJob(JobMessage, frozen=True, kw_only=True):
     """Stop softly: at the next node, or the next progress report of a node."""
 
 
-class JudgeInputs(Message, frozen=True, kw_only=True):
+class ValidateInputs(Message, frozen=True, kw_only=True):
     """Ask the nodes that ``targets`` rest on what they say of their inputs (``VALIDATE_INPUTS``). Nothing runs.
 
     ``prompt`` and ``files`` are as in :class:`RunJob`. Answered beside whatever runs.
@@ -145,14 +145,14 @@ class Pong(Message, frozen=True, kw_only=True):
     """Resident memory in bytes."""
 
 
-class InputsJudged(Message, frozen=True, kw_only=True):
-    """The answer to :class:`JudgeInputs`: by call id what a node objects to, ``None`` for a no without a reason."""
+class InputsValidated(Message, frozen=True, kw_only=True):
+    """The answer to :class:`ValidateInputs`: by call id what a node objects to, ``None`` for a no without a reason."""
 
     request_id: int
     objections: dict[str, str | None] = {}
 
 
-class PackAnswer(Message, frozen=True, kw_only=True):
+class PackResponse(Message, frozen=True, kw_only=True):
     """The answer to :class:`PackRequest`."""
 
     request_id: int
@@ -161,7 +161,7 @@ class PackAnswer(Message, frozen=True, kw_only=True):
     body: bytes = b""
 
 
-class PackSaid(Message, frozen=True, kw_only=True):
+class PackMessage(Message, frozen=True, kw_only=True):
     """What the handler of a :class:`PackRequest` tells a client of whoever asked; ``client_id``: the socket's, empty
     for all of theirs."""
 
@@ -290,13 +290,13 @@ class LogLines(Message, frozen=True, kw_only=True):
     job_id: str | None = None
 
 
-ToEngine = RunJob | CancelJob | JudgeInputs | NamesReserved | FilesChecked | PackRequest | FreeMemory | Ping | Stop
+ToEngine = RunJob | CancelJob | ValidateInputs | NamesReserved | FilesChecked | PackRequest | FreeMemory | Ping | Stop
 ToServer = (
     Ready
     | Pong
-    | InputsJudged
-    | PackAnswer
-    | PackSaid
+    | InputsValidated
+    | PackResponse
+    | PackMessage
     | CallsCached
     | CallStarted
     | CallProgressed

@@ -4,5 +4,5 @@ It is part of the names of actors on a cluster: a server goes on with the attemp
 protocol, and leaves those of another alone.
 """
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raise it with every change of a message's declaration. ``tests/dispatch/test_protocol.py`` fails until it is."""

@@ -77,7 +77,7 @@ def _slot(slot: SlotStatus, state: Gates) -> dict[str, Any]:
         "reason": slot.reason,
         "mode": state.of(slot.id),
         "user": slot.owner_id,
-        "host": info.host if info is not None and slot.state is not SlotState.ASLEEP else "",
+        "host": info.host if info is not None and slot.state is not SlotState.STOPPED else "",
         "devices": [device.name for device in info.devices] if info is not None else [],
         "warm_models": info.warm_models if info is not None else [],
     }

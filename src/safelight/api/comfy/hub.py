@@ -14,7 +14,7 @@ from safelight.api.comfy.live import LiveJob, LiveJobs
 from safelight.api.comfy.messages import frames, job_done, snapshot, status
 from safelight.api.comfy.outbox import Outbox
 from safelight.bus.bus import Bus
-from safelight.core.event import Event, JobEnded, JobEvent, LogWritten, PackSpoke, QueueChanged
+from safelight.core.event import Event, JobEnded, JobEvent, LogWritten, PackMessageSent, QueueChanged
 from safelight.core.ids import ClientId, UserId
 from safelight.core.user import Principal
 
@@ -94,7 +94,7 @@ class Hub:
         elif isinstance(event, QueueChanged):
             self._send(self._sockets.get(event.owner_id, ()), [status(event.remaining)])
             self._tell_ends(event.owner_id)
-        elif isinstance(event, PackSpoke):
+        elif isinstance(event, PackMessageSent):
             sockets = self._sockets.get(event.owner_id, ())
             wanted = [s for s in sockets if event.client_id in (None, s.client_id)]
             self._send(wanted, [text_frame(event.name, event.data)])

@@ -103,7 +103,9 @@ async def _validate(
     valid = await check(None)
     if not any(asks_worker(catalogue[str(node["class_type"])]) for node in valid.prompt.values()):
         return valid
-    objections = await app.dispatcher.judge(who.user_id, prompt=valid.prompt, targets=valid.targets, files=files)
+    objections = await app.dispatcher.validate_inputs(
+        who.user_id, prompt=valid.prompt, targets=valid.targets, files=files
+    )
     return await check(lambda call_id, *_: (objections[call_id] or False) if call_id in objections else True)
 
 

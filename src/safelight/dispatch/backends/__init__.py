@@ -1,0 +1,1 @@
+"""Where engines run: local processes, a Ray cluster, or a fake for tests."""

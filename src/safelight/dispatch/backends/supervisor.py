@@ -1,0 +1,256 @@
+"""One slot: starts its engine, speaks with it, notices its death, starts the next.
+
+States of a slot: *starting* (a process without its first word) -> *ready* (may get messages, may run a job) -> *dying*
+(killed or dead, its last messages still on their way) -> *lost* (told to the listener) -> after a pause *starting*.
+
+* A process that the system reports dead is lost at once. Silence alone ends no job: a node may hold Python's lock for
+  minutes, and its owner can cancel. An engine that is silent for the lease and *idle* or *stopped* (by a signal) does
+  nothing, and is killed.
+* The engine, for its part, ends itself when it hears nothing for the lease (self-fence), so that an engine that was
+  given up because it could not be reached cannot go on.
+* Engines that die before they finished anything are started again after a growing pause.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from safelight.core.worker import SlotId
+from safelight.dispatch.backend import EngineListener
+from safelight.dispatch.backends.process import EngineProcess, OutputLines
+from safelight.wire.config import EngineConfig
+from safelight.wire.connection import Connection
+from safelight.wire.messages import JobDone, LogLines, Ping, Ready, RunJob, ToEngine, ToServer
+
+log = logging.getLogger(__name__)
+
+START_LIMIT_S = 300.0
+"""How long an engine may import torch and its node packs before it counts as hung."""
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+_PINGS_PER_LEASE = 5
+_DRAIN_S = 0.25
+"""How long, after the death of its group, the pipes may stay open: a child may have left the group with them."""
+_CLOSED_PIPE_S = 2.0
+"""How long an engine that closed its pipe may take to end."""
+
+
+class Supervisor:
+    """Mutable: the engine of the moment, and whether one is wanted. All calls and callbacks are on one event loop."""
+
+    def __init__(
+        self,
+        slot: SlotId,
+        *,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        config: EngineConfig,
+        rss_limit_bytes: int = 0,
+        prepare: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``prepare`` is called before each start, in a thread."""
+        self.slot = slot
+        self._prepare = prepare
+        self._command = command
+        self._environment = environment
+        self._config = config
+        self._rss_limit_bytes = rss_limit_bytes
+        self._engine: _Engine | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._is_wanted = asyncio.Event()
+        self._is_wanted.set()
+
+    def start(self, listener: EngineListener) -> None:
+        """Start the first engine; from now on there is always one, or one to come, unless the slot is retired."""
+        self._task = asyncio.get_running_loop().create_task(self._keep_alive(listener))
+
+    def send(self, message: ToEngine) -> None:
+        if self._engine is not None:
+            self._engine.send(message)
+
+    def kill(self, reason: str) -> None:
+        if self._engine is not None:
+            self._engine.kill(reason)
+
+    def retire(self, reason: str) -> None:
+        """End the engine and start no other before :meth:`restore`."""
+        self._is_wanted.clear()
+        if self._engine is not None:
+            self._engine.kill(reason, is_meant=True)
+
+    def restore(self) -> None:
+        self._is_wanted.set()
+
+    async def stop(self) -> None:
+        """End the engine and start no other; the listener hears nothing of it."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _keep_alive(self, listener: EngineListener) -> None:
+        failures = 0
+        while True:
+            await self._is_wanted.wait()
+            await asyncio.to_thread(self._prepare)
+            engine = _Engine(self.slot, listener, self._config, self._rss_limit_bytes)
+            self._engine = engine
+            try:
+                await engine.live(self._command, self._environment)
+            finally:
+                self._engine = None
+            failures = 0 if engine.has_worked or engine.was_killed else failures + 1
+            await asyncio.sleep(pause_s(failures))
+
+
+def pause_s(failures: int) -> float:
+    """How long to wait before the next start, after so many engines in a row that died without having worked.
+
+    One death may be a job's doing, which its next attempt tells; the pause begins with the second.
+    """
+    return 0.0 if failures < 2 else float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failures - 2, 16)))
+
+
+class _Engine:
+    """One engine from its spawn to its end."""
+
+    def __init__(self, slot: SlotId, listener: EngineListener, config: EngineConfig, rss_limit_bytes: int) -> None:
+        self._slot = slot
+        self._listener: EngineListener | None = listener
+        self._config = config
+        self._rss_limit_bytes = rss_limit_bytes
+        self._process: EngineProcess | None = None
+        self._connection: Connection | None = None
+        self._reason: str | None = None
+        self._is_meant = False
+        self._exit: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._pipe_ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._is_ready = False
+        self._job: RunJob | None = None
+        self._heard_at = time.monotonic()
+        self.has_worked = False
+
+    @property
+    def was_killed(self) -> bool:
+        return self._reason is not None
+
+    def send(self, message: ToEngine) -> None:
+        if not self._is_ready or self._reason is not None or self._connection is None:
+            return
+        if isinstance(message, RunJob):
+            self._job = message
+        self._connection.send(message)
+
+    def kill(self, reason: str, *, is_meant: bool = False) -> None:
+        """``is_meant``: nothing is wrong with it."""
+        if self._reason is None:
+            self._reason, self._is_meant = reason, is_meant
+        if self._process is not None:
+            self._process.kill()
+
+    async def live(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Run to the end, which the listener is told. Cancelled, it kills the process and says nothing more."""
+        loop = asyncio.get_running_loop()
+        try:
+            process = EngineProcess.spawn(
+                command, environment=environment, on_exit=self._exit.set_result, rules=self._config.rules
+            )
+        except OSError as error:
+            self._lose(f"the worker process cannot be started: {error}")
+            return
+        self._process = process
+        output = OutputLines(self._printed)
+        connection = Connection(ToServer, on_message=self._said, on_end=self._pipe_end)
+        ends: list[Callable[[], None]] = [process.output.close, process.sock.close]
+        try:
+            printed, _ = await loop.connect_read_pipe(lambda: output, process.output)
+            ends[0] = printed.close
+            pipe, _ = await loop.create_connection(lambda: connection, sock=process.sock)
+            ends[1] = pipe.abort
+            self._connection = connection
+            connection.send(self._config)
+            ended = await self._watch(connection, process)
+            await asyncio.wait((self._pipe_ended, output.ended), timeout=_DRAIN_S)
+            self._lose(self._reason or ended)
+        finally:
+            self._listener = None
+            process.kill()
+            for end in ends:
+                end()
+            await asyncio.wait((self._exit,))
+
+    async def _watch(self, connection: Connection, process: EngineProcess) -> str:
+        """Ping until the process ends, and kill it where it hangs."""
+        started = time.monotonic()
+        pause = self._config.lease_s / _PINGS_PER_LEASE
+        sequence = 0
+        while not self._exit.done():
+            sequence += 1
+            connection.send(Ping(sequence=sequence))
+            await asyncio.wait((self._exit,), timeout=pause)
+            now = time.monotonic()
+            if not self._is_ready and now - started > START_LIMIT_S:
+                self.kill(f"the worker process did not get ready within {START_LIMIT_S:.0f} s")
+            elif self._is_ready and now - self._heard_at > self._config.lease_s and self._does_nothing(process):
+                self.kill(f"the worker process said nothing for {self._config.lease_s:.0f} s")
+        return self._exit.result()
+
+    def _does_nothing(self, process: EngineProcess) -> bool:
+        return self._job is None or process.is_stopped()
+
+    def _said(self, message: ToServer) -> None:
+        self._heard_at = time.monotonic()
+        if self._listener is None:
+            return
+        if not self._is_ready:
+            if isinstance(message, Ready):
+                self._is_ready = True
+                self._listener.engine_ready(self._slot, message)
+            else:
+                self.kill(f"the worker process began with {type(message).__name__}")
+            return
+        if isinstance(message, JobDone):
+            self._job = None
+            self.has_worked = True
+        self._listener.engine_message(self._slot, message)
+        if isinstance(message, JobDone):
+            self._recycle_if_grown()
+
+    def _recycle_if_grown(self) -> None:
+        """Between two jobs is the one moment at which an engine can go without costing anybody a retry.
+
+        The loss is told at once, before the listener finds the time to give the slot another job.
+        """
+        rss = self._process.rss() if self._process is not None and self._rss_limit_bytes else 0
+        if rss > self._rss_limit_bytes:
+            self.kill(f"the worker process held {rss} bytes, more than {self._rss_limit_bytes}, and is replaced")
+            self._lose(self._reason or "")
+
+    def _lose(self, reason: str) -> None:
+        if self._listener is not None:
+            level = logging.INFO if self._is_meant else logging.WARNING
+            log.log(level, "the worker of slot %s is gone: %s", self._slot, reason)
+            self._listener.engine_lost(self._slot, reason)
+            self._listener = None
+
+    def _pipe_end(self, reason: str | None) -> None:
+        if not self._pipe_ended.done():
+            self._pipe_ended.set_result(None)
+        if reason is not None:
+            self.kill(f"the worker process sent garbage: {reason}")
+        elif not self._exit.done():
+            asyncio.get_running_loop().call_later(_CLOSED_PIPE_S, self._kill_if_alive)
+
+    def _kill_if_alive(self) -> None:
+        if not self._exit.done():
+            self.kill("the worker process closed its pipe")
+
+    def _printed(self, lines: list[str]) -> None:
+        if not self._is_ready or self._listener is None:
+            for line in lines:
+                log.info("worker of slot %s: %s", self._slot, line)
+            return
+        job_id = self._job.job_id if self._job is not None else None
+        at_ms = time.time_ns() // 1_000_000
+        self._listener.engine_message(self._slot, LogLines(lines=[(at_ms, line) for line in lines], job_id=job_id))

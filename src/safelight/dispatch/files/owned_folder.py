@@ -1,0 +1,78 @@
+"""Folders that belong to one process, and are removed by nobody else while it lives.
+
+``<parent>/<name>`` lies beside ``<parent>/<name>.lock``, which its owner holds locked (``flock``) until its process
+ends, however it ends. A folder whose lock is free has no owner any more, and the next owner in that parent removes it.
+"""
+
+import fcntl
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from safelight.dispatch.backends.slot_dirs import make_way
+
+_LOCK = ".lock"
+
+
+class OwnFolder:
+    """``path`` is made by its owner. Mutable: held until :meth:`release`."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self.path = path
+        self._lock = lock
+
+    @classmethod
+    def claim(cls, parent: Path, *, prefix: str = "") -> "OwnFolder":
+        """A folder that nobody has had before. Raises :class:`OSError`."""
+        make_way(parent / "any")
+        while True:
+            path = parent / f"{prefix}{uuid.uuid4().hex[:12]}"  # paths of sockets in it are to be short
+            lock = os.open(_lock_of(path), os.O_CREAT | os.O_RDWR, 0o600)
+            if _take(lock, _lock_of(path)):
+                return cls(path, lock)
+            os.close(lock)
+
+    def release(self) -> None:
+        """Remove the folder, and let go of it. Blocks."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        with suppress(OSError):
+            os.unlink(_lock_of(self.path))
+        os.close(self._lock)
+
+
+def sweep(parent: Path, *, before: Callable[[Path], None] = lambda folder: None) -> None:
+    """Remove the folders of ``parent`` whose owner has ended. ``before`` is called with each. Blocks."""
+    for lock_file in _locks(parent):
+        try:
+            lock = os.open(lock_file, os.O_RDWR)
+        except OSError:
+            continue
+        try:
+            if _take(lock, lock_file):
+                folder = lock_file.with_name(lock_file.name.removesuffix(_LOCK))
+                before(folder)
+                shutil.rmtree(folder, ignore_errors=True)
+                lock_file.unlink(missing_ok=True)
+        finally:
+            os.close(lock)
+
+
+def _locks(parent: Path) -> Iterator[Path]:
+    with suppress(FileNotFoundError):
+        yield from [Path(entry.path) for entry in os.scandir(parent) if entry.name.endswith(_LOCK)]
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(path.name + _LOCK)
+
+
+def _take(lock: int, lock_file: Path) -> bool:
+    """Whether the lock is ours now; false where another holds it, or has removed the file meanwhile."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(lock), os.stat(lock_file))
+    except OSError:
+        return False

@@ -1,0 +1,1 @@
+"""Which job starts next, and on which slot. Pure: no clock, no I/O."""

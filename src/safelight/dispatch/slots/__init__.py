@@ -1,0 +1,1 @@
+"""The slots as the dispatcher sees them."""
