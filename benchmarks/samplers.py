@@ -1,4 +1,4 @@
-"""Every sampler on every schedule with the model in the box, beside what they gave when they were last understood.
+"""Every sampler on every schedule with the bundled model, beside what they gave when they were last understood.
 
 ``python -m benchmarks.samplers`` runs all 396 pairs, four steps each, and compares mean, deviation and one projection
 of the latent with ``tests/golden/sampling/miniature.json`` (``--write`` replaces it). Then, as an explanation that is
@@ -22,7 +22,7 @@ from safelight.models.sampling.guidance import CfgGuider, Preparation
 from safelight.models.sampling.sample import ChosenSampler, sample
 from safelight.models.sampling.samplers.table import SAMPLERS, WITHOUT_LAST_LEVEL
 from safelight.models.sampling.schedules import SCHEDULES, schedule
-from safelight.settings import MODELS_IN_THE_BOX
+from safelight.settings import BUNDLED_MODELS
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "sampling" / "miniature.json"
 PROMPT = "a large yellow star in the center on a blue background"
@@ -36,15 +36,15 @@ FLOW |= {"deis": 0.02, "res_multistep": 0.02, "uni_pc": 0.02, "uni_pc_bh2": 0.02
 
 
 @cache
-def box() -> Checkpoint:
-    return load_checkpoint(MODELS_IN_THE_BOX / "checkpoints" / "safelight-miniature.safetensors")
+def bundled() -> Checkpoint:
+    return load_checkpoint(BUNDLED_MODELS / "checkpoints" / "safelight-miniature.safetensors")
 
 
 def guider() -> CfgGuider:
-    text = box().text
+    text = bundled().text
     assert text is not None
     sides = [text.encode_from_tokens_scheduled(text.tokenize(words)) for words in (PROMPT, "")]
-    return CfgGuider(box().model, sides[0], sides[1], 2.0)
+    return CfgGuider(bundled().model, sides[0], sides[1], 2.0)
 
 
 def noise() -> torch.Tensor:
@@ -52,7 +52,7 @@ def noise() -> torch.Tensor:
 
 
 def run(sampler: str, scheduler: str, steps: int) -> torch.Tensor:
-    levels = box().model.parameterization.levels
+    levels = bundled().model.parameterization.levels
     more = sampler in WITHOUT_LAST_LEVEL
     sigmas = schedule(levels, scheduler, steps, skip_last_level=more, keep_surplus=True)
     latent = torch.zeros_like(noise())
@@ -74,7 +74,7 @@ def pairs() -> Iterator[tuple[str, str]]:
 
 def the_flow() -> torch.Tensor:
     """From noise alone to no noise, along ``dx/dsigma = (x - denoised) / sigma``."""
-    model = box().model
+    model = bundled().model
     sigmas = schedule(model.parameterization.levels, "simple", FLOW_STEPS)
     shape = noise().shape
     with model.network.session() as predict:

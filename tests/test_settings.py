@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from safelight.settings import MODELS_IN_THE_BOX, InvalidSetting, check_accounts, load
+from safelight.settings import BUNDLED_MODELS, InvalidSetting, check_accounts, load
 
 
 def test_each_source_overrides_the_one_before(tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ def test_each_source_overrides_the_one_before(tmp_path: Path) -> None:
     )
     assert (settings.port, settings.workers, settings.log_level, settings.host) == (3, 4, "debug", "127.0.0.1")
     assert settings.custom_nodes == (Path("a"), Path("b"))
-    assert settings.model_roots == (Path("x"), Path("y"), MODELS_IN_THE_BOX)
+    assert settings.model_roots == (Path("x"), Path("y"), BUNDLED_MODELS)
 
 
 def test_the_environment_names_the_file(tmp_path: Path) -> None:

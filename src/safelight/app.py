@@ -20,7 +20,7 @@ from safelight.backends import make_backend, make_transport, own_folder
 from safelight.blobs.cache import FileCache
 from safelight.blobs.local import LocalBlobStore
 from safelight.blobs.place import open_blobs
-from safelight.blobs.store import Links, StoreAway
+from safelight.blobs.store import BlobStore, Links, StoreAway
 from safelight.bus.bus import Bus
 from safelight.bus.memory import MemoryBus
 from safelight.core.clock import Clock, SystemClock
@@ -33,7 +33,7 @@ from safelight.dispatch.attempts.limits import Limits
 from safelight.dispatch.dispatcher import Dispatcher
 from safelight.dispatch.leadership import Leadership
 from safelight.sandbox.rules import Account
-from safelight.services import account_revision, kept_catalogue
+from safelight.services import account_revision, example_input, kept_catalogue
 from safelight.services import attempt as attempt_service
 from safelight.services import node as node_service
 from safelight.services import session as session_service
@@ -114,6 +114,8 @@ class App:
             blobs.sweep(older_than_s=SWEEP_SHARED_S if settings.replicas else 0.0)
         try:
             setup_token = await _prepare_accounts(db, settings, clock)
+            if settings.example_input:
+                await _prepare_example(db, blobs, clock)
         except BaseException:
             await db.close()
             raise
@@ -262,6 +264,13 @@ async def _prepare_accounts(db: Database, settings: Settings, clock: Clock) -> s
     if not settings.accounts or state.has_accounts:
         return None
     return await db.write(lambda tx: session_service.offer_setup(tx, now=clock.now()))
+
+
+async def _prepare_example(db: Database, blobs: BlobStore, clock: Clock) -> None:
+    try:
+        await example_input.prepare(db, blobs, now=clock.now())
+    except StoreAway:
+        log.warning("the example input cannot be stored now; the next start tries again")
 
 
 def _shared_bus() -> PostgresBus:

@@ -29,7 +29,7 @@ class InvalidSetting(SafelightError):
     code = "invalid_setting"
 
 
-MODELS_IN_THE_BOX = Path(__file__).with_name("box") / "models"
+BUNDLED_MODELS = Path(__file__).with_name("bundled") / "models"
 """The root of the models that are part of the package."""
 
 
@@ -197,6 +197,8 @@ class Settings:
     """Where the issuer publishes its keys."""
     jwt_create_users: bool = False
     """Make an account for whomever the issuer vouches for; else only users that were given a subject come in."""
+    example_input: bool = True
+    """Add ``example.png`` to the inputs of new users."""
     web: bool = True
     """Serve the ComfyUI web UI."""
     log_level: str = "info"
@@ -290,7 +292,7 @@ class Settings:
 
     @property
     def model_roots(self) -> tuple[Path, ...]:
-        return (*(self.models_dir or (self.data_dir / "models",)), MODELS_IN_THE_BOX)
+        return (*(self.models_dir or (self.data_dir / "models",)), BUNDLED_MODELS)
 
 
 def load(

@@ -1,4 +1,4 @@
-"""Sampling with the model in the box, as it was when every pair was explained (``benchmarks/samplers.py``, which checks
+"""Sampling with the bundled model, as it was when every pair was explained (``benchmarks/samplers.py``, which checks
 all 396). Here each schedule once, each with another kind of sampler."""
 
 import json

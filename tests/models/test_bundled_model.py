@@ -1,11 +1,11 @@
-"""The model in the box is the one that was scored, and small enough to come in one."""
+"""The bundled model is the one that was scored, and small enough to come in one."""
 
 import hashlib
 
 from safelight.models.checkpoint import load_checkpoint
-from safelight.settings import MODELS_IN_THE_BOX
+from safelight.settings import BUNDLED_MODELS
 
-PATH = MODELS_IN_THE_BOX / "checkpoints" / "safelight-miniature.safetensors"
+PATH = BUNDLED_MODELS / "checkpoints" / "safelight-miniature.safetensors"
 SHA256 = "90ea88ee48fc61c1e7c59cf9f17d9068f45bf79073faa2e69d63ccd7ace4f607"
 
 

@@ -1,4 +1,4 @@
-"""The nodes from a checkpoint to a picture, with the model in the box."""
+"""The nodes from a checkpoint to a picture, with the bundled model."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,18 +28,18 @@ from safelight.nodes.sampling.model_schedules import AddNoise, BasicScheduler, B
 from safelight.nodes.sampling.noise import DisableNoise, RandomNoise
 from safelight.nodes.sampling.samplers import KSamplerSelect, SamplerSASolver
 from safelight.sdk import Cancelled
-from safelight.settings import MODELS_IN_THE_BOX
+from safelight.settings import BUNDLED_MODELS
 
-BOX = "safelight-miniature.safetensors"
+BUNDLED = "safelight-miniature.safetensors"
 PROMPT = "a large yellow star in the center on a blue background"
 
 
 @pytest.fixture(autouse=True)
 def context(tmp_path: Path) -> Iterator[FolderContext]:
     (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "checkpoints").symlink_to(MODELS_IN_THE_BOX / "checkpoints")
+    (tmp_path / "models" / "checkpoints").symlink_to(BUNDLED_MODELS / "checkpoints")
     for folder in ("diffusion_models", "vae"):
-        (tmp_path / "models" / folder).symlink_to(MODELS_IN_THE_BOX / "checkpoints")
+        (tmp_path / "models" / folder).symlink_to(BUNDLED_MODELS / "checkpoints")
     with FolderContext(tmp_path).running() as running, torch.inference_mode():
         yield running
 
@@ -54,7 +54,7 @@ class Scene:
     """What most graphs begin with."""
 
     def __init__(self) -> None:
-        self.model, self.clip, self.vae = made(CheckpointLoaderSimple, BOX)
+        self.model, self.clip, self.vae = made(CheckpointLoaderSimple, BUNDLED)
         self.positive = made(CLIPTextEncode, PROMPT, self.clip)
         self.negative = made(CLIPTextEncode, "", self.clip)
 
@@ -222,11 +222,11 @@ def test_clip_skip(scene: Scene) -> None:
 
 
 def test_parts_of_a_checkpoint_alone(scene: Scene) -> None:
-    model = made(UNETLoader, BOX, "default")
+    model = made(UNETLoader, BUNDLED, "default")
     assert torch.equal(scene.sampled(model=model), scene.sampled())
-    rounded = scene.sampled(model=made(UNETLoader, BOX, "fp8_e4m3fn"))
+    rounded = scene.sampled(model=made(UNETLoader, BUNDLED, "fp8_e4m3fn"))
     assert 0.001 < float((rounded - scene.sampled()).square().mean()) < 0.3
-    assert made(VAELoader, BOX).shape == scene.vae.shape
+    assert made(VAELoader, BUNDLED).shape == scene.vae.shape
 
 
 def test_a_job_that_is_cancelled_stops_at_the_next_step(scene: Scene, tmp_path: Path) -> None:

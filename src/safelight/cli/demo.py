@@ -34,7 +34,7 @@ class DemoFailed(SafelightError):
 @click.option("--out", "out_dir", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
 @click.option("--once", is_flag=True, help="End after the picture instead of keeping the web UI up.")
 def demo(port: int, data_dir: Path, out_dir: Path, once: bool) -> None:
-    """Start a server on loopback, send it a workflow for the model in the box, and write the picture to a folder."""
+    """Start a server on loopback, send it a workflow for the bundled model, and write the picture to a folder."""
     port = port if _is_free(port) else 0
     port = port or _free_port()
     command = [sys.executable, "-m", "safelight.cli", "serve", "--log-level", "warning"]

@@ -1,12 +1,13 @@
 """Rows of users."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, exists, select, update
 
 from safelight.core.ids import UserId
 from safelight.core.user import Principal
-from safelight.db.tables import user
+from safelight.db.tables import asset, user
 from safelight.db.upsert import insert
 
 _NEXT = update(user).where(user.c.id == bindparam("owner")).values(job_counter=user.c.job_counter + 1)
@@ -26,6 +27,11 @@ def ensure(conn: Connection, user_id: UserId, *, name: str, is_admin: bool, now:
 def find(conn: Connection, user_id: UserId) -> Principal | None:
     row = conn.execute(_PRINCIPAL, {"owner": user_id}).one_or_none()
     return Principal(UserId(row.id), is_admin=row.is_admin) if row else None
+
+
+def without_assets(conn: Connection) -> Sequence[UserId]:
+    query = select(user.c.id).where(~exists().where(asset.c.owner_id == user.c.id)).order_by(user.c.id)
+    return [UserId(user_id) for user_id in conn.execute(query).scalars()]
 
 
 def is_taken(conn: Connection, name: str) -> bool:

@@ -15,7 +15,7 @@ from safelight.db import account as accounts
 from safelight.db import credential as credentials
 from safelight.db import user as rows
 from safelight.db.transaction import Transaction
-from safelight.services import account_revision
+from safelight.services import account_revision, example_input
 from safelight.services import job as jobs
 
 
@@ -43,6 +43,7 @@ def add(
     )
     if not added:
         raise Conflict(f"there is already a user {name!r}")
+    example_input.give(tx, Principal(user_id), now=now)
     account_revision.increment(tx)
     return _get(tx, name)
 

@@ -143,9 +143,9 @@ def test_a_smaller_picture_for_a_part_of_the_way(real: DiffusionModel) -> None: 
 
 def test_text_attention_is_scaled() -> None:
     from safelight.models.checkpoint import load_checkpoint
-    from safelight.settings import MODELS_IN_THE_BOX
+    from safelight.settings import BUNDLED_MODELS
 
-    clip = load_checkpoint(MODELS_IN_THE_BOX / "checkpoints" / "safelight-miniature.safetensors").text
+    clip = load_checkpoint(BUNDLED_MODELS / "checkpoints" / "safelight-miniature.safetensors").text
     assert clip is not None
     plain, _ = clip.encode(clip.tokenize("a red star"))
     (same,) = CLIPAttentionMultiply.execute(clip, 1.0, 1.0, 1.0, 1.0).values

@@ -28,9 +28,9 @@ from safelight.nodes.model.hooks import (
     SetClipHooks,
     SetHookKeyframes,
 )
-from safelight.settings import MODELS_IN_THE_BOX
+from safelight.settings import BUNDLED_MODELS
 
-BOX = "safelight-miniature.safetensors"
+BUNDLED = "safelight-miniature.safetensors"
 
 
 class Shifted:
@@ -117,7 +117,7 @@ def test_keyframe_nodes(tmp_path: Path) -> None:
 
 
 def test_texts_under_hooks() -> None:
-    clip = load_checkpoint(MODELS_IN_THE_BOX / "checkpoints" / BOX).text
+    clip = load_checkpoint(BUNDLED_MODELS / "checkpoints" / BUNDLED).text
     assert clip is not None
     hooks = hooks_of(1.0, Keyframe(0.0, 0.5), Keyframe(0.5, 2.0))
 
@@ -150,12 +150,12 @@ def test_a_span_of_texts_counts_for_its_part_of_the_way() -> None:
 
 def test_another_model_as_a_hook(tmp_path: Path) -> None:
     (tmp_path / "models" / "checkpoints").mkdir(parents=True)
-    (tmp_path / "models" / "checkpoints" / BOX).symlink_to(MODELS_IN_THE_BOX / "checkpoints" / BOX)
+    (tmp_path / "models" / "checkpoints" / BUNDLED).symlink_to(BUNDLED_MODELS / "checkpoints" / BUNDLED)
     with FolderContext(tmp_path).running():
-        (hooks,) = CreateHookModelAsLora.execute(BOX, 1.0, 1.0).values
-        (none,) = CreateHookModelAsLora.execute(BOX, 0.0, 0.0).values
+        (hooks,) = CreateHookModelAsLora.execute(BUNDLED, 1.0, 1.0).values
+        (none,) = CreateHookModelAsLora.execute(BUNDLED, 0.0, 0.0).values
     assert none.hooks == ()
-    loaded = load_checkpoint(MODELS_IN_THE_BOX / "checkpoints" / BOX)
+    loaded = load_checkpoint(BUNDLED_MODELS / "checkpoints" / BUNDLED)
     assert loaded.text is not None
     layer = Shifted().text_layer(loaded.text.shapes)
     assert layer is not None

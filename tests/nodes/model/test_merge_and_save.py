@@ -34,9 +34,9 @@ from safelight.nodes.model.merge import (
     ModelMergeSubtract,
 )
 from safelight.nodes.model.save import CheckpointSave, CLIPSave, ModelSave, VAESave
-from safelight.settings import MODELS_IN_THE_BOX
+from safelight.settings import BUNDLED_MODELS
 
-BOX = MODELS_IN_THE_BOX / "checkpoints" / "safelight-miniature.safetensors"
+BUNDLED = BUNDLED_MODELS / "checkpoints" / "safelight-miniature.safetensors"
 WEIGHT = "time_embed.0.weight"
 
 
@@ -104,13 +104,13 @@ def test_models_of_other_kinds_do_not_mix(pair: tuple[DiffusionModel, DiffusionM
 
 
 def test_a_checkpoint_is_written_as_it_is_and_with_its_changes(tmp_path: Path) -> None:
-    loaded = load_checkpoint(BOX)
+    loaded = load_checkpoint(BUNDLED)
     assert loaded.text is not None
     assert loaded.autoencoder is not None
     layer = WeightLayer("ones", {WEIGHT: Added(Dense(torch.ones(192, 48)))})
     CheckpointSave.execute(loaded.model.with_layers(layer), loaded.text, loaded.autoencoder, "checkpoints/mine")
     path = tmp_path / "output" / "checkpoints" / "mine_00001_.safetensors"
-    with safe_open(BOX, "pt") as original, safe_open(path, "pt") as written:
+    with safe_open(BUNDLED, "pt") as original, safe_open(path, "pt") as written:
         assert set(written.keys()) == set(original.keys())
         for name in original.keys():  # noqa: SIM118 (no mapping)
             change = 1.0 if name.endswith(WEIGHT) else 0.0
@@ -121,7 +121,7 @@ def test_a_checkpoint_is_written_as_it_is_and_with_its_changes(tmp_path: Path) -
 
 
 def test_parts_are_written_alone(tmp_path: Path) -> None:
-    loaded = load_checkpoint(BOX)
+    loaded = load_checkpoint(BUNDLED)
     assert loaded.text is not None
     assert loaded.autoencoder is not None
     ModelSave.execute(loaded.model, "models/mine")

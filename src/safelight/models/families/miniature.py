@@ -1,4 +1,4 @@
-"""The model in the box: a small rectified flow of this project's own. What its weights don't say is in its metadata."""
+"""The bundled model: a small rectified flow of this project's own. What its weights don't say is in its metadata."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -35,4 +35,4 @@ CLIP_H = EncoderRecipe(heads=16, activation="gelu", pad=0, layer=-2, normalises=
 CLIP_G_LAST_BUT_ONE = EncoderRecipe(heads=20, activation="gelu", pad=0, layer=-2, normalises=False)
 """OpenCLIP's ViT-bigG/14, as SDXL reads it."""
 MINIATURE_TEXT = EncoderRecipe(heads=4, activation="gelu", pad=END, layer=-1, normalises=True)
-"""Of the model in the box."""
+"""Of the bundled model."""

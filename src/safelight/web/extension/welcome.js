@@ -1,7 +1,7 @@
 // Safelight's own part of the web UI: what a person sees on the first visit.
 //
 // The frontend's default workflow needs three model files that a new server has not, so it opens with red nodes and a
-// list of problems. Here it is a workflow that runs at once, from a prompt to a picture by the model in the box.
+// list of problems. Here it is a workflow that runs at once, from a prompt to a picture by the bundled model.
 // A new user also has the frontend's check for its own updates switched off, because a server at home should not make
 // its users' browsers call elsewhere; the setting is the user's from then on.
 
