@@ -1,7 +1,7 @@
-"""The door to the database: a function and a transaction in, its result out, events after the commit.
+"""The database: takes a function of a transaction, returns its result, and publishes its events after the commit.
 
-The same for SQLite and PostgreSQL (``db/door.py``). A function of a transaction must be quick and touch nothing but its
-transaction.
+The same for SQLite and PostgreSQL (``db/transactor.py``). A function of a transaction must be quick, and must use
+nothing but its transaction.
 """
 
 import asyncio
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from safelight.core.errors import Unavailable
 from safelight.core.event import Event
-from safelight.db.door import Announce, Door, GuardedDoor
-from safelight.db.sqlite_door import SqliteDoor
+from safelight.db.sqlite_transactor import SqliteTransactor
 from safelight.db.transaction import Transaction
+from safelight.db.transactor import Announce, FencedTransactor, Transactor
 
 if TYPE_CHECKING:
     from safelight.db.postgres import ServerLock
@@ -25,8 +25,8 @@ T = TypeVar("T")
 class Database:
     """Mutable: whether it is open. Made by :meth:`open`, ended by :meth:`close`."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, transactor: Transactor) -> None:
+        self._transactor = transactor
         self._is_closed = False
 
     @classmethod
@@ -38,53 +38,52 @@ class Database:
         announce: Announce | None = None,
         is_server: bool = False,
     ) -> "Database":
-        """Open ``sqlite:////path/x.db`` or ``postgresql://user:password@host/name``, made or migrated to the present
-        schema first.
+        """Open ``sqlite:////path/x.db`` or ``postgresql://user:password@host/name``;
+        create or migrate its tables first.
 
-        ``on_commit`` hears the events of each transaction on the event loop's thread, in the order of the commits.
-        ``announce`` (PostgreSQL alone) is called with the last transaction of each commit and the events of all, to
-        tell other servers with it. ``is_server`` refuses a database that another server has open so. Raises
-        :class:`Unavailable`.
+        ``on_commit`` receives the events of each transaction on the event loop's thread, in the order of the commits.
+        ``announce`` (PostgreSQL only) is called inside each commit with its events, to notify other servers.
+        ``is_server`` refuses a database that another server has open with ``is_server``. Raises :class:`Unavailable`.
         """
         if is_postgres(url):
-            from safelight.db.postgres_door import PostgresDoor  # a driver that SQLite starts without
+            from safelight.db.postgres_transactor import PostgresTransactor  # a driver that SQLite starts without
 
-            return cls(await PostgresDoor.open(url, on_commit=on_commit, announce=announce, is_server=is_server))
-        return cls(await SqliteDoor.open(url, on_commit=on_commit, is_server=is_server))
+            return cls(await PostgresTransactor.open(url, on_commit=on_commit, announce=announce, is_server=is_server))
+        return cls(await SqliteTransactor.open(url, on_commit=on_commit, is_server=is_server))
 
     async def read(self, fn: Callable[[Transaction], T]) -> T:
-        """Run ``fn`` on a snapshot; what it would write is refused. Cancelling the caller stops it, within
-        milliseconds where it is inside a statement."""
+        """Run ``fn`` on a snapshot; it cannot write. Cancelling the caller stops it within milliseconds, even inside a
+        statement."""
         if self._is_closed:
             raise Unavailable("the database is closed")
-        return await self._door.read(fn)
+        return await self._transactor.read(fn)
 
     async def write(self, fn: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
         """Run ``fn`` in a savepoint of its own and return its result when the commit is on the disk.
 
-        What ``fn`` raises undoes its own work only, and is raised here. Cancelling the caller does not undo a write.
-        What is not durable may be lost in a power cut (not with the process), for the sake of an fsync.
+        An error that ``fn`` raises undoes its own work only, and is raised here. Cancelling the caller does not undo a
+        write. A write that is not durable saves an fsync; a power cut may lose it, the end of the process does not.
         """
-        return await self._door.put(fn, is_durable=is_durable)
+        return await self._transactor.put(fn, is_durable=is_durable)
 
     def enqueue(self, fn: Callable[[Transaction], T], *, is_durable: bool = True) -> "asyncio.Future[T]":
-        """:meth:`write` for a caller that goes on: what is enqueued together is committed together, in this order."""
-        return self._door.put(fn, is_durable=is_durable)
+        """:meth:`write` for a caller that does not wait: writes enqueued together are committed together, in order."""
+        return self._transactor.put(fn, is_durable=is_durable)
 
-    def guarded(self, guard: Callable[[Transaction], None]) -> "Database":
-        """The same database for one who may lose the right to write: ``guard`` runs first in each write, and raises
-        where the right is lost. Need not be closed."""
-        return Database(GuardedDoor(self._door, guard))
+    def fenced(self, guard: Callable[[Transaction], None]) -> "Database":
+        """The same database for a server that may lose the right to write: ``guard`` runs first in each write, and
+        raises where the right is lost. Need not be closed."""
+        return Database(FencedTransactor(self._transactor, guard))
 
     async def close(self) -> None:
-        """Finish what was begun, then let go of everything."""
+        """Finish what has begun, then close every connection."""
         self._is_closed = True
-        await self._door.close()
+        await self._transactor.close()
 
 
 async def take_server_lock(url: str) -> "ServerLock":
-    """Of a PostgreSQL database: held until it is released or its connection ends. Raises :class:`Unavailable` where
-    another server holds it."""
+    """Take the lock of a PostgreSQL database's one server, held until it is released or its connection ends. Raises
+    :class:`Unavailable` where another server holds it."""
     from safelight.db import postgres
 
     return await postgres.ServerLock.take(postgres.create(url))

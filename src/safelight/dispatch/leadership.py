@@ -157,7 +157,7 @@ class Leadership:
             now = self._clock.now()
             leader = await self._db.write(lambda tx: leaders.take(tx, address=self._address, now=now))
             self._epoch = epoch = leader.epoch
-            self._dispatcher = await self._begin(self._db.guarded(lambda tx: leaders.check(tx, epoch=epoch)), leader)
+            self._dispatcher = await self._begin(self._db.fenced(lambda tx: leaders.check(tx, epoch=epoch)), leader)
         except BaseException as error:
             await self._let_go()
             if not isinstance(error, Exception):

@@ -1,46 +1,44 @@
-"""The door to SQLite: reads in a few threads with a snapshot each, writes in one thread (``db/writer.py``)."""
+"""Transactions on SQLite: reads in a few threads, each on a snapshot; writes in one (``db/sqlite_writer.py``)."""
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, event
 
 from safelight.core.errors import Unavailable
-from safelight.core.event import Event
 from safelight.db import migrate, sqlite
 from safelight.db.errors import in_our_words
+from safelight.db.group_commit import OnCommit
 from safelight.db.readers import Readers, Stop
+from safelight.db.sqlite_writer import SqliteWriter
 from safelight.db.transaction import Transaction
-from safelight.db.writer import GroupWriter
 
 T = TypeVar("T")
 
 _STEPS = 20_000
-"""Steps of SQLite's virtual machine (some milliseconds) after which a read looks whether it should stop."""
+"""Steps of SQLite's virtual machine (some milliseconds) after which a read checks whether it should stop."""
 _READER_CACHE_KIB = 32 * 1024
-"""At most, and only as much as there is to read: what lists walk along should stay in memory."""
+"""At most, and no more than there is to read: the pages that lists walk through should stay in memory."""
 
 
 _NEVER = Stop()
 
 
-class SqliteDoor:
+class SqliteTransactor:
     """Mutable: its threads and connections. Made by :meth:`open`."""
 
-    def __init__(
-        self, engine: Engine, *, on_commit: Callable[[Sequence[Event]], None], lock: sqlite.ServerLock | None
-    ) -> None:
+    def __init__(self, engine: Engine, *, on_commit: OnCommit, lock: sqlite.ServerLock | None) -> None:
         self._engine = engine
         self._lock = lock
         self._local = threading.local()
         self._connections: list[Connection] = []
         self._readers = Readers(begin=self._connect_reader)
-        self._writer = GroupWriter(engine.connect(), on_commit=on_commit, loop=asyncio.get_running_loop())
+        self._writer = SqliteWriter(engine.connect(), on_commit=on_commit, loop=asyncio.get_running_loop())
 
     @classmethod
-    async def open(cls, url: str, *, on_commit: Callable[[Sequence[Event]], None], is_server: bool) -> "SqliteDoor":
+    async def open(cls, url: str, *, on_commit: OnCommit, is_server: bool) -> "SqliteTransactor":
         engine = sqlite.create(url)
         lock = sqlite.ServerLock(url) if is_server else None
         try:
@@ -71,7 +69,7 @@ class SqliteDoor:
         conn = self._engine.connect()
         sqlite.run(conn, "PRAGMA query_only=ON")
         sqlite.run(conn, f"PRAGMA cache_size=-{_READER_CACHE_KIB}")
-        _stop_when_told(conn, self._local)
+        _stop_on_request(conn, self._local)
         self._local.conn = conn
         self._local.stop = _NEVER
         self._connections.append(conn)
@@ -88,13 +86,13 @@ class SqliteDoor:
                 sqlite.run(conn, "ROLLBACK")
 
 
-def _stop_when_told(conn: Connection, local: threading.local) -> None:
-    """End the read that the thread is at, when ``local.stop`` is set: inside a long statement, and before the next."""
+def _stop_on_request(conn: Connection, local: threading.local) -> None:
+    """End the thread's current read when ``local.stop`` is set: inside a long statement, or before the next one."""
     driver: Any = conn.connection.driver_connection
     driver.set_progress_handler(lambda: local.stop.is_set, _STEPS)
 
     def check(*_: Any) -> None:
         if local.stop.is_set:
-            raise Unavailable("the read was stopped: nobody waits for it")
+            raise Unavailable("the read was stopped: its caller no longer waits")
 
     event.listen(conn, "before_cursor_execute", check)

@@ -1,65 +1,47 @@
-"""The door to PostgreSQL, on the event loop: reads on a few connections, writes one after another on one.
+"""Transactions on PostgreSQL, on the event loop: reads on a few connections, writes one after another on one.
 
-Writes are serial here as they are in SQLite, and over all servers of a database: the first statement of a group takes a
-lock that its commit gives back, so that what a function reads is what the last one wrote, and none must be run twice.
-Those that wait together share the lock and the commit::
+Writes are serial, as they are on SQLite, and over all servers of a database: a group's first statement takes a lock
+that its commit releases. A function therefore reads what the last one wrote, and never has to run twice. Writes that
+wait together share the lock and the commit (``db/group_commit.py``).
 
-    BEGIN; lock  [SAVEPOINT fn1 RELEASE] [SAVEPOINT fn2 ROLLBACK TO] [SAVEPOINT fn3 RELEASE]  COMMIT
-
-A connection that breaks fails what was on it: a group whose commit was not answered may be there or not, and counts as
-failed. The next group connects anew.
+A connection that breaks fails what was running on it: a group whose commit was not acknowledged may have been saved or
+not, and counts as failed. The next group opens a new connection.
 """
 
 import asyncio
 import contextlib
-import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.util import await_only
 
 from safelight.core.errors import Unavailable
 from safelight.core.event import Event
 from safelight.db import migrate, postgres
-from safelight.db.door import Announce
 from safelight.db.errors import translate
+from safelight.db.group_commit import MAX_GROUP, OnCommit, PendingWrite, commit_group, deliver, fail_group
 from safelight.db.transaction import Transaction
-
-log = logging.getLogger(__name__)
+from safelight.db.transactor import Announce
 
 T = TypeVar("T")
 
-MAX_GROUP = 64
 READERS = 8
 TRIES = 4
 """To connect, before what waits fails: a database that is started again takes a moment."""
 PAUSE_S = 0.25
 
 
-class _Item:
-    """One transaction on its way through the writer."""
-
-    __slots__ = ("error", "fn", "future", "is_durable", "result", "tx")
-
-    def __init__(self, fn: Callable[[Transaction], Any], future: "asyncio.Future[Any]", *, is_durable: bool) -> None:
-        self.fn = fn
-        self.future = future
-        self.is_durable = is_durable
-        self.tx: Transaction | None = None
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-
-class PostgresDoor:
+class PostgresTransactor:
     """Mutable: its connections, and what waits for them. Made by :meth:`open`."""
 
     def __init__(
         self,
         engine: AsyncEngine,
         *,
-        on_commit: Callable[[Sequence[Event]], None],
+        on_commit: OnCommit,
         announce: Announce | None = None,
         lock: postgres.ServerLock | None = None,
     ) -> None:
@@ -70,7 +52,7 @@ class PostgresDoor:
         self._idle: list[AsyncConnection] = []
         self._places = asyncio.Semaphore(READERS)
         self._reads: set[asyncio.Task[Any]] = set()
-        self._waiting: deque[_Item] = deque()
+        self._waiting: deque[PendingWrite[Any]] = deque()
         self._is_wanted = asyncio.Event()
         self._is_closed = False
         self._writer: AsyncConnection | None = None
@@ -81,10 +63,10 @@ class PostgresDoor:
         cls,
         url: str,
         *,
-        on_commit: Callable[[Sequence[Event]], None],
+        on_commit: OnCommit,
         announce: Announce | None = None,
         is_server: bool = False,
-    ) -> "PostgresDoor":
+    ) -> "PostgresTransactor":
         engine = postgres.create(url)
         lock = await postgres.ServerLock.take(engine) if is_server else None
         try:
@@ -111,7 +93,7 @@ class PostgresDoor:
         if self._is_closed:
             future.set_exception(Unavailable("the database is closed"))
             return future
-        self._waiting.append(_Item(fn, future, is_durable=is_durable))
+        self._waiting.append(PendingWrite(fn, future, is_durable=is_durable))
         self._is_wanted.set()
         return future
 
@@ -189,34 +171,50 @@ class PostgresDoor:
                 return
 
     async def _write_group(self) -> None:
-        group: list[_Item] = []
+        group: list[PendingWrite[Any]] = []
         try:
-            await self._begin(await self._writer_connection())
-            await self._commit(group)
-        except BaseException as error:  # a boundary: the writer must outlive whatever a commit meets
-            if not group:  # there is no connection to be had, and what waits is told so
-                group, self._waiting = [*self._waiting], deque()
-            failure = translate(error)
-            log.error("a commit failed: %s", failure, exc_info=None if isinstance(failure, Unavailable) else failure)
-            for item in group:
-                item.error = item.error or failure
-            if self._writer is not None:
-                conn, self._writer = self._writer, None
-                with contextlib.suppress(Exception):
-                    await postgres.drop(conn)
+            conn = await self._begin()
+            group += self._take(MAX_GROUP)  # those that arrived while this server waited for the lock are among them
+            await conn.run_sync(lambda sync: self._commit(conn, sync, group))
+        except BaseException as error:  # a boundary: the writer must outlive a commit that fails
+            if any(write.tx for write in group):  # those that have not begun run in the next group
+                self._waiting.extendleft(write for write in reversed(group) if write.tx is None)
+                group = [write for write in group if write.tx]
+            else:  # no connection can be opened: every write that waits fails
+                group += self._take(len(self._waiting))
+            fail_group(group, error)
+            await self._drop_writer()
             if isinstance(error, asyncio.CancelledError):
-                self._deliver(group)
+                deliver(group, on_commit=self._on_commit)
                 raise
-        self._deliver(group)
+        deliver(group, on_commit=self._on_commit)
+
+    def _commit(self, conn: AsyncConnection, sync: Connection, group: list[PendingWrite[Any]]) -> None:
+        commit_group(_PostgresDriver(conn, sync, announce=self._announce), group, take=self._take)
+
+    def _take(self, at_most: int) -> list[PendingWrite[Any]]:
+        return [self._waiting.popleft() for _ in range(min(at_most, len(self._waiting)))]
+
+    async def _begin(self) -> AsyncConnection:
+        """Begin a transaction that has the write lock. Nothing has run yet, so a connection that turns out to be broken
+        is replaced."""
+        conn = await self._writer_connection()
+        begin = f"BEGIN; SELECT pg_advisory_xact_lock({postgres.WRITE_LOCK})"
+        try:
+            await postgres.run(conn, begin)
+        except Unavailable:
+            if await postgres.is_alive(conn):
+                raise
+            conn = await self._writer_connection()
+            await postgres.run(conn, begin)
+        return conn
 
     async def _writer_connection(self) -> AsyncConnection:
         if self._writer is not None and await postgres.is_alive(self._writer):
             if self._lock is not None:
                 await self._lock.keep()
             return self._writer
-        if self._writer is not None:
-            conn, self._writer = self._writer, None
-            await postgres.drop(conn)
+        await self._drop_writer()
         for number in range(TRIES):
             try:
                 if self._lock is not None:
@@ -229,64 +227,41 @@ class PostgresDoor:
                 await asyncio.sleep(PAUSE_S)
         raise AssertionError("the last try returns or raises")
 
-    async def _begin(self, conn: AsyncConnection) -> None:
-        """Nothing is done yet: where the connection turns out to be broken, another may take its place."""
-        begin = f"BEGIN; SELECT pg_advisory_xact_lock({postgres.WRITE_LOCK})"
-        try:
-            await postgres.run(conn, begin)
-        except Unavailable:
-            if await postgres.is_alive(conn):
-                raise
-            await postgres.run(await self._writer_connection(), begin)
+    async def _drop_writer(self) -> None:
+        if self._writer is not None:
+            conn, self._writer = self._writer, None
+            with contextlib.suppress(Exception):
+                await postgres.drop(conn)
 
-    async def _commit(self, group: list[_Item]) -> None:
-        """Run and commit what waits, and what comes in meanwhile. Fills ``group``."""
-        conn = self._writer
-        assert conn is not None
-        while len(group) < MAX_GROUP and self._waiting:
-            group.append(self._waiting.popleft())
-            await self._run_one(conn, group[-1])
-        if (announce := self._announce) is not None:
-            events = [event for item in group if item.error is None and item.tx for event in item.tx.events]
-            await conn.run_sync(lambda sync: announce(Transaction(sync), events))
-        if not any(item.is_durable for item in group):
-            await postgres.run(conn, "SET LOCAL synchronous_commit TO off; COMMIT")
-        else:
-            await postgres.run(conn, "COMMIT")
 
-    async def _run_one(self, conn: AsyncConnection, item: _Item) -> None:
-        await postgres.run(conn, "SAVEPOINT item")
+class _PostgresDriver:
+    """Transaction control inside SQLAlchemy's greenlet, on a connection whose transaction has begun."""
 
-        def work(sync: Connection) -> Any:
-            item.tx = Transaction(sync)
-            return item.fn(item.tx)
+    def __init__(self, conn: AsyncConnection, sync: Connection, *, announce: Announce | None) -> None:
+        self._conn = conn
+        self._sync = sync
+        self._announce = announce
 
-        try:
-            item.result = await conn.run_sync(work)
-        except Exception as error:
-            item.error = translate(error)
-            if isinstance(item.error, Unavailable) and not await postgres.is_alive(conn):
-                raise item.error from error
-            await postgres.run(conn, "ROLLBACK TO SAVEPOINT item")
-        await postgres.run(conn, "RELEASE SAVEPOINT item")
+    def begin(self, *, is_durable: bool) -> None:
+        if not self.is_in_transaction():
+            raise Unavailable("the connection to the database was lost")
+        if not is_durable:
+            self.run("SET LOCAL synchronous_commit TO off")
 
-    def _deliver(self, group: list[_Item]) -> None:
-        for item in group:
-            if item.error is None and item.tx is not None:
-                for callback in item.tx.callbacks:
-                    self._call(callback)
-                if item.tx.events:
-                    self._on_commit(item.tx.events)
-                if not item.future.done():
-                    item.future.set_result(item.result)
-            elif not item.future.done():
-                item.future.set_exception(item.error or Unavailable("the database was closed"))
+    def is_in_transaction(self) -> bool:
+        """PostgreSQL ends a transaction only together with its connection: within one, a savepoint undoes any error."""
+        return await_only(postgres.is_alive(self._conn))
 
-    def _call(self, callback: Callable[[], None]) -> None:
-        try:
-            callback()
-        except Exception:  # a boundary: the transaction is committed, and its neighbours wait for their results
-            log.exception("what should follow a commit failed")
+    def run(self, statement: str) -> None:
+        await_only(postgres.run(self._conn, statement))
+
+    def transaction(self) -> Transaction:
+        return Transaction(self._sync)
+
+    def commit(self, events: Sequence[Event]) -> None:
+        if self._announce is not None:
+            self._announce(self.transaction(), events)
+        self.run("COMMIT")
 
 
 async def to_head(engine: AsyncEngine) -> None:
