@@ -11,7 +11,8 @@ from safelight.core.ids import JobId, UserId
 from safelight.core.job import Job, JobSummary
 from safelight.core.output import Output
 from safelight.core.pool import QueueKey
-from safelight.db.job_rows import SUMMARY, call_words, complete, summary_of
+from safelight.db.job_columns import summary_of
+from safelight.db.job_rows import SUMMARY, call_words, complete
 from safelight.db.tables import IS_QUEUED, IS_RUNNING, job, job_media, job_output, job_timeline
 
 _HEAD = (

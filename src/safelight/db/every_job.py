@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Select, bindparam, select
 from safelight.core.ids import UserId
 from safelight.core.job import JobSummary
 from safelight.core.paging import PageRequest
-from safelight.db.job_rows import SUMMARY, summary_of
+from safelight.db.job_columns import summary_of
+from safelight.db.job_rows import SUMMARY
 from safelight.db.tables import IS_QUEUED, IS_RUNNING, job, user
 
 _ALL = select(*SUMMARY).limit(bindparam("limit")).offset(bindparam("offset"))

@@ -13,7 +13,8 @@ from safelight.core.job import TERMINAL, Job, JobState, JobSummary
 from safelight.core.paging import PageRequest
 from safelight.db import lane as lanes
 from safelight.db.batches import batches
-from safelight.db.job_rows import SUMMARY, complete, error_words, summary_of
+from safelight.db.job_columns import changed_row, new_row, summary_of
+from safelight.db.job_rows import SUMMARY, complete
 from safelight.db.tables import IS_QUEUED, job, job_payload, lane
 
 _OWNED = job.c.owner_id == bindparam("owner")
@@ -43,26 +44,7 @@ def add(
     targets: Sequence[str],
     extra_data: Mapping[str, Any],
 ) -> None:
-    result = conn.execute(
-        _INSERT,
-        {
-            "id": summary.id,
-            "owner_id": summary.owner_id,
-            "state": summary.state.value,
-            "attempt": summary.attempt,
-            "number": summary.number,
-            "created_at": summary.created_at,
-            "updated_at": summary.updated_at,
-            "duration_ms": 0,
-            "device_s": 0.0,
-            "client_id": summary.client_id,
-            "workflow_id": summary.workflow_id,
-            "cancel_requested": summary.cancel_requested,
-            "outputs_count": 0,
-            "pool": summary.pool,
-            "models": [*summary.models] or None,
-        },
-    )
+    result = conn.execute(_INSERT, {**new_row(summary), "duration_ms": 0, "device_s": 0.0})
     assert result.inserted_primary_key is not None
     payload = {"prompt": prompt, "targets": targets, "extra_data": extra_data}
     conn.execute(_INSERT_PAYLOAD, {"job_seq": result.inserted_primary_key[0], **payload})
@@ -125,17 +107,8 @@ def replace(conn: Connection, before: JobSummary, after: JobSummary, **more: Any
         "was_id": before.id,
         "was_state": before.state.value,
         "was_attempt": before.attempt,
-        "state": after.state.value,
-        "attempt": after.attempt,
-        "releases": after.releases,
-        "updated_at": after.updated_at,
-        "started_at": after.started_at,
-        "ended_at": after.ended_at,
+        **changed_row(after),
         "duration_ms": _duration_ms(after),
-        "cancel_requested": after.cancel_requested,
-        "outputs_count": after.outputs_count,
-        "preview_output": after.preview_output,
-        "error": error_words(after.error),
         **more,
     }
     if conn.execute(_REPLACE, values).rowcount != 1:

@@ -11,7 +11,8 @@ from sqlalchemy import Column, ColumnElement, Connection, Select, bindparam, fun
 from safelight.core.ids import UserId
 from safelight.core.job import JobState, JobSummary
 from safelight.core.paging import Page, PageRequest
-from safelight.db.job_rows import SUMMARY, summary_of
+from safelight.db.job_columns import summary_of
+from safelight.db.job_rows import SUMMARY
 from safelight.db.tables import IS_INTERRUPTED, job, job_media
 
 _OWNED = job.c.owner_id == bindparam("owner")

@@ -1,39 +1,17 @@
 """From rows to jobs: the columns that a summary needs, and how a whole job is put together from its tables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, Row, bindparam, select
 
 from safelight.core.event import Call
-from safelight.core.ids import ClientId, JobId, UserId
-from safelight.core.job import Job, JobError, JobState, JobSummary
+from safelight.core.job import Job
 from safelight.core.output import Output, by_node, meta_by_node
-from safelight.core.pool import Pool
+from safelight.db.job_columns import COLUMNS, summary_of
 from safelight.db.tables import job, job_output, job_payload, job_timeline
 
-SUMMARY: tuple[ColumnElement[Any], ...] = (
-    job.c.seq,
-    job.c.id,
-    job.c.owner_id,
-    job.c.state,
-    job.c.attempt,
-    job.c.number,
-    job.c.created_at,
-    job.c.updated_at,
-    job.c.started_at,
-    job.c.ended_at,
-    job.c.client_id,
-    job.c.workflow_id,
-    job.c.outputs_count,
-    job.c.preview_output,
-    job.c.error,
-    job.c.cancel_requested,
-    job.c.pool,
-    job.c.models,
-    job.c.releases,
-)
+SUMMARY: tuple[ColumnElement[Any], ...] = (job.c.seq, *(job.c[column.name] for column in COLUMNS))
 _SEQS: BindParameter[Any] = bindparam("seqs", expanding=True)
 _PAYLOADS = select(job_payload.c.job_seq, job_payload.c.prompt, job_payload.c.targets, job_payload.c.extra_data).where(
     job_payload.c.job_seq.in_(_SEQS)
@@ -45,33 +23,6 @@ _OUTPUTS = (
 )
 _TIMELINES = select(job_timeline.c.job_seq, job_timeline.c.messages).where(job_timeline.c.job_seq.in_(_SEQS))
 _CHUNK = 500
-
-
-def summary_of(row: Row[Any]) -> JobSummary:
-    return JobSummary(
-        id=JobId(row.id),
-        owner_id=UserId(row.owner_id),
-        state=JobState(row.state),
-        attempt=row.attempt,
-        number=row.number,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        client_id=None if row.client_id is None else ClientId(row.client_id),
-        workflow_id=row.workflow_id,
-        outputs_count=row.outputs_count,
-        preview_output=row.preview_output,
-        error=None if row.error is None else JobError(**row.error),
-        cancel_requested=row.cancel_requested,
-        pool=Pool(row.pool),
-        models=tuple(row.models or ()),
-        releases=row.releases,
-    )
-
-
-def error_words(error: JobError | None) -> Mapping[str, Any] | None:
-    return None if error is None else asdict(error)
 
 
 def complete(conn: Connection, rows: Sequence[Row[Any]]) -> list[Job]:

@@ -26,6 +26,7 @@ from sqlalchemy import (
     literal_column,
 )
 
+from safelight.db import job_columns
 from safelight.db.types import Blake3, Json, Moment, RowId, Sha256
 
 metadata = MetaData(
@@ -57,26 +58,9 @@ job = Table(
     "job",
     metadata,
     Column("seq", RowId, primary_key=True, autoincrement=True),
-    Column("id", String(200), nullable=False, unique=True),
-    Column("owner_id", String(64), ForeignKey("user.id"), nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("attempt", Integer, nullable=False),
-    Column("number", Float, nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Column("updated_at", Moment, nullable=False),
-    Column("started_at", Moment),
-    Column("ended_at", Moment),
-    Column("duration_ms", Integer, nullable=False),  # from claim to end; 0 until there is one
+    *(job_column.column for job_column in job_columns.COLUMNS),
+    Column("duration_ms", Integer, nullable=False),  # from claim to end; 0 until the job has ended
     Column("device_s", Float, nullable=False),
-    Column("client_id", Text),
-    Column("workflow_id", Text),
-    Column("cancel_requested", Boolean, nullable=False),
-    Column("outputs_count", Integer, nullable=False),
-    Column("preview_output", Json),
-    Column("error", Json),
-    Column("pool", String(64), nullable=False, server_default=""),
-    Column("models", Json),
-    Column("releases", Integer, nullable=False, server_default="0"),
 )
 # Lists by state, by default in the order of creation; all states of an owner, the active ones above all.
 Index(None, job.c.owner_id, job.c.state, job.c.seq)
