@@ -18,7 +18,6 @@ from safelight.api.sign_in import SignIn
 from safelight.api.uploads import Uploads
 from safelight.blobs.cache import FileCache
 from safelight.blobs.store import BlobStore, Links
-from safelight.core.asset import Asset
 from safelight.core.clock import Clock
 from safelight.core.ids import UserId
 from safelight.core.pack import PackStatus
@@ -28,26 +27,16 @@ from safelight.services.catalogue import LiveCatalogue
 from safelight.services.download import Downloads
 from safelight.services.model import ModelFiles
 from safelight.services.model_index import ModelIndexer
+from safelight.services.submission import RemoteValidation, Submissions
 from safelight.settings import Settings
 from safelight.wire.messages import PackResponse
 
 
-class Engines(Protocol):
-    """The dispatcher, as far as HTTP needs it; jobs reach it through the database and the bus."""
-
-    @property
-    def is_here(self) -> bool:
-        """Whether this very server has the workers."""
-        ...
+class Engines(RemoteValidation, Protocol):
+    """The part of the dispatcher that HTTP uses; jobs reach it through the database and the bus."""
 
     def engines(self) -> Sequence[EngineInfo]:
         """What each engine that is ready last said of itself."""
-        ...
-
-    async def validate_inputs(
-        self, owner_id: UserId, *, prompt: Mapping[str, Any], targets: Sequence[str], files: Mapping[str, Asset]
-    ) -> Mapping[str, str | None]:
-        """By call id why its own code refuses its inputs (``None``: without a reason), as far as a worker answers."""
         ...
 
     def pack_of_route(self, method: str, path: str) -> str | None:
@@ -131,3 +120,4 @@ class App:
     sign_in: SignIn
     uploads: Uploads
     heavy: HeavyWork
+    submissions: Submissions

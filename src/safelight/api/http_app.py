@@ -37,6 +37,7 @@ from safelight.core.clock import Clock
 from safelight.core.errors import Forbidden, Unavailable
 from safelight.core.ids import UserId
 from safelight.db.engine import Database
+from safelight.graph.prompt import Limits
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.download import Downloads
 from safelight.services.egress import Egress
@@ -44,6 +45,7 @@ from safelight.services.identity import TokenVerifier
 from safelight.services.model import ModelFiles
 from safelight.services.model_index import ModelIndexer
 from safelight.services.model_site import Civitai, HuggingFace, ModelSite
+from safelight.services.submission import SubmissionRules, Submissions
 from safelight.settings import Settings
 
 _SOCKET_PATHS = ("/ws", "/api/ws")
@@ -71,6 +73,13 @@ def create_http_app(
     links: Links | None = None,
 ) -> "HttpApp":
     """``leader``: where several servers share a database and another one leads, its address."""
+    heavy = HeavyWork()
+    rules = SubmissionRules(
+        limits=Limits(nodes=settings.max_graph_nodes),
+        max_names=settings.max_prompt_names,
+        pools=settings.pool_names,
+        size_classes=settings.size_classes,
+    )
     app = App(
         settings=settings,
         clock=clock,
@@ -102,7 +111,10 @@ def create_http_app(
         ),
         sign_in=SignIn(db, clock),
         uploads=Uploads(),
-        heavy=HeavyWork(),
+        heavy=heavy,
+        submissions=Submissions(
+            db=db, clock=clock, catalogue=catalogue, models=models, workers=dispatcher, cpu=heavy, rules=rules
+        ),
     )
     return HttpApp(app, authenticator or _authenticator(settings, clock, db, bus), Forwarder(leader))
 

@@ -7,8 +7,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from safelight.core.errors import Unavailable
 from safelight.core.node import Catalogue, InputSchema, NodeSchema
 from safelight.services.model import ModelFiles
+
+WAIT_S = 30.0
+"""How long a request waits for the first worker to declare its nodes."""
 
 
 class LiveCatalogue:
@@ -47,13 +51,13 @@ class LiveCatalogue:
     def is_known(self) -> bool:
         return self._ready.is_set()
 
-    async def wait_ready(self, timeout_s: float) -> bool:
-        """Whether a catalogue is known within the time: the first start of a server has none until a worker is up."""
+    async def wait_known(self, timeout_s: float = WAIT_S) -> None:
+        """Wait until a catalogue is known: on a server's first start there is none before a worker is ready. Raises
+        :class:`Unavailable` after ``timeout_s``."""
         try:
             await asyncio.wait_for(self._ready.wait(), timeout_s)
         except TimeoutError:
-            return False
-        return True
+            raise Unavailable("no worker has started yet, so no node is known; try again in a moment") from None
 
 
 def _fill(node: NodeSchema, models: ModelFiles) -> NodeSchema:

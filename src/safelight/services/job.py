@@ -48,11 +48,6 @@ class SubmitJob:
     workflow_id: str | None = None
     placement: Placement = ANYWHERE
 
-    @property
-    def has_secrets(self) -> bool:
-        """Whether it brings keys, which only the server that has the workers keeps, for the run."""
-        return bool(_secrets_of(self.extra_data))
-
 
 def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime) -> JobSummary:
     """Queue a job. Raises :class:`Conflict` for an id that its owner has used before, and what quotas and gates
@@ -86,7 +81,7 @@ def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime
         targets=command.targets,
         extra_data=_stored(command.extra_data, client_id=command.client_id, now=now),
     )
-    secrets = _secrets_of(command.extra_data)
+    secrets = secrets_in(command.extra_data)
     tx.emit(
         JobQueued(
             owner_id=who.user_id,
@@ -237,7 +232,8 @@ def _tell_queue(tx: Transaction, who: Principal) -> None:
     tx.emit(QueueChanged(who.user_id, rows.count_active(tx.conn, who.user_id)))
 
 
-def _secrets_of(extra_data: Mapping[str, Any]) -> dict[str, str]:
+def secrets_in(extra_data: Mapping[str, Any]) -> dict[str, str]:
+    """The keys that a client sends for partner nodes. Only the server that has the workers holds them, for the run."""
     values = {name: extra_data.get(name) for name in SECRETS}
     return {name: value for name, value in values.items() if isinstance(value, str) and value not in ("", REDACTED)}
 

@@ -1,16 +1,45 @@
-"""The texts of a prompt: any of them may name a file of the owner's, or a model."""
+"""The strings of a prompt: any of them may name a file of the owner's, or a model."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from safelight.core.node import Catalogue
+from safelight.graph import faults
+from safelight.graph.literals import names_file
+
+LONGEST_NAME = 4096
+"""Characters; a longer text cannot name a file."""
+
 
 def strings_of(prompt: Mapping[str, Any]) -> Iterator[str]:
-    """Every string that a prompt gives to an input, however deep; a link to another call is none."""
+    """Every string in the inputs of a prompt, at any depth; links to other calls are left out."""
     for call in prompt.values():
         inputs = call.get("inputs") if isinstance(call, Mapping) else None
         if isinstance(inputs, Mapping):
             for value in inputs.values():
                 yield from _strings(value)
+
+
+def may_name_files(prompt: Any, catalogue: Catalogue) -> bool:
+    """Whether a node of the prompt offers the user's files in a combo. A dynamic input may contain such a combo."""
+    if not isinstance(prompt, Mapping):
+        return False
+    classes = {str(node.get("class_type")) for node in prompt.values() if isinstance(node, Mapping)}
+    schemas = (catalogue[name] for name in classes if name in catalogue)
+    return any(names_file(i) or i.type.startswith("COMFY_") for schema in schemas for i in schema.inputs)
+
+
+def possible_file_names(prompt: Mapping[str, Any], *, at_most: int) -> set[str]:
+    """The strings of a prompt that are short enough to name a file. Raises
+    :class:`~safelight.core.errors.InvalidPrompt` for more than ``at_most`` different ones."""
+    names: set[str] = set()
+    for text in strings_of(prompt):
+        if len(text) <= LONGEST_NAME:
+            names.add(text)
+            if len(names) > at_most:
+                details = f"more than {at_most} different texts"
+                raise faults.invalid_prompt("The prompt has too many texts that may name files", details)
+    return names
 
 
 def _strings(value: Any) -> Iterator[str]:
