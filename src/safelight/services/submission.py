@@ -197,7 +197,9 @@ class Submissions:
         valid = await check(None)
         if not any(asks_worker(catalogue[str(node["class_type"])]) for node in valid.prompt.values()):
             return valid
-        violations = await self._workers.validate_inputs(who.user_id, prompt=valid.prompt, targets=valid.targets, files=files)
+        violations = await self._workers.validate_inputs(
+            who.user_id, prompt=valid.prompt, targets=valid.targets, files=files
+        )
         return await check(lambda call_id, *_: (violations[call_id] or False) if call_id in violations else True)
 
     async def _place(
