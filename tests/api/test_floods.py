@@ -207,7 +207,7 @@ async def test_other_encodings_answer_415(server: Server, encoding: str, status:
     assert answer.status == status
 
 
-@pytest.mark.parametrize("body", [b"plain", gzip.compress(b"{}" * 500)[:-9]])
+@pytest.mark.parametrize("body", [b"plain", gzip.compress(b"{}" * 500)[:-9]], ids=["plain", "truncated"])
 async def test_damaged_compression_answers_400(server: Server, body: bytes) -> None:
     answer = await server.client.post("/api/prompt", body, headers={"content-encoding": "gzip"})
     assert answer.status == 400

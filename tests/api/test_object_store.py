@@ -16,6 +16,7 @@ from tests.seaweedfs import SeaweedFS
 
 from safelight.settings import Settings
 
+pytest.importorskip("obstore")
 pytestmark = pytest.mark.anyio
 
 VIEW = "/api/view?filename={}&type=input"

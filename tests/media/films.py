@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from safelight.media.audio import Sound
-from safelight.media.video import H264_MP4, VideoFormat, write_video
+from safelight.media.video import H264_MP4, VideoFormat, av1_webm, write_video
+
+__all__ = ["H264_MP4", "av1_webm", "film", "frame_number", "grey_frames", "tone"]
 
 
 def grey_frames(count: int, *, width: int = 64, height: int = 48) -> Iterator[np.ndarray]:
