@@ -6,24 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from blake3 import blake3
+from tests.events import output, report
 
-from safelight.core.event import Call
+from safelight.core.event import Call, CallFinished, CallsCached, CallStarted
 from safelight.core.job import JobError, JobState
 from safelight.core.node import InputSchema, NodeSchema, OutputSchema, Section
 from safelight.core.worker import Device, EngineInfo
-from safelight.wire.messages import (
-    CallFinished,
-    CallsCached,
-    CallStarted,
-    CancelJob,
-    JobDone,
-    OutputReady,
-    Ready,
-    RunJob,
-    SavedFile,
-    ToEngine,
-    ToServer,
-)
+from safelight.wire.messages import CancelJob, JobDone, Ready, RunJob, SavedFile, ToEngine, ToServer
 
 
 def node(name: str, *inputs: InputSchema, outputs: tuple[str, ...] = (), is_output: bool = False) -> NodeSchema:
@@ -94,36 +83,34 @@ class Engine:
 def run_all(job: RunJob) -> Iterable[ToServer]:
     """Every node in the order of the prompt; ``SaveImage`` writes a file, ``PreviewAny`` shows a text."""
     ids = {"job_id": job.job_id, "attempt": job.attempt}
-    yield CallsCached(**ids, nodes=[])
+    yield report(CallsCached(call_ids=[]), **ids)
     executed = []
     for node_id, node in job.prompt.items():
-        yield CallStarted(**ids, call=call(node_id))
+        yield report(CallStarted(call=call(node_id)), **ids)
         if node["class_type"] == "SaveImage":
-            yield OutputReady(
-                **ids, call=call(node_id), **saved(job, f"{node['inputs']['filename_prefix']}_00001_.png")
-            )
+            yield output(**ids, call=call(node_id), **saved(job, f"{node['inputs']['filename_prefix']}_00001_.png"))
         if node["class_type"] == "PreviewAny":
-            yield OutputReady(**ids, call=call(node_id), ui={"text": ["4"]})
+            yield output(**ids, call=call(node_id), ui={"text": ["4"]})
         executed.append(node_id)
-        yield CallFinished(**ids, call=call(node_id))
+        yield report(CallFinished(call=call(node_id)), **ids)
     yield JobDone(**ids, outcome=JobState.COMPLETED, executed=executed)
 
 
 def all_cached(job: RunJob) -> Iterable[ToServer]:
     ids = {"job_id": job.job_id, "attempt": job.attempt}
-    yield CallsCached(**ids, nodes=list(job.prompt))
-    output = next(reversed(job.prompt))
+    yield report(CallsCached(call_ids=list(job.prompt)), **ids)
+    last = next(reversed(job.prompt))
     ui = {"images": [{"filename": "cap_00001_.png", "subfolder": "", "type": "output"}]}
-    yield OutputReady(**ids, call=call(output), ui=ui, cached=True)
-    yield CallFinished(**ids, call=call(output))
+    yield output(**ids, call=call(last), ui=ui, cached=True)
+    yield report(CallFinished(call=call(last)), **ids)
     yield JobDone(**ids, outcome=JobState.COMPLETED)
 
 
 def fail_first(job: RunJob) -> Iterable[ToServer]:
     ids = {"job_id": job.job_id, "attempt": job.attempt}
     [node_id, *_] = job.prompt
-    yield CallsCached(**ids, nodes=[])
-    yield CallStarted(**ids, call=call(node_id))
+    yield report(CallsCached(call_ids=[]), **ids)
+    yield report(CallStarted(call=call(node_id)), **ids)
     error = JobError(
         exception_type="re.error",
         exception_message="missing ), unterminated subpattern at position 0\n",
@@ -140,8 +127,8 @@ def start_only(job: RunJob) -> Iterable[ToServer]:
     """Begins its first node and says no more; a cancel ends it."""
     ids = {"job_id": job.job_id, "attempt": job.attempt}
     [node_id, *_] = job.prompt
-    yield CallsCached(**ids, nodes=[])
-    yield CallStarted(**ids, call=call(node_id))
+    yield report(CallsCached(call_ids=[]), **ids)
+    yield report(CallStarted(call=call(node_id)), **ids)
 
 
 def saved(job: RunJob, filename: str) -> dict[str, Any]:

@@ -12,24 +12,22 @@ from tests.api.conftest import Server
 from tests.api.engine import all_cached, call, fail_first, start_only
 from tests.api.prompts import text
 from tests.api.test_prompt import submit
+from tests.events import report
 
 from safelight.core import event as events
 from safelight.core.clock import SystemClock
-from safelight.core.ids import LOCAL_USER, ClientId, JobId
-from safelight.core.job import JobState
-from safelight.wire.messages import (
+from safelight.core.event import (
     CallBlocked,
     CallFinished,
     CallProgressed,
     CallsCached,
     CallStarted,
-    JobDone,
-    LogLines,
     PreviewMade,
-    RunJob,
     TextShown,
-    ToServer,
 )
+from safelight.core.ids import LOCAL_USER, ClientId, JobId
+from safelight.core.job import JobState
+from safelight.wire.messages import JobDone, LogLines, RunJob, ToServer
 
 pytestmark = pytest.mark.anyio
 
@@ -203,14 +201,14 @@ async def test_a_job_that_another_server_began_is_told_from_where_it_is(server: 
     here = await connect(server)
     running, finished = [call("2"), call("3")], [call("1")]
     at = SystemClock().now()
-    server.bus.publish([events.JobResumed(**words, at=at, attempt=1, running=running, finished=finished)])
+    server.bus.publish([events.JobReattached(**words, at=at, attempt=1, running=running, finished=finished)])
     told = ["executing 3", "progress_state 1:f,2:r,3:r"]
     assert brief([await here.hear() for _ in range(2)]) == told
     comes = await server.client.connect("/ws?clientId=c1")
     assert brief([await comes.hear() for _ in range(3)])[1:] == told
     await comes.close()
-    server.bus.publish([events.CallFinished(**words, at=at, call=running[1])])
-    server.bus.publish([events.JobResumed(**words, at=at, attempt=1, running=running)])  # of yet another server
+    server.bus.publish([events.CallReported(**words, at=at, event=CallFinished(running[1]))])
+    server.bus.publish([events.JobReattached(**words, at=at, attempt=1, running=running)])  # of yet another server
     heard = brief([await here.hear() for _ in range(3)])
     assert heard == ["progress_state 1:f,2:r,3:f", "executing 3", "progress_state 1:f,2:r,3:f"]
 
@@ -233,13 +231,13 @@ async def test_flags_are_answered_with_those_of_http(server: Server) -> None:
 
 def steps(job: RunJob) -> Iterable[ToServer]:
     ids: dict[str, Any] = {"job_id": job.job_id, "attempt": job.attempt}
-    yield CallsCached(**ids, nodes=[])
-    yield CallStarted(**ids, call=call("1"))
-    yield PreviewMade(**ids, call=call("1"), image=b"JPEG", mime_type="image/jpeg")
-    yield CallProgressed(**ids, call=call("1"), value=1, total=2)
-    yield TextShown(**ids, call=call("1"), text="half")
-    yield CallBlocked(**ids, call=call("2"), node_type="PreviewAny", message="no")
-    yield CallFinished(**ids, call=call("1"))
+    yield report(CallsCached(call_ids=[]), **ids)
+    yield report(CallStarted(call=call("1")), **ids)
+    yield report(PreviewMade(call=call("1"), image=b"JPEG", mime_type="image/jpeg"), **ids)
+    yield report(CallProgressed(call=call("1"), value=1, total=2), **ids)
+    yield report(TextShown(call=call("1"), text="half"), **ids)
+    yield report(CallBlocked(call=call("2"), node_type="PreviewAny", message="no"), **ids)
+    yield report(CallFinished(call=call("1")), **ids)
     yield JobDone(**ids, outcome=JobState.COMPLETED)
 
 
@@ -305,7 +303,7 @@ async def test_socket_that_does_not_read_is_closed_and_delays_nobody(server: Ser
     def floods(job: RunJob) -> Iterable[ToServer]:
         ids: dict[str, Any] = {"job_id": job.job_id, "attempt": job.attempt}
         for _ in range(3000):
-            yield CallsCached(**ids, nodes=["x" * 500])
+            yield report(CallsCached(call_ids=["x" * 500]), **ids)
         yield JobDone(**ids, outcome=JobState.COMPLETED)
 
     server.engine.script = floods

@@ -14,6 +14,7 @@ from safelight.bus.postgres import SKEW_S, PostgresBus
 from safelight.core.event import (
     Call,
     CallProgressed,
+    CallReported,
     Event,
     EventsMissed,
     JobEnded,
@@ -118,8 +119,10 @@ async def test_what_is_not_committed_is_not_told(postgres_url: str) -> None:
 
 async def test_of_progress_the_latest_is_told(postgres_url: str) -> None:
     async with replica(postgres_url, "a") as a, replica(postgres_url, "b") as b:
-        steps = [CallProgressed(**words(), call=CALL, value=float(n), total=1000.0) for n in range(1000)]
-        other = CallProgressed(**words("other"), call=CALL, value=1.0, total=2.0)
+        steps = [
+            CallReported(**words(), event=CallProgressed(call=CALL, value=float(n), total=1000.0)) for n in range(1000)
+        ]
+        other = CallReported(**words("other"), event=CallProgressed(call=CALL, value=1.0, total=2.0))
         a.bus.publish([steps[0], other, *steps[1:]])
         assert await b.until(lambda heard: len(heard) >= 2) == [other, steps[-1]]
         assert len(a.heard) == 1001
@@ -128,15 +131,16 @@ async def test_of_progress_the_latest_is_told(postgres_url: str) -> None:
 async def test_what_is_too_large_for_one_notice_is_told_in_pieces(postgres_url: str) -> None:
     async with replica(postgres_url, "a") as a, replica(postgres_url, "b") as b:
         noise = [f"{n * 2654435761 % 2**32:x}" for n in range(20_000)]
-        large = MessageSent(**words(), call=CALL, name="pack.data", data=noise)
+        large = CallReported(**words(), event=MessageSent(call=CALL, name="pack.data", data=noise))
         await asyncio.gather(a.tell(large, count(1)), a.tell(count(2)))
         assert await b.until(lambda heard: len(heard) >= 3) == [large, count(1), count(2)]
 
 
 async def test_a_picture_is_read_where_somebody_watches_and_forgotten_with_its_job(postgres_url: str) -> None:
     async with replica(postgres_url, "a") as a, replica(postgres_url, "b") as b:
-        shown = PreviewMade(**words(), call=CALL, image=b"\xff\xd8" * 50_000, mime_type="image/jpeg")
-        unseen = PreviewMade(**words("k", BEN), call=CALL, image=b"\xff\xd8" * 50_000, mime_type="image/jpeg")
+        picture = PreviewMade(CALL, b"\xff\xd8" * 50_000, "image/jpeg")
+        shown = CallReported(**words(), event=picture)
+        unseen = CallReported(**words("k", BEN), event=picture)
         a.bus.publish([unseen, shown])
         assert await b.until(bool) == [shown]
         assert execute(postgres_url, "SELECT job_id, length(image) FROM preview ORDER BY 1") == "j|100000\nk|100000\n"

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.events import opened
+
+from safelight.core.event import CallEvent
 from safelight.core.worker import SlotId
 from safelight.dispatch.backends.local import LocalBackend
 from safelight.dispatch.journal import Journal
@@ -40,39 +43,42 @@ class EngineLost:
 
 
 @dataclass(frozen=True)
-class Resumed:
+class Reattached:
     ready: Ready
     journal: Journal
 
 
+Heard = ToServer | CallEvent | Reattached | EngineLost
+
+
 class Ear:
-    """What all slots said, in order."""
+    """What all slots sent, in order; of a report its event."""
 
     def __init__(self) -> None:
-        self.heard: asyncio.Queue[tuple[SlotId, ToServer | Resumed | EngineLost]] = asyncio.Queue()
+        self.heard: asyncio.Queue[tuple[SlotId, Heard]] = asyncio.Queue()
 
     def engine_ready(self, slot: SlotId, ready: Ready) -> None:
         self.heard.put_nowait((slot, ready))
 
     def engine_reattached(self, slot: SlotId, ready: Ready, journal: Journal) -> None:
-        self.heard.put_nowait((slot, Resumed(ready, journal)))
+        self.heard.put_nowait((slot, Reattached(ready, journal)))
 
     def engine_message(self, slot: SlotId, message: ToServer) -> None:
-        self.heard.put_nowait((slot, message))
+        self.heard.put_nowait((slot, opened(message)))
 
     def engine_lost(self, slot: SlotId, reason: str) -> None:
         self.heard.put_nowait((slot, EngineLost(reason)))
 
-    async def next(self) -> ToServer | Resumed | EngineLost:
+    async def next(self) -> Heard:
         """The next that is heard; heartbeats aside."""
         while True:
             _, message = await asyncio.wait_for(self.heard.get(), TIMEOUT_S)
             if not isinstance(message, Pong):
                 return message
 
-    async def until(self, kind: type[M]) -> tuple[list[ToServer | Resumed | EngineLost], M]:
+    async def until(self, kind: type[M]) -> tuple[list[Heard], M]:
         """All that comes before the first of ``kind``, and that."""
-        before: list[ToServer | Resumed | EngineLost] = []
+        before: list[Heard] = []
         while not isinstance(message := await self.next(), kind):
             before.append(message)
         return before, message
@@ -114,9 +120,9 @@ class Bench:
     def cancel(self, job: RunJob) -> None:
         self.backend.send(SLOT, CancelJob(job_id=job.job_id, attempt=job.attempt))
 
-    async def end(self) -> tuple[list[ToServer | Resumed | EngineLost], JobDone]:
+    async def end(self) -> tuple[list[Heard], JobDone]:
         """What a job says, and how it ends; asked for names, the bench counts like a server."""
-        said: list[ToServer | Resumed | EngineLost] = []
+        said: list[Heard] = []
         while not isinstance(message := await self.ear.next(), JobDone):
             said.append(message)
             if isinstance(message, ReserveNames):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.database import at, opened
+from tests.events import output, report
 
 from safelight.blobs.cache import FileCache
 from safelight.blobs.hashing import hash_bytes
@@ -16,7 +17,7 @@ from safelight.blobs.object import ObjectBlobStore
 from safelight.blobs.store import BlobStore
 from safelight.bus.memory import MemoryBus
 from safelight.core.digest import Digest
-from safelight.core.event import Call, Event, JobEnded, JobEvent
+from safelight.core.event import Call, CallFinished, CallReported, CallsCached, CallStarted, Event, JobEnded, JobEvent
 from safelight.core.ids import JobId
 from safelight.core.job import Job, JobState
 from safelight.core.user import Principal
@@ -85,10 +86,10 @@ def done(order: wire.RunJob, outcome: JobState = JobState.COMPLETED, **words: An
 def at_once(message: wire.ToEngine) -> Iterable[wire.ToServer | Crash]:
     """An engine that is done with everything at once."""
     if isinstance(message, wire.RunJob):
-        yield wire.CallsCached(**of(message), nodes=[])
-        yield wire.CallStarted(**of(message), call=call("2"))
-        yield wire.OutputReady(**of(message), call=call("2"), ui={"text": [message.job_id]})
-        yield wire.CallFinished(**of(message), call=call("2"))
+        yield report(CallsCached(call_ids=[]), **of(message))
+        yield report(CallStarted(call=call("2")), **of(message))
+        yield output(**of(message), call=call("2"), ui={"text": [message.job_id]})
+        yield report(CallFinished(call=call("2")), **of(message))
         yield done(message)
 
 
@@ -194,7 +195,8 @@ class Stage:
 
     def of_job(self, job_id: str) -> list[str]:
         """The events of a job, by name."""
-        return [type(e).__name__ for e in self.events if isinstance(e, JobEvent) and e.job_id == job_id]
+        events = [e for e in self.events if isinstance(e, JobEvent) and e.job_id == job_id]
+        return [type(e.event if isinstance(e, CallReported) else e).__name__ for e in events]
 
 
 @asynccontextmanager
@@ -246,4 +248,4 @@ def saved(order: wire.RunJob, name: str, data: bytes, **words: Any) -> wire.Save
 
 def picture(order: wire.RunJob, name: str, data: bytes = b"picture", **words: Any) -> wire.OutputReady:
     ui = {"images": [{"filename": name, "subfolder": "", "type": "output"}]}
-    return wire.OutputReady(**of(order), call=call("2"), ui=ui, files=[saved(order, name, data, **words)])
+    return output(**of(order), call=call("2"), ui=ui, files=[saved(order, name, data, **words)])

@@ -10,7 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.dispatch.engines import SLOT, TIMEOUT_S, deed, engine_config, node
+from tests.events import opened
 
+from safelight.core.event import CallsCached, CallStarted
 from safelight.dispatch.backends.agent import (
     LEASES_ALONE,
     Attached,
@@ -28,18 +30,7 @@ from safelight.dispatch.backends.agent import (
     Token,
 )
 from safelight.wire.codec import Decoder, encode
-from safelight.wire.messages import (
-    CallsCached,
-    CallStarted,
-    JobDone,
-    NamesReserved,
-    OutputReady,
-    Pong,
-    Ready,
-    ReserveNames,
-    RunJob,
-    ToServer,
-)
+from safelight.wire.messages import JobDone, NamesReserved, OutputReady, Pong, Ready, ReserveNames, RunJob, ToServer
 from safelight.wire.protocol import PROTOCOL
 
 pytestmark = pytest.mark.anyio
@@ -80,7 +71,9 @@ class Owner:
                 while self.seen < len(self.heard):
                     entry = self.heard[self.seen]
                     self.seen += 1
-                    if isinstance(entry, kind) or (isinstance(entry, Envelope) and isinstance(entry.message, kind)):
+                    if isinstance(entry, kind) or (
+                        isinstance(entry, Envelope) and isinstance(opened(entry.message), kind)
+                    ):
                         return entry
                 await self.take()
 
@@ -193,7 +186,7 @@ async def test_an_attempt_goes_on_for_the_next_owner(owner: Owner, tmp_path: Pat
     journal = adopted.journal
     assert journal is not None
     assert (journal.job_id, journal.attempt, journal.staging, journal.is_over) == ("j", 1, str(tmp_path), False)
-    assert [type(message) for _, message in journal.said] == [CallsCached, CallStarted, ReserveNames]
+    assert [type(opened(message)) for _, message in journal.said] == [CallsCached, CallStarted, ReserveNames]
     assert journal.numbers == {1: 7}
     assert not await owner.tell(Kill(generation=0, reason="by the one before"))
 
@@ -340,4 +333,4 @@ async def test_an_outpost_of_another_protocol_says_so() -> None:
 
 
 def _is(kind: type[ToServer]) -> Callable[[Entry], bool]:
-    return lambda entry: isinstance(entry, Envelope) and isinstance(entry.message, kind)
+    return lambda entry: isinstance(entry, Envelope) and isinstance(opened(entry.message), kind)

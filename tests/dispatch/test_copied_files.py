@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.database import ANNA
 from tests.dispatch.harness import Stage, call, done, of, picture, running
+from tests.events import output
 from tests.services.files import new_file
 
 from safelight.blobs.hashing import hash_bytes
@@ -237,7 +238,7 @@ def carried(order: wire.RunJob, data: bytes, **words: str) -> wire.OutputReady:
         mime_type="image/png",
         **words,
     )
-    return wire.OutputReady(**of(order), call=call("2"), ui={"images": [{"filename": "dog.png"}]}, files=[file])
+    return output(**of(order), call=call("2"), ui={"images": [{"filename": "dog.png"}]}, files=[file])
 
 
 async def test_a_machine_that_carries_files_is_told_which_and_has_stored_what_it_tells_of(

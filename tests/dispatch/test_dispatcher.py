@@ -10,12 +10,14 @@ import pytest
 from pysqlite3 import dbapi2
 from tests.database import ANNA, BEN
 from tests.dispatch.harness import GRACE_S, READY, Stage, at_once, call, done, of, picture, running, stage
+from tests.events import report
 from tests.services.files import new_file
 
 from safelight.blobs.hashing import hash_bytes
 from safelight.core import event as events
 from safelight.core.asset import FileName, Folder
 from safelight.core.errors import NotFound
+from safelight.core.event import CallFinished, CallStarted
 from safelight.core.ids import ClientId, JobId
 from safelight.core.job import JobError, JobState
 from safelight.core.node import NodeSchema
@@ -96,9 +98,9 @@ async def test_outputs_are_taken_over_and_published_with_the_end(tmp_path: Path)
     async with running(tmp_path) as it:
         await it.submit(ANNA, "a")
         order = await it.order("a")
-        it.say(order, wire.CallStarted(**of(order), call=call("2")))
+        it.say(order, report(CallStarted(call=call("2")), **of(order)))
         it.say(order, picture(order, "out_00001_.png"))
-        it.say(order, wire.CallFinished(**of(order), call=call("2")))
+        it.say(order, report(CallFinished(call=call("2")), **of(order)))
         await it.until(lambda: "CallFinished" in it.of_job("a"))
         # What the engine said later is heard later, although the output had to wait for its commit.
         assert it.of_job("a")[-3:] == ["CallStarted", "OutputMade", "CallFinished"]
@@ -237,7 +239,7 @@ async def test_cancel_is_soft_first(tmp_path: Path) -> None:
     async with running(tmp_path) as it:
         await it.submit(ANNA, "a")
         order = await it.order("a")
-        it.say(order, wire.CallStarted(**of(order), call=call("1")))
+        it.say(order, report(CallStarted(call=call("1")), **of(order)))
         await it.cancel(ANNA, JobId("a"))
         await it.until(lambda: it.sent(wire.CancelJob) == [wire.CancelJob(**of(order))])
         it.say(order, done(order, JobState.CANCELLED))
@@ -257,7 +259,7 @@ async def test_a_job_that_does_not_stop_is_killed_after_the_grace(tmp_path: Path
         await it.submit(ANNA, "a")
         await it.submit(BEN, "b")
         order, other = await it.order("a"), await it.order("b")
-        it.say(order, wire.CallStarted(**of(order), call=call("1")))
+        it.say(order, report(CallStarted(call=call("1")), **of(order)))
         await it.cancel(ANNA, JobId("a"))
         await it.clock.until_asleep(1)
         it.clock.pass_s(GRACE_S - 0.1)
@@ -334,7 +336,7 @@ async def test_messages_of_another_attempt_are_not_heard(tmp_path: Path) -> None
         await it.submit(ANNA, "a")
         order = await it.order("a")
         for words in ({"job_id": "a", "attempt": 2}, {"job_id": "a", "attempt": 0}, {"job_id": "b", "attempt": 1}):
-            it.say(order, wire.CallStarted(**words, call=call("1")))
+            it.say(order, report(CallStarted(call=call("1")), **words))
             it.say(order, wire.JobDone(**words, outcome=JobState.COMPLETED))
         it.say(order, done(order))
         await it.end("a")

@@ -8,8 +8,9 @@ import pytest
 from tests.database import ANNA, BEN
 from tests.dispatch.harness import Stage, at_once, call, done, of, picture, running
 from tests.dispatch.test_scheduling import S0, set_slot
+from tests.events import report
 
-from safelight.core.event import JobEnded
+from safelight.core.event import CallFinished, CallStarted, JobEnded
 from safelight.core.ids import JobId
 from safelight.core.job import JobState
 from safelight.core.worker import SlotGate, SlotState, SlotStatus
@@ -158,9 +159,9 @@ async def test_a_folder_that_goes_with_its_outputs_costs_no_retry(tmp_path: Path
 async def test_an_engine_that_dies_while_a_node_runs_names_the_node(tmp_path: Path) -> None:
     def dies(message: wire.ToEngine) -> Iterable[wire.ToServer | Crash]:
         if isinstance(message, wire.RunJob):
-            yield wire.CallStarted(**of(message), call=call("1"))
-            yield wire.CallFinished(**of(message), call=call("1"))
-            yield wire.CallStarted(**of(message), call=call("2"))
+            yield report(CallStarted(call=call("1")), **of(message))
+            yield report(CallFinished(call=call("1")), **of(message))
+            yield report(CallStarted(call=call("2")), **of(message))
             yield Crash("signal 11")
 
     async with running(tmp_path, script=dies) as it:

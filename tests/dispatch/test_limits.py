@@ -6,7 +6,9 @@ import pytest
 from tests.database import ANNA, BEN
 from tests.dispatch.harness import GRACE_S, call, done, of, running
 from tests.dispatch.test_scheduling import LARGE, S0, S1, needs
+from tests.events import report
 
+from safelight.core.event import CallFinished, CallProgressed, CallStarted
 from safelight.core.ids import JobId
 from safelight.core.job import JobState
 from safelight.core.user import Quota
@@ -21,7 +23,7 @@ async def test_a_job_that_exceeds_its_run_limit_fails_and_is_not_tried_again(tmp
     async with running(tmp_path, limits=Limits(run_s=60)) as it:
         await it.submit(ANNA, "a")
         order = await it.order("a")
-        it.say(order, wire.CallStarted(**of(order), call=call("2")))
+        it.say(order, report(CallStarted(call=call("2")), **of(order)))
         await it.clock.until_asleep(1)
         it.clock.pass_s(59)
         await it.settle()
@@ -101,18 +103,18 @@ async def test_a_node_that_is_silent_ends_its_job_and_one_that_reports_does_not(
     async with running(tmp_path, limits=Limits(silent_node_s=100)) as it:
         await it.submit(ANNA, "a")
         order = await it.order("a")
-        it.say(order, wire.CallStarted(**of(order), call=call("1")))
+        it.say(order, report(CallStarted(call=call("1")), **of(order)))
         for step in range(5):
             await it.clock.until_asleep(1)
             it.clock.pass_s(60)
-            it.say(order, wire.CallProgressed(**of(order), call=call("1"), value=step, total=9))
+            it.say(order, report(CallProgressed(call=call("1"), value=step, total=9), **of(order)))
             await it.settle()
-        it.say(order, wire.CallFinished(**of(order), call=call("1")))
+        it.say(order, report(CallFinished(call=call("1")), **of(order)))
         await it.settle()
         await it.clock.until_asleep(1)
         it.clock.pass_s(150)  # no node runs
         await it.settle()
-        it.say(order, wire.CallStarted(**of(order), call=call("2")))
+        it.say(order, report(CallStarted(call=call("2")), **of(order)))
         await it.settle()
         assert not it.sent(wire.CancelJob)
         while not it.sent(wire.CancelJob):

@@ -13,21 +13,13 @@ import msgspec
 import pytest
 from tests.dispatch.engines import SLOT, Bench, EngineLost, bench, deed, engine_config, node
 
+from safelight.core.event import CallProgressed, CallStarted
 from safelight.core.job import JobState
 from safelight.dispatch.backends.local import find_devices
 from safelight.dispatch.backends.process import OutputLines, describe_exit, scrub
 from safelight.dispatch.backends.supervisor import pause_s
 from safelight.wire.codec import encode
-from safelight.wire.messages import (
-    CallProgressed,
-    CallStarted,
-    InputsValidated,
-    JobDone,
-    LogLines,
-    Ready,
-    Stop,
-    ValidateInputs,
-)
+from safelight.wire.messages import InputsValidated, JobDone, LogLines, Ready, Stop, ValidateInputs
 
 pytestmark = pytest.mark.anyio
 

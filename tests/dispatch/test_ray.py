@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.dispatch.engines import TIMEOUT_S, Ear, EngineLost, Resumed, deed, engine_config, node
+from tests.dispatch.engines import TIMEOUT_S, Ear, EngineLost, Reattached, deed, engine_config, node
 from tests.ray_cluster import SLOT_RESOURCE, Nodes
 
+from safelight.core.event import CallStarted
 from safelight.core.job import JobState
 from safelight.core.pool import Pool
 from safelight.core.worker import SlotId
 from safelight.dispatch.backends.agent import SlotSpec
 from safelight.dispatch.backends.ray import Cluster, RayBackend, _slot_resources
-from safelight.wire.messages import CallStarted, JobDone, NamesReserved, OutputReady, Ready, ReserveNames, RunJob
+from safelight.wire.messages import JobDone, NamesReserved, OutputReady, Ready, ReserveNames, RunJob
 
 pytestmark = pytest.mark.anyio
 
@@ -114,7 +115,7 @@ async def test_a_server_that_was_killed_and_started_again_goes_on_with_its_attem
 
         new = await hosts.enter_async_context(host(ray_nodes, server, epoch=2))
         await new.backend.start(new.ear)
-        before, resumed = await new.ear.until(Resumed)
+        before, resumed = await new.ear.until(Reattached)
         assert (before, resumed.ready.info.pid) == ([], first.info.pid)
         assert resumed.journal.numbers == {asked.request_id: 7}
         assert _actors(server) == actors
@@ -160,7 +161,7 @@ async def test_an_attempt_goes_on_under_other_resources_and_its_actor_is_replace
 
         new = await hosts.enter_async_context(host(ray_nodes, server, epoch=2, resources={"lonely": 1}))
         await new.backend.start(new.ear)
-        assert (await new.ear.until(Resumed))[1].ready.info.pid == first.info.pid
+        assert (await new.ear.until(Reattached))[1].ready.info.pid == first.info.pid
         (tmp_path / "go").touch()
         asked = (await new.ear.until(ReserveNames))[1]
         new.backend.send(SLOT, NamesReserved(request_id=asked.request_id, first=9))
@@ -211,7 +212,7 @@ async def test_the_later_of_two_servers_has_the_slot_and_the_earlier_does_withou
         await old.start()
         await old.hang()
         await new.backend.start(new.ear)
-        await new.ear.until(Resumed)
+        await new.ear.until(Reattached)
         _, lost = await old.ear.until(EngineLost)
         assert "another server" in lost.reason
         new.backend.kill(SLOT, "not wanted")

@@ -11,7 +11,9 @@ import msgspec
 import pytest
 from tests.dispatch.engines import SLOT, engine_config
 from tests.dispatch.harness import READY, call, done, of
+from tests.events import opened, output, report
 
+from safelight.core.event import CallProgressed, CallStarted
 from safelight.dispatch.backend import EngineListener
 from safelight.dispatch.backends import agent as module
 from safelight.dispatch.backends.agent import Attached, EngineLost, Entry, Envelope, Send, SlotAgent, SlotSpec, Token
@@ -22,7 +24,7 @@ from safelight.wire.protocol import PROTOCOL
 pytestmark = pytest.mark.anyio
 
 STEPS = 120
-LASTING = (wire.CallStarted, wire.OutputReady, wire.ReserveNames, wire.JobDone)
+LASTING = (CallStarted, wire.OutputReady, wire.ReserveNames, wire.JobDone)
 
 
 class Engine:
@@ -54,7 +56,7 @@ class Engine:
                 self.answers[message.request_id] = message.first
 
     def say(self, message: wire.ToServer) -> None:
-        if isinstance(message, LASTING):
+        if isinstance(opened(message), LASTING):
             self.said.append(message)
         assert self.listener is not None
         if isinstance(message, wire.JobDone):
@@ -120,7 +122,7 @@ class World:
     def hear_of_job(self, message: wire.ToServer) -> None:
         if not isinstance(message, wire.JobMessage) or message.job_id != self.job:
             return
-        if isinstance(message, LASTING):
+        if isinstance(opened(message), LASTING):
             self.known.append(message)
         if isinstance(message, wire.ReserveNames):
             self.open.append(message)
@@ -174,11 +176,11 @@ class World:
         words = of(engine.order)
         kind = self.rng.randrange(6)
         if kind == 0:
-            engine.say(wire.CallStarted(**words, call=call(str(len(engine.said)))))
+            engine.say(report(CallStarted(call=call(str(len(engine.said)))), **words))
         elif kind == 1:
-            engine.say(wire.OutputReady(**words, call=call("2"), ui={"n": len(engine.said)}))
+            engine.say(output(**words, call=call("2"), ui={"n": len(engine.said)}))
         elif kind == 2:
-            engine.say(wire.CallProgressed(**words, call=call("2"), value=1, total=2))
+            engine.say(report(CallProgressed(call=call("2"), value=1, total=2), **words))
         elif kind == 3:
             engine.asked.add(request := len(engine.asked) + 1)
             engine.say(wire.ReserveNames(**words, request_id=request, folder="output", subfolder="", prefix="a"))

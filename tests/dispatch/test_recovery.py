@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.database import ANNA, BEN, at
 from tests.dispatch.harness import READY, Stage, call, done, of, picture, stage
+from tests.events import output, report
 from tests.services.files import new_file
 
 from safelight.blobs.hashing import hash_bytes
@@ -17,6 +18,7 @@ from safelight.blobs.memory import MemoryBlobStore
 from safelight.blobs.store import BlobStore
 from safelight.core import event as events
 from safelight.core.asset import FileName, Folder
+from safelight.core.event import CallFinished, CallsCached, CallStarted
 from safelight.core.ids import JobId
 from safelight.core.job import Fence, JobState
 from safelight.core.pool import QueueKey
@@ -101,17 +103,17 @@ async def names_of(it: Stage) -> list[str]:
 async def test_an_attempt_goes_on_and_is_told_of_once(tmp_path: Path) -> None:
     async with after_a_kill(tmp_path) as (it, past):
         past.say(
-            wire.CallsCached(**of(past.order), nodes=["7"]),
-            wire.CallStarted(**of(past.order), call=call("1")),
-            wire.CallFinished(**of(past.order), call=call("1")),
-            wire.OutputReady(**of(past.order), call=call("1"), ui={"text": ["early"]}),
-            wire.CallStarted(**of(past.order), call=call("2")),
+            report(CallsCached(call_ids=["7"]), **of(past.order)),
+            report(CallStarted(call=call("1")), **of(past.order)),
+            report(CallFinished(call=call("1")), **of(past.order)),
+            output(**of(past.order), call=call("1"), ui={"text": ["early"]}),
+            report(CallStarted(call=call("2")), **of(past.order)),
         )
         await begin(it, past)
         await it.submit(ANNA, "b")
-        await it.until(lambda: "JobResumed" in it.of_job("a"))
-        assert it.of_job("a")[2:] == ["JobResumed"]
-        [resumed] = [event for event in it.events if isinstance(event, events.JobResumed)]
+        await it.until(lambda: "JobReattached" in it.of_job("a"))
+        assert it.of_job("a")[2:] == ["JobReattached"]
+        [resumed] = [event for event in it.events if isinstance(event, events.JobReattached)]
         assert (resumed.attempt, resumed.running, resumed.finished) == (1, [call("2")], [call("1")])
         await it.settle()
         assert it.backend.sent == []  # neither again, nor the next beside it
@@ -142,7 +144,7 @@ async def test_outputs_are_kept_once_wherever_the_server_was_cut_off(tmp_path: P
             lambda tx: attempts.record_outputs(
                 tx,
                 _fence(past),
-                outputs=[(pictures[0].call, pictures[0].ui)],
+                outputs=[(pictures[0].made.call, pictures[0].made.output)],
                 files=[new_file(file, b"picture 1")],
                 now=at(1),
             )
@@ -152,7 +154,7 @@ async def test_outputs_are_kept_once_wherever_the_server_was_cut_off(tmp_path: P
         it.backend.say(S0, picture(past.order, "cat_00004_.png", b"picture 4"))
         it.backend.say(S0, done(past.order))
         assert (await it.end("a")).state is JobState.COMPLETED
-        assert it.of_job("a") == ["OutputMade", "OutputMade", "JobResumed", "OutputMade", "JobEnded"]
+        assert it.of_job("a") == ["OutputMade", "OutputMade", "JobReattached", "OutputMade", "JobEnded"]
         assert await names_of(it) == [f"cat_0000{n}_.png [output]" for n in range(1, 5)]
         for n in range(1, 5):
             data = [chunk async for chunk in blobs.read(hash_bytes(f"picture {n}".encode()))]
@@ -166,7 +168,7 @@ async def test_what_the_old_server_kept_and_the_new_one_hears_is_not_kept_twice(
         new = new_file(FileName(Folder.OUTPUT, "", "cat.png"), b"picture")
         await it.db.write(
             lambda tx: attempts.record_outputs(
-                tx, _fence(past), outputs=[(message.call, message.ui)], files=[new], now=at(1)
+                tx, _fence(past), outputs=[(message.made.call, message.made.output)], files=[new], now=at(1)
             )
         )
         it.events.clear()
@@ -174,7 +176,7 @@ async def test_what_the_old_server_kept_and_the_new_one_hears_is_not_kept_twice(
         it.backend.say(S0, message)
         it.backend.say(S0, done(past.order))
         await it.end("a")
-        assert it.of_job("a") == ["JobResumed", "JobEnded"]
+        assert it.of_job("a") == ["JobReattached", "JobEnded"]
         assert (await it.job(ANNA, JobId("a"))).summary.outputs_count == 1
 
 
@@ -244,7 +246,9 @@ async def test_what_is_not_found_in_time_runs_again_and_a_late_engine_has_no_say
 
 async def test_an_end_that_was_heard_and_not_written_is_written(tmp_path: Path) -> None:
     async with after_a_kill(tmp_path) as (it, past):
-        past.say(wire.CallStarted(**of(past.order), call=call("2")), picture(past.order, "cat.png"), done(past.order))
+        past.say(
+            report(CallStarted(call=call("2")), **of(past.order)), picture(past.order, "cat.png"), done(past.order)
+        )
         await begin(it, past)
         assert (await it.end("a")).state is JobState.COMPLETED
         assert it.of_job("a")[2:] == ["OutputMade", "JobEnded"]
@@ -340,7 +344,7 @@ async def test_a_user_with_one_slot_still_has_it(tmp_path: Path) -> None:
     """What was resumed counts, and its end lets the next begin."""
     async with after_a_kill(tmp_path, slots=2) as (it, past):
         await begin(it, past)
-        await it.until(lambda: "JobResumed" in it.of_job("a"))
+        await it.until(lambda: "JobReattached" in it.of_job("a"))
         running = [status for status in it.dispatcher.slots() if status.owner_id == ANNA.user_id]
         assert [status.id for status in running] == [S0]
         assert (await it.db.read(lambda tx: jobs.queue(tx, ANNA)))[0][0].id == "a"

@@ -15,12 +15,13 @@ from typing import Any
 from pysqlite3 import dbapi2
 from tests.database import ANNA, BEN, opened
 from tests.dispatch.harness import GRACE_S, PROMPT, READY, HandClock, call, done, of, picture
+from tests.events import output, report
 from tests.faults.ledger import Ledger
 
 from safelight.blobs.cache import FileCache
 from safelight.blobs.local import LocalBlobStore
 from safelight.bus.memory import MemoryBus
-from safelight.core.event import Event, JobEnded, JobEvent, JobForgotten
+from safelight.core.event import CallStarted, Event, JobEnded, JobEvent, JobForgotten
 from safelight.core.ids import JobId
 from safelight.core.job import MAX_ATTEMPTS, JobError, JobState
 from safelight.core.user import Principal
@@ -191,9 +192,9 @@ class _World:
         mark = f"{order.job_id}/{order.attempt}"
         match self.rng.randrange(4):
             case 0:
-                self.backend.say(slot, wire.CallStarted(**of(order), call=call("2")))
+                self.backend.say(slot, report(CallStarted(call=call("2")), **of(order)))
             case 1:
-                self.backend.say(slot, wire.OutputReady(**of(order), call=call("2"), ui={"text": [mark]}))
+                self.backend.say(slot, output(**of(order), call=call("2"), ui={"text": [mark]}))
             case 2 if Path(order.staging).exists():
                 self.pictures += 1
                 name = f"{self.seed}-{self.pictures}_00001_.png"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from safelight.core.event import CallBlocked, CallEvent, CallFinished, CallsCached, CallStarted, OutputMade
 from safelight.core.ids import UserId
 from safelight.core.node import NodeSchema
 from safelight.graph import instructions as do
@@ -146,8 +147,8 @@ class Player:
 
 
 def written(said: Instruction) -> str:
-    if isinstance(said, do.ReportCached):
-        return " ".join(["cached", *said.call_ids])
+    if isinstance(said, do.Report):
+        return _reported(said.event)
     if isinstance(said, do.RunCall):
         return f"run {said.call.id} " + " ".join(_arguments(s.arguments) for s in said.sets)
     if isinstance(said, do.CheckLazy):
@@ -156,17 +157,24 @@ def written(said: Instruction) -> str:
         return f"fingerprint {said.call.id} " + " ".join(_arguments(s.arguments) for s in said.sets)
     if isinstance(said, do.CheckFiles):
         return " ".join(["files", *(file.filename for file in said.files)])
-    if isinstance(said, do.ReportStarted):
-        return f"start {said.call.id}"
-    if isinstance(said, do.ReportFinished):
-        return f"finish {said.call.id}"
-    if isinstance(said, do.EmitOutput):
-        return f"output {said.call.id} {_value(said.ui)}" + (" cached" if said.cached else "")
-    if isinstance(said, do.ReportBlocked):
-        return f"blocked {said.call.id} {said.message}"
     if isinstance(said, do.AbortCall):
         return f"abort {said.call.id}"
     return f"end {said.outcome.value}" + (f" {said.error.node_id} {said.error.exception_message}" if said.error else "")
+
+
+def _reported(event: CallEvent) -> str:
+    match event:
+        case CallsCached(call_ids):
+            return " ".join(["cached", *call_ids])
+        case CallStarted(call):
+            return f"start {call.id}"
+        case CallFinished(call):
+            return f"finish {call.id}"
+        case OutputMade(call, shown, cached):
+            return f"output {call.id} {_value(shown)}" + (" cached" if cached else "")
+        case CallBlocked(call, _, message):
+            return f"blocked {call.id} {message}"
+    raise AssertionError(event)
 
 
 def _arguments(arguments: Mapping[str, Any]) -> str:

@@ -28,7 +28,7 @@ class Ran:
     @property
     def shown(self) -> dict[str, Any]:
         """The ui outputs by call."""
-        return {m.call.id: m.ui for m in self.heard(OutputReady)}
+        return {m.made.call.id: m.made.output for m in self.heard(OutputReady)}
 
     @property
     def text(self) -> str:

@@ -3,8 +3,8 @@
 import pytest
 from tests.packs.engine import Engine, node
 
+from safelight.core.event import CallBlocked, CallsCached, CallStarted
 from safelight.core.job import JobState
-from safelight.wire.messages import CallBlocked, CallsCached, CallStarted
 
 
 def show(value: object, of: str = "Classic") -> dict[str, object]:
@@ -45,7 +45,7 @@ def test_a_while_loop_copies_its_body_until_the_condition_fails(engine: Engine) 
     assert {m.call.display_id for m in ran.heard(CallStarted)} == {"1", "2", "3", "4", "5"}
     again = engine.complete(prompt)
     assert again.text == "128"
-    assert set(again.heard(CallsCached)[0].nodes) == set(prompt)
+    assert set(again.heard(CallsCached)[0].call_ids) == set(prompt)
 
 
 def test_a_loop_by_recursion(engine: Engine) -> None:

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from tests.packs.engine import Engine, file_ref, node, running
 
+from safelight.core.event import PreviewMade
 from safelight.shims.install import ShimFinder
-from safelight.wire.messages import PreviewMade
 
 FOLDER = Path(os.environ.get("SAFELIGHT_TEST_PACKS") or Path(__file__).parents[2] / ".cache/packs").absolute()
 

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 from tests.packs.engine import Engine, file_ref, node, running
 
+from safelight.core.event import CallProgressed, CallStarted, MessageSent, PreviewMade, TextShown
 from safelight.core.job import JobState
-from safelight.wire.messages import CallProgressed, CallStarted, MessageSent, PreviewMade, ReserveNames, TextShown
+from safelight.wire.messages import ReserveNames
 
 PICTURE = {"1": node("ClassicPicture", grey=0.5, count=3)}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.dispatch.engines import PACKS
+from tests.events import opened
 
 from safelight.graph.cache import LimitedCache
 from safelight.runtime import packs
@@ -16,7 +17,7 @@ from safelight.runtime.loop import JobLoop, Workplace
 from safelight.runtime.outbox import Outbox
 from safelight.sdk import Node
 from safelight.wire.codec import Decoder
-from safelight.wire.messages import CheckFiles, FilesChecked, NamesReserved, ReserveNames, RunJob, ToServer
+from safelight.wire.messages import CheckFiles, FilesChecked, NamesReserved, OutputReady, ReserveNames, RunJob, ToServer
 
 Hear = Callable[[ToServer, RunningJob], None]
 
@@ -33,7 +34,7 @@ def _give_up(status: int) -> None:
 class Desk:
     staging: Path
     model_roots: Sequence[Path] = ()
-    said: list[ToServer] = field(default_factory=list)
+    said: list[Any] = field(default_factory=list)
     reserved: dict[str, int] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     """Names of files that their owner has deleted."""
@@ -62,7 +63,7 @@ class Desk:
 
         def write(frames: bytearray) -> None:
             for message in decoder.feed(bytes(frames)):
-                self.said.append(message)
+                self.said.append(opened(message))
                 if isinstance(message, ReserveNames):
                     job.answer(NamesReserved(request_id=message.request_id, first=self._reserve(message)))
                 if isinstance(message, CheckFiles):
@@ -90,7 +91,8 @@ class Desk:
 
     def story(self) -> list[str]:
         """The messages about calls, shortly: ``CallStarted 1``."""
-        return [f"{type(m).__name__} {m.call.id}" for m in self.said if hasattr(m, "call")]
+        calls = [(m, m.made.call if isinstance(m, OutputReady) else getattr(m, "call", None)) for m in self.said]
+        return [f"{type(m).__name__} {call.id}" for m, call in calls if call is not None]
 
     def _reserve(self, message: ReserveNames) -> int:
         key = f"{message.folder}/{message.subfolder}/{message.prefix}"

@@ -29,7 +29,7 @@ def test_saved_files_are_reported_with_their_digests(desk: Desk) -> None:
     [question] = desk.heard(ReserveNames)
     assert (question.folder, question.subfolder, question.prefix, question.count) == ("output", "notes", "day", 2)
     [output] = desk.heard(OutputReady)
-    assert output.ui == {
+    assert output.made.output == {
         "files": [
             {"filename": "day_00001_.txt", "subfolder": "notes", "type": "output"},
             {"filename": "day_00002_.txt", "subfolder": "notes", "type": "output"},
@@ -61,10 +61,10 @@ def test_a_cached_output_has_no_new_files(desk: Desk) -> None:
     desk.run(prompt, "1")
     desk.run(prompt, "1")
     [output] = desk.heard(OutputReady)
-    assert output.cached
+    assert output.made.cached
     assert output.files == []
-    assert output.ui is not None
-    assert output.ui["files"][0]["filename"] == "a_00001_.txt"
+    assert output.made.output is not None
+    assert output.made.output["files"][0]["filename"] == "a_00001_.txt"
 
 
 def test_a_cached_output_whose_file_is_gone_is_made_again(desk: Desk) -> None:
@@ -76,7 +76,7 @@ def test_a_cached_output_whose_file_is_gone_is_made_again(desk: Desk) -> None:
     [asked] = desk.heard(CheckFiles)
     assert KeptFile("output", "", saved.filename, saved.digest) in asked.files
     [output] = desk.heard(OutputReady)
-    assert not output.cached
+    assert not output.made.cached
     assert saved.filename not in [file.filename for file in output.files]
 
 

@@ -7,19 +7,18 @@ import pytest
 from tests.dispatch.engines import deed, node
 from tests.runtime.desk import Desk
 
-from safelight.core.job import JobState
-from safelight.runtime.job import RunningJob
-from safelight.sdk import Hidden, Node, NodeOutput, Schema, current, io
-from safelight.wire.messages import (
+from safelight.core.event import (
     CallBlocked,
     CallProgressed,
     CallsCached,
     CallStarted,
-    OutputReady,
     PreviewMade,
     TextShown,
-    ToServer,
 )
+from safelight.core.job import JobState
+from safelight.runtime.job import RunningJob
+from safelight.sdk import Hidden, Node, NodeOutput, Schema, current, io
+from safelight.wire.messages import OutputReady, ToServer
 
 SUM = {
     "1": node("Number", value=2),
@@ -29,7 +28,7 @@ SUM = {
 
 
 def shown(desk: Desk) -> dict[str, Any]:
-    return {m.call.id: m.ui for m in desk.heard(OutputReady)}
+    return {m.made.call.id: m.made.output for m in desk.heard(OutputReady)}
 
 
 def test_calls_are_told_in_the_order_that_clients_know(desk: Desk) -> None:
@@ -47,9 +46,9 @@ def test_a_rerun_comes_from_the_cache_and_shows_its_output_again(desk: Desk) -> 
     desk.run(SUM, "3")
     done = desk.run(SUM, "3")
     assert (done.outcome, done.executed) == (JobState.COMPLETED, [])
-    assert desk.heard(CallsCached)[0].nodes == ["1", "2", "3"]
+    assert desk.heard(CallsCached)[0].call_ids == ["1", "2", "3"]
     assert desk.story() == ["OutputReady 3", "CallFinished 3"]
-    assert [(m.ui, m.cached) for m in desk.heard(OutputReady)] == [({"text": ["5", "3"]}, True)]
+    assert [(m.made.output, m.made.cached) for m in desk.heard(OutputReady)] == [({"text": ["5", "3"]}, True)]
 
 
 def test_another_owner_shares_values_but_not_outputs(desk: Desk) -> None:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from safelight.core.event import CallsCached
 from safelight.runtime.outbox import SPACING_S, Outbox
 from safelight.wire.codec import Decoder
-from safelight.wire.messages import CallsCached, ToServer
+from safelight.wire.messages import CallReport, ToServer
 
 
 class Hearing:
@@ -21,11 +22,11 @@ class Hearing:
         self.outbox = Outbox(self._write, clock=lambda: self.now)
 
     def _write(self, frames: bytearray) -> None:
-        self.writes.append([m.job_id for m in self._decoder.feed(bytes(frames)) if isinstance(m, CallsCached)])
+        self.writes.append([m.job_id for m in self._decoder.feed(bytes(frames)) if isinstance(m, CallReport)])
         self.written.release()
 
 
-def named(name: str) -> CallsCached:
+def named(name: str) -> CallReport:
     return CallsCached(job_id=name, attempt=1, nodes=[])
 
 

@@ -67,7 +67,7 @@ async def test_outputs_can_be_viewed_at_once_and_are_listed_from_the_finish_on(d
     desk.heard()
     await record(desk, fence)
     made = desk.heard()
-    assert [type(event) for event in made] == [OutputMade]
+    assert [type(event.event) for event in made] == [OutputMade]
     assert (await desk.look(assets.find_file, ANNA, file=OUT)).job_id == "a"
     assert await listed(desk) == []
     with pytest.raises(NotFound):
@@ -295,10 +295,10 @@ async def test_only_attempts_that_are_named_are_given_up(desk: Desk) -> None:
     await record(desk, kept)
     await desk.do(attempts.recover, fences={given_up, Fence(JobId("b"), 7)}, now=NOW)
     assert (await desk.look(assets.find_file, ANNA, file=OUT)).job_id == kept.job_id
-    resumed = await desk.look(attempts.resume, kept)
+    resumed = await desk.look(attempts.reattach, kept)
     assert (resumed.job.id, resumed.recorded, resumed.weight) == (kept.job_id, 1, 1.0)
     with pytest.raises(Conflict):
-        await desk.look(attempts.resume, given_up)
+        await desk.look(attempts.reattach, given_up)
 
 
 async def test_a_stop_in_good_order_costs_no_retry(desk: Desk) -> None:

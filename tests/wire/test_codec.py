@@ -6,8 +6,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.events import output, report
 
-from safelight.core.event import Call
+from safelight.core.event import Call, CallStarted, PreviewMade
 from safelight.core.job import JobError, JobState
 from safelight.core.node import InputSchema, NodeSchema, OutputSchema, Section
 from safelight.core.worker import Device, EngineInfo
@@ -15,13 +16,11 @@ from safelight.wire import codec
 from safelight.wire.codec import CorruptStream, Decoder, encode
 from safelight.wire.config import EngineConfig
 from safelight.wire.messages import (
-    CallStarted,
+    CallReport,
     FileRef,
     JobDone,
     LogLines,
-    OutputReady,
     Ping,
-    PreviewMade,
     Ready,
     RunJob,
     SavedFile,
@@ -41,9 +40,9 @@ NODE = NodeSchema(
 )
 SAID: list[ToServer] = [
     Ready(info=INFO, nodes=[NODE], failed_packs={"p": "no"}),
-    CallStarted(job_id="j", attempt=1, call=CALL),
-    PreviewMade(job_id="j", attempt=1, call=CALL, image=b"\xff\xd8\x00", mime_type="image/jpeg"),
-    OutputReady(
+    report(CallStarted(CALL), job_id="j", attempt=1),
+    report(PreviewMade(CALL, b"\xff\xd8\x00", "image/jpeg"), job_id="j", attempt=1),
+    output(
         job_id="j",
         attempt=1,
         call=CALL,
@@ -86,8 +85,8 @@ def test_what_arrives_has_its_types() -> None:
     [ready, started, _, _, done, _] = Decoder[ToServer](ToServer).feed(encode(SAID))
     assert isinstance(ready, Ready)
     assert ready.nodes == [NODE]
-    assert isinstance(started, CallStarted)
-    assert started.call == CALL
+    assert isinstance(started, CallReport)
+    assert started.event == CallStarted(CALL)
     assert isinstance(done, JobDone)
     assert done.outcome is JobState.FAILED
     assert isinstance(done.error, JobError)

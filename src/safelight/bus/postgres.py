@@ -22,7 +22,7 @@ from safelight.bus import codec
 from safelight.bus.bus import EventListener
 from safelight.bus.memory import MemoryBus
 from safelight.core.errors import SafelightError, Unavailable
-from safelight.core.event import CallProgressed, Event, EventsMissed, JobEnded, PreviewMade, TextShown
+from safelight.core.event import CallProgressed, CallReported, Event, EventsMissed, JobEnded, PreviewMade, TextShown
 from safelight.core.ids import JobId, UserId
 from safelight.db import channel
 from safelight.db.engine import Database
@@ -118,9 +118,9 @@ class PostgresBus:
     # -- telling --
 
     def _shown(self, tx: Transaction, event: Event) -> Event:
-        if isinstance(event, PreviewMade):
-            channel.keep_preview(tx.conn, event.job_id, image=event.image)
-            return replace(event, image=b"")
+        if isinstance(event, CallReported) and isinstance(event.event, PreviewMade):
+            channel.keep_preview(tx.conn, event.job_id, image=event.event.image)
+            return replace(event, event=replace(event.event, image=b""))
         if isinstance(event, JobEnded):
             channel.drop_preview(tx.conn, event.job_id)
         return event
@@ -188,8 +188,8 @@ class PostgresBus:
                 try:
                     events = _decode(mail) if isinstance(mail, bytes) else await self._missed(recover, mail)
                     for event in events:
-                        if isinstance(event, PreviewMade):
-                            await self._show_preview(db, event)
+                        if isinstance(event, CallReported) and isinstance(event.event, PreviewMade):
+                            await self._show_preview(db, event, event.event)
                         else:
                             self._local.publish([event])
                 except Exception:  # a boundary: what comes next must be heard
@@ -204,12 +204,12 @@ class PostgresBus:
                 await asyncio.sleep(RETRY_S)
         return [EventsMissed(), *(e for e in found if not isinstance(e, JobEnded) or e.job_id not in self._ended)]
 
-    async def _show_preview(self, db: Database, event: PreviewMade) -> None:
+    async def _show_preview(self, db: Database, event: CallReported, preview: PreviewMade) -> None:
         if not self._is_watched(event.owner_id):
             return
         image = await db.read(lambda tx: channel.load_preview(tx.conn, event.job_id))
         if image is not None:
-            self._local.publish([replace(event, image=image)])
+            self._local.publish([replace(event, event=replace(preview, image=image))])
 
     def _remember(self, event: Event) -> None:
         if isinstance(event, JobEnded):
@@ -221,10 +221,10 @@ class PostgresBus:
 def _key(event: Event) -> Hashable | None:
     """Of events with one key, the latest wins."""
     match event:
-        case CallProgressed() | TextShown():
-            return type(event), event.job_id, event.call.id
-        case PreviewMade():
-            return type(event), event.job_id
+        case CallReported(event=CallProgressed() | TextShown() as reported):
+            return type(reported), event.job_id, reported.call.id
+        case CallReported(event=PreviewMade()):
+            return PreviewMade, event.job_id
     return None
 
 

@@ -1,7 +1,8 @@
-"""Past facts that listeners hear of. All but the last carry the owner: an event never leaves its owner's sockets.
+"""Events: past facts that the bus delivers to listeners.
 
-*Durable* events were written with the state change and are published after its commit. *Ephemeral* events (progress,
-previews, texts) are never rows: the latest wins, and a listener may miss any of them.
+Events of a job carry its owner and are delivered to that owner's sockets only. *Durable* events were written together
+with the state change and are published after its commit. *Ephemeral* events (progress, previews, texts) are never
+stored: the latest replaces the earlier ones, and a listener may miss any of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +42,7 @@ class JobStarted(JobEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobResumed(JobEvent):
+class JobReattached(JobEvent):
     """A server follows an attempt that another one began: where it is. ``running`` and ``finished`` are of class
     :class:`Call`; whoever has heard of them hears nothing new."""
 
@@ -79,6 +80,9 @@ class JobForgotten(JobEvent):
     """Durable: the owner deleted a finished job from the history."""
 
 
+# -- what happens to the calls of a running job --
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A call as progress shows it: its own id, the node that the user sees, the parent of an expansion."""
@@ -89,18 +93,20 @@ class Call:
     real_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallsCached(JobEvent):
-    nodes: Sequence[str]
+@dataclass(frozen=True, slots=True)
+class CallsCached:
+    """The calls of the prompt whose results are known already. Comes once, before anything starts."""
+
+    call_ids: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallStarted(JobEvent):
+@dataclass(frozen=True, slots=True)
+class CallStarted:
     call: Call
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallProgressed(JobEvent):
+@dataclass(frozen=True, slots=True)
+class CallProgressed:
     """Ephemeral. ``value`` of ``total`` steps."""
 
     call: Call
@@ -108,14 +114,15 @@ class CallProgressed(JobEvent):
     total: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallFinished(JobEvent):
+@dataclass(frozen=True, slots=True)
+class CallFinished:
     call: Call
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallBlocked(JobEvent):
-    """A call was stopped by an execution blocker that carries a message; the run goes on."""
+@dataclass(frozen=True, slots=True)
+class CallBlocked:
+    """An execution blocker that carries a message stopped the call; the job continues. ``message`` is as its author
+    wrote it. ``executed``: the ids of the calls that had finished by then."""
 
     call: Call
     node_type: str
@@ -123,16 +130,18 @@ class CallBlocked(JobEvent):
     executed: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputMade(JobEvent):
-    """A node's UI output, ``None`` where a cached output node has none. Its files can be viewed by now."""
+@dataclass(frozen=True, slots=True)
+class OutputMade:
+    """A node's UI output; ``None`` where a cached output node has none. Listeners can view its files. ``cached``: it
+    comes from the cache, and its call did not start."""
 
     call: Call
     output: Mapping[str, Any] | None
+    cached: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreviewMade(JobEvent):
+@dataclass(frozen=True, slots=True)
+class PreviewMade:
     """Ephemeral. ``image`` is an encoded picture of type ``mime_type`` (``image/jpeg`` or ``image/png``)."""
 
     call: Call
@@ -140,21 +149,47 @@ class PreviewMade(JobEvent):
     mime_type: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextShown(JobEvent):
+@dataclass(frozen=True, slots=True)
+class TextShown:
     """Ephemeral: a node shows a text while it runs."""
 
     call: Call
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageSent(JobEvent):
-    """A node tells its client something in words of its pack's own: ``data`` is plain data."""
+@dataclass(frozen=True, slots=True)
+class MessageSent:
+    """A message of a node pack to the job's client. The pack defines ``name`` and ``data``, which is plain data."""
 
     call: Call
     name: str
     data: Any
+
+
+CallEvent = (
+    CallsCached
+    | CallStarted
+    | CallProgressed
+    | CallFinished
+    | CallBlocked
+    | OutputMade
+    | PreviewMade
+    | TextShown
+    | MessageSent
+)
+"""The only vocabulary of a job's progress. ``graph`` and the worker emit these events, ``wire`` encodes them by class
+name, and ``api/comfy/messages.py`` renders them for ComfyUI's clients. They carry no address: the job, its owner and
+the time are added by :class:`CallReported`, on the server."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallReported(JobEvent):
+    """The worker that runs the job reported ``event``."""
+
+    event: CallEvent
+
+
+# -- what concerns no single job --
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,8 @@ from safelight.core.event import (
     GatesChanged,
     JobEnded,
     JobQueued,
+    JobReattached,
     JobRequeued,
-    JobResumed,
     LogWritten,
 )
 from safelight.core.gate import Gates, QueueGate
@@ -68,7 +68,7 @@ from safelight.dispatch.slots.slot import Found, Lost, Slot
 from safelight.services import attempt as attempts
 from safelight.services import gate as gates
 from safelight.services import node as nodes
-from safelight.services.attempt import Claim, Resumed
+from safelight.services.attempt import Claim, Reattached
 from safelight.wire import messages as wire
 
 log = logging.getLogger(__name__)
@@ -305,10 +305,8 @@ class Dispatcher:
             case wire.AttemptLost():
                 run.mishap, run.is_given_up = message.reason, True
                 self._backend.kill(slot.id, message.reason)
-            case _:
-                event = run.note(message, self._clock.now())
-                if event is not None:
-                    self._publish(event)
+            case wire.CallReport() | wire.OutputReady():
+                self._publish(run.note(message, self._clock.now()))
         return None
 
     def _slot_ready(self, slot: Slot, ready: wire.Ready) -> None:
@@ -547,7 +545,7 @@ class Dispatcher:
             if slot.run is not run:
                 run.held.close()  # also of what came while it was cancelled
 
-    async def _resume(self, slot: Slot, found: Resumed, journal: Journal) -> None:
+    async def _resume(self, slot: Slot, found: Reattached, journal: Journal) -> None:
         """Follow an attempt from where another server was cut off: nobody hears again what that one told."""
         run = Run(found.job, is_sent=True, is_resumed=True, kept=found.recorded, own_limit_s=found.run_limit_s)
         slot.run = run
@@ -571,12 +569,12 @@ class Dispatcher:
                     work = self._handle_job_message(slot, run, message)
                     if work is not None:
                         await work()
-                case wire.JobMessage():
+                case wire.CallReport() | wire.OutputReady():
                     run.note(message, from_ms(at_ms))
         if slot.run is run:
             words = run.words(self._clock.now())
             running = [*run.calls.values()]
-            self._publish(JobResumed(**words, attempt=run.fence.attempt, running=running, finished=journal.finished))
+            self._publish(JobReattached(**words, attempt=run.fence.attempt, running=running, finished=journal.finished))
             self._begin_watch(slot, run)
 
     async def _hold(self, slot: Slot, run: Run, files: Mapping[str, Asset]) -> None:
@@ -644,7 +642,7 @@ class Dispatcher:
         kept = await self._exchange.keep(
             message.files, staging=run.staging, is_wanted=is_wanted, may_be_kept=run.is_resumed
         )
-        await self._outcomes.record(run, (message.call, message.ui), kept)
+        await self._outcomes.record(run, (message.made.call, message.made.output), kept)
 
     def _finish(self, slot: Slot, run: Run, done: wire.JobDone) -> None:
         """Keep the end, and claim the next job in the same commit."""

@@ -6,12 +6,10 @@ database to say: the outputs of an attempt are rows in the order in which they w
 
 from collections.abc import Sequence
 
-from safelight.core.event import Call
+from safelight.core.event import Call, CallFinished, CallsCached, CallStarted
 from safelight.wire.messages import (
     AttemptLost,
-    CallFinished,
-    CallsCached,
-    CallStarted,
+    CallReport,
     CheckFiles,
     JobDone,
     JobMessage,
@@ -23,7 +21,8 @@ from safelight.wire.messages import (
     ToServer,
 )
 
-_LASTING = (CallsCached, CallStarted, CallFinished, OutputReady, ReserveNames, CheckFiles, JobDone, AttemptLost)
+_LASTING = (OutputReady, ReserveNames, CheckFiles, JobDone, AttemptLost)
+_LASTING_EVENTS = (CallsCached, CallStarted, CallFinished)
 """The rest is for those who listen at the moment."""
 
 
@@ -39,7 +38,8 @@ class Journal(Message, frozen=True, kw_only=True):
 
     @property
     def finished(self) -> Sequence[Call]:
-        return [message.call for _, message in self.said if isinstance(message, CallFinished)]
+        events = [message.event for _, message in self.said if isinstance(message, CallReport)]
+        return [event.call for event in events if isinstance(event, CallFinished)]
 
     @property
     def is_over(self) -> bool:
@@ -63,7 +63,7 @@ class Work:
 
     def heard(self, message: ToServer, *, at_ms: int) -> None:
         """A server has heard it."""
-        if self.is_of(message) and isinstance(message, _LASTING):
+        if self.is_of(message) and _is_lasting(message):
             self._said.append((at_ms, message))
 
     def answered(self, request_id: int, first: int) -> None:
@@ -75,3 +75,9 @@ class Work:
         return Journal(
             job_id=job_id, attempt=attempt, staging=self._staging, said=list(self._said), numbers=dict(self._numbers)
         )
+
+
+def _is_lasting(message: ToServer) -> bool:
+    if isinstance(message, CallReport):
+        return isinstance(message.event, _LASTING_EVENTS)
+    return isinstance(message, _LASTING)

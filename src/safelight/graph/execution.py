@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from safelight.core.event import CallBlocked, CallFinished, CallsCached, CallStarted, OutputMade
 from safelight.core.ids import UserId
 from safelight.core.job import JobError, JobState
 from safelight.core.node import Catalogue
@@ -134,7 +135,7 @@ class Execution:
     def _begin(self, reachable: Sequence[str]) -> None:
         found = ((call_id, self._cached(self._calls[call_id])) for call_id in reachable)
         cached = {call_id: entry for call_id, entry in found if entry is not None}
-        self._say(do.ReportCached([call_id for call_id in self.graph if call_id in cached]))
+        self._say(do.Report(CallsCached([call_id for call_id in self.graph if call_id in cached])))
         targets = set(self._targets)
         firm = order(self._targets, self._firm_sources).calls
         for call_id in firm:
@@ -252,7 +253,7 @@ class Execution:
             self._retell(run, entry, is_target=run.schema.is_output)
             self._completed.append(run)
             return
-        self._say(do.ReportStarted(run.call, run.schema.name))
+        self._say(do.Report(CallStarted(run.call)))
         self._check(run)
 
     def _check(self, run: Run) -> None:
@@ -274,7 +275,8 @@ class Execution:
         run.sets, run.count = arguments.sets, arguments.count
         run.is_blocked = len(run.sets) < run.count
         for message in arguments.messages:
-            self._say(do.ReportBlocked(run.call, run.schema.name, message, tuple(self._executed)))
+            blocked = CallBlocked(run.call, run.schema.name, message, tuple(self._executed))
+            self._say(do.Report(blocked))
         run.state = State.RUNNING
         if run.sets:
             self._give(run, do.RunCall(run.call, run.schema.name, run.sets))
@@ -362,7 +364,7 @@ class Execution:
         run.ui = merge_ui(r.ui for r in results if isinstance(r, Returned))
         if run.ui is not None:
             run.files += files
-            self._say(do.EmitOutput(run.call, run.ui))
+            self._say(do.Report(OutputMade(run.call, run.ui)))
         expansions = [r.expand for r in results if isinstance(r, Returned) and r.expand is not None]
         if expansions:
             self._expand(run, expansions)
@@ -427,18 +429,18 @@ class Execution:
             parent.inner += [InnerOutput(run.call, run.ui), *run.inner] if run.ui is not None else run.inner
             parent.files += run.files
         self._executed.append(run.call.id)
-        self._say(do.ReportFinished(run.call))
+        self._say(do.Report(CallFinished(run.call)))
         self._completed.append(run)
 
     def _retell(self, run: Run, entry: Entry, *, is_target: bool) -> None:
         """Show again what a cached call showed, and what the calls inside it did, under its present name."""
         inner = [InnerOutput(rebased(i.call, entry.origin, run.call), i.ui) for i in entry.inner]
         if is_target:
-            self._say(do.EmitOutput(run.call, entry.ui, cached=True))
+            self._say(do.Report(OutputMade(run.call, entry.ui, cached=True)))
         for shown in inner:
-            self._say(do.EmitOutput(shown.call, shown.ui, cached=True))
+            self._say(do.Report(OutputMade(shown.call, shown.ui, cached=True)))
         if is_target:
-            self._say(do.ReportFinished(run.call))
+            self._say(do.Report(CallFinished(run.call)))
         if run.call.parent_id is not None:
             own = [InnerOutput(run.call, entry.ui)] if is_target and entry.ui is not None else []
             self._calls[run.call.parent_id].inner += own + inner

@@ -12,7 +12,7 @@ opaque to it: it stores what the runner gives and hands it on.
 ::
 
     Start ─► Fingerprint* ─► (FingerprintComputed for each) ─► CheckFiles? ─► (FilesChecked)
-          ─► ReportCached ─► ReportStarted, RunCall ─► ...
+          ─► Report(CallsCached) ─► Report(CallStarted), RunCall ─► ...
 
 * **One at a time, unless pending.** At most one :class:`RunCall` or :class:`CheckLazy` is unanswered, unless the
   runner says :class:`CallPending` of it (an async node that awaits something): then the next ready call is given out.
@@ -26,10 +26,10 @@ opaque to it: it stores what the runner gives and hands it on.
   of an expansion. A call that is mapped over an empty list is finished without a ``RunCall``.
 * **Blockers.** An output that stops what follows is a :class:`Blocked`, as a value in ``Returned.values`` (also inside
   a list output), or in place of a whole ``Returned``. Sets that would get one are never given out. A message is
-  reported once (:class:`ReportBlocked`), at the call that would have used it; beyond that call the blocker is silent.
+  reported once (``CallBlocked``), at the call that would have used it; beyond that call the blocker is silent.
 * **Laziness.** :class:`CheckLazy` comes where linked lazy inputs were not asked for yet; they are ``None`` in its sets.
   Answer with the names that the node wants (the union over the sets; none if it has no ``check_lazy_status``).
-  The call is *started* again (:class:`ReportStarted`) if it had to wait for those, and checked again if any are still
+  The call is *started* again (``CallStarted``) if it had to wait for those, and checked again if any are still
   missing. Lazy inputs that nobody asked for are ``None`` in the ``RunCall``.
 * **Expansion.** ``Returned.expand`` is a graph in API format, ``{id: {"class_type", "inputs"}}``. Its ids must be new
   and the same on every run: ``<call id>.<set index>.<graph index>.<n>``. ``values`` may then hold links ``[id, slot]``
@@ -49,16 +49,16 @@ opaque to it: it stores what the runner gives and hands it on.
   A call is out from its ``RunCall`` or ``CheckLazy`` to its answer; fingerprints are not aborted and may be left
   unanswered after a cancel.
 
-The ``Report...`` and ``EmitOutput`` instructions need no answer; they are in the order of the messages that ComfyUI's
-clients know: started, [progress], [output], finished. Calls that come from the cache are not started; a cached output
-call has its output emitted again and is finished.
+A :class:`Report` carries an event of ``core/event.py`` and needs no answer. Reports come in the order that ComfyUI's
+clients expect: ``CallStarted``, [progress], [``OutputMade``], ``CallFinished``. Calls that come from the cache are
+not started; a cached output call reports its output again, and that it is finished.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from safelight.core.event import Call
+from safelight.core.event import Call, CallEvent
 from safelight.core.job import JobError, JobState
 
 # -- values --
@@ -245,40 +245,10 @@ class AbortCall:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportCached:
-    """The calls of the prompt whose results are known already; comes once, before anything is started."""
+class Report:
+    """Report ``event`` to the job's clients. Needs no answer."""
 
-    call_ids: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class ReportStarted:
-    call: Call
-    node: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReportFinished:
-    call: Call
-
-
-@dataclass(frozen=True, slots=True)
-class EmitOutput:
-    """A call's UI output. ``None`` where an output call was cached without one."""
-
-    call: Call
-    ui: Mapping[str, Any] | None
-    cached: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ReportBlocked:
-    """A call was stopped by a blocker with a message; the run goes on. ``message`` is as the author wrote it."""
-
-    call: Call
-    node: str
-    message: str
-    executed: Sequence[str] = ()
+    event: CallEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,16 +263,4 @@ class Finish:
     executed: Sequence[str] = ()
 
 
-Instruction = (
-    Fingerprint
-    | CheckFiles
-    | CheckLazy
-    | RunCall
-    | AbortCall
-    | ReportCached
-    | ReportStarted
-    | ReportFinished
-    | EmitOutput
-    | ReportBlocked
-    | Finish
-)
+Instruction = Fingerprint | CheckFiles | CheckLazy | RunCall | AbortCall | Report | Finish

@@ -9,7 +9,7 @@ from typing import Any
 from safelight.blobs.hashing import hash_file
 from safelight.core.asset import clean_subfolder
 from safelight.core.errors import InvalidName
-from safelight.core.event import Call
+from safelight.core.event import Call, CallProgressed, MessageSent, PreviewMade, TextShown
 from safelight.core.ids import JobId, shown_job_id
 from safelight.core.model_folders import ExtraPlace, places_of, with_slashes
 from safelight.media.sniff import HEAD_BYTES, mime_type_of
@@ -18,7 +18,7 @@ from safelight.runtime.job import RunningJob
 from safelight.runtime.series import Names
 from safelight.sdk.context import OutputFile
 from safelight.sdk.plain import plain
-from safelight.wire.messages import CallProgressed, MessageSent, PreviewMade, SavedFile, TextShown
+from safelight.wire.messages import CallReport, SavedFile
 
 FOLDERS = ("output", "temp")
 
@@ -89,34 +89,27 @@ class RunContext:
 
     def progress(self, value: float, total: float, *, preview: Any = None) -> None:
         self.raise_if_cancelled()
-        job_id, attempt = self._job.fence
         image = preview if self.preview_method not in (None, "none") else None
 
-        def report() -> list[PreviewMade | CallProgressed]:
-            step = CallProgressed(job_id=job_id, attempt=attempt, call=self._call, value=value, total=total)
+        def report() -> list[CallReport]:
+            step = CallReport.of(self._job.fence, CallProgressed(self._call, value, total))
             if image is None:
                 return [step]
-            jpeg = previews.encode(image)
-            shown = PreviewMade(
-                job_id=job_id, attempt=attempt, call=self._call, image=jpeg, mime_type=previews.MIME_TYPE
-            )
-            return [shown, step]
+            shown = PreviewMade(self._call, previews.encode(image), previews.MIME_TYPE)
+            return [CallReport.of(self._job.fence, shown), step]
 
         self._job.outbox.report(self._call.id, report)
 
     def show_text(self, text: str) -> None:
-        job_id, attempt = self._job.fence
-        shown = TextShown(job_id=job_id, attempt=attempt, call=self._call, text=text)
+        shown = CallReport.of(self._job.fence, TextShown(self._call, text))
         self._job.outbox.report(f"{self._call.id} text", lambda: [shown])
 
     def send(self, name: str, data: Any) -> None:
-        job_id, attempt = self._job.fence
-        sent = MessageSent(job_id=job_id, attempt=attempt, call=self._call, name=name, data=plain(data))
+        sent = CallReport.of(self._job.fence, MessageSent(self._call, name, plain(data)))
         self._job.outbox.post(sent, flush=True)
 
     def send_image(self, image: bytes, mime_type: str) -> None:
-        job_id, attempt = self._job.fence
-        sent = PreviewMade(job_id=job_id, attempt=attempt, call=self._call, image=image, mime_type=mime_type)
+        sent = CallReport.of(self._job.fence, PreviewMade(self._call, image, mime_type))
         self._job.outbox.post(sent, flush=True)
 
     def raise_if_cancelled(self) -> None:

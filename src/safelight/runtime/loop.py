@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safelight.core.event import Call
+from safelight.core.event import Call, CallEvent, OutputMade
 from safelight.core.ids import UserId
 from safelight.core.job import MAX_ATTEMPTS, JobError, JobState
 from safelight.core.model_folders import ExtraPlace
@@ -31,14 +31,13 @@ from safelight.runtime.context import RunContext
 from safelight.runtime.dynprompt import DynPrompt
 from safelight.runtime.job import RunningJob
 from safelight.runtime.packs import Library
-from safelight.runtime.report import report
 from safelight.runtime.sizes import size_of
 from safelight.runtime.validation import Judge, Objection
 from safelight.sdk.context import Cancelled
 from safelight.sdk.v1 import V1Node
 from safelight.shims import saving
 from safelight.wire.config import DEVICE_LOST_STATUS, OUT_OF_MEMORY_STATUS
-from safelight.wire.messages import AttemptLost, JobDone, KeptFile, SavedFile
+from safelight.wire.messages import AttemptLost, CallReport, JobDone, KeptFile, OutputReady, SavedFile
 
 
 @dataclass(frozen=True)
@@ -190,9 +189,16 @@ class JobLoop:
             self._check_files(instruction)
         elif isinstance(instruction, do.Finish):
             self._finish = instruction
-        elif not isinstance(instruction, do.AbortCall):
-            files = self._files.pop(instruction.call.id, []) if isinstance(instruction, do.EmitOutput) else []
-            self._job.outbox.post(report(instruction, self._job.fence, files))
+        elif isinstance(instruction, do.Report):
+            self._report(instruction.event)
+
+    def _report(self, event: CallEvent) -> None:
+        job_id, attempt = self._job.fence
+        if isinstance(event, OutputMade):
+            files = self._files.pop(event.call.id, [])
+            self._job.outbox.post(OutputReady(job_id=job_id, attempt=attempt, made=event, files=files))
+        else:
+            self._job.outbox.post(CallReport.of(self._job.fence, event))
 
     def _check_files(self, instruction: do.CheckFiles) -> None:
         asked = [KeptFile(file.folder, file.subfolder, file.filename, file.digest) for file in instruction.files]

@@ -10,7 +10,7 @@ from typing import Any
 from safelight.core import job as rules
 from safelight.core.asset import Asset
 from safelight.core.errors import Conflict, NotFound
-from safelight.core.event import Event, JobEnded, JobRequeued, JobStarted, OutputMade, QueueChanged
+from safelight.core.event import CallReported, Event, JobEnded, JobRequeued, JobStarted, OutputMade, QueueChanged
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import Fence, Job, JobError, JobState, JobSummary
 from safelight.core.output import Output, by_node, summarise
@@ -45,7 +45,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resumed:
+class Reattached:
     """What a server must know of an attempt that another one began. ``files``, ``weight`` and ``run_limit_s`` as in
     :class:`Claim`; ``recorded``: how many of its outputs are kept."""
 
@@ -115,7 +115,7 @@ def record_outputs(
     start = rows.count_outputs(tx.conn, seq, attempt=fence.attempt)
     rows.add_outputs(tx.conn, seq, attempt=fence.attempt, outputs=outputs, start=start)
     for call, ui in outputs:
-        tx.emit(OutputMade(**_words(job, now), call=call, output=ui))
+        tx.emit(CallReported(**_words(job, now), event=OutputMade(call, ui)))
 
 
 def finish(
@@ -209,12 +209,12 @@ def recover(tx: Transaction, *, fences: Collection[Fence] | None = None, now: da
     return lost
 
 
-def resume(tx: Transaction, fence: Fence) -> Resumed:
+def reattach(tx: Transaction, fence: Fence) -> Reattached:
     """An attempt that runs, for a server that is to follow it from now on. Changes nothing."""
     seq, running = _running(tx, fence)
     job = replace(rows.load(tx.conn, running.id), summary=running)
     usage = quotas.quota_usage(tx, running.owner_id)
-    return Resumed(
+    return Reattached(
         job=job,
         weight=usage.weight,
         run_limit_s=usage.run_limit_s,

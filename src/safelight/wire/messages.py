@@ -5,14 +5,15 @@ is over. Values are plain data (msgpack): never pickles, never tensors.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
-from safelight.core.event import Call
+from safelight.core.event import CallEvent, OutputMade
 from safelight.core.job import JobError, JobState
 from safelight.core.node import NodeSchema
 from safelight.core.worker import EngineInfo
+from safelight.wire import call_events
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, kw_only=True, omit_defaults=True):
@@ -171,48 +172,24 @@ class PackMessage(Message, frozen=True, kw_only=True):
     client_id: str = ""
 
 
-class CallsCached(JobMessage, frozen=True, kw_only=True):
-    nodes: list[str]
+class CallReport(JobMessage, frozen=True, kw_only=True):
+    """An event of a call: the name of its class, and its fields as plain data."""
 
+    kind: str
+    fields: dict[str, Any]
 
-class CallStarted(JobMessage, frozen=True, kw_only=True):
-    call: Call
+    def __post_init__(self) -> None:
+        call_events.from_fields(self.kind, self.fields)  # a report that cannot be read is rejected where it arrives
 
+    @classmethod
+    def of(cls, fence: tuple[str, int], event: CallEvent) -> Self:
+        """Raises :class:`TypeError` for an event with values that are not plain data."""
+        job_id, attempt = fence
+        return cls(job_id=job_id, attempt=attempt, kind=type(event).__name__, fields=call_events.to_fields(event))
 
-class CallProgressed(JobMessage, frozen=True, kw_only=True):
-    call: Call
-    value: float
-    total: float
-
-
-class CallFinished(JobMessage, frozen=True, kw_only=True):
-    call: Call
-
-
-class CallBlocked(JobMessage, frozen=True, kw_only=True):
-    call: Call
-    node_type: str
-    message: str
-    executed: list[str] = []
-
-
-class PreviewMade(JobMessage, frozen=True, kw_only=True):
-    call: Call
-    image: bytes
-    mime_type: str
-
-
-class TextShown(JobMessage, frozen=True, kw_only=True):
-    call: Call
-    text: str
-
-
-class MessageSent(JobMessage, frozen=True, kw_only=True):
-    """A message of a node pack to the job's client."""
-
-    call: Call
-    name: str
-    data: Any
+    @property
+    def event(self) -> CallEvent:
+        return call_events.from_fields(self.kind, self.fields)
 
 
 class SavedFile(msgspec.Struct, frozen=True):
@@ -232,12 +209,10 @@ class SavedFile(msgspec.Struct, frozen=True):
 
 
 class OutputReady(JobMessage, frozen=True, kw_only=True):
-    """A call's UI output (``ui``: ComfyUI's dict, or ``None``) with the files that it names and that are new."""
+    """A call's UI output, with the files that it names and that are not in the store yet."""
 
-    call: Call
-    ui: dict[str, Any] | None
+    made: OutputMade
     files: list[SavedFile] = []
-    cached: bool = False
 
 
 class ReserveNames(JobMessage, frozen=True, kw_only=True):
@@ -297,14 +272,7 @@ ToServer = (
     | InputsValidated
     | PackResponse
     | PackMessage
-    | CallsCached
-    | CallStarted
-    | CallProgressed
-    | CallFinished
-    | CallBlocked
-    | PreviewMade
-    | TextShown
-    | MessageSent
+    | CallReport
     | OutputReady
     | ReserveNames
     | CheckFiles

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 
 from safelight.core.event import (
     Call,
+    CallEvent,
     CallFinished,
     CallProgressed,
+    CallReported,
     CallStarted,
     JobEnded,
     JobEvent,
+    JobReattached,
     JobRequeued,
-    JobResumed,
     JobStarted,
     OutputMade,
 )
@@ -49,21 +51,26 @@ class LiveJob:
         if isinstance(event, JobStarted):
             self.is_started, self.current = True, None
             self.calls.clear()
-        elif isinstance(event, JobResumed):
-            self._resume(event)
-        elif isinstance(event, CallStarted):
-            self.current = event.call
-            self._touch(CallProgress(event.call))
-        elif isinstance(event, CallProgressed):
-            self._touch(CallProgress(event.call, event.value, event.total))
-        elif isinstance(event, CallFinished):
-            total = self.calls[event.call.id].total if event.call.id in self.calls else 1.0
-            self._touch(CallProgress(event.call, total, total, is_finished=True))
-            self._forget_oldest()
-        elif isinstance(event, OutputMade) and event.call.id not in self.calls:
-            self.current = None  # a cached output: its call was never started
+        elif isinstance(event, JobReattached):
+            self._reattach(event)
+        elif isinstance(event, CallReported):
+            self._follow(event.event)
 
-    def _resume(self, event: JobResumed) -> None:
+    def _follow(self, event: CallEvent) -> None:
+        match event:
+            case CallStarted(call):
+                self.current = call
+                self._touch(CallProgress(call))
+            case CallProgressed(call, value, total):
+                self._touch(CallProgress(call, value, total))
+            case CallFinished(call):
+                total = self.calls[call.id].total if call.id in self.calls else 1.0
+                self._touch(CallProgress(call, total, total, is_finished=True))
+                self._forget_oldest()
+            case OutputMade(call) if call.id not in self.calls:
+                self.current = None  # a cached output: its call was never started
+
+    def _reattach(self, event: JobReattached) -> None:
         """Another server followed the job so far; this one may have heard of that."""
         if self.is_started:
             return
@@ -94,7 +101,7 @@ class LiveJobs:
     def feed(self, event: JobEvent) -> LiveJob:
         """The job with the event in it; for a job that is not live, one that has not started."""
         job = self._jobs.get(event.job_id) or LiveJob(shown_job_id(event.job_id), event.owner_id, event.client_id)
-        if isinstance(event, JobStarted | JobResumed):
+        if isinstance(event, JobStarted | JobReattached):
             self._jobs[event.job_id] = job
         elif isinstance(event, JobEnded | JobRequeued):
             self._jobs.pop(event.job_id, None)

@@ -12,11 +12,12 @@ from safelight.core.event import (
     CallBlocked,
     CallFinished,
     CallProgressed,
+    CallReported,
     CallsCached,
     CallStarted,
     JobEnded,
     JobEvent,
-    JobResumed,
+    JobReattached,
     JobStarted,
     MessageSent,
     OutputMade,
@@ -47,7 +48,8 @@ def job_done(job: LiveJob) -> list[Frame]:
 
 @singledispatch
 def frames(event: JobEvent, job: LiveJob) -> list[Frame]:
-    """The messages of an event; ``job`` has the event in it already. Most events that are no call's have none."""
+    """The messages for an event; ``job`` includes the event already. Most events beside :class:`CallReported` have
+    none."""
     return []
 
 
@@ -57,74 +59,34 @@ def _(event: JobStarted, job: LiveJob) -> list[Frame]:
 
 
 @frames.register
-def _(event: JobResumed, job: LiveJob) -> list[Frame]:
-    """For who has connected before the server knew of the job."""
+def _(event: JobReattached, job: LiveJob) -> list[Frame]:
+    """For clients that connected before this server knew of the job."""
     return snapshot(job)
 
 
 @frames.register
-def _(event: CallsCached, job: LiveJob) -> list[Frame]:
-    return [text_frame("execution_cached", {"nodes": list(event.nodes)} | _stamped(event))]
-
-
-@frames.register
-def _(event: CallStarted, job: LiveJob) -> list[Frame]:
-    return [_progress_state(job), _executing(job, event.call)]
-
-
-@frames.register
-def _(event: CallProgressed, job: LiveJob) -> list[Frame]:
-    data = {"value": event.value, "max": event.total, "prompt_id": job.id, "node": event.call.id}
-    return [_progress_state(job), text_frame("progress", data, key=f"progress {job.id} {event.call.id}")]
-
-
-@frames.register
-def _(event: CallFinished, job: LiveJob) -> list[Frame]:
-    return [_progress_state(job)]
-
-
-@frames.register
-def _(event: OutputMade, job: LiveJob) -> list[Frame]:
-    call = event.call
-    data = {"node": call.id, "display_node": call.display_id, "output": event.output, "prompt_id": job.id}
-    return [text_frame("executed", data)]
-
-
-@frames.register
-def _(event: CallBlocked, job: LiveJob) -> list[Frame]:
-    """An error to the eye; the run goes on and may still succeed. ComfyUI sends it without a timestamp."""
-    error = JobError(
-        exception_type="ExecutionBlocked",
-        exception_message=f"Execution Blocked: {event.message}",
-        node_id=event.call.display_id,
-        node_type=event.node_type,
-        executed=event.executed,
-    )
-    return [text_frame("execution_error", {"prompt_id": job.id} | error_data(error))]
-
-
-@frames.register
-def _(event: PreviewMade, job: LiveJob) -> list[Frame]:
-    call = event.call
-    metadata = {
-        "node_id": call.id,
-        "prompt_id": job.id,
-        "display_node_id": call.display_id,
-        "parent_node_id": call.parent_id,
-        "real_node_id": call.real_id,
-        "image_type": event.mime_type,
-    }
-    return preview_frames(metadata, event.image, event.mime_type, key=f"preview {job.id} {call.id}")
-
-
-@frames.register
-def _(event: TextShown, job: LiveJob) -> list[Frame]:
-    return [progress_text_frame(event.call.id, event.text, key=f"text {job.id} {event.call.id}")]
-
-
-@frames.register
-def _(event: MessageSent, job: LiveJob) -> list[Frame]:
-    return [text_frame(event.name, event.data)]
+def _(event: CallReported, job: LiveJob) -> list[Frame]:
+    match event.event:
+        case CallsCached(call_ids):
+            return [text_frame("execution_cached", {"nodes": list(call_ids)} | _stamped(event))]
+        case CallStarted(call):
+            return [_progress_state(job), _executing(job, call)]
+        case CallProgressed(call, value, total):
+            data = {"value": value, "max": total, "prompt_id": job.id, "node": call.id}
+            return [_progress_state(job), text_frame("progress", data, key=f"progress {job.id} {call.id}")]
+        case CallFinished():
+            return [_progress_state(job)]
+        case OutputMade(call, output):
+            data = {"node": call.id, "display_node": call.display_id, "output": output, "prompt_id": job.id}
+            return [text_frame("executed", data)]
+        case CallBlocked() as blocked:
+            return [_blocked(blocked, job)]
+        case PreviewMade() as preview:
+            return _preview(preview, job)
+        case TextShown(call, text):
+            return [progress_text_frame(call.id, text, key=f"text {job.id} {call.id}")]
+        case MessageSent(_, name, data):
+            return [text_frame(name, data)]
 
 
 @frames.register
@@ -138,6 +100,31 @@ def _(event: JobEnded, job: LiveJob) -> list[Frame]:
     return [
         text_frame("execution_interrupted", {"prompt_id": job.id} | data | _stamped(event), audience=_end_audience(job))
     ]
+
+
+def _blocked(event: CallBlocked, job: LiveJob) -> Frame:
+    """Looks like an error, but the job continues and may still succeed. ComfyUI sends it without a timestamp."""
+    error = JobError(
+        exception_type="ExecutionBlocked",
+        exception_message=f"Execution Blocked: {event.message}",
+        node_id=event.call.display_id,
+        node_type=event.node_type,
+        executed=event.executed,
+    )
+    return text_frame("execution_error", {"prompt_id": job.id} | error_data(error))
+
+
+def _preview(event: PreviewMade, job: LiveJob) -> list[Frame]:
+    call = event.call
+    metadata = {
+        "node_id": call.id,
+        "prompt_id": job.id,
+        "display_node_id": call.display_id,
+        "parent_node_id": call.parent_id,
+        "real_node_id": call.real_id,
+        "image_type": event.mime_type,
+    }
+    return preview_frames(metadata, event.image, event.mime_type, key=f"preview {job.id} {call.id}")
 
 
 def error_data(error: JobError) -> dict[str, Any]:

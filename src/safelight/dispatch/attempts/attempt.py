@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from safelight.core import event as events
-from safelight.core.event import Call, Event
+from safelight.core.event import Call, CallFinished, CallReported, CallsCached, CallStarted, OutputMade
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import Fence, Job, JobError
 from safelight.core.output import Output
@@ -81,65 +80,20 @@ class Run:
             executed=tuple(self.executed),
         )
 
-    def note(self, message: wire.JobMessage, at: datetime) -> Event | None:
-        """Follow a message that changes no row; returns what listeners are to hear of it."""
-        make = _EVENTS.get(type(message))
-        return make(self, message, at) if make else None
-
-
-def _cached(run: Run, m: wire.CallsCached, at: datetime) -> Event:
-    run.cached = Cached(m.nodes, at)
-    return events.CallsCached(**run.words(at), nodes=m.nodes)
-
-
-def _started(run: Run, m: wire.CallStarted, at: datetime) -> Event:
-    run.calls[m.call.id] = m.call
-    return events.CallStarted(**run.words(at), call=m.call)
-
-
-def _progressed(run: Run, m: wire.CallProgressed, at: datetime) -> Event:
-    return events.CallProgressed(**run.words(at), call=m.call, value=m.value, total=m.total)
-
-
-def _finished(run: Run, m: wire.CallFinished, at: datetime) -> Event:
-    run.calls.pop(m.call.id, None)
-    run.executed.append(m.call.real_id)
-    return events.CallFinished(**run.words(at), call=m.call)
-
-
-def _blocked(run: Run, m: wire.CallBlocked, at: datetime) -> Event:
-    words = run.words(at)
-    return events.CallBlocked(**words, call=m.call, node_type=m.node_type, message=m.message, executed=m.executed)
-
-
-def _previewed(run: Run, m: wire.PreviewMade, at: datetime) -> Event:
-    return events.PreviewMade(**run.words(at), call=m.call, image=m.image, mime_type=m.mime_type)
-
-
-def _showed(run: Run, m: wire.TextShown, at: datetime) -> Event:
-    return events.TextShown(**run.words(at), call=m.call, text=m.text)
-
-
-def _sent(run: Run, m: wire.MessageSent, at: datetime) -> Event:
-    return events.MessageSent(**run.words(at), call=m.call, name=m.name, data=m.data)
-
-
-def _made(run: Run, m: wire.OutputReady, at: datetime) -> Event:
-    run.outputs.append((m.call, m.ui))
-    return events.OutputMade(**run.words(at), call=m.call, output=m.ui)
-
-
-_EVENTS: dict[type[wire.JobMessage], Callable[[Run, Any, datetime], Event]] = {
-    wire.CallsCached: _cached,
-    wire.CallStarted: _started,
-    wire.CallProgressed: _progressed,
-    wire.CallFinished: _finished,
-    wire.CallBlocked: _blocked,
-    wire.PreviewMade: _previewed,
-    wire.TextShown: _showed,
-    wire.MessageSent: _sent,
-    wire.OutputReady: _made,
-}
+    def note(self, message: wire.CallReport | wire.OutputReady, at: datetime) -> CallReported:
+        """Follow a message that changes no row. Return the event for listeners."""
+        event = message.made if isinstance(message, wire.OutputReady) else message.event
+        match event:
+            case CallsCached():
+                self.cached = Cached(event.call_ids, at)
+            case CallStarted():
+                self.calls[event.call.id] = event.call
+            case CallFinished():
+                self.calls.pop(event.call.id, None)
+                self.executed.append(event.call.real_id)
+            case OutputMade():
+                self.outputs.append((event.call, event.output))
+        return CallReported(**self.words(at), event=event)
 
 
 def run_job(

@@ -23,7 +23,7 @@ from safelight.dispatch.files.outputs import series_of
 from safelight.dispatch.files.transport import FileTransport
 from safelight.dispatch.journal import Journal
 from safelight.services import attempt as attempts
-from safelight.services.attempt import Resumed
+from safelight.services.attempt import Reattached
 from safelight.wire.messages import ReserveNames
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class Recovery:
         if not self._silent:
             self._have_spoken.set()
 
-    async def find(self, journal: Journal) -> Resumed | None:
+    async def find(self, journal: Journal) -> Reattached | None:
         """The attempt of a journal, which is this server's from now on; ``None`` where it is given up, or has ended.
 
         Raises :class:`~safelight.core.errors.Invalid` for a journal that cannot be true.
@@ -94,7 +94,7 @@ class Recovery:
         await self._remember_names(owner_id, journal)
         try:
             found = await until_available(
-                lambda: self._db.read(lambda tx: attempts.resume(tx, fence)),
+                lambda: self._db.read(lambda tx: attempts.reattach(tx, fence)),
                 what=f"whether job {fence.job_id} still runs cannot be known yet",
                 sleep=self._sleep,
             )
