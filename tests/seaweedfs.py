@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from safelight.blobs.place import Place
+from safelight.blobs.stores import BlobStoreConfig
 
 LIMIT_S = 60
 ACCESS_KEY, SECRET_KEY = "safelight", "a secret of the tests"
@@ -51,9 +51,9 @@ class SeaweedFS:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.ports['s3']}"
 
-    def place(self, bucket: str, *, folder: Path) -> Place:
+    def place(self, bucket: str, *, folder: Path) -> BlobStoreConfig:
         keys = {"access_key": ACCESS_KEY, "secret_key": SECRET_KEY}
-        return Place(folder=folder, url=f"s3://{bucket}", endpoint=self.endpoint, region="us-east-1", **keys)
+        return BlobStoreConfig(folder=folder, url=f"s3://{bucket}", endpoint=self.endpoint, region="us-east-1", **keys)
 
     def environment(self, bucket: str) -> dict[str, str]:
         """For a server that keeps its bytes here."""

@@ -18,9 +18,8 @@ from starlette.types import ASGIApp
 from safelight.api.http_app import HttpApp, create_http_app
 from safelight.backends import make_backend, make_transport, own_folder
 from safelight.blobs.cache import FileCache
-from safelight.blobs.local import LocalBlobStore
-from safelight.blobs.place import open_blobs
-from safelight.blobs.store import BlobStore, Links, StoreAway
+from safelight.blobs.store import BlobStore, Checkable, StoreUnavailable, Sweepable
+from safelight.blobs.stores import open_store
 from safelight.bus.bus import Bus
 from safelight.bus.memory import MemoryBus
 from safelight.core.clock import Clock, SystemClock
@@ -48,7 +47,6 @@ from safelight.web.site import Web
 from safelight.wire.messages import Ready
 
 if TYPE_CHECKING:
-    from safelight.blobs.object import ObjectBlobStore
     from safelight.bus.postgres import PostgresBus
 
 log = logging.getLogger(__name__)
@@ -97,11 +95,10 @@ class App:
         bus = MemoryBus() if shared is None else shared
         logs = LogBuffer(bus)
         logging.getLogger().addHandler(logs)
-        blobs = open_blobs(settings.blobs)
-        links: Links | None = None
-        if not isinstance(blobs, LocalBlobStore):
-            await _say_if_away(blobs)
-            links = blobs if settings.blob_redirects else None
+        store = open_store(settings.blobs)
+        blobs = store.blobs
+        if store.checkable is not None:
+            await _warn_if_unavailable(store.checkable)
         cache = settings.data_dir / "cache"
         files = FileCache(blobs, (cache / own_folder(settings, "blobs")).resolve(), max_bytes=settings.blob_cache_bytes)
         models = ModelFiles([root.resolve() for root in settings.model_roots], settings.extra_models)
@@ -110,8 +107,8 @@ class App:
             db = await Database.open(settings.database, on_commit=bus.publish, is_server=True)
         else:
             db = await Database.open(settings.database, on_commit=shared.on_commit, announce=shared.announce)
-        if isinstance(blobs, LocalBlobStore):
-            blobs.sweep(older_than_s=SWEEP_SHARED_S if settings.replicas else 0.0)
+        if store.cleanable is not None:
+            store.cleanable.clean_up(older_than_s=SWEEP_SHARED_S if settings.replicas else 0.0)
         try:
             setup_token = await _prepare_accounts(db, settings, clock)
             if settings.example_input:
@@ -151,12 +148,12 @@ class App:
                 log.warning("the node pack %s could not be imported: %s", pack, reason)
 
         def make_dispatcher(db: Database, *, since: datetime | None = None) -> Dispatcher:
-            backend = make_backend(settings, account, blobs=blobs, since=since)
+            backend = make_backend(settings, account, presigning=store.presigning, since=since)
             return Dispatcher(
                 db=db,
                 bus=bus,
                 backend=backend,
-                transport=make_transport(settings, account, backend=backend, blobs=blobs, files=files, clock=clock),
+                transport=make_transport(settings, account, backend=backend, store=store, files=files, clock=clock),
                 labels=dict(zip(backend.slots, settings.labels, strict=True)),
                 affinity_wait_s=settings.affinity_wait_s,
                 idle_s=settings.worker_idle_s,
@@ -199,7 +196,7 @@ class App:
             bus=bus,
             blobs=blobs,
             files=files,
-            links=links,
+            presigning=store.presigning if settings.blob_redirects else None,
             catalogue=catalogue,
             models=models,
             dispatcher=engines,
@@ -220,8 +217,8 @@ class App:
         if isinstance(engines, Dispatcher):
             await http_app.start_leading()
         following = [_follow_the_disk(models), http_app.follow_access()]
-        if not isinstance(blobs, LocalBlobStore):
-            following.append(_sweep_at_times(blobs))
+        if store.sweepable is not None:
+            following.append(_sweep_repeatedly(store.sweepable))
         if shared is not None:
             following.append(_follow_nodes(db, bus, catalogue))
         return cls(
@@ -269,7 +266,7 @@ async def _prepare_accounts(db: Database, settings: Settings, clock: Clock) -> s
 async def _prepare_example(db: Database, blobs: BlobStore, clock: Clock) -> None:
     try:
         await example_input.prepare(db, blobs, now=clock.now())
-    except StoreAway:
+    except StoreUnavailable:
         log.warning("the example input cannot be stored now; the next start tries again")
 
 
@@ -310,20 +307,20 @@ async def _follow_nodes(db: Database, bus: Bus, catalogue: LiveCatalogue) -> Non
                 catalogue.publish(list(known.values()), digest=heard[0] if heard else "restored")
 
 
-async def _say_if_away(blobs: ObjectBlobStore) -> None:
-    """A server starts without its store: jobs wait, and what needs no bytes is answered."""
+async def _warn_if_unavailable(store: Checkable) -> None:
+    """A server starts without its store: jobs wait, and requests that need no bytes are answered."""
     try:
-        await blobs.check()
-    except StoreAway as error:
+        await store.check()
+    except StoreUnavailable as error:
         log.error("files cannot be read or stored: %s", error)
 
 
-async def _sweep_at_times(blobs: ObjectBlobStore) -> None:
+async def _sweep_repeatedly(store: Sweepable) -> None:
     while True:
         try:
-            await blobs.sweep()
-        except StoreAway as error:
-            log.warning("what was not finished is not swept: %s", error)
+            await store.sweep()
+        except StoreUnavailable as error:
+            log.warning("unfinished uploads cannot be removed from the object store: %s", error)
         await asyncio.sleep(SWEEP_S)
 
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from safelight.blobs.cache import FileCache
 from safelight.blobs.hashing import hash_bytes
-from safelight.blobs.local import LocalBlobStore
+from safelight.blobs.store import Presigning
+from safelight.blobs.stores import OpenStore
 from safelight.core.clock import Clock, to_ms
 from safelight.core.digest import Digest
 from safelight.core.worker import SlotId
@@ -26,11 +26,6 @@ from safelight.sandbox.rules import Account, Rules
 from safelight.settings import Settings, library_paths, process_environment
 from safelight.wire.config import EngineConfig
 
-if TYPE_CHECKING:
-    from safelight.blobs.object import ObjectBlobStore
-
-    Blobs = LocalBlobStore | ObjectBlobStore
-
 ADDRESS_S = 3600
 """How long a worker's machine may take to begin with a file that it carries."""
 
@@ -38,23 +33,25 @@ log = logging.getLogger(__name__)
 
 
 def make_backend(
-    settings: Settings, account: Account | None, *, blobs: Blobs, since: datetime | None = None
+    settings: Settings, account: Account | None, *, presigning: Presigning | None, since: datetime | None = None
 ) -> Backend:
     """``since``: when the server began to lead, where it is one of several: of two that come to one slot of a cluster,
     the later gets it."""
     if settings.backend == "ray":
-        return _ray_backend(settings, account, blobs=blobs, since=since)
+        return _ray_backend(settings, account, presigning=presigning, since=since)
     return _local_backend(settings, account)
 
 
 def make_transport(
-    settings: Settings, account: Account | None, *, backend: Backend, blobs: Blobs, files: FileCache, clock: Clock
+    settings: Settings, account: Account | None, *, backend: Backend, store: OpenStore, files: FileCache, clock: Clock
 ) -> FileTransport:
     """How the backend's engines get their files, and the server what they make."""
-    if backend.copies_files and not isinstance(blobs, LocalBlobStore):
-        return CopiedFiles(blobs, clock=clock)
+    if backend.copies_files and store.presigning is not None:
+        return CopiedFiles(store.presigning, clock=clock)
     staging = (settings.data_dir / "staging").resolve()
-    return SharedFiles(files=files, blobs=blobs, staging=staging, clock=clock, slots=backend.slots, account=account)
+    return SharedFiles(
+        files=files, blobs=store.blobs, staging=staging, clock=clock, slots=backend.slots, account=account
+    )
 
 
 def _local_backend(settings: Settings, account: Account | None) -> LocalBackend:
@@ -90,7 +87,9 @@ def own_folder(settings: Settings, folder: str) -> str:
     return f"{folder}-{blake2b(settings.replica_address.encode(), digest_size=4).hexdigest()}"
 
 
-def _ray_backend(settings: Settings, account: Account | None, *, blobs: Blobs, since: datetime | None) -> RayBackend:
+def _ray_backend(
+    settings: Settings, account: Account | None, *, presigning: Presigning | None, since: datetime | None
+) -> RayBackend:
     """Paths go to other machines as they are here: models and node packs, and ``data_dir`` unless there is a
     ``ray_scratch``, lie on a folder of all."""
     server = hash_bytes(str(settings.data_dir.resolve()).encode())[-16:]
@@ -118,9 +117,9 @@ def _ray_backend(settings: Settings, account: Account | None, *, blobs: Blobs, s
         )
 
     async def address(method: Method, digest: Digest) -> str | None:
-        if isinstance(blobs, LocalBlobStore):
+        if presigning is None:
             return None
-        return await blobs.sign_transfer(method, digest, expires_s=ADDRESS_S)
+        return await presigning.sign_transfer(method, digest, expires_s=ADDRESS_S)
 
     charges = {SlotId(one.config.slot): one for one in map(charge, range(settings.workers))}
     return RayBackend(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
-from safelight.blobs.place import Place
+from safelight.blobs.stores import BlobStoreConfig
 from safelight.core.errors import Invalid, SafelightError
 from safelight.core.model_folders import ExtraPlace
 from safelight.core.pool import Pool, SizeClass, read_classes, read_labels, read_limits
@@ -224,9 +224,9 @@ class Settings:
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
-    def blobs(self) -> Place:
+    def blobs(self) -> BlobStoreConfig:
         """Where bytes are kept."""
-        return Place(
+        return BlobStoreConfig(
             folder=self.data_dir / "blobs",
             url=self.blob_store,
             endpoint=self.blob_endpoint,

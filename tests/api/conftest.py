@@ -20,8 +20,7 @@ from tests.database import is_sqlite, url_of
 from safelight.api.http_app import HttpApp, create_http_app
 from safelight.api.responses import json_response
 from safelight.blobs.cache import FileCache
-from safelight.blobs.local import LocalBlobStore
-from safelight.blobs.place import open_blobs
+from safelight.blobs.stores import open_store
 from safelight.bus.memory import MemoryBus
 from safelight.core.clock import SystemClock
 from safelight.core.ids import UserId
@@ -128,7 +127,8 @@ async def running(
     db = await Database.open(settings.database, on_commit=bus.publish)
     if not is_sqlite():
         await db.write(lambda tx: user.ensure_local(tx, now=clock.now()))
-    blobs = open_blobs(settings.blobs)
+    store = open_store(settings.blobs)
+    blobs = store.blobs
     files = FileCache(blobs, tmp_path / "cache", max_bytes=0)
     checkpoints = tmp_path / "models" / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,7 @@ async def running(
         bus=bus,
         blobs=blobs,
         files=files,
-        links=blobs if settings.blob_redirects and not isinstance(blobs, LocalBlobStore) else None,
+        presigning=store.presigning if settings.blob_redirects else None,
         catalogue=catalogue,
         models=models,
         dispatcher=dispatcher,

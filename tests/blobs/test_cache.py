@@ -13,7 +13,7 @@ from safelight.blobs.cache import FileCache
 from safelight.blobs.hashing import hash_bytes
 from safelight.blobs.local import LocalBlobStore
 from safelight.blobs.memory import MemoryBlobStore
-from safelight.blobs.store import BlobCorrupt, BlobMissing, StoreAway
+from safelight.blobs.store import BlobCorrupt, BlobMissing, StoreUnavailable
 from safelight.core.digest import Digest
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +35,7 @@ class Counted(MemoryBlobStore):
         self.has_begun.set()
         await asyncio.sleep(0)
         if self.is_away:
-            raise StoreAway("away")
+            raise StoreUnavailable("away")
         async for chunk in super().read(digest, start=start, end=end):
             yield chunk
 
@@ -121,7 +121,7 @@ async def test_what_cannot_be_had_is_said_to_all_and_asked_for_again(store: Coun
         await content(cache, b"never seen")
     store.is_away = True
     answers = await asyncio.gather(content(cache, A), content(cache, A), return_exceptions=True)
-    assert [type(answer) for answer in answers] == [StoreAway, StoreAway]
+    assert [type(answer) for answer in answers] == [StoreUnavailable, StoreUnavailable]
     store.is_away = False
     assert await content(cache, A) == A
     store._blobs[hash_bytes(B)] = b"else"

@@ -9,8 +9,8 @@ from safelight.blobs.hashing import hash_bytes
 from safelight.blobs.local import LocalBlobStore
 from safelight.blobs.memory import MemoryBlobStore
 from safelight.blobs.object import ObjectBlobStore
-from safelight.blobs.place import Place
-from safelight.blobs.store import StoreAway
+from safelight.blobs.store import StoreUnavailable
+from safelight.blobs.stores import BlobStoreConfig
 
 pytestmark = pytest.mark.anyio
 
@@ -28,15 +28,15 @@ async def source(tmp_path: Path) -> LocalBlobStore:
 
 
 async def test_a_copy_goes_on_where_it_was(source: LocalBlobStore, tmp_path: Path) -> None:
-    target = ObjectBlobStore(Place(folder=tmp_path, url="memory:///"))
+    target = ObjectBlobStore(BlobStoreConfig(folder=tmp_path, url="memory:///"))
     steps: list[int] = []
 
     def cut_off(copied: Copied) -> None:
         steps.append(copied.blobs)
         if copied.blobs == 10:
-            raise StoreAway("cut off")
+            raise StoreUnavailable("cut off")
 
-    with pytest.raises(StoreAway, match="cut off"):
+    with pytest.raises(StoreUnavailable, match="cut off"):
         await copy_all(source, target, on_step=cut_off)
     copied = await copy_all(source, target, on_step=lambda copied: None)
     assert copied.there >= 10

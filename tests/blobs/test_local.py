@@ -43,7 +43,7 @@ async def test_what_a_crash_left_half_written_is_swept_at_the_start(tmp_path: Pa
 
     store = LocalBlobStore(tmp_path)
     assert len(files(tmp_path)) == 1  # a command that opens the folder beside a server sweeps nothing away
-    store.sweep()
+    store.clean_up()
     assert files(tmp_path) == []
     assert await store.stat(hash_bytes(b"x" * 100_000)) is None
     await writer.abort()

@@ -18,8 +18,8 @@ from tests.seaweedfs import SeaweedFS
 
 from safelight.blobs.hashing import hash_bytes
 from safelight.blobs.object import ObjectBlobStore
-from safelight.blobs.place import Place, open_blobs
-from safelight.blobs.store import BlobMissing, StoreAway, WrongDigest
+from safelight.blobs.store import BlobMissing, StoreUnavailable, WrongDigest
+from safelight.blobs.stores import BlobStoreConfig, open_store
 from safelight.core.digest import Digest
 from safelight.core.errors import Invalid, InvalidDigest
 
@@ -30,15 +30,15 @@ LARGE = random.Random(7).randbytes(20_000_003)
 
 
 @pytest.fixture(params=["memory", "S3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStoreConfig:
     if request.param == "memory":
-        return Place(folder=tmp_path, url="memory:///")
+        return BlobStoreConfig(folder=tmp_path, url="memory:///")
     server: SeaweedFS = request.getfixturevalue("s3")
     return server.place(f"tests/{uuid.uuid4().hex}", folder=tmp_path)
 
 
 @pytest.fixture
-def in_s3(s3: SeaweedFS, tmp_path: Path) -> Place:
+def in_s3(s3: SeaweedFS, tmp_path: Path) -> BlobStoreConfig:
     return s3.place(f"tests/{uuid.uuid4().hex}", folder=tmp_path)
 
 
@@ -59,7 +59,7 @@ async def read(store: ObjectBlobStore, digest: Digest, **bounds: int) -> bytes:
     return b"".join([chunk async for chunk in store.read(digest, **bounds)])
 
 
-async def test_a_large_stream_goes_in_parts_and_lies_under_its_digest(place: Place) -> None:
+async def test_a_large_stream_goes_in_parts_and_lies_under_its_digest(place: BlobStoreConfig) -> None:
     store = ObjectBlobStore(place)
     digest = await kept(store, LARGE)
     assert await names(store) == [f"blobs/{digest[:2]}/{digest}"]
@@ -68,14 +68,14 @@ async def test_a_large_stream_goes_in_parts_and_lies_under_its_digest(place: Pla
     assert await read(store, digest, start=12_345_678, end=13_000_000) == LARGE[12_345_678:13_000_000]
 
 
-async def test_what_is_too_large_for_a_copy_by_the_store_goes_once_more(place: Place) -> None:
+async def test_what_is_too_large_for_a_copy_by_the_store_goes_once_more(place: BlobStoreConfig) -> None:
     store = ObjectBlobStore(place, most_copied=1_000_000)
     digest = await kept(store, LARGE)
     assert await names(store) == [f"blobs/{digest[:2]}/{digest}"]
     assert await read(store, digest) == LARGE
 
 
-async def test_a_large_file_is_adopted_only_if_it_is_what_it_says(place: Place, tmp_path: Path) -> None:
+async def test_a_large_file_is_adopted_only_if_it_is_what_it_says(place: BlobStoreConfig, tmp_path: Path) -> None:
     store = ObjectBlobStore(place)
     path = tmp_path / "made.bin"
     path.write_bytes(LARGE)
@@ -88,7 +88,7 @@ async def test_a_large_file_is_adopted_only_if_it_is_what_it_says(place: Place, 
     assert await read(store, digest) == LARGE
 
 
-async def test_an_upload_that_is_given_up_leaves_nothing(place: Place) -> None:
+async def test_an_upload_that_is_given_up_leaves_nothing(place: BlobStoreConfig) -> None:
     store = ObjectBlobStore(place)
     writer = store.writer()
     for at in range(0, len(LARGE), 1_000_000):
@@ -98,13 +98,13 @@ async def test_an_upload_that_is_given_up_leaves_nothing(place: Place) -> None:
     assert await names(store) == []
 
 
-async def test_only_a_digest_becomes_a_name(place: Place) -> None:
+async def test_only_a_digest_becomes_a_name(place: BlobStoreConfig) -> None:
     for text in ("../../x", "A" * 64, "", "0" * 64 + "/"):
         with pytest.raises(InvalidDigest):
             await ObjectBlobStore(place).stat(Digest(text))
 
 
-async def test_what_is_put_while_a_collector_removes_it_is_put_again(place: Place) -> None:
+async def test_what_is_put_while_a_collector_removes_it_is_put_again(place: BlobStoreConfig) -> None:
     """The collector has looked, and not yet removed: played here by hand."""
     store = ObjectBlobStore(place)
     digest = await kept(store, b"again")
@@ -118,14 +118,14 @@ async def test_what_is_put_while_a_collector_removes_it_is_put_again(place: Plac
     assert await read(store, digest) == b"again"
 
 
-async def test_what_others_left_is_swept_when_it_is_old(place: Place) -> None:
+async def test_what_others_left_is_swept_when_it_is_old(place: BlobStoreConfig) -> None:
     store = ObjectBlobStore(place)
     await obstore.put_async(store._store, "incoming/fresh", b"x")
     await store.sweep()
     assert await names(store) == ["incoming/fresh"]
 
 
-async def test_an_address_is_signed_with_the_headers_of_its_answer(in_s3: Place) -> None:
+async def test_an_address_is_signed_with_the_headers_of_its_answer(in_s3: BlobStoreConfig) -> None:
     store = ObjectBlobStore(in_s3)
     digest = await kept(store, b"picture")
     disposition = "filename=\"_.png\"; filename*=UTF-8''%C3%A4.png"
@@ -139,7 +139,7 @@ async def test_an_address_is_signed_with_the_headers_of_its_answer(in_s3: Place)
     assert (await fetch(html))[0] == 403
 
 
-async def test_bytes_may_be_put_at_a_signed_address(in_s3: Place) -> None:
+async def test_bytes_may_be_put_at_a_signed_address(in_s3: BlobStoreConfig) -> None:
     store = ObjectBlobStore(in_s3)
     digest = hash_bytes(b"from afar")
     with pytest.raises(BlobMissing):
@@ -157,7 +157,7 @@ async def test_bytes_may_be_put_at_a_signed_address(in_s3: Place) -> None:
     assert (await fetch(back))[2] == b"from afar"
 
 
-async def test_the_public_endpoint_is_what_others_are_told(in_s3: Place) -> None:
+async def test_the_public_endpoint_is_what_others_are_told(in_s3: BlobStoreConfig) -> None:
     store = ObjectBlobStore(replace(in_s3, public_endpoint="https://pictures.example.org/"))
     url = await store.sign_get(hash_bytes(b""), content_type="image/png", disposition="", expires_s=60)
     assert url is not None
@@ -168,13 +168,13 @@ async def test_the_public_endpoint_is_what_others_are_told(in_s3: Place) -> None
 
 
 async def test_where_headers_cannot_be_signed_there_is_no_address(tmp_path: Path) -> None:
-    store = ObjectBlobStore(Place(folder=tmp_path, url="memory:///"))
+    store = ObjectBlobStore(BlobStoreConfig(folder=tmp_path, url="memory:///"))
     assert await store.sign_get(hash_bytes(b""), content_type="image/png", disposition="", expires_s=60) is None
 
 
 async def test_a_store_that_is_away_is_said_soon_and_costs_nothing(tmp_path: Path) -> None:
     nowhere = {"endpoint": "http://127.0.0.1:9", "region": "us-east-1"}
-    place = Place(folder=tmp_path, url="s3://bucket", access_key="key", secret_key="the secret", **nowhere)
+    place = BlobStoreConfig(folder=tmp_path, url="s3://bucket", access_key="key", secret_key="the secret", **nowhere)
     store = ObjectBlobStore(place)
     path = tmp_path / "made.bin"
     path.write_bytes(LARGE)
@@ -190,7 +190,7 @@ async def test_a_store_that_is_away_is_said_soon_and_costs_nothing(tmp_path: Pat
     )
 
     async def fails(action: Callable[[], Awaitable[object]]) -> None:
-        with pytest.raises(StoreAway) as raised:
+        with pytest.raises(StoreUnavailable) as raised:
             await action()
         assert "the secret" not in str(raised.value)
 
@@ -200,8 +200,8 @@ async def test_a_store_that_is_away_is_said_soon_and_costs_nothing(tmp_path: Pat
     assert path.read_bytes() == LARGE
 
 
-async def test_credentials_that_are_refused_are_said(in_s3: Place) -> None:
-    with pytest.raises(StoreAway, match="refuses"):
+async def test_credentials_that_are_refused_are_said(in_s3: BlobStoreConfig) -> None:
+    with pytest.raises(StoreUnavailable, match="refuses"):
         await kept(ObjectBlobStore(replace(in_s3, secret_key="another")), b"small")
 
 
@@ -210,7 +210,7 @@ async def test_credentials_that_are_refused_are_said(in_s3: Place) -> None:
 )
 def test_what_is_no_address_of_a_store_is_refused(tmp_path: Path, url: str) -> None:
     with pytest.raises(Invalid):
-        open_blobs(Place(folder=tmp_path, url=url))
+        open_store(BlobStoreConfig(folder=tmp_path, url=url))
 
 
 async def fetch(

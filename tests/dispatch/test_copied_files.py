@@ -14,8 +14,8 @@ from tests.services.files import new_file
 from safelight.blobs.hashing import hash_bytes
 from safelight.blobs.memory import MemoryBlobStore
 from safelight.blobs.object import ObjectBlobStore
-from safelight.blobs.place import Place
-from safelight.blobs.store import StoreAway
+from safelight.blobs.store import StoreUnavailable
+from safelight.blobs.stores import BlobStoreConfig
 from safelight.core.asset import FileName, Folder
 from safelight.core.digest import Digest, Sha256Digest
 from safelight.core.event import JobRequeued
@@ -53,7 +53,7 @@ class Elsewhere(MemoryBlobStore):
         self.tries += 1
         await self.may_go_on.wait()
         if self.is_away:
-            raise StoreAway("the object store does not answer")
+            raise StoreUnavailable("the object store does not answer")
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ async def test_judging_does_not_wait_for_a_store_that_is_away(tmp_path: Path, st
 
 @pytest.fixture
 def objects(tmp_path: Path) -> ObjectBlobStore:
-    return ObjectBlobStore(Place(folder=tmp_path, url="memory:///"))
+    return ObjectBlobStore(BlobStoreConfig(folder=tmp_path, url="memory:///"))
 
 
 async def put(store: ObjectBlobStore, data: bytes) -> None:

@@ -15,8 +15,8 @@ from safelight.blobs.hashing import hash_bytes, hash_file
 from safelight.blobs.local import LocalBlobStore
 from safelight.blobs.memory import MemoryBlobStore
 from safelight.blobs.object import ObjectBlobStore
-from safelight.blobs.place import Place
 from safelight.blobs.store import BlobCorrupt, BlobMissing, BlobStore, WrongDigest
+from safelight.blobs.stores import BlobStoreConfig
 from safelight.core.digest import Digest
 
 pytestmark = pytest.mark.anyio
@@ -57,7 +57,7 @@ async def memory(folder: Path) -> AsyncIterator[Case]:
 
 
 @asynccontextmanager
-async def objects(place: Place) -> AsyncIterator[Case]:
+async def objects(place: BlobStoreConfig) -> AsyncIterator[Case]:
     store = ObjectBlobStore(place)
 
     async def spoil(digest: Digest, data: bytes) -> None:
@@ -69,13 +69,13 @@ async def objects(place: Place) -> AsyncIterator[Case]:
 
 @asynccontextmanager
 async def objects_in_memory(folder: Path) -> AsyncIterator[Case]:
-    async with objects(Place(folder=folder, url="memory:///")) as case:
+    async with objects(BlobStoreConfig(folder=folder, url="memory:///")) as case:
         yield case
 
 
 @asynccontextmanager
 async def objects_in_files(folder: Path) -> AsyncIterator[Case]:
-    async with objects(Place(folder=folder, url=f"file://{folder}/objects")) as case:
+    async with objects(BlobStoreConfig(folder=folder, url=f"file://{folder}/objects")) as case:
         yield case
 
 

@@ -17,7 +17,7 @@ from safelight.api.heavy import HeavyWork
 from safelight.api.sign_in import SignIn
 from safelight.api.uploads import Uploads
 from safelight.blobs.cache import FileCache
-from safelight.blobs.store import BlobStore, Links
+from safelight.blobs.store import BlobStore, Presigning
 from safelight.core.clock import Clock
 from safelight.core.ids import UserId
 from safelight.core.pack import PackStatus
@@ -98,14 +98,14 @@ class WebUi(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """What handlers work with. Made by :func:`safelight.api.http_app.create_http_app`; the last eight fields belong to
-    the HTTP layer alone. ``links``: signs addresses at which clients read bytes from the object store."""
+    the HTTP layer alone. ``presigning``: signs URLs at which clients read bytes from the object store."""
 
     settings: Settings
     clock: Clock
     db: Database
     blobs: BlobStore
     files: FileCache
-    links: Links | None
+    presigning: Presigning | None
     catalogue: LiveCatalogue
     models: ModelFiles
     dispatcher: Engines

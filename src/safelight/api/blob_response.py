@@ -17,7 +17,7 @@ from starlette.responses import Response, StreamingResponse
 
 from safelight.api.byte_headers import DOWNLOAD, byte_headers
 from safelight.api.responses import has_current, json_response
-from safelight.blobs.store import BlobMissing, BlobStore, Links
+from safelight.blobs.store import BlobMissing, BlobStore, Presigning
 from safelight.core.asset import Asset
 
 _SHOWN = ("image/", "video/", "audio/")
@@ -28,7 +28,9 @@ LINK_S = 15 * 60
 """How long an address of the store holds: a film is read in ranges as it plays."""
 
 
-async def blob_response(request: Request, asset: Asset, blobs: BlobStore, *, links: Links | None = None) -> Response:
+async def blob_response(
+    request: Request, asset: Asset, blobs: BlobStore, *, presigning: Presigning | None = None
+) -> Response:
     """Raises :class:`~safelight.blobs.store.BlobMissing` before anything is sent, should the bytes be gone."""
     etag = f'"{asset.digest[:32]}"'
     headers = {
@@ -52,11 +54,11 @@ async def blob_response(request: Request, asset: Asset, blobs: BlobStore, *, lin
     status = 206 if span else 200
     if request.method == "HEAD" or start == end:
         return Response(status_code=status, headers=headers)
-    if links is not None and _may_go_there(request, asset, content_type=headers["content-type"]):
+    if presigning is not None and _may_go_there(request, asset, content_type=headers["content-type"]):
         if await blobs.stat(asset.digest) is None:
             raise BlobMissing(f"there is no blob {asset.digest}")
         kind, disposition = headers["content-type"], headers["content-disposition"]
-        address = await links.sign_get(asset.digest, content_type=kind, disposition=disposition, expires_s=LINK_S)
+        address = await presigning.sign_get(asset.digest, content_type=kind, disposition=disposition, expires_s=LINK_S)
         if address is not None:
             headers = {"location": address, "etag": etag, "cache-control": "private, no-store"}
             return Response(status_code=302, headers=headers)

@@ -31,7 +31,7 @@ from safelight.api.sign_in import SignIn
 from safelight.api.slow_clients import PatientReceive
 from safelight.api.uploads import Uploads
 from safelight.blobs.cache import FileCache
-from safelight.blobs.store import BlobStore, Links
+from safelight.blobs.store import BlobStore, Presigning
 from safelight.bus.bus import Bus
 from safelight.core.clock import Clock
 from safelight.core.errors import Forbidden, Unavailable
@@ -70,7 +70,7 @@ def create_http_app(
     authenticator: Authenticator | None = None,
     egress: Egress | None = None,
     sites: Sequence[ModelSite] | None = None,
-    links: Links | None = None,
+    presigning: Presigning | None = None,
 ) -> "HttpApp":
     """``leader``: where several servers share a database and another one leads, its address."""
     heavy = HeavyWork()
@@ -86,7 +86,7 @@ def create_http_app(
         db=db,
         blobs=blobs,
         files=files,
-        links=links,
+        presigning=presigning,
         catalogue=catalogue,
         models=models,
         dispatcher=dispatcher,

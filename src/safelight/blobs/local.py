@@ -55,9 +55,7 @@ class LocalBlobStore:
         for left in self._leaving.iterdir():
             self._put_back(left, Digest(left.name))
 
-    def sweep(self, *, older_than_s: float = 0.0) -> None:
-        """Remove what a stopped server left half-written. Only for the server of the folder, before anything else;
-        where it is one of several, what is so old that none of them can still be writing it."""
+    def clean_up(self, *, older_than_s: float = 0.0) -> None:
         latest = time.time() - older_than_s
         for left in self._incoming.iterdir():
             with suppress(FileNotFoundError):

@@ -10,7 +10,7 @@ takes the note back; who has put an object looks for a note, waits until it is g
 again where it is gone too. If the collector looked before the object was put, then its note was there before as well:
 the other finds either the note, or the object gone.
 
-What the store does not answer is tried a few times, within seconds; then it is :class:`StoreAway`.
+What the store does not answer is tried a few times, within seconds; then it is :class:`StoreUnavailable`.
 """
 
 import asyncio
@@ -33,9 +33,9 @@ from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, ObjectS
 from safelight.blobs.checking import held_back
 from safelight.blobs.object_writer import CHUNK, SMALL, ObjectWriter
 from safelight.blobs.opening import open_file
-from safelight.blobs.place import Place
 from safelight.blobs.signing import Signer
-from safelight.blobs.store import BlobMissing, StoreAway, StoredBlob, WrongDigest
+from safelight.blobs.store import BlobMissing, StoredBlob, StoreUnavailable, WrongDigest
+from safelight.blobs.stores import BlobStoreConfig
 from safelight.core.digest import Digest, Sha256Digest, parse_digest
 from safelight.core.errors import InvalidDigest
 
@@ -67,21 +67,19 @@ _CLIENT: Any = {
 class ObjectBlobStore:
     """Several processes may use the same objects."""
 
-    def __init__(self, place: Place, *, most_copied: int = MOST_COPIED) -> None:
+    def __init__(self, config: BlobStoreConfig, *, most_copied: int = MOST_COPIED) -> None:
         """Asks the store nothing yet."""
         self._most_copied = most_copied
-        self._place = place
-        self._store = _open(place)
-        self._signer = _signer(place)
+        self._config = config
+        self._store = _open(config)
+        self._signer = _signer(config)
 
     async def check(self) -> None:
-        """Raises :class:`StoreAway` where the store does not answer, or not as it should."""
         with _in_our_words("listed"):
             async for _ in obstore.list(self._store, "incoming", chunk_size=1):
                 break
 
     async def sweep(self) -> None:
-        """Remove what was not finished, long ago."""
         old = datetime.now(UTC) - timedelta(seconds=LEFT_S)
         for prefix in ("incoming", "leaving"):
             with _in_our_words("listed"):
@@ -153,26 +151,19 @@ class ObjectBlobStore:
                 if is_old:
                     await self._remove(key)
         except TimeoutError:
-            raise StoreAway("an object could not be removed in time") from None
+            raise StoreUnavailable("an object could not be removed in time") from None
         await self._remove(note)
         return is_old
 
     async def sign_get(self, digest: Digest, *, content_type: str, disposition: str, expires_s: int) -> str | None:
-        """An address from which anybody may read the bytes for a while, with these headers; ``None`` where the store
-        cannot be told what to say."""
         headers = {"response-content-type": content_type, "response-content-disposition": disposition}
         headers["response-cache-control"] = "private, no-cache"
-        return self._signed("GET", digest, expires_s, headers, self._place.public_endpoint or self._place.endpoint)
+        return self._signed("GET", digest, expires_s, headers, self._config.public_endpoint or self._config.endpoint)
 
     async def sign_transfer(self, method: Literal["GET", "PUT"], digest: Digest, *, expires_s: int) -> str | None:
-        """An address from which the bytes may be read, or to which they may be put, for a while, by whoever reaches the
-        store as this server does. Whether what is put is what the digest says is seen when it is read: it is for whom
-        the server trusts."""
-        return self._signed(method, digest, expires_s, {}, self._place.endpoint)
+        return self._signed(method, digest, expires_s, {}, self._config.endpoint)
 
     async def confirm(self, digest: Digest, *, size: int) -> None:
-        """Return when what somebody has put at such an address is there to stay. Raises :class:`BlobMissing`."""
-
         async def look() -> None:
             if await self.stat(digest) != size:
                 raise BlobMissing(f"there is no blob {digest} of {size} bytes")
@@ -218,7 +209,7 @@ class ObjectBlobStore:
         """A store that is away keeps it until it is swept."""
         try:
             await self._remove(f"incoming/{name}")
-        except StoreAway as error:
+        except StoreUnavailable as error:
             log.warning("incoming/%s stays until it is swept: %s", name, error)
 
     async def _put(self, key: str, data: Any) -> None:
@@ -263,7 +254,7 @@ class ObjectBlobStore:
     ) -> str | None:
         if self._signer is None:
             return None
-        url = urlsplit(self._place.url)
+        url = urlsplit(self._config.url)
         path = "/".join(part for part in (url.netloc, url.path.strip("/"), _key(digest)) if part)
         endpoint = endpoint.rstrip("/") or f"https://s3.{self._signer.region}.amazonaws.com"
         address = f"{endpoint}/{quote(path, safe='/-_.~')}"
@@ -303,25 +294,25 @@ def _in_our_words(done: str, digest: Digest | None = None) -> Iterator[None]:
     except FileNotFoundError as error:
         if digest is not None:
             raise BlobMissing(f"there is no blob {digest}") from error
-        raise StoreAway("the object store has no such bucket") from error
+        raise StoreUnavailable("the object store has no such bucket") from error
     except (PermissionDeniedError, UnauthenticatedError) as error:
         log.error("the object store refuses this server: %s", _brief(error))
-        raise StoreAway("the object store refuses this server's credentials") from error
+        raise StoreUnavailable("the object store refuses this server's credentials") from error
     except BaseError as error:
         log.warning("an object could not be %s: %s", done, _brief(error))
-        raise StoreAway("the object store does not answer") from error
+        raise StoreUnavailable("the object store does not answer") from error
 
 
 def _brief(error: Exception) -> str:
     return str(error).partition("\n\nDebug source:")[0][:500]
 
 
-def _open(place: Place) -> ObjectStore:
-    """What :class:`Place` leaves empty, the library finds in the environment."""
-    scheme, url = place.scheme, urlsplit(place.url)
+def _open(config: BlobStoreConfig) -> ObjectStore:
+    """What :class:`BlobStoreConfig` leaves empty, the library finds in the environment."""
+    scheme, url = config.scheme, urlsplit(config.url)
     prefix = url.path.strip("/") or None
-    given: dict[str, Any] = {"endpoint": place.endpoint}
-    client = _CLIENT | {"allow_http": place.endpoint.startswith("http://")}
+    given: dict[str, Any] = {"endpoint": config.endpoint}
+    client = _CLIENT | {"allow_http": config.endpoint.startswith("http://")}
     match scheme:
         case "memory":
             return MemoryStore()
@@ -329,21 +320,21 @@ def _open(place: Place) -> ObjectStore:
             return LocalStore(url.path, mkdir=True)
         case "s3":
             names = {"access_key": "access_key_id", "secret_key": "secret_access_key"}
-            given |= {"region": place.region, "session_token": place.session_token}
+            given |= {"region": config.region, "session_token": config.session_token}
             kind: Any = S3Store
         case "az":
             names = {"access_key": "account_name", "secret_key": "account_key"}
             kind = AzureStore
         case _:
             names, given, kind = {}, {}, GCSStore
-    given |= {theirs: getattr(place, ours) for ours, theirs in names.items()}
+    given |= {theirs: getattr(config, ours) for ours, theirs in names.items()}
     chosen = {name: value for name, value in given.items() if value}
     store: ObjectStore = kind(url.netloc, prefix=prefix, config=chosen, client_options=client, retry_config=_RETRY)
     return store
 
 
-def _signer(place: Place) -> Signer | None:
+def _signer(config: BlobStoreConfig) -> Signer | None:
     """Only S3 answers with headers that the address names."""
-    if place.scheme != "s3" or not (place.access_key and place.secret_key):
+    if config.scheme != "s3" or not (config.access_key and config.secret_key):
         return None
-    return Signer(place.access_key, place.secret_key, place.region or "us-east-1", place.session_token)
+    return Signer(config.access_key, config.secret_key, config.region or "us-east-1", config.session_token)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from safelight.blobs.store import StoreAway
+from safelight.blobs.store import StoreUnavailable
 from safelight.core.digest import Digest, Sha256Digest
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class ObjectWriter:
             await upload
         except _Given:
             return
-        except StoreAway as error:
+        except StoreUnavailable as error:
             log.warning("an upload that was given up was not heard of: %s", error)
         await self._store.drop_incoming(self._name)
 

@@ -1,23 +1,23 @@
-"""The port to where bytes are kept, by their digest."""
+"""The port to the store of blobs: bytes under their digest. What only some stores can do has protocols of its own."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from safelight.core.digest import Digest, Sha256Digest
 from safelight.core.errors import Invalid, NotFound, SafelightError, Unavailable
 
 
 class BlobMissing(NotFound):
-    """The store has no bytes of that digest."""
+    """The store has no blob with that digest."""
 
     code = "blob_not_found"
 
 
 class BlobCorrupt(SafelightError):
-    """What the store holds under a digest is not what was put there."""
+    """The bytes that the store holds under a digest are not those that were put there."""
 
     code = "blob_corrupt"
 
@@ -26,20 +26,20 @@ class BlobCorrupt(SafelightError):
 
 
 class WrongDigest(Invalid):
-    """A file does not hold what its digest says."""
+    """A file does not match its digest."""
 
     code = "hash_mismatch"
 
 
-class StoreAway(Unavailable):
-    """The store does not answer, or not as it should; what it holds is there when it is back."""
+class StoreUnavailable(Unavailable):
+    """The store does not answer, or answers with an error. Its blobs are readable again when it is back."""
 
     code = "storage_unavailable"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredBlob:
-    """``kept_at``: when these bytes were last put into the store, also if they were there before."""
+    """``kept_at``: when these bytes were last put into the store, even if it had them already."""
 
     digest: Digest
     size: int
@@ -47,7 +47,7 @@ class StoredBlob:
 
 
 class BlobWriter(Protocol):
-    """Bytes on their way into the store, ended by ``finish`` or ``abort``; an ``abort`` after the end does nothing."""
+    """An upload into the store, ended by ``finish`` or ``abort``; an ``abort`` after the end does nothing."""
 
     @property
     def size(self) -> int:
@@ -56,64 +56,96 @@ class BlobWriter(Protocol):
 
     @property
     def sha256(self) -> Sha256Digest:
-        """Of what was written; known from ``finish`` on."""
+        """Of the bytes written; known after ``finish``."""
         ...
 
     async def write(self, chunk: bytes) -> None: ...
 
     async def finish(self) -> tuple[Digest, int]:
-        """Keep what was written, and return its digest and size once it would survive a power cut."""
+        """Store the bytes written, and return their digest and size once they would survive a power cut."""
         ...
 
     async def abort(self) -> None: ...
 
 
 class BlobStore(Protocol):
-    """Law: what ``finish`` or ``adopt`` acknowledged is read back byte for byte until it is deleted, or is said to be
-    corrupt; a blob is whole or not there at all; keeping the same bytes twice keeps them once, and heals them. No
-    method blocks the event loop."""
+    """Law: bytes that ``finish`` or ``adopt`` acknowledged are read back unchanged until they are deleted, or reported
+    as corrupt; a blob is complete or not there at all; storing the same bytes twice keeps one copy, and repairs a
+    corrupt one. No method blocks the event loop."""
 
     async def stat(self, digest: Digest) -> int | None:
         """The size in bytes, or ``None`` where there is no such blob."""
         ...
 
     async def adopt(self, path: Path, digest: Digest) -> Sha256Digest:
-        """Move a finished file into the store, and return its other digest.
+        """Move a finished file into the store, and return its SHA-256.
 
-        Raises :class:`WrongDigest` for a file that holds something else.
+        Raises :class:`WrongDigest` for a file that does not match ``digest``.
         """
         ...
 
     def writer(self) -> BlobWriter: ...
 
     def read(self, digest: Digest, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from ``start`` up to and without ``end``, in chunks. Raises :class:`BlobMissing` at the first.
+        """The bytes from ``start`` up to ``end`` (exclusive), in chunks. Raises :class:`BlobMissing` before the first.
 
-        Whoever reads a blob to its end gets its own bytes or :class:`BlobCorrupt` in place of the last chunk. Of a part
-        that is asked for, this is so where the store can look at the whole (an object store cannot).
+        Reading a blob to its end yields the right bytes, or raises :class:`BlobCorrupt` in place of the last chunk. For
+        a range this holds only where the store can check the whole blob (an object store cannot).
         """
         ...
 
     def local_path(self, digest: Digest) -> Path | None:
-        """A file with the bytes, to be read only; ``None`` where the store has no files, or not this one."""
+        """A file with the bytes, for reading only; ``None`` where the store has no files, or not this blob."""
         ...
 
     def scan(self) -> AsyncIterator[StoredBlob]:
-        """Every blob, in no order; those that come or go meanwhile may be among them or not."""
+        """Every blob, in no order. Blobs that are added or removed meanwhile may or may not be included."""
         ...
 
     async def delete(self, digest: Digest, *, kept_before: datetime | None = None) -> bool:
-        """Whether the blob was there and is gone now.
+        """Delete the blob; return whether it was there and is gone now.
 
-        With ``kept_before`` a blob that was put into the store since then stays, also when that happens meanwhile.
+        With ``kept_before``, a blob that was put into the store since then stays, even if that happens meanwhile.
         """
         ...
 
 
-class Links(Protocol):
-    """A store from which others may read by themselves."""
+class Cleanable(Protocol):
+    """A store in which a crash leaves files of unfinished uploads."""
+
+    def clean_up(self, *, older_than_s: float = 0.0) -> None:
+        """Remove them; with ``older_than_s``, only those that no other server can still be writing. Only the server of
+        the store may call this, before it does anything else."""
+        ...
+
+
+class Sweepable(Protocol):
+    """A store that is shared, so that unfinished uploads can only be removed once they are old."""
+
+    async def sweep(self) -> None:
+        """Remove unfinished uploads that are old. Raises :class:`StoreUnavailable`."""
+        ...
+
+
+class Checkable(Protocol):
+    async def check(self) -> None:
+        """Raises :class:`StoreUnavailable` if the store does not answer, or answers with an error."""
+        ...
+
+
+class Presigning(Protocol):
+    """A store that others may read from or write to, by URLs that this server has signed."""
 
     async def sign_get(self, digest: Digest, *, content_type: str, disposition: str, expires_s: int) -> str | None:
-        """An address from which anybody may read the bytes for a while, answered with these headers; ``None`` where
-        the store cannot be told what to say."""
+        """A URL from which anybody may read the bytes for a while, answered with these headers; ``None`` where the
+        store cannot be told which headers to send."""
+        ...
+
+    async def sign_transfer(self, method: Literal["GET", "PUT"], digest: Digest, *, expires_s: int) -> str | None:
+        """A URL for a trusted worker machine to read the bytes or to put them, for a while. Whether the bytes match
+        their digest is checked when they are read."""
+        ...
+
+    async def confirm(self, digest: Digest, *, size: int) -> None:
+        """Return when bytes that were put at such a URL are there to stay. Raises :class:`BlobMissing`."""
         ...

@@ -7,8 +7,7 @@ import click
 
 from safelight import settings as sources
 from safelight.blobs.copying import Copied, copy_all
-from safelight.blobs.local import LocalBlobStore
-from safelight.blobs.place import Place, open_blobs
+from safelight.blobs.stores import BlobStoreConfig, open_store
 from safelight.cli.console import err, out
 from safelight.cli.database import database_options
 from safelight.cli.maintenance import shown_size
@@ -34,7 +33,7 @@ def copy(source: str, target: str, config: Path | None, data_dir: Path | None) -
     settings say (`blob_endpoint`, keys ...). What TARGET has is passed over, so that the command may be run again:
     after it was cut off, and once more when the server has stopped. Exit 1 when a file of SOURCE is damaged.
     """
-    begin, end = (_place(text, config=config, data_dir=data_dir) for text in (source, target))
+    begin, end = (_config_of(text, config=config, data_dir=data_dir) for text in (source, target))
     if not begin.url and not (begin.folder / "b3").is_dir():
         raise Unavailable(f"there are no stored files in {begin.folder.resolve()}")
     copied = asyncio.run(_copy(begin, end))
@@ -46,12 +45,12 @@ def copy(source: str, target: str, config: Path | None, data_dir: Path | None) -
         raise SystemExit(1)
 
 
-async def _copy(source: Place, target: Place) -> Copied:
-    stores = open_blobs(source), open_blobs(target)
-    for store in stores:
-        if not isinstance(store, LocalBlobStore):
-            await store.check()
-    return await copy_all(*stores, on_step=_show)
+async def _copy(source: BlobStoreConfig, target: BlobStoreConfig) -> Copied:
+    begin, end = open_store(source), open_store(target)
+    for store in (begin, end):
+        if store.checkable is not None:
+            await store.checkable.check()
+    return await copy_all(begin.blobs, end.blobs, on_step=_show)
 
 
 def _show(copied: Copied) -> None:
@@ -60,7 +59,7 @@ def _show(copied: Copied) -> None:
         err.print(f"{done} blobs, {shown_size(copied.size)} copied")
 
 
-def _place(text: str, *, config: Path | None, data_dir: Path | None) -> Place:
+def _config_of(text: str, *, config: Path | None, data_dir: Path | None) -> BlobStoreConfig:
     if "://" not in text:
-        return Place(folder=Path(text))
+        return BlobStoreConfig(folder=Path(text))
     return sources.load(overrides={"data_dir": data_dir, "blob_store": text}, config=config).blobs

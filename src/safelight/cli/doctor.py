@@ -21,8 +21,7 @@ from typing import Any
 import click
 
 from safelight import __version__, settings
-from safelight.blobs.local import LocalBlobStore
-from safelight.blobs.place import open_blobs
+from safelight.blobs.stores import open_store
 from safelight.cli.console import out
 from safelight.cli.options import given, server_options
 from safelight.core.errors import Unavailable
@@ -107,9 +106,9 @@ def _blob_store(chosen: Settings) -> Iterator[Finding]:
     if not chosen.blob_store:
         return
     try:
-        store = open_blobs(chosen.blobs)
-        assert not isinstance(store, LocalBlobStore)
-        asyncio.run(store.check())
+        checkable = open_store(chosen.blobs).checkable
+        assert checkable is not None
+        asyncio.run(checkable.check())
     except Unavailable as error:
         yield Finding(Verdict.BAD, "Object store", f"{chosen.blob_store}: {error}")
     else:

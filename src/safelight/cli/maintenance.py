@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from safelight.blobs.place import open_blobs
 from safelight.blobs.store import BlobStore
+from safelight.blobs.stores import open_store
 from safelight.core.errors import Unavailable
 from safelight.db.engine import Database
 from safelight.settings import Settings
@@ -28,7 +28,7 @@ async def opened(settings: Settings) -> AsyncIterator[Installation]:
         raise Unavailable(f"there is no Safelight in {settings.data_dir.resolve()}")
     db = await Database.open(settings.database, on_commit=lambda events: None)
     try:
-        yield Installation(db, open_blobs(settings.blobs))
+        yield Installation(db, open_store(settings.blobs).blobs)
     finally:
         await db.close()
 

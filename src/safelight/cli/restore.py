@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from safelight import settings as sources
-from safelight.blobs.place import open_blobs
+from safelight.blobs.stores import open_store
 from safelight.cli.console import err, out
 from safelight.cli.database import database_options
 from safelight.cli.maintenance import shown_size
@@ -36,5 +36,5 @@ async def _restore(settings: Settings, folder: Path) -> Copied:
     return await read_back(
         folder,
         database=settings.data_dir.resolve() / "safelight.db",
-        blobs=open_blobs(settings.blobs),
+        blobs=open_store(settings.blobs).blobs,
     )

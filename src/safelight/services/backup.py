@@ -56,7 +56,7 @@ async def back_up(database: str, blobs: BlobStore, *, folder: Path, now: datetim
     part = folder / _PART
     await asyncio.to_thread(_snapshot, database, part)
     kept = LocalBlobStore(folder / BLOBS)
-    kept.sweep()
+    kept.clean_up()
     db = await Database.open(f"sqlite:///{part.resolve()}", on_commit=lambda events: None)
     try:
         copied = await _copy(db, blobs, kept)

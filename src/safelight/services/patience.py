@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from safelight.blobs.store import StoreAway
+from safelight.blobs.store import StoreUnavailable
 from safelight.core.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -24,16 +24,16 @@ class Patience:
     async def with_(
         self, action: Callable[[], Awaitable[T]], *, what: str, is_wanted: Callable[[], bool] = lambda: True
     ) -> T:
-        """``what``: "the input file a.png could not be fetched". Raises :class:`StoreAway` at the end of patience,
-        or when nobody wants it any more."""
+        """``what``: "the input file a.png could not be fetched". Raises :class:`StoreUnavailable` after the last try,
+        or when the result is no longer wanted."""
         begun, pause = self._clock.monotonic_s(), FIRST_PAUSE_S
         while True:
             try:
                 return await action()
-            except StoreAway as error:
+            except StoreUnavailable as error:
                 waited_s = self._clock.monotonic_s() - begun
                 if waited_s >= PATIENCE_S or not is_wanted():
-                    raise StoreAway(f"{what} within {waited_s:.0f} s: {error}") from error
+                    raise StoreUnavailable(f"{what} within {waited_s:.0f} s: {error}") from error
                 log.warning("%s yet: %s", what, error)
             await self._sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)

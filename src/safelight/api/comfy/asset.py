@@ -64,7 +64,7 @@ async def get_asset_content(app: App, request: ApiRequest) -> Response:
     who, asset_id, now = request.who, _id(request), app.clock.now()
     asset = await app.db.read(lambda tx: library.get(tx, who, asset_id=asset_id))
     await app.db.write(lambda tx: library.touch(tx, who, asset_id=asset_id, now=now), is_durable=False)
-    return await blob_response(request.http, asset, app.blobs, links=app.links)
+    return await blob_response(request.http, asset, app.blobs, presigning=app.presigning)
 
 
 async def update_asset(app: App, request: ApiRequest) -> Response:

@@ -47,7 +47,7 @@ async def get_published_asset(app: App, request: ApiRequest) -> Response:
     """Where ``storage_url`` leads. The share id is the right to read, beside an account."""
     who, share_id, asset_id = request.who, ShareId(request.params["share_id"]), AssetId(request.params["asset_id"])
     asset = await app.db.read(lambda tx: publications.read_asset(tx, who, share_id=share_id, asset_id=asset_id))
-    return await blob_response(request.http, asset, app.blobs, links=app.links)
+    return await blob_response(request.http, asset, app.blobs, presigning=app.presigning)
 
 
 def _info(seen: Seen) -> dict[str, Any]:

@@ -27,7 +27,7 @@ async def view_file(app: App, request: ApiRequest) -> Response:
     asset = await app.db.read(lambda tx: assets.find_file(tx, who, file=file))
     wish = _Wish.of(params["channel"], params["res"], request.http.query_params.get("preview"))
     if wish is None or asset.mime_type not in _RASTER:
-        return await blob_response(request.http, asset, app.blobs, links=app.links)
+        return await blob_response(request.http, asset, app.blobs, presigning=app.presigning)
     etag = f'"{asset.digest[:32]}-{wish}"'
     headers = {"etag": etag, "cache-control": "private, no-cache"}
     if has_current(request.http, etag):

@@ -6,7 +6,7 @@ three in a row without one job that completes is shut: it would eat the queue.
 
 from collections import Counter
 
-from safelight.blobs.store import StoreAway
+from safelight.blobs.store import StoreUnavailable
 from safelight.core.errors import StorageFull
 from safelight.core.ids import JobId
 
@@ -39,9 +39,9 @@ class FreeRetries:
 
 def is_infra_failure(error: Exception) -> bool:
     """Whether it is the fault of a place for files, and not of what an engine says."""
-    return isinstance(error, OSError | StorageFull | StoreAway)
+    return isinstance(error, OSError | StorageFull | StoreUnavailable)
 
 
 def is_slot_failure(error: Exception) -> bool:
     """A store that does not answer the server is the fault of no slot."""
-    return not isinstance(error, StoreAway)
+    return not isinstance(error, StoreUnavailable)

@@ -31,7 +31,7 @@ from yarl import URL
 from safelight.blobs.cache import FileCache
 from safelight.blobs.checking import CHUNK, held_back
 from safelight.blobs.opening import open_file
-from safelight.blobs.store import BlobMissing, StoreAway, WrongDigest
+from safelight.blobs.store import BlobMissing, StoreUnavailable, WrongDigest
 from safelight.core.clock import SystemClock
 from safelight.core.digest import Digest, Sha256Digest, parse_digest
 from safelight.core.errors import Invalid, SafelightError
@@ -336,12 +336,12 @@ class FileTransfer:
         async with answer:
             size = answer.content_length
             if size is None:
-                raise StoreAway("the object store does not say how long an object is")
+                raise StoreUnavailable("the object store does not say how long an object is")
             try:
                 async for chunk in held_back(answer.content.iter_chunked(CHUNK), digest, size):
                     yield chunk
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                raise StoreAway(f"the object store broke off: {_brief(error)}") from error
+                raise StoreUnavailable(f"the object store broke off: {_brief(error)}") from error
 
     async def _request(self, method: Method, url: str, digest: Digest, **options: Any) -> aiohttp.ClientResponse:
         if self._http is None:
@@ -349,14 +349,14 @@ class FileTransfer:
         try:
             answer = await self._http.request(method, URL(url, encoded=True), **options)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise StoreAway(f"the object store does not answer this machine: {_brief(error)}") from error
+            raise StoreUnavailable(f"the object store does not answer this machine: {_brief(error)}") from error
         if answer.status == 404:
             answer.close()
             raise BlobMissing(f"there is no blob {digest}")
         if answer.status != 200:
             text = (await answer.text())[:200]
             answer.close()
-            raise StoreAway(f"the object store answers {answer.status} to {method}: {text}")
+            raise StoreUnavailable(f"the object store answers {answer.status} to {method}: {text}")
         return answer
 
     async def _address(self, method: Method, digest: Digest) -> str:
@@ -369,7 +369,7 @@ class FileTransfer:
         finally:
             del self._asked[want.request]
         if not url:
-            raise StoreAway("the server can sign no address for the object store")
+            raise StoreUnavailable("the server can sign no address for the object store")
         return url
 
     def _spawn(self, work: Any) -> "asyncio.Task[None]":

@@ -1,29 +1,26 @@
-"""Where bytes are kept: a folder of this machine, or an object store by its address; and opening either.
+"""Opening the blob store that the settings name: a folder of this machine, or an object store.
 
-The object store's library is imported when one is opened: a server with local files does without it.
+The object store's library is imported when one is opened: a server with local files does not need it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from safelight.blobs.local import LocalBlobStore
+from safelight.blobs.store import BlobStore, Checkable, Cleanable, Presigning, Sweepable
 from safelight.core.errors import Invalid, Unavailable
-
-if TYPE_CHECKING:
-    from safelight.blobs.object import ObjectBlobStore
 
 SCHEMES = ("s3", "gs", "az", "memory", "file")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class BlobStoreConfig:
     """``url``: ``s3://bucket/prefix``, ``gs://bucket/prefix``, ``az://container/prefix``, ``file:///folder``, or
-    ``memory:///`` for tests; without one, ``folder``. What is empty is left to the store's own defaults, and to the
-    customary variables of the environment. Secrets are kept out of ``repr``."""
+    ``memory:///`` for tests; without one, files in ``folder``. An empty field is left to the store's own defaults and
+    to its usual environment variables. Secrets are kept out of ``repr``."""
 
     folder: Path
     url: str = ""
@@ -33,11 +30,11 @@ class Place:
     secret_key: str = field(default="", repr=False)
     session_token: str = field(default="", repr=False)
     public_endpoint: str = ""
-    """The endpoint as browsers reach it; "": as this server does."""
+    """The endpoint as browsers reach it; "": the same as this server's."""
 
     @property
     def scheme(self) -> str:
-        """Raises :class:`Invalid` for an address of no store."""
+        """Raises :class:`Invalid` for a URL that does not name a store."""
         try:
             url = urlsplit(self.url)
         except ValueError:
@@ -51,11 +48,25 @@ class Place:
         return url.scheme
 
 
-def open_blobs(place: Place) -> LocalBlobStore | ObjectBlobStore:
-    if not place.url:
-        return LocalBlobStore(place.folder)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenStore:
+    """A blob store and what else it can do; ``None`` for what it cannot."""
+
+    blobs: BlobStore
+    cleanable: Cleanable | None = None
+    sweepable: Sweepable | None = None
+    presigning: Presigning | None = None
+    checkable: Checkable | None = None
+
+
+def open_store(config: BlobStoreConfig) -> OpenStore:
+    """Raises :class:`Unavailable` where the library of object stores is not installed."""
+    if not config.url:
+        local = LocalBlobStore(config.folder)
+        return OpenStore(blobs=local, cleanable=local)
     try:
         from safelight.blobs.object import ObjectBlobStore
     except ImportError as error:
         raise Unavailable(f"an object store needs the package obstore (install safelight[objects]): {error}") from None
-    return ObjectBlobStore(place)
+    store = ObjectBlobStore(config)
+    return OpenStore(blobs=store, sweepable=store, presigning=store, checkable=store)
