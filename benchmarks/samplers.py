@@ -18,9 +18,9 @@ import torch
 from scipy.integrate import solve_ivp
 
 from safelight.models.checkpoint import Checkpoint, load_checkpoint
-from safelight.models.sampling.guidance import CfgGuider, Preparation
+from safelight.models.sampling.guidance import CfgGuider, SamplingSetup
 from safelight.models.sampling.sample import ChosenSampler, sample
-from safelight.models.sampling.samplers.table import SAMPLERS, WITHOUT_LAST_LEVEL
+from safelight.models.sampling.samplers.table import SAMPLERS, SKIPS_LAST_LEVEL
 from safelight.models.sampling.schedules import SCHEDULES, schedule
 from safelight.settings import BUNDLED_MODELS
 
@@ -53,7 +53,7 @@ def noise() -> torch.Tensor:
 
 def run(sampler: str, scheduler: str, steps: int) -> torch.Tensor:
     levels = bundled().model.parameterization.levels
-    more = sampler in WITHOUT_LAST_LEVEL
+    more = sampler in SKIPS_LAST_LEVEL
     sigmas = schedule(levels, scheduler, steps, skip_last_level=more, keep_surplus=True)
     latent = torch.zeros_like(noise())
     chosen = ChosenSampler(SAMPLERS[sampler])
@@ -78,7 +78,7 @@ def the_flow() -> torch.Tensor:
     sigmas = schedule(model.parameterization.levels, "simple", FLOW_STEPS)
     shape = noise().shape
     with model.network.session() as predict:
-        denoise = guider().denoiser(predict, Preparation(shape, torch.device("cpu"), None))
+        denoise = guider().denoiser(predict, SamplingSetup(shape, torch.device("cpu"), None))
 
         def slope(sigma: float, x: np.ndarray) -> np.ndarray:
             now = torch.from_numpy(x).float().reshape(shape)

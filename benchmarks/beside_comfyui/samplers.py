@@ -31,7 +31,7 @@ from safelight.models.sampling.parameterization import Parameterization
 from safelight.models.sampling.prediction import Flow, Noise, Velocity
 from safelight.models.sampling.sample import sample
 from safelight.models.sampling.samplers.table import SAMPLERS
-from safelight.models.sampling.schedules import SCHEDULES, part_of, schedule
+from safelight.models.sampling.schedules import SCHEDULES, schedule, step_range
 from safelight.models.weight_layers import WeightLayer
 from safelight.nodes.sampling.noise import SeededNoise
 from safelight.nodes.sampling.sample import sampler_named
@@ -70,7 +70,7 @@ class FormulaNetwork:
     def session(self) -> Iterator[Any]:
         yield lambda x, timestep, *, context, **more: cases.network(x, timestep, context)
 
-    def conditions(self, options: Mapping[str, Any], **more: Any) -> dict[str, torch.Tensor]:
+    def prepare_conditioning(self, options: Mapping[str, Any], **more: Any) -> dict[str, torch.Tensor]:
         return {}
 
 
@@ -87,7 +87,7 @@ def run(case: cases.Case) -> torch.Tensor:
         keep_surplus="node" not in case,
     )
     if "start" in case:
-        sigmas = part_of(sigmas, start_step=case["start"], end_step=case["end"])
+        sigmas = step_range(sigmas, start_step=case["start"], end_step=case["end"])
     if "node" in case:
         more = {"model": model} if case["node"] == "SamplerSASolver" else {}
         (sampler,) = discover(safelight.nodes)[case["node"]].execute(**case["inputs"], **more).values

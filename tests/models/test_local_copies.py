@@ -87,7 +87,7 @@ def test_a_disk_that_fails_and_a_file_that_is_missing(
     copies = LocalCopies(tmp_path / "own", max_bytes=10_000)
     (tmp_path / "own" / "copies").rmdir()
     assert use(copies, models / "a") == models / "a"
-    assert "cannot be copied here" in caplog.text
+    assert "cannot be copied to this machine" in caplog.text
     with pytest.raises(FileNotFoundError), copies.reading(models / "missing"):
         pass
     assert sorted(path.name for path in (tmp_path / "own").iterdir()) == ["notes"]

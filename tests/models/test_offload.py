@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from safelight.models.lora.changes import Added, Dense
-from safelight.models.offload import let_visit, stay_away
+from safelight.models.lora.changes import AdditivePatch, FullDifference
+from safelight.models.offload import choose_offloaded, load_for_each_call
 from safelight.models.residency import Residency
 from safelight.models.weight_layers import WeightLayer
 from safelight.models.weights import Weights, weight_file
@@ -32,18 +32,18 @@ def weights_in(path: Path) -> Weights:
 
 def test_what_finds_room_stays() -> None:
     whole = bytes_of(build())
-    assert stay_away(build(), torch.float32, room=None) == frozenset()
-    assert stay_away(build(), torch.float32, room=whole) == frozenset()
+    assert choose_offloaded(build(), torch.float32, available=None) == frozenset()
+    assert choose_offloaded(build(), torch.float32, available=whole) == frozenset()
 
 
 @pytest.mark.parametrize("share", [0.9, 0.75, 0.5, 0.3])
 def test_the_rest_and_the_largest_visitor_fit(share: float) -> None:
     module = build()
     room = int(bytes_of(module) * share)
-    away = stay_away(module, torch.float32, room=room)
+    offloaded = choose_offloaded(module, torch.float32, available=room)
     sizes = {name: tensor.nbytes for name, tensor in module.state_dict().items()}
-    here = sum(size for name, size in sizes.items() if name not in away)
-    visitors = {name.rsplit(".", 1)[0] for name in away}
+    here = sum(size for name, size in sizes.items() if name not in offloaded)
+    visitors = {name.rsplit(".", 1)[0] for name in offloaded}
     assert visitors
     largest = max(sum(size for name, size in sizes.items() if name.startswith(f"{one}.")) for one in visitors)
     assert here + largest <= room or visitors == {"0", "1", "3"}
@@ -51,8 +51,8 @@ def test_the_rest_and_the_largest_visitor_fit(share: float) -> None:
 
 def test_half_precision_takes_half_the_room() -> None:
     room = bytes_of(build()) // 2
-    assert stay_away(build(), torch.float16, room=room) == frozenset()
-    assert stay_away(build(), torch.float32, room=room)
+    assert choose_offloaded(build(), torch.float16, available=room) == frozenset()
+    assert choose_offloaded(build(), torch.float32, available=room)
 
 
 def test_visitors_come_for_each_call_and_leave() -> None:
@@ -66,7 +66,7 @@ def test_visitors_come_for_each_call_and_leave() -> None:
         moved.append(tuple(tensor.shape))
         return tensor.clone()
 
-    let_visit(module, {"1.weight", "1.bias"}, move)
+    load_for_each_call(module, {"1.weight", "1.bias"}, move)
     for _ in range(2):
         assert torch.equal(module(x), expected)
         assert {name: tensor.data_ptr() for name, tensor in module.state_dict().items()} == home
@@ -76,7 +76,7 @@ def test_visitors_come_for_each_call_and_leave() -> None:
 def test_a_call_that_fails_sends_them_back() -> None:
     module = build().requires_grad_(False)
     home = module[1].weight.data_ptr()
-    let_visit(module, {"1.weight", "1.bias"}, torch.Tensor.clone)
+    load_for_each_call(module, {"1.weight", "1.bias"}, torch.Tensor.clone)
     with pytest.raises(RuntimeError):
         module[1](torch.zeros(3, 9))
     assert module[1].weight.data_ptr() == home
@@ -86,8 +86,8 @@ def test_a_network_without_room_computes_the_same(tmp_path: Path) -> None:
     weights = weights_in(tmp_path / "a.safetensors")
     x = torch.randn(2, 8)
     rooms = [bytes_of(build()) // 2]
-    residency = Residency(room=lambda device: rooms[-1])
-    layer = WeightLayer("more", {"1.weight": Added(Dense(torch.ones(32, 8)))}, 0.5)
+    residency = Residency(available=lambda device: rooms[-1])
+    layer = WeightLayer("more", {"1.weight": AdditivePatch(FullDifference(torch.ones(32, 8)))}, 0.5)
     for layers in ((), (layer,)):
         with Residency().use(weights, layers, build, device=CPU, dtype=torch.float32) as module:
             expected = module(x)
@@ -108,9 +108,9 @@ def test_on_a_gpu(tmp_path: Path) -> None:
     weights = weights_in(tmp_path / "a.safetensors")
     device = torch.device("cuda")
     x = torch.randn(2, 8, device=device)
-    with Residency(room=lambda device: None).use(weights, (), build, device=device, dtype=torch.float16) as module:
+    with Residency(available=lambda device: None).use(weights, (), build, device=device, dtype=torch.float16) as module:
         expected = module(x.half())
-    few = Residency(room=lambda device: bytes_of(build()) // 4)
+    few = Residency(available=lambda device: bytes_of(build()) // 4)
     with few.use(weights, (), build, device=device, dtype=torch.float16) as module:
         assert any(tensor.is_pinned() for tensor in module.state_dict().values())
         torch.testing.assert_close(module(x.half()), expected)

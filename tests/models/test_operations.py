@@ -8,14 +8,14 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
-from safelight.models.lora.changes import Added, Dense
-from safelight.models.operations import Conv2d, Linear, gains, packs
+from safelight.models.lora.changes import AdditivePatch, FullDifference
+from safelight.models.operations import Conv2d, Linear, benefits_from_packing, supports_packing
 from safelight.models.residency import Residency
 from safelight.models.weight_layers import WeightLayer
 from safelight.models.weights import weight_file
 
 CPU = torch.device("cpu")
-pytestmark = pytest.mark.skipif(not packs(CPU, torch.float32), reason="weights are packed on x86-64 only")
+pytestmark = pytest.mark.skipif(not supports_packing(CPU, torch.float32), reason="weights are packed on x86-64 only")
 
 
 class Network(nn.Module):
@@ -62,7 +62,7 @@ def test_values_are_those_of_dense_weights(
 def test_layers_are_packed_over_what_is_packed(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
     weights = weight_file(tmp_path / "a.safetensors").weights()
     change = torch.randn(96, 800)
-    layer = WeightLayer("more", {"out.weight": Added(Dense(change))}, 0.5)
+    layer = WeightLayer("more", {"out.weight": AdditivePatch(FullDifference(change))}, 0.5)
     residency = Residency()
     x = torch.randn(2, 96, 8, 8)
     with (
@@ -84,19 +84,19 @@ def test_a_convolution_orders_its_weight_for_each_new_size_and_keeps_it_once(
 ) -> None:
     """The order for one size can take another ten times as long; layers share what they do not change."""
     weights = weight_file(tmp_path / "a.safetensors").weights()
-    layer = WeightLayer("more", {"out.weight": Added(Dense(torch.randn(96, 800)))}, 0.5)
+    layer = WeightLayer("more", {"out.weight": AdditivePatch(FullDifference(torch.randn(96, 800)))}, 0.5)
     residency = Residency()
     with (
         residency.use(weights, (), Network, device=CPU, dtype=torch.float32) as plain,
         residency.use(weights, (layer,), Network, device=CPU, dtype=torch.float32) as changed,
     ):
-        assert plain.wide.ordered_for is None
+        assert plain.wide.reordered_for is None
         for sides in ((9, 7), (20, 20), (9, 7)):
             x = torch.randn(2, 96, *sides)
             torch.testing.assert_close(changed.wide(x), plain.wide(x))
             torch.testing.assert_close(plain(x), dense(state, x), rtol=1e-5, atol=1e-5)
-            assert plain.wide.ordered_for == changed.wide.ordered_for == x.shape
-        kept = [held.tensors["wide.weight"] for held in residency._held.values()]
+            assert plain.wide.reordered_for == changed.wide.reordered_for == x.shape
+        kept = [resident.tensors["wide.weight"] for resident in residency._resident.values()]
         assert kept[0] is kept[1]
         assert torch.equal(plain.state_dict()["wide.weight"].to_dense(), state["wide.weight"])
 
@@ -106,7 +106,7 @@ def test_a_layer_is_rounded_to_the_files_type_where_asked(state: dict[str, torch
     """As ComfyUI's text encoders, which stay in half precision under a LoRA."""
     weights = weight_file(tmp_path / "a.safetensors").weights()
     change = torch.randn(96, 800) * 1e-3
-    layer = WeightLayer("more", {"out.weight": Added(Dense(change))}, 1.0)
+    layer = WeightLayer("more", {"out.weight": AdditivePatch(FullDifference(change))}, 1.0)
     exact = state["out.weight"] + change
     for rounds, wanted in ((False, exact), (True, exact.half().float())):
         used = Residency().use(weights, (layer,), Network, device=CPU, dtype=torch.float32, rounds=rounds)
@@ -116,4 +116,4 @@ def test_a_layer_is_rounded_to_the_files_type_where_asked(state: dict[str, torch
 
 
 def test_what_gains_by_it() -> None:
-    assert {name for name, part in Network().named_modules() if gains(part)} == {"wide", "out"}
+    assert {name for name, part in Network().named_modules() if benefits_from_packing(part)} == {"wide", "out"}

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from safelight.media.errors import UnreadableWeights
-from safelight.models.lora.changes import Added, Dense
+from safelight.models.lora.changes import AdditivePatch, FullDifference
 from safelight.models.residency import Residency
 from safelight.models.weight_layers import WeightLayer
 from safelight.models.weights import UnknownWeights, Weights, weight_file
@@ -29,7 +29,7 @@ def weights_in(path: Path, *, seed: int = 0) -> Weights:
 
 
 def layer(amount: float, *, strength: float = 1.0) -> WeightLayer:
-    return WeightLayer("more", {"1.weight": Added(Dense(torch.full((8, 8), amount)))}, strength)
+    return WeightLayer("more", {"1.weight": AdditivePatch(FullDifference(torch.full((8, 8), amount)))}, strength)
 
 
 def held(residency: Residency, weights: Weights, *layers: WeightLayer) -> dict[str, torch.Tensor]:
@@ -107,7 +107,9 @@ def test_a_file_that_changed_is_an_error(tmp_path: Path) -> None:
 
 def test_weights_of_another_network_are_an_error(tmp_path: Path) -> None:
     save_file({"0.weight": torch.zeros(8, 8)}, tmp_path / "a.safetensors")
-    with pytest.raises(UnknownWeights, match=r"a\.safetensors lack 3 of 4 weights: 0\.bias, 1\.weight, 1\.bias"):
+    with pytest.raises(
+        UnknownWeights, match=r"a\.safetensors lack 3 of the network's 4 weights: 0\.bias, 1\.weight, 1\.bias"
+    ):
         held(Residency(), weight_file(tmp_path / "a.safetensors").weights())
 
 

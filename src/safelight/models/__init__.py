@@ -1,1 +1,30 @@
-"""Neural networks: what they are, how their files are read, how they run. Knows torch; knows no nodes."""
+"""Neural networks: how their files are read and how they run. Uses torch; knows no nodes.
+
+* ``autoencoder/``: the autoencoders between images and latents (VAE).
+* ``checkpoint``: load checkpoints, diffusion models, text encoders and autoencoders from files.
+* ``clip_layer``: the transformer layer that CLIP's text and image encoders share.
+* ``control/``: ControlNets and T2I-Adapters.
+* ``data/``: data files: the vocabulary of CLIP's tokenizer.
+* ``diffusion_model``: the value on MODEL links.
+* ``families/``: the model families: detection, and what is specific to each.
+* ``latent_format``: channels, scale and preview colors of latents.
+* ``local_copies``: copies of model files from a network folder on the local disk.
+* ``lora/``: LoRA files of every common dialect.
+* ``merging``: merge the weights of two models.
+* ``network``: the interface of a diffusion network.
+* ``network_hooks``: hooks into a running network, and what control networks add.
+* ``offload``: networks larger than the memory of their device.
+* ``operations``: linear layers and convolutions with packed weights.
+* ``precision``: the number types that networks compute in.
+* ``residency``: the networks in memory.
+* ``sampling/``: from noise to a latent.
+* ``saving``: save models to files.
+* ``stored_unet``: a UNet whose weights are in files.
+* ``text/``: text encoders.
+* ``unet/``: the UNet of latent diffusion.
+* ``upscale/``: networks that enlarge images.
+* ``vision/``: image encoders and style models.
+* ``weight_hooks``: weight changes for some conditionings only.
+* ``weight_layers``: weight changes as immutable layers.
+* ``weights``: the tensors of files, under canonical names.
+"""

@@ -1,4 +1,4 @@
-"""A layer of CLIP's transformers, of texts and of pictures (Radford et al. 2021), under the names of transformers."""
+"""A layer of CLIP's text and image transformers (Radford et al. 2021), with transformers' names for its weights."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""What travels on ``MODEL`` links: a network with all that sampling must know of it."""
+"""The value on ``MODEL`` links: a network with everything that sampling needs to know about it."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,14 +10,14 @@ from safelight.models.weight_layers import WeightLayer
 
 @dataclass(frozen=True)
 class DiffusionModel:
-    """Frozen; change makes a new one that shares the weights."""
+    """Frozen; changes return a copy that shares the weights."""
 
     network: Network
     parameterization: Any
     """:class:`safelight.models.sampling.parameterization.Parameterization`."""
     latent_format: LatentFormat
     options: Any = None
-    """How nodes changed sampling: sampling's ``GuidanceOptions``; none: as it is."""
+    """Changes to sampling made by nodes (``GuidanceOptions``); ``None`` without any."""
     family: str = ""
     """The family's name, for messages and previews."""
 

@@ -1,4 +1,4 @@
-"""What a latent is made of: channels, the scale on which networks see it, and how it looks as a rough picture."""
+"""The format of latents: channels, the scale that networks work on, and a rough preview."""
 
 from dataclasses import dataclass, field
 
@@ -7,18 +7,18 @@ import torch
 
 @dataclass(frozen=True)
 class LatentFormat:
-    """``LATENT`` values on links are as the autoencoder makes them; networks see ``(latent - shift) * scale``."""
+    """``LATENT`` values on links are as the autoencoder returns them; networks work on ``(latent - shift) * scale``."""
 
     channels: int = 4
     scale: float = 1.0
     shift: float = 0.0
     downscale: int = 8
-    """Pixels a side for each latent pixel."""
+    """Image pixels per side of a latent pixel."""
     rgb_factors: tuple[tuple[float, float, float], ...] = field(default=(), repr=False)
-    """For each channel, what it adds to red, green and blue in -1..1, of a latent as the network sees it."""
+    """For each channel, what it adds to red, green and blue in -1..1, for a latent as the network sees it."""
     rgb_bias: tuple[float, float, float] = (0.0, 0.0, 0.0)
     taesd: str | None = None
-    """The name of the tiny autoencoder for previews, without ``_decoder`` or extension."""
+    """The name of the tiny autoencoder for previews, without ``_decoder`` and extension."""
 
     def to_network(self, latent: torch.Tensor) -> torch.Tensor:
         return (latent - self.shift) * self.scale

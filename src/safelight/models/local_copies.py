@@ -1,9 +1,9 @@
-"""Files of models that lie on a folder of many machines, copied to this machine's own disk when they are first read.
+"""Model files on a shared network folder, copied to the machine's own disk when they are first read.
 
-A copy is named by the digest of what was read, so that a model under two names lies here once; a note for each file
-(its path, size and time) says which digest it had. One process copies, and others that want the same file wait for it.
-A copy that is being read is not taken away; of the others the longest unused goes first. What cannot be copied is read
-where it is.
+A copy is named by the digest of its bytes, so that a model under two names is stored once; a note per file (its path,
+size and time) records the digest. One process copies, and others that need the same file wait for it. A copy that is
+being read is never deleted; of the others, the least recently used is deleted first. A file that cannot be copied is
+read in place.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ _COPIES, _NOTES = "copies", "notes"
 
 
 class LocalCopies:
-    """In ``folder``, which processes of this machine share; at most ``max_bytes`` of copies."""
+    """At most ``max_bytes`` of copies in ``folder``, which the processes of this machine share."""
 
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
         self._copies, self._notes = folder / _COPIES, folder / _NOTES
@@ -34,20 +34,20 @@ class LocalCopies:
 
     @contextlib.contextmanager
     def reading(self, path: Path) -> Iterator[Path]:
-        """Where to read the file of ``path``; the copy stays there meanwhile. Raises :class:`OSError` if there is no
-        such file."""
+        """Yield the path to read the file from; the copy is kept until the context ends. Raises :class:`OSError` if
+        there is no such file."""
         stat = path.stat()
         with contextlib.ExitStack() as stack:
-            place = path
+            readable = path
             try:
                 if stat.st_size <= self._max_bytes:
-                    place = stack.enter_context(self._held(path, stat))
+                    readable = stack.enter_context(self._locked_copy(path, stat))
             except OSError as error:
-                log.warning("%s is read where it is, for it cannot be copied here: %s", path.name, error)
-            yield place
+                log.warning("reading %s in place, because it cannot be copied to this machine: %s", path.name, error)
+            yield readable
 
     @contextlib.contextmanager
-    def _held(self, path: Path, stat: os.stat_result) -> Iterator[Path]:
+    def _locked_copy(self, path: Path, stat: os.stat_result) -> Iterator[Path]:
         name = blake2b(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}".encode(), digest_size=20).hexdigest()
         note = self._notes / name
         with contextlib.ExitStack() as stack:
@@ -60,7 +60,7 @@ class LocalCopies:
             yield copy
 
     def _copy(self, path: Path, size: int) -> str:
-        """The name of the new copy. Raises :class:`OSError`, also where there is no room."""
+        """The name of the new copy. Raises :class:`OSError`, also if there is no space."""
         self._make_room(size)
         hasher = blake3()
         with path.open("rb") as source, tempfile.NamedTemporaryFile(dir=self._copies.parent, delete=False) as target:
@@ -70,7 +70,7 @@ class LocalCopies:
                     target.write(chunk)
                 target.flush()
                 if target.tell() != size:
-                    raise OSError(f"it changed while it was copied, from {size} bytes to {target.tell()}")
+                    raise OSError(f"the file changed from {size} to {target.tell()} bytes while it was being copied")
                 os.replace(target.name, self._copies / hasher.hexdigest())
             except BaseException:
                 os.unlink(target.name)
@@ -78,7 +78,7 @@ class LocalCopies:
         return hasher.hexdigest()
 
     def _make_room(self, size: int) -> None:
-        """Take away what was not used for longest, but nothing that is being read."""
+        """Delete the least recently used copies, but none that is being read."""
         with _locked(self._notes / "room.lock", fcntl.LOCK_EX):
             copies = sorted(((file.stat(), file) for file in self._copies.iterdir()), key=lambda pair: pair[0].st_mtime)
             excess = sum(stat.st_size for stat, _ in copies) + size - self._max_bytes
@@ -89,7 +89,7 @@ class LocalCopies:
                     file.unlink()
                     excess -= stat.st_size
             if excess > 0:
-                raise OSError(f"all of the {self._max_bytes} bytes for copies are being read")
+                raise OSError(f"no space for the copy: all {self._max_bytes} bytes allowed for copies are being read")
 
 
 @contextlib.contextmanager
@@ -104,7 +104,7 @@ def _locked(file: Path, how: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked_if_whole(copy: Path, size: int) -> Iterator[bool]:
-    """False where there is none, or one that was cut short, or that another process takes away at this moment."""
+    """False if there is no copy, it is truncated, or another process is deleting it."""
     try:
         descriptor = os.open(copy, os.O_RDONLY)
     except FileNotFoundError:
@@ -122,16 +122,16 @@ _here: LocalCopies | None = None
 
 
 def use(folder: Path, *, max_bytes: int) -> None:
-    """From now on, this process reads models from copies in ``folder``."""
+    """Read models from copies in ``folder`` in this process from now on."""
     global _here
     _here = LocalCopies(folder, max_bytes=max_bytes)
 
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[Path]:
-    """Where to read the file of a model: itself, unless copies are used."""
+    """Yield the path to read a model file from: the file itself unless copies are used."""
     if _here is None:
         yield path
         return
-    with _here.reading(path) as place:
-        yield place
+    with _here.reading(path) as readable:
+        yield readable

@@ -1,4 +1,5 @@
-"""Weights of two networks of one kind, mixed: a layer over the first that reads the second when it is needed."""
+"""Merge the weights of two networks of the same kind: a layer over the first that reads the second when it is
+needed."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,18 +10,18 @@ from safelight.core.errors import Invalid
 from safelight.models.weight_layers import WeightLayer, WeightPatch
 from safelight.models.weights import Weights
 
-Shares = Callable[[str], tuple[float, float]]
-"""By a weight's name, how much of the first network's and of the second's."""
+MergeRatios = Callable[[str], tuple[float, float]]
+"""The shares of the first and the second network, by a weight's name."""
 
 
-class UnlikeModels(Invalid):
-    """Two models of different kinds cannot be mixed."""
+class IncompatibleModels(Invalid):
+    """Two models of different kinds cannot be merged."""
 
     code = "unlike_models"
 
 
 @dataclass(frozen=True, eq=False)
-class _Mixed:
+class _Merged:
     own: float
     other: float
     name: str
@@ -28,11 +29,11 @@ class _Mixed:
     layers: tuple[WeightLayer, ...] = field(repr=False)
 
     def apply(self, weight: torch.Tensor, strength: float) -> torch.Tensor:
-        mixed = weight * self.own + patched(self.weights, self.layers, self.name).to(weight) * self.other
-        return torch.lerp(weight, mixed, strength)
+        merged = weight * self.own + patched_weight(self.weights, self.layers, self.name).to(weight) * self.other
+        return torch.lerp(weight, merged, strength)
 
 
-def patched(weights: Weights, layers: Iterable[WeightLayer], name: str) -> torch.Tensor:
+def patched_weight(weights: Weights, layers: Iterable[WeightLayer], name: str) -> torch.Tensor:
     """One weight under its layers, in float32."""
     ((_, tensor),) = weights.read([name])
     value = tensor.float()
@@ -42,16 +43,18 @@ def patched(weights: Weights, layers: Iterable[WeightLayer], name: str) -> torch
     return value
 
 
-def mixed(
-    name: str, own: Mapping[str, torch.Size], other: Weights, layers: tuple[WeightLayer, ...], shares: Shares
+def merge_layer(
+    name: str, own: Mapping[str, torch.Size], other: Weights, layers: tuple[WeightLayer, ...], ratios: MergeRatios
 ) -> WeightLayer:
-    """The layer over weights of the shapes ``own`` that mixes in ``other``, which has ``layers``. What one of them
-    lacks stays as it is. Raises :class:`UnlikeModels` where most is of other shapes."""
+    """The layer over weights of the shapes ``own`` that merges in ``other`` under ``layers``. Weights that one of them
+    lacks stay unchanged. Raises :class:`IncompatibleModels` if most shapes differ."""
     others = other.shapes
     common = [weight for weight, shape in own.items() if others.get(weight) == shape]
     if len(common) * 2 < len(own):
-        raise UnlikeModels(f"the models have {len(common)} of {len(own)} weights in common: they are of other kinds")
+        raise IncompatibleModels(
+            f"the models share only {len(common)} of {len(own)} weights; choose two models of one family"
+        )
     patches: dict[str, WeightPatch] = {
-        weight: _Mixed(*shares(weight), name=weight, weights=other, layers=layers) for weight in common
+        weight: _Merged(*ratios(weight), name=weight, weights=other, layers=layers) for weight in common
     }
     return WeightLayer(name, patches)

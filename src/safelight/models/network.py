@@ -1,4 +1,4 @@
-"""What a diffusion network is to those who sample with it. The real one is :mod:`safelight.models.stored_unet`."""
+"""The interface of a diffusion network for samplers. :mod:`safelight.models.stored_unet` implements it."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -23,13 +23,14 @@ class Predict(Protocol):
         hooks: NetworkHooks | None = None,
     ) -> torch.Tensor:
         """The raw output ``[B, C, h, w]`` for ``x`` of that shape on the network's own input scale, ``timestep [B]``
-        and ``context [B, tokens, features]``. ``y [B, features]`` and ``concat [B, C', h, w]`` are what
-        :meth:`Network.conditions` made. In and out in float32 on the network's device."""
+        and ``context [B, tokens, features]``. ``y [B, features]`` and ``concat [B, C', h, w]`` come from
+        :meth:`Network.prepare_conditioning`. Inputs and outputs are float32 on the network's device."""
         ...
 
 
 class Network(Protocol):
-    """Weights under layers: a value. Law: a session's answers depend on the network, the layers and the arguments."""
+    """Weights under layers: a value. Law: a session's results depend only on the network, the layers and the
+    arguments."""
 
     @property
     def layers(self) -> tuple[WeightLayer, ...]: ...
@@ -41,22 +42,22 @@ class Network(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where a session computes."""
+        """The device that sessions compute on."""
         ...
 
     def with_layers(self, *layers: WeightLayer) -> "Network":
-        """``layers`` on top of those that there are; the weights below are shared."""
+        """A copy with ``layers`` on top of the existing ones; it shares the weights below."""
         ...
 
     def session(self) -> AbstractContextManager[Predict]:
-        """Make the network resident while the context is open. Sessions may overlap, of one network under different
-        layers as well."""
+        """Keep the network resident while the context is open. Sessions may overlap, also of one network under
+        different layers."""
         ...
 
-    def conditions(
+    def prepare_conditioning(
         self, options: Mapping[str, Any], *, shape: torch.Size, device: torch.device, is_negative: bool = False
     ) -> dict[str, torch.Tensor]:
-        """What the options of a conditioning entry mean to this network, as keywords of :class:`Predict`, each with a
-        batch of one or of ``shape[0]``. ``shape`` is that of ``x``. An option ``noise_mask`` counts for inpainting
-        networks that got no picture of their own."""
+        """Convert the options of a conditioning entry to keywords of :class:`Predict`, each with a batch of one or of
+        ``shape[0]``. ``shape`` is that of ``x``. The option ``noise_mask`` is used by inpainting networks without an
+        image of their own."""
         ...

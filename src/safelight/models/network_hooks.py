@@ -1,7 +1,7 @@
-"""What may reach into a network while it runs: attention, skips and blocks; and what control networks add.
+"""Hooks into a running network (attention, skips, blocks), and what control networks add.
 
-Hooks are plain functions in an immutable value. Places are named as in the original UNet: ``input_blocks.4`` is
-``Place("input", 4)``, and the n-th transformer block in it has ``transformer=n``.
+Hooks are plain functions in an immutable value. Blocks are named as in the original UNet: ``input_blocks.4`` is
+``BlockIndex("input", 4)``, and its n-th transformer block has ``transformer=n``.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ Section = Literal["input", "middle", "output"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BlockIndex:
     """``index``: of the block in its section; ``transformer``: of the transformer block in it."""
 
     section: Section
@@ -24,18 +24,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Attention:
-    """One attention as it is about to be computed.
+    """The inputs of one attention layer.
 
-    ``q``, ``k``, ``v``: projected, ``[B, tokens, heads * width]``. ``hidden``: what ``q`` was projected from.
-    ``size``: height and width of the feature map whose pixels are the tokens of ``q``; ``full``: those of the latent.
-    """
+    ``q``, ``k``, ``v``: projected, ``[B, tokens, heads * width]``. ``hidden``: what ``q`` was projected from. ``size``:
+    height and width of the feature map whose pixels are the tokens of ``q``; ``full``: those of the latent."""
 
     q: torch.Tensor
     k: torch.Tensor
     v: torch.Tensor
     hidden: torch.Tensor
     heads: int
-    place: Place
+    block: BlockIndex
     size: tuple[int, int]
     full: tuple[int, int]
     is_self: bool
@@ -45,22 +44,22 @@ class Attention:
 
 
 Attend = Callable[[Attention], torch.Tensor]
-"""From an attention to its result, ``[B, tokens, heads * width]``, before the output projection."""
+"""Compute an attention: its result ``[B, tokens, heads * width]``, before the output projection."""
 
 AttentionHook = Callable[[Attention, Attend], torch.Tensor]
-"""Stands around an attention: calls ``attend`` with it, or one that it changed, or answers otherwise."""
+"""Wraps an attention: calls ``attend`` with the attention or a changed one, or returns another result."""
 
-SkipHook = Callable[[torch.Tensor, torch.Tensor, Place], tuple[torch.Tensor, torch.Tensor]]
-"""``(hidden, skip, place)`` of an output block, before the two are concatenated; gives both back."""
+SkipHook = Callable[[torch.Tensor, torch.Tensor, BlockIndex], tuple[torch.Tensor, torch.Tensor]]
+"""``(hidden, skip, block)`` of an output block, before the two are concatenated. Returns both."""
 
-BlockHook = Callable[[torch.Tensor, Place], torch.Tensor]
-"""``[B, C, h, w]`` behind a block; gives what the next block sees (and, of an input block, what is skipped over).
-Among ``after_skip``, of input blocks alone, and what is skipped over stays as it is."""
+BlockHook = Callable[[torch.Tensor, BlockIndex], torch.Tensor]
+"""``[B, C, h, w]`` after a block. Returns the input of the next block (and, for an input block, the skip). In
+``after_skip`` it runs only for input blocks and leaves the skip unchanged."""
 
 
 @dataclass(frozen=True)
 class NetworkHooks:
-    """In the order in which they apply; the first attention hook stands outermost."""
+    """Hooks in the order in which they apply; the first attention hook is the outermost."""
 
     attention: tuple[AttentionHook, ...] = ()
     skip: tuple[SkipHook, ...] = ()
@@ -81,11 +80,11 @@ class NetworkHooks:
 
 @dataclass(frozen=True, eq=False)
 class Control:
-    """What control networks add, by the index of the input block. A residual of fewer items is repeated for the batch.
+    """What control networks add, by the index of the input block. A residual with fewer items is repeated for the
+    batch.
 
-    ``skips``: to what is skipped over to the output blocks (ControlNet). ``inputs``: to what goes on as well (T2I
-    adapters). ``middle``: behind the middle block.
-    """
+    ``skips``: added to the skips (ControlNet). ``inputs``: added to the input of the next block as well (T2I-Adapter).
+    ``middle``: added after the middle block."""
 
     skips: Mapping[int, torch.Tensor] = field(default_factory=dict)
     inputs: Mapping[int, torch.Tensor] = field(default_factory=dict)

@@ -1,8 +1,8 @@
-"""Networks larger than the room on their device: some weights stay in main memory, and come to the device for the one
-call that needs them.
+"""Networks larger than the free memory of their device: some weights stay in main memory, and are copied to the device
+only for the call that needs them.
 
-A network calls each layer about once a step, so that a step costs the transfer of what is away, whichever it is; few
-large layers are moved with less waiting than many small ones, and so the largest go first.
+A network calls each layer about once per step, so a step costs the transfer of all offloaded bytes, whichever weights
+they are. Few large transfers wait less than many small ones, so the largest layers are offloaded first.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -13,17 +13,18 @@ from torch import nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 LEAVES = (nn.Linear, nn.Conv2d)
-"""Only these read their weights nowhere but in their own call."""
+"""Only these modules read their weights nowhere but in their own call."""
 
 
-class Room(Protocol):
-    """How many bytes of weights a device may take now; ``None``: no limit is known."""
+class AvailableBytes(Protocol):
+    """Bytes of weights that a device can take now; ``None`` if no limit is known."""
 
     def __call__(self, device: torch.device) -> int | None: ...
 
 
-def free_room(device: torch.device) -> int | None:
-    """Of a GPU: what is free, less a share for activations. Main memory is not limited: it is where the others go."""
+def available_bytes(device: torch.device) -> int | None:
+    """For a GPU: the free memory, less a share for activations. Main memory is not limited: it takes the offloaded
+    weights."""
     if device.type != "cuda":
         return None
     free, total = torch.cuda.mem_get_info(device)
@@ -31,34 +32,36 @@ def free_room(device: torch.device) -> int | None:
     return int(free + unused - max(1 << 30, 0.15 * total))
 
 
-def stay_away(module: nn.Module, dtype: torch.dtype, *, room: int | None) -> frozenset[str]:
-    """The names of the weights that find no ``room`` (bytes) on the device. Empty where all do.
+def choose_offloaded(module: nn.Module, dtype: torch.dtype, *, available: int | None) -> frozenset[str]:
+    """The names of the weights that do not fit into ``available`` bytes on the device. Empty if all fit.
 
-    Room is kept for the largest of them, which visits it.
-    """
-    if room is None:
+    Space is reserved for the largest of them, which is copied to the device for its call."""
+    if available is None:
         return frozenset()
     leaves = sorted(_leaves(module), key=lambda leaf: leaf[1].weight.numel(), reverse=True)
     here = sum(tensor.numel() for tensor in module.state_dict().values()) * dtype.itemsize
-    away: set[str] = set()
-    visitor = 0
+    offloaded: set[str] = set()
+    largest = 0
     for name, leaf in leaves:
-        if here + visitor <= room:
+        if here + largest <= available:
             break
         size = sum(parameter.numel() for parameter in leaf.parameters(recurse=False)) * dtype.itemsize
-        here, visitor = here - size, max(visitor, size)
-        away.update(f"{name}.{own}" for own, _ in leaf.named_parameters(recurse=False))
-    return frozenset(away)
+        here, largest = here - size, max(largest, size)
+        offloaded.update(f"{name}.{own}" for own, _ in leaf.named_parameters(recurse=False))
+    return frozenset(offloaded)
 
 
-def let_visit(module: nn.Module, away: Collection[str], move: Callable[[torch.Tensor], torch.Tensor]) -> None:
-    """Bring the weights named ``away`` to the device with ``move`` for each call of their layer, and no longer."""
+def load_for_each_call(
+    module: nn.Module, offloaded: Collection[str], move: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    """Copy the ``offloaded`` weights to the device with ``move`` for each call of their layer, and drop the copy after
+    it."""
     for name, leaf in _leaves(module):
-        if f"{name}.weight" in away:
-            _let_leaf_visit(leaf, move)
+        if f"{name}.weight" in offloaded:
+            _load_leaf_for_each_call(leaf, move)
 
 
-def _let_leaf_visit(leaf: nn.Module, move: Callable[[torch.Tensor], torch.Tensor]) -> None:
+def _load_leaf_for_each_call(leaf: nn.Module, move: Callable[[torch.Tensor], torch.Tensor]) -> None:
     home: dict[str, nn.Parameter | None] = {}
 
     def bring(leaf: nn.Module, arguments: Any) -> None:

@@ -1,9 +1,10 @@
-"""The two operations that take a network's time, on weights in the order in which oneDNN computes.
+"""Linear layers and convolutions, which take most of a network's time, on weights in the memory order that oneDNN
+computes with.
 
-Given a dense weight, a convolution sorts it at each call, which costs as much as the convolution itself where pictures
-are small; a packed weight costs nothing. A linear layer has one order. The best order of a convolution changes with the
-size of its input, and in another one's it can take ten times as long: a convolution sorts its weight when a size is new
-to it. See ADR 0026.
+With a dense weight, a convolution reorders it at every call, which costs as much as the convolution itself for small
+images; a packed weight costs nothing. A linear layer has one order. The best order of a convolution depends on the size
+of its input, and the order for another size can be ten times slower: a convolution reorders its weight when the input
+size changes. See ADR 0026.
 """
 
 import platform
@@ -14,11 +15,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-SMALLEST = 1 << 16
-"""Numbers of a weight below which sorting it costs nothing."""
+MIN_PACKED_NUMBERS = 1 << 16
+"""Weights with fewer elements are not packed: reordering them costs nothing."""
 
 
-def packs(device: torch.device, dtype: torch.dtype) -> bool:
+def supports_packing(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether weights are packed for this device and type."""
     return (
         device.type == "cpu"
@@ -28,41 +29,40 @@ def packs(device: torch.device, dtype: torch.dtype) -> bool:
     )
 
 
-def gains(operation: nn.Module) -> TypeGuard["Conv2d | Linear"]:
-    """Whether it computes faster with a packed weight."""
+def benefits_from_packing(operation: nn.Module) -> TypeGuard["Conv2d | Linear"]:
+    """Whether a module computes faster with a packed weight."""
     if isinstance(operation, Conv2d) and operation.is_matrix:
         return False
-    return isinstance(operation, Conv2d | Linear) and operation.weight.numel() >= SMALLEST
+    return isinstance(operation, Conv2d | Linear) and operation.weight.numel() >= MIN_PACKED_NUMBERS
 
 
 class Conv2d(nn.Conv2d):
-    """As PyTorch's with zeros as padding, and with a packed weight as well.
+    """PyTorch's convolution with zero padding, which also accepts a packed weight.
 
-    Kernels of one pixel are computed as the matrices that they are, which need no order.
-    """
+    1x1 kernels are computed as matrix products, which need no order."""
 
-    ordered_for: torch.Size | None = None
-    """The input whose order the weight has; none: as it was read."""
-    on_ordered: Callable[[torch.Tensor, torch.Size], None] | None = None
-    """Told of each new order, so that whoever shares the weight has it too and lets go of the old one."""
+    reordered_for: torch.Size | None = None
+    """The input size that the weight is ordered for; ``None`` if it was never reordered."""
+    on_reordered: Callable[[torch.Tensor, torch.Size], None] | None = None
+    """Called with each new order, so that modules that share the weight use it too and drop the old one."""
 
     def packed(self, weight: torch.Tensor) -> torch.Tensor:
-        """The weight, float32, as it waits for its first input; the same values, bytes and shape."""
+        """The float32 weight in packed form before its first input; same values, bytes and shape."""
         return weight.to_mkldnn()
 
-    def adopt(self, weight: torch.Tensor, ordered_for: torch.Size) -> None:
+    def set_reordered(self, weight: torch.Tensor, reordered_for: torch.Size) -> None:
         self.weight = nn.Parameter(weight, requires_grad=False)
-        self.ordered_for = ordered_for
+        self.reordered_for = reordered_for
 
     def _ordered(self, size: torch.Size) -> torch.Tensor:
-        """The weight in the best order for an input of this size. A batch that alternates between two sizes sorts at
-        each call, as a dense weight does at all."""
-        if self.ordered_for != size:
+        """The weight in the best order for an input of this size. A batch that alternates between two sizes reorders at
+        every call, as a dense weight always does."""
+        if self.reordered_for != size:
             where = (self.padding, self.stride, self.dilation, self.groups)
             weight: torch.Tensor = torch._C._nn.mkldnn_reorder_conv2d_weight(self.weight, *where, list(size))  # type: ignore
-            self.adopt(weight, size)
-            if self.on_ordered is not None:
-                self.on_ordered(weight, size)
+            self.set_reordered(weight, size)
+            if self.on_reordered is not None:
+                self.on_reordered(weight, size)
             return weight
         return self.weight
 
@@ -80,10 +80,10 @@ class Conv2d(nn.Conv2d):
 
 
 class Linear(nn.Linear):
-    """As PyTorch's, and with a packed weight as well."""
+    """PyTorch's linear layer, which also accepts a packed weight."""
 
     def packed(self, weight: torch.Tensor) -> torch.Tensor:
-        """The weight, float32, as it is packed; the same values, bytes and shape."""
+        """The float32 weight in packed form; same values, bytes and shape."""
         packed: torch.Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, None)
         return packed
 

@@ -1,11 +1,11 @@
-"""In which number types networks compute. On a CPU all is float32: the others are slower or rounder there."""
+"""The number types that networks compute in. On a CPU always float32: the others are slower or less exact there."""
 
 import torch
 
 
 def compute_dtype(device: torch.device, *, wanted: torch.dtype | None = None) -> torch.dtype:
-    """Of diffusion networks: ``wanted``, else half precision where the device is made for it. On GPUs with bfloat16
-    that type, whose range holds every network's activations."""
+    """The type for diffusion networks: ``wanted``, else half precision on a GPU. GPUs with bfloat16 use that type,
+    whose range holds every network's activations."""
     if wanted is not None:
         return wanted
     if device.type != "cuda":

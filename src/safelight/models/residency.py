@@ -1,8 +1,8 @@
-"""Which networks are in memory: the one owner of weights and devices.
+"""The networks in memory: the only owner of weights and devices.
 
-Weights are kept once for each device and type, whatever layers stand over them; a network under layers shares every
-tensor that they do not change. What nobody uses is let go, the longest unused first, where memory runs short; a network
-that finds no room even then leaves some of its weights in main memory (``models/offload.py``).
+Weights are kept once per device and type, whatever layers are on top; a network under layers shares every tensor that
+the layers do not change. Networks that are not in use are evicted when memory runs short, the least recently used
+first. A network that still does not fit leaves some of its weights in main memory (``models/offload.py``).
 """
 
 import threading
@@ -16,17 +16,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from safelight.models.offload import Room, free_room, let_visit, stay_away
-from safelight.models.operations import Conv2d, Linear, gains, packs
+from safelight.models.offload import AvailableBytes, available_bytes, choose_offloaded, load_for_each_call
+from safelight.models.operations import Conv2d, Linear, benefits_from_packing, supports_packing
 from safelight.models.weight_layers import WeightLayer
 from safelight.models.weights import UnknownWeights, Weights
 
-KEPT_SHARE = 0.5
-"""Of the memory that a device has, what unused networks may fill."""
+IDLE_SHARE = 0.5
+"""The share of a device's memory that unused networks may fill."""
 
 
 def compute_device() -> torch.device:
-    """Where networks compute: the first GPU that this process may see, else the CPU."""
+    """The device that networks compute on: the first GPU visible to this process, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -39,25 +39,26 @@ class _Key(NamedTuple):
 
 
 @dataclass(eq=False)
-class _Held:
-    """A network in memory. ``own``: bytes on its device of the tensors that it does not share; ``away``: the names of
-    those that are elsewhere."""
+class _Resident:
+    """A network in memory. ``own``: bytes on its device that it does not share; ``offloaded``: the names of the tensors
+    in main memory."""
 
     module: nn.Module
     tensors: dict[str, torch.Tensor]
     own: int
-    away: frozenset[str] = frozenset()
+    offloaded: frozenset[str] = frozenset()
     users: int = 0
 
 
 @dataclass(eq=False)
 class Residency:
-    """``budget``: bytes for what is not in use; by default a share of the device's memory. ``room``: for the next."""
+    """``budget``: bytes for networks that are not in use, by default a share of the device's memory. ``available``:
+    bytes that the next network can take."""
 
     budget: int | None = None
-    room: Room = free_room
-    _held: dict[_Key, _Held] = field(default_factory=dict)
-    """The longest unused first."""
+    available: AvailableBytes = available_bytes
+    _resident: dict[_Key, _Resident] = field(default_factory=dict)
+    """The least recently used first."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     @contextmanager
@@ -71,133 +72,139 @@ class Residency:
         dtype: torch.dtype,
         rounds: bool = False,
     ) -> Iterator[Any]:
-        """The network that ``build`` makes (without numbers), with these weights under these layers, until the context
-        ends. Weights that it does not know are left out; for one that is missing, raises :class:`UnknownWeights`.
-        ``rounds``: what layers change is rounded to the type of the file, as if it had been written back."""
+        """Yield the network that ``build`` makes (without data), with these weights under these layers, until the
+        context ends. Weights that it does not know are ignored; raises :class:`UnknownWeights` for a missing one.
+        ``rounds``: weights changed by layers are rounded to the file's type, as if they had been written back."""
         key = _Key(weights, layers, device, dtype, rounds)
         with self._lock:
-            held = self._obtain(key, build)
-            held.users += 1
+            resident = self._obtain(key, build)
+            resident.users += 1
         try:
-            yield held.module
+            yield resident.module
         finally:
             with self._lock:
-                held.users -= 1
-                self._make_room(device)
+                resident.users -= 1
+                self._evict(device)
 
     def size(self) -> int:
-        """Bytes of everything held."""
-        return sum(held.own for held in self._held.values())
+        """Bytes of all resident networks."""
+        return sum(resident.own for resident in self._resident.values())
 
     def files(self) -> frozenset[Path]:
-        """Whose weights are held."""
+        """The files whose weights are resident."""
         with self._lock:
-            held = list(self._held)
-        return frozenset(source.file.path for key in held for source in key.weights.sources.values())
+            resident = list(self._resident)
+        return frozenset(source.file.path for key in resident for source in key.weights.sources.values())
 
     def free(self) -> None:
-        """Let go whatever is not in use."""
+        """Evict every network that is not in use."""
         with self._lock:
-            for key in [key for key, held in self._held.items() if not held.users]:
-                del self._held[key]
+            for key in [key for key, resident in self._resident.items() if not resident.users]:
+                del self._resident[key]
 
-    def _obtain(self, key: _Key, build: Callable[[], nn.Module]) -> _Held:
-        held = self._held.pop(key, None)
-        if held is None or self._has_room_now(held, key.device):
-            held = self._load(key, build)
-        self._held[key] = held  # the youngest now
-        return held
+    def _obtain(self, key: _Key, build: Callable[[], nn.Module]) -> _Resident:
+        resident = self._resident.pop(key, None)
+        if resident is None or self._fits_now(resident, key.device):
+            resident = self._load(key, build)
+        self._resident[key] = resident  # now the most recently used
+        return resident
 
-    def _load(self, key: _Key, build: Callable[[], nn.Module]) -> _Held:
+    def _load(self, key: _Key, build: Callable[[], nn.Module]) -> _Resident:
         weights, layers, device, dtype, rounds = key
         with torch.device("meta"):
             module = build().eval().requires_grad_(False)
         if layers:
             base = self._obtain(key._replace(layers=()), build)
-            changed, shared, away = _patched(weights, layers, device, rounds=rounds), base.tensors, base.away
+            changed, shared, offloaded = (
+                _patched_weights(weights, layers, device, rounds=rounds),
+                base.tensors,
+                base.offloaded,
+            )
         else:
-            weights = _wanted(weights, module)
-            self._make_room(device, coming=_bytes(weights, dtype))
+            weights = _required(weights, module)
+            self._evict(device, incoming=_bytes(weights, dtype))
             changed, shared = weights.read(), {}
-            away = stay_away(module, dtype, room=self.room(device))
-        own = _ready(changed, module, device, dtype, away=away)
+            offloaded = choose_offloaded(module, dtype, available=self.available(device))
+        own = _prepared(changed, module, device, dtype, offloaded=offloaded)
         module.load_state_dict({**shared, **own}, strict=True, assign=True)
         for name, part in module.named_modules():
             if isinstance(part, Conv2d) and part.weight.is_mkldnn:
-                part.on_ordered = partial(self._ordered, key, f"{name}.weight")
-        let_visit(module, away, lambda tensor: tensor.to(device, non_blocking=True))
-        here = sum(tensor.nbytes for name, tensor in own.items() if name not in away)
-        return _Held(module, {**shared, **own}, here, away)
+                part.on_reordered = partial(self._ordered, key, f"{name}.weight")
+        load_for_each_call(module, offloaded, lambda tensor: tensor.to(device, non_blocking=True))
+        here = sum(tensor.nbytes for name, tensor in own.items() if name not in offloaded)
+        return _Resident(module, {**shared, **own}, here, offloaded)
 
     def _ordered(self, key: _Key, name: str, weight: torch.Tensor, size: torch.Size) -> None:
-        """Everybody who shares a weight gets it in its new order: it is kept once."""
+        """Give the reordered weight to every network that shares it, so that it is kept once."""
         with self._lock:
-            if (changed := self._held.get(key)) is None:
+            if (changed := self._resident.get(key)) is None:
                 return
             old = changed.tensors[name]
-            for held in self._held.values():
-                if held.tensors.get(name) is old:
-                    held.tensors[name] = weight
-                    part = held.module.get_submodule(name.removesuffix(".weight"))
+            for resident in self._resident.values():
+                if resident.tensors.get(name) is old:
+                    resident.tensors[name] = weight
+                    part = resident.module.get_submodule(name.removesuffix(".weight"))
                     assert isinstance(part, Conv2d)
-                    part.adopt(weight, size)
+                    part.set_reordered(weight, size)
 
-    def _has_room_now(self, held: _Held, device: torch.device) -> bool:
-        """Whether a network that had to leave weights elsewhere need not any more. Nothing moves while one computes."""
-        if not held.away or any(other.users for other in self._held.values()):
+    def _fits_now(self, resident: _Resident, device: torch.device) -> bool:
+        """Whether a network with offloaded weights now fits on the device. Nothing moves while a network is in use."""
+        if not resident.offloaded or any(other.users for other in self._resident.values()):
             return False
-        if (room := self.room(device)) is None:
+        if (available := self.available(device)) is None:
             return False
-        return sum(tensor.nbytes for tensor in held.tensors.values()) <= room + held.own
+        return sum(tensor.nbytes for tensor in resident.tensors.values()) <= available + resident.own
 
-    def _make_room(self, device: torch.device, *, coming: int = 0) -> None:
-        budget = self.budget if self.budget is not None else int(_memory(device) * KEPT_SHARE)
-        for key in [key for key, held in self._held.items() if not held.users]:
-            if self.size() + coming <= budget:
+    def _evict(self, device: torch.device, *, incoming: int = 0) -> None:
+        budget = self.budget if self.budget is not None else int(_total_memory(device) * IDLE_SHARE)
+        for key in [key for key, resident in self._resident.items() if not resident.users]:
+            if self.size() + incoming <= budget:
                 return
-            del self._held[key]
+            del self._resident[key]
 
 
 residency = Residency()
-"""Of this process."""
+"""The networks of this process."""
 
 
-def _wanted(weights: Weights, module: nn.Module) -> Weights:
+def _required(weights: Weights, module: nn.Module) -> Weights:
     names = list(module.state_dict())
     missing = [name for name in names if name not in weights]
     if missing:
         files = sorted({source.file.path.name for source in weights.sources.values()})
         named = ", ".join(missing[:3])
-        raise UnknownWeights(f"{' and '.join(files)} lack {len(missing)} of {len(names)} weights: {named} ...")
+        raise UnknownWeights(
+            f"{' and '.join(files)} lack {len(missing)} of the network's {len(names)} weights: {named} ..."
+        )
     return weights.only(names)
 
 
-def _ready(
+def _prepared(
     tensors: Iterable[tuple[str, torch.Tensor]],
     module: nn.Module,
     device: torch.device,
     dtype: torch.dtype,
     *,
-    away: frozenset[str],
+    offloaded: frozenset[str],
 ) -> dict[str, torch.Tensor]:
-    """As the module computes with them; those that are ``away`` in main memory, where a GPU can fetch them."""
+    """The tensors as the module computes with them; ``offloaded`` ones stay in main memory, pinned for a GPU."""
     operations: dict[str, Conv2d | Linear] = {}
-    if packs(device, dtype):
-        operations = {f"{name}.weight": part for name, part in module.named_modules() if gains(part)}
+    if supports_packing(device, dtype):
+        operations = {f"{name}.weight": part for name, part in module.named_modules() if benefits_from_packing(part)}
     scratch = torch.empty(max((part.weight.numel() for part in operations.values()), default=0))
 
-    def ready(name: str, tensor: torch.Tensor) -> torch.Tensor:
-        if name in away:
+    def prepare(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        if name in offloaded:
             kept = tensor.to(device="cpu", dtype=dtype)
             return kept.pin_memory() if device.type == "cuda" else kept.clone()
         if (operation := operations.get(name)) is None:
             return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else tensor.dtype)
         return operation.packed(scratch[: tensor.numel()].view(tensor.shape).copy_(tensor))
 
-    return {name: ready(name, tensor) for name, tensor in tensors}
+    return {name: prepare(name, tensor) for name, tensor in tensors}
 
 
-def _patched(
+def _patched_weights(
     weights: Weights, layers: tuple[WeightLayer, ...], device: torch.device, *, rounds: bool
 ) -> Iterator[tuple[str, torch.Tensor]]:
     """The weights that the layers change, computed in float32."""
@@ -214,7 +221,7 @@ def _bytes(weights: Weights, dtype: torch.dtype) -> int:
     return sum(shape.numel() for shape in weights.shapes.values()) * dtype.itemsize
 
 
-def _memory(device: torch.device) -> int:
+def _total_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[1])
     with open("/proc/meminfo", encoding="ascii") as file:

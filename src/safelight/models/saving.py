@@ -1,4 +1,4 @@
-"""Models as files: every weight under its layers, in the layout and the number type of the files that it came from."""
+"""Save models to files: every weight under its layers, in the layout and number type of the files that it came from."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,12 +8,12 @@ import torch
 from safetensors.torch import save_file
 
 from safelight.core.errors import Invalid
-from safelight.models.autoencoder.image_autoencoder import PictureAutoencoder
-from safelight.models.checkpoint import AUTOENCODER, TEXT_PLACES
+from safelight.models.autoencoder.image_autoencoder import ImageAutoencoder
+from safelight.models.checkpoint import AUTOENCODER, TEXT_PREFIXES
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.families import miniature
 from safelight.models.families.registry import UNET
-from safelight.models.merging import patched
+from safelight.models.merging import patched_weight
 from safelight.models.stored_unet import StoredUNet
 from safelight.models.text.clip_weights import OPEN_CLIP_LAYER, OPEN_CLIP_TOP_LEVEL
 from safelight.models.text.encoder import TextEncoder
@@ -23,41 +23,42 @@ from safelight.models.weights import Weights
 Tensors = dict[str, torch.Tensor]
 
 
-class NotStored(Invalid):
-    """The value is of no kind that can be written to a file."""
+class NotSavable(Invalid):
+    """A value of this kind cannot be written to a file."""
 
     code = "not_stored"
 
 
 def model_tensors(model: DiffusionModel) -> Tensors:
-    """Below ``model.diffusion_model.``. Raises :class:`NotStored`."""
+    """Weights below ``model.diffusion_model.``. Raises :class:`NotSavable`."""
     network = model.network
     if not isinstance(network, StoredUNet):
-        raise NotStored(f"a model of {type(network).__name__} has no weights of its own to save")
+        raise NotSavable(f"a model of type {type(network).__name__!r} has no weights of its own to save")
     return _prefixed(UNET, _tensors(network.weights, network.layers))
 
 
 def text_tensors(text: TextEncoder, family: str | None) -> Tensors:
-    """Where the family's checkpoints have them; without a family, under names of their own (``text_model...``)."""
+    """Weights under the prefixes of the family's checkpoints; without a family, under their own names
+    (``text_model...``)."""
     found: Tensors = {}
     tensors = _tensors(text.weights, text.layers)
     for letter in text.recipe.encoders:
-        prefix = f"clip_{letter}."
-        own = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+        own_prefix = f"clip_{letter}."
+        own = {name.removeprefix(own_prefix): t for name, t in tensors.items() if name.startswith(own_prefix)}
         if family is None:
-            found |= own if len(text.recipe.encoders) == 1 else _prefixed(prefix, own)
+            found |= own if len(text.recipe.encoders) == 1 else _prefixed(own_prefix, own)
             continue
-        place = TEXT_PLACES[family, letter][0]
-        found |= _prefixed(place, _in_open_clip_layout(own) if place.endswith(".model.") else own)
+        prefix = TEXT_PREFIXES[family, letter][0]
+        found |= _prefixed(prefix, _in_open_clip_layout(own) if prefix.endswith(".model.") else own)
     return found
 
 
-def autoencoder_tensors(autoencoder: PictureAutoencoder, *, prefix: str = AUTOENCODER) -> Tensors:
+def autoencoder_tensors(autoencoder: ImageAutoencoder, *, prefix: str = AUTOENCODER) -> Tensors:
     return _prefixed(prefix, _tensors(autoencoder.weights, ()))
 
 
 def metadata_of(model: DiffusionModel) -> dict[str, str]:
-    """What a file has to say beside the weights to be read again."""
+    """Metadata that the file needs besides the weights to be loaded again."""
     network = model.network
     if not isinstance(network, StoredUNet) or model.family != "miniature":
         return {}
@@ -73,7 +74,7 @@ def _tensors(weights: Weights, layers: Iterable[WeightLayer]) -> Tensors:
     layers = tuple(layers)
     changed = {name for layer in layers for name in layer.patches}
     return {
-        name: patched(weights, layers, name).to(tensor.dtype) if name in changed else tensor
+        name: patched_weight(weights, layers, name).to(tensor.dtype) if name in changed else tensor
         for name, tensor in weights.read()
     }
 
@@ -88,7 +89,7 @@ _OPEN_CLIP_TOP_LEVEL = {ours: theirs for theirs, ours in OPEN_CLIP_TOP_LEVEL.ite
 
 
 def _in_open_clip_layout(tensors: Tensors) -> Tensors:
-    """Query, key and value in one matrix, the projection transposed."""
+    """Rename to OpenCLIP's layout: query, key and value in one matrix, and the projection transposed."""
     made: Tensors = {}
     for name, tensor in tensors.items():
         if name in _OPEN_CLIP_TOP_LEVEL:

@@ -1,4 +1,4 @@
-"""The real network: a UNet whose weights are in files."""
+"""A UNet whose weights are stored in files."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,22 +16,24 @@ from safelight.models.weight_layers import WeightLayer
 from safelight.models.weights import Weights
 
 
-class Conditions(Protocol):
-    """What a family makes of a conditioning entry: see :meth:`safelight.models.network.Network.conditions`."""
+class ConditioningAdapter(Protocol):
+    """A family's conversion of conditioning entries: see
+    :meth:`safelight.models.network.Network.prepare_conditioning`."""
 
-    def __call__(
+    def prepare(
         self, options: Mapping[str, Any], *, shape: torch.Size, device: torch.device, is_negative: bool
     ) -> dict[str, torch.Tensor]: ...
 
 
 @dataclass(frozen=True)
 class StoredUNet:
-    """A value: :class:`safelight.models.network.Network`. ``dtype``: wanted by the user, else the device's best."""
+    """A value that implements :class:`safelight.models.network.Network`. ``dtype``: the user's choice; ``None`` is the
+    device's best."""
 
     weights: Weights
     shape: UNetShape
     heads: Heads
-    understand: Conditions
+    conditioning: ConditioningAdapter
     groups: int = 32
     layers: tuple[WeightLayer, ...] = ()
     dtype: torch.dtype | None = None
@@ -54,10 +56,10 @@ class StoredUNet:
         with residency.use(self.weights, self.layers, self._module, device=device, dtype=dtype) as module:
             yield module
 
-    def conditions(
+    def prepare_conditioning(
         self, options: Mapping[str, Any], *, shape: torch.Size, device: torch.device, is_negative: bool = False
     ) -> dict[str, torch.Tensor]:
-        return self.understand(options, shape=shape, device=device, is_negative=is_negative)
+        return self.conditioning.prepare(options, shape=shape, device=device, is_negative=is_negative)
 
     def _module(self) -> UNet:
         return UNet(self.shape, heads=self.heads, groups=self.groups)

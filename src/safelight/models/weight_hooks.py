@@ -1,4 +1,4 @@
-"""Changes of weights that hold for some conditions only, or for some of the way: what travels on ``HOOKS`` links."""
+"""Weight changes that apply only to some conditionings, or during a part of sampling: the value on ``HOOKS`` links."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,14 +14,14 @@ Shapes = Mapping[str, torch.Size]
 
 @dataclass(frozen=True, slots=True)
 class Keyframe:
-    """From ``start``, a share of the way, on, a change counts ``strength`` times."""
+    """From ``start`` on (a point of sampling, 0..1), the strength of a change is multiplied by ``strength``."""
 
     start: float
     strength: float
 
 
 class Changes(Protocol):
-    """Where changes come from: a LoRA (:class:`safelight.models.lora.file.Lora`), or another model."""
+    """The source of changes: a LoRA (:class:`safelight.models.lora.file.Lora`), or another model."""
 
     def unet_layer(self, shapes: Shapes) -> WeightLayer | None: ...
 
@@ -35,8 +35,8 @@ class WeightHook:
     strength_text: float
     keyframes: tuple[Keyframe, ...] = ()
 
-    def times(self, progress: float) -> float:
-        """How much it counts at a share of the way; before the first keyframe, as at that."""
+    def keyframe_strength(self, progress: float) -> float:
+        """The factor on its strength at a point of sampling; before the first keyframe, that of the first."""
         if not self.keyframes:
             return 1.0
         begun = [frame for frame in self.keyframes if frame.start <= progress]
@@ -48,7 +48,7 @@ class HookGroup:
     hooks: tuple[WeightHook, ...] = ()
 
     def clone_and_combine(self, other: "HookGroup | None") -> "HookGroup":
-        """Those of both. The name is that by which node packs know it."""
+        """The hooks of both, under the name that node packs call."""
         return self if other is None else HookGroup((*self.hooks, *other.hooks))
 
     def with_keyframes(self, keyframes: Iterable[Keyframe]) -> "HookGroup":
@@ -56,14 +56,14 @@ class HookGroup:
         return HookGroup(tuple(replace(hook, keyframes=frames) for hook in self.hooks))
 
     def starts(self) -> list[float]:
-        """Shares of the way at which something changes; 0 is the first."""
+        """The points of sampling at which a strength changes; 0 is the first."""
         return sorted({0.0, *(frame.start for hook in self.hooks for frame in hook.keyframes)})
 
     def text_layers(self, shapes: Shapes, *, progress: float | None) -> list[WeightLayer]:
-        """``progress``: none for strengths without their keyframes."""
+        """``progress``: a point of sampling, or ``None`` to ignore keyframes."""
         layers = []
         for hook in self.hooks:
-            strength = hook.strength_text * (1.0 if progress is None else hook.times(progress))
+            strength = hook.strength_text * (1.0 if progress is None else hook.keyframe_strength(progress))
             if strength and (layer := hook.changes.text_layer(shapes)) is not None:
                 layers.append(layer.with_strength(strength))
         return layers
@@ -71,8 +71,8 @@ class HookGroup:
 
 @dataclass(eq=False)
 class HookedNetwork:
-    """A network under the hooks of some conditions, for one run. Layers are equal to themselves only, so that each that
-    was made is kept."""
+    """A network under the hooks of some conditionings, for one run. Each layer that was made is kept, because layers
+    are equal only to themselves."""
 
     network: Network
     group: HookGroup
@@ -83,7 +83,7 @@ class HookedNetwork:
     def at(self, sigma: float) -> Network:
         starts: Sequence[float] = self.group.starts()
         progress = max((start for start in starts if self.sigma_at(start) >= sigma), default=0.0)
-        strengths = tuple(hook.strength_model * hook.times(progress) for hook in self.group.hooks)
+        strengths = tuple(hook.strength_model * hook.keyframe_strength(progress) for hook in self.group.hooks)
         if strengths not in self._made:
             layers = [self._layer(hook, strength) for hook, strength in zip(self.group.hooks, strengths, strict=True)]
             self._made[strengths] = self.network.with_layers(*(layer for layer in layers if layer is not None))

@@ -1,4 +1,4 @@
-"""Changes of a network's weights as immutable layers over weights that are shared and never written to."""
+"""Changes of a network's weights, as immutable layers over shared weights that are never written to."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,7 +8,8 @@ import torch
 
 
 class WeightPatch(Protocol):
-    """One weight's change. Immutable; law: ``apply`` gives equal values for equal arguments and writes to neither."""
+    """The change of one weight. Immutable; law: ``apply`` returns equal values for equal arguments and writes to
+    neither."""
 
     def apply(self, weight: torch.Tensor, strength: float) -> torch.Tensor:
         """The changed weight: same shape, float32. ``weight`` is float32, with the layers below already applied."""
@@ -17,18 +18,17 @@ class WeightPatch(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class WeightLayer:
-    """What one file, or one node, changes; equal only to itself.
+    """The changes by one file or one node; equal only to itself.
 
     ``patches`` is keyed by canonical names: the original ones below ``model.diffusion_model.`` for a UNet
     (``input_blocks.1.1.transformer_blocks.0.attn1.to_q.weight``), those of transformers for a text encoder
-    (``text_model.encoder.layers.0.self_attn.q_proj.weight``). Names that the network lacks are passed over: whoever
-    makes the layer compares them with ``Network.shapes``.
-    """
+    (``text_model.encoder.layers.0.self_attn.q_proj.weight``). Names that the network lacks are ignored; compare them
+    with ``Network.shapes`` when making a layer."""
 
     name: str
     patches: Mapping[str, WeightPatch] = field(repr=False)
     strength: float = 1.0
 
     def with_strength(self, strength: float) -> "WeightLayer":
-        """The same patches, shared."""
+        """A copy with this strength that shares the patches."""
         return replace(self, strength=strength)

@@ -1,4 +1,4 @@
-"""Weights as values: which tensors of which files, under which names. Nothing is read before it is needed.
+"""Weights as values: tensors of files under canonical names. Tensors are read only when they are needed.
 
 A :class:`WeightFile` is a safetensors file; :class:`Weights` are some of its tensors under canonical names.
 """
@@ -30,7 +30,7 @@ Identity = tuple[str, int, int]
 
 
 def identity_of(path: Path) -> Identity:
-    """Equal as long as the file is. Raises :class:`OSError`."""
+    """The identity of a file; it changes when the file does. Raises :class:`OSError`."""
     stat = path.stat()
     return str(path.resolve()), stat.st_size, stat.st_mtime_ns
 
@@ -40,7 +40,7 @@ class WeightFile:
     identity: Identity
     shapes: Mapping[str, torch.Size] = field(repr=False, compare=False)
     dtypes: Mapping[str, str] = field(repr=False, compare=False)
-    """As safetensors names them: ``F16``, ``BF16``, ``F32`` ..."""
+    """In safetensors' spelling: ``F16``, ``BF16``, ``F32`` ..."""
     metadata: Mapping[str, str] = field(repr=False, compare=False)
 
     @property
@@ -48,16 +48,16 @@ class WeightFile:
         return Path(self.identity[0])
 
     def weights(self, prefix: str = "") -> "Weights":
-        """Those whose names begin so, without it."""
+        """The tensors whose names begin with ``prefix``, without it."""
         keys = {key.removeprefix(prefix): key for key in self.shapes if key.startswith(prefix)}
         return Weights({name: Source(self, key) for name, key in keys.items()})
 
 
 def weight_file(path: Path) -> WeightFile:
-    """Reads the header alone. Raises :class:`UnreadableWeights` for a damaged file, a pickle or a GGUF file;
-    :class:`OSError`."""
+    """Open a file; reads only the header. Raises :class:`UnreadableWeights` for a damaged file, a pickle or a GGUF
+    file; :class:`OSError`."""
     if check_weights(path) is not WeightsFormat.SAFETENSORS:
-        raise UnreadableWeights(f"{path.name} is a GGUF file; models are read from safetensors")
+        raise UnreadableWeights(f"{path.name!r} is a GGUF file; use a safetensors file of the model")
     with path.open("rb") as file:
         header = safetensors_header.read(file, name=path.name)
     return WeightFile(
@@ -73,7 +73,7 @@ Reading = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A tensor of a file, and what is made of it: a part of its rows, or its transpose."""
+    """A tensor of a file, and how it is changed when it is read: a range of its rows, its transpose, another shape."""
 
     file: WeightFile
     key: str
@@ -81,7 +81,7 @@ class Source:
     transposed: bool = False
     reshaped: tuple[int, ...] | None = None
     rounded: torch.dtype | None = None
-    """To this type and back."""
+    """Round to this type and back."""
 
     @property
     def shape(self) -> torch.Size:
@@ -104,7 +104,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Weights:
-    """Equal to others of the same sources under the same names."""
+    """Equal to weights with the same sources under the same names."""
 
     sources: Mapping[str, Source] = field(repr=False)
 
@@ -139,7 +139,7 @@ class Weights:
         return Weights({name: self.sources[name] for name in names if name in self.sources})
 
     def below(self, prefix: str) -> "Weights":
-        """Those whose names begin so, without it."""
+        """The weights whose names begin with ``prefix``, without it."""
         chosen = {name: source for name, source in self.sources.items() if name.startswith(prefix)}
         return Weights({name.removeprefix(prefix): source for name, source in chosen.items()})
 
@@ -147,22 +147,22 @@ class Weights:
         return Weights({**self.sources, **other.sources})
 
     def read(self, names: Iterable[str] | None = None) -> Iterator[tuple[str, torch.Tensor]]:
-        """Each of the names with its tensor as it is stored, mapped from the file. A file that changed since it was
-        opened raises :class:`UnreadableWeights`."""
+        """Yield each name with its tensor as stored, mapped from the file. Raises :class:`UnreadableWeights` if a file
+        changed since it was opened."""
         by_file: dict[WeightFile, list[str]] = {}
         for name in self.sources if names is None else names:
             by_file.setdefault(self.sources[name].file, []).append(name)
         for file, chosen in by_file.items():
             if identity_of(file.path) != file.identity:
-                raise UnreadableWeights(f"{file.path.name} was changed while a job was using it")
-            with local_copies.reading(file.path) as place, safe_open(place, framework="pt") as opened:
+                raise UnreadableWeights(f"{file.path.name!r} was changed while a job was using it")
+            with local_copies.reading(file.path) as readable, safe_open(readable, framework="pt") as opened:
                 for name in chosen:
                     source = self.sources[name]
                     yield name, source.of(opened.get_tensor(source.key))
 
 
 def json_metadata(file: WeightFile, key: str) -> Mapping[str, object] | None:
-    """A JSON object in the file's metadata; none where there is none."""
+    """A JSON object in the file's metadata; ``None`` if there is none."""
     try:
         found = json.loads(file.metadata[key])
     except (KeyError, ValueError):

@@ -62,7 +62,7 @@ def test_files_of_one_autoencoder(ours: Autoencoder, tmp_path: Path, prefix: str
 
 def test_a_file_without_an_autoencoder_is_an_error(tmp_path: Path) -> None:
     save_file({"something.weight": torch.zeros(2)}, tmp_path / "other.safetensors")
-    with pytest.raises(UnknownWeights, match=r"other\.safetensors holds no autoencoder"):
+    with pytest.raises(UnknownWeights, match=r"'other\.safetensors' contains no supported autoencoder"):
         load_autoencoder(tmp_path / "other.safetensors")
 
 

@@ -9,12 +9,13 @@ from safetensors.torch import save_file
 from tests.nodes.context import FolderContext
 
 from safelight.models.autoencoder.tiny import TinyAutoencoder, TinyShape
-from safelight.models.checkpoint import TINY_LATENTS, load_autoencoder, load_tiny_autoencoder
+from safelight.models.checkpoint import TINY_AUTOENCODERS, load_autoencoder, load_tiny_autoencoder
 from safelight.models.latent_format import LatentFormat
 from safelight.models.weights import UnknownWeights
 from safelight.nodes.loaders.checkpoint import VAELoader
 from safelight.nodes.sampling.sample import previewer
-from safelight.services.model import TINY_AUTOENCODERS, ModelFiles
+from safelight.services.model import TINY_AUTOENCODERS as SERVER_NAMES
+from safelight.services.model import ModelFiles
 
 SHAPE = TinyShape(4, 0.18215)
 
@@ -74,7 +75,7 @@ def test_the_loader_takes_them_by_name(state: dict[str, torch.Tensor], folder: P
 
 
 def test_names_are_offered_when_both_halves_are_there(folder: Path) -> None:
-    assert tuple(TINY_LATENTS) == TINY_AUTOENCODERS
+    assert tuple(TINY_AUTOENCODERS) == SERVER_NAMES
     index = ModelFiles([folder.parent])
     index.refresh()
     assert (index.choices("vae"), index.names("vae")) == (["taesd"], [])
@@ -105,5 +106,5 @@ def test_previews_by_the_tiny_decoder(folder: Path, tmp_path: Path) -> None:
 
 def test_what_is_none_is_told(tmp_path: Path) -> None:
     save_file({"taesd_encoder.0.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "half.safetensors")
-    with pytest.raises(UnknownWeights, match=r"half\.safetensors holds no tiny autoencoder"):
+    with pytest.raises(UnknownWeights, match=r"'half\.safetensors' contains no supported tiny autoencoder"):
         load_autoencoder(tmp_path / "half.safetensors")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from safelight.models.control.control_network import Applied, PictureAdapter, load_control_network
+from safelight.models.control.control_network import AppliedControl, ControlAdapter, load_control_network
 from safelight.models.sampling.levels import DiscreteLevels
 from safelight.models.weights import UnknownWeights
 
@@ -24,16 +24,16 @@ def theirs(kind: str, *, colors: int = 3) -> Any:
     ).eval()
 
 
-def loaded(model: Any, path: Path) -> PictureAdapter:
+def loaded(model: Any, path: Path) -> ControlAdapter:
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, path)
     network = load_control_network(path)
-    assert isinstance(network, PictureAdapter)
+    assert isinstance(network, ControlAdapter)
     return network
 
 
-def told(network: Any, picture: torch.Tensor) -> Any:
+def residuals(network: Any, picture: torch.Tensor) -> Any:
     one = torch.zeros(1)
-    return network.told(torch.zeros(1, 4, 8, 8), one, picture=picture, context=one, y=None)
+    return network.residuals(torch.zeros(1, 4, 8, 8), one, image=picture, context=one, y=None)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -41,7 +41,7 @@ def told(network: Any, picture: torch.Tensor) -> Any:
 def test_equals_diffusers(kind: str, tmp_path: Path) -> None:
     model = theirs(kind)
     picture = torch.rand(1, 3, 64, 96)
-    made = told(loaded(model, tmp_path / "a.safetensors"), picture)
+    made = residuals(loaded(model, tmp_path / "a.safetensors"), picture)
     levels = [*made.inputs.values(), *([made.middle] if made.middle is not None else [])]
     assert list(made.inputs) == ([2, 5, 8, 11] if kind == "full_adapter" else [3, 5, 8])
     for one, other in zip(levels, model(picture), strict=True):
@@ -61,7 +61,7 @@ def test_the_original_layout_and_gray_pictures(tmp_path: Path) -> None:
         renamed[".".join(parts)] = value.contiguous()
     save_file(renamed, tmp_path / "a.safetensors")
     picture = torch.rand(1, 3, 64, 64)
-    made = told(load_control_network(tmp_path / "a.safetensors"), picture)
+    made = residuals(load_control_network(tmp_path / "a.safetensors"), picture)
     other = model(picture.mean(dim=1, keepdim=True))
     torch.testing.assert_close(made.inputs[11], other[3], rtol=1e-4, atol=1e-5)
 
@@ -69,18 +69,18 @@ def test_the_original_layout_and_gray_pictures(tmp_path: Path) -> None:
 def test_strength_and_several(tmp_path: Path) -> None:
     network = loaded(theirs("full_adapter"), tmp_path / "a.safetensors")
     picture = torch.rand(1, 64, 64, 3)
-    applied = Applied(network, picture, 0.5, end=0.5)
+    applied = AppliedControl(network, picture, 0.5, end=0.5)
     levels = DiscreteLevels()
 
-    def at(applied: Applied, progress: float) -> Any:
+    def at(applied: AppliedControl, progress: float) -> Any:
         x, one = torch.zeros(1, 4, 8, 8), torch.zeros(1)
         sigma = torch.tensor(levels.sigma_at(progress))
-        return applied.at(sigma, levels, x, one, context=one, keywords={})
+        return applied.residuals_at(sigma, levels, x, one, context=one, keywords={})
 
-    whole = told(network, picture.movedim(-1, 1))
+    whole = residuals(network, picture.movedim(-1, 1))
     torch.testing.assert_close(at(applied, 0.1).inputs[5], 0.5 * whole.inputs[5])
     assert at(applied, 0.9) is None
-    twice = at(applied.behind(Applied(network, picture, 1.0)), 0.1)
+    twice = at(applied.after(AppliedControl(network, picture, 1.0)), 0.1)
     torch.testing.assert_close(twice.inputs[5], 1.5 * whole.inputs[5])
     assert twice.middle is None
 
@@ -90,5 +90,5 @@ def test_a_part_of_one_is_told(tmp_path: Path) -> None:
         {"conv_in.weight": torch.zeros(8, 192, 3, 3), "body.0.block1.weight": torch.zeros(8, 8, 3, 3)},
         tmp_path / "a.safetensors",
     )
-    with pytest.raises(UnknownWeights, match=r"a\.safetensors holds no T2I-Adapter"):
+    with pytest.raises(UnknownWeights, match=r"'a\.safetensors' contains no supported T2I-Adapter"):
         load_control_network(tmp_path / "a.safetensors")

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save_file
 from tests.models.sampling.networks import CPU, Plain, model_of, saying
 
-from safelight.models.control.control_network import Applied, ControlNetwork, fit_image, load_control_network
+from safelight.models.control.control_network import AppliedControl, ControlNetwork, fit_image, load_control_network
 from safelight.models.network_hooks import Control
-from safelight.models.sampling.guidance import CfgGuider, Preparation
+from safelight.models.sampling.guidance import CfgGuider, SamplingSetup
 from safelight.models.unet.unet_module import Heads
 from safelight.models.weights import UnknownWeights
 from safelight.nodes.conditioning.controlnet import ControlNetApply, ControlNetApplyAdvanced
@@ -48,12 +48,12 @@ def test_equals_diffusers(ours: ControlNetwork, theirs: Any) -> None:
     x, context, picture = torch.randn(2, 4, 8, 8), torch.randn(2, 7, 24), torch.rand(2, 3, 64, 64)
     timestep = torch.tensor([801.0, 3.0])
     with torch.no_grad():
-        told = ours.told(x, timestep, picture=picture, context=context, y=None)
+        made = ours.residuals(x, timestep, image=picture, context=context, y=None)
         down, middle = theirs(x, timestep, context, picture, return_dict=False)
-    assert len(told.skips) == len(down)
+    assert len(made.skips) == len(down)
     for index, expected in enumerate(down):
-        torch.testing.assert_close(told.skips[index], expected, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(told.middle, middle, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(made.skips[index], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(made.middle, middle, rtol=1e-4, atol=1e-5)
 
 
 def test_the_original_layout_is_read_too(ours: ControlNetwork, tmp_path: Path) -> None:
@@ -66,33 +66,33 @@ def test_the_original_layout_is_read_too(ours: ControlNetwork, tmp_path: Path) -
 
 def test_another_files_or_families_network_is_an_error(ours: ControlNetwork, tmp_path: Path) -> None:
     save_file({"a.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(UnknownWeights, match=r"other\.safetensors holds no control network"):
+    with pytest.raises(UnknownWeights, match=r"'other\.safetensors' contains no supported ControlNet"):
         load_control_network(tmp_path / "other.safetensors")
-    with pytest.raises(UnknownWeights, match="for conditions of 24 features; the model's have 768"):
-        ours.told(
+    with pytest.raises(UnknownWeights, match="for models with 24 conditioning features; this model has 768"):
+        ours.residuals(
             torch.zeros(1, 4, 8, 8),
             torch.zeros(1),
-            picture=torch.zeros(1, 3, 64, 64),
+            image=torch.zeros(1, 3, 64, 64),
             context=torch.zeros(1, 7, 768),
             y=None,
         )
 
 
-def controlled(ours: ControlNetwork, applied: Applied, sigma: float) -> Control | None:
+def controlled(ours: ControlNetwork, applied: AppliedControl, sigma: float) -> Control | None:
     levels = model_of().parameterization.levels
     x, context = torch.ones(SHAPE), torch.ones(1, 7, 24)
-    return applied.at(torch.tensor(sigma), levels, x, torch.tensor([500.0]), context=context, keywords={})
+    return applied.residuals_at(torch.tensor(sigma), levels, x, torch.tensor([500.0]), context=context, keywords={})
 
 
 def test_strength_and_the_part_of_the_way(ours: ControlNetwork) -> None:
     picture = torch.rand(1, 64, 64, 3)
-    whole = controlled(ours, Applied(ours, picture, 1.0), 5.0)
-    half = controlled(ours, Applied(ours, picture, 0.5, 0.0, 0.5), 5.0)
+    whole = controlled(ours, AppliedControl(ours, picture, 1.0), 5.0)
+    half = controlled(ours, AppliedControl(ours, picture, 0.5, 0.0, 0.5), 5.0)
     assert whole is not None
     assert half is not None
     torch.testing.assert_close(half.skips[1], whole.skips[1] / 2)
-    assert controlled(ours, Applied(ours, picture, 0.5, 0.0, 0.5), 0.1) is None
-    double = controlled(ours, Applied(ours, picture, 1.0, before=Applied(ours, picture, 1.0)), 5.0)
+    assert controlled(ours, AppliedControl(ours, picture, 0.5, 0.0, 0.5), 0.1) is None
+    double = controlled(ours, AppliedControl(ours, picture, 1.0, previous=AppliedControl(ours, picture, 1.0)), 5.0)
     assert double is not None
     assert double.middle is not None
     torch.testing.assert_close(double.middle, 2 * whole.middle)  # type: ignore[operator]
@@ -102,7 +102,7 @@ def asked(positive: Any, negative: Any) -> tuple[list[tuple[int, ...]], int]:
     """Which batches the network sees, and how many of them with control."""
     network = Plain()
     model = model_of(network)
-    denoise = CfgGuider(model, positive, negative, 4.0).denoiser(network._predict, Preparation(SHAPE, CPU))
+    denoise = CfgGuider(model, positive, negative, 4.0).denoiser(network._predict, SamplingSetup(SHAPE, CPU))
     denoise(torch.zeros(SHAPE), torch.tensor(2.0))
     return network.asked, sum(control is not None for control in network.controls)
 

@@ -12,7 +12,7 @@ from safelight.models.families.conditioning import (
     PooledText,
     PooledTextAndSizes,
     PooledTextSizeAndScore,
-    TextAlone,
+    TextOnly,
 )
 from safelight.models.latent_format import LatentFormat
 
@@ -21,8 +21,8 @@ CPU = torch.device("cpu")
 FORMAT = LatentFormat(scale=0.5)
 
 
-def told(conditions: Any, options: dict[str, Any], *, is_negative: bool = False) -> dict[str, torch.Tensor]:
-    made: dict[str, torch.Tensor] = conditions(options, shape=SHAPE, device=CPU, is_negative=is_negative)
+def prepared(adapter: Any, options: dict[str, Any], *, is_negative: bool = False) -> dict[str, torch.Tensor]:
+    made: dict[str, torch.Tensor] = adapter.prepare(options, shape=SHAPE, device=CPU, is_negative=is_negative)
     return made
 
 
@@ -33,45 +33,45 @@ def spread(number: float) -> torch.Tensor:
 
 
 def test_text_alone_says_nothing_more() -> None:
-    assert told(TextAlone(), {"pooled_output": torch.ones(1, 8)}) == {}
-    assert torch.equal(told(PooledText(8), {"pooled_output": torch.ones(1, 8)})["y"], torch.ones(1, 8))
-    assert torch.equal(told(PooledText(8), {})["y"], torch.zeros(1, 8))
+    assert prepared(TextOnly(), {"pooled_output": torch.ones(1, 8)}) == {}
+    assert torch.equal(prepared(PooledText(8), {"pooled_output": torch.ones(1, 8)})["y"], torch.ones(1, 8))
+    assert torch.equal(prepared(PooledText(8), {})["y"], torch.zeros(1, 8))
 
 
 def test_sdxl_is_told_sizes() -> None:
     options = {"pooled_output": torch.full((1, 1280), 0.5), "width": 1024, "height": 768, "crop_w": 3, "crop_h": 5}
-    y = told(PooledTextAndSizes(), {**options, "target_width": 900, "target_height": 700})["y"]
+    y = prepared(PooledTextAndSizes(), {**options, "target_width": 900, "target_height": 700})["y"]
     assert y.shape == (1, 2816)
     expected = torch.cat([spread(n) for n in (768, 1024, 5, 3, 700, 900)])
     torch.testing.assert_close(y[0, 1280:], expected, rtol=1e-4, atol=1e-4)
-    by_latent = told(PooledTextAndSizes(), {})["y"]
+    by_latent = prepared(PooledTextAndSizes(), {})["y"]
     expected = torch.cat([spread(n) for n in (48, 64, 0, 0, 48, 64)])
     torch.testing.assert_close(by_latent[0, 1280:], expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("is_negative", "score"), [(False, 6.0), (True, 2.5)])
 def test_the_refiner_is_told_a_score(is_negative: bool, score: float) -> None:
-    y = told(PooledTextSizeAndScore(), {}, is_negative=is_negative)["y"]
+    y = prepared(PooledTextSizeAndScore(), {}, is_negative=is_negative)["y"]
     assert y.shape == (1, 2560)
     torch.testing.assert_close(y[0, -256:], spread(score), rtol=1e-4, atol=1e-4)
 
 
 def test_inpainting_sees_the_mask_and_what_is_around() -> None:
-    understand = Inpainting(TextAlone(), FORMAT, blank=(0.1, 0.2, 0.3, 0.4))
-    blank = told(understand, {})["concat"]
+    conditioning = Inpainting(TextOnly(), FORMAT, blank=(0.1, 0.2, 0.3, 0.4))
+    blank = prepared(conditioning, {})["concat"]
     assert torch.equal(blank[0, 0], torch.ones(6, 8))
     assert blank[0, 1:, 0, 0].tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4])
     mask = torch.zeros(1, 1, 48, 64)
     mask[..., :24, :] = 1
-    concat = told(understand, {"concat_mask": mask, "concat_latent_image": torch.ones(1, 4, 6, 8)})["concat"]
+    concat = prepared(conditioning, {"concat_mask": mask, "concat_latent_image": torch.ones(1, 4, 6, 8)})["concat"]
     assert concat.shape == (1, 5, 6, 8)
     assert concat[0, 0, 0].tolist() == [1.0] * 8
     assert concat[0, 0, 5].tolist() == [0.0] * 8
     assert torch.equal(concat[0, 1:], torch.full((4, 6, 8), 0.5))
-    assert torch.equal(told(understand, {"noise_mask": mask})["concat"][0, 0], concat[0, 0])
+    assert torch.equal(prepared(conditioning, {"noise_mask": mask})["concat"][0, 0], concat[0, 0])
 
 
 def test_editing_sees_the_picture_as_it_is() -> None:
     latent = torch.randn(1, 4, 6, 8)
-    assert torch.equal(told(Editing(TextAlone()), {"concat_latent_image": latent})["concat"], latent)
-    assert not told(Editing(TextAlone()), {})["concat"].any()
+    assert torch.equal(prepared(Editing(TextOnly()), {"concat_latent_image": latent})["concat"], latent)
+    assert not prepared(Editing(TextOnly()), {})["concat"].any()

@@ -38,9 +38,9 @@ def test_families(shape: UNetShape, name: str, monkeypatch: pytest.MonkeyPatch) 
 
 def test_networks_for_inpainting_and_editing() -> None:
     painted = family_of(*file_of(shapes_of(unet_of(in_channels=9))))
-    assert isinstance(painted.understand, Inpainting)
+    assert isinstance(painted.conditioning, Inpainting)
     edited = family_of(*file_of(shapes_of(unet_of(in_channels=8))))
-    assert isinstance(edited.understand, Editing)
+    assert isinstance(edited.conditioning, Editing)
 
 
 def test_marks_of_velocity() -> None:
@@ -75,8 +75,8 @@ def test_a_miniature_says_in_its_metadata_what_it_is() -> None:
 
 
 def test_what_is_unknown_is_named() -> None:
-    with pytest.raises(UnknownWeights, match=r"some\.safetensors holds a UNet for conditions of 48 features"):
+    with pytest.raises(UnknownWeights, match=r"'some\.safetensors' contains a UNet with 48 conditioning"):
         family_of(*file_of(shapes_of(unet_of(channels=32, context=48))))
     flux = {"double_blocks.0.img_attn.qkv.weight": torch.Size((9, 3))}
-    with pytest.raises(UnknownWeights, match="no diffusion network that is known here"):
+    with pytest.raises(UnknownWeights, match="contains no supported diffusion network"):
         family_of(*file_of(flux))

@@ -36,7 +36,7 @@ class Plain:
     def session(self) -> Iterator[Any]:
         yield self._predict
 
-    def conditions(
+    def prepare_conditioning(
         self, options: Mapping[str, Any], *, shape: torch.Size, device: torch.device, is_negative: bool = False
     ) -> dict[str, torch.Tensor]:
         return {name: options[name] for name in ("y", "concat") if name in options}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.models.sampling.networks import Plain, model_of, saying
 
-from safelight.models.sampling.entries import Area, entries
+from safelight.models.sampling.entries import Area, build_entries
 from safelight.models.sampling.guidance import (
     CfgGuider,
     DualCfgGuider,
@@ -15,7 +15,7 @@ from safelight.models.sampling.guidance import (
     Guider,
     PerpNegGuider,
     PositiveGuider,
-    Preparation,
+    SamplingSetup,
 )
 from safelight.models.sampling.samplers.sampling_context import Denoised
 
@@ -24,7 +24,7 @@ SHAPE = torch.Size((2, 4, 16, 24))
 
 def denoised(guider: Guider, *, sigma: float = 5.0, needs_negative: bool = False) -> Denoised:
     with guider.model.network.session() as predict:
-        denoise = guider.denoiser(predict, Preparation(SHAPE, torch.device("cpu")))
+        denoise = guider.denoiser(predict, SamplingSetup(SHAPE, torch.device("cpu")))
         return denoise(torch.zeros(SHAPE), torch.tensor(sigma), needs_negative=needs_negative)
 
 
@@ -91,7 +91,9 @@ def test_an_area_may_be_given_in_parts_of_the_picture() -> None:
 
 def made(conditioning: list[Any]) -> list[Any]:
     model = model_of()
-    return entries(conditioning, model.network, model.parameterization.levels, shape=SHAPE, device=torch.device("cpu"))
+    return build_entries(
+        conditioning, model.network, model.parameterization.levels, shape=SHAPE, device=torch.device("cpu")
+    )
 
 
 def test_an_area_beyond_the_picture_is_cut() -> None:

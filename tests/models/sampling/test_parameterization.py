@@ -32,7 +32,7 @@ def test_a_flow_goes_straight_from_noise_to_signal() -> None:
     x = flow.noised(SIGNAL, NOISE, level)
     assert torch.allclose(x, 0.7 * SIGNAL + 0.3 * NOISE)
     assert torch.allclose(flow.denoised(x, NOISE - SIGNAL, level, TIMESTEP), SIGNAL, atol=1e-6)
-    assert torch.allclose(flow.released(0.7 * SIGNAL, level), SIGNAL)
+    assert torch.allclose(flow.final_latent(0.7 * SIGNAL, level), SIGNAL)
 
 
 def test_a_consistency_model_leaves_the_latent_alone_at_the_start_of_time() -> None:

@@ -79,7 +79,7 @@ def test_an_empty_latent_fits_every_model() -> None:
     model = model_of(latent_format=LatentFormat(channels=16))
     made = run(PositiveGuider(model, saying(1.0)), latent=torch.zeros(2, 4, 6, 8))
     assert made.samples.shape == (2, 16, 6, 8)
-    with pytest.raises(LatentMismatch, match="the latent has 4 channels; the model works on 16"):
+    with pytest.raises(LatentMismatch, match="the latent has 4 channels, but the model needs 16"):
         run(PositiveGuider(model, saying(1.0)), latent=torch.ones(2, 4, 6, 8))
     with pytest.raises(LatentMismatch, match="3 dimensions"):
         run(PositiveGuider(model, saying(1.0)), latent=torch.ones(2, 4, 3, 6, 8))

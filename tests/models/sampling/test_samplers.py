@@ -11,8 +11,8 @@ from safelight.models.sampling.levels import DiscreteLevels, FlowLevels
 from safelight.models.sampling.noise import StepNoise
 from safelight.models.sampling.parameterization import Parameterization
 from safelight.models.sampling.prediction import Flow, Noise
-from safelight.models.sampling.samplers.sampling_context import Denoised, Run
-from safelight.models.sampling.samplers.table import SAMPLERS, WITHOUT_LAST_LEVEL
+from safelight.models.sampling.samplers.sampling_context import Denoised, SamplingContext
+from safelight.models.sampling.samplers.table import SAMPLERS, SKIPS_LAST_LEVEL
 from safelight.models.sampling.schedules import SCHEDULES, karras, schedule
 
 VARIANCE = 0.25
@@ -53,19 +53,19 @@ def seeded() -> StepNoise:
     return lambda sigma, following: torch.randn(COUNT, generator=generator)
 
 
-def run_of(parameterization: Parameterization, sigmas: torch.Tensor, x: torch.Tensor) -> Run:
-    return Run(denoiser(parameterization), x, sigmas, parameterization, noise=seeded())
+def context_of(parameterization: Parameterization, sigmas: torch.Tensor, x: torch.Tensor) -> SamplingContext:
+    return SamplingContext(denoiser(parameterization), x, sigmas, parameterization, noise=seeded())
 
 
-def exploding_run(steps: int) -> Run:
+def exploding_context(steps: int) -> SamplingContext:
     sigmas = karras(steps, 14.6, 0.03)
     start = torch.randn(COUNT, generator=torch.Generator().manual_seed(1)) * math.sqrt(VARIANCE + 14.6**2)
-    return run_of(EXPLODING, sigmas, start)
+    return context_of(EXPLODING, sigmas, start)
 
 
-def flow_run(steps: int) -> Run:
+def flow_context(steps: int) -> SamplingContext:
     start = torch.randn(COUNT, generator=torch.Generator().manual_seed(1))
-    return run_of(FLOW, torch.linspace(1, 0, steps + 1), start)
+    return context_of(FLOW, torch.linspace(1, 0, steps + 1), start)
 
 
 @pytest.mark.parametrize("name", sorted(DETERMINISTIC))
@@ -75,9 +75,9 @@ def test_follows_the_probability_flow(name: str) -> None:
         (20, 0.15 if name in FIRST_ORDER else 0.04),
         (200, 0.03 if name == "dpm_adaptive" else 0.015),
     ):
-        run = exploding_run(steps)
-        exact = run.x * math.sqrt(VARIANCE / (VARIANCE + 14.6**2))
-        ratio = SAMPLERS[name](run) / exact
+        context = exploding_context(steps)
+        exact = context.x * math.sqrt(VARIANCE / (VARIANCE + 14.6**2))
+        ratio = SAMPLERS[name](context) / exact
         assert ratio.sub(1).abs().max() < tolerance, (steps, float(ratio[0]))
 
 
@@ -90,20 +90,20 @@ NOT_MADE_FOR_FLOWS |= {"res_multistep_ancestral_cfg_pp", "dpmpp_2s_ancestral_cfg
 
 @pytest.mark.parametrize("name", sorted(set(SAMPLERS) - DETERMINISTIC - NOT_BY_THE_MATHS))
 def test_draws_the_right_variance(name: str) -> None:
-    drawn = SAMPLERS[name](exploding_run(100))
+    drawn = SAMPLERS[name](exploding_context(100))
     assert float(drawn.var()) == pytest.approx(VARIANCE, rel=0.1)
 
 
 def test_lcm_noises_each_prediction_anew() -> None:
-    run = run_of(EXPLODING, torch.tensor([2.0, 0.5, 0.0]), torch.full((COUNT,), 3.0))
+    context = context_of(EXPLODING, torch.tensor([2.0, 0.5, 0.0]), torch.full((COUNT,), 3.0))
     denoise = denoiser(EXPLODING)
-    again = denoise(run.x, torch.tensor(2.0)).guided + 0.5 * seeded()(torch.tensor(2.0), torch.tensor(0.5))
-    torch.testing.assert_close(SAMPLERS["lcm"](run), denoise(again, torch.tensor(0.5)).guided)
+    again = denoise(context.x, torch.tensor(2.0)).guided + 0.5 * seeded()(torch.tensor(2.0), torch.tensor(0.5))
+    torch.testing.assert_close(SAMPLERS["lcm"](context), denoise(again, torch.tensor(0.5)).guided)
 
 
 @pytest.mark.parametrize("name", sorted(set(SAMPLERS) - NOT_MADE_FOR_FLOWS))
 def test_flows(name: str) -> None:
-    drawn = SAMPLERS[name](flow_run(100))
+    drawn = SAMPLERS[name](flow_context(100))
     assert float(drawn.var()) == pytest.approx(VARIANCE, rel=0.15)
 
 
@@ -112,18 +112,18 @@ def test_one_step_gives_the_prediction(name: str) -> None:
     """From one level to none: there is nothing to do but to believe the network."""
     if name in ("dpm_fast", "dpm_adaptive"):
         pytest.skip("ends at the lowest level above 0")
-    run = run_of(EXPLODING, torch.tensor([2.0, 0.0]), torch.full((COUNT,), 3.0))
-    expected = denoiser(EXPLODING)(run.x, torch.tensor(2.0)).guided
+    context = context_of(EXPLODING, torch.tensor([2.0, 0.0]), torch.full((COUNT,), 3.0))
+    expected = denoiser(EXPLODING)(context.x, torch.tensor(2.0)).guided
     torch.testing.assert_close(
-        SAMPLERS[name](run), expected, rtol=2e-3, atol=5e-3 if name.startswith("uni_pc") else 1e-6
+        SAMPLERS[name](context), expected, rtol=2e-3, atol=5e-3 if name.startswith("uni_pc") else 1e-6
     )
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLERS))
 def test_reports_each_step(name: str) -> None:
     seen: list[int] = []
-    base = exploding_run(7)
-    run = Run(
+    base = exploding_context(7)
+    context = SamplingContext(
         base.denoise,
         base.x,
         base.sigmas,
@@ -131,7 +131,7 @@ def test_reports_each_step(name: str) -> None:
         on_step=lambda i, d, x: seen.append(i),
         noise=base.noise,
     )
-    SAMPLERS[name](run)
+    SAMPLERS[name](context)
     assert seen == sorted(seen)
     assert seen[0] == 0
     if not name.startswith("dpm_fast") and name != "dpm_adaptive":
@@ -142,13 +142,13 @@ def test_reports_each_step(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(SAMPLERS))
 def test_every_sampler_on_every_schedule(name: str, scheduler: str) -> None:
     """The deviation shrinks from that of the first level to that of the latents, as far as 150 steps allow."""
-    sigmas = schedule(EXPLODING.levels, scheduler, 150, skip_last_level=name in WITHOUT_LAST_LEVEL)
+    sigmas = schedule(EXPLODING.levels, scheduler, 150, skip_last_level=name in SKIPS_LAST_LEVEL)
     first = math.sqrt(VARIANCE + float(sigmas[0]) ** 2)
     start = torch.randn(4_000, generator=torch.Generator().manual_seed(1)) * first
     generator = torch.Generator().manual_seed(7)
     noise: StepNoise = lambda sigma, following: torch.randn(4_000, generator=generator)  # noqa: E731
-    run = Run(denoiser(EXPLODING), start, sigmas, EXPLODING, noise=noise)
-    drawn = SAMPLERS[name](run)
+    context = SamplingContext(denoiser(EXPLODING), start, sigmas, EXPLODING, noise=noise)
+    drawn = SAMPLERS[name](context)
     assert drawn.isfinite().all()
     expected = math.sqrt(VARIANCE) * (_SHRUNK_BY_LCM if name == "lcm" else 1)
     coarse = scheduler == "linear_quadratic"  # made for flows: its last step here is a long one

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from safelight.models.sampling.levels import ContinuousEdmLevels, DiscreteLevels, FlowLevels
-from safelight.models.sampling.schedules import SCHEDULES, part_of, schedule
+from safelight.models.sampling.schedules import SCHEDULES, schedule, step_range
 
 MEASURED: dict[str, list[float]] = json.loads(
     (Path(__file__).parents[2] / "golden" / "sampling" / "sigmas.json").read_text()
@@ -53,12 +53,12 @@ def test_no_steps_are_refused() -> None:
 
 
 def test_parts() -> None:
-    assert part_of(FALLING).tolist() == [4, 3, 2, 1, 0]
-    assert part_of(FALLING, end_step=2).tolist() == [4, 3, 2]
-    assert part_of(FALLING, end_step=2, remains="nothing").tolist() == [4, 3, 0]
-    assert part_of(FALLING, start_step=2).tolist() == [2, 1, 0]
-    assert part_of(FALLING, start_step=1, end_step=3).tolist() == [3, 2, 1]
-    assert part_of(FALLING, start_step=4).tolist() == []
-    assert part_of(FALLING, start_step=3, end_step=2).tolist() == []
-    assert part_of(FALLING, end_step=10000, remains="nothing").tolist() == [4, 3, 2, 1, 0]
+    assert step_range(FALLING).tolist() == [4, 3, 2, 1, 0]
+    assert step_range(FALLING, end_step=2).tolist() == [4, 3, 2]
+    assert step_range(FALLING, end_step=2, remains="nothing").tolist() == [4, 3, 0]
+    assert step_range(FALLING, start_step=2).tolist() == [2, 1, 0]
+    assert step_range(FALLING, start_step=1, end_step=3).tolist() == [3, 2, 1]
+    assert step_range(FALLING, start_step=4).tolist() == []
+    assert step_range(FALLING, start_step=3, end_step=2).tolist() == []
+    assert step_range(FALLING, end_step=10000, remains="nothing").tolist() == [4, 3, 2, 1, 0]
     assert FALLING.tolist() == [4, 3, 2, 1, 0]

@@ -141,7 +141,7 @@ def test_what_packs_call(state: dict[str, torch.Tensor], tmp_path: Path) -> None
 
 def test_files_that_are_no_text_encoder(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
     save_file({"a.weight": torch.zeros(1)}, tmp_path / "a.safetensors")
-    with pytest.raises(UnknownWeights, match=r"a\.safetensors holds no text encoder"):
+    with pytest.raises(UnknownWeights, match=r"'a\.safetensors' contains no supported text encoder"):
         load_text_encoders([tmp_path / "a.safetensors"])
     save_file(state, tmp_path / "narrow.safetensors")
     with pytest.raises(UnknownWeights, match="16 features wide"):

@@ -114,4 +114,4 @@ def test_embeddings_stand_in_for_their_names() -> None:
 def test_an_embedding_that_does_not_exist_drops_its_word_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     [window] = windows("a embedding:dog, horse", pad=END, find_embedding=lambda name: None)
     assert [token for token, _ in window][:4] == [START, 320, 267, 4558]  # the comma stays
-    assert "'dog' does not exist" in caplog.text
+    assert "ignoring embedding 'dog': it does not exist" in caplog.text

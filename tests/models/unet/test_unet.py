@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from safelight.models.network_hooks import Attend, Attention, Control, NetworkHooks, Place
+from safelight.models.network_hooks import Attend, Attention, BlockIndex, Control, NetworkHooks
 from safelight.models.unet.diffusers_names import diffusers_names
 from safelight.models.unet.shape import TransformerShape, unet_shape
 from safelight.models.unet.unet_module import Heads, UNet
@@ -148,35 +148,35 @@ def run(unet: UNet, **keywords: Any) -> torch.Tensor:
 
 
 def test_hooks_stand_in_every_place(unet: UNet) -> None:
-    attended: list[tuple[Place, bool]] = []
-    blocks: list[Place] = []
-    skips: list[Place] = []
+    attended: list[tuple[BlockIndex, bool]] = []
+    blocks: list[BlockIndex] = []
+    skips: list[BlockIndex] = []
 
     def attention(asked: Attention, attend: Attend) -> torch.Tensor:
-        attended.append((asked.place, asked.is_self))
+        attended.append((asked.block, asked.is_self))
         return attend(asked)
 
-    def block(hidden: torch.Tensor, place: Place) -> torch.Tensor:
-        blocks.append(place)
+    def block_hook(hidden: torch.Tensor, block: BlockIndex) -> torch.Tensor:
+        blocks.append(block)
         return hidden
 
-    def skip(hidden: torch.Tensor, other: torch.Tensor, place: Place) -> tuple[torch.Tensor, torch.Tensor]:
-        skips.append(place)
+    def skip(hidden: torch.Tensor, other: torch.Tensor, block: BlockIndex) -> tuple[torch.Tensor, torch.Tensor]:
+        skips.append(block)
         return hidden, other
 
-    hooks = NetworkHooks(attention=(attention,), skip=(skip,), block=(block,))
+    hooks = NetworkHooks(attention=(attention,), skip=(skip,), block=(block_hook,))
     torch.testing.assert_close(run(unet, hooks=hooks), run(unet))
     assert attended == [
-        (place, is_self)
-        for place in (Place("input", 1), Place("middle", 0), Place("output", 2), Place("output", 3))
+        (block, is_self)
+        for block in (BlockIndex("input", 1), BlockIndex("middle", 0), BlockIndex("output", 2), BlockIndex("output", 3))
         for is_self in (True, False)
     ]
     assert blocks == [
-        *(Place("input", i) for i in range(4)),
-        Place("middle", 0),
-        *(Place("output", i) for i in range(4)),
+        *(BlockIndex("input", i) for i in range(4)),
+        BlockIndex("middle", 0),
+        *(BlockIndex("output", i) for i in range(4)),
     ]
-    assert skips == [Place("output", i) for i in range(4)]
+    assert skips == [BlockIndex("output", i) for i in range(4)]
 
 
 def test_the_first_attention_hook_is_outermost(unet: UNet) -> None:

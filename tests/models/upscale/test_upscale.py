@@ -103,7 +103,7 @@ def test_the_first_esrgan_files(tmp_path: Path) -> None:
     save_file(old, tmp_path / "old.safetensors")
     save_file({f"params_ema.{name}": value for name, value in state.items()}, tmp_path / "new.safetensors")
     image = torch.rand(1, 6, 7, 3)
-    one, other = (load_upscaler(tmp_path / name).enlarged(image) for name in ("old.safetensors", "new.safetensors"))
+    one, other = (load_upscaler(tmp_path / name).enlarge(image) for name in ("old.safetensors", "new.safetensors"))
     assert one.shape == (1, 24, 28, 3)
     assert torch.equal(one, other)
 
@@ -113,7 +113,7 @@ def test_tiles_are_the_whole_but_for_their_seams(tmp_path: Path) -> None:
     save_file(random(module), tmp_path / "small.safetensors")
     upscaler = load_upscaler(tmp_path / "small.safetensors")
     image = torch.rand(1, 40, 40, 3)
-    whole, tiled = upscaler.enlarged(image), upscaler.enlarged(image, tile=24, overlap=8)
+    whole, tiled = upscaler.enlarge(image), upscaler.enlarge(image, tile=24, overlap=8)
     torch.testing.assert_close(tiled[:, :28, :28], whole[:, :28, :28])
     assert float((tiled - whole).abs().mean()) < 0.02
 
@@ -129,5 +129,5 @@ def test_nodes(tmp_path: Path) -> None:
         assert image.shape == (2, 32, 32, 3)
         assert 0 <= float(image.min()) <= float(image.max()) <= 1
         assert running.steps == [(1, 2), (2, 2)]
-        with pytest.raises(UnknownWeights, match=r"other\.safetensors holds no upscaler"):
+        with pytest.raises(UnknownWeights, match=r"'other\.safetensors' contains no supported upscaler"):
             UpscaleModelLoader.execute("other.safetensors")

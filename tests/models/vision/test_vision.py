@@ -143,7 +143,7 @@ def test_the_style_adapter_by_hand(tmp_path: Path) -> None:
 
 def test_other_files_are_told(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
-    with pytest.raises(UnknownWeights, match=r"a\.safetensors holds no encoder of pictures"):
+    with pytest.raises(UnknownWeights, match=r"'a\.safetensors' contains no supported vision encoder"):
         load_vision_encoder(tmp_path / "a.safetensors")
-    with pytest.raises(UnknownWeights, match=r"a\.safetensors holds no style model"):
+    with pytest.raises(UnknownWeights, match=r"'a\.safetensors' contains no supported style model"):
         load_style_model(tmp_path / "a.safetensors")

@@ -85,7 +85,7 @@ def test_what_a_file_lacks_stays_as_it_is() -> None:
 
 @pytest.mark.usefixtures("run")
 def test_a_lora_for_another_family_is_an_error() -> None:
-    with pytest.raises(LoraMismatch, match=r"other\.safetensors is a LoRA for another family"):
+    with pytest.raises(LoraMismatch, match=r"'other\.safetensors' is a LoRA for another model family"):
         LoraLoaderModelOnly.execute(MODEL, "other.safetensors", 1.0)
     with pytest.raises(FileNotFoundError):
         LoraLoaderModelOnly.execute(MODEL, "absent.safetensors", 1.0)

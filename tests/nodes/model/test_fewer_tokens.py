@@ -6,7 +6,7 @@ from tests.models.sampling.networks import model_of, saying
 from tests.nodes.model.test_guidance_nodes import both_ways, changed, real  # noqa: F401 (a fixture)
 
 from safelight.models.diffusion_model import DiffusionModel
-from safelight.models.network_hooks import Attention, NetworkHooks, Place
+from safelight.models.network_hooks import Attention, BlockIndex, NetworkHooks
 from safelight.models.sampling.guidance import GuidanceOptions, PositiveGuider, options_of
 from safelight.models.sampling.noise import generator_after_first_noise
 from safelight.models.sampling.sample import ChosenSampler, sample
@@ -19,7 +19,7 @@ from safelight.nodes.model.fewer_tokens import HyperTile, PatchModelAddDownscale
 def attention(height: int, width: int, *, full: tuple[int, int] | None = None, index: int = 0) -> Attention:
     q, k, v = (torch.randn(2, height * width, 8, generator=torch.Generator().manual_seed(n)) for n in range(3))
     size = (height, width)
-    return Attention(q, k, v, q, 2, Place("input", index), size, full or size, True)
+    return Attention(q, k, v, q, 2, BlockIndex("input", index), size, full or size, True)
 
 
 def test_each_tile_sees_itself_alone(real: DiffusionModel) -> None:  # noqa: F811
@@ -92,7 +92,7 @@ def test_the_seed_draws_the_same_tokens_as_in_comfyui(
         lengths.append(asked.q.shape[1])
         return asked.q
 
-    made = hook(Attention(hidden, hidden, hidden, hidden, 1, Place("input", 1), size, size, True), seen).double()
+    made = hook(Attention(hidden, hidden, hidden, hidden, 1, BlockIndex("input", 1), size, size, True), seen).double()
     assert lengths == [fewer]
     assert float((made * direction).sum()) == pytest.approx(projection, abs=1e-4)
     assert float(made.std()) == pytest.approx(deviation, abs=1e-5)
@@ -159,16 +159,16 @@ def test_text_attention_is_scaled() -> None:
 
 @pytest.mark.parametrize(("name", "share"), [("input_blocks.1.0.in_layers.2.weight", 0.25), ("out.2.weight", 0.5)])
 def test_parts_are_mixed_by_ratios_of_their_own(real: DiffusionModel, name: str, share: float) -> None:  # noqa: F811
-    from safelight.models.lora.changes import Added, Dense
-    from safelight.models.merging import patched
+    from safelight.models.lora.changes import AdditivePatch, FullDifference
+    from safelight.models.merging import patched_weight
     from safelight.models.weight_layers import WeightLayer
     from safelight.nodes.model.merge import ModelMergeSD1
 
     shapes = real.network.shapes
-    one = WeightLayer("ones", {key: Added(Dense(torch.ones(shape))) for key, shape in shapes.items()})
+    one = WeightLayer("ones", {key: AdditivePatch(FullDifference(torch.ones(shape))) for key, shape in shapes.items()})
     ratios = {input.id: 1.0 for input in ModelMergeSD1.define_schema().inputs[2:]}
     ratios |= {"input_blocks.1.": 0.25, "out.": 0.5, "input_blocks.10.": 0.0}
     (made,) = ModelMergeSD1.execute(real, real.with_layers(one), **ratios).values
-    before = patched(real.network.weights, (), name)  # type: ignore[attr-defined]
-    after = patched(made.network.weights, made.network.layers, name)
+    before = patched_weight(real.network.weights, (), name)  # type: ignore[attr-defined]
+    after = patched_weight(made.network.weights, made.network.layers, name)
     torch.testing.assert_close(after, before + (1 - share))

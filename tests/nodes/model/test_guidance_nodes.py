@@ -9,10 +9,10 @@ from tests.models.sampling.networks import model_of, saying
 from tests.models.unets import unet_of
 
 from safelight.models.diffusion_model import DiffusionModel
-from safelight.models.families.conditioning import TextAlone
+from safelight.models.families.conditioning import TextOnly
 from safelight.models.latent_format import LatentFormat
-from safelight.models.network_hooks import Place
-from safelight.models.sampling.guidance import CfgGuider, Guider, Preparation, options_of
+from safelight.models.network_hooks import BlockIndex
+from safelight.models.sampling.guidance import CfgGuider, Guider, SamplingSetup, options_of
 from safelight.models.sampling.levels import DiscreteLevels
 from safelight.models.sampling.parameterization import Parameterization
 from safelight.models.sampling.prediction import Noise
@@ -36,7 +36,7 @@ X = torch.randn(SHAPE, generator=torch.Generator().manual_seed(4))
 
 def guided(guider: Guider, *, sigma: float = 2.0) -> torch.Tensor:
     with guider.model.network.session() as predict, torch.no_grad():
-        denoise = guider.denoiser(predict, Preparation(SHAPE, torch.device("cpu")))
+        denoise = guider.denoiser(predict, SamplingSetup(SHAPE, torch.device("cpu")))
         return denoise(X, torch.tensor(sigma)).guided
 
 
@@ -108,7 +108,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> DiffusionModel:
     shape = unet_of(channels=32, multipliers=(1, 2, 4), depths=(0, 1, 1), context=3)
     path = tmp_path_factory.mktemp("unet") / "unet.safetensors"
     save_file(UNet(shape, heads=Heads(count=2)).state_dict(), path)
-    network = StoredUNet(weight_file(path).weights(), shape, Heads(count=2), TextAlone())
+    network = StoredUNet(weight_file(path).weights(), shape, Heads(count=2), TextOnly())
     return DiffusionModel(network, Parameterization(Noise(), DiscreteLevels()), LatentFormat())
 
 
@@ -151,11 +151,11 @@ def test_free_u_weighs_the_backbone_and_low_frequencies(real: DiffusionModel) ->
     [hook] = options_of(model).hooks.skip
     constant = torch.ones(1, 6, 8, 8)  # nothing but the lowest frequency
     for channels, backbone, low in ((128, 2.0, 0.5), (64, 3.0, 0.25)):
-        hidden, skip = hook(torch.ones(1, channels, 8, 8), constant, Place("output", 0))
+        hidden, skip = hook(torch.ones(1, channels, 8, 8), constant, BlockIndex("output", 0))
         half = channels // 2
         assert (float(hidden[0, 0, 0, 0]), float(hidden[0, half, 0, 0])) == (backbone, 1.0)
         torch.testing.assert_close(skip, constant * low)
-    hidden, skip = hook(torch.ones(1, 32, 8, 8), constant, Place("output", 8))
+    hidden, skip = hook(torch.ones(1, 32, 8, 8), constant, BlockIndex("output", 8))
     assert torch.equal(skip, constant)
     assert torch.equal(hidden, torch.ones(1, 32, 8, 8))
 

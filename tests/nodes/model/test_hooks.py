@@ -12,7 +12,7 @@ from tests.nodes.model.test_guidance_nodes import SHAPE, guided, real  # noqa: F
 
 from safelight.models.checkpoint import load_checkpoint
 from safelight.models.diffusion_model import DiffusionModel
-from safelight.models.lora.changes import Added, Dense
+from safelight.models.lora.changes import AdditivePatch, FullDifference
 from safelight.models.sampling.guidance import CfgGuider
 from safelight.models.weight_hooks import HookGroup, Keyframe, WeightHook
 from safelight.models.weight_layers import WeightLayer
@@ -37,7 +37,9 @@ class Shifted:
     """Adds to every weight."""
 
     def unet_layer(self, shapes: Mapping[str, torch.Size]) -> WeightLayer | None:
-        return WeightLayer("shift", {name: Added(Dense(torch.full(shape, 0.01))) for name, shape in shapes.items()})
+        return WeightLayer(
+            "shift", {name: AdditivePatch(FullDifference(torch.full(shape, 0.01))) for name, shape in shapes.items()}
+        )
 
     text_layer = unet_layer
 
@@ -113,7 +115,7 @@ def test_keyframe_nodes(tmp_path: Path) -> None:
     assert run.texts == ["0.200: 0.000\n0.500: 0.250\n0.800: 1.000"]
     (hooked,) = SetHookKeyframes.execute(hooks_of(), more).values
     assert hooked.starts() == pytest.approx([0.0, 0.2, 0.5, 0.8])
-    assert [hooked.hooks[0].times(progress) for progress in (0.1, 0.3, 0.9)] == [0.5, 0.0, 1.0]
+    assert [hooked.hooks[0].keyframe_strength(progress) for progress in (0.1, 0.3, 0.9)] == [0.5, 0.0, 1.0]
 
 
 def test_texts_under_hooks() -> None:

@@ -1,4 +1,4 @@
-"""Models mixed weight by weight, and written to files that load again."""
+"""Models merge_layer weight by weight, and written to files that load again."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +12,10 @@ from tests.nodes.context import FolderContext
 
 from safelight.models.checkpoint import load_autoencoder, load_checkpoint, load_diffusion_model
 from safelight.models.diffusion_model import DiffusionModel
-from safelight.models.families.conditioning import TextAlone
+from safelight.models.families.conditioning import TextOnly
 from safelight.models.latent_format import LatentFormat
-from safelight.models.lora.changes import Added, Dense
-from safelight.models.merging import UnlikeModels, patched
+from safelight.models.lora.changes import AdditivePatch, FullDifference
+from safelight.models.merging import IncompatibleModels, patched_weight
 from safelight.models.sampling.levels import DiscreteLevels
 from safelight.models.sampling.parameterization import Parameterization
 from safelight.models.sampling.prediction import Noise
@@ -52,7 +52,7 @@ def model_in(path: Path, *, seed: int, channels: int = 32) -> DiffusionModel:
     torch.manual_seed(seed)
     shape = unet_of(channels=channels, multipliers=(1, 2), depths=(0, 1), residuals=1, context=8)
     save_file(UNet(shape, heads=Heads(count=2)).state_dict(), path)
-    network = StoredUNet(weight_file(path).weights(), shape, Heads(count=2), TextAlone())
+    network = StoredUNet(weight_file(path).weights(), shape, Heads(count=2), TextOnly())
     return DiffusionModel(network, Parameterization(Noise(), DiscreteLevels()), LatentFormat(), family="sd1")
 
 
@@ -62,7 +62,7 @@ def pair(tmp_path: Path) -> tuple[DiffusionModel, DiffusionModel]:
 
 
 def weight(model: Any, name: str = WEIGHT) -> torch.Tensor:
-    return patched(model.network.weights, model.network.layers, name)
+    return patched_weight(model.network.weights, model.network.layers, name)
 
 
 def merged(node: Any, *arguments: Any) -> DiffusionModel:
@@ -79,7 +79,7 @@ def test_shares_of_two_models(pair: tuple[DiffusionModel, DiffusionModel]) -> No
 
 
 def test_what_lies_over_the_second_counts(pair: tuple[DiffusionModel, DiffusionModel]) -> None:
-    layer = WeightLayer("ones", {WEIGHT: Added(Dense(torch.ones_like(weight(pair[1]))))})
+    layer = WeightLayer("ones", {WEIGHT: AdditivePatch(FullDifference(torch.ones_like(weight(pair[1]))))})
     made = merged(ModelMergeSimple, pair[0], pair[1].with_layers(layer), 0.5)
     torch.testing.assert_close(weight(made), 0.5 * weight(pair[0]) + 0.5 * (weight(pair[1]) + 1))
 
@@ -99,7 +99,7 @@ def test_blocks_have_ratios_of_their_own(pair: tuple[DiffusionModel, DiffusionMo
 
 def test_models_of_other_kinds_do_not_mix(pair: tuple[DiffusionModel, DiffusionModel], tmp_path: Path) -> None:
     other = model_in(tmp_path / "wide.safetensors", seed=3, channels=64)
-    with pytest.raises(UnlikeModels, match="they are of other kinds"):
+    with pytest.raises(IncompatibleModels, match="the models share only"):
         ModelMergeSimple.execute(pair[0], other, 0.5)
 
 
@@ -107,7 +107,7 @@ def test_a_checkpoint_is_written_as_it_is_and_with_its_changes(tmp_path: Path) -
     loaded = load_checkpoint(BUNDLED)
     assert loaded.text is not None
     assert loaded.autoencoder is not None
-    layer = WeightLayer("ones", {WEIGHT: Added(Dense(torch.ones(192, 48)))})
+    layer = WeightLayer("ones", {WEIGHT: AdditivePatch(FullDifference(torch.ones(192, 48)))})
     CheckpointSave.execute(loaded.model.with_layers(layer), loaded.text, loaded.autoencoder, "checkpoints/mine")
     path = tmp_path / "output" / "checkpoints" / "mine_00001_.safetensors"
     with safe_open(BUNDLED, "pt") as original, safe_open(path, "pt") as written:

@@ -1,6 +1,7 @@
-"""The convolutional autoencoder of latent diffusion (Rombach et al. 2022, appendix), from the shapes of its weights.
+"""The convolutional autoencoder of latent diffusion (Rombach et al. 2022, appendix), built from the shapes of its
+weights.
 
-Names are those of the original files below ``first_stage_model.``. Pictures are ``[B, 3, H, W]`` in -1..1.
+Names are those of the original files below ``first_stage_model.``. Images are ``[B, 3, H, W]`` in -1..1.
 """
 
 import re
@@ -15,10 +16,10 @@ from torch.nn import functional
 
 @dataclass(frozen=True, slots=True)
 class AutoencoderShape:
-    """``channels``: of each level, the finest first. ``blocks``: of an encoder's level; a decoder's has one more.
+    """``channels``: per level, the finest first. ``blocks``: residual blocks per level of the encoder; the decoder has
+    one more.
 
-    ``has_quant``: 1x1 convolutions stand on both sides of the latent (all but those of flow models).
-    """
+    ``has_quant``: 1x1 convolutions before and after the latent (all but those of flow models have them)."""
 
     latent: int
     channels: tuple[int, ...]
@@ -32,7 +33,7 @@ class AutoencoderShape:
 
 
 def autoencoder_shape(shapes: Mapping[str, torch.Size]) -> AutoencoderShape:
-    """Raises :class:`KeyError` with the name that is missing."""
+    """Read the shape off the weights. Raises :class:`KeyError` with the name that is missing."""
     levels: dict[int, int] = {}
     blocks = 0
     for name, shape in shapes.items():
@@ -57,14 +58,14 @@ class Autoencoder(nn.Module):
         self.quant_conv = nn.Conv2d(2 * latent, 2 * latent, 1) if shape.has_quant else nn.Identity()
         self.post_quant_conv = nn.Conv2d(latent, latent, 1) if shape.has_quant else nn.Identity()
 
-    def moments(self, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def moments(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and log variance of the latent, ``[B, C, H/8, W/8]`` each."""
-        mean, log_variance = self.quant_conv(self.encoder(picture)).chunk(2, dim=1)
+        mean, log_variance = self.quant_conv(self.encoder(image)).chunk(2, dim=1)
         return mean, log_variance
 
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
-        picture: torch.Tensor = self.decoder(self.post_quant_conv(latent))
-        return picture
+        image: torch.Tensor = self.decoder(self.post_quant_conv(latent))
+        return image
 
 
 class Block(nn.Module):
@@ -85,7 +86,7 @@ class Block(nn.Module):
 
 
 class _Attention(nn.Module):
-    """Of all pixels to all, with one head."""
+    """Self-attention over all pixels, with one head."""
 
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
@@ -116,7 +117,7 @@ class _Middle(nn.Module):
 
 
 class _Sampler(nn.Module):
-    """Half or twice the size. Halving pads at the right and the bottom alone."""
+    """Halve or double the size. Halving pads only at the right and the bottom."""
 
     def __init__(self, channels: int, *, down: bool) -> None:
         super().__init__()
@@ -130,7 +131,7 @@ class _Sampler(nn.Module):
 
 
 class _Level(nn.Module):
-    """Blocks of one size, and what leads to the next."""
+    """The blocks of one size, and the sampler to the next."""
 
     def __init__(
         self, channels: int, out: int, *, blocks: int, groups: int, sampler: Literal["downsample", "upsample"] | None
@@ -167,8 +168,8 @@ class _Encoder(nn.Module):
         self.norm_out = nn.GroupNorm(groups, last, eps=1e-6)
         self.conv_out = nn.Conv2d(last, 2 * shape.latent, 3, padding=1)
 
-    def forward(self, picture: torch.Tensor) -> torch.Tensor:
-        hidden = self.conv_in(picture)
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        hidden = self.conv_in(image)
         for level in self.down:
             hidden = level(hidden)
         result: torch.Tensor = self.conv_out(functional.silu(self.norm_out(self.mid(hidden))))

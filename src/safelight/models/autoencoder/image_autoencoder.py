@@ -1,4 +1,4 @@
-"""What travels on ``VAE`` links: an autoencoder as a value. Pictures are ``IMAGE`` values, latents unscaled."""
+"""The value on ``VAE`` links: an autoencoder. Images are ``IMAGE`` values; latents are unscaled."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from safelight.models.weights import Weights
 
 
 @dataclass(frozen=True)
-class PictureAutoencoder:
+class ImageAutoencoder:
     """Computes in float32, whose range holds the activations of every autoencoder of this kind."""
 
     weights: Weights
@@ -27,27 +27,27 @@ class PictureAutoencoder:
         return self.shape.downscale
 
     def spacial_compression_encode(self) -> int:
-        """As node packs ask for it."""
+        """The downscale, under the name that node packs call."""
         return self.downscale
 
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
         """``[B, C, h, w]`` to ``[B, H, W, 3]`` in 0..1."""
         with self._module() as module:
-            return _pictures(torch.cat([_decoded(module, item) for item in torch.split(latent, 1)]))
+            return _images(torch.cat([_decoded(module, item) for item in torch.split(latent, 1)]))
 
     def encode(self, image: torch.Tensor) -> torch.Tensor:
-        """``[B, H, W, 3 or more]`` to ``[B, C, h, w]``. Sides are cut in the middle to multiples of the downscale."""
+        """``[B, H, W, 3 or more]`` to ``[B, C, h, w]``. Sides are center-cropped to multiples of the downscale."""
         with self._module() as module:
             return torch.cat([_encoded(module, item) for item in torch.split(self._planes(image), 1)])
 
     def decode_tiled(self, latent: torch.Tensor, *, tile: int, overlap: int) -> torch.Tensor:
-        """The same in tiles of so many cells of the latent, for pictures too large for the memory."""
+        """Decode in tiles of ``tile`` latent pixels, for images too large for the memory."""
         with self._module() as module:
             step = self._in_tiles(lambda part: _decoded(module, part), tile, overlap, float(self.downscale))
-            return _pictures(torch.cat([step(item) for item in torch.split(latent.float(), 1)]))
+            return _images(torch.cat([step(item) for item in torch.split(latent.float(), 1)]))
 
     def encode_tiled(self, image: torch.Tensor, *, tile: int, overlap: int) -> torch.Tensor:
-        """The same in tiles of so many pixels."""
+        """Encode in tiles of ``tile`` pixels."""
         with self._module() as module:
             step = self._in_tiles(lambda part: _encoded(module, part), tile, overlap, 1 / self.downscale)
             return torch.cat([step(item) for item in torch.split(self._planes(image), 1)])
@@ -55,7 +55,7 @@ class PictureAutoencoder:
     def _in_tiles(
         self, work: Callable[[torch.Tensor], torch.Tensor], tile: int, overlap: int, scale: float
     ) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Three ways to lay tiles, of other proportions, averaged: no seam is at the same place twice."""
+        """Average three tilings with different aspect ratios, so that their seams do not coincide."""
         layouts = ((tile // 2, tile * 2), (tile * 2, tile // 2), (tile, tile))
 
         def step(planes: torch.Tensor) -> torch.Tensor:
@@ -94,5 +94,5 @@ def _encoded(module: Autoencoder | TinyAutoencoder, planes: torch.Tensor) -> tor
     return module.moments(planes.to(compute_device(), torch.float32))[0].cpu()
 
 
-def _pictures(planes: torch.Tensor) -> torch.Tensor:
+def _images(planes: torch.Tensor) -> torch.Tensor:
     return ((planes + 1) / 2).clamp(0, 1).movedim(1, -1).contiguous()

@@ -1,4 +1,4 @@
-"""Work on planes in overlapping tiles, whose seams are blended."""
+"""Process large planes in overlapping tiles, with blended seams."""
 
 from collections.abc import Callable
 
@@ -13,10 +13,10 @@ def in_tiles(
     overlap: int,
     scale: float,
 ) -> torch.Tensor:
-    """``work`` on tiles of ``size`` (height, width) of ``planes [1, C, h, w]``, whose result has ``scale`` times as
-    many pixels a side. Where tiles overlap, each counts by its distance from its edge."""
+    """Apply ``work`` to tiles of ``size`` (height, width) of ``planes [1, C, h, w]``. Its result has ``scale`` times as
+    many pixels per side. Where tiles overlap, each is weighted by the distance from its edge."""
     height, width = planes.shape[-2:]
-    rows, columns = _places(height, size[0], overlap), _places(width, size[1], overlap)
+    rows, columns = _tile_ranges(height, size[0], overlap), _tile_ranges(width, size[1], overlap)
     if len(rows) == len(columns) == 1:
         return work(planes)
     total = weight = None
@@ -35,15 +35,15 @@ def in_tiles(
     return total / weight
 
 
-def _places(length: int, size: int, overlap: int) -> list[tuple[int, int]]:
+def _tile_ranges(length: int, size: int, overlap: int) -> list[tuple[int, int]]:
     if length <= size:
         return [(0, length)]
     step = max(size - overlap, 1)
-    places = []
+    ranges = []
     for position in range(0, length - overlap, step):
         start = max(0, min(length - overlap, position))
-        places.append((start, start + min(size, length - start)))
-    return places
+        ranges.append((start, start + min(size, length - start)))
+    return ranges
 
 
 def _feathered(size: tuple[int, ...], overlap: int) -> torch.Tensor:

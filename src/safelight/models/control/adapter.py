@@ -1,6 +1,6 @@
-"""T2I-Adapter (Mou et al. 2023): a small network that looks at a picture once, and adds to a UNet's way down.
+"""T2I-Adapter (Mou et al. 2023): a small network that processes an image once and adds to the down path of a UNet.
 
-Names are those of the original files: ``body`` counts all residual blocks of all levels.
+Names are those of the original files: ``body`` counts the residual blocks of all levels.
 """
 
 import re
@@ -18,19 +18,20 @@ from safelight.models.unet.shape import ConvolutionShape
 from safelight.models.weights import Weights
 
 _BLOCKS = 2
-"""In each level."""
+"""Residual blocks per level."""
 
-_PLACES = {8: (2, 5, 8, 11), 16: (3, 5, 8)}
-"""By the pixels that become one: behind which of a UNet's input blocks each level is added. A level more is added
-behind the middle block."""
+_INPUT_BLOCKS = {8: (2, 5, 8, 11), 16: (3, 5, 8)}
+"""By the number of pixels per side that become one: the UNet input blocks after which the levels are added. A further
+level is added after the middle block."""
 
 _HALVES = {8: (1, 2, 3), 16: (2,)}
-"""Levels that begin with half the size."""
+"""Levels that begin by halving the size, by the same number."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterBlockShape:
-    """``first``, ``second``: sides of the kernels. ``convolved``: a convolution instead of nothing on the way past."""
+    """``first``, ``second``: kernel sizes. ``convolved``: kernel size of the convolution on the skip path, 0 without
+    one."""
 
     channels: int
     out: int
@@ -41,7 +42,7 @@ class AdapterBlockShape:
 
 @dataclass(frozen=True, slots=True)
 class AdapterShape:
-    """``pixels``: of a side, that become channels of one."""
+    """``pixels``: pixels per side that become channels of one."""
 
     colors: int
     pixels: int
@@ -50,7 +51,7 @@ class AdapterShape:
 
 
 def in_adapter_layout(weights: Weights) -> Weights:
-    """Diffusers' names as the original ones; others stay."""
+    """Rename weights from diffusers' layout to the original one; other names stay."""
     renamed = {}
     for name, source in weights.sources.items():
         name = name.removeprefix("adapter.")
@@ -64,7 +65,7 @@ def in_adapter_layout(weights: Weights) -> Weights:
 
 
 def adapter_shape(shapes: Mapping[str, torch.Size]) -> AdapterShape:
-    """Raises :class:`KeyError` with the name that is missing."""
+    """Read the shape off the weights. Raises :class:`KeyError` with the name that is missing."""
     out, seen = shapes["conv_in.weight"][:2]
     pixels = 16 if seen % 256 == 0 else 8
     numbers = {int(found[1]) for name in shapes if (found := re.match(r"body\.(\d+)\.", name))}
@@ -73,8 +74,8 @@ def adapter_shape(shapes: Mapping[str, torch.Size]) -> AdapterShape:
     blocks, before = [], out
     for number in range(len(numbers)):
         first, second = shapes[f"body.{number}.block1.weight"], shapes[f"body.{number}.block2.weight"]
-        past = shapes.get(f"body.{number}.skep.weight")
-        blocks.append(AdapterBlockShape(before, first[0], first[2], second[2], past[2] if past else 0))
+        skip = shapes.get(f"body.{number}.skep.weight")
+        blocks.append(AdapterBlockShape(before, first[0], first[2], second[2], skip[2] if skip else 0))
         before = first[0]
     return AdapterShape(seen // pixels**2, pixels, ConvolutionShape(seen, out), tuple(blocks))
 
@@ -86,15 +87,15 @@ class T2IAdapter(nn.Module):
         self.conv_in = Conv2d(shape.start.channels, shape.start.out, 3, padding=1)
         self.body = nn.ModuleList(map(_Block, shape.blocks))
 
-    def forward(self, picture: torch.Tensor) -> Control:
-        """``picture [B, 3, 8 h, 8 w]`` in 0..1."""
+    def forward(self, image: torch.Tensor) -> Control:
+        """``image [B, 3, 8 h, 8 w]`` in 0..1."""
         pixels = self.shape.pixels
         if self.shape.colors == 1:
-            picture = picture.mean(dim=1, keepdim=True)
-        height, width = picture.shape[2:]
+            image = image.mean(dim=1, keepdim=True)
+        height, width = image.shape[2:]
         missing = (0, -width % pixels, 0, -height % pixels)
-        picture = functional.pad(picture, missing, mode="replicate") if any(missing) else picture
-        hidden = self.conv_in(functional.pixel_unshuffle(picture, pixels))
+        image = functional.pad(image, missing, mode="replicate") if any(missing) else image
+        hidden = self.conv_in(functional.pixel_unshuffle(image, pixels))
         levels = []
         for number, block in enumerate(self.body):
             if number % _BLOCKS == 0 and number // _BLOCKS in _HALVES[pixels]:
@@ -102,9 +103,9 @@ class T2IAdapter(nn.Module):
             hidden = block(hidden)
             if number % _BLOCKS == _BLOCKS - 1:
                 levels.append(hidden)
-        places = _PLACES[pixels]
-        middle = cast(torch.Tensor, levels[-1]) if len(levels) > len(places) else None
-        return Control(inputs=dict(zip(places, levels, strict=False)), middle=middle)
+        blocks = _INPUT_BLOCKS[pixels]
+        middle = cast(torch.Tensor, levels[-1]) if len(levels) > len(blocks) else None
+        return Control(inputs=dict(zip(blocks, levels, strict=False)), middle=middle)
 
 
 class _Block(nn.Module):
@@ -116,11 +117,11 @@ class _Block(nn.Module):
         self.block1 = Conv2d(out, out, shape.first, padding=shape.first // 2)
         self.block2 = Conv2d(out, out, shape.second, padding=shape.second // 2)
         if shape.convolved:
-            self.skep = Conv2d(out, out, shape.convolved, padding=shape.convolved // 2)  # sic
+            self.skep = Conv2d(out, out, shape.convolved, padding=shape.convolved // 2)  # sic: the name in the files
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         if hasattr(self, "in_conv"):
             hidden = self.in_conv(hidden)
-        past = self.skep(hidden) if hasattr(self, "skep") else hidden
-        result: torch.Tensor = past + self.block2(torch.relu(self.block1(hidden)))
+        skip = self.skep(hidden) if hasattr(self, "skep") else hidden
+        result: torch.Tensor = skip + self.block2(torch.relu(self.block1(hidden)))
         return result

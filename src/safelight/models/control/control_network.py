@@ -1,4 +1,4 @@
-"""Control networks as values, and what a conditioning carries of them."""
+"""Control networks as values, and the controls that a conditioning carries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,37 +19,39 @@ from safelight.models.unet.unet_module import Heads
 from safelight.models.weights import UnknownWeights, Weights, weight_file
 
 PIXELS = 8
-"""A side of a latent's cell."""
+"""Image pixels per side of a latent pixel."""
 
 
 @dataclass(frozen=True)
 class ControlNetwork:
-    """What travels on ``CONTROL_NET`` links."""
+    """The value on ``CONTROL_NET`` links: a ControlNet."""
 
     weights: Weights
     shape: ControlShape
     heads: Heads
 
-    def told(
+    def residuals(
         self,
         x: torch.Tensor,
         timestep: torch.Tensor,
         *,
-        picture: torch.Tensor,
+        image: torch.Tensor,
         context: torch.Tensor,
         y: torch.Tensor | None,
     ) -> Control:
-        """Raises :class:`UnknownWeights` for a condition of another family's width."""
+        """What to add to the UNet. Raises :class:`UnknownWeights` if the width of ``context`` belongs to another
+        family."""
         wanted = self.shape.encoder.context
         if wanted and context.shape[-1] != wanted:
             name = next(iter(self.weights.sources.values())).file.path.name
             raise UnknownWeights(
-                f"{name} is a control network for conditions of {wanted} features; the model's have {context.shape[-1]}"
+                f"{name!r} is a ControlNet for models with {wanted} conditioning features; "
+                f"this model has {context.shape[-1]}"
             )
         device = compute_device()
         dtype = compute_dtype(device)
         with residency.use(self.weights, (), self._module, device=device, dtype=dtype) as module:
-            control: Control = module(x, timestep, picture=picture.to(device), context=context, y=y)
+            control: Control = module(x, timestep, image=image.to(device), context=context, y=y)
         return control
 
     def _module(self) -> ControlNet:
@@ -57,24 +59,24 @@ class ControlNetwork:
 
 
 @dataclass(frozen=True)
-class PictureAdapter:
-    """A T2I-Adapter on ``CONTROL_NET`` links. What it says depends on the picture alone."""
+class ControlAdapter:
+    """A T2I-Adapter on ``CONTROL_NET`` links. Its residuals depend only on the image."""
 
     weights: Weights
     shape: AdapterShape
 
-    def told(
+    def residuals(
         self,
         x: torch.Tensor,
         timestep: torch.Tensor,
         *,
-        picture: torch.Tensor,
+        image: torch.Tensor,
         context: torch.Tensor,
         y: torch.Tensor | None,
     ) -> Control:
         device = compute_device()
         with residency.use(self.weights, (), self._module, device=device, dtype=torch.float32) as module:
-            control: Control = module(picture.to(device, torch.float32))
+            control: Control = module(image.to(device, torch.float32))
         return control
 
     def _module(self) -> T2IAdapter:
@@ -82,20 +84,21 @@ class PictureAdapter:
 
 
 @dataclass(frozen=True, eq=False)
-class Applied:
-    """A picture that a control network looks at, between two parts of the way. ``before``: one that is added to it."""
+class AppliedControl:
+    """A control network with its image, strength and range of sampling (0..1). ``previous``: a control that is added to
+    it."""
 
-    network: ControlNetwork | PictureAdapter
-    picture: torch.Tensor
+    network: ControlNetwork | ControlAdapter
+    image: torch.Tensor
     strength: float
     start: float = 0.0
     end: float = 1.0
-    before: "Applied | None" = None
+    previous: "AppliedControl | None" = None
 
-    def behind(self, before: "Applied | None") -> "Applied":
-        return replace(self, before=before)
+    def after(self, previous: "AppliedControl | None") -> "AppliedControl":
+        return replace(self, previous=previous)
 
-    def at(
+    def residuals_at(
         self,
         sigma: torch.Tensor,
         levels: Levels,
@@ -105,18 +108,17 @@ class Applied:
         context: torch.Tensor,
         keywords: Mapping[str, Any],
     ) -> Control | None:
-        """What is added at a level; none outside of the part of the way. ``x`` is on the scale of the network's
-        input."""
+        """What to add at a noise level; ``None`` outside of the range. ``x`` is on the scale of the network's input."""
         rest = None
-        if self.before is not None:
-            rest = self.before.at(sigma, levels, x, timestep, context=context, keywords=keywords)
+        if self.previous is not None:
+            rest = self.previous.residuals_at(sigma, levels, x, timestep, context=context, keywords=keywords)
         if not levels.sigma_at(self.end) <= float(sigma) <= levels.sigma_at(self.start) or not self.strength:
             return rest
         size = (x.shape[-2] * PIXELS, x.shape[-1] * PIXELS)
-        picture = fit_image(self.picture[..., :3].movedim(-1, 1).to(x), size)
-        picture = picture.repeat(-(-len(x) // len(picture)), 1, 1, 1)[: len(x)]
-        told = self.network.told(x, timestep, picture=picture, context=context, y=keywords.get("y"))
-        return _sum(_scaled(told, self.strength), rest)
+        image = fit_image(self.image[..., :3].movedim(-1, 1).to(x), size)
+        image = image.repeat(-(-len(x) // len(image)), 1, 1, 1)[: len(x)]
+        residuals = self.network.residuals(x, timestep, image=image, context=context, y=keywords.get("y"))
+        return _add(_scale(residuals, self.strength), rest)
 
 
 def fit_image(planes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -132,9 +134,9 @@ def fit_image(planes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return planes if planes.shape[-2:] == size else functional.interpolate(planes, size=size, mode="nearest-exact")
 
 
-def load_control_network(path: Path) -> ControlNetwork | PictureAdapter:
-    """ControlNets and T2I-Adapters, in the layouts of the original files and of diffusers. Raises
-    :class:`UnknownWeights`; :class:`safelight.media.errors.UnreadableWeights`."""
+def load_control_network(path: Path) -> ControlNetwork | ControlAdapter:
+    """Load a ControlNet or T2I-Adapter, in the original layout or that of diffusers. Raises :class:`UnknownWeights`;
+    :class:`safelight.media.errors.UnreadableWeights`."""
     file = weight_file(path)
     if any(name.startswith(("body.", "adapter.body.")) for name in file.shapes):
         return _adapter(in_adapter_layout(file.weights()), path.name)
@@ -142,21 +144,19 @@ def load_control_network(path: Path) -> ControlNetwork | PictureAdapter:
     try:
         shape = control_shape(weights.shapes)
     except KeyError as error:
-        raise UnknownWeights(
-            f"{path.name} holds no control network that is known here: one would have {error}"
-        ) from None
+        raise UnknownWeights(f"{path.name!r} contains no supported ControlNet: {error} is missing") from None
     heads = Heads(count=8) if shape.encoder.context == 768 else Heads(width=64)
     return ControlNetwork(weights, shape, heads)
 
 
-def _adapter(weights: Weights, name: str) -> PictureAdapter:
+def _adapter(weights: Weights, name: str) -> ControlAdapter:
     try:
-        return PictureAdapter(weights, adapter_shape(weights.shapes))
+        return ControlAdapter(weights, adapter_shape(weights.shapes))
     except KeyError as error:
-        raise UnknownWeights(f"{name} holds no T2I-Adapter that is known here: one would have {error}") from None
+        raise UnknownWeights(f"{name!r} contains no supported T2I-Adapter: {error} is missing") from None
 
 
-def _scaled(control: Control, strength: float) -> Control:
+def _scale(control: Control, strength: float) -> Control:
     middle = control.middle
     return Control(
         skips={index: residual * strength for index, residual in control.skips.items()},
@@ -165,18 +165,18 @@ def _scaled(control: Control, strength: float) -> Control:
     )
 
 
-def _sum(one: Control, other: Control | None) -> Control:
+def _add(one: Control, other: Control | None) -> Control:
     if other is None:
         return one
     middles = [control.middle for control in (one, other) if control.middle is not None]
     return Control(
-        skips=_added(one.skips, other.skips),
-        inputs=_added(one.inputs, other.inputs),
+        skips=_add_by_index(one.skips, other.skips),
+        inputs=_add_by_index(one.inputs, other.inputs),
         middle=sum(middles[1:], middles[0]) if middles else None,
     )
 
 
-def _added(one: Mapping[int, torch.Tensor], other: Mapping[int, torch.Tensor]) -> dict[int, torch.Tensor]:
+def _add_by_index(one: Mapping[int, torch.Tensor], other: Mapping[int, torch.Tensor]) -> dict[int, torch.Tensor]:
     both = dict(other)
     for index, residual in one.items():
         both[index] = both[index] + residual if index in both else residual

@@ -1,4 +1,4 @@
-"""A copy of a UNet's way down that looks at a picture as well, and tells the UNet what to add to its skips.
+"""ControlNet: a copy of a UNet's down path that also sees an image and returns what to add to the UNet's skips.
 
 Names are those of the original files below ``control_model.``.
 """
@@ -9,28 +9,28 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from safelight.models.network_hooks import Control, NetworkHooks, Place
+from safelight.models.network_hooks import BlockIndex, Control, NetworkHooks
 from safelight.models.operations import Conv2d
 from safelight.models.unet.shape import UNetShape, encoder_shape
-from safelight.models.unet.unet_module import Heads, Walk, block_of, embedding_layers, sinusoids
+from safelight.models.unet.unet_module import ForwardPass, Heads, block_of, embedding_layers, sinusoids
 
 
 @dataclass(frozen=True, slots=True)
 class ControlShape:
-    """``hint``: channels of the picture that is looked at, and then of each convolution over it."""
+    """``hint``: channels of the control image, then of each convolution over it."""
 
     encoder: UNetShape
     hint: tuple[int, ...]
 
 
 def control_shape(shapes: Mapping[str, torch.Size]) -> ControlShape:
-    """Raises :class:`KeyError` with the name that is missing."""
+    """Read the shape off the weights. Raises :class:`KeyError` with the name that is missing."""
     convolutions = [shapes[f"input_hint_block.{index}.weight"] for index in range(0, 15, 2)]
     return ControlShape(encoder_shape(shapes), (convolutions[0][1], *(shape[0] for shape in convolutions)))
 
 
 _HALVES = (2, 4, 6)
-"""Which of the convolutions over the picture halve it: eight pixels become one."""
+"""The convolutions over the image that halve its size: eight pixels become one."""
 
 
 class ControlNet(nn.Module):
@@ -58,22 +58,22 @@ class ControlNet(nn.Module):
         x: torch.Tensor,
         timestep: torch.Tensor,
         *,
-        picture: torch.Tensor,
+        image: torch.Tensor,
         context: torch.Tensor,
         y: torch.Tensor | None = None,
     ) -> Control:
-        """``picture [B, 3, 8 h, 8 w]`` in 0..1; the others as for the UNet."""
+        """``image [B, 3, 8 h, 8 w]`` in 0..1; the other arguments as for the UNet."""
         dtype = next(self.parameters()).dtype
         embedding = self.time_embed(sinusoids(timestep, self.channels).to(dtype))
         if y is not None and hasattr(self, "label_emb"):
             embedding = embedding + self.label_emb(y.to(dtype))
-        walk = Walk(embedding, context.to(dtype), NetworkHooks(), (x.shape[2], x.shape[3]))
+        forward_pass = ForwardPass(embedding, context.to(dtype), NetworkHooks(), (x.shape[2], x.shape[3]))
         hidden = x.to(dtype)
         skips: dict[int, torch.Tensor] = {}
         for index, (parts, zero) in enumerate(zip(self.input_blocks, self.zero_convs, strict=True)):
-            hidden = walk.through(parts, hidden, Place("input", index))
+            hidden = forward_pass.through(parts, hidden, BlockIndex("input", index))
             if index == 0:
-                hidden = hidden + self.input_hint_block(picture.to(dtype))
+                hidden = hidden + self.input_hint_block(image.to(dtype))
             skips[index] = zero(hidden)
-        hidden = walk.through(self.middle_block, hidden, Place("middle", 0))
+        hidden = forward_pass.through(self.middle_block, hidden, BlockIndex("middle", 0))
         return Control(skips=skips, middle=self.middle_block_out(hidden))

@@ -1,0 +1,1 @@
+"""Data files: the vocabulary of CLIP's tokenizer."""

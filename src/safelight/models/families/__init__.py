@@ -1,4 +1,8 @@
-"""The families of models: what their files look like and what their networks want to be told.
+"""Model families: how a file's family is detected, and what is specific to each family.
 
-``registry`` finds the family of a file; each of the other modules holds what is special to one.
+* ``conditioning``: what the options of a conditioning mean to a family's network.
+* ``family``: what is known about a family besides its weights.
+* ``miniature``: the bundled model.
+* ``registry``: detect the family of a file.
+* ``stable_diffusion``: Stable Diffusion 1, 2 and XL.
 """

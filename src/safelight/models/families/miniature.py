@@ -1,4 +1,5 @@
-"""The bundled model: a small rectified flow of this project's own. What its weights don't say is in its metadata."""
+"""The bundled model: a small rectified flow of this project's own. Settings that its weights do not show are in its
+metadata."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,8 +17,8 @@ from safelight.models.unet.unet_module import Heads
 METADATA = "safelight.miniature"
 
 
-def of_metadata(settings: Mapping[str, Any], shape: UNetShape) -> Family:
-    """Raises :class:`KeyError` for a setting that is missing."""
+def miniature_family(settings: Mapping[str, Any], shape: UNetShape) -> Family:
+    """The family with these settings. Raises :class:`KeyError` if one is missing."""
     return Family(
         name="miniature",
         parameterization=Parameterization(Flow(), FlowLevels(settings["flow_shift"])),
@@ -29,7 +30,7 @@ def of_metadata(settings: Mapping[str, Any], shape: UNetShape) -> Family:
             rgb_bias=tuple(settings["rgb_bias"]),
         ),
         heads=Heads(width=settings["head_width"]),
-        understand=PooledText(shape.vector),
+        conditioning=PooledText(shape.vector),
         text=TextRecipe({"l": MINIATURE_TEXT}),
         groups=settings["groups"],
         autoencoder_groups=settings["autoencoder_groups"],

@@ -10,14 +10,14 @@ from safelight.models.families.conditioning import (
     Inpainting,
     PooledTextAndSizes,
     PooledTextSizeAndScore,
-    TextAlone,
+    TextOnly,
 )
 from safelight.models.families.family import Family
 from safelight.models.latent_format import LatentFormat
 from safelight.models.sampling.levels import DiscreteLevels
 from safelight.models.sampling.parameterization import Parameterization
 from safelight.models.sampling.prediction import Noise, Velocity
-from safelight.models.text.recipe import CLIP_G_LAST_BUT_ONE, CLIP_H, CLIP_L, CLIP_L_LAST_BUT_ONE, TextRecipe
+from safelight.models.text.recipe import CLIP_G_PENULTIMATE, CLIP_H, CLIP_L, CLIP_L_PENULTIMATE, TextRecipe
 from safelight.models.unet.shape import UNetShape
 from safelight.models.unet.unet_module import Heads
 from safelight.models.weights import Weights
@@ -49,7 +49,7 @@ SDXL_LATENT = LatentFormat(
 )
 
 BLANK = (0.8223, -0.6876, 0.6364, 0.1380)
-"""An empty picture in the latent of SD1 and 2."""
+"""The latent of an empty image in SD1 and 2."""
 XL_BLANK = (0.0, 0.0, 0.0, 0.0)
 
 SD1 = Family(
@@ -57,7 +57,7 @@ SD1 = Family(
     parameterization=Parameterization(Noise(), DiscreteLevels()),
     latent_format=SD1_LATENT,
     heads=Heads(count=8),
-    understand=TextAlone(),
+    conditioning=TextOnly(),
     text=TextRecipe({"l": CLIP_L}),
 )
 
@@ -68,42 +68,43 @@ SDXL = Family(
     parameterization=Parameterization(Noise(), DiscreteLevels()),
     latent_format=SDXL_LATENT,
     heads=Heads(width=64),
-    understand=PooledTextAndSizes(),
-    text=TextRecipe({"l": CLIP_L_LAST_BUT_ONE, "g": CLIP_G_LAST_BUT_ONE}),
+    conditioning=PooledTextAndSizes(),
+    text=TextRecipe({"l": CLIP_L_PENULTIMATE, "g": CLIP_G_PENULTIMATE}),
 )
 
 SDXL_REFINER = replace(
     SDXL,
     name="sdxl_refiner",
-    understand=PooledTextSizeAndScore(),
-    text=TextRecipe({"g": CLIP_G_LAST_BUT_ONE}),
+    conditioning=PooledTextSizeAndScore(),
+    text=TextRecipe({"g": CLIP_G_PENULTIMATE}),
 )
 
 _VELOCITY_MARK = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
 _VELOCITY_DEVIATION = 0.09
-"""No SD2 file says what it predicts; those for velocity have more spread in this bias."""
+"""SD2 files do not say what they predict; those that predict velocity have a larger deviation in this bias."""
 
 
-def of_unet(shape: UNetShape, unet: Weights, marks: frozenset[str]) -> Family | None:
-    """``marks``: names of a checkpoint that are outside of its networks, as v-prediction files have them."""
+def detect_family(shape: UNetShape, unet: Weights, marks: frozenset[str]) -> Family | None:
+    """The family of a UNet, or ``None``. ``marks``: names in the checkpoint outside of its networks, which v-prediction
+    files have."""
     family = {(768, 0): SD1, (1024, 0): SD2, (2048, 2816): SDXL, (1280, 2560): SDXL_REFINER}.get(
         (shape.context, shape.vector)
     )
     if family is None:
         return None
     if family is SD2 and shape.in_channels == 4 and _predicts_velocity(unet):
-        family = _of_velocity(family)
+        family = _with_velocity(family)
     if "v_pred" in marks:
-        family = _of_velocity(family, zero_terminal="ztsnr" in marks)
+        family = _with_velocity(family, zero_terminal="ztsnr" in marks)
     if shape.in_channels == INPAINTING_CHANNELS:
         blank = XL_BLANK if family.latent_format is SDXL_LATENT else BLANK
-        return replace(family, understand=Inpainting(family.understand, family.latent_format, blank))
+        return replace(family, conditioning=Inpainting(family.conditioning, family.latent_format, blank))
     if shape.in_channels == EDITING_CHANNELS:
-        return replace(family, understand=Editing(family.understand))
+        return replace(family, conditioning=Editing(family.conditioning))
     return family
 
 
-def _of_velocity(family: Family, **levels: Any) -> Family:
+def _with_velocity(family: Family, **levels: Any) -> Family:
     return replace(family, parameterization=Parameterization(Velocity(), DiscreteLevels(**levels)))
 
 

@@ -1,5 +1,7 @@
-"""LoRA files of every common dialect, read into layers of weight patches on a network's canonical weight names.
+"""LoRA files of every common dialect, read into weight layers under a network's canonical names.
 
-``file`` reads; ``parts`` says what a key of a file means; ``names`` and ``unet_names`` say which weight it is for;
-``changes`` holds the formulae.
+* ``changes``: the formulas of the dialects.
+* ``file``: read a file, and make its layers for a network.
+* ``names``: which module of a network a key refers to.
+* ``parts``: parse the keys of a file.
 """

@@ -1,6 +1,6 @@
-"""What the dialects compute: a change of a weight from factors, in the weight's own precision (float32).
+"""The formulas of the LoRA dialects: a weight's change from factors, in the weight's own precision (float32).
 
-Cores are those of Tucker decompositions of convolutions: one dimension for each factor, and then the kernel's.
+Cores are those of Tucker decompositions of convolutions: one dimension for each factor, then those of the kernel.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ import torch
 
 class Change(Protocol):
     def delta(self, weight: torch.Tensor) -> torch.Tensor:
-        """What is added at strength 1, in a shape that can be seen as the weight's, with its first dimension. Raises
-        :class:`RuntimeError` or :class:`IndexError` for factors that don't belong together."""
+        """What is added at strength 1, in a shape that can be reshaped to the weight's and has its first dimension.
+        Raises :class:`RuntimeError` or :class:`IndexError` for factors that do not match."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
-class Added:
+class AdditivePatch:
     """``W + strength * delta``."""
 
     change: Change
@@ -27,10 +27,10 @@ class Added:
 
 
 @dataclass(frozen=True, eq=False)
-class Decomposed:
-    """DoRA (Liu et al. 2024, equation 5): ``V = W + delta``, each of whose columns gets the length that was learnt,
-    ``m * V / |V|``; at a strength below 1 on a straight way there. The columns are the weight's inputs, or its outputs
-    where ``magnitude`` has as many numbers as it has rows."""
+class DoraPatch:
+    """DoRA (Liu et al. 2024, equation 5): ``V = W + delta``, with each column scaled to its learned length, ``m * V /
+    |V|``; a strength below 1 interpolates linearly. Columns are the weight's inputs, or its outputs if ``magnitude``
+    has as many numbers as the weight has rows."""
 
     change: Change
     magnitude: torch.Tensor
@@ -40,12 +40,12 @@ class Decomposed:
         axis = 0 if self.magnitude.shape[0] == weight.shape[0] else 1
         others = [dimension for dimension in range(weight.dim()) if dimension != axis]
         length = torch.linalg.vector_norm(moved, dim=others, keepdim=True).clamp_min(torch.finfo(moved.dtype).eps)
-        learnt: torch.Tensor = moved * (self.magnitude.to(weight).reshape(length.shape) / length)
-        return weight + strength * (learnt - weight)
+        learned: torch.Tensor = moved * (self.magnitude.to(weight).reshape(length.shape) / length)
+        return weight + strength * (learned - weight)
 
 
-def fits(patch: Added | Decomposed, shape: torch.Size) -> bool:
-    """Whether the patch can be applied to a weight of that shape: it is tried on one without numbers."""
+def fits(patch: AdditivePatch | DoraPatch, shape: torch.Size) -> bool:
+    """Whether the patch can be applied to a weight of this shape; it is tried on one without data."""
     try:
         patch.apply(torch.empty(shape, device="meta"), 1.0)
     except (RuntimeError, IndexError):
@@ -55,7 +55,8 @@ def fits(patch: Added | Decomposed, shape: torch.Size) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Product:
-    """``a @ b``; with a core, that with ``a [rank, out]`` and ``b [rank', in]`` on its first two dimensions."""
+    """``a @ b``; with a core, the core multiplied by ``a [rank, out]`` and ``b [rank', in]`` along its first two
+    dimensions."""
 
     a: torch.Tensor
     b: torch.Tensor
@@ -73,8 +74,8 @@ class Product:
 
 
 @dataclass(frozen=True, eq=False)
-class Whole:
-    """A factor that is stored as it is."""
+class FullFactor:
+    """A factor that is stored in full."""
 
     tensor: torch.Tensor
 
@@ -84,7 +85,8 @@ class Whole:
 
 @dataclass(frozen=True, eq=False)
 class LowRank:
-    """LoRA (Hu et al. 2021): ``up @ down``; of a convolution with a core, ``down`` before it and ``up`` behind."""
+    """LoRA (Hu et al. 2021): ``up @ down``; for a convolution with a core, ``down`` before the core and ``up`` after
+    it."""
 
     product: Product
     alpha: float | None
@@ -95,7 +97,7 @@ class LowRank:
 
 @dataclass(frozen=True, eq=False)
 class Hadamard:
-    """LoHa (Hyeon-Woo et al., "FedPara", 2022, propositions 2 and 3): the product of two, element by element."""
+    """LoHa (Hyeon-Woo et al., "FedPara", 2022, propositions 2 and 3): the elementwise product of two products."""
 
     one: Product
     other: Product
@@ -107,11 +109,11 @@ class Hadamard:
 
 @dataclass(frozen=True, eq=False)
 class Kronecker:
-    """LoKr (Yeh et al., "Navigating Text-To-Image Customization", 2024, section 3.2): the Kronecker product; of a
-    convolution the second factor has the kernel. The scale counts where a factor is of low rank."""
+    """LoKr (Yeh et al., "Navigating Text-To-Image Customization", 2024, section 3.2): the Kronecker product; for a
+    convolution the second factor has the kernel. The scale applies only if a factor has low rank."""
 
-    one: Whole | Product
-    other: Whole | Product
+    one: FullFactor | Product
+    other: FullFactor | Product
     alpha: float | None
 
     def delta(self, weight: torch.Tensor) -> torch.Tensor:
@@ -124,8 +126,8 @@ class Kronecker:
 
 
 @dataclass(frozen=True, eq=False)
-class Dense:
-    """The whole difference."""
+class FullDifference:
+    """A difference that is stored in full."""
 
     difference: torch.Tensor
 
@@ -140,5 +142,5 @@ def _scale(alpha: float | None, rank: int) -> float:
 def _delta(change: Change, weight: torch.Tensor) -> torch.Tensor:
     delta = change.delta(weight)
     if delta.shape[0] != weight.shape[0]:
-        raise RuntimeError(f"a change of {delta.shape[0]} rows is none of a weight with {weight.shape[0]}")
+        raise RuntimeError(f"the change has {delta.shape[0]} rows, the weight {weight.shape[0]}")
     return delta.reshape(weight.shape)

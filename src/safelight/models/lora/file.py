@@ -1,4 +1,4 @@
-"""A LoRA file: its changes by the modules that it names, and the layers that they make for a network."""
+"""A LoRA file: its changes by the modules that it names, and the weight layers that they make for a network."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,66 +11,66 @@ from safelight.core.errors import Invalid
 from safelight.media.errors import UnreadableWeights
 from safelight.media.weights import WeightsFormat, check_weights
 from safelight.models.lora.changes import (
-    Added,
+    AdditivePatch,
     Change,
-    Decomposed,
-    Dense,
+    DoraPatch,
+    FullDifference,
+    FullFactor,
     Hadamard,
     Kronecker,
     LowRank,
     Product,
-    Whole,
     fits,
 )
-from safelight.models.lora.names import Place, place_of, text_modules, unet_modules
+from safelight.models.lora.names import LoraTarget, lora_target, text_modules, unet_modules
 from safelight.models.lora.parts import parsed
 from safelight.models.weight_layers import WeightLayer, WeightPatch
 
 Parts = Mapping[str, torch.Tensor]
 
-_NAMED_IN_ERRORS = 3
+_MAX_NAMES_IN_ERRORS = 3
 
 
 class LoraMismatch(Invalid):
-    """The file is a LoRA for a network of another family, or none of a dialect that is read here."""
+    """The file is a LoRA for another model family, or of no supported dialect."""
 
     code = "lora_mismatch"
 
 
 @dataclass(frozen=True, eq=False)
 class Lora:
-    """What a file changes, by its own names of modules."""
+    """The changes in a file, by the file's own module names."""
 
     name: str
     modules: Mapping[str, Parts] = field(repr=False)
     others: tuple[str, ...] = field(default=(), repr=False)
-    """Keys of no dialect."""
+    """Keys of no known dialect."""
 
     def unet_layer(self, shapes: Mapping[str, torch.Size]) -> WeightLayer | None:
-        """The layer for a UNet with weights of these shapes; none if the file has nothing for one. Raises
-        :class:`LoraMismatch` if most of what it has does not fit."""
+        """The layer for a UNet with weights of these shapes; ``None`` if the file has nothing for one. Raises
+        :class:`LoraMismatch` if most of it does not fit."""
         spellings = unet_modules(shapes)
-        return self._layer(False, shapes, lambda place: spellings.get(place.module))
+        return self._layer(False, shapes, lambda target: spellings.get(target.module))
 
     def text_layer(self, shapes: Mapping[str, torch.Size]) -> WeightLayer | None:
-        """The layer for text encoders, as :meth:`unet_layer` makes it for a UNet."""
+        """The layer for text encoders; as :meth:`unet_layer`."""
         encoders = text_modules(shapes)
-        return self._layer(True, shapes, lambda place: encoders.get(place.encoder, {}).get(place.module))
+        return self._layer(True, shapes, lambda target: encoders.get(target.encoder, {}).get(target.module))
 
     def _layer(
-        self, is_text: bool, shapes: Mapping[str, torch.Size], canonical: Callable[[Place], str | None]
+        self, is_text: bool, shapes: Mapping[str, torch.Size], canonical: Callable[[LoraTarget], str | None]
     ) -> WeightLayer | None:
-        meant = {module: place for module in self.modules if (place := place_of(module)).is_text == is_text}
+        targets = {module: target for module in self.modules if (target := lora_target(module)).is_text == is_text}
         patches: dict[str, WeightPatch] = {}
-        misfits: list[str] = []
-        for module, place in meant.items():
-            target = canonical(place)
-            found = {} if target is None else self._patches(self.modules[module], target, shapes)
+        unmatched: list[str] = []
+        for module, target in targets.items():
+            name = canonical(target)
+            found = {} if name is None else self._patches(self.modules[module], name, shapes)
             patches |= found
             if not found:
-                misfits.append(module)
-        if len(misfits) * 2 > len(meant):
-            raise LoraMismatch(self._complaint("text encoder" if is_text else "model", misfits, len(meant)))
+                unmatched.append(module)
+        if len(unmatched) * 2 > len(targets):
+            raise LoraMismatch(self._mismatch_message("text encoder" if is_text else "model", unmatched, len(targets)))
         return WeightLayer(self.name, patches) if patches else None
 
     def _patches(self, parts: Parts, module: str, shapes: Mapping[str, torch.Size]) -> dict[str, WeightPatch]:
@@ -78,41 +78,41 @@ class Lora:
         for kind, change in _changes(parts):
             name = f"{module}.{kind}"
             magnitude = parts.get("magnitude") if kind == "weight" else None
-            patch = Added(change) if magnitude is None else Decomposed(change, magnitude)
+            patch = AdditivePatch(change) if magnitude is None else DoraPatch(change, magnitude)
             if name in shapes and fits(patch, shapes[name]):
                 made[name] = patch
         return made
 
-    def _complaint(self, part: str, misfits: list[str], count: int) -> str:
-        named = ", ".join(misfits[:_NAMED_IN_ERRORS]) + (", ..." if len(misfits) > _NAMED_IN_ERRORS else "")
+    def _mismatch_message(self, part: str, unmatched: list[str], count: int) -> str:
+        named = ", ".join(unmatched[:_MAX_NAMES_IN_ERRORS]) + (", ..." if len(unmatched) > _MAX_NAMES_IN_ERRORS else "")
         return (
-            f"{self.name} is a LoRA for another family of models: of the {count} modules that it changes, "
-            f"{len(misfits)} are not in this {part}, or have other shapes ({named})"
+            f"{self.name!r} is a LoRA for another model family: {len(unmatched)} of the {count} modules it changes "
+            f"are missing from this {part} or have other shapes ({named})"
         )
 
 
 def read_lora(path: Path) -> Lora:
-    """Raises :class:`safelight.media.errors.UnreadableWeights` for a damaged file or a pickle, and
+    """Read a LoRA file. Raises :class:`safelight.media.errors.UnreadableWeights` for a damaged file or a pickle, and
     :class:`LoraMismatch` for one without a key of a known dialect. Tensors are mapped, not copied."""
     if check_weights(path) is not WeightsFormat.SAFETENSORS:
-        raise UnreadableWeights(f"{path.name} is a GGUF file; LoRA files are read from safetensors")
+        raise UnreadableWeights(f"{path.name!r} is a GGUF file; use a safetensors file of the LoRA")
     modules: dict[str, dict[str, torch.Tensor]] = {}
     others = []
     with safe_open(path, framework="pt") as file:
-        for key in file.keys():  # noqa: SIM118 (no mapping)
+        for key in file.keys():  # noqa: SIM118 (not a mapping)
             if found := parsed(key):
                 module, part = found
                 modules.setdefault(module, {})[part] = file.get_tensor(key)
             else:
                 others.append(key)
     if not modules:
-        named = ", ".join(others[:_NAMED_IN_ERRORS])
-        raise LoraMismatch(f"{path.name} has no weights of a LoRA; its first keys are {named or 'none'}")
+        named = ", ".join(others[:_MAX_NAMES_IN_ERRORS])
+        raise LoraMismatch(f"{path.name!r} contains no LoRA weights; its first keys are {named or 'none'}")
     return Lora(path.name, modules, tuple(others))
 
 
 def _changes(parts: Parts) -> Iterator[tuple[str, Change]]:
-    """What is changed of a module: ``weight`` and ``bias``."""
+    """The changes of one module's ``weight`` and ``bias``."""
     alpha = float(parts["alpha"]) if "alpha" in parts else None
     if low := _product(parts, "up", "down", "mid"):
         yield "weight", LowRank(low, alpha)
@@ -123,13 +123,13 @@ def _changes(parts: Parts) -> Iterator[tuple[str, Change]]:
     elif (one := _factor(parts, "lokr_w1", "")) and (other := _factor(parts, "lokr_w2", "lokr_t2")):
         yield "weight", Kronecker(one, other, alpha)
     elif "diff" in parts:
-        yield "weight", Dense(parts["diff"])
+        yield "weight", FullDifference(parts["diff"])
     if "diff_b" in parts:
-        yield "bias", Dense(parts["diff_b"])
+        yield "bias", FullDifference(parts["diff_b"])
 
 
-def _factor(parts: Parts, name: str, core: str) -> Whole | Product | None:
-    return Whole(parts[name]) if name in parts else _product(parts, f"{name}_a", f"{name}_b", core)
+def _factor(parts: Parts, name: str, core: str) -> FullFactor | Product | None:
+    return FullFactor(parts[name]) if name in parts else _product(parts, f"{name}_a", f"{name}_b", core)
 
 
 def _product(parts: Parts, a: str, b: str, core: str) -> Product | None:

@@ -1,6 +1,7 @@
-"""Which module of a network a LoRA file means: its prefixes, and every spelling of a module.
+"""Which module of a network a LoRA file refers to: prefixes, and every spelling of a module's name.
 
-Some dialects write ``_`` for ``.``; names are compared so, which tells no two modules of a network apart less well.
+Some dialects write ``_`` for ``.``. Separators are therefore ignored when names are compared; no two modules of a
+supported network collide.
 """
 
 import re
@@ -11,12 +12,13 @@ from typing import Literal
 from safelight.models.unet.diffusers_names import diffusers_names
 
 Encoder = Literal["l", "g"]
-"""CLIP-L, OpenCLIP-G: a file names them by number or by letter."""
+"""CLIP L or OpenCLIP G: files refer to them by number or by letter."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """``module`` with ``_`` for ``.``; ``encoder`` is none where the file has one text encoder only."""
+class LoraTarget:
+    """The module that a LoRA key refers to: ``module`` with ``_`` for ``.``; ``encoder`` is ``None`` if the file has
+    only one text encoder."""
 
     is_text: bool
     module: str
@@ -32,30 +34,29 @@ _UNET = re.compile(r"(?:lora_unet|lycoris|unet|model_diffusion_model|diffusion_m
 _ATTENTION_OF_OLD_FILES = {"q_proj": "to_q", "k_proj": "to_k", "v_proj": "to_v", "out_proj": "to_out"}
 
 
-def place_of(module: str) -> Place:
-    """Where a file's module is. What has no prefix that is known is taken to be of a diffusion network."""
-    name = _spelt(module).removeprefix("base_model_model_").replace("_processor_", "_")
+def lora_target(module: str) -> LoraTarget:
+    """The target of a module name in a file. A name without a known prefix is taken to be of a diffusion network."""
+    name = _normalized(module).removeprefix("base_model_model_").replace("_processor_", "_")
     if text := _TEXT.fullmatch(name):
-        return Place(True, text["module"], _encoder(text))
+        return LoraTarget(True, text["module"], _encoder(text))
     unet = _UNET.fullmatch(name)
-    return Place(False, unet["module"] if unet else name)
+    return LoraTarget(False, unet["module"] if unet else name)
 
 
 def unet_modules(weights: Iterable[str]) -> dict[str, str]:
-    """From each spelling of a module of a UNet to its canonical name."""
+    """From each spelling of a UNet module to its canonical name."""
     modules = _modules(weights)
-    spellings = {_spelt(module): module for module in modules}
+    spellings = {_normalized(module): module for module in modules}
     for module, name in diffusers_names(modules).items():
-        spellings[_spelt(name)] = module
-        spellings.setdefault(_spelt(name.removesuffix(".0")), module)  # "to_out" of old files
+        spellings[_normalized(name)] = module
+        spellings.setdefault(_normalized(name.removesuffix(".0")), module)  # old files write "to_out"
     return spellings
 
 
 def text_modules(weights: Iterable[str]) -> dict[Encoder | None, Mapping[str, str]]:
     """For each way to name an encoder, from each spelling of a module in it to its canonical name.
 
-    ``weights`` of several encoders have their letters in the prefixes (``clip_l.``); one alone may have none.
-    """
+    ``weights`` of several encoders have their letters in the prefixes (``clip_l.``); a single encoder may have none."""
     weights = list(weights)
     roots = list(dict.fromkeys(name[: name.index("text_model.")] for name in weights if "text_model." in name))
     modules = {root: _spellings(root, [name for name in weights if name.startswith(root)]) for root in roots}
@@ -70,10 +71,10 @@ def _spellings(root: str, weights: Iterable[str]) -> dict[str, str]:
     spellings = {}
     for module in _modules(weights):
         name = module.removeprefix(root)
-        spellings[_spelt(name)] = module
+        spellings[_normalized(name)] = module
         parent, _, last = name.rpartition(".")
         if old := _ATTENTION_OF_OLD_FILES.get(last):
-            spellings[_spelt(f"{parent}.{old}")] = module
+            spellings[_normalized(f"{parent}.{old}")] = module
     return spellings
 
 
@@ -87,5 +88,5 @@ def _modules(weights: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(name.rpartition(".")[0] for name in weights))
 
 
-def _spelt(name: str) -> str:
+def _normalized(name: str) -> str:
     return name.replace(".", "_")

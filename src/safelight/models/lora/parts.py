@@ -1,5 +1,4 @@
-"""What a key of a LoRA file says: of which module, and which part of its change. Every dialect's words for one part
-are one part here.
+"""Parse the keys of a LoRA file: the module and the part of its change. A part has one name here in every dialect.
 
 =================  =====================================================================================
 dialect            a module's parts, after its name
@@ -26,7 +25,7 @@ _ENDINGS = {
 }
 
 _FACTORS = (r"\.(hada_(?:w[12]_[ab]|t[12]))", r"\.(lokr_(?:w[12](?:_[ab])?|t2))")
-"""Parts whose names are the dialect's own."""
+"""Parts that keep the dialect's own names."""
 
 _KEY = re.compile(
     r"(?P<module>.+?)(?:" + "|".join([*(f"(?P<{part}>{ending})" for part, ending in _ENDINGS.items()), *_FACTORS]) + ")"
@@ -34,7 +33,7 @@ _KEY = re.compile(
 
 
 def parsed(key: str) -> tuple[str, str] | None:
-    """``(module, part)``, the module as the file names it; none for a key of no dialect."""
+    """``(module, part)``, the module as the file names it; ``None`` for a key of no known dialect."""
     found = _KEY.fullmatch(key)
     if found is None:
         return None

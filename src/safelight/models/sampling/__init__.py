@@ -1,6 +1,12 @@
-"""Sampling: from noise to a latent by a network that removes noise. Knows no files, no families, no nodes.
+"""Sampling: from noise to a latent with a network that removes noise. Knows no files, families or nodes.
 
-``parameterization`` says what a network was trained to predict, ``schedules`` which noise levels to visit, ``noise``
-where randomness comes from, ``samplers`` how to step, ``guidance`` how conditionings become one prediction, and
-``run`` puts these together.
+* ``entries``: a conditioning as sampling uses it: areas, masks, ranges of the steps.
+* ``guidance``: combine the predictions under several conditionings.
+* ``levels``: the noise levels of the model families.
+* ``noise``: the noise that samplers add inside their steps.
+* ``parameterization``: what a network was trained to predict, at which noise levels.
+* ``prediction``: from a network's output to the noise-free latent.
+* ``sample``: one run of sampling.
+* ``samplers/``: the solvers.
+* ``schedules``: which noise levels to visit.
 """

@@ -1,6 +1,6 @@
-"""Conditioning as sampling sees it: what is told, where in the picture, and during which part of the way.
+"""Conditioning as sampling uses it: what conditions the network, in which area, and during which range of the steps.
 
-The options are those that conditioning nodes set: ``area`` (height, width, y, x in latent cells, or as shares after
+The options are those that conditioning nodes set: ``area`` (height, width, y, x in latent pixels, or as fractions after
 the word "percentage"), ``mask``, ``set_area_to_bounds``, ``strength``, ``mask_strength``, ``start_percent`` and
 ``end_percent``.
 """
@@ -18,12 +18,13 @@ from safelight.models.sampling.levels import Levels
 from safelight.models.weight_hooks import HookedNetwork, HookGroup
 
 FEATHER = 8
-"""The most cells over which an area fades into what is around it; a quarter of a small one's side."""
+"""The maximum number of latent pixels over which an area fades into its surroundings; for a small area, a quarter of
+its side."""
 SMALLEST_AREA = 8
 
 
 class Area(NamedTuple):
-    """May reach beyond the latent's border: areas are compared as they were asked for, and cut where they are used."""
+    """May reach beyond the latent's border: areas are compared as requested, and cropped where they are used."""
 
     height: int
     width: int
@@ -47,9 +48,9 @@ class Area(NamedTuple):
 
 
 class ControlSource(Protocol):
-    """What control networks make of pictures: see :class:`safelight.models.control.control_network.Applied`."""
+    """The residuals of control networks: see :class:`safelight.models.control.control_network.AppliedControl`."""
 
-    def at(
+    def residuals_at(
         self,
         sigma: torch.Tensor,
         levels: Levels,
@@ -63,8 +64,8 @@ class ControlSource(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """``keywords``: those of :class:`safelight.models.network.Predict`. ``mask [B, h, w]`` in cells of the latent.
-    ``first`` and ``last``: the highest and the lowest level at which it counts."""
+    """One conditioning. ``keywords``: those of :class:`safelight.models.network.Predict`. ``mask [B, h, w]`` in latent
+    pixels. ``first`` and ``last``: the highest and the lowest noise level at which it is active."""
 
     context: torch.Tensor
     keywords: Mapping[str, torch.Tensor] = field(repr=False)
@@ -77,15 +78,15 @@ class Entry:
     control: "ControlSource | None" = field(default=None, repr=False)
     shares_control: bool = False
     hooked: HookedNetwork | None = field(default=None, repr=False)
-    """In the place of the model's own network."""
+    """The network to use instead of the model's own."""
     is_default: bool = False
-    """Counts where no other does."""
+    """Active only where no other entry is."""
 
-    def counts_at(self, sigma: float) -> bool:
+    def is_active_at(self, sigma: float) -> bool:
         return not ((self.first is not None and sigma > self.first) or (self.last is not None and sigma < self.last))
 
     def weights(self, shape: torch.Size) -> torch.Tensor:
-        """How much it counts at each place of its area, ``[1 or B, 1, h, w]``."""
+        """The weight at each position of its area, ``[1 or B, 1, h, w]``."""
         if self.mask is not None:
             mask = self.mask if self.area is None else self.area.cut(self.mask)
             return mask[:, None] * (self.strength * self.mask_strength)
@@ -96,7 +97,7 @@ class Entry:
         return weights
 
 
-def entries(
+def build_entries(
     conditioning: Iterable[Sequence[Any]],
     network: Network,
     levels: Levels,
@@ -104,14 +105,14 @@ def entries(
     shape: torch.Size,
     device: torch.device,
     is_negative: bool = False,
-    more: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
     hooked: Callable[[HookGroup], HookedNetwork] | None = None,
 ) -> list[Entry]:
-    """``shape`` is that of the latent. ``more``: options for entries that have not these themselves. ``hooked``: the
-    network under hooks; without it there are none."""
+    """Build the entries of a conditioning. ``shape`` is that of the latent. ``defaults``: values for options that an
+    entry lacks. ``hooked``: returns the network under hooks; without it, hooks are ignored."""
     made = []
     for context, given in conditioning:
-        options = {**(more or {}), **given}
+        options = {**(defaults or {}), **given}
         mask = _mask(options.get("mask"), shape, device)
         area = _area(options.get("area"), shape)
         if mask is not None and options.get("set_area_to_bounds", False):
@@ -119,7 +120,7 @@ def entries(
         made.append(
             Entry(
                 context=context.to(device, torch.float32),
-                keywords=network.conditions(options, shape=shape, device=device, is_negative=is_negative),
+                keywords=network.prepare_conditioning(options, shape=shape, device=device, is_negative=is_negative),
                 area=area,
                 mask=mask,
                 strength=options.get("strength", 1.0),
@@ -135,16 +136,18 @@ def entries(
     return made
 
 
-def with_equal_areas(one: list[Entry], other: list[Entry]) -> tuple[list[Entry], list[Entry]]:
-    """What counts in an area is weighed against what the other side says of the same area: where that has no entry of
-    its own for it, it gets one, of its smallest entry around it."""
+def with_matching_areas(one: list[Entry], other: list[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """Give both sides entries for the same areas: an area's prediction is weighed against the other side's prediction
+    for that area. A side without its own entry for an area gets one with the conditioning of its smallest entry around
+    it."""
     more_one = [entry for source in other if (entry := _for_area(source, one)) is not None]
     more_other = [entry for source in one if (entry := _for_area(source, other)) is not None]
     return _with_shared_control(one + more_one, other + more_other)
 
 
 def _with_shared_control(one: list[Entry], other: list[Entry]) -> tuple[list[Entry], list[Entry]]:
-    """The first side's control networks stand on the second as well, where one says so and the second has none."""
+    """Apply the first side's control networks to the second side too, if an entry asks for it and the second side has
+    none."""
     shared = next((entry.control for entry in one if entry.shares_control), None)
     if shared is None:
         return one, other
@@ -169,11 +172,11 @@ def _feather(weights: torch.Tensor, area: Area, shape: torch.Size) -> None:
     for dimension, start, length, whole in ((2, area.y, area.height, shape[-2]), (3, area.x, area.width, shape[-1])):
         feather = min(FEATHER, length // 4)
         for step in range(feather):
-            share = (step + 1) / feather
+            factor = (step + 1) / feather
             if start:
-                weights.narrow(dimension, step, 1).mul_(share)
+                weights.narrow(dimension, step, 1).mul_(factor)
             if start + length < whole:
-                weights.narrow(dimension, length - 1 - step, 1).mul_(share)
+                weights.narrow(dimension, length - 1 - step, 1).mul_(factor)
 
 
 def _area(area: Any, shape: torch.Size) -> Area | None:
@@ -200,8 +203,8 @@ def _mask(mask: torch.Tensor | None, shape: torch.Size, device: torch.device) ->
 
 
 def _bounds(mask: torch.Tensor) -> Area:
-    """The smallest area that holds all of the mask, from where that begins at least 8 cells a side. An empty mask
-    weighs nothing anywhere, so that any area is right for it."""
+    """The smallest area that contains the mask, at least 8 latent pixels per side from where the mask begins. An empty
+    mask has no weight anywhere, so any area is correct for it."""
     marked = mask.abs().amax(dim=0) > 0
     rows, columns = marked.any(dim=1).nonzero().flatten(), marked.any(dim=0).nonzero().flatten()
     if not len(rows):

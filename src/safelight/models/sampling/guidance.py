@@ -1,7 +1,7 @@
-"""How conditionings become one prediction.
+"""Combine the predictions under several conditionings into one.
 
-Classifier-free guidance (Ho and Salimans 2022): from what the network sees under the negative conditions, ``scale``
-times the way to what it sees under the positive ones.
+Classifier-free guidance (Ho and Salimans 2022): start at the prediction under the negative conditioning and go
+``scale`` times the difference to the prediction under the positive one.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ import torch
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.network import Predict
 from safelight.models.network_hooks import NetworkHooks
-from safelight.models.sampling.entries import Entry, entries, with_equal_areas
+from safelight.models.sampling.entries import Entry, build_entries, with_matching_areas
 from safelight.models.sampling.samplers.sampling_context import Denoised
 from safelight.models.weight_hooks import HookedNetwork, HookGroup
 
@@ -25,7 +25,7 @@ Side = Literal["positive", "negative"]
 
 @dataclass(frozen=True, eq=False)
 class Guidance:
-    """What is known when predictions are put together; all are noise-free latents, as ``x`` on the sampler's scale."""
+    """The inputs of guidance. All predictions are noise-free latents, on the sampler's scale like ``x``."""
 
     x: torch.Tensor
     sigma: torch.Tensor
@@ -33,22 +33,22 @@ class Guidance:
     negative: torch.Tensor
     scale: float
     model: DiffusionModel
-    again: "Again"
+    reevaluate: "Reevaluate"
 
 
-class Again(Protocol):
-    """Asks the network once more, at the same level."""
+class Reevaluate(Protocol):
+    """Evaluate the network again at the same noise level."""
 
     def __call__(self, side: Side, x: torch.Tensor, hooks: NetworkHooks) -> torch.Tensor:
-        """The noise-free latent under one side's conditions, with these hooks besides the model's own."""
+        """The noise-free latent under the conditioning of one side, with these hooks in addition to the model's own."""
         ...
 
 
 Combine = Callable[[Guidance], torch.Tensor]
-"""In place of the plain formula."""
+"""Replaces the formula of classifier-free guidance."""
 
 Before = Callable[[Guidance], Guidance]
-"""Changes what is put together; not asked where there is no guidance."""
+"""Changes the predictions before they are combined; not called without guidance."""
 
 After = Callable[[Guidance, torch.Tensor], torch.Tensor]
 """Changes the combined prediction."""
@@ -56,7 +56,7 @@ After = Callable[[Guidance, torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class TimedHooks:
-    """Hooks that count while the noise level is from ``start`` down to ``end``."""
+    """Hooks that are active while the noise level is between ``start`` and ``end`` (``start`` is higher)."""
 
     hooks: NetworkHooks
     start: float
@@ -64,12 +64,13 @@ class TimedHooks:
 
 
 SeededHooks = Callable[[torch.Generator], NetworkHooks]
-"""Hooks for one run, which draw from its generator."""
+"""Makes hooks for one run that draw from its generator."""
 
 
 @dataclass(frozen=True)
 class GuidanceOptions:
-    """How nodes changed a model's sampling. ``needs_negative``: even at a scale of 1."""
+    """Changes that nodes make to a model's sampling. ``needs_negative``: evaluate the negative side even at a scale of
+    1."""
 
     hooks: NetworkHooks = field(default_factory=NetworkHooks)
     seeded: tuple[SeededHooks, ...] = ()
@@ -89,7 +90,7 @@ class GuidanceOptions:
 
 
 MaskHook = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, DiffusionModel], torch.Tensor]
-"""``(mask, sigma, sigmas, model)``: the mask of what is painted anew, as it is to be at this level."""
+"""``(mask, sigma, sigmas, model)``: the inpainting mask at this noise level."""
 
 
 class Denoiser(Protocol):
@@ -97,19 +98,19 @@ class Denoiser(Protocol):
 
 
 class Guider(Protocol):
-    """What travels on ``GUIDER`` links."""
+    """The value on ``GUIDER`` links."""
 
     @property
     def model(self) -> DiffusionModel: ...
 
-    def denoiser(self, predict: Predict, prepared: "Preparation") -> Denoiser:
-        """For one run, in an open session of the model's network."""
+    def denoiser(self, predict: Predict, setup: "SamplingSetup") -> Denoiser:
+        """The denoiser for one run, in an open session of the model's network."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
-class Preparation:
-    """The latent's shape, where to compute, and a mask of what is to be painted anew (``[B, 1, h, w]``)."""
+class SamplingSetup:
+    """The latent's shape, the device, and the inpainting mask (``[B, 1, h, w]``) of one run."""
 
     shape: torch.Size
     device: torch.device
@@ -117,19 +118,19 @@ class Preparation:
     _hooked: dict[HookGroup, HookedNetwork] = field(default_factory=dict, repr=False)
 
     def entries(self, conditioning: Conditioning, model: DiffusionModel, *, is_negative: bool = False) -> list[Entry]:
-        more = {} if self.noise_mask is None else {"noise_mask": self.noise_mask}
-        return entries(
+        defaults = {} if self.noise_mask is None else {"noise_mask": self.noise_mask}
+        return build_entries(
             conditioning,
             model.network,
             model.parameterization.levels,
             shape=self.shape,
             device=self.device,
             is_negative=is_negative,
-            more=more,
-            hooked=lambda group: self._under(group, model),
+            defaults=defaults,
+            hooked=lambda group: self._hooked_network(group, model),
         )
 
-    def _under(self, group: HookGroup, model: DiffusionModel) -> HookedNetwork:
+    def _hooked_network(self, group: HookGroup, model: DiffusionModel) -> HookedNetwork:
         if group not in self._hooked:
             self._hooked[group] = HookedNetwork(model.network, group, model.parameterization.levels.sigma_at)
         return self._hooked[group]
@@ -137,18 +138,18 @@ class Preparation:
 
 @dataclass(frozen=True, eq=False)
 class PositiveGuider:
-    """The prediction under one conditioning, as it is."""
+    """The prediction under one conditioning, without guidance."""
 
     model: DiffusionModel
     positive: Conditioning
 
-    def denoiser(self, predict: Predict, prepared: Preparation) -> Denoiser:
-        positive = prepared.entries(self.positive, self.model)
+    def denoiser(self, predict: Predict, setup: SamplingSetup) -> Denoiser:
+        positive = setup.entries(self.positive, self.model)
 
         def denoise(x: torch.Tensor, sigma: torch.Tensor, *, needs_negative: bool = False) -> Denoised:
             (seen,) = predictions(predict, self.model, (positive,), x, sigma)
-            again = _again(predict, self.model, {"positive": positive, "negative": positive}, sigma)
-            return combined(Guidance(x, sigma, seen, seen, 1.0, self.model, again))
+            reevaluate = _reevaluator(predict, self.model, {"positive": positive, "negative": positive}, sigma)
+            return combined(Guidance(x, sigma, seen, seen, 1.0, self.model, reevaluate))
 
         return denoise
 
@@ -160,28 +161,28 @@ class CfgGuider:
     negative: Conditioning
     scale: float
 
-    def denoiser(self, predict: Predict, prepared: Preparation) -> Denoiser:
-        positive, negative = with_equal_areas(
-            prepared.entries(self.positive, self.model),
-            prepared.entries(self.negative, self.model, is_negative=True),
+    def denoiser(self, predict: Predict, setup: SamplingSetup) -> Denoiser:
+        positive, negative = with_matching_areas(
+            setup.entries(self.positive, self.model),
+            setup.entries(self.negative, self.model, is_negative=True),
         )
         options = options_of(self.model)
 
         def denoise(x: torch.Tensor, sigma: torch.Tensor, *, needs_negative: bool = False) -> Denoised:
-            again = _again(predict, self.model, {"positive": positive, "negative": negative}, sigma)
+            reevaluate = _reevaluator(predict, self.model, {"positive": positive, "negative": negative}, sigma)
             if self.scale == 1.0 and not (needs_negative or options.needs_negative):
                 (seen,) = predictions(predict, self.model, (positive,), x, sigma)
-                return combined(Guidance(x, sigma, seen, seen, 1.0, self.model, again))
+                return combined(Guidance(x, sigma, seen, seen, 1.0, self.model, reevaluate))
             seen, avoided = predictions(predict, self.model, (positive, negative), x, sigma)
-            return combined(Guidance(x, sigma, seen, avoided, self.scale, self.model, again))
+            return combined(Guidance(x, sigma, seen, avoided, self.scale, self.model, reevaluate))
 
         return denoise
 
 
 @dataclass(frozen=True, eq=False)
 class PerpNegGuider:
-    """Perp-Neg (Armandpour et al. 2023): of the way from nothing to the negative conditions, only what is perpendicular
-    to the way to the positive ones is avoided."""
+    """Perp-Neg (Armandpour et al. 2023): of the difference between the negative and the empty conditioning, only the
+    part perpendicular to that of the positive one is avoided."""
 
     model: DiffusionModel
     positive: Conditioning
@@ -190,18 +191,18 @@ class PerpNegGuider:
     scale: float
     negative_scale: float
 
-    def denoiser(self, predict: Predict, prepared: Preparation) -> Denoiser:
-        positive = prepared.entries(self.positive, self.model)
-        negative = prepared.entries(self.negative, self.model, is_negative=True)
-        empty = prepared.entries(self.empty, self.model, is_negative=True)
+    def denoiser(self, predict: Predict, setup: SamplingSetup) -> Denoiser:
+        positive = setup.entries(self.positive, self.model)
+        negative = setup.entries(self.negative, self.model, is_negative=True)
+        empty = setup.entries(self.empty, self.model, is_negative=True)
 
         def denoise(x: torch.Tensor, sigma: torch.Tensor, *, needs_negative: bool = False) -> Denoised:
             seen, avoided, nothing = predictions(predict, self.model, (positive, negative, empty), x, sigma)
             to, away = seen - nothing, avoided - nothing
             perpendicular = away - (away * to).sum() / (to * to).sum().clamp_min(1e-37) * to
             wanted = nothing + (to - perpendicular * self.negative_scale) * self.scale
-            again = _again(predict, self.model, {"positive": positive, "negative": empty}, sigma)
-            guidance = Guidance(x, sigma, seen, nothing, self.scale, self.model, again)
+            reevaluate = _reevaluator(predict, self.model, {"positive": positive, "negative": empty}, sigma)
+            guidance = Guidance(x, sigma, seen, nothing, self.scale, self.model, reevaluate)
             for change in options_of(self.model).after:
                 wanted = change(guidance, wanted)
             return Denoised(wanted, nothing)
@@ -211,8 +212,8 @@ class PerpNegGuider:
 
 @dataclass(frozen=True, eq=False)
 class DualCfgGuider:
-    """Guided from the negative conditions to ``middle``, and from there to ``positive``. ``is_nested``: the first
-    guidance is applied to the result of the second, where else the two ways are added."""
+    """Guidance from the negative conditioning to ``middle``, and from there to ``positive``. ``is_nested``: the first
+    guidance is applied to the result of the second; otherwise both differences are added."""
 
     model: DiffusionModel
     positive: Conditioning
@@ -222,21 +223,21 @@ class DualCfgGuider:
     middle_scale: float
     is_nested: bool = False
 
-    def denoiser(self, predict: Predict, prepared: Preparation) -> Denoiser:
+    def denoiser(self, predict: Predict, setup: SamplingSetup) -> Denoiser:
         sides = (
-            prepared.entries(self.positive, self.model),
-            prepared.entries(self.middle, self.model),
-            prepared.entries(self.negative, self.model, is_negative=True),
+            setup.entries(self.positive, self.model),
+            setup.entries(self.middle, self.model),
+            setup.entries(self.negative, self.model, is_negative=True),
         )
 
         def denoise(x: torch.Tensor, sigma: torch.Tensor, *, needs_negative: bool = False) -> Denoised:
             positive, middle, negative = predictions(predict, self.model, sides, x, sigma)
-            again = _again(predict, self.model, {"positive": sides[0], "negative": sides[2]}, sigma)
+            reevaluate = _reevaluator(predict, self.model, {"positive": sides[0], "negative": sides[2]}, sigma)
             towards = middle + (positive - middle) * self.scale if self.is_nested else middle
-            base = combined(Guidance(x, sigma, towards, negative, self.middle_scale, self.model, again))
+            base = combined(Guidance(x, sigma, towards, negative, self.middle_scale, self.model, reevaluate))
             if self.is_nested:
                 return base
-            # The way to the positive conditions comes on top of the guided one to the middle.
+            # The difference to the positive prediction is added to the guidance towards the middle.
             return Denoised(base.guided + (positive - middle) * self.scale, negative)
 
         return denoise
@@ -264,16 +265,16 @@ def combined(guidance: Guidance) -> Denoised:
     return Denoised(guided, negative)
 
 
-def _again(
+def _reevaluator(
     predict: Predict, model: DiffusionModel, sides: Mapping[Side, Sequence[Entry]], sigma: torch.Tensor
-) -> Again:
-    def again(side: Side, x: torch.Tensor, hooks: NetworkHooks) -> torch.Tensor:
+) -> Reevaluate:
+    def reevaluate(side: Side, x: torch.Tensor, hooks: NetworkHooks) -> torch.Tensor:
         options = options_of(model)
         hooked = model.with_(options=options.with_(hooks=options.hooks + hooks))
         (seen,) = predictions(predict, hooked, (sides[side],), x, sigma)
         return seen
 
-    return again
+    return reevaluate
 
 
 def predictions(
@@ -283,20 +284,20 @@ def predictions(
     x: torch.Tensor,
     sigma: torch.Tensor,
 ) -> list[torch.Tensor]:
-    """The noise-free latent that the network sees under each side's entries: their mean, weighted at each place. What
-    goes together goes through the network together."""
+    """The noise-free latent predicted under each side's entries: their mean, weighted at each position. Entries that
+    can share a batch go through the network together."""
     sums = [torch.zeros_like(x) for _ in sides]
     weights = [torch.zeros_like(x[:, :1]) for _ in sides]
-    active = [(side, entry) for side, all_ in enumerate(sides) for entry in all_ if entry.counts_at(float(sigma))]
-    usual = [(side, entry) for side, entry in active if not entry.is_default]
-    _add_up(predict, model, usual, x, sigma, sums, weights)
+    active = [(side, entry) for side, all_ in enumerate(sides) for entry in all_ if entry.is_active_at(float(sigma))]
+    regular = [(side, entry) for side, entry in active if not entry.is_default]
+    _accumulate(predict, model, regular, x, sigma, sums, weights)
     rest = [(1 - weight).clamp(min=0) for weight in weights]
     filling = [(side, entry) for side, entry in active if entry.is_default and rest[side].any()]
-    _add_up(predict, model, filling, x, sigma, sums, weights, among=rest)
+    _accumulate(predict, model, filling, x, sigma, sums, weights, side_weights=rest)
     return [total / weight.clamp_min(1e-37) for total, weight in zip(sums, weights, strict=True)]
 
 
-def _add_up(
+def _accumulate(
     predict: Predict,
     model: DiffusionModel,
     active: Sequence[tuple[int, Entry]],
@@ -305,25 +306,26 @@ def _add_up(
     sums: Sequence[torch.Tensor],
     weights: Sequence[torch.Tensor],
     *,
-    among: Sequence[torch.Tensor] | None = None,
+    side_weights: Sequence[torch.Tensor] | None = None,
 ) -> None:
-    """``among``: for each side, how much its entries count at each place, in the place of their own weights."""
-    for group in _alike(active, x.shape):
-        with _network_of(group[0][1], predict, float(sigma)) as ask:
-            seen = _predicted(ask, model, [entry for _, entry in group], x, sigma)
+    """Add the weighted predictions of the active entries to ``sums`` and ``weights``. ``side_weights``: per side,
+    weights to use instead of the entries' own."""
+    for group in _batchable_groups(active, x.shape):
+        with _network_of(group[0][1], predict, float(sigma)) as network_predict:
+            seen = _predict_group(network_predict, model, [entry for _, entry in group], x, sigma)
         for (side, entry), one in zip(group, seen, strict=True):
             area = entry.area
-            if among is None:
+            if side_weights is None:
                 weight = entry.weights(x.shape).to(x)
             else:
-                weight = among[side] if area is None else area.cut(among[side])
+                weight = side_weights[side] if area is None else area.cut(side_weights[side])
             (sums[side] if area is None else area.cut(sums[side])).add_(one * weight)
             (weights[side] if area is None else area.cut(weights[side])).add_(weight)
 
 
 @contextmanager
 def _network_of(entry: Entry, predict: Predict, sigma: float) -> Iterator[Predict]:
-    """The run's own, or that under the entry's hooks."""
+    """The run's network, or the one under the entry's hooks."""
     if entry.hooked is None:
         yield predict
     else:
@@ -331,7 +333,7 @@ def _network_of(entry: Entry, predict: Predict, sigma: float) -> Iterator[Predic
             yield hooked
 
 
-def _predicted(
+def _predict_group(
     predict: Predict, model: DiffusionModel, group: Sequence[Entry], x: torch.Tensor, sigma: torch.Tensor
 ) -> Sequence[torch.Tensor]:
     parameterization = model.parameterization
@@ -346,15 +348,15 @@ def _predicted(
     context = torch.cat([_batch(entry.context, len(x)) for entry in group])
     control = group[0].control
     if control is not None:
-        keywords["control"] = control.at(
+        keywords["control"] = control.residuals_at(
             sigma, parameterization.levels, scaled, timesteps, context=context, keywords=keywords
         )
     output = predict(scaled, timesteps, context=context, hooks=options_of(model).hooks_at(float(sigma)), **keywords)
     return torch.split(parameterization.prediction.denoised(noisy, output, sigma, timestep), len(x))
 
 
-def _alike(active: Sequence[tuple[int, Entry]], shape: torch.Size) -> list[list[tuple[int, Entry]]]:
-    """Groups that fit in one batch."""
+def _batchable_groups(active: Sequence[tuple[int, Entry]], shape: torch.Size) -> list[list[tuple[int, Entry]]]:
+    """Groups of entries that fit into one batch."""
     groups: dict[Any, list[tuple[int, Entry]]] = {}
     for side, entry in active:
         area = entry.area and entry.area.within(shape)

@@ -1,7 +1,7 @@
-"""Noise levels of the families of models: which sigmas there are, and which timestep tells the network each of them.
+"""Noise levels of the model families: which sigmas exist, and the timestep that the network gets for each.
 
-A level is the ratio of noise to signal (sigma), but for flow models, where it is the share of noise in the mixture
-``(1 - sigma) * signal + sigma * noise``. Levels and timesteps are float32 tensors of any shape.
+A level is the ratio of noise to signal (sigma); for flow models it is the share of noise in the mixture ``(1 - sigma) *
+signal + sigma * noise``. Levels and timesteps are float32 tensors of any shape.
 """
 
 import math
@@ -13,30 +13,30 @@ from typing import Protocol
 import torch
 
 ABOVE_ALL = 999999999.9
-"""A sigma above every level: the start of a range of steps that begins with the first."""
+"""A sigma above every level: the start of a range that begins with the first step."""
 
 
 class Levels(Protocol):
-    """``sigma(timestep)`` rises with the timestep; ``sigmas`` is a table of it, rising."""
+    """``sigma(timestep)`` increases with the timestep; ``sigmas`` is a table of it, ascending."""
 
     @property
     def sigmas(self) -> torch.Tensor: ...
 
     def timestep(self, sigma: torch.Tensor) -> torch.Tensor:
-        """What the network is told of ``sigma``."""
+        """The timestep that the network gets for ``sigma``."""
         ...
 
     def sigma(self, timestep: torch.Tensor) -> torch.Tensor: ...
 
     def sigma_at(self, progress: float) -> float:
-        """The level at a part of the way, 0 (all noise) to 1 (none). At the ends, one beyond every level."""
+        """The level at a point of sampling, 0 (all noise) to 1 (no noise). At both ends, a value beyond every level."""
         ...
 
 
 @dataclass(frozen=True)
 class DiscreteLevels:
-    """A table from betas whose square roots are evenly spaced (Rombach et al. 2022); between its entries, logarithms
-    are interpolated. ``zero_terminal`` rescales it to end in pure noise (Lin et al., "Common Diffusion Noise Schedules
+    """A table from betas whose square roots are evenly spaced (Rombach et al. 2022); logarithms are interpolated
+    between entries. ``zero_terminal`` rescales it to end in pure noise (Lin et al., "Common Diffusion Noise Schedules
     and Sample Steps are Flawed", 2023)."""
 
     beta_start: float = 0.00085
@@ -57,7 +57,7 @@ class DiscreteLevels:
 
     @cached_property
     def _logarithms(self) -> torch.Tensor:
-        # Rounded once: a level halfway between two entries must be told as the same timestep everywhere.
+        # Rounded once: a level halfway between two entries must map to the same timestep everywhere.
         return self._exact.log().float()
 
     def timestep(self, sigma: torch.Tensor) -> torch.Tensor:
@@ -68,12 +68,12 @@ class DiscreteLevels:
         return _interpolated(self._logarithms, timestep)
 
     def sigma_at(self, progress: float) -> float:
-        return _on_the_way(progress, lambda left: self.sigma(torch.tensor(left * (self.count - 1))))
+        return _sigma_at_progress(progress, lambda left: self.sigma(torch.tensor(left * (self.count - 1))))
 
 
 @dataclass(frozen=True)
 class DistilledLevels:
-    """Every 20th level of a discrete table, as latent consistency models were distilled on (Luo et al. 2023)."""
+    """Every 20th level of a discrete table, which latent consistency models were distilled on (Luo et al. 2023)."""
 
     source: DiscreteLevels = DiscreteLevels()
     count: int = 50
@@ -98,7 +98,7 @@ class DistilledLevels:
         return _interpolated(self._logarithms, (timestep.float() - (self._stride - 1)) / self._stride)
 
     def sigma_at(self, progress: float) -> float:
-        return _on_the_way(progress, lambda left: self.sigma(torch.tensor(left * (self.source.count - 1))))
+        return _sigma_at_progress(progress, lambda left: self.sigma(torch.tensor(left * (self.source.count - 1))))
 
 
 @dataclass(frozen=True)
@@ -120,12 +120,12 @@ class ContinuousEdmLevels:
 
     def sigma_at(self, progress: float) -> float:
         low, high = math.log(self.sigma_min), math.log(self.sigma_max)
-        return _on_the_way(progress, lambda left: math.exp((high - low) * left + low))
+        return _sigma_at_progress(progress, lambda left: math.exp((high - low) * left + low))
 
 
 @dataclass(frozen=True)
 class ContinuousVLevels(ContinuousEdmLevels):
-    """Any level between two; the timestep is its angle, as a part of a right one (Salimans and Ho 2022)."""
+    """Any level between two; the timestep is its angle, as a fraction of a right angle (Salimans and Ho 2022)."""
 
     sigma_min: float = 0.03
     sigma_max: float = 500.0
@@ -140,7 +140,7 @@ class ContinuousVLevels(ContinuousEdmLevels):
 @dataclass(frozen=True)
 class FlowLevels:
     """Levels 0..1 of a flow, shifted towards noise by a factor on their signal-to-noise ratio (Esser et al., "Scaling
-    Rectified Flow Transformers", 2024). The network is told the level itself, times ``multiplier``."""
+    Rectified Flow Transformers", 2024). The timestep is the level times ``multiplier``."""
 
     shift: float = 1.0
     multiplier: float = 1000.0
@@ -158,12 +158,12 @@ class FlowLevels:
         return part if self.shift == 1.0 else self.shift * part / (1 + (self.shift - 1) * part)
 
     def sigma_at(self, progress: float) -> float:
-        return _on_the_way(progress, lambda left: self.shift * left / (1 + (self.shift - 1) * left), start=1.0)
+        return _sigma_at_progress(progress, lambda left: self.shift * left / (1 + (self.shift - 1) * left), start=1.0)
 
 
 @dataclass(frozen=True)
 class ExponentialFlowLevels:
-    """Flow levels whose shift is given by its logarithm, as Flux's is by the size of the picture."""
+    """Flow levels with the logarithm of the shift as parameter, as in Flux, where it depends on the image size."""
 
     log_shift: float = 1.15
     count: int = 10000
@@ -180,13 +180,13 @@ class ExponentialFlowLevels:
         return factor / (factor + (1 / timestep - 1))
 
     def sigma_at(self, progress: float) -> float:
-        return _on_the_way(progress, lambda left: self.sigma(torch.tensor(left)), start=1.0)
+        return _sigma_at_progress(progress, lambda left: self.sigma(torch.tensor(left)), start=1.0)
 
 
 @dataclass(frozen=True)
 class CosineLevels:
-    """Nichol and Dhariwal's cosine (2021), its signal-to-noise ratio divided by the square of ``shift`` (Hoogeboom et
-    al., "Simple Diffusion", 2023), as Stable Cascade has it."""
+    """The cosine schedule of Nichol and Dhariwal (2021), with its signal-to-noise ratio divided by the square of
+    ``shift`` (Hoogeboom et al., "Simple Diffusion", 2023), as in Stable Cascade."""
 
     shift: float = 1.0
     offset: float = 8e-3
@@ -213,28 +213,30 @@ class CosineLevels:
         return ((1 - signal) / signal).sqrt()
 
     def sigma_at(self, progress: float) -> float:
-        return _on_the_way(progress, lambda left: self.sigma(torch.tensor(left)))
+        return _sigma_at_progress(progress, lambda left: self.sigma(torch.tensor(left)))
 
 
-def _on_the_way(progress: float, sigma: Callable[[float], torch.Tensor | float], *, start: float = ABOVE_ALL) -> float:
-    """``sigma`` of the part of the way that is left; beyond every level at the ends."""
+def _sigma_at_progress(
+    progress: float, sigma: Callable[[float], torch.Tensor | float], *, start: float = ABOVE_ALL
+) -> float:
+    """``sigma`` of the remaining part of sampling; beyond every level at both ends."""
     if progress <= 0.0:
         return start
     return 0.0 if progress >= 1.0 else float(sigma(1.0 - progress))
 
 
 def _interpolated(logarithms: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
-    place = timestep.float().to("cpu").clamp(0, len(logarithms) - 1)
-    low = place.floor().long()
-    part = place.frac()
-    mixed = (1 - part) * logarithms[low] + part * logarithms[place.ceil().long()]
+    position = timestep.float().to("cpu").clamp(0, len(logarithms) - 1)
+    low = position.floor().long()
+    part = position.frac()
+    mixed = (1 - part) * logarithms[low] + part * logarithms[position.ceil().long()]
     return mixed.exp().to(timestep.device)
 
 
 def _ending_in_pure_noise(sigmas: torch.Tensor) -> torch.Tensor:
-    """Square roots of the signal moved so that the last is 0, and scaled so that the first is as it was."""
+    """Shift the square roots of the signal so that the last is 0, and scale them so that the first is unchanged."""
     roots = (1 / (sigmas**2 + 1)).sqrt()
     roots = (roots - roots[-1]) * (roots[0] / (roots[0] - roots[-1]))
     signal = roots**2
-    signal[-1] = 4.8973451890853435e-08  # none at all would be an infinite sigma
+    signal[-1] = 4.8973451890853435e-08  # 0 would be an infinite sigma
     return ((1 - signal) / signal).sqrt()

@@ -1,7 +1,7 @@
-"""How a network was trained: what it predicts, at which noise levels, and how it is told the level.
+"""How a network was trained: what it predicts, at which noise levels, and which timestep it gets for a level.
 
 ``Parameterization(Noise(), DiscreteLevels())`` is Stable Diffusion 1, ``Parameterization(Flow(), FlowLevels(3.0))`` is
-Stable Diffusion 3. Everything else of sampling sees a function from a noisy latent to a noise-free one.
+Stable Diffusion 3. The rest of sampling sees a function from a noisy latent to a noise-free one.
 """
 
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ class Parameterization:
 
     @property
     def is_flow(self) -> bool:
-        """Whether noise replaces signal along a line, so that a level is a share and not a ratio."""
+        """Whether noise replaces the signal linearly, so that a level is a share and not a ratio."""
         return isinstance(self.prediction, Flow)
 
     def with_levels(self, levels: Levels) -> "Parameterization":
@@ -38,7 +38,7 @@ class Parameterization:
         return bool(sigma > self.sigma_max) or bool(torch.isclose(sigma.cpu(), self.sigma_max, rtol=1e-5, atol=0.0))
 
     def noised(self, latent: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """A latent as the sampler meets it at ``sigma``, where sampling starts."""
+        """The noisy latent at ``sigma``, where sampling starts."""
         return self.prediction.noised(latent, noise, sigma, pure=self.starts_in_noise(sigma))
 
     def half_log_snr(self, sigma: torch.Tensor) -> torch.Tensor:
@@ -49,7 +49,8 @@ class Parameterization:
         return (-half_log_snr).sigmoid() if self.is_flow else (-half_log_snr).exp()
 
     def with_finite_snr(self, sigmas: torch.Tensor) -> torch.Tensor:
-        """The schedule, its first level moved off a flow's pure noise, whose half log SNR would be infinite."""
+        """The schedule with its first level moved away from a flow's pure noise, whose half log SNR would be
+        infinite."""
         if not self.is_flow or not len(sigmas) or sigmas[0] < 1:
             return sigmas
         moved = sigmas.clone()

@@ -1,4 +1,4 @@
-"""What networks predict, and what follows from it for the noise-free latent.
+"""What networks predict, and how the noise-free latent follows from it.
 
 ``x`` is the noisy latent on the sampler's scale; ``sigma`` and ``timestep`` are 0-d tensors, or broadcast against it.
 """
@@ -17,24 +17,24 @@ class Prediction(Protocol):
     def denoised(
         self, x: torch.Tensor, output: torch.Tensor, sigma: torch.Tensor, timestep: torch.Tensor
     ) -> torch.Tensor:
-        """The noise-free latent that the network's ``output`` for ``x`` means."""
+        """The noise-free latent that follows from the network's ``output`` for ``x``."""
         ...
 
     def noised(
         self, latent: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor, *, pure: bool = False
     ) -> torch.Tensor:
-        """``latent`` with noise at ``sigma``. ``pure``: the level is the highest, at which training saw noise alone."""
+        """``latent`` with noise at ``sigma``. ``pure``: the level is the highest, at which training saw only noise."""
         ...
 
-    def released(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """``x``, where sampling stopped at ``sigma``, on the scale of latents."""
+    def final_latent(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        """``x`` at ``sigma``, where sampling stopped, on the scale of latents."""
         ...
 
 
 @dataclass(frozen=True)
-class _Exploding:
-    """Noise is added to a latent whose scale stays (variance exploding; Karras et al. 2022, section 5).
-    ``sigma_data`` is the deviation of latents that the network expects."""
+class _VarianceExploding:
+    """Noise is added to a latent whose scale stays the same (variance exploding; Karras et al. 2022, section 5).
+    ``sigma_data`` is the standard deviation of latents that the network expects."""
 
     sigma_data: float = 1.0
 
@@ -46,11 +46,11 @@ class _Exploding:
     ) -> torch.Tensor:
         return latent + noise * ((1.0 + sigma**2).sqrt() if pure else sigma)
 
-    def released(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    def final_latent(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         return x
 
 
-class Noise(_Exploding):
+class Noise(_VarianceExploding):
     """The network predicts the noise (Ho et al. 2020)."""
 
     def denoised(
@@ -59,7 +59,7 @@ class Noise(_Exploding):
         return x - output * sigma
 
 
-class Velocity(_Exploding):
+class Velocity(_VarianceExploding):
     """The network predicts ``alpha * noise - sigma * signal`` (Salimans and Ho 2022)."""
 
     def denoised(
@@ -69,8 +69,8 @@ class Velocity(_Exploding):
         return x * self.sigma_data**2 / variance - output * sigma * self.sigma_data / variance.sqrt()
 
 
-class Preconditioned(_Exploding):
-    """The network predicts what EDM's preconditioning asks for (Karras et al. 2022, table 1)."""
+class Preconditioned(_VarianceExploding):
+    """The network predicts the target of EDM's preconditioning (Karras et al. 2022, table 1)."""
 
     def denoised(
         self, x: torch.Tensor, output: torch.Tensor, sigma: torch.Tensor, timestep: torch.Tensor
@@ -79,7 +79,7 @@ class Preconditioned(_Exploding):
         return x * self.sigma_data**2 / variance + output * sigma * self.sigma_data / variance.sqrt()
 
 
-class Signal(_Exploding):
+class Signal(_VarianceExploding):
     """The network predicts the noise-free latent."""
 
     def denoised(
@@ -88,15 +88,15 @@ class Signal(_Exploding):
         return output
 
 
-class Edited(Signal):
-    """The network turns pictures into others: it gets ``x`` as it is, and predicts the result."""
+class ImageToImage(Signal):
+    """The network maps images to images: its input is ``x`` unscaled, and it predicts the result."""
 
     def scaled_input(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         return x
 
 
 @dataclass(frozen=True)
-class Consistency(_Exploding):
+class Consistency(_VarianceExploding):
     """A network that predicts noise, distilled with the boundary condition of latent consistency models (Luo et al.
     2023): skip and output weights of deviation 0.5 over ten times the timestep."""
 
@@ -129,5 +129,5 @@ class Flow:
     ) -> torch.Tensor:
         return sigma * noise + (1.0 - sigma) * latent
 
-    def released(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    def final_latent(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         return x / (1.0 - sigma)

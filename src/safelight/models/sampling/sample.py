@@ -1,4 +1,4 @@
-"""One run of sampling, from a latent and noise to a latent."""
+"""Run a sampler: from a latent and noise to a latent."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,23 +10,23 @@ from torch.nn import functional
 from safelight.core.errors import Invalid
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.latent_format import LatentFormat
-from safelight.models.sampling.guidance import Denoiser, Guider, Preparation, options_of
+from safelight.models.sampling.guidance import Denoiser, Guider, SamplingSetup, options_of
 from safelight.models.sampling.noise import SEEDS, generator_after_first_noise
-from safelight.models.sampling.samplers.sampling_context import Denoised, Run, Sampler
+from safelight.models.sampling.samplers.sampling_context import Denoised, Sampler, SamplingContext
 
 OnSampled = Callable[[int, int, torch.Tensor], None]
-"""``(step, steps, denoised)``: how many steps are done, of how many; the prediction as the network sees latents."""
+"""``(step, steps, denoised)``: steps done, steps in total, and the prediction on the network's scale."""
 
 
 class LatentMismatch(Invalid):
-    """The latent is not of the kind that the model works on."""
+    """The latent does not match the format that the model works on."""
 
     code = "latent_mismatch"
 
 
 @dataclass(frozen=True)
 class ChosenSampler:
-    """What travels on ``SAMPLER`` links. ``fresh_noise_outside``: see :data:`.samplers.table.FRESH_NOISE_OUTSIDE`."""
+    """The value on ``SAMPLER`` links. ``fresh_noise_outside``: see :data:`.samplers.table.FRESH_NOISE_OUTSIDE`."""
 
     function: Sampler
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -35,8 +35,8 @@ class ChosenSampler:
 
 @dataclass(frozen=True, eq=False)
 class Sampled:
-    """Latents as they are on links, on the CPU. ``denoised``: the last prediction; with noise left in ``samples``, what
-    the network sees behind it."""
+    """Latents as they are on links, on the CPU. ``denoised``: the last prediction, which is noise-free even if noise is
+    left in ``samples``."""
 
     samples: torch.Tensor
     denoised: torch.Tensor
@@ -53,9 +53,9 @@ def sample(
     noise_mask: torch.Tensor | None = None,
     on_step: OnSampled,
 ) -> Sampled:
-    """``latent`` and ``noise`` ``[B, C, h, w]``; ``noise_mask`` 1 where to paint, of any size. Raises
-    :class:`LatentMismatch`."""
-    guider = _with_chance(guider, noise, seed)
+    """Sample once. ``latent`` and ``noise`` are ``[B, C, h, w]``; ``noise_mask`` is 1 where to paint, of any size.
+    Raises :class:`LatentMismatch`."""
+    guider = _with_seeded_hooks(guider, noise, seed)
     model = guider.model
     latent, noise = _fitting(latent, noise, model.latent_format)
     if len(sigmas) < 2:
@@ -65,13 +65,13 @@ def sample(
         start = model.latent_format.to_network(latent) if latent.any() else latent
         start, noise = start.to(device, torch.float32), noise.to(device, torch.float32)
         mask = None if noise_mask is None else _mask(noise_mask, start)
-        denoise = guider.denoiser(predict, Preparation(start.shape, device, mask))
+        denoise = guider.denoiser(predict, SamplingSetup(start.shape, device, mask))
         if mask is not None:
-            around = noise
+            outside = noise
             if sampler.fresh_noise_outside:
                 generator = torch.Generator().manual_seed((seed + 1) % SEEDS)
-                around = torch.randn(noise.shape, generator=generator).to(noise)
-            denoise = _keeping(denoise, start, around, _Mask(mask, model, sigmas))
+                outside = torch.randn(noise.shape, generator=generator).to(noise)
+            denoise = _masked_denoiser(denoise, start, outside, _Mask(mask, model, sigmas))
         last: list[torch.Tensor] = [start]
         steps = len(sigmas) - 1
 
@@ -80,7 +80,7 @@ def sample(
             on_step(min(index + 1, steps), steps, denoised)
 
         sigmas = sigmas.to(device, torch.float32)
-        run = Run(
+        context = SamplingContext(
             denoise,
             model.parameterization.noised(start, noise, sigmas[0]),
             sigmas,
@@ -88,14 +88,14 @@ def sample(
             seed=seed,
             on_step=step_done,
         )
-        samples = sampler.function(run, **sampler.options)
-        samples = model.parameterization.prediction.released(samples, sigmas[-1])
+        samples = sampler.function(context, **sampler.options)
+        samples = model.parameterization.prediction.final_latent(samples, sigmas[-1])
         made = [model.latent_format.from_network(part).float().cpu() for part in (samples, last[0])]
     return Sampled(*made)
 
 
-def _with_chance(guider: Guider, noise: torch.Tensor, seed: int) -> Guider:
-    """Its model's hooks that draw by chance get the run's generator."""
+def _with_seeded_hooks(guider: Guider, noise: torch.Tensor, seed: int) -> Guider:
+    """Pass the run's generator to the model's hooks that use random numbers."""
     options = options_of(guider.model)
     if not options.seeded:
         return guider
@@ -106,15 +106,15 @@ def _with_chance(guider: Guider, noise: torch.Tensor, seed: int) -> Guider:
 
 
 def _fitting(latent: torch.Tensor, noise: torch.Tensor, wanted: LatentFormat) -> tuple[torch.Tensor, torch.Tensor]:
-    """An empty latent fits every model: it gets the channels that are wanted."""
+    """An empty latent fits every model: it gets the required number of channels."""
     if latent.dim() != 4:
         raise LatentMismatch(
-            f"the model works on pictures, the latent has {latent.dim() - 2} dimensions besides channels"
+            f"the model works on images, but the latent has {latent.dim() - 2} dimensions besides channels"
         )
     if latent.shape[1] == wanted.channels:
         return latent, noise
     if latent.any():
-        raise LatentMismatch(f"the latent has {latent.shape[1]} channels; the model works on {wanted.channels}")
+        raise LatentMismatch(f"the latent has {latent.shape[1]} channels, but the model needs {wanted.channels}")
     shape = (latent.shape[0], wanted.channels, *latent.shape[2:])
     return latent.new_zeros(shape), noise.repeat(1, -(-wanted.channels // noise.shape[1]), 1, 1)[:, : wanted.channels]
 
@@ -127,7 +127,7 @@ def _mask(mask: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True, eq=False)
 class _Mask:
-    """Of what is painted anew; a node may have it change from level to level."""
+    """The inpainting mask; a node may change it from level to level."""
 
     planes: torch.Tensor
     model: DiffusionModel
@@ -138,9 +138,9 @@ class _Mask:
         return self.planes if hook is None else hook(self.planes, sigma, self.sigmas, self.model)
 
 
-def _keeping(denoise: Denoiser, latent: torch.Tensor, noise: torch.Tensor, mask: "_Mask") -> Denoiser:
-    """Outside of the mask, the network sees the latent under noise of the present level, and what it predicts there is
-    the latent itself. The negative prediction stays as it is."""
+def _masked_denoiser(denoise: Denoiser, latent: torch.Tensor, noise: torch.Tensor, mask: "_Mask") -> Denoiser:
+    """Outside of the mask, the network sees the latent under noise of the current level, and the prediction is the
+    latent itself. The negative prediction is unchanged."""
 
     def kept(x: torch.Tensor, sigma: torch.Tensor, *, needs_negative: bool = False) -> Denoised:
         here = mask.at(sigma)

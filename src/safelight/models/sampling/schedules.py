@@ -1,6 +1,6 @@
-"""Which noise levels to visit: the schedules of the KSampler, and the part of one that a run uses.
+"""Noise schedules: the schedules of the KSampler, and the range of one that a run uses.
 
-A schedule is float32 ``[steps + 1]``, falling, and ends at 0. Where the steps outnumber the levels of a model, some
+A schedule is float32 ``[steps + 1]``, falling, and ends at 0. If there are more steps than levels in the model, some
 schedules are shorter.
 """
 
@@ -17,13 +17,13 @@ Schedule = Callable[[Levels, int], torch.Tensor]
 
 
 def simple(levels: Levels, steps: int) -> torch.Tensor:
-    """Entries of the model's table at even distances, from the last."""
+    """Evenly spaced entries of the model's table, starting with the last."""
     stride = len(levels.sigmas) / steps
     return _to_zero(levels.sigmas[[-1 - int(step * stride) for step in range(steps)]])
 
 
 def sgm_uniform(levels: Levels, steps: int) -> torch.Tensor:
-    """Evenly spaced timesteps, the last of which is left out, as in Stability's generative models."""
+    """Evenly spaced timesteps without the last one, as in Stability's generative models."""
     return _at_timesteps(levels, _timestep_span(levels, steps + 1)[:-1])
 
 
@@ -36,7 +36,7 @@ def normal(levels: Levels, steps: int) -> torch.Tensor:
 
 
 def ddim_uniform(levels: Levels, steps: int) -> torch.Tensor:
-    """Entries of the model's table at an even whole distance, from the second on (Song et al. 2020)."""
+    """Entries of the model's table at an even integer distance, starting with the second (Song et al. 2020)."""
     sigmas = levels.sigmas
     starts_at_zero = abs(float(sigmas[1])) <= 1e-5
     stride = max(len(sigmas) // (steps + 1 if starts_at_zero else steps), 1)
@@ -46,12 +46,12 @@ def ddim_uniform(levels: Levels, steps: int) -> torch.Tensor:
 
 def beta(levels: Levels, steps: int, *, alpha: float = 0.6, beta: float = 0.6) -> torch.Tensor:
     """Quantiles of a beta distribution over the model's table (Lee et al., "Beta Sampling is All You Need", 2024).
-    Quantiles that fall on one entry are one."""
+    Quantiles that fall on the same entry become one."""
     from scipy.stats import beta as distribution  # takes half a second to import
 
     parts = 1 - torch.linspace(0, 1, steps + 1, dtype=torch.float64)[:-1].numpy()
-    places = (distribution.ppf(parts, alpha, beta) * (len(levels.sigmas) - 1)).round()
-    return _to_zero(levels.sigmas[list(dict.fromkeys(int(place) for place in places))])
+    indices = (distribution.ppf(parts, alpha, beta) * (len(levels.sigmas) - 1)).round()
+    return _to_zero(levels.sigmas[list(dict.fromkeys(int(index) for index in indices))])
 
 
 def karras_of_model(levels: Levels, steps: int) -> torch.Tensor:
@@ -63,7 +63,7 @@ def exponential_of_model(levels: Levels, steps: int) -> torch.Tensor:
 
 
 def linear_quadratic(levels: Levels, steps: int, *, threshold: float = 0.025) -> torch.Tensor:
-    """The first half of the steps evenly down by ``threshold``, then by a square to 0 (Movie Gen, 2024)."""
+    """The first half of the steps go down linearly by ``threshold``, the rest quadratically to 0 (Movie Gen, 2024)."""
     if steps == 1:
         return torch.tensor([1.0, 0.0]) * float(levels.sigmas[-1])
     even = steps // 2
@@ -78,8 +78,8 @@ def linear_quadratic(levels: Levels, steps: int, *, threshold: float = 0.025) ->
 
 
 def kl_optimal(levels: Levels, steps: int) -> torch.Tensor:
-    """Evenly spaced angles, the best for a Gaussian by the divergence of its steps (Sabour et al., "Align Your Steps",
-    2024)."""
+    """Evenly spaced angles, optimal for a Gaussian by the KL divergence of its steps (Sabour et al., "Align Your
+    Steps", 2024)."""
     low, high = (torch.atan(torch.tensor(end)) for end in _ends(levels)[::-1])
     parts = torch.arange(steps) / max(steps - 1, 1)
     return _to_zero((parts * low + (1 - parts) * high).tan())
@@ -107,7 +107,7 @@ SCHEDULES: Mapping[str, Schedule] = {
     "linear_quadratic": linear_quadratic,
     "kl_optimal": kl_optimal,
 }
-"""By the names of the KSampler, in its order."""
+"""By the KSampler's names, in its order."""
 
 
 def schedule(
@@ -119,12 +119,12 @@ def schedule(
     skip_last_level: bool = False,
     keep_surplus: bool = False,
 ) -> torch.Tensor:
-    """The schedule ``name``: for a ``denoise`` below 1, the last ``steps`` steps of a longer one, of which they are
-    that part. ``keep_surplus``: a whole schedule that visits more levels than were asked for (``ddim_uniform`` can)
-    is used as it is, as the KSampler does. Empty for a ``denoise`` of 0. Raises :class:`ValueError` for fewer than one
+    """The schedule ``name``. For a ``denoise`` below 1, the last ``steps`` steps of a longer schedule, of which they
+    are that share. ``keep_surplus``: a full schedule with more levels than requested (``ddim_uniform`` can have them)
+    is used unchanged, as the KSampler does. Empty for a ``denoise`` of 0. Raises :class:`ValueError` for fewer than one
     step."""
     if steps < 1:
-        raise ValueError(f"sampling takes at least 1 step, not {steps}")
+        raise ValueError(f"sampling needs at least 1 step, not {steps}")
     if denoise <= 0.0:
         return torch.zeros(0)
     total = steps if denoise > 0.9999 else int(steps / denoise)
@@ -135,14 +135,14 @@ def schedule(
     return whole if keep_surplus and is_whole else whole[-(steps + 1) :]
 
 
-def part_of(
+def step_range(
     sigmas: torch.Tensor,
     *,
     start_step: int = 0,
     end_step: int | None = None,
     remains: Literal["noise", "nothing"] = "noise",
 ) -> torch.Tensor:
-    """The levels from one step to another. If the part ends early and ``nothing`` is to remain, its last step goes
+    """The levels from one step to another. If the range ends early and ``remains`` is ``nothing``, its last step goes
     to 0. Empty if it starts at or after the end."""
     if end_step is not None and end_step < len(sigmas) - 1:
         sigmas = sigmas[: end_step + 1].clone()
@@ -162,7 +162,7 @@ def _at_timesteps(levels: Levels, timesteps: torch.Tensor, *, then_zero: bool = 
 
 
 def _ends(levels: Levels) -> tuple[float, float]:
-    """The highest level and the lowest."""
+    """The highest and the lowest level."""
     return float(levels.sigmas[-1]), float(levels.sigmas[0])
 
 

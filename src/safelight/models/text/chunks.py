@@ -1,7 +1,7 @@
-"""A prompt's tokens in windows of 77: start, up to 75 tokens, end, and what fills the window up.
+"""Arrange a prompt's tokens in windows of 77: start, up to 75 tokens, end, and padding.
 
-Segments of one weight stay together: one of fewer than eight tokens that does not fit any more goes whole to the next
-window; a longer one is split.
+Tokens of one segment (with one weight) stay together: a segment of fewer than eight tokens that does not fit moves to
+the next window; a longer one is split.
 """
 
 import logging
@@ -14,7 +14,7 @@ from safelight.models.text.prompt_weights import segments
 from safelight.models.text.tokenizer import END, START, tokens_of
 
 Token = int | torch.Tensor
-"""A number of the vocabulary, or a vector ``[width]`` in its place (textual inversion, Gal et al. 2022)."""
+"""A number in the vocabulary, or a vector ``[width]`` instead of one (textual inversion, Gal et al. 2022)."""
 WeightedToken = tuple[Token, float]
 Window = list[WeightedToken]
 
@@ -27,11 +27,11 @@ _BEFORE_EMBEDDING = re.compile(rf"[ \n]{EMBEDDING}")
 logger = logging.getLogger(__name__)
 
 FindEmbedding = Callable[[str], torch.Tensor | None]
-"""From a name to vectors ``[n, width]``; none if there is no such file."""
+"""From a name to vectors ``[n, width]``; ``None`` if there is no such file."""
 
 
 def windows(prompt: str, *, pad: int, find_embedding: FindEmbedding) -> list[Window]:
-    """At least one window."""
+    """The windows of a prompt; at least one."""
     filled: list[Window] = []
     window: Window = [(START, 1.0)]
     for group in _groups(prompt, find_embedding):
@@ -68,8 +68,8 @@ def _groups(prompt: str, find_embedding: FindEmbedding) -> list[Window]:
 
 
 def _embedding(named: str, find_embedding: FindEmbedding) -> tuple[Sequence[torch.Tensor], str]:
-    """Vectors of the file that the first word names, with or without commas behind it, and what else there is to read.
-    No vectors, and a warning, where there is no such file."""
+    """The vectors of the file that the first word names, with or without commas after it, and the remaining text. No
+    vectors, and a warning, if there is no such file."""
     name, *rest = named.split() or [""]
     found = find_embedding(name) if name else None
     bare = name.strip(",")
@@ -77,7 +77,7 @@ def _embedding(named: str, find_embedding: FindEmbedding) -> tuple[Sequence[torc
         found = find_embedding(bare) if bare else None
         rest = [name[len(bare) :], *rest]
     if found is None:
-        logger.warning("embedding %r does not exist, or not for this text encoder: the word is left out", bare)
+        logger.warning("ignoring embedding %r: it does not exist, or not for this text encoder", bare)
     return ([] if found is None else list(found)), " ".join(rest)
 
 

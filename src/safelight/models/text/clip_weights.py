@@ -1,4 +1,4 @@
-"""The weights of text encoders under transformers' names, from the layouts in which files hold them."""
+"""Rename text encoder weights from the layouts of files to transformers' names."""
 
 import re
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ OPEN_CLIP_LAYER: Mapping[str, str] = {
     "mlp.c_fc": "mlp.fc1",
     "mlp.c_proj": "mlp.fc2",
 }
+"""Modules of a layer: OpenCLIP's name -> transformers' name."""
 
 OPEN_CLIP_TOP_LEVEL: Mapping[str, str] = {
     "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
@@ -22,14 +23,15 @@ OPEN_CLIP_TOP_LEVEL: Mapping[str, str] = {
     "ln_final.weight": "text_model.final_layer_norm.weight",
     "ln_final.bias": "text_model.final_layer_norm.bias",
 }
+"""Weights outside of the layers: OpenCLIP's name -> transformers' name."""
 
 _BLOCK = re.compile(r"transformer\.resblocks\.(\d+)\.(.+)\.(weight|bias)")
 _FUSED = re.compile(r"transformer\.resblocks\.(\d+)\.attn\.in_proj_(weight|bias)")
 
 
 def clip_weights(weights: Weights) -> Weights:
-    """Under the names of :class:`safelight.models.text.encoder_module.ClipText`; empty for what is no
-    CLIP text encoder. ``text_model.`` may be missing in front of names, as in the oldest files."""
+    """The weights of :class:`safelight.models.text.encoder_module.ClipText`; empty if these are not a CLIP text
+    encoder's. The prefix ``text_model.`` may be missing, as in the oldest files."""
     if "positional_embedding" in weights:
         return _of_open_clip(weights)
     if "embeddings.token_embedding.weight" in weights:
@@ -49,8 +51,8 @@ def _of_open_clip(weights: Weights) -> Weights:
         elif fused := _FUSED.fullmatch(name):
             rows = source.shape[0] // 3
             for index, part in enumerate("qkv"):
-                place = f"text_model.encoder.layers.{fused[1]}.self_attn.{part}_proj.{fused[2]}"
-                named[place] = replace(source, rows=(index * rows, (index + 1) * rows))
+                target = f"text_model.encoder.layers.{fused[1]}.self_attn.{part}_proj.{fused[2]}"
+                named[target] = replace(source, rows=(index * rows, (index + 1) * rows))
         elif (block := _BLOCK.fullmatch(name)) and block[2] in OPEN_CLIP_LAYER:
             named[f"text_model.encoder.layers.{block[1]}.{OPEN_CLIP_LAYER[block[2]]}.{block[3]}"] = source
     return Weights(named)

@@ -1,4 +1,4 @@
-"""Textual inversion: vectors that stand in for words, from files in the ``embeddings`` folder."""
+"""Textual inversion: vectors that replace words, from files in the ``embeddings`` folder."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ _EXTENSIONS = ("", ".safetensors", ".pt", ".bin")
 
 
 def find_embedding(name: str, *, encoder: str, width: int) -> torch.Tensor | None:
-    """Vectors ``[n, width]`` of the file ``name``, with or without its extension; none if there is no such file, or
-    none for this encoder in it. Raises :class:`UnreadableWeights`, for pickles as well."""
+    """Vectors ``[n, width]`` of the file ``name``, with or without its extension; ``None`` if there is no such file, or
+    it has none for this encoder. Raises :class:`UnreadableWeights`, also for pickles."""
     for extension in _EXTENSIONS:
         try:
             path = current().model_path("embeddings", name + extension)
@@ -26,7 +26,7 @@ def find_embedding(name: str, *, encoder: str, width: int) -> torch.Tensor | Non
 
 def _read(path: Path, encoder: str, width: int) -> torch.Tensor | None:
     if check_weights(path) is not WeightsFormat.SAFETENSORS:
-        raise UnreadableWeights(f"{path.name} is a GGUF file; embeddings are read from safetensors")
+        raise UnreadableWeights(f"{path.name!r} is a GGUF file; use a safetensors file of the embedding")
     with safe_open(path, framework="pt") as file:
         names = list(file.keys())
         wanted = next((name for name in (f"clip_{encoder}", "emb_params", "string_to_param.*") if name in names), None)

@@ -1,4 +1,4 @@
-"""What travels on ``CLIP`` links: text encoders as a value. Some of its methods have the names that node packs know."""
+"""The value on ``CLIP`` links: text encoders. Some of its methods have the names that node packs call."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,20 +20,21 @@ from safelight.models.weight_layers import WeightLayer
 from safelight.models.weights import Weights
 
 Tokens = Mapping[str, list[Window]]
-"""For each encoder's letter, windows of ``(token, weight)``."""
+"""By the encoder's letter, windows of ``(token, weight)``."""
 
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """``weights`` of each encoder are below ``clip_<letter>.``. ``layer``: counted from the end, where a node chose
-    one for all encoders."""
+    """``weights`` of each encoder are below ``clip_<letter>.``. ``layer``: counted from the end, if a node chose one
+    for all encoders."""
 
     weights: Weights
     recipe: TextRecipe
     layers: tuple[WeightLayer, ...] = ()
     layer: int | None = None
     hooks: HookGroup | None = None
-    """``hooks_conditions``: set on conditions as well. ``follows_keyframes``: conditions are made for each keyframe."""
+    """``hooks_conditions``: set the hooks on the conditioning as well. ``follows_keyframes``: encode once for each
+    keyframe."""
     hooks_conditions: bool = False
     follows_keyframes: bool = False
 
@@ -48,7 +49,7 @@ class TextEncoder:
         return replace(self, layer=layer)
 
     def under_hooks(self, progress: float | None) -> "TextEncoder":
-        """With its hooks as layers, as they are at a share of the way; none: without their keyframes."""
+        """The encoder with its hooks as layers, at a point of sampling (0..1); ``None`` ignores their keyframes."""
         if self.hooks is None:
             return self
         layers = self.hooks.text_layers(self.shapes, progress=progress)
@@ -58,7 +59,7 @@ class TextEncoder:
         return {letter: self.tokenize_for(letter, text) for letter in self.recipe.encoders}
 
     def tokenize_for(self, letter: str, text: str) -> list[Window]:
-        """Windows for one encoder alone."""
+        """Windows for a single encoder."""
         width = self.weights.shapes[f"clip_{letter}.text_model.embeddings.token_embedding.weight"][1]
         return windows(
             text,
@@ -67,19 +68,19 @@ class TextEncoder:
         )
 
     def encode(self, tokens: Tokens) -> tuple[torch.Tensor, torch.Tensor]:
-        """Condition ``[1, 77 * windows, features]`` and pooled output ``[1, features]``, float32 on the CPU."""
+        """Embeddings ``[1, 77 * windows, features]`` and pooled output ``[1, features]``, float32 on the CPU."""
         if self.hooks is not None:
             return self.under_hooks(None).encode(tokens)
         device = compute_device()
         with self._module(device) as module, torch.inference_mode():
-            told = [
+            encoded = [
                 self._encode(module[f"clip_{letter}"], recipe, tokens[letter], device)
                 for letter, recipe in self.recipe.encoders.items()
                 if letter in tokens
             ]
-        length = min(condition.shape[1] for condition, _ in told)
-        conditions = torch.cat([condition[:, :length] for condition, _ in told], dim=-1)
-        return conditions, told[-1][1]
+        length = min(condition.shape[1] for condition, _ in encoded)
+        conditions = torch.cat([condition[:, :length] for condition, _ in encoded], dim=-1)
+        return conditions, encoded[-1][1]
 
     def encode_from_tokens(
         self, tokens: Tokens, return_pooled: bool = False, return_dict: bool = False
@@ -92,7 +93,7 @@ class TextEncoder:
     def encode_from_tokens_scheduled(
         self, tokens: Tokens, unprojected: bool = False, add_dict: Mapping[str, Any] | None = None, **_: Any
     ) -> list[list[Any]]:
-        """A conditioning."""
+        """The conditioning of the tokens."""
         more = dict(add_dict or {})
         if self.hooks is not None and self.hooks_conditions:
             more["hooks"] = self.hooks
@@ -133,20 +134,21 @@ class TextEncoder:
     def _encode(
         self, module: ClipText, recipe: EncoderRecipe, given: list[Window], device: torch.device
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weights move a token's output away from that of an empty prompt, which is encoded beside the windows."""
+        """Weights scale the distance of a token's output from that of an empty prompt, which is encoded along with the
+        windows."""
         weights = torch.tensor([[weight for _, weight in window] for window in given])
         is_weighted = bool((weights != 1.0).any())
         rows = [*given, empty_window(recipe.pad)] if is_weighted else given
         encoded = module(_embedded(module, rows, device))
-        hidden = self._chosen(module, recipe, encoded).float().cpu()
+        hidden = self._selected_layer(module, recipe, encoded).float().cpu()
         if is_weighted:
             empty, hidden = hidden[-1:], hidden[:-1]
             hidden = (hidden - empty) * weights[..., None] + empty
-        first_end = next(index for index, (token, _) in enumerate(given[0]) if _is(token, END))
+        first_end = next(index for index, (token, _) in enumerate(given[0]) if _is_token(token, END))
         pooled = module.projected(encoded.final[:1, first_end]).float().cpu()
         return hidden.flatten(0, 1)[None], pooled
 
-    def _chosen(self, module: ClipText, recipe: EncoderRecipe, encoded: Encoded) -> torch.Tensor:
+    def _selected_layer(self, module: ClipText, recipe: EncoderRecipe, encoded: Encoded) -> torch.Tensor:
         layer = self.layer if self.layer is not None else recipe.layer
         if abs(layer) > len(encoded.layers) - 1:
             return encoded.final
@@ -164,5 +166,5 @@ def _embedded(module: ClipText, rows: list[Window], device: torch.device) -> tor
     return embedded
 
 
-def _is(token: int | torch.Tensor, number: int) -> bool:
+def _is_token(token: int | torch.Tensor, number: int) -> bool:
     return isinstance(token, int) and token == number

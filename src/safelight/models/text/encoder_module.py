@@ -1,4 +1,4 @@
-"""CLIP's text transformer (Radford et al. 2021), from the shapes of its weights, under the names of transformers."""
+"""CLIP's text transformer (Radford et al. 2021), built from the shapes of its weights, with transformers' names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class TextShape:
 
 
 def text_shape(shapes: Mapping[str, torch.Size]) -> TextShape:
-    """Of weights named ``text_model...``; raises :class:`KeyError` with the name that is missing."""
+    """The shape of weights named ``text_model...``. Raises :class:`KeyError` with the name that is missing."""
     prefix = "text_model.encoder.layers."
     layers = {name.removeprefix(prefix).split(".")[0] for name in shapes if name.startswith(prefix)}
     vocabulary, width = shapes["text_model.embeddings.token_embedding.weight"]
@@ -38,7 +38,8 @@ def text_shape(shapes: Mapping[str, torch.Size]) -> TextShape:
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """``layers``: behind the embeddings and each layer, ``[B, tokens, width]``. ``final``: the last, normalised."""
+    """``layers``: after the embeddings and after each layer, ``[B, tokens, width]``. ``final``: the last one,
+    normalized."""
 
     layers: tuple[torch.Tensor, ...]
     final: torch.Tensor
@@ -62,7 +63,7 @@ class ClipText(nn.Module):
         return self.text_model.final_layer_norm(hidden)  # type: ignore[no-any-return]
 
     def projected(self, pooled: torch.Tensor) -> torch.Tensor:
-        """``pooled`` itself where there is no projection."""
+        """``pooled`` unchanged if there is no projection."""
         return self.text_projection(pooled) if hasattr(self, "text_projection") else pooled
 
 

@@ -1,6 +1,6 @@
-"""Weights in a prompt: ``(word)`` counts 1.1 times as much, ``(word:1.3)`` 1.3 times, ``\\(`` is a parenthesis.
+"""Parse weights in a prompt: ``(word)`` counts 1.1 times as much, ``(word:1.3)`` 1.3 times, ``\\(`` is a parenthesis.
 
-A number counts from 1, not from the weight of what stands around it; parentheses without one multiply.
+An explicit number replaces the weight of the surrounding text; parentheses without a number multiply it.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ class Segment:
 
 
 def segments(prompt: str) -> list[Segment]:
-    """The prompt in pieces of one weight each, in order."""
+    """Split the prompt into segments of one weight each, in order."""
     for written, mark in _ESCAPED.items():
         prompt = prompt.replace(written, mark)
     return [Segment(_unescaped(text), weight) for text, weight in _weighted(prompt, 1.0) if text]
@@ -30,19 +30,18 @@ def _weighted(text: str, weight: float) -> Iterator[tuple[str, float]]:
             yield piece, weight
             continue
         inner, separator, number = piece[1:-1].rpartition(":")
-        if separator and inner and (told := _number(number)) is not None:
-            yield from _weighted(inner, told)
+        if separator and inner and (explicit := _number(number)) is not None:
+            yield from _weighted(inner, explicit)
         else:
             yield from _weighted(piece[1:-1], weight * EMPHASIS)
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Outermost groups, with their parentheses, and what is between them.
+    """Outermost groups with their parentheses, and the text between them.
 
-    Only parentheses at depth 0 begin a piece or end one. A closing one without a partner makes the depth negative and
-    is text; so is the next opening one, which merely brings the depth back to 0 (``smile :), (red hair:1.3)`` is one
-    piece). An opening one without a partner takes the rest of the prompt into its piece.
-    """
+    Only parentheses at depth 0 begin or end a piece. An unmatched closing one makes the depth negative and is text; so
+    is the next opening one, which only brings the depth back to 0 (``smile :), (red hair:1.3)`` is one piece). An
+    unmatched opening one includes the rest of the prompt in its piece."""
     depth, start = 0, 0
     for position, character in enumerate(text):
         if character == "(":

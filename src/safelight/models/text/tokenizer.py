@@ -1,4 +1,4 @@
-"""CLIP's byte-pair tokens (Radford et al. 2021), from the vocabulary that OpenAI published with CLIP (MIT)."""
+"""CLIP's byte-pair tokenizer (Radford et al. 2021), with the vocabulary that OpenAI published with CLIP (MIT)."""
 
 import gzip
 from functools import cache
@@ -16,7 +16,7 @@ _MERGES = 49152 - 256 - 2
 
 
 def tokens_of(text: str) -> list[int]:
-    """Without those of start and end."""
+    """The tokens of a text, without start and end."""
     return tokenizer().encode(text, add_special_tokens=False).ids
 
 
@@ -60,14 +60,14 @@ def tokenizer() -> "Tokenizer":
 
 
 def _byte_order() -> list[int]:
-    """Bytes that print come first in the vocabulary."""
+    """Printable bytes come first in the vocabulary."""
     printed = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     return printed + [byte for byte in range(256) if byte not in printed]
 
 
 @cache
 def _byte_symbols() -> dict[int, str]:
-    """A visible character for each byte: itself where it prints, else those from U+0100 on."""
+    """A visible character for each byte: the byte itself if it is printable, else one from U+0100 on."""
     order = _byte_order()
     printed = sum(1 for byte in order if chr(byte).isprintable() and byte not in (0x20, 0xAD))
     return {byte: chr(byte) if index < printed else chr(256 + index - printed) for index, byte in enumerate(order)}

@@ -1,7 +1,7 @@
-"""The parts of a UNet, their modules named as in the files of latent diffusion (Rombach et al. 2022).
+"""The parts of a UNet, with their modules named as in the files of latent diffusion (Rombach et al. 2022).
 
-Feature maps are ``[B, C, h, w]``, tokens ``[B, h * w, C]``; ``embedding`` is ``[B, E]``, ``context``
-``[B, N, features]``.
+Feature maps are ``[B, C, h, w]``, tokens ``[B, h * w, C]``; ``embedding`` is ``[B, E]``, ``context`` ``[B, N,
+features]``.
 """
 
 from dataclasses import dataclass, field, replace
@@ -10,23 +10,23 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from safelight.models.network_hooks import Attend, Attention, AttentionHook, Place
+from safelight.models.network_hooks import Attend, Attention, AttentionHook, BlockIndex
 from safelight.models.operations import Conv2d, Linear
 
 
 @dataclass(frozen=True, eq=False)
-class Surroundings:
-    """What a transformer block is told beside its tokens."""
+class BlockInputs:
+    """The inputs of a transformer block besides its tokens."""
 
     context: torch.Tensor
-    place: Place
+    block: BlockIndex
     size: tuple[int, int]
     full: tuple[int, int]
     hooks: tuple[AttentionHook, ...] = field(default=())
 
 
 class Residual(nn.Module):
-    """Two convolutions; the embedding of the timestep is added between them (Ho et al. 2020, appendix B)."""
+    """Two convolutions; the timestep embedding is added between them (Ho et al. 2020, appendix B)."""
 
     def __init__(self, channels: int, out: int, *, embedding: int, groups: int) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Residual(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Of tokens to those of a context, or to themselves."""
+    """Attention of tokens to those of a context, or to themselves."""
 
     def __init__(self, inner: int, context: int, *, heads: int, is_self: bool) -> None:
         super().__init__()
@@ -55,16 +55,16 @@ class CrossAttention(nn.Module):
         self.heads = heads
         self.is_self = is_self
 
-    def forward(self, hidden: torch.Tensor, around: Surroundings) -> torch.Tensor:
-        context = hidden if self.is_self else around.context
+    def forward(self, hidden: torch.Tensor, inputs: BlockInputs) -> torch.Tensor:
+        context = hidden if self.is_self else inputs.context
         q, k, v = self.to_q(hidden), self.to_k(context), self.to_v(context)
-        attention = Attention(q, k, v, hidden, self.heads, around.place, around.size, around.full, self.is_self)
-        result: torch.Tensor = self.to_out(hooked(around.hooks)(attention))
+        attention = Attention(q, k, v, hidden, self.heads, inputs.block, inputs.size, inputs.full, self.is_self)
+        result: torch.Tensor = self.to_out(hooked(inputs.hooks)(attention))
         return result
 
 
 def hooked(hooks: tuple[AttentionHook, ...]) -> Attend:
-    """Attention within the hooks, the first of them outermost."""
+    """Attention wrapped in the hooks, the first of them outermost."""
     if not hooks:
         return attend
     first, rest = hooks[0], hooked(hooks[1:])
@@ -113,9 +113,9 @@ class TransformerBlock(nn.Module):
         self.norm3 = nn.LayerNorm(inner)
         self.ff = FeedForward(inner)
 
-    def forward(self, hidden: torch.Tensor, around: Surroundings) -> torch.Tensor:
-        hidden = hidden + self.attn1(self.norm1(hidden), around)
-        hidden = hidden + self.attn2(self.norm2(hidden), around)
+    def forward(self, hidden: torch.Tensor, inputs: BlockInputs) -> torch.Tensor:
+        hidden = hidden + self.attn1(self.norm1(hidden), inputs)
+        hidden = hidden + self.attn2(self.norm2(hidden), inputs)
         result: torch.Tensor = hidden + self.ff(self.norm3(hidden))
         return result
 
@@ -133,13 +133,13 @@ class Transformer(nn.Module):
         self.proj_out = Linear(inner, channels) if is_linear else Conv2d(inner, channels, 1)
         self.is_linear = is_linear
 
-    def forward(self, hidden: torch.Tensor, around: Surroundings) -> torch.Tensor:
+    def forward(self, hidden: torch.Tensor, inputs: BlockInputs) -> torch.Tensor:
         size = (hidden.shape[2], hidden.shape[3])
         inner = self.norm(hidden)
         tokens = self.proj_in(_tokens(inner)) if self.is_linear else _tokens(self.proj_in(inner))
-        for index, block in enumerate(self.transformer_blocks):
-            place = replace(around.place, transformer=index)
-            tokens = block(tokens, replace(around, place=place, size=size))
+        for index, transformer_block in enumerate(self.transformer_blocks):
+            block = replace(inputs.block, transformer=index)
+            tokens = transformer_block(tokens, replace(inputs, block=block, size=size))
         out = _pixels(self.proj_out(tokens), size) if self.is_linear else self.proj_out(_pixels(tokens, size))
         result: torch.Tensor = hidden + out
         return result
@@ -156,7 +156,7 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """To the size of the skip that comes next, which is not twice the own one where a side was odd."""
+    """Scale up to the size of the next skip, which is not exactly twice its own if a side was odd."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Weights of UNets and control networks in diffusers' layout, under the names of latent diffusion's."""
+"""Rename the weights of UNets and control networks from diffusers' layout to latent diffusion's."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from safelight.models.unet.diffusers_names import FIXED_MODULES, RESIDUAL_MODULE
 from safelight.models.weights import Source, Weights
 
 MARK = "down_blocks.0.resnets.0.norm1.weight"
-"""In every file of this layout."""
+"""A weight that every file of this layout has."""
 
 _FIXED: Mapping[str, str] = {
     **{diffusers: original for original, diffusers in FIXED_MODULES.items()},
@@ -25,7 +25,7 @@ _HINT = re.compile(r"controlnet_cond_embedding\.blocks\.(\d+)")
 
 
 def in_original_layout(weights: Weights) -> Weights:
-    """As they are where they have those names already; names that this layout lacks are left out."""
+    """Unchanged if they already have the original names. Names that this layout lacks are left out."""
     if MARK not in weights:
         return weights
     columns = 1 + max(int(found[4]) for name in weights.sources if (found := _BLOCK.match(name)) and found[1] == "down")
@@ -43,7 +43,7 @@ def _is_up_attention(found: re.Match[str]) -> bool:
 
 
 def _original(module: str, columns: int, attends: set[int]) -> str | None:
-    """``columns``: residual blocks of a level on the way down. ``attends``: levels on the way up with attention."""
+    """``columns``: residual blocks per level of the down path. ``attends``: levels of the up path with attention."""
     if module in _FIXED:
         return _FIXED[module]
     if found := _ZERO.fullmatch(module):
@@ -57,11 +57,11 @@ def _original(module: str, columns: int, attends: set[int]) -> str | None:
         side, level, kind, column, inner = found[1], int(found[2]), found[3], int(found[4]), found[5]
         if side == "down":
             number = 1 + level * (columns + 1) + (columns if kind == "downsamplers" else column)
-            place = {"resnets": "0", "attentions": "1", "downsamplers": "0"}[kind]
-            return f"input_blocks.{number}.{place}.{_inner(kind, inner)}"
+            part = {"resnets": "0", "attentions": "1", "downsamplers": "0"}[kind]
+            return f"input_blocks.{number}.{part}.{_inner(kind, inner)}"
         number = level * (columns + 1) + (columns if kind == "upsamplers" else column)
-        place = {"resnets": "0", "attentions": "1", "upsamplers": "2" if level in attends else "1"}[kind]
-        return f"output_blocks.{number}.{place}.{_inner(kind, inner)}"
+        part = {"resnets": "0", "attentions": "1", "upsamplers": "2" if level in attends else "1"}[kind]
+        return f"output_blocks.{number}.{part}.{_inner(kind, inner)}"
     return None
 
 

@@ -1,7 +1,8 @@
-"""A UNet's modules under the names of the two layouts: latent diffusion's (canonical here) and diffusers'.
+"""The names of a UNet's modules in two layouts: latent diffusion's (canonical here) and diffusers'.
 
-Which level of the UNet a block belongs to is not in its number; it follows from where the downsamplers and upsamplers
-are, so that it is read off the names themselves and holds for every depth (SD1, SD2, SDXL, its refiner, pruned ones).
+A block's number does not show its level in the UNet; the level follows from the positions of the downsamplers and
+upsamplers. It is read off the names themselves, so that it works for every depth (SD1, SD2, SDXL, its refiner, pruned
+models).
 """
 
 import re
@@ -16,6 +17,7 @@ FIXED_MODULES = {
     "out.0": "conv_norm_out",
     "out.2": "conv_out",
 }
+"""Modules outside of the blocks: original name -> diffusers' name."""
 
 RESIDUAL_MODULES = {
     "in_layers.0": "norm1",
@@ -25,33 +27,33 @@ RESIDUAL_MODULES = {
     "out_layers.3": "conv2",
     "skip_connection": "conv_shortcut",
 }
+"""Modules inside a residual block: original name -> diffusers' name."""
 
 _RESIDUAL_PREFIXES = {name.split(".")[0] for name in RESIDUAL_MODULES}
 
-_PLACE = re.compile(r"((?:input_blocks|output_blocks)\.\d+\.\d+|middle_block\.\d+)\.(.+)")
+_BLOCK = re.compile(r"((?:input_blocks|output_blocks)\.\d+\.\d+|middle_block\.\d+)\.(.+)")
 
 
 def diffusers_names(modules: Iterable[str]) -> dict[str, str]:
-    """Diffusers' name of each module of a UNet that is named in latent diffusion's layout.
+    """Map UNet modules in latent diffusion's layout to their names in diffusers.
 
-    A module that the layout does not know (an extra one of a family of its own) is left out.
-    """
+    A module that the layout does not know (one that only a certain family has) is left out."""
     modules = list(modules)
-    places = _places(modules)
+    block_names = _block_names(modules)
     named = {ldm: name for ldm in modules if (name := FIXED_MODULES.get(ldm))}
     for ldm in modules:
-        found = _PLACE.fullmatch(ldm)
-        if found and found[1] in places and ldm not in named:
-            inner = RESIDUAL_MODULES.get(found[2], found[2]) if ".resnets." in places[found[1]] else found[2]
-            named[ldm] = f"{places[found[1]]}.{'conv' if inner == 'op' else inner}"
+        found = _BLOCK.fullmatch(ldm)
+        if found and found[1] in block_names and ldm not in named:
+            inner = RESIDUAL_MODULES.get(found[2], found[2]) if ".resnets." in block_names[found[1]] else found[2]
+            named[ldm] = f"{block_names[found[1]]}.{'conv' if inner == 'op' else inner}"
     return named
 
 
-def _places(modules: Iterable[str]) -> dict[str, str]:
-    """Where each block is in diffusers' layout: ``input_blocks.4.1`` -> ``down_blocks.1.attentions.0``."""
+def _block_names(modules: Iterable[str]) -> dict[str, str]:
+    """The name of each block in diffusers' layout: ``input_blocks.4.1`` -> ``down_blocks.1.attentions.0``."""
     kinds: dict[str, str] = {}
     for ldm in modules:
-        if found := _PLACE.fullmatch(ldm):
+        if found := _BLOCK.fullmatch(ldm):
             kinds.setdefault(found[1], _kind(found[2]))
     return {
         **dict(_levels(kinds, "input_blocks", "down_blocks")),
@@ -70,8 +72,8 @@ def _kind(inner: str) -> str:
 
 def _levels(kinds: Mapping[str, str], ldm_side: str, side: str) -> Iterator[tuple[str, str]]:
     blocks: dict[int, dict[int, str]] = {}
-    for place, kind in kinds.items():
-        name, *numbers = place.split(".")
+    for block, kind in kinds.items():
+        name, *numbers = block.split(".")
         if name == ldm_side:
             blocks.setdefault(int(numbers[0]), {})[int(numbers[1])] = kind
     level = column = 0
@@ -86,7 +88,7 @@ def _levels(kinds: Mapping[str, str], ldm_side: str, side: str) -> Iterator[tupl
 
 def _middle(kinds: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     seen: dict[str, int] = {}
-    for place in sorted(k for k in kinds if k.startswith("middle_block.")):
-        kind = kinds[place]
-        yield place, f"mid_block.{kind}.{seen.get(kind, 0)}"
+    for block in sorted(k for k in kinds if k.startswith("middle_block.")):
+        kind = kinds[block]
+        yield block, f"mid_block.{kind}.{seen.get(kind, 0)}"
         seen[kind] = seen.get(kind, 0) + 1

@@ -1,6 +1,6 @@
-"""What a UNet is made of, read off the names and shapes of its weights in latent diffusion's layout.
+"""The structure of a UNet, read off the names and shapes of its weights in latent diffusion's layout.
 
-Names are those below ``model.diffusion_model.``. Numbers of heads and groups are not in the weights:
+Names are those below ``model.diffusion_model.``. The numbers of heads and groups are not visible in the weights;
 families know them.
 """
 
@@ -27,7 +27,7 @@ class ResidualShape:
 
 @dataclass(frozen=True, slots=True)
 class TransformerShape:
-    """``is_linear``: the projections around the blocks are matrices, where the first models have 1x1 convolutions."""
+    """``is_linear``: the projections around the blocks are matrices; the first models have 1x1 convolutions."""
 
     channels: int
     inner: int
@@ -71,19 +71,20 @@ class UNetShape:
 
     @property
     def context(self) -> int:
-        """The features of a token of the condition, 0 without cross attention."""
+        """The features of a conditioning token, 0 without cross attention."""
         blocks = (*self.inputs, self.middle, *self.outputs)
         return next((part.context for block in blocks for part in block if isinstance(part, TransformerShape)), 0)
 
 
 def unet_shape(shapes: Shapes) -> UNetShape:
-    """Raises :class:`KeyError` for weights that are no UNet's, with the name that is missing."""
+    """Read the shape off the weights. Raises :class:`KeyError` with the name that is missing if they are not a
+    UNet's."""
     outputs = _section("output_blocks", shapes)
     return replace(encoder_shape(shapes), out_channels=shapes["out.2.weight"][0], outputs=outputs)
 
 
 def encoder_shape(shapes: Shapes) -> UNetShape:
-    """Of the way down and the middle alone."""
+    """The shape of the down path and the middle only."""
     embedding, channels = shapes["time_embed.0.weight"]
     return UNetShape(
         channels=channels,

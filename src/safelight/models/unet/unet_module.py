@@ -1,4 +1,4 @@
-"""The walk through a UNet: down, through the middle, and up with what was skipped over."""
+"""The UNet: down, through the middle, and up with the skips."""
 
 import math
 from collections.abc import Iterable
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from safelight.models.network_hooks import BlockHook, Control, NetworkHooks, Place, SkipHook
+from safelight.models.network_hooks import BlockHook, BlockIndex, Control, NetworkHooks, SkipHook
 from safelight.models.operations import Conv2d, Linear
-from safelight.models.unet.blocks import Down, Residual, Surroundings, Transformer, Up
+from safelight.models.unet.blocks import BlockInputs, Down, Residual, Transformer, Up
 from safelight.models.unet.shape import (
     Block,
     ConvolutionShape,
@@ -24,7 +24,7 @@ from safelight.models.unet.shape import (
 
 @dataclass(frozen=True)
 class Heads:
-    """Of attention: so many, or as many as have this width."""
+    """The number of attention heads: either fixed, or as many as have this width."""
 
     count: int = 0
     width: int = 0
@@ -72,32 +72,32 @@ class UNet(nn.Module):
         embedding = self.time_embed(sinusoids(timestep, self.channels).to(dtype))
         if y is not None:
             embedding = embedding + self.label_emb(y.to(dtype))
-        walk = Walk(embedding, context.to(dtype), hooks, (x.shape[2], x.shape[3]))
+        forward_pass = ForwardPass(embedding, context.to(dtype), hooks, (x.shape[2], x.shape[3]))
         hidden = x if concat is None else torch.cat((x, concat), dim=1)
         hidden = hidden.to(dtype)
         skips: list[torch.Tensor] = []
         for index, parts in enumerate(self.input_blocks):
-            place = Place("input", index)
-            hidden = _hooked(hooks.block, walk.through(parts, hidden, place), place)
+            block = BlockIndex("input", index)
+            hidden = _hooked(hooks.block, forward_pass.through(parts, hidden, block), block)
             hidden = _plus(hidden, control.inputs.get(index))
             skips.append(_plus(hidden, control.skips.get(index)))
-            hidden = _hooked(hooks.after_skip, hidden, place)
-        place = Place("middle", 0)
-        hidden = _hooked(hooks.block, walk.through(self.middle_block, hidden, place), place)
+            hidden = _hooked(hooks.after_skip, hidden, block)
+        block = BlockIndex("middle", 0)
+        hidden = _hooked(hooks.block, forward_pass.through(self.middle_block, hidden, block), block)
         hidden = _plus(hidden, control.middle)
         for index, parts in enumerate(self.output_blocks):
-            place = Place("output", index)
-            hidden, skip = _skipped(hooks.skip, hidden, skips.pop(), place)
+            block = BlockIndex("output", index)
+            hidden, skip = _skipped(hooks.skip, hidden, skips.pop(), block)
             size = (skips[-1].shape[2], skips[-1].shape[3]) if skips else None
-            hidden = walk.through(parts, torch.cat((hidden, skip), dim=1), place, size)
-            hidden = _hooked(hooks.block, hidden, place)
+            hidden = forward_pass.through(parts, torch.cat((hidden, skip), dim=1), block, size)
+            hidden = _hooked(hooks.block, hidden, block)
         result: torch.Tensor = self.out(hidden)
         return result.float()
 
 
 @dataclass(frozen=True, eq=False)
-class Walk:
-    """What is the same for all blocks of one evaluation."""
+class ForwardPass:
+    """The inputs that are the same for all blocks of one forward pass."""
 
     embedding: torch.Tensor
     context: torch.Tensor
@@ -106,13 +106,13 @@ class Walk:
     """Height and width of the latent."""
 
     def through(
-        self, parts: nn.Module, hidden: torch.Tensor, place: Place, size: tuple[int, int] | None = None
+        self, parts: nn.Module, hidden: torch.Tensor, block: BlockIndex, size: tuple[int, int] | None = None
     ) -> torch.Tensor:
         for part in parts.children():
             if isinstance(part, Residual):
                 hidden = part(hidden, self.embedding)
             elif isinstance(part, Transformer):
-                hidden = part(hidden, Surroundings(self.context, place, self.full, self.full, self.hooks.attention))
+                hidden = part(hidden, BlockInputs(self.context, block, self.full, self.full, self.hooks.attention))
             elif isinstance(part, Up):
                 hidden = part(hidden, size)
             else:
@@ -166,15 +166,15 @@ def _plus(hidden: torch.Tensor, residual: torch.Tensor | None) -> torch.Tensor:
     return hidden + residual.to(hidden)
 
 
-def _hooked(hooks: Iterable[BlockHook], hidden: torch.Tensor, place: Place) -> torch.Tensor:
+def _hooked(hooks: Iterable[BlockHook], hidden: torch.Tensor, block: BlockIndex) -> torch.Tensor:
     for hook in hooks:
-        hidden = hook(hidden, place)
+        hidden = hook(hidden, block)
     return hidden
 
 
 def _skipped(
-    hooks: Iterable[SkipHook], hidden: torch.Tensor, skip: torch.Tensor, place: Place
+    hooks: Iterable[SkipHook], hidden: torch.Tensor, skip: torch.Tensor, block: BlockIndex
 ) -> tuple[torch.Tensor, torch.Tensor]:
     for hook in hooks:
-        hidden, skip = hook(hidden, skip, place)
+        hidden, skip = hook(hidden, skip, block)
     return hidden, skip

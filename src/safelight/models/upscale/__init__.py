@@ -1,1 +1,5 @@
-"""Networks that make pictures larger: ``module`` has their kinds, ``value`` what travels on UPSCALE_MODEL links."""
+"""Networks that enlarge images.
+
+* ``upscaler``: the value on UPSCALE_MODEL links.
+* ``upscaler_module``: the networks of ESRGAN, Real-ESRGAN and its compact variant.
+"""

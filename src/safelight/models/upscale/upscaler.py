@@ -1,4 +1,4 @@
-"""Upscalers as values."""
+"""The value on ``UPSCALE_MODEL`` links: an upscaling model."""
 
 import re
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ OVERLAP = 32
 
 @dataclass(frozen=True)
 class Upscaler:
-    """What travels on ``UPSCALE_MODEL`` links."""
+    """A network that enlarges images by a fixed factor, ``scale``."""
 
     weights: Weights
     shape: DenseShape | CompactShape
@@ -34,7 +34,7 @@ class Upscaler:
     def scale(self) -> int:
         return self.shape.scale
 
-    def enlarged(self, image: torch.Tensor, *, tile: int = TILE, overlap: int = OVERLAP) -> torch.Tensor:
+    def enlarge(self, image: torch.Tensor, *, tile: int = TILE, overlap: int = OVERLAP) -> torch.Tensor:
         """``[B, H, W, 3]`` in 0..1 to ``scale`` times the sides, tile by tile."""
         device = compute_device()
         with (
@@ -55,14 +55,14 @@ class Upscaler:
 
 
 def load_upscaler(path: Path) -> Upscaler:
-    """Raises :class:`UnknownWeights`; :class:`safelight.media.errors.UnreadableWeights`."""
+    """Load an upscaler. Raises :class:`UnknownWeights`; :class:`safelight.media.errors.UnreadableWeights`."""
     file = weight_file(path)
     weights = _in_later_names(file.weights("params_ema.") or file.weights("params.") or file.weights())
     try:
         shape = upscaler_shape(weights.shapes)
     except KeyError as error:
         raise UnknownWeights(
-            f"{path.name} holds no upscaler that is known here (ESRGAN, Real-ESRGAN, compact): one would have {error}"
+            f"{path.name!r} contains no supported upscaler (ESRGAN, Real-ESRGAN, compact): {error} is missing"
         ) from None
     return Upscaler(weights, shape)
 

@@ -1,6 +1,7 @@
-"""ESRGAN (Wang et al. 2018), Real-ESRGAN (Wang et al. 2021) and its compact kind. Names are those of BasicSR's files.
+"""ESRGAN (Wang et al. 2018), Real-ESRGAN (Wang et al. 2021) and its compact variant. Names are those of BasicSR's
+files.
 
-Pictures are ``[B, channels, H, W]`` in 0..1.
+Images are ``[B, channels, H, W]`` in 0..1.
 """
 
 import math
@@ -19,7 +20,7 @@ Shapes = Mapping[str, torch.Size]
 
 @dataclass(frozen=True, slots=True)
 class DenseShape:
-    """``unshuffle``: so many pixels a side become channels first, where the scale is below four."""
+    """``unshuffle``: pixels per side that become channels first, for scales below four."""
 
     channels: int
     out: int
@@ -43,7 +44,7 @@ class CompactShape:
 
 
 def upscaler_shape(shapes: Shapes) -> DenseShape | CompactShape:
-    """Raises :class:`KeyError` with the name that is missing."""
+    """Read the shape off the weights. Raises :class:`KeyError` with the name that is missing."""
     if "conv_first.weight" in shapes:
         return _dense_shape(shapes)
     first = shapes["body.0.weight"]
@@ -73,18 +74,18 @@ _OLD = re.compile(r"model\.1\.sub\.(\d+)\.RDB(\d)\.conv(\d)\.0\.(weight|bias)")
 
 
 def renamed(name: str, *, blocks: int, ups: int) -> str | None:
-    """The name of a weight of the first ESRGAN files (``model.1.sub...``) in those that came later."""
+    """Rename a weight of the first ESRGAN files (``model.1.sub...``) to its later name."""
     if found := _OLD.fullmatch(name):
         return f"body.{found[1]}.rdb{found[2]}.conv{found[3]}.{found[4]}"
     module, _, kind = name.rpartition(".")
-    places = {"model.0": "conv_first", f"model.1.sub.{blocks}": "conv_body"}
-    places |= {f"model.{3 * (index + 1)}": f"conv_up{index + 1}" for index in range(ups)}
-    places |= {f"model.{3 * ups + 2}": "conv_hr", f"model.{3 * ups + 4}": "conv_last"}
-    return f"{places[module]}.{kind}" if module in places else None
+    names = {"model.0": "conv_first", f"model.1.sub.{blocks}": "conv_body"}
+    names |= {f"model.{3 * (index + 1)}": f"conv_up{index + 1}" for index in range(ups)}
+    names |= {f"model.{3 * ups + 2}": "conv_hr", f"model.{3 * ups + 4}": "conv_last"}
+    return f"{names[module]}.{kind}" if module in names else None
 
 
 class DenseNetwork(nn.Module):
-    """Residual-in-residual dense blocks, then twice the size and twice again."""
+    """Residual-in-residual dense blocks, then doubling the size ``ups`` times."""
 
     def __init__(self, shape: DenseShape) -> None:
         super().__init__()
@@ -98,13 +99,13 @@ class DenseNetwork(nn.Module):
         self.conv_hr = _convolution(features, features)
         self.conv_last = _convolution(features, shape.out)
 
-    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
         times = self.shape.unshuffle
-        height, width = picture.shape[-2:]
+        height, width = image.shape[-2:]
         if times > 1:
-            picture = functional.pad(picture, (0, -width % times, 0, -height % times), mode="replicate")
-            picture = functional.pixel_unshuffle(picture, times)
-        hidden = self.conv_first(picture)
+            image = functional.pad(image, (0, -width % times, 0, -height % times), mode="replicate")
+            image = functional.pixel_unshuffle(image, times)
+        hidden = self.conv_first(image)
         hidden = hidden + self.conv_body(self.body(hidden))
         for index in range(self.shape.ups):
             larger = functional.interpolate(hidden, scale_factor=2, mode="nearest")
@@ -114,7 +115,7 @@ class DenseNetwork(nn.Module):
 
 
 class CompactNetwork(nn.Module):
-    """Plain convolutions at the small size; what they say is added to the enlarged picture."""
+    """Plain convolutions at the small size; their output is added to the enlarged image."""
 
     def __init__(self, shape: CompactShape) -> None:
         super().__init__()
@@ -126,11 +127,11 @@ class CompactNetwork(nn.Module):
         self.body = nn.ModuleList(body)
         self.scale = shape.scale
 
-    def forward(self, picture: torch.Tensor) -> torch.Tensor:
-        hidden = picture
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        hidden = image
         for part in self.body:
             hidden = part(hidden)
-        larger = functional.interpolate(picture, scale_factor=self.scale, mode="nearest")
+        larger = functional.interpolate(image, scale_factor=self.scale, mode="nearest")
         return functional.pixel_shuffle(hidden, self.scale) + larger
 
 
@@ -147,7 +148,7 @@ class _ResidualDense(nn.Module):
 
 
 class _Dense(nn.Module):
-    """Five convolutions, each of which sees what all before it made."""
+    """Five convolutions, each of which sees the outputs of all before it."""
 
     def __init__(self, features: int, growth: int) -> None:
         super().__init__()

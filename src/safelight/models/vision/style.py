@@ -1,4 +1,4 @@
-"""Style models: from what an encoder saw in a picture to tokens that stand behind those of a prompt.
+"""Style models: convert the features of a vision encoder to tokens that are appended to a prompt's.
 
 The style adapter of T2I-Adapter (Mou et al. 2023) and FLUX.1 Redux.
 """
@@ -35,20 +35,22 @@ class ReduxShape:
 
 
 class Adapter(nn.Module):
-    """Tokens that were learnt look at the picture's in a few layers, and are projected."""
+    """Learned tokens attend to those of the image in a few layers, and are projected."""
 
     def __init__(self, shape: AdapterShape) -> None:
         super().__init__()
         self.style_embedding = nn.Parameter(torch.empty(1, shape.tokens, shape.width))
         self.ln_pre = nn.LayerNorm(shape.width)
-        self.transformer_layes = nn.Sequential(*(_Layer(shape.width) for _ in range(shape.layers)))  # sic
+        self.transformer_layes = nn.Sequential(
+            *(_Layer(shape.width) for _ in range(shape.layers))
+        )  # sic: the name in the files
         self.ln_post = nn.LayerNorm(shape.width)
         self.proj = nn.Parameter(torch.empty(shape.width, shape.features))
 
     def forward(self, seen: torch.Tensor) -> torch.Tensor:
-        learnt = self.style_embedding.expand(len(seen), -1, -1)
-        hidden = self.transformer_layes(self.ln_pre(torch.cat((seen, learnt), dim=1)))
-        tokens: torch.Tensor = self.ln_post(hidden[:, -learnt.shape[1] :]) @ self.proj
+        learned = self.style_embedding.expand(len(seen), -1, -1)
+        hidden = self.transformer_layes(self.ln_pre(torch.cat((seen, learned), dim=1)))
+        tokens: torch.Tensor = self.ln_post(hidden[:, -learned.shape[1] :]) @ self.proj
         return tokens
 
 
@@ -81,13 +83,13 @@ class Redux(nn.Module):
 
 @dataclass(frozen=True)
 class StyleModel:
-    """What travels on ``STYLE_MODEL`` links."""
+    """The value on ``STYLE_MODEL`` links."""
 
     weights: Weights
     shape: AdapterShape | ReduxShape
 
     def get_cond(self, output: VisionOutput) -> torch.Tensor:
-        """``[B, tokens, features]``."""
+        """Tokens ``[B, tokens, features]``."""
         device = compute_device()
         with (
             residency.use(self.weights, (), self._build, device=device, dtype=torch.float32) as module,
@@ -101,11 +103,11 @@ class StyleModel:
 
 
 def load_style_model(path: Path) -> StyleModel:
-    """Raises :class:`UnknownWeights`; :class:`safelight.media.errors.UnreadableWeights`."""
+    """Load a style model. Raises :class:`UnknownWeights`; :class:`safelight.media.errors.UnreadableWeights`."""
     weights = weight_file(path).weights()
     shape = _shape(weights.shapes)
     if shape is None:
-        raise UnknownWeights(f"{path.name} holds no style model that is known here (T2I style adapter, Redux)")
+        raise UnknownWeights(f"{path.name!r} contains no supported style model (T2I style adapter, Redux)")
     return StyleModel(weights, shape)
 
 

@@ -1,4 +1,4 @@
-"""What travels on ``CLIP_VISION`` and ``CLIP_VISION_OUTPUT`` links."""
+"""The values on ``CLIP_VISION`` and ``CLIP_VISION_OUTPUT`` links."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +14,16 @@ from safelight.models.vision.vision_module import VisionShape, VisionTransformer
 from safelight.models.weights import UnknownWeights, Weights, weight_file
 
 HEADS = 16
-"""Of every encoder that was published."""
+"""The same in every published encoder."""
 
 _CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 _SIGLIP = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 class VisionOutput(SimpleNamespace):
-    """Under the names by which nodes know them: ``last_hidden_state`` and ``penultimate_hidden_states``
-    ``[B, tokens, width]``, ``all_hidden_states`` of every layer behind each other in dimension 1, ``image_embeds``
-    ``[B, features]``, and ``image_sizes``."""
+    """Features under the names that nodes use: ``last_hidden_state`` and ``penultimate_hidden_states`` ``[B, tokens,
+    width]``, ``all_hidden_states`` with the layers stacked in dimension 1, ``image_embeds`` ``[B, features]``, and
+    ``image_sizes``."""
 
     def __getitem__(self, name: str) -> Any:
         return getattr(self, name)
@@ -38,7 +38,8 @@ class VisionEncoder:
     shape: VisionShape
 
     def encode_image(self, image: torch.Tensor, crop: bool = True) -> VisionOutput:
-        """``[B, H, W, 3 or more]`` in 0..1; ``crop``: the middle of it, instead of all squeezed to a square."""
+        """``[B, H, W, 3 or more]`` in 0..1; ``crop``: use the center square, instead of squeezing the image into a
+        square."""
         device = compute_device()
         dtype = torch.float16 if compute_dtype(device) is not torch.float32 else torch.float32
         planes = self._normalised(image, crop=crop).to(device, dtype)
@@ -46,11 +47,11 @@ class VisionEncoder:
             residency.use(self.weights, (), self._build, device=device, dtype=dtype) as module,
             torch.inference_mode(),
         ):
-            seen = module(planes)
-        layers = [layer.float().cpu() for layer in seen.layers[1:]]
+            features = module(planes)
+        layers = [layer.float().cpu() for layer in features.layers[1:]]
         return VisionOutput(
-            last_hidden_state=seen.last.float().cpu(),
-            image_embeds=seen.whole.float().cpu(),
+            last_hidden_state=features.last.float().cpu(),
+            image_embeds=features.pooled.float().cpu(),
             penultimate_hidden_states=layers[-2] if len(layers) > 1 else layers[-1],
             all_hidden_states=torch.stack(layers, dim=1),
             image_sizes=[(self.shape.side, self.shape.side, 3)] * len(image),
@@ -77,11 +78,11 @@ class VisionEncoder:
 
 
 def load_vision_encoder(path: Path) -> VisionEncoder:
-    """Raises :class:`UnknownWeights`; :class:`safelight.media.errors.UnreadableWeights`."""
+    """Load a vision encoder. Raises :class:`UnknownWeights`; :class:`safelight.media.errors.UnreadableWeights`."""
     weights = weight_file(path).weights()
     try:
         return VisionEncoder(weights, vision_shape(weights.shapes))
     except KeyError as error:
         raise UnknownWeights(
-            f"{path.name} holds no encoder of pictures that is known here (CLIP, SigLIP): one would have {error}"
+            f"{path.name!r} contains no supported vision encoder (CLIP, SigLIP): {error} is missing"
         ) from None

@@ -1,5 +1,5 @@
-"""CLIP's and SigLIP's transformers of pictures (Radford et al. 2021, Zhai et al. 2023), from the shapes of their
-weights, under the names of transformers."""
+"""The image transformers of CLIP and SigLIP (Radford et al. 2021, Zhai et al. 2023), built from the shapes of their
+weights, with transformers' names."""
 
 import math
 from collections.abc import Mapping
@@ -16,7 +16,8 @@ _PREFIX = "vision_model.encoder.layers."
 
 @dataclass(frozen=True, slots=True)
 class VisionShape:
-    """``patches``: of a side. ``projection``: 0 without one. ``is_siglip``: there is no token for the whole picture."""
+    """``patches``: per side. ``projection``: 0 without one. ``is_siglip``: there is no class token for the whole
+    image."""
 
     width: int
     inner: int
@@ -28,41 +29,41 @@ class VisionShape:
 
     @property
     def side(self) -> int:
-        """Of pictures, in pixels."""
+        """Side of the input images, in pixels."""
         return self.patch * self.patches
 
     @property
     def activation(self) -> Activation:
         if self.is_siglip:
             return "gelu_tanh"
-        return "quick_gelu" if self.width == 1024 else "gelu"  # OpenAI's CLIP L; those of LAION have the plain one
+        return "quick_gelu" if self.width == 1024 else "gelu"  # OpenAI's CLIP L; LAION's models have the plain GELU
 
 
 def vision_shape(shapes: Mapping[str, torch.Size]) -> VisionShape:
-    """Raises :class:`KeyError` with the name that is missing."""
+    """Read the shape off the weights. Raises :class:`KeyError` with the name that is missing."""
     width, _, patch, _ = shapes["vision_model.embeddings.patch_embedding.weight"]
     is_siglip = "vision_model.embeddings.class_embedding" not in shapes
-    places = shapes["vision_model.embeddings.position_embedding.weight"][0]
+    positions = shapes["vision_model.embeddings.position_embedding.weight"][0]
     layers = {name.removeprefix(_PREFIX).split(".")[0] for name in shapes if name.startswith(_PREFIX)}
     return VisionShape(
         width=width,
         inner=shapes[f"{_PREFIX}0.mlp.fc1.weight"][0],
         layers=len(layers),
         patch=patch,
-        patches=math.isqrt(places - (not is_siglip)),
+        patches=math.isqrt(positions - (not is_siglip)),
         projection=shapes["visual_projection.weight"][0] if "visual_projection.weight" in shapes else 0,
         is_siglip=is_siglip,
     )
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """``layers``: behind the embeddings and each layer, ``[B, tokens, width]``. ``whole``: of the picture, projected
-    where there is a projection; of SigLIP, all tokens."""
+class VisionFeatures:
+    """``layers``: after the embeddings and after each layer, ``[B, tokens, width]``. ``pooled``: of the whole image,
+    projected if there is a projection; for SigLIP, all tokens."""
 
     layers: tuple[torch.Tensor, ...]
     last: torch.Tensor
-    whole: torch.Tensor
+    pooled: torch.Tensor
 
 
 class VisionTransformer(nn.Module):
@@ -72,10 +73,12 @@ class VisionTransformer(nn.Module):
         if shape.projection:
             self.visual_projection = Linear(shape.width, shape.projection, bias=False)
 
-    def forward(self, planes: torch.Tensor) -> Seen:
-        """``[B, 3, side, side]``, normalised as the encoder was trained."""
-        layers, last, whole = self.vision_model(planes)
-        return Seen(layers, last, self.visual_projection(whole) if hasattr(self, "visual_projection") else whole)
+    def forward(self, planes: torch.Tensor) -> VisionFeatures:
+        """``[B, 3, side, side]``, normalized as in training."""
+        layers, last, pooled = self.vision_model(planes)
+        return VisionFeatures(
+            layers, last, self.visual_projection(pooled) if hasattr(self, "visual_projection") else pooled
+        )
 
 
 class _VisionModel(nn.Module):

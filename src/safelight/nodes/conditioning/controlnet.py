@@ -2,7 +2,7 @@
 
 import torch
 
-from safelight.models.control.control_network import Applied, ControlNetwork, PictureAdapter
+from safelight.models.control.control_network import AppliedControl, ControlAdapter, ControlNetwork
 from safelight.nodes.conditioning.options import Conditioning
 from safelight.sdk import Node, NodeOutput, Schema, io
 
@@ -31,11 +31,11 @@ class ControlNetApply(Node):
     def execute(
         cls,
         conditioning: Conditioning,
-        control_net: ControlNetwork | PictureAdapter,
+        control_net: ControlNetwork | ControlAdapter,
         image: torch.Tensor,
         strength: float,
     ) -> NodeOutput:
-        applied = Applied(control_net, image, strength)
+        applied = AppliedControl(control_net, image, strength)
         return NodeOutput(_with_control(conditioning, applied, {}, shared=True) if strength else conditioning)
 
 
@@ -71,7 +71,7 @@ class ControlNetApplyAdvanced(Node):
         cls,
         positive: Conditioning,
         negative: Conditioning,
-        control_net: ControlNetwork | PictureAdapter,
+        control_net: ControlNetwork | ControlAdapter,
         image: torch.Tensor,
         strength: float,
         start_percent: float,
@@ -80,18 +80,18 @@ class ControlNetApplyAdvanced(Node):
     ) -> NodeOutput:
         if strength == 0:
             return NodeOutput(positive, negative)
-        applied = Applied(control_net, image, strength, start_percent, end_percent)
-        made: dict[int, Applied] = {}
+        applied = AppliedControl(control_net, image, strength, start_percent, end_percent)
+        made: dict[int, AppliedControl] = {}
         return NodeOutput(*(_with_control(side, applied, made, shared=False) for side in (positive, negative)))
 
 
 def _with_control(
-    conditioning: Conditioning, applied: Applied, made: dict[int, Applied], *, shared: bool
+    conditioning: Conditioning, applied: AppliedControl, made: dict[int, AppliedControl], *, shared: bool
 ) -> Conditioning:
     """``made``: the controls behind others, by those, so that both sides have the same ones and go in one batch."""
     controlled = []
     for embedding, options in conditioning:
-        before = options.get("control")
-        control = made.setdefault(id(before), applied.behind(before))
+        previous = options.get("control")
+        control = made.setdefault(id(previous), applied.after(previous))
         controlled.append([embedding, {**options, "control": control, "control_apply_to_uncond": shared}])
     return controlled

@@ -48,6 +48,6 @@ class ImageUpscaleWithModel(Node):
         run, count = current(), len(image)
         made = []
         for index, one in enumerate(torch.split(image, 1)):
-            made.append(upscale_model.enlarged(one))
+            made.append(upscale_model.enlarge(one))
             run.progress(index + 1, count)
         return NodeOutput(torch.cat(made))

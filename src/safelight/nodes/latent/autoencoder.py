@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional
 
 from safelight.core.errors import Invalid
-from safelight.models.autoencoder.image_autoencoder import PictureAutoencoder
+from safelight.models.autoencoder.image_autoencoder import ImageAutoencoder
 from safelight.nodes.conditioning.options import Conditioning, with_options
 from safelight.nodes.latent.value import Latent
 from safelight.sdk import Node, NodeOutput, Schema, io
@@ -34,7 +34,7 @@ class VAEDecode(Node):
         )
 
     @classmethod
-    def execute(cls, samples: Latent, vae: PictureAutoencoder) -> NodeOutput:
+    def execute(cls, samples: Latent, vae: ImageAutoencoder) -> NodeOutput:
         return NodeOutput(present(vae).decode(samples["samples"]))
 
 
@@ -55,7 +55,7 @@ class VAEDecodeTiled(Node):
     def execute(
         cls,
         samples: Latent,
-        vae: PictureAutoencoder,
+        vae: ImageAutoencoder,
         tile_size: int,
         overlap: int = 64,
         temporal_size: int = 64,
@@ -82,7 +82,7 @@ class VAEEncode(Node):
         )
 
     @classmethod
-    def execute(cls, pixels: torch.Tensor, vae: PictureAutoencoder) -> NodeOutput:
+    def execute(cls, pixels: torch.Tensor, vae: ImageAutoencoder) -> NodeOutput:
         return NodeOutput({"samples": present(vae).encode(pixels)})
 
 
@@ -103,7 +103,7 @@ class VAEEncodeTiled(Node):
     def execute(
         cls,
         pixels: torch.Tensor,
-        vae: PictureAutoencoder,
+        vae: ImageAutoencoder,
         tile_size: int,
         overlap: int = 64,
         temporal_size: int = 64,
@@ -134,7 +134,7 @@ class VAEEncodeForInpaint(Node):
 
     @classmethod
     def execute(
-        cls, pixels: torch.Tensor, vae: PictureAutoencoder, mask: torch.Tensor, grow_mask_by: int = 6
+        cls, pixels: torch.Tensor, vae: ImageAutoencoder, mask: torch.Tensor, grow_mask_by: int = 6
     ) -> NodeOutput:
         encoder = present(vae)
         pixels, planes = _fitted(pixels, mask, encoder.downscale)
@@ -172,7 +172,7 @@ class InpaintModelConditioning(Node):
         positive: Conditioning,
         negative: Conditioning,
         pixels: torch.Tensor,
-        vae: PictureAutoencoder,
+        vae: ImageAutoencoder,
         mask: torch.Tensor,
         noise_mask: bool = True,
     ) -> NodeOutput:
@@ -208,7 +208,7 @@ class InstructPixToPixConditioning(Node):
 
     @classmethod
     def execute(
-        cls, positive: Conditioning, negative: Conditioning, vae: PictureAutoencoder, pixels: torch.Tensor
+        cls, positive: Conditioning, negative: Conditioning, vae: ImageAutoencoder, pixels: torch.Tensor
     ) -> NodeOutput:
         encoder = present(vae)
         whole = torch.ones(1, 1, *pixels.shape[1:3])
@@ -218,7 +218,7 @@ class InstructPixToPixConditioning(Node):
         return NodeOutput(with_options(positive, options), with_options(negative, options), latent)
 
 
-def present(vae: PictureAutoencoder | None) -> PictureAutoencoder:
+def present(vae: ImageAutoencoder | None) -> ImageAutoencoder:
     """Raises :class:`NoAutoencoder`."""
     if vae is None:
         raise NoAutoencoder("the checkpoint that gave this VAE has none in it; load one with VAELoader")

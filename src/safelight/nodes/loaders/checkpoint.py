@@ -6,7 +6,7 @@ import torch
 
 from safelight.core.errors import Invalid
 from safelight.models.checkpoint import (
-    TINY_LATENTS,
+    TINY_AUTOENCODERS,
     load_autoencoder,
     load_checkpoint,
     load_diffusion_model,
@@ -204,13 +204,13 @@ class VAELoader(Node):
 
     @classmethod
     def fingerprint_inputs(cls, vae_name: str) -> tuple[str | Identity, ...]:
-        if vae_name in TINY_LATENTS:
+        if vae_name in TINY_AUTOENCODERS:
             return (vae_name, *map(identity_of, _halves(vae_name)))
         return (identity_of(current().model_path("vae", vae_name)),)
 
     @classmethod
     def execute(cls, vae_name: str) -> NodeOutput:
-        if vae_name in TINY_LATENTS:
+        if vae_name in TINY_AUTOENCODERS:
             encoder, decoder = _halves(vae_name)
             return NodeOutput(load_tiny_autoencoder(vae_name, decoder=decoder, encoder=encoder))
         return NodeOutput(load_autoencoder(current().model_path("vae", vae_name)))

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from safelight.models.diffusion_model import DiffusionModel
-from safelight.models.network_hooks import Attend, Attention, NetworkHooks, Place
+from safelight.models.network_hooks import Attend, Attention, BlockIndex, NetworkHooks
 from safelight.models.sampling.guidance import TimedHooks, options_of
 from safelight.nodes.latent.value import resize_samples
 from safelight.sdk import Node, NodeOutput, Schema, io
@@ -58,7 +58,7 @@ class _Tiled:
             return attend(attention)
         height, width = attention.size
         least = self.least * 2**depth if self.scales else self.least
-        rows, columns = (self._parts(side, least, attention.place) for side in (height, width))
+        rows, columns = (self._parts(side, least, attention.block) for side in (height, width))
         if rows * columns == 1:
             return attend(attention)
         tile = (height // rows, width // columns)
@@ -72,10 +72,10 @@ class _Tiled:
         grid = made.reshape(-1, rows, columns, *tile, made.shape[-1]).transpose(2, 3)
         return grid.reshape(len(attention.q), height * width, -1)
 
-    def _parts(self, side: int, least: int, place: Place) -> int:
+    def _parts(self, side: int, least: int, block: BlockIndex) -> int:
         """Into how many a side is cut: one of the smallest tiles that are large enough, in turn from block to block."""
         sizes = [size for size in range(min(least, side), side + 1) if side % size == 0][: self.turns]
-        return side // sizes[(place.index + place.transformer) % len(sizes)]
+        return side // sizes[(block.index + block.transformer) % len(sizes)]
 
 
 class TomePatchModel(Node):
@@ -229,13 +229,13 @@ class PatchModelAddDownscale(Node):
         downscale_method: str,
         upscale_method: str,
     ) -> NodeOutput:
-        def smaller(hidden: torch.Tensor, place: Place) -> torch.Tensor:
-            if place.index != block_number or place.section != "input":
+        def smaller(hidden: torch.Tensor, block: BlockIndex) -> torch.Tensor:
+            if block.index != block_number or block.section != "input":
                 return hidden
             height, width = (max(1, round(side / downscale_factor)) for side in hidden.shape[2:])
             return resize_samples(hidden, width, height, method=downscale_method, crop="disabled")
 
-        def larger(hidden: torch.Tensor, skip: torch.Tensor, place: Place) -> tuple[torch.Tensor, torch.Tensor]:
+        def larger(hidden: torch.Tensor, skip: torch.Tensor, block: BlockIndex) -> tuple[torch.Tensor, torch.Tensor]:
             if hidden.shape[2:] == skip.shape[2:]:
                 return hidden, skip
             height, width = skip.shape[2:]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from safelight.models.diffusion_model import DiffusionModel
-from safelight.models.network_hooks import NetworkHooks, Place
+from safelight.models.network_hooks import BlockIndex, NetworkHooks
 from safelight.models.sampling.guidance import options_of
 from safelight.sdk import Node, NodeOutput, Schema, io
 
@@ -43,7 +43,9 @@ class _Weighed:
     scales: dict[int, tuple[float, float]]
     adapts: bool
 
-    def __call__(self, hidden: torch.Tensor, skip: torch.Tensor, place: Place) -> tuple[torch.Tensor, torch.Tensor]:
+    def __call__(
+        self, hidden: torch.Tensor, skip: torch.Tensor, block: BlockIndex
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         found = self.scales.get(hidden.shape[1])
         if found is None:
             return hidden, skip

@@ -137,14 +137,14 @@ class PerturbedAttentionGuidance(Node):
         def away(guidance: Guidance, guided: torch.Tensor) -> torch.Tensor:
             if scale == 0:
                 return guided
-            perturbed = guidance.again("positive", guidance.x, NetworkHooks(attention=(_values_alone,)))
+            perturbed = guidance.reevaluate("positive", guidance.x, NetworkHooks(attention=(_values_alone,)))
             return guided + (guidance.positive - perturbed) * scale
 
         return after(model, away)
 
 
 def _values_alone(attention: Attention, attend: Attend) -> torch.Tensor:
-    if attention.is_self and attention.place.section == "middle":
+    if attention.is_self and attention.block.section == "middle":
         return attention.v
     return attend(attention)
 
@@ -174,11 +174,11 @@ class SelfAttentionGuidance(Node):
             if min(guidance.x.shape[2:]) <= 4:  # too small to blur
                 return guided
             seen = _Watched()
-            negative = guidance.again("negative", guidance.x, NetworkHooks(attention=(seen,)))
+            negative = guidance.reevaluate("negative", guidance.x, NetworkHooks(attention=(seen,)))
             if not seen.maps:
                 return guided
             blurred = _blurred_where_attended(negative, seen.maps[-1], blur_sigma)
-            other = guidance.again("negative", blurred + guidance.x - negative, NetworkHooks())
+            other = guidance.reevaluate("negative", blurred + guidance.x - negative, NetworkHooks())
             return guided + (blurred - other) * scale
 
         return after(model, away, needs_negative=True)
@@ -191,7 +191,7 @@ class _Watched:
     maps: list[tuple[torch.Tensor, tuple[int, int]]] = field(default_factory=list)
 
     def __call__(self, attention: Attention, attend: Attend) -> torch.Tensor:
-        if attention.is_self and attention.place.section == "middle" and attention.place.transformer == 0:
+        if attention.is_self and attention.block.section == "middle" and attention.block.transformer == 0:
             heads = attention.heads
             q, k = (t.reshape(*t.shape[:2], heads, -1).transpose(1, 2) for t in (attention.q, attention.k))
             weights = torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]), dim=-1)

@@ -8,7 +8,7 @@ import torch
 
 from safelight.models.checkpoint import Checkpoint, load_checkpoint
 from safelight.models.lora.file import read_lora
-from safelight.models.merging import mixed
+from safelight.models.merging import merge_layer
 from safelight.models.stored_unet import StoredUNet
 from safelight.models.text.encoder import TextEncoder
 from safelight.models.weight_hooks import Changes, HookGroup, Keyframe, WeightHook
@@ -130,7 +130,7 @@ class _Replaced:
 
 
 def _replaced(shapes: Mapping[str, torch.Size], other: Weights) -> WeightLayer:
-    return mixed("hook", shapes, other, (), lambda name: (0.0, 1.0))
+    return merge_layer("hook", shapes, other, (), lambda name: (0.0, 1.0))
 
 
 def _with_hook(before: HookGroup | None, changes: Changes, model: float, text: float) -> NodeOutput:

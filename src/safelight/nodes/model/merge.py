@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from safelight.models.diffusion_model import DiffusionModel
-from safelight.models.merging import Shares, UnlikeModels, mixed
+from safelight.models.merging import IncompatibleModels, MergeRatios, merge_layer
 from safelight.models.stored_unet import StoredUNet
 from safelight.models.text.encoder import TextEncoder
 from safelight.nodes.conditioning.encode import present
@@ -60,11 +60,11 @@ class ModelMergeBlocks(Node):
         middle: float,
         out: float,
     ) -> NodeOutput:
-        def shares(name: str) -> tuple[float, float]:
+        def ratios_of(name: str) -> tuple[float, float]:
             ratio = middle if name.startswith("middle") else out if name.startswith("out") else input
             return ratio, 1 - ratio
 
-        return _models(model1, model2, shares)
+        return _models(model1, model2, ratios_of)
 
 
 class _ModelMergeParts(Node):
@@ -74,11 +74,11 @@ class _ModelMergeParts(Node):
     def execute(cls, model1: DiffusionModel, model2: DiffusionModel, **ratios: float) -> NodeOutput:
         by_length = sorted(ratios, key=len, reverse=True)
 
-        def shares(name: str) -> tuple[float, float]:
+        def ratios_of(name: str) -> tuple[float, float]:
             ratio = ratios[next((part for part in by_length if name.startswith(part)), "time_embed.")]
             return ratio, 1 - ratio
 
-        return _models(model1, model2, shares)
+        return _models(model1, model2, ratios_of)
 
 
 class ModelMergeSD1(_ModelMergeParts):
@@ -175,17 +175,17 @@ class CLIPMergeSubtract(Node):
         return _encoders(clip1, clip2, lambda name: (multiplier, -multiplier))
 
 
-def _models(first: DiffusionModel, second: DiffusionModel, shares: Shares) -> NodeOutput:
+def _models(first: DiffusionModel, second: DiffusionModel, ratios: MergeRatios) -> NodeOutput:
     one, other = _stored(first), _stored(second)
-    return NodeOutput(first.with_layers(mixed("merge", one.weights.shapes, other.weights, other.layers, shares)))
+    return NodeOutput(first.with_layers(merge_layer("merge", one.weights.shapes, other.weights, other.layers, ratios)))
 
 
 def _stored(model: DiffusionModel) -> StoredUNet:
     if not isinstance(model.network, StoredUNet):
-        raise UnlikeModels(f"a model of {type(model.network).__name__} has no weights of its own to mix")
+        raise IncompatibleModels(f"a model of {type(model.network).__name__} has no weights of its own to mix")
     return model.network
 
 
-def _encoders(first: TextEncoder, second: TextEncoder, shares: Callable[[str], tuple[float, float]]) -> NodeOutput:
+def _encoders(first: TextEncoder, second: TextEncoder, ratios: Callable[[str], tuple[float, float]]) -> NodeOutput:
     one, other = present(first), present(second)
-    return NodeOutput(one.with_layers(mixed("merge", one.weights.shapes, other.weights, other.layers, shares)))
+    return NodeOutput(one.with_layers(merge_layer("merge", one.weights.shapes, other.weights, other.layers, ratios)))

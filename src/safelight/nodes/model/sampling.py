@@ -13,8 +13,8 @@ from safelight.models.sampling.levels import (
 from safelight.models.sampling.parameterization import Parameterization
 from safelight.models.sampling.prediction import (
     Consistency,
-    Edited,
     Flow,
+    ImageToImage,
     Noise,
     Preconditioned,
     Prediction,
@@ -30,7 +30,7 @@ _DISCRETE: dict[str, Prediction] = {
     "v_prediction": Velocity(),
     "lcm": Consistency(),
     "x0": Signal(),
-    "img_to_img": Edited(),
+    "img_to_img": ImageToImage(),
 }
 
 _EDM: dict[str, Prediction] = {

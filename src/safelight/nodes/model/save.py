@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from safelight.models.autoencoder.image_autoencoder import PictureAutoencoder
+from safelight.models.autoencoder.image_autoencoder import ImageAutoencoder
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.saving import (
     Tensors,
@@ -36,7 +36,7 @@ class CheckpointSave(Node):
 
     @classmethod
     def execute(
-        cls, model: DiffusionModel, clip: TextEncoder, vae: PictureAutoencoder, filename_prefix: str
+        cls, model: DiffusionModel, clip: TextEncoder, vae: ImageAutoencoder, filename_prefix: str
     ) -> NodeOutput:
         tensors = model_tensors(model) | text_tensors(present_text(clip), model.family)
         tensors |= autoencoder_tensors(present_autoencoder(vae))
@@ -75,7 +75,7 @@ class VAESave(Node):
         return _schema("VAESave", [io.Vae.Input("vae")], "vae/ComfyUI_vae")
 
     @classmethod
-    def execute(cls, vae: PictureAutoencoder, filename_prefix: str) -> NodeOutput:
+    def execute(cls, vae: ImageAutoencoder, filename_prefix: str) -> NodeOutput:
         return _saved(cls, filename_prefix, autoencoder_tensors(present_autoencoder(vae), prefix=""), {})
 
 

@@ -2,8 +2,8 @@
 
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.sampling.guidance import CfgGuider
-from safelight.models.sampling.samplers.table import SAMPLERS, WITHOUT_LAST_LEVEL
-from safelight.models.sampling.schedules import SCHEDULES, part_of, schedule
+from safelight.models.sampling.samplers.table import SAMPLERS, SKIPS_LAST_LEVEL
+from safelight.models.sampling.schedules import SCHEDULES, schedule, step_range
 from safelight.nodes.conditioning.options import Conditioning
 from safelight.nodes.latent.value import Latent
 from safelight.nodes.sampling.noise import NoiseSource, NoNoise, SeededNoise
@@ -167,8 +167,8 @@ def common_ksampler(
 ) -> tuple[Latent]:
     """Both nodes' work, under the name by which node packs call it."""
     levels = model.parameterization.levels
-    skips = sampler_name in WITHOUT_LAST_LEVEL
-    sigmas = part_of(
+    skips = sampler_name in SKIPS_LAST_LEVEL
+    sigmas = step_range(
         schedule(levels, scheduler, steps, denoise=denoise, skip_last_level=skips, keep_surplus=True),
         start_step=start_step or 0,
         end_step=last_step,

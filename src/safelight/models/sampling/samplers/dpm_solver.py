@@ -1,36 +1,35 @@
-"""DPM-Solver in noise prediction (Lu et al. 2022), in fixed and in adaptive steps of ``t = -log(sigma)``;
-DPM-Solver++ 2S with ancestral steps.
-"""
+"""DPM-Solver in noise prediction (Lu et al. 2022), with fixed and with adaptive steps of ``t = -log(sigma)``;
+DPM-Solver++ 2S with ancestral steps."""
 
 import math
 from dataclasses import dataclass
 
 import torch
 
-from safelight.models.sampling.samplers.sampling_context import Run, Step, ancestral, slope
+from safelight.models.sampling.samplers.sampling_context import SamplingContext, Step, ancestral, slope
 
 FIRST_MIDDLE, SECOND_MIDDLE = 1 / 3, 2 / 3
 
 
-def dpm_fast(run: Run) -> torch.Tensor:
-    """As many evaluations as there are steps, in steps of third order and the rest in lower ones. Ends at the lowest
-    level above 0."""
-    low = run.sigmas[-1] if run.sigmas[-1] > 0 else run.sigmas[-2]
-    evaluations = len(run.sigmas) - 1
+def dpm_fast(context: SamplingContext) -> torch.Tensor:
+    """As many evaluations as steps, in third-order steps and lower orders for the rest. Ends at the lowest level above
+    0."""
+    low = context.sigmas[-1] if context.sigmas[-1] > 0 else context.sigmas[-2]
+    evaluations = len(context.sigmas) - 1
     orders = (
         [3] * (evaluations // 3 - 1) + [2, 1] if evaluations % 3 == 0 else [3] * (evaluations // 3) + [evaluations % 3]
     )
-    times = torch.linspace(float(-run.sigmas[0].log()), float(-low.log()), len(orders) + 1)
-    x, done = run.x, 0
+    times = torch.linspace(float(-context.sigmas[0].log()), float(-low.log()), len(orders) + 1)
+    x, done = context.x, 0
     for order, start, end in zip(orders, times[:-1], times[1:], strict=True):
-        solver = _Solver(run, x, start, end, index=done)
+        solver = _Solver(context, x, start, end, index=done)
         x = solver.step(order)
         done += order
     return x
 
 
 def dpm_adaptive(
-    run: Run,
+    context: SamplingContext,
     *,
     order: int = 3,
     rtol: float = 0.05,
@@ -43,12 +42,12 @@ def dpm_adaptive(
     eta: float = 0.0,
     s_noise: float = 1.0,
 ) -> torch.Tensor:
-    """Steps as long as the difference of two orders allows, by a PID controller (Söderlind 2003)."""
+    """Steps as long as the difference between two orders allows, with a PID controller (Söderlind 2003)."""
     if order not in (2, 3):
-        raise ValueError(f"dpm_adaptive has the orders 2 and 3, not {order}")
-    low = run.sigmas[-1] if run.sigmas[-1] > 0 else run.sigmas[-2]
-    start, end = -run.sigmas[0].log(), -low.log()
-    x, noise = run.x, run.fresh_noise()
+        raise ValueError(f"invalid order {order} for dpm_adaptive: choose 2 or 3")
+    low = context.sigmas[-1] if context.sigmas[-1] > 0 else context.sigmas[-2]
+    start, end = -context.sigmas[0].log(), -low.log()
+    x, noise = context.x, context.fresh_noise()
     previous = x
     controller = _Controller(h_init, pcoeff, icoeff, dcoeff, 1.5 if eta else order, accept_safety)
     index = 0
@@ -60,7 +59,7 @@ def dpm_adaptive(
             down, up = ancestral((-start).exp(), (-following).exp(), eta)
             target = torch.minimum(end, -down.log())
             up = ((-following).exp() ** 2 - (-target).exp() ** 2).clamp_min(0).sqrt()
-        solver = _Solver(run, x, start, target, index=index)
+        solver = _Solver(context, x, start, target, index=index)
         low_order, high_order = solver.step(order - 1, middle=FIRST_MIDDLE), solver.step(order)
         tolerance = (rtol * torch.maximum(low_order.abs(), previous.abs())).clamp_min(atol)
         error = float(torch.linalg.vector_norm((low_order - high_order) / tolerance) / x.numel() ** 0.5)
@@ -72,8 +71,8 @@ def dpm_adaptive(
 
 
 class _Controller:
-    """Of the length of steps, by the errors of this one and of the last two that were accepted. ``order``: of the
-    solver; where noise is added, the strong order 1.5 of the stochastic one."""
+    """Control the step length by the errors of this step and of the last two accepted ones. ``order``: of the solver;
+    if noise is added, the strong order 1.5 of the stochastic solver."""
 
     def __init__(
         self, length: float, pcoeff: float, icoeff: float, dcoeff: float, order: float, accept_safety: float
@@ -96,9 +95,9 @@ class _Controller:
 
 @dataclass(eq=False)
 class _Solver:
-    """One step from ``start`` to ``end``. What was evaluated for one order is not evaluated again for another."""
+    """One step from ``start`` to ``end``. Evaluations are reused between orders."""
 
-    run: Run
+    context: SamplingContext
     x: torch.Tensor
     start: torch.Tensor
     end: torch.Tensor
@@ -136,40 +135,40 @@ class _Solver:
         return self._noise("second", time, there)
 
     def _noise(self, name: str, time: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """What the network takes for noise at a time."""
+        """The noise predicted at a time."""
         if name not in self._noises:
             sigma = (-time).exp().to(self.x)
             if name == "start":
-                denoised = self.run.at(Step(self.index, sigma, (-self.end).exp()), x).guided
+                denoised = self.context.evaluate(Step(self.index, sigma, (-self.end).exp()), x).guided
             else:
-                denoised = self.run.guided(x, sigma)
+                denoised = self.context.guided(x, sigma)
             self._noises[name] = slope(x, sigma, denoised)
         return self._noises[name]
 
 
-def dpmpp_2s_ancestral(run: Run, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
-    x, noise = run.x, run.fresh_noise()
-    for step in run.steps():
-        guided = run.at(step, x).guided
+def dpmpp_2s_ancestral(context: SamplingContext, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
+    x, noise = context.x, context.fresh_noise()
+    for step in context.steps():
+        guided = context.evaluate(step, x).guided
         if step.is_last:
             return guided
-        down, shrink, up = run.ancestral(step, eta)
+        down, shrink, up = context.ancestral(step, eta)
         if down == 0:
             x = guided
         else:
-            middle = run.middle(step.sigma, down)
+            middle = context.middle(step.sigma, down)
             there = torch.lerp(guided, x, middle / step.sigma)
-            x = torch.lerp(run.guided(there, middle), x, down / step.sigma)
+            x = torch.lerp(context.guided(there, middle), x, down / step.sigma)
         x = x * shrink + noise(step.sigma, step.next) * s_noise * up
     return x
 
 
-def dpmpp_2s_ancestral_cfg_pp(run: Run, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
-    """Guidance moves ``x`` before each stage, by what the latest evaluation says of the negative side. Levels of every
-    parameterization are read as ratios of noise to signal."""
-    x, noise = run.x, run.fresh_noise()
-    for step in run.steps():
-        guided, negative = run.at(step, x, needs_negative=True)
+def dpmpp_2s_ancestral_cfg_pp(context: SamplingContext, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
+    """Guidance moves ``x`` before each stage, by the negative prediction of the latest evaluation. The levels of every
+    parameterization are treated as ratios of noise to signal."""
+    x, noise = context.x, context.fresh_noise()
+    for step in context.steps():
+        guided, negative = context.evaluate(step, x, needs_negative=True)
         if step.is_last:
             return guided
         down, up = ancestral(step.sigma, step.next, eta)
@@ -178,7 +177,7 @@ def dpmpp_2s_ancestral_cfg_pp(run: Run, *, eta: float = 1.0, s_noise: float = 1.
         else:
             middle = (step.sigma * down).sqrt()
             there = torch.lerp(guided, x + (guided - negative), middle / step.sigma)
-            second, negative = run.denoise(there, middle, needs_negative=True)
+            second, negative = context.denoise(there, middle, needs_negative=True)
             x = torch.lerp(second, x + (guided - negative), down / step.sigma)
         x = x + noise(step.sigma, step.next) * s_noise * up
     return x

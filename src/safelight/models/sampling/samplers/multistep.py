@@ -1,8 +1,8 @@
-"""Samplers that extrapolate from the steps before.
+"""Samplers that extrapolate from previous steps.
 
-LMS and iPNDM: Adams-Bashforth's method, with the real distances or as if they were even (Zhang and Chen 2023). DEIS:
-the same with polynomials in the time of a variance-preserving diffusion (ibid.). DPM-Solver++ 2M: Lu et al. 2022. RES:
-Zhang et al., "Improved Order Analysis and Design of Exponential Integrator for Diffusion Models Sampling", 2023.
+LMS and iPNDM: the Adams-Bashforth method, with the real step lengths or as if they were equal (Zhang and Chen 2023).
+DEIS: the same with polynomials in the time of a variance-preserving diffusion (ibid.). DPM-Solver++ 2M: Lu et al. 2022.
+RES: Zhang et al., "Improved Order Analysis and Design of Exponential Integrator for Diffusion Models Sampling", 2023.
 Gradient estimation: Permenter and Yuan 2024. UniPC: Zhao et al. 2023.
 """
 
@@ -13,41 +13,41 @@ from typing import NamedTuple
 
 import torch
 
-from safelight.models.sampling.samplers.sampling_context import Run, ancestral, slope
+from safelight.models.sampling.samplers.sampling_context import SamplingContext, ancestral, slope
 
 Integrals = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], list[float]]
-"""``(known, start, end)``: how much each slope at a known level weighs in the step."""
+"""``(known, start, end)``: the weight of the slope at each known level in the step."""
 
 _POINTS = 64
 _DEIS_POINTS = 10_000
 
 
-def lms(run: Run, *, order: int = 4) -> torch.Tensor:
-    return _adams(run, order, _integrals)
+def lms(context: SamplingContext, *, order: int = 4) -> torch.Tensor:
+    return _adams(context, order, _integrals)
 
 
-def deis(run: Run, *, max_order: int = 3) -> torch.Tensor:
-    return _adams(run, max_order, _deis_integrals)
+def deis(context: SamplingContext, *, max_order: int = 3) -> torch.Tensor:
+    return _adams(context, max_order, _deis_integrals)
 
 
-def _adams(run: Run, order: int, integrals: Integrals) -> torch.Tensor:
-    """The integral of the polynomial through the last slopes, over the step."""
-    x = run.x
+def _adams(context: SamplingContext, order: int, integrals: Integrals) -> torch.Tensor:
+    """Integrate the polynomial through the last slopes over the step."""
+    x = context.x
     slopes: deque[torch.Tensor] = deque(maxlen=order)
-    for step in run.steps():
-        denoised = run.at(step, x).guided
+    for step in context.steps():
+        denoised = context.evaluate(step, x).guided
         if step.is_last:
             x = denoised
             continue
         slopes.appendleft(slope(x, step.sigma, denoised))
-        known = run.sigmas[step.number + 1 - len(slopes) : step.number + 1].flip(0)
+        known = context.sigmas[step.number + 1 - len(slopes) : step.number + 1].flip(0)
         weights = integrals(known, step.sigma, step.next)
         x = x + sum(weight * known_slope for weight, known_slope in zip(weights, slopes, strict=True))
     return x
 
 
 def _integrals(known: torch.Tensor, start: torch.Tensor, end: torch.Tensor) -> list[float]:
-    """Of the Lagrange polynomials through ``known``, from ``start`` to ``end``."""
+    """Integrals of the Lagrange polynomials through ``known``, from ``start`` to ``end``."""
     points, weights = _gauss_legendre()
     middle, half = (float(start) + float(end)) / 2, (float(end) - float(start)) / 2
     polynomials = _lagrange(known.double().cpu(), middle + half * points)
@@ -73,7 +73,8 @@ def _gauss_legendre() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _deis_integrals(known: torch.Tensor, start: torch.Tensor, end: torch.Tensor) -> list[float]:
-    """Over sigma, of polynomials in :func:`_vp_time`: as the sum over even times that the authors' program takes."""
+    """Integrals over sigma of polynomials in :func:`_vp_time`, as the sum over evenly spaced times that the authors'
+    program uses."""
     if len(known) == 1:
         return [float(end - start)]
     ends = _vp_time(torch.stack([start, end]).double().cpu())
@@ -85,7 +86,7 @@ def _deis_integrals(known: torch.Tensor, start: torch.Tensor, end: torch.Tensor)
 
 
 def _vp_betas(first: float = 1e-3, sigma_min: float = 0.002, sigma_max: float = 80.0) -> tuple[float, float]:
-    """The least beta and its growth, of the diffusion that has ``sigma_min`` at ``first`` and ``sigma_max`` at 1
+    """The minimum beta and its growth, for the diffusion that has ``sigma_min`` at ``first`` and ``sigma_max`` at 1
     (Karras et al. 2022, table 1)."""
     low, high = math.log(sigma_min**2 + 1), math.log(sigma_max**2 + 1)
     growth = 2 * (low / first - high) / (first - 1)
@@ -106,11 +107,11 @@ def _vp_signal(time: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 _EVEN = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
 
 
-def ipndm(run: Run, *, max_order: int = 4) -> torch.Tensor:
-    x = run.x
+def ipndm(context: SamplingContext, *, max_order: int = 4) -> torch.Tensor:
+    x = context.x
     slopes: deque[torch.Tensor] = deque(maxlen=max_order)
-    for step in run.steps():
-        denoised = run.at(step, x).guided
+    for step in context.steps():
+        denoised = context.evaluate(step, x).guided
         if step.is_last:
             x = denoised
             continue
@@ -120,18 +121,18 @@ def ipndm(run: Run, *, max_order: int = 4) -> torch.Tensor:
     return x
 
 
-def ipndm_v(run: Run, *, max_order: int = 4) -> torch.Tensor:
-    """With the lengths of the last steps, as the authors' program has it: from the third order on that is not Adams'
-    exact integral."""
-    x = run.x
+def ipndm_v(context: SamplingContext, *, max_order: int = 4) -> torch.Tensor:
+    """Uses the lengths of the last steps as the authors' program does: from the third order on that is not the exact
+    Adams integral."""
+    x = context.x
     slopes: deque[torch.Tensor] = deque(maxlen=max_order)
-    for step in run.steps():
-        denoised = run.at(step, x).guided
+    for step in context.steps():
+        denoised = context.evaluate(step, x).guided
         if step.is_last:
             x = denoised
             continue
         slopes.appendleft(slope(x, step.sigma, denoised))
-        levels = run.sigmas[step.number + 1 - len(slopes) : step.number + 2]
+        levels = context.sigmas[step.number + 1 - len(slopes) : step.number + 2]
         weights = _ipndm_v_weights([float(length) for length in levels.diff().flip(0)])
         mean = sum(weight * known for weight, known in zip(weights, slopes, strict=True))
         x = x + mean * (step.next - step.sigma)
@@ -139,7 +140,7 @@ def ipndm_v(run: Run, *, max_order: int = 4) -> torch.Tensor:
 
 
 def _ipndm_v_weights(lengths: list[float]) -> list[float]:
-    """``lengths``: of this step and of those before, the youngest first; as many as there are slopes."""
+    """``lengths``: of this step and the previous ones, the latest first; as many as there are slopes."""
     weights = [1.0, 0.0, 0.0, 0.0]
     if len(lengths) >= 2:
         h0, h1 = lengths[:2]
@@ -163,13 +164,13 @@ def _plus(weights: list[float], factor: float, more: list[float]) -> list[float]
     return [weight + factor * other for weight, other in zip(weights, more, strict=True)]
 
 
-def dpmpp_2m(run: Run) -> torch.Tensor:
-    x = run.x
+def dpmpp_2m(context: SamplingContext) -> torch.Tensor:
+    x = context.x
     old: torch.Tensor | None = None
     old_length = torch.zeros(())
-    sigmas = run.sigmas
-    for step in run.steps(sigmas):
-        denoised = run.at(step, x).guided
+    sigmas = context.sigmas
+    for step in context.steps(sigmas):
+        denoised = context.evaluate(step, x).guided
         if step.is_last:
             return denoised
         length = (step.sigma / step.next).log()
@@ -179,12 +180,12 @@ def dpmpp_2m(run: Run) -> torch.Tensor:
     return x
 
 
-def dpmpp_2m_cfg_pp(run: Run) -> torch.Tensor:
-    x = run.x
+def dpmpp_2m_cfg_pp(context: SamplingContext) -> torch.Tensor:
+    x = context.x
     old: torch.Tensor | None = None
     old_length = torch.zeros(())
-    for step in run.steps():
-        guided, negative = run.at(step, x, needs_negative=True)
+    for step in context.steps():
+        guided, negative = context.evaluate(step, x, needs_negative=True)
         if step.is_last:
             return guided
         length = (step.sigma / step.next).log()
@@ -197,38 +198,38 @@ def dpmpp_2m_cfg_pp(run: Run) -> torch.Tensor:
     return x
 
 
-def res_multistep(run: Run) -> torch.Tensor:
-    return _res(run, eta=0.0, s_noise=1.0, is_cfg_pp=False)
+def res_multistep(context: SamplingContext) -> torch.Tensor:
+    return _res(context, eta=0.0, s_noise=1.0, is_cfg_pp=False)
 
 
-def res_multistep_cfg_pp(run: Run) -> torch.Tensor:
-    return _res(run, eta=0.0, s_noise=1.0, is_cfg_pp=True)
+def res_multistep_cfg_pp(context: SamplingContext) -> torch.Tensor:
+    return _res(context, eta=0.0, s_noise=1.0, is_cfg_pp=True)
 
 
-def res_multistep_ancestral(run: Run, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
-    return _res(run, eta=eta, s_noise=s_noise, is_cfg_pp=False)
+def res_multistep_ancestral(context: SamplingContext, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
+    return _res(context, eta=eta, s_noise=s_noise, is_cfg_pp=False)
 
 
-def res_multistep_ancestral_cfg_pp(run: Run, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
-    return _res(run, eta=eta, s_noise=s_noise, is_cfg_pp=True)
+def res_multistep_ancestral_cfg_pp(context: SamplingContext, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
+    return _res(context, eta=eta, s_noise=s_noise, is_cfg_pp=True)
 
 
-def _res(run: Run, *, eta: float, s_noise: float, is_cfg_pp: bool) -> torch.Tensor:
-    """The second order in two steps, in ``t = -log(sigma)``."""
-    x, noise = run.x, run.fresh_noise()
+def _res(context: SamplingContext, *, eta: float, s_noise: float, is_cfg_pp: bool) -> torch.Tensor:
+    """Second order in two steps, in ``t = -log(sigma)``."""
+    x, noise = context.x, context.fresh_noise()
     old: torch.Tensor | None = None
     old_down = torch.zeros(())
-    for step in run.steps():
-        guided, negative = run.at(step, x, needs_negative=is_cfg_pp)
+    for step in context.steps():
+        guided, negative = context.evaluate(step, x, needs_negative=is_cfg_pp)
         if step.is_last:
             return guided
         source = negative if is_cfg_pp else guided
-        down, up = ancestral(step.sigma, step.next, eta)  # of a flow as well
+        down, up = ancestral(step.sigma, step.next, eta)  # also for a flow
         if old is None or down == 0:
             x = guided + slope(x, step.sigma, source) * down
         else:
             length = (step.sigma / down).log()
-            reach = (old_down / run.sigmas[step.number - 1]).log() / length
+            reach = (old_down / context.sigmas[step.number - 1]).log() / length
             first = -torch.expm1(-length)
             second = (1 - first / length) / reach
             if is_cfg_pp:
@@ -240,20 +241,20 @@ def _res(run: Run, *, eta: float, s_noise: float, is_cfg_pp: bool) -> torch.Tens
     return x
 
 
-def gradient_estimation(run: Run, *, ge_gamma: float = 2.0) -> torch.Tensor:
-    return _gradient_estimation(run, ge_gamma, is_cfg_pp=False)
+def gradient_estimation(context: SamplingContext, *, ge_gamma: float = 2.0) -> torch.Tensor:
+    return _gradient_estimation(context, ge_gamma, is_cfg_pp=False)
 
 
-def gradient_estimation_cfg_pp(run: Run, *, ge_gamma: float = 2.0) -> torch.Tensor:
-    return _gradient_estimation(run, ge_gamma, is_cfg_pp=True)
+def gradient_estimation_cfg_pp(context: SamplingContext, *, ge_gamma: float = 2.0) -> torch.Tensor:
+    return _gradient_estimation(context, ge_gamma, is_cfg_pp=True)
 
 
-def _gradient_estimation(run: Run, gamma: float, *, is_cfg_pp: bool) -> torch.Tensor:
+def _gradient_estimation(context: SamplingContext, gamma: float, *, is_cfg_pp: bool) -> torch.Tensor:
     """Euler's method with the slope extrapolated by ``gamma - 1`` of its last change."""
-    x = run.x
+    x = context.x
     old: torch.Tensor | None = None
-    for step in run.steps():
-        guided, negative = run.at(step, x, needs_negative=is_cfg_pp)
+    for step in context.steps():
+        guided, negative = context.evaluate(step, x, needs_negative=is_cfg_pp)
         if step.is_last:
             return guided
         here = slope(x, step.sigma, negative if is_cfg_pp else guided)
@@ -266,23 +267,23 @@ def _gradient_estimation(run: Run, gamma: float, *, is_cfg_pp: bool) -> torch.Te
 
 
 UNI_PC_END = 0.001
-"""The level in the place of 0, whose half log SNR would be infinite."""
+"""The level used instead of 0, whose half log SNR would be infinite."""
 
 
-def uni_pc(run: Run, *, variant: str = "bh1") -> torch.Tensor:
-    """Predictor and corrector of order 3 in data prediction; the corrector costs no evaluation. Levels of every
-    parameterization are read as ratios of noise to signal, and the latent is kept at unit variance."""
-    sigmas = run.sigmas.clone()
+def uni_pc(context: SamplingContext, *, variant: str = "bh1") -> torch.Tensor:
+    """Predictor and corrector of order 3 in data prediction; the corrector costs no evaluation. The levels of every
+    parameterization are treated as ratios of noise to signal, and the latent is kept at unit variance."""
+    sigmas = context.sigmas.clone()
     ends_at_zero = bool(sigmas[-1] == 0)
     if ends_at_zero:
         sigmas[-1] = UNI_PC_END
     count = len(sigmas) - 1
     order = max(1, min(3, count - 1))
     times = [_VpTime.at(sigma) for sigma in sigmas]
-    x = run.x * times[0].alpha
+    x = context.x * times[0].alpha
     known: deque[tuple[torch.Tensor, torch.Tensor]] = deque(maxlen=order)
-    steps = list(run.steps(sigmas))
-    known.appendleft((times[0].half_log_snr, run.at(steps[0], run.x).guided))
+    steps = list(context.steps(sigmas))
+    known.appendleft((times[0].half_log_snr, context.evaluate(steps[0], context.x).guided))
     for step in steps:
         used = min(order, step.number + 1, count - step.number)
         here, following = times[step.number], times[step.number + 1]
@@ -291,21 +292,21 @@ def uni_pc(run: Run, *, variant: str = "bh1") -> torch.Tensor:
         if step.number + 1 == count:
             x = predicted
             break
-        there = run.at(steps[step.number + 1], predicted / following.alpha).guided
+        there = context.evaluate(steps[step.number + 1], predicted / following.alpha).guided
         x = update.corrected(x, there)
         known.appendleft((following.half_log_snr, there))
     x = x / times[-1].alpha
-    # A flow's run ends at the level that was put in the place of 0, and is released from there.
-    return x / (1 - sigmas[-1]) if run.is_flow and ends_at_zero else x
+    # A flow ends at the level used instead of 0, and is converted to a latent from there.
+    return x / (1 - sigmas[-1]) if context.is_flow and ends_at_zero else x
 
 
-def uni_pc_bh2(run: Run) -> torch.Tensor:
-    return uni_pc(run, variant="bh2")
+def uni_pc_bh2(context: SamplingContext) -> torch.Tensor:
+    return uni_pc(context, variant="bh2")
 
 
 class _VpTime(NamedTuple):
-    """Of a level of noise, the shares of signal and noise in a latent of unit variance; computed as the authors'
-    program does, whose cancellation at low levels shows in the result."""
+    """The shares of signal and noise in a latent of unit variance at a noise level; computed as in the authors'
+    program, whose cancellation at low levels shows in the result."""
 
     alpha: torch.Tensor
     sigma: torch.Tensor
@@ -319,7 +320,7 @@ class _VpTime(NamedTuple):
 
 
 class _UniPc:
-    """One step. ``known``: the last half log SNRs with their predictions, the youngest first."""
+    """One step. ``known``: the last half log SNRs with their predictions, the latest first."""
 
     def __init__(
         self, known: list[tuple[torch.Tensor, torch.Tensor]], time: _VpTime, following: _VpTime, variant: str

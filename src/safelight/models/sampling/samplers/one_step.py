@@ -1,44 +1,44 @@
-"""Samplers that look at nothing but the present step.
+"""Samplers that use only the current step.
 
 Euler, Heun and DPM-2: Karras et al. 2022. Ancestral steps: Song et al. 2021, as in DDIM with eta 1. CFG++: Chung et al.
-2024. Heun's method with decaying weights (``heunpp2``) has its slopes weighted by their levels.
+2024. Heun's method with decaying weights (``heunpp2``) weights its slopes by their levels.
 """
 
 import torch
 
-from safelight.models.sampling.samplers.sampling_context import Run, ancestral, slope
+from safelight.models.sampling.samplers.sampling_context import SamplingContext, ancestral, slope
 
 
-def euler(run: Run) -> torch.Tensor:
-    x = run.x
-    for step in run.steps():
-        denoised = run.at(step, x).guided
+def euler(context: SamplingContext) -> torch.Tensor:
+    x = context.x
+    for step in context.steps():
+        denoised = context.evaluate(step, x).guided
         x = denoised if step.is_last else x + slope(x, step.sigma, denoised) * (step.next - step.sigma)
     return x
 
 
-def euler_ancestral(run: Run, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
-    x, noise = run.x, run.fresh_noise()
-    for step in run.steps():
-        denoised = run.at(step, x).guided
+def euler_ancestral(context: SamplingContext, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
+    x, noise = context.x, context.fresh_noise()
+    for step in context.steps():
+        denoised = context.evaluate(step, x).guided
         if step.is_last:
             return denoised
-        down, shrink, up = run.ancestral(step, eta)
+        down, shrink, up = context.ancestral(step, eta)
         x = torch.lerp(denoised, x, down / step.sigma)
         x = x * shrink + noise(step.sigma, step.next) * s_noise * up
     return x
 
 
-def euler_ancestral_cfg_pp(run: Run, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
-    """The noise that stays is that of the negative prediction."""
-    x, noise = run.x, run.fresh_noise()
-    for step in run.steps():
-        denoised = run.at(step, x, needs_negative=True)
+def euler_ancestral_cfg_pp(context: SamplingContext, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
+    """Keeps the noise of the negative prediction."""
+    x, noise = context.x, context.fresh_noise()
+    for step in context.steps():
+        denoised = context.evaluate(step, x, needs_negative=True)
         if step.is_last:
             x = denoised.guided
             continue
         # From a flow's pure noise, whose ratio of noise to signal is infinite, all of the noise is fresh.
-        alpha, alpha_next = run.alpha(step.sigma), run.alpha(step.next)
+        alpha, alpha_next = context.alpha(step.sigma), context.alpha(step.next)
         direction = slope(x, step.sigma, alpha * denoised.negative)
         down, up = ancestral(step.sigma / alpha, step.next / alpha_next, eta)
         x = alpha_next * (denoised.guided + down * direction)
@@ -47,30 +47,30 @@ def euler_ancestral_cfg_pp(run: Run, *, eta: float = 1.0, s_noise: float = 1.0) 
     return x
 
 
-def euler_cfg_pp(run: Run) -> torch.Tensor:
-    return euler_ancestral_cfg_pp(run, eta=0.0)
+def euler_cfg_pp(context: SamplingContext) -> torch.Tensor:
+    return euler_ancestral_cfg_pp(context, eta=0.0)
 
 
-def heun(run: Run) -> torch.Tensor:
-    x = run.x
-    for step in run.steps():
-        denoised = run.at(step, x).guided
+def heun(context: SamplingContext) -> torch.Tensor:
+    x = context.x
+    for step in context.steps():
+        denoised = context.evaluate(step, x).guided
         if step.is_last:
             x = denoised
             continue
         first, length = slope(x, step.sigma, denoised), step.next - step.sigma
         ahead = x + first * length
-        second = slope(ahead, step.next, run.guided(ahead, step.next))
+        second = slope(ahead, step.next, context.guided(ahead, step.next))
         x = x + (first + second) / 2 * length
     return x
 
 
-def heunpp2(run: Run) -> torch.Tensor:
-    """One, two or three slopes, as many levels above 0 as are left; each after the first has a weight of its level as a
-    part of the highest one."""
-    x, sigmas = run.x, run.sigmas
-    for step in run.steps():
-        denoised = run.at(step, x).guided
+def heunpp2(context: SamplingContext) -> torch.Tensor:
+    """One, two or three slopes, limited by the levels left above 0; each slope after the first is weighted by its level
+    relative to the highest one."""
+    x, sigmas = context.x, context.sigmas
+    for step in context.steps():
+        denoised = context.evaluate(step, x).guided
         if step.is_last or step.number + 1 == len(sigmas) - 1:
             x = x + slope(x, step.sigma, denoised) * (step.next - step.sigma)
             continue
@@ -80,48 +80,48 @@ def heunpp2(run: Run) -> torch.Tensor:
         for offset in range(1, count + 1):
             here, there = sigmas[step.number + offset - 1], sigmas[step.number + offset]
             ahead = ahead + slopes[-1] * (there - here)
-            slopes.append(slope(ahead, there, run.guided(ahead, there)))
+            slopes.append(slope(ahead, there, context.guided(ahead, there)))
         weights = [sigmas[step.number + offset] / ((count + 1) * sigmas[0]) for offset in range(1, count + 1)]
         mean = slopes[0] * (1 - sum(weights)) + sum(w * s for w, s in zip(weights, slopes[1:], strict=True))
         x = x + mean * (step.next - step.sigma)
     return x
 
 
-def dpm_2(run: Run) -> torch.Tensor:
-    """A step by the slope at its (geometric) middle."""
-    x = run.x
-    for step in run.steps():
-        denoised = run.at(step, x).guided
-        x = denoised if step.is_last else _by_middle(run, x, step.sigma, step.next, denoised)
+def dpm_2(context: SamplingContext) -> torch.Tensor:
+    """Step by the slope at the (geometric) middle."""
+    x = context.x
+    for step in context.steps():
+        denoised = context.evaluate(step, x).guided
+        x = denoised if step.is_last else _by_middle(context, x, step.sigma, step.next, denoised)
     return x
 
 
-def dpm_2_ancestral(run: Run, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
-    x, noise = run.x, run.fresh_noise()
-    for step in run.steps():
-        denoised = run.at(step, x).guided
+def dpm_2_ancestral(context: SamplingContext, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
+    x, noise = context.x, context.fresh_noise()
+    for step in context.steps():
+        denoised = context.evaluate(step, x).guided
         if step.is_last:
             return denoised
-        down, shrink, up = run.ancestral(step, eta)
-        x = denoised if down == 0 else _by_middle(run, x, step.sigma, down, denoised)
+        down, shrink, up = context.ancestral(step, eta)
+        x = denoised if down == 0 else _by_middle(context, x, step.sigma, down, denoised)
         x = x * shrink + noise(step.sigma, step.next) * s_noise * up
     return x
 
 
 def _by_middle(
-    run: Run, x: torch.Tensor, sigma: torch.Tensor, following: torch.Tensor, denoised: torch.Tensor
+    context: SamplingContext, x: torch.Tensor, sigma: torch.Tensor, following: torch.Tensor, denoised: torch.Tensor
 ) -> torch.Tensor:
     middle = (sigma * following).sqrt()
     there = x + slope(x, sigma, denoised) * (middle - sigma)
-    return x + slope(there, middle, run.guided(there, middle)) * (following - sigma)
+    return x + slope(there, middle, context.guided(there, middle)) * (following - sigma)
 
 
-def ddpm(run: Run) -> torch.Tensor:
-    """The posterior of one step of the variance-preserving diffusion (Ho et al. 2020, equations 6 and 7). Levels of
-    every parameterization are read as ratios of noise to signal."""
-    x, noise = run.x, run.fresh_noise()
-    for step in run.steps():
-        denoised = run.at(step, x).guided
+def ddpm(context: SamplingContext) -> torch.Tensor:
+    """The posterior of one step of the variance-preserving diffusion (Ho et al. 2020, equations 6 and 7). The levels of
+    every parameterization are treated as ratios of noise to signal."""
+    x, noise = context.x, context.fresh_noise()
+    for step in context.steps():
+        denoised = context.evaluate(step, x).guided
         if step.is_last:
             x = denoised
             continue
@@ -134,21 +134,21 @@ def ddpm(run: Run) -> torch.Tensor:
     return x
 
 
-def lcm(run: Run, *, s_noise: float = 1.0) -> torch.Tensor:
-    """Down to no noise at each step, and up again to the next level (Luo et al. 2023, algorithm 3)."""
-    x, noise = run.x, run.fresh_noise()
-    for step in run.steps():
-        x = run.at(step, x).guided
+def lcm(context: SamplingContext, *, s_noise: float = 1.0) -> torch.Tensor:
+    """Denoise completely at each step, then add noise up to the next level (Luo et al. 2023, algorithm 3)."""
+    x, noise = context.x, context.fresh_noise()
+    for step in context.steps():
+        x = context.evaluate(step, x).guided
         if not step.is_last:
             added = noise(step.sigma, step.next) * s_noise
-            x = run.parameterization.prediction.noised(x, added, step.next)
+            x = context.parameterization.prediction.noised(x, added, step.next)
     return x
 
 
-def euler_cfg_pp_alternative(run: Run) -> torch.Tensor:
-    """Steps along the slope between the guided prediction and ``x`` as far as guidance moved it."""
-    x = run.x
-    for step in run.steps():
-        guided, negative = run.at(step, x, needs_negative=True)
+def euler_cfg_pp_alternative(context: SamplingContext) -> torch.Tensor:
+    """Step along the slope between the guided prediction and ``x`` shifted by the guidance."""
+    x = context.x
+    for step in context.steps():
+        guided, negative = context.evaluate(step, x, needs_negative=True)
         x = x + slope(x - guided + negative, step.sigma, guided) * (step.next - step.sigma)
     return x

@@ -1,7 +1,7 @@
-"""What a sampler works on.
+"""The input of a sampler.
 
-``x`` is the noisy latent on the sampler's scale. A sampler goes from level to level; where the next level is 0, the
-noise-free latent that the network sees is the result.
+``x`` is the noisy latent on the sampler's scale. A sampler steps from level to level; if the next level is 0, the
+result is the noise-free latent that the network predicts.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,8 +15,8 @@ from safelight.models.sampling.parameterization import Parameterization
 
 
 class Denoised(NamedTuple):
-    """``guided``: the noise-free latent under all conditions. ``negative``: under the negative ones alone; the guided
-    one where none were asked for."""
+    """``guided``: the noise-free latent under all conditioning. ``negative``: under the negative conditioning alone;
+    equal to ``guided`` if it was not requested."""
 
     guided: torch.Tensor
     negative: torch.Tensor
@@ -24,7 +24,8 @@ class Denoised(NamedTuple):
 
 class Denoise(Protocol):
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor, *, needs_negative: bool = False) -> Denoised:
-        """``sigma`` is a 0-d tensor. ``needs_negative``: even where guidance could do without."""
+        """``sigma`` is a 0-d tensor. ``needs_negative``: evaluate the negative side even if guidance does not need
+        it."""
         ...
 
 
@@ -47,8 +48,9 @@ def _ignore(index: int, denoised: torch.Tensor, x: torch.Tensor) -> None: ...
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
-    """``sigmas [steps + 1]``, falling. ``noise``: replaces a sampler's own source, for tests."""
+class SamplingContext:
+    """One run of a sampler. ``sigmas [steps + 1]``, falling. ``noise``: replaces the sampler's own source, for
+    tests."""
 
     denoise: Denoise
     x: torch.Tensor
@@ -70,14 +72,14 @@ class Run:
     def with_finite_snr(self) -> torch.Tensor:
         return self.parameterization.with_finite_snr(self.sigmas)
 
-    def at(self, step: Step, x: torch.Tensor, *, needs_negative: bool = False) -> Denoised:
-        """The prediction with which a step begins; it is reported."""
+    def evaluate(self, step: Step, x: torch.Tensor, *, needs_negative: bool = False) -> Denoised:
+        """Predict at the start of a step, and report the step."""
         denoised = self.denoise(x, step.sigma, needs_negative=needs_negative)
         self.on_step(step.number, denoised.guided, x)
         return denoised
 
     def guided(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """The prediction within a step."""
+        """Predict inside a step, without a report."""
         return self.denoise(x, sigma).guided
 
     def fresh_noise(self) -> StepNoise:
@@ -93,7 +95,7 @@ class Run:
         return self.parameterization.sigma_of_half_log_snr(half_log_snr)
 
     def ancestral(self, step: Step, eta: float) -> "Ancestral":
-        """A part of a step that ends in fresh noise; all of it for ``eta`` 0."""
+        """Split a step into a deterministic part and fresh noise; with ``eta`` 0 it is all deterministic."""
         sigma, following = step.sigma, step.next
         if not self.is_flow:
             down, up = ancestral(sigma, following, eta)
@@ -103,18 +105,18 @@ class Run:
         return Ancestral(down, shrink, (following**2 - (down * shrink) ** 2).clamp_min(0).sqrt())
 
     def middle(self, sigma: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
-        """Halfway in half log SNR; from pure noise, from where there is no way, just below it."""
+        """Halfway in half log SNR; from pure noise, whose half log SNR is infinite, a level just below it."""
         if self.is_flow and sigma >= 1:
             return torch.full_like(sigma, 0.9999)
         return self.sigma_of((self.half_log_snr(sigma) + self.half_log_snr(following)) / 2)
 
     def alpha(self, sigma: torch.Tensor) -> torch.Tensor:
-        """The share of the signal: 1 where noise is added to a signal that stays."""
+        """The share of the signal: 1 if noise is added to an unchanged signal."""
         return 1 - sigma if self.is_flow else torch.ones_like(sigma)
 
 
 Sampler = Callable[..., torch.Tensor]
-"""Takes a :class:`Run` and, by keyword, the options of its kind; gives the latent at the last level."""
+"""Takes a :class:`SamplingContext` and its own options by keyword; returns the latent at the last level."""
 
 
 def slope(x: torch.Tensor, sigma: torch.Tensor, denoised: torch.Tensor) -> torch.Tensor:
@@ -123,7 +125,7 @@ def slope(x: torch.Tensor, sigma: torch.Tensor, denoised: torch.Tensor) -> torch
 
 
 class Ancestral(NamedTuple):
-    """Where to step (``down``), and what to do then: ``x * shrink + noise * up``, to be at the next level."""
+    """The level to step to (``down``), and what to do then to reach the next level: ``x * shrink + noise * up``."""
 
     down: torch.Tensor
     shrink: torch.Tensor
@@ -131,7 +133,7 @@ class Ancestral(NamedTuple):
 
 
 def ancestral(sigma: torch.Tensor, following: torch.Tensor, eta: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """``down`` and ``up`` where the signal stays as it is."""
+    """``down`` and ``up`` if the signal is unchanged."""
     if not eta:
         return following, torch.zeros_like(following)
     if not sigma.isfinite():

@@ -1,8 +1,8 @@
 """Solvers of the reverse stochastic equation, in half log SNR (lambda).
 
-DPM-Solver++ (SDE): Lu et al. 2022. ER-SDE: Cui et al. 2023. SEEDS: Gonzalez et al. 2023; with a middle at the end of
+DPM-Solver++ (SDE): Lu et al. 2022. ER-SDE: Cui et al. 2023. SEEDS: Gonzalez et al. 2023; with the middle at the end of
 the step, an exponential Heun method. SA-Solver: Xue et al. 2023. ``alpha`` is the signal's share: ``x`` is ``alpha``
-times the latent and ``sigma`` times noise.
+times the latent plus ``sigma`` times noise.
 """
 
 import math
@@ -13,54 +13,56 @@ from typing import Literal
 import torch
 
 from safelight.models.sampling.noise import StepNoise
-from safelight.models.sampling.samplers.sampling_context import Run, Step, ancestral, sqrt_lost
+from safelight.models.sampling.samplers.sampling_context import SamplingContext, Step, ancestral, sqrt_lost
 
 
-def dpmpp_sde(run: Run, *, eta: float = 1.0, s_noise: float = 1.0, r: float = 0.5, on_cpu: bool = True) -> torch.Tensor:
-    sigmas, noise = run.with_finite_snr(), run.brownian_noise(on_cpu=on_cpu)
-    x = run.x
-    for step in run.steps(sigmas):
-        denoised = run.at(step, x).guided
+def dpmpp_sde(
+    context: SamplingContext, *, eta: float = 1.0, s_noise: float = 1.0, r: float = 0.5, on_cpu: bool = True
+) -> torch.Tensor:
+    sigmas, noise = context.with_finite_snr(), context.brownian_noise(on_cpu=on_cpu)
+    x = context.x
+    for step in context.steps(sigmas):
+        denoised = context.evaluate(step, x).guided
         if step.is_last:
             return denoised
-        start, end = run.half_log_snr(step.sigma), run.half_log_snr(step.next)
+        start, end = context.half_log_snr(step.sigma), context.half_log_snr(step.next)
         middle = start + r * (end - start)
-        sigma_middle = run.sigma_of(middle)
+        sigma_middle = context.sigma_of(middle)
 
         def moved(
             prediction: torch.Tensor, to: torch.Tensor, sigma: torch.Tensor, step: Step = step, x: torch.Tensor = x
         ) -> torch.Tensor:
-            here = run.half_log_snr(step.sigma)
-            alpha, alpha_to = run.alpha(step.sigma), run.alpha(sigma)
+            here = context.half_log_snr(step.sigma)
+            alpha, alpha_to = context.alpha(step.sigma), context.alpha(sigma)
             down, up = ancestral((-here).exp(), (-to).exp(), eta)
             kept = down * here.exp()
             result = alpha_to / alpha * kept * x + alpha_to * (1 - kept) * prediction
             return result + alpha_to * noise(step.sigma, sigma) * s_noise * up if eta and s_noise else result
 
-        there = run.guided(moved(denoised, middle, sigma_middle), sigma_middle)
+        there = context.guided(moved(denoised, middle, sigma_middle), sigma_middle)
         x = moved(torch.lerp(denoised, there, 1 / (2 * r)), end, step.next)
     return x
 
 
 def dpmpp_2m_sde(
-    run: Run,
+    context: SamplingContext,
     *,
     eta: float = 1.0,
     s_noise: float = 1.0,
     solver_type: Literal["midpoint", "heun"] = "midpoint",
     on_cpu: bool = True,
 ) -> torch.Tensor:
-    sigmas, noise = run.with_finite_snr(), run.brownian_noise(on_cpu=on_cpu)
-    x = run.x
+    sigmas, noise = context.with_finite_snr(), context.brownian_noise(on_cpu=on_cpu)
+    x = context.x
     old: torch.Tensor | None = None
     old_length = torch.zeros(())
-    for step in run.steps(sigmas):
-        denoised = run.at(step, x).guided
+    for step in context.steps(sigmas):
+        denoised = context.evaluate(step, x).guided
         if step.is_last:
             return denoised
-        length = run.half_log_snr(step.next) - run.half_log_snr(step.sigma)
+        length = context.half_log_snr(step.next) - context.half_log_snr(step.sigma)
         whole = length * (eta + 1)
-        alpha, taken = run.alpha(step.next), -torch.expm1(-whole)
+        alpha, taken = context.alpha(step.next), -torch.expm1(-whole)
         x = step.next / step.sigma * (-length * eta).exp() * x + alpha * taken * denoised
         if old is not None:
             weight = 0.5 * taken if solver_type == "midpoint" else 1 - taken / whole
@@ -71,18 +73,20 @@ def dpmpp_2m_sde(
     return x
 
 
-def dpmpp_3m_sde(run: Run, *, eta: float = 1.0, s_noise: float = 1.0, on_cpu: bool = True) -> torch.Tensor:
-    sigmas, noise = run.with_finite_snr(), run.brownian_noise(on_cpu=on_cpu)
-    x = run.x
+def dpmpp_3m_sde(
+    context: SamplingContext, *, eta: float = 1.0, s_noise: float = 1.0, on_cpu: bool = True
+) -> torch.Tensor:
+    sigmas, noise = context.with_finite_snr(), context.brownian_noise(on_cpu=on_cpu)
+    x = context.x
     known: deque[tuple[torch.Tensor, torch.Tensor]] = deque(maxlen=2)
-    """The last predictions, with the length of the step that followed each; the youngest first."""
-    for step in run.steps(sigmas):
-        denoised = run.at(step, x).guided
+    """The last predictions, each with the length of the step after it; the latest first."""
+    for step in context.steps(sigmas):
+        denoised = context.evaluate(step, x).guided
         if step.is_last:
             return denoised
-        length = run.half_log_snr(step.next) - run.half_log_snr(step.sigma)
+        length = context.half_log_snr(step.next) - context.half_log_snr(step.sigma)
         whole = length * (eta + 1)
-        alpha, taken = run.alpha(step.next), -torch.expm1(-whole)
+        alpha, taken = context.alpha(step.next), -torch.expm1(-whole)
         x = step.next / step.sigma * (-length * eta).exp() * x + alpha * taken * denoised
         phi_2 = 1 - taken / whole
         if len(known) == 2:
@@ -109,23 +113,23 @@ def er_scale(level: torch.Tensor) -> torch.Tensor:
 
 
 def er_sde(
-    run: Run,
+    context: SamplingContext,
     *,
     s_noise: float = 1.0,
     max_stage: int = 3,
     noise_scaler: Callable[[torch.Tensor], torch.Tensor] = er_scale,
 ) -> torch.Tensor:
-    sigmas, noise = run.with_finite_snr(), run.fresh_noise()
-    levels = (-run.half_log_snr(sigmas)).exp()
-    x = run.x
+    sigmas, noise = context.with_finite_snr(), context.fresh_noise()
+    levels = (-context.half_log_snr(sigmas)).exp()
+    x = context.x
     old: torch.Tensor | None = None
     old_first: torch.Tensor | None = None
-    for step in run.steps(sigmas):
-        denoised = run.at(step, x).guided
+    for step in context.steps(sigmas):
+        denoised = context.evaluate(step, x).guided
         if step.is_last:
             return denoised
         here, there = levels[step.number], levels[step.number + 1]
-        alpha, alpha_next = run.alpha(step.sigma), run.alpha(step.next)
+        alpha, alpha_next = context.alpha(step.sigma), context.alpha(step.next)
         ratio = noise_scaler(there) / noise_scaler(here)
         x = alpha_next / alpha * ratio * x + alpha_next * (1 - ratio) * denoised
         stage = min(max_stage, step.number + 1)
@@ -149,25 +153,25 @@ def er_sde(
 
 
 def seeds_2(
-    run: Run,
+    context: SamplingContext,
     *,
     eta: float = 1.0,
     s_noise: float = 1.0,
     r: float = 0.5,
     solver_type: Literal["phi_1", "phi_2"] = "phi_1",
 ) -> torch.Tensor:
-    sigmas, noise = run.with_finite_snr(), run.fresh_noise()
-    x = run.x
-    for step in run.steps(sigmas):
-        denoised = run.at(step, x).guided
+    sigmas, noise = context.with_finite_snr(), context.fresh_noise()
+    x = context.x
+    for step in context.steps(sigmas):
+        denoised = context.evaluate(step, x).guided
         if step.is_last:
             return denoised
-        start, end = run.half_log_snr(step.sigma), run.half_log_snr(step.next)
+        start, end = context.half_log_snr(step.sigma), context.half_log_snr(step.next)
         length = end - start
         whole = length * (eta + 1)
-        stages = _Stages(run, x, step, length, eta, s_noise, noise)
+        stages = _Stages(context, x, step, length, eta, s_noise, noise)
         there = stages.at(r, denoised * _taken(r * whole))
-        second = run.guided(there, stages.sigma(r))
+        second = context.guided(there, stages.sigma(r))
         if solver_type == "phi_1":
             mixed = torch.lerp(denoised, second, 1 / (2 * r)) * _taken(whole)
         else:
@@ -177,30 +181,30 @@ def seeds_2(
     return x
 
 
-def exp_heun_2_x0(run: Run) -> torch.Tensor:
-    return seeds_2(run, eta=0.0, s_noise=0.0, r=1.0, solver_type="phi_2")
+def exp_heun_2_x0(context: SamplingContext) -> torch.Tensor:
+    return seeds_2(context, eta=0.0, s_noise=0.0, r=1.0, solver_type="phi_2")
 
 
-def exp_heun_2_x0_sde(run: Run, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
-    return seeds_2(run, eta=eta, s_noise=s_noise, r=1.0, solver_type="phi_2")
+def exp_heun_2_x0_sde(context: SamplingContext, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
+    return seeds_2(context, eta=eta, s_noise=s_noise, r=1.0, solver_type="phi_2")
 
 
 def seeds_3(
-    run: Run, *, eta: float = 1.0, s_noise: float = 1.0, r_1: float = 1 / 3, r_2: float = 2 / 3
+    context: SamplingContext, *, eta: float = 1.0, s_noise: float = 1.0, r_1: float = 1 / 3, r_2: float = 2 / 3
 ) -> torch.Tensor:
-    sigmas, noise = run.with_finite_snr(), run.fresh_noise()
-    x = run.x
-    for step in run.steps(sigmas):
-        denoised = run.at(step, x).guided
+    sigmas, noise = context.with_finite_snr(), context.fresh_noise()
+    x = context.x
+    for step in context.steps(sigmas):
+        denoised = context.evaluate(step, x).guided
         if step.is_last:
             return denoised
-        length = run.half_log_snr(step.next) - run.half_log_snr(step.sigma)
+        length = context.half_log_snr(step.next) - context.half_log_snr(step.sigma)
         whole = length * (eta + 1)
-        stages = _Stages(run, x, step, length, eta, s_noise, noise)
-        second = run.guided(stages.at(r_1, denoised * _taken(r_1 * whole)), stages.sigma(r_1))
+        stages = _Stages(context, x, step, length, eta, s_noise, noise)
+        second = context.guided(stages.at(r_1, denoised * _taken(r_1 * whole)), stages.sigma(r_1))
         taken = _taken(r_2 * whole)
         weight = r_2 / r_1 * (1 - taken / (r_2 * whole))
-        third = run.guided(stages.at(r_2, denoised * (taken - weight) + second * weight), stages.sigma(r_2))
+        third = context.guided(stages.at(r_2, denoised * (taken - weight) + second * weight), stages.sigma(r_2))
         weight = (1 - _taken(whole) / whole) / r_2
         x = stages.at(1.0, denoised * (_taken(whole) - weight) + third * weight)
     return x
@@ -211,12 +215,19 @@ def _taken(length: torch.Tensor) -> torch.Tensor:
 
 
 class _Stages:
-    """Points within one step. Noise grows from one to the next, so that they lie on one path."""
+    """Points inside one step. Noise grows from one to the next, so that they lie on one path."""
 
     def __init__(
-        self, run: Run, x: torch.Tensor, step: Step, length: torch.Tensor, eta: float, s_noise: float, noise: StepNoise
+        self,
+        context: SamplingContext,
+        x: torch.Tensor,
+        step: Step,
+        length: torch.Tensor,
+        eta: float,
+        s_noise: float,
+        noise: StepNoise,
     ) -> None:
-        self.run, self.x, self.step, self.length = run, x, step, length
+        self.context, self.x, self.step, self.length = context, x, step, length
         self.eta, self.s_noise, self.noise = eta, s_noise, noise
         self._reached = 0.0
         self._noise = torch.zeros_like(x)
@@ -224,16 +235,16 @@ class _Stages:
     def sigma(self, part: float) -> torch.Tensor:
         if part == 1.0:
             return self.step.next
-        return self.run.sigma_of(self.run.half_log_snr(self.step.sigma) + part * self.length)
+        return self.context.sigma_of(self.context.half_log_snr(self.step.sigma) + part * self.length)
 
     def at(self, part: float, prediction: torch.Tensor) -> torch.Tensor:
-        """``prediction`` is weighted already."""
+        """``prediction`` is already weighted."""
         sigma = self.sigma(part)
         kept = sigma / self.step.sigma * (-part * self.length * self.eta).exp()
-        moved = kept * self.x + self.run.alpha(sigma) * prediction
+        moved = kept * self.x + self.context.alpha(sigma) * prediction
         if not (self.eta and self.s_noise):
             return moved
-        # Noise is drawn at each stage, also where two are at the same place and it counts nothing: later draws follow.
+        # Noise is drawn at each stage, even if it has no weight, because later draws depend on the order.
         passed = (part - self._reached) * self.length * self.eta
         fresh = self.noise(self.sigma(self._reached) if self._reached else self.step.sigma, sigma)
         self._noise = self._noise * (-passed).exp() + sqrt_lost(2 * passed) * fresh
@@ -242,7 +253,7 @@ class _Stages:
 
 
 def sa_solver(
-    run: Run,
+    context: SamplingContext,
     *,
     eta: float = 1.0,
     s_noise: float = 1.0,
@@ -253,21 +264,21 @@ def sa_solver(
     stochastic_from: float = 0.2,
     stochastic_to: float = 0.8,
 ) -> torch.Tensor:
-    """Adams' method for the stochastic equation. Noise is added between two parts of the way, from 0 to 1.
-    ``use_pece``: evaluates behind the corrector as well. ``simple_order_2``: weights of two predictions are those of
-    short steps."""
-    sigmas, noise = run.with_finite_snr(), run.fresh_noise()
-    lambdas = run.half_log_snr(sigmas)
-    levels = run.parameterization.levels
+    """Adams' method for the stochastic equation. Noise is added between two points of sampling, from 0 to 1.
+    ``use_pece``: evaluate after the corrector as well. ``simple_order_2``: weight two predictions as for short
+    steps."""
+    sigmas, noise = context.with_finite_snr(), context.fresh_noise()
+    lambdas = context.half_log_snr(sigmas)
+    levels = context.parameterization.levels
     first, last = levels.sigma_at(stochastic_from), levels.sigma_at(stochastic_to)
     ends_at_zero = bool(sigmas[-1] == 0)
-    predicted = x = run.x
+    predicted = x = context.x
     added = torch.zeros_like(x)
     tau = 0.0
     known: deque[torch.Tensor] = deque(maxlen=max(predictor_order, corrector_order))
-    for step in run.steps(sigmas):
+    for step in context.steps(sigmas):
         index = step.number
-        denoised = run.at(step, predicted).guided
+        denoised = context.evaluate(step, predicted).guided
         known.append(denoised)
         corrects = index > 0 and (use_pece or not step.is_last)
         used = min(corrector_order, len(known)) if corrects else 0
@@ -278,13 +289,13 @@ def sa_solver(
         else:
             nodes = lambdas[index - used + 1 : index + 1]
             ends = (lambdas[index - 1], lambdas[index])
-            change = _adams_change(run, step.sigma, nodes, ends, tau, list(known)[-used:], simple=simple_order_2)
+            change = _adams_change(context, step.sigma, nodes, ends, tau, list(known)[-used:], simple=simple_order_2)
             length = lambdas[index] - lambdas[index - 1]
             x = step.sigma / sigmas[index - 1] * (-(tau**2) * length).exp() * x + change
             if tau and s_noise:
                 x = x + added
             if use_pece:
-                denoised = run.guided(x, step.sigma)
+                denoised = context.guided(x, step.sigma)
                 known[-1] = denoised
         if step.is_last:
             return denoised
@@ -295,7 +306,7 @@ def sa_solver(
         used = max(used, 1)
         nodes = lambdas[index - used + 1 : index + 1]
         ends = (lambdas[index], lambdas[index + 1])
-        change = _adams_change(run, step.next, nodes, ends, tau, list(known)[-used:], simple=simple_order_2)
+        change = _adams_change(context, step.next, nodes, ends, tau, list(known)[-used:], simple=simple_order_2)
         length = lambdas[index + 1] - lambdas[index]
         predicted = step.next / step.sigma * (-(tau**2) * length).exp() * x + change
         if tau and s_noise:
@@ -304,12 +315,12 @@ def sa_solver(
     return predicted
 
 
-def sa_solver_pece(run: Run, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
-    return sa_solver(run, eta=eta, s_noise=s_noise, use_pece=True)
+def sa_solver_pece(context: SamplingContext, *, eta: float = 1.0, s_noise: float = 1.0) -> torch.Tensor:
+    return sa_solver(context, eta=eta, s_noise=s_noise, use_pece=True)
 
 
 def _adams_change(
-    run: Run,
+    context: SamplingContext,
     sigma: torch.Tensor,
     nodes: torch.Tensor,
     ends: tuple[torch.Tensor, torch.Tensor],
@@ -331,21 +342,21 @@ def _adams_change(
             moments.append(1 + edge)
         else:
             moments.append(edge - power * moments[-1])
-    places = (nodes.double().cpu() - float(end)) * rate
-    vandermonde = torch.stack([places**power for power in range(len(nodes))])
+    positions = (nodes.double().cpu() - float(end)) * rate
+    vandermonde = torch.stack([positions**power for power in range(len(nodes))])
     weights = torch.linalg.solve(vandermonde, torch.tensor(moments, dtype=torch.float64))
     if simple and len(nodes) == 2:
         weights = _simple_weights(nodes, float(start), float(end), rate)
     change = sum(weight * prediction for weight, prediction in zip(weights.tolist(), predictions, strict=True))
-    return run.alpha(sigma) * torch.as_tensor(change)
+    return context.alpha(sigma) * torch.as_tensor(change)
 
 
 def _simple_weights(nodes: torch.Tensor, start: float, end: float, rate: float) -> torch.Tensor:
-    """The slope's part to the second order in the step's length."""
+    """The slope's share to second order in the step's length."""
     length = end - start
     older, younger = nodes.double().tolist()
     whole = 1 - math.exp(-length * rate)
-    if younger > start:  # the corrector's: the prediction at the end is known
+    if younger > start:  # the corrector knows the prediction at the end
         second = 0.5 * rate * length
         return torch.tensor([whole - second, second])
     first = 0.5 * rate * length**2 / (older - start)

@@ -1,4 +1,4 @@
-"""Samplers by the names that workflows use, in the order in which they are offered."""
+"""Samplers by the names that workflows use, in the order in which the UI offers them."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -53,8 +53,8 @@ SAMPLERS: Mapping[str, Sampler] = {
     "uni_pc_bh2": multistep.uni_pc_bh2,
 }
 
-WITHOUT_LAST_LEVEL = frozenset({"dpm_2", "dpm_2_ancestral", "uni_pc", "uni_pc_bh2"})
-"""Schedules for these have one level more, and then not the last above 0."""
+SKIPS_LAST_LEVEL = frozenset({"dpm_2", "dpm_2_ancestral", "uni_pc", "uni_pc_bh2"})
+"""Samplers whose schedules have one level more, without the last level above 0."""
 
 FRESH_NOISE_OUTSIDE = frozenset({"ddim"})
-"""Where a mask keeps the latent, it is noised anew and not with the noise that sampling started from."""
+"""Samplers that keep the latent outside of a mask under fresh noise instead of the noise that sampling started from."""
