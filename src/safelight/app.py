@@ -216,7 +216,7 @@ class App:
         await web.start()
         if isinstance(engines, Dispatcher):
             await http_app.start_leading()
-        following = [_follow_the_disk(models), http_app.follow_access()]
+        following = [_follow_the_disk(models), http_app.follow_accounts()]
         if store.sweepable is not None:
             following.append(_sweep_repeatedly(store.sweepable))
         if shared is not None:

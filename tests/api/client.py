@@ -10,8 +10,8 @@ from urllib.parse import unquote
 from starlette.types import ASGIApp, Message
 
 from safelight.api import contract as contracts
-from safelight.api.comfy.routes import build_router
 from safelight.api.contract import Shape
+from safelight.api.routes import build_router
 
 CONTRACT = contracts.load()
 _ROUTER = build_router(CONTRACT)

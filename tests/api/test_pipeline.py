@@ -12,6 +12,7 @@ from tests.api.conftest import Server
 from safelight.api.api_request import ApiRequest
 from safelight.api.contract import Operation, Shape
 from safelight.api.forwarding import Forwarder
+from safelight.api.handler import as_handler
 from safelight.api.origin import Origins
 from safelight.api.pipeline import Endpoint, Pipeline
 from safelight.api.routing import Router
@@ -135,7 +136,7 @@ def pipeline_client(operation: Operation, outcome: Exception | Response, server:
         return outcome
 
     router: Router[Endpoint] = Router()
-    router.add("GET", "/x", Endpoint(operation, handler))
+    router.add("GET", "/x", Endpoint(operation, as_handler(handler)))
     pipeline = Pipeline(
         server.app._app, router, Nobody(), Origins(server.app._app.settings, Nobody()), Forwarder(lambda: None)
     )

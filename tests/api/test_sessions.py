@@ -58,7 +58,7 @@ async def test_unknown_disabled_and_wrong_answer_alike(server: Server) -> None:
     await server.db.write(lambda tx: user.disable(tx, name="gone", disabled=True, now=SystemClock().now()))
     tries = [("anna", "wrong"), ("nobody", PASSWORD), ("gone", PASSWORD), ("keys", PASSWORD), ("local", ""), ("", "")]
     answers = {(await sign_in(server.client, *tried)).body for tried in tries}
-    assert answers == {b'{"code":"unauthorized","message":"The name or the password is wrong"}'}
+    assert answers == {b'{"code":"unauthorized","message":"the name or the password is wrong"}'}
 
 
 async def test_too_many_wrong_ones_have_to_wait(server: Server) -> None:

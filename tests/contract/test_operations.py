@@ -1,15 +1,18 @@
 """The contract and what this server makes of it."""
 
 import pytest
+from starlette.requests import Request
 
 from safelight.api import contract as contracts
-from safelight.api.comfy import legacy
+from safelight.api.comfy.comfy_routes import ONLY_WITH_API
 from safelight.api.comfy.not_implemented import NOT_IMPLEMENTED
-from safelight.api.comfy.routes import OWN_BODY, build_router, find_handlers
 from safelight.api.contract import Operation, Shape
+from safelight.api.handler import as_handler
+from safelight.api.routes import OWN_ROUTES, build_router, find_handlers
 
 CONTRACT = contracts.load()
 ROUTER = build_router(CONTRACT)
+HANDLERS = find_handlers(CONTRACT)
 OPERATIONS = list(CONTRACT.operations.values())
 
 
@@ -18,11 +21,29 @@ def test_there_are_76_operations() -> None:
 
 
 def test_list_of_what_is_not_implemented_is_true() -> None:
-    assert set(CONTRACT.operations) - set(find_handlers(CONTRACT)) == NOT_IMPLEMENTED
+    assert set(CONTRACT.operations) - set(HANDLERS) == NOT_IMPLEMENTED
 
 
 def test_bodies_that_handlers_read_are_bodies_of_the_contract() -> None:
-    assert all(CONTRACT.operations[operation_id].body is not None for operation_id in OWN_BODY)
+    own_body = {operation_id for operation_id, handler in HANDLERS.items() if not handler.checks_body}
+    assert all(CONTRACT.operations[operation_id].body is not None for operation_id in own_body)
+    assert own_body == {
+        "executePrompt", "updateMultipleSettings", "updateSettingById", "uploadImage", "uploadMask", "uploadAsset",
+    }  # fmt: skip
+
+
+def test_what_needs_the_leader_is_declared_by_handlers() -> None:
+    request = Request({"type": "http", "method": "POST", "path": "/", "headers": []})
+    needs_leader = {operation_id for operation_id, handler in HANDLERS.items() if handler.needs_leader(request)}
+    needs_leader |= {f"{r.method} {r.path}" for r in OWN_ROUTES if as_handler(r.handler).needs_leader(request)}
+    assert needs_leader == {
+        "executePrompt", "freeMemory", "getSystemStats", "uploadAsset",
+        "seedAssets", "getAssetSeedStatus", "cancelAssetSeed", "pruneAssets",
+        "getExtensions", "getI18n", "getWorkflowTemplates",
+        "GET /api/admin/packs", "GET /api/admin/schedule", "PUT /api/admin/schedule/slots/{slot}",
+    }  # fmt: skip
+    form = Request(dict(request.scope) | {"headers": [(b"content-type", b"multipart/form-data; boundary=b")]})
+    assert not HANDLERS["uploadAsset"].needs_leader(form), "a form contains the file itself"
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.id)
@@ -35,7 +56,7 @@ def test_operation_is_routed(operation: Operation) -> None:
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.id)
 def test_operation_answers_without_api_too(operation: Operation) -> None:
     at_root = (operation.method, operation.path.removeprefix("/api")) in ROUTER
-    assert at_root != operation.path.startswith(legacy.ONLY_WITH_API)
+    assert at_root != operation.path.startswith(ONLY_WITH_API)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.id)
@@ -76,7 +97,7 @@ def test_who_needs_no_credentials() -> None:
     }  # fmt: skip
 
 
-def test_legacy_routes_are_reached() -> None:
-    for route in legacy.ROUTES:
+def test_own_routes_are_reached() -> None:
+    for route in OWN_ROUTES:
         for path in route.paths:
             assert (route.method, path) in ROUTER

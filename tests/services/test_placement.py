@@ -39,7 +39,7 @@ def test_a_client_may_choose_a_pool_that_is_there(models: ModelFiles) -> None:
     chosen = place(PROMPT, {"pool": "huge"}, models=models, pools=[LARGE, HUGE], classes=CLASSES)
     assert chosen.pool == HUGE
     for wrong in ("small", "", 7):
-        with pytest.raises(Invalid, match="there are: huge, large"):
+        with pytest.raises(Invalid, match="valid: huge, large"):
             place(PROMPT, {"pool": wrong}, models=models, pools=[LARGE, HUGE], classes=CLASSES)
 
 

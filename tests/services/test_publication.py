@@ -84,7 +84,7 @@ async def test_only_one_s_own_and_public_assets_travel(desk: Desk) -> None:
     theirs = await upload(desk, BEN, "bird.png", b"bird")
     offered = await upload(desk, Principal(PUBLIC_OWNER), "sd15.safetensors", b"model")
     for wrong in (theirs, AssetId("nothing"), AssetId("x" * 1000)):
-        with pytest.raises(Invalid, match="There is no asset"):
+        with pytest.raises(Invalid, match="there is no asset"):
             await publish(desk, wrong)
     assert await desk.look(publication.status, ANNA, path=PATH) is None
     published = await publish(desk, offered)

@@ -1,4 +1,4 @@
-"""What handlers work with, and what the HTTP layer asks of parts that live beside it."""
+"""What handlers work with, and the ports to the parts of the server outside the HTTP layer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,21 +36,21 @@ class Engines(RemoteValidation, Protocol):
     """The part of the dispatcher that HTTP uses; jobs reach it through the database and the bus."""
 
     def engines(self) -> Sequence[EngineInfo]:
-        """What each engine that is ready last said of itself."""
+        """The latest description of each engine that is ready."""
         ...
 
     def pack_of_route(self, method: str, path: str) -> str | None:
-        """The node pack that answers at this decoded path."""
+        """The node pack that has a route for this decoded path."""
         ...
 
     async def ask_pack(
         self, owner_id: UserId, *, method: str, path: str, target: str, headers: Mapping[str, str], body: bytes
     ) -> PackResponse:
-        """The pack's answer. ``target``: the path as it was written, with its query."""
+        """The pack's response. ``target``: the path as the client sent it, with its query."""
         ...
 
     def slots(self) -> Sequence[SlotStatus]:
-        """What each slot does at this moment."""
+        """The current state of each slot."""
         ...
 
     def packs(self) -> Mapping[SlotId, Sequence[PackStatus]]:
@@ -58,26 +58,27 @@ class Engines(RemoteValidation, Protocol):
         ...
 
     def free(self, *, owner_id: UserId | None, unload_models: bool, free_memory: bool) -> None:
-        """Tell engines to give up memory when they are next idle: all, or those whose latest job is the owner's."""
+        """Make engines release memory when they are next idle: all engines, or those whose latest job is the
+        owner's."""
         ...
 
 
 class Log(Protocol):
     def entries(self, *, owner: UserId | None) -> Sequence[tuple[datetime, str]]:
-        """The latest lines of the log, oldest first; each ends with its line break. ``owner``: those of one user's jobs
-        alone; ``None``: all."""
+        """The latest lines of the log, oldest first; each ends with a line break. ``owner``: only the lines of this
+        user's jobs; ``None``: all."""
         ...
 
 
 class WebUi(Protocol):
-    """The web UI and what comes with it. A server without it has one that answers 404 and empty lists."""
+    """The web UI and what it loads. A server without it has an implementation that answers 404 and empty lists."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request for a path that is no route of the API."""
+        """Answer a request for a path that is not a route of the API."""
         ...
 
     def extensions(self) -> Sequence[str]:
-        """Addresses of the scripts that the web UI loads beside its own."""
+        """Paths of the scripts that the web UI loads in addition to its own."""
         ...
 
     def translations(self) -> Mapping[str, Any]: ...
@@ -89,7 +90,7 @@ class WebUi(Protocol):
     async def template(self, pack: str, filename: str, request: Request) -> Response | None: ...
 
     async def global_subgraphs(self, request: Request) -> Response:
-        """All blueprints by id, whole."""
+        """All blueprints by id, with their data."""
         ...
 
     def global_subgraph(self, blueprint_id: str) -> Mapping[str, Any] | None: ...

@@ -1,4 +1,4 @@
-"""Who asks. The kernel asks an :class:`Authenticator` once per request and per socket; handlers see a principal."""
+"""Authentication. An :class:`Authenticator` is called once per request and per socket; handlers get a principal."""
 
 import asyncio
 import base64
@@ -29,33 +29,33 @@ log = logging.getLogger(__name__)
 
 COOKIE = "session"
 RECHECK_S = 1.0
-"""How old the knowledge of accounts may be: so long a credential that a command took away may go on."""
+"""Maximum age of cached account data; a credential that was revoked on the command line may work this much longer."""
 _MAX_KNOWN = 4096
 
 
 class Authenticator(Protocol):
-    """Law: a credential that is present but wrong answers ``None``, as none at all does."""
+    """Law: a wrong credential and a missing one both give ``None``."""
 
     async def is_open(self) -> bool:
-        """Whether whoever reaches the server is its local user."""
+        """Whether every caller is the local user: the server has no accounts."""
         ...
 
     async def authenticate(self, connection: HTTPConnection) -> Principal | None:
-        """The caller, by any of the contract's schemes; a session is as good as a key everywhere (HTTP-21)."""
+        """The caller, by any of the contract's schemes; a session works wherever a key does (HTTP-21)."""
         ...
 
     async def changed(self) -> None:
-        """Returns when credentials may have been taken away, so that what stays open asks again."""
+        """Wait until credentials may have been revoked, so that open sockets authenticate again."""
         ...
 
     async def follow(self) -> None:
-        """Runs for ever, for the sake of :meth:`changed`."""
+        """Run forever: look for the changes that :meth:`changed` reports."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What a request shows. ``kind``: ``key``, ``token`` (of an identity provider) or ``session``."""
+    """The credential of a request. ``kind``: ``key``, ``token`` (of an identity provider) or ``session``."""
 
     kind: str
     secret: str
@@ -68,9 +68,10 @@ class _Known:
 
 
 class AccountAuthenticator:
-    """Keys, sessions and, where there are no accounts and that is allowed, the local user.
+    """Authenticates by keys, sessions and tokens; as the local user where there are no accounts and that is allowed.
 
-    Mutable: what it has found of credentials, until anything changes that ``services/account_revision.py`` counts.
+    Mutable: the principals of known credentials, which are dropped when the accounts revision changes
+    (``services/account_revision.py``).
     """
 
     def __init__(
@@ -92,11 +93,11 @@ class AccountAuthenticator:
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._stale_at_s = clock.monotonic_s()
         self._bus = bus
-        self._changes_heard = 0
-        self._heard_before = 0
-        self._looking = asyncio.Lock()
+        self._changes = 0
+        self._changes_at_refresh = 0
+        self._refreshing = asyncio.Lock()
         self._change = asyncio.Event()
-        bus.subscribe(self._hear)
+        bus.subscribe(self._on_event)
 
     async def is_open(self) -> bool:
         await self.refresh()
@@ -126,33 +127,33 @@ class AccountAuthenticator:
         await self._change.wait()
 
     async def refresh(self) -> None:
-        """Look whether anything changed, unless that was done a moment ago."""
+        """Read the accounts revision, unless that was done less than :data:`RECHECK_S` ago."""
         if self._is_fresh:
             return
-        async with self._looking:
+        async with self._refreshing:
             if self._is_fresh:
                 return
-            heard = self._changes_heard
+            changes = self._changes
             state = await self._db.read(account_revision.read)
-            if heard == self._changes_heard:
+            if changes == self._changes:
                 self._stale_at_s = self._clock.monotonic_s() + RECHECK_S
             if state != self._state:
-                if heard == self._heard_before and self._state.revision >= 0:
-                    self._bus.publish([AccessChanged()])  # a command did it, in a process of its own
+                if changes == self._changes_at_refresh and self._state.revision >= 0:
+                    self._bus.publish([AccessChanged()])  # a command made the change, in another process
                 self._state = state
                 self._known.clear()
                 self._change.set()
                 self._change = asyncio.Event()
-            self._heard_before = heard
+            self._changes_at_refresh = changes
 
     async def follow(self) -> None:
-        """Look once a second for ever, for the sake of sockets: requests look by themselves."""
+        """Refresh once a second, for open sockets: requests refresh by themselves."""
         while True:
             await asyncio.sleep(RECHECK_S)
             try:
                 await self.refresh()
             except Unavailable as error:
-                log.warning("whether accounts changed could not be read: %s", error)
+                log.warning("the accounts revision could not be read: %s", error)
 
     @property
     def _is_fresh(self) -> bool:
@@ -171,7 +172,7 @@ class AccountAuthenticator:
         return _Known(principal, vouched.expires_at) if vouched and principal else None
 
     async def _find_user(self, identity: Identity) -> Principal | None:
-        """The user that an identity provider's token stands for; made now, where that is allowed."""
+        """The user of an identity; created now if that is allowed."""
         principal = await self._db.read(lambda tx: users.authenticate(tx, identity))
         if principal is None and self._creates_users:
             now = self._clock.now()
@@ -183,9 +184,9 @@ class AccountAuthenticator:
         if len(self._known) > _MAX_KNOWN:
             self._known.popitem(last=False)
 
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         if isinstance(event, AccessChanged | EventsMissed):
-            self._changes_heard += 1
+            self._changes += 1
             self._stale_at_s = self._clock.monotonic_s()
 
 

@@ -1,10 +1,12 @@
-"""A stored blob as an answer: ETag, ranges, conditions; or a way to the store that has it.
+"""A stored blob as a response: with ETag, ranges and conditions; or a redirect to the object store.
 
-The ETag is the digest, so that a client never gets a byte twice; ranges are single ones, others get the whole.
+The ETag is the digest, so a client never downloads the same bytes twice. Only single ranges are supported; a request
+for several gets the whole file.
 
-A store answers with the type and the disposition that its address was signed with, and with none of our other headers:
-so only pictures, films and sounds are read there, which a browser takes for nothing else, and files of no known type.
-Nor does it know our site and our ETags: what scripts read, and conditions on ranges, stay here.
+An object store responds with the type and the disposition that the URL was signed with, and with none of our other
+headers. So only pictures, videos and sounds, which a browser treats as nothing else, and files of unknown type are
+redirected. The store knows neither our site nor our ETags: requests of scripts, and ranges with conditions, are
+answered here.
 """
 
 import re
@@ -25,13 +27,13 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 LINK_S = 15 * 60
-"""How long an address of the store holds: a film is read in ranges as it plays."""
+"""How long a URL of the store is valid: a video is read in ranges while it plays."""
 
 
 async def blob_response(
     request: Request, asset: Asset, blobs: BlobStore, *, presigning: Presigning | None = None
 ) -> Response:
-    """Raises :class:`~safelight.blobs.store.BlobMissing` before anything is sent, should the bytes be gone."""
+    """Raises :class:`~safelight.blobs.store.BlobMissing`, before anything is sent, if the bytes are missing."""
     etag = f'"{asset.digest[:32]}"'
     headers = {
         "etag": etag,
@@ -44,7 +46,7 @@ async def blob_response(
         return Response(status_code=304, headers=headers)
     span = _range(request, asset.size) if _range_applies(request, etag, asset.updated_at) else None
     if span == ():
-        message = f"The file has {asset.size} bytes"
+        message = f"the file has {asset.size} bytes"
         headers = {"content-range": f"bytes */{asset.size}"}
         return json_response({"code": "range_not_satisfiable", "message": message}, status=416, headers=headers)
     start, end = span or (0, asset.size)
@@ -54,7 +56,7 @@ async def blob_response(
     status = 206 if span else 200
     if request.method == "HEAD" or start == end:
         return Response(status_code=status, headers=headers)
-    if presigning is not None and _may_go_there(request, asset, content_type=headers["content-type"]):
+    if presigning is not None and _may_redirect(request, asset, content_type=headers["content-type"]):
         if await blobs.stat(asset.digest) is None:
             raise BlobMissing(f"there is no blob {asset.digest}")
         kind, disposition = headers["content-type"], headers["content-disposition"]
@@ -69,7 +71,7 @@ async def blob_response(
     return StreamingResponse(_chained(first, chunks), status, headers)
 
 
-def _may_go_there(request: Request, asset: Asset, *, content_type: str) -> bool:
+def _may_redirect(request: Request, asset: Asset, *, content_type: str) -> bool:
     is_script = request.headers.get("sec-fetch-mode") in ("cors", "same-origin")
     is_harmless = content_type.startswith(_SHOWN) or asset.mime_type == DOWNLOAD
     return is_harmless and not is_script and "if-range" not in request.headers
@@ -95,7 +97,7 @@ def _date(text: str | None) -> datetime | None:
 
 
 def _range(request: Request, size: int) -> tuple[int, int] | tuple[()] | None:
-    """``(start, end)``; ``()`` for a range beyond the file; ``None`` for the whole."""
+    """``(start, end)``; ``()`` for a range beyond the end of the file; ``None`` for the whole file."""
     match = _RANGE.fullmatch(request.headers.get("range", "").replace(" ", ""))
     if match is None or not any(match.groups()):
         return None

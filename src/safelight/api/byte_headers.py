@@ -1,7 +1,7 @@
-"""The headers of every answer that carries somebody's bytes: shown where that is harmless, else downloaded.
+"""The headers of every response with a user's bytes: displayed if that is harmless, else downloaded.
 
-One function for all routes, so that none forgets a part. A browser shows what is on the list below and nothing else; it
-guesses no type, runs no script in this origin's name and lends the bytes to no other site's page.
+All routes use one function, so that none forgets a header. A browser displays only the types listed below; it does not
+guess types, runs no script in this origin, and does not give the bytes to pages of other sites.
 """
 
 import re
@@ -15,15 +15,15 @@ INLINE = frozenset(
         "text/plain",
     }
 )  # fmt: skip
-"""Types that a browser draws or plays and in which nothing can run. No SVG, no PDF: both hold scripts."""
+"""Types that a browser displays or plays and that cannot contain scripts (as SVG and PDF can)."""
 
 _POLICY = "default-src 'none'; sandbox; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'"
-"""No script and no page of its own; what a browser's page for a picture or a film needs, and no more."""
+"""No scripts and no embedded pages; only what a browser's own page for a picture or a video needs."""
 DOWNLOAD = "application/octet-stream"
 
 
 def byte_headers(filename: str, mime_type: str) -> dict[str, str]:
-    """``mime_type``: of the bytes, without parameters; what is not in :data:`INLINE` is a download of no type."""
+    """``mime_type``: of the bytes, without parameters; a type that is not in :data:`INLINE` becomes a download."""
     is_inline = mime_type in INLINE
     return {
         "content-type": mime_type if is_inline else DOWNLOAD,
@@ -35,7 +35,7 @@ def byte_headers(filename: str, mime_type: str) -> dict[str, str]:
 
 
 def content_disposition(filename: str, *, attachment: bool) -> str:
-    """ComfyUI's clients read ``filename="..."``; names that are not plain ASCII come in ``filename*`` as well."""
+    """ComfyUI's clients read ``filename="..."``; a name that is not plain ASCII is in ``filename*`` as well."""
     plain = re.sub(r'[^ -~]|["\\]', "_", filename)
     value = f'filename="{plain}"'
     if plain != filename:

@@ -1,4 +1,4 @@
-"""Compressed bodies: ``Content-Encoding: gzip`` and ``deflate`` are read as they arrive, others are refused."""
+"""Compressed request bodies: ``gzip`` and ``deflate`` are decompressed as they arrive, other encodings are refused."""
 
 import zlib
 
@@ -10,14 +10,15 @@ _PLAIN = ("", "identity")
 _ZLIB = ("gzip", "x-gzip", "deflate")
 _EITHER_HEADER = 32 + zlib.MAX_WBITS
 _PIECE = 256 * 1024
-"""The most that one message holds, whatever it was compressed to: who reads can stop at a limit."""
+"""Maximum bytes of one decompressed message, so that a reader can stop at its limit."""
 
 
 class UnsupportedEncoding(SafelightError):
     code = "unsupported_content_encoding"
 
     def __init__(self, encoding: str) -> None:
-        super().__init__(f"Content-Encoding {encoding[:100]!r} is not supported; send the body plain, or as gzip")
+        message = f"Content-Encoding {encoding[:100]!r} is not supported; send the body uncompressed, or as gzip"
+        super().__init__(message)
 
 
 class DamagedEncoding(Invalid):
@@ -25,7 +26,7 @@ class DamagedEncoding(Invalid):
 
 
 def decoded(scope: Scope, receive: Receive) -> Receive:
-    """``receive`` as if the body had come plain. Raises :class:`UnsupportedEncoding`."""
+    """Wrap ``receive`` so that it returns the decompressed body. Raises :class:`UnsupportedEncoding`."""
     values = [value for name, value in scope["headers"] if name == b"content-encoding"]
     encoding = b",".join(values).decode("latin-1").strip().lower()
     if encoding in _PLAIN:
@@ -36,7 +37,7 @@ def decoded(scope: Scope, receive: Receive) -> Receive:
 
 
 class _Inflating:
-    """Mutable: the decompressor, and whether the last of the body was asked for."""
+    """Mutable: the decompressor, and whether the whole body was received."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -55,7 +56,7 @@ class _Inflating:
             piece = self._piece()
             if self._is_whole and not self._left:
                 if not self._inflate.eof:
-                    raise DamagedEncoding("The compressed body is incomplete")
+                    raise DamagedEncoding("the compressed body is incomplete")
                 return {"type": "http.request", "body": piece, "more_body": False}
             if piece:
                 return {"type": "http.request", "body": piece, "more_body": True}
@@ -65,6 +66,6 @@ class _Inflating:
         try:
             piece = self._inflate.decompress(self._left, _PIECE)
         except zlib.error as error:
-            raise DamagedEncoding(f"The compressed body cannot be read: {error}") from None
+            raise DamagedEncoding(f"the compressed body cannot be read: {error}") from None
         self._left = self._inflate.unconsumed_tail
         return piece

@@ -1,6 +1,6 @@
-"""The contract, compiled: what each operation accepts, who may call it, and how its errors are worded.
+"""The compiled contract: what each operation accepts, who may call it, and the form of its errors.
 
-Reads an OpenAPI 3.0 document into :class:`Operation` values. It knows nothing of handlers or of HTTP connections.
+Reads an OpenAPI 3.0 document into :class:`Operation` values. It does not know handlers or HTTP connections.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ METHODS = ("get", "head", "post", "put", "patch", "delete")
 
 
 class Shape(Enum):
-    """How an error body is written."""
+    """The form of an error body."""
 
     ERROR = "ErrorResponse"  # {"code", "message"}
     MESSAGE = "BindingErrorResponse"  # {"message"}
@@ -44,7 +44,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """``json`` is the schema of a JSON body, where the operation takes one."""
+    """``json``: the schema of a JSON body, if the operation accepts one."""
 
     required: bool
     content_types: tuple[str, ...]
@@ -53,7 +53,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. ``security`` holds alternatives, each a set of schemes to be met together; ``()`` is open."""
+    """One operation. ``security``: alternatives, each a set of schemes that are required together; ``()`` is open."""
 
     id: str
     method: str
@@ -76,7 +76,7 @@ class Operation:
 
     @property
     def invalid_status(self) -> int:
-        """The status of a request that does not fit: 422 where the operation declares that and no 400."""
+        """The status for an invalid request: 422 where the operation declares 422 and not 400."""
         return 422 if 422 in self.shapes and 400 not in self.shapes else 400
 
     @property

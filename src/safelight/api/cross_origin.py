@@ -1,8 +1,8 @@
 """Pages of other origins that the operator allows: they may call the API with keys, and show files.
 
-A browser asks before it sends what such a page wants (the preflight), and shows the page an answer only if the answer
-names its origin. A session's cookie never counts for these pages: a page of another origin acts by a key that it was
-given, and not by what the browser happens to hold.
+Before it sends such a page's request, a browser asks for permission (the preflight), and it gives the page a response
+only if this names the page's origin. Session cookies are ignored for these pages: a page of another origin needs a key
+that it was given, and cannot use the session that the browser has.
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,9 @@ class CrossOrigin:
     def __init__(self, allowed: Sequence[str]) -> None:
         self._allowed = frozenset(allowed)
 
-    def admitted(self, scope: Scope) -> Scope:
-        """The scope as the rest of the server should see it: marked, and without cookies, if an allowed page asks."""
+    def mark(self, scope: Scope) -> Scope:
+        """Return the scope for the rest of the server; for a request of an allowed page it is marked and has no
+        cookies."""
         origin = self._origin_of(scope) if self._allowed else None
         if origin is None:
             return scope
@@ -32,20 +33,19 @@ class CrossOrigin:
         return {**scope, "headers": kept, ALLOWED_PAGE: origin}
 
     def preflight(self, scope: Scope) -> Response | None:
-        """The answer to a browser that asks whether an allowed page may send a request; ``None`` if it asks no such
-        thing."""
+        """The response to a preflight for an allowed page; ``None`` if the request is not a preflight."""
         headers = Headers(scope=scope)
         if ALLOWED_PAGE not in scope or scope["method"] != "OPTIONS":
             return None
         if "access-control-request-method" not in headers:
             return None
-        answer = {"access-control-allow-methods": _METHODS, "access-control-max-age": _PREFLIGHT_S}
+        allowed = {"access-control-allow-methods": _METHODS, "access-control-max-age": _PREFLIGHT_S}
         if wanted := headers.get("access-control-request-headers"):
-            answer["access-control-allow-headers"] = wanted
-        return Response(status_code=204, headers=answer)
+            allowed["access-control-allow-headers"] = wanted
+        return Response(status_code=204, headers=allowed)
 
     def sender(self, scope: Scope, send: Send) -> Send:
-        """``send`` for an allowed page's request: answers name its origin."""
+        """Wrap ``send`` so that responses to an allowed page name its origin."""
         origin = scope.get(ALLOWED_PAGE)
         if origin is None:
             return send
@@ -63,7 +63,8 @@ class CrossOrigin:
         return send_with_origin
 
     def _origin_of(self, scope: Scope) -> str | None:
-        """Of the page that asks, if it is an allowed one of another origin. An ``<img>`` names its page as referrer."""
+        """The origin of the requesting page, if it is an allowed page of another origin. For an ``<img>``, the referrer
+        names the page."""
         headers = Headers(scope=scope)
         origin = headers.get("origin")
         if origin is None and headers.get("sec-fetch-site") in ("cross-site", "same-site"):

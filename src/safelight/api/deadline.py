@@ -1,4 +1,4 @@
-"""Work for a client that may hang up: it ends when the connection does, and after a time at the latest."""
+"""Work for a client that may disconnect: it is cancelled when the connection ends, or at a deadline."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,22 +9,22 @@ from starlette.requests import ClientDisconnect, Request
 from safelight.core.errors import Unavailable
 
 GRACE_S = 0.1
-"""Most answers are there before, and cost no watching."""
+"""The connection is watched only after this time; most requests are done by then."""
 
 
 class TookTooLong(Unavailable):
     code = "deadline_exceeded"
 
     def __init__(self, limit_s: float) -> None:
-        super().__init__(f"the answer took longer than {limit_s:g} s and was given up")
+        super().__init__(f"the request took longer than {limit_s:g} s and was cancelled")
 
 
 @asynccontextmanager
 async def attended(request: Request, *, limit_s: float) -> AsyncIterator[None]:
-    """Cancel what is inside when the client hangs up, which raises :class:`ClientDisconnect`, or after ``limit_s``
+    """Cancel the work inside when the client disconnects, which raises :class:`ClientDisconnect`, or after ``limit_s``
     seconds, which raises :class:`TookTooLong`.
 
-    The body must have been read, or there must be none: what comes of it meanwhile is dropped.
+    The body must have been read before, if there is one: bytes that arrive meanwhile are dropped.
     """
     task = asyncio.current_task()
     assert task is not None
@@ -43,7 +43,7 @@ async def attended(request: Request, *, limit_s: float) -> AsyncIterator[None]:
 
 
 class _Watch:
-    """Mutable: the task that waits for the end, and why it cancelled the other."""
+    """Mutable: the task that waits for the disconnect, and its reason for cancelling the other task."""
 
     def __init__(self, request: Request, task: "asyncio.Task[object]", limit_s: float) -> None:
         self._request = request

@@ -1,7 +1,7 @@
-"""An answer that comes before the whole body was read, such as 413, reaches the client.
+"""Reading the rest of a request body before an early response such as 413, so that the response reaches the client.
 
-Most clients send all of a body before they read the answer. If the server closed the connection in the middle, they
-would see a reset instead. So the rest is read and dropped first, up to a bound.
+Most clients send the whole body before they read the response. If the server closed the connection earlier, they would
+see a connection reset instead. So the rest of the body is read and dropped first, up to a limit.
 """
 
 import asyncio
@@ -22,19 +22,19 @@ class Draining:
         self._send = send
         headers = dict(scope["headers"])
         has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
-        # A client that waits for "100 Continue" sends nothing until somebody reads.
-        self._waits_for_us = headers.get(b"expect", b"").lower() == b"100-continue"
+        # A client that waits for "100 Continue" sends nothing until the server reads.
+        self._waits_for_continue = headers.get(b"expect", b"").lower() == b"100-continue"
         self._is_whole = not has_body
 
     async def receive(self) -> Message:
-        self._waits_for_us = False
+        self._waits_for_continue = False
         message = await self._receive()
         if message["type"] != "http.request" or not message.get("more_body", False):
             self._is_whole = True
         return message
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and not self._is_whole and not self._waits_for_us:
+        if message["type"] == "http.response.start" and not self._is_whole and not self._waits_for_continue:
             await self._drain()
         await self._send(message)
 

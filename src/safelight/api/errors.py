@@ -1,6 +1,6 @@
-"""Errors as answers: the domain's exceptions by status, worded in the shape that the operation declares.
+"""Errors as responses: the status of each exception, in the form that the operation declares.
 
-Nothing of an unexpected exception reaches the client; its traceback goes to the log.
+The client gets no details of an unexpected exception; its traceback is logged.
 """
 
 import logging
@@ -36,11 +36,11 @@ class Unauthenticated(SafelightError):
     code = "unauthorized"
 
     def __init__(self) -> None:
-        super().__init__("This needs a valid API key or a session")
+        super().__init__("a valid API key or a session is required")
 
 
 class NotImplementedHere(SafelightError):
-    """An operation of the contract that this version of the server does not have."""
+    """An operation of the contract that this version does not implement."""
 
     code = "not_implemented"
 
@@ -52,7 +52,7 @@ class BodyTooLarge(LimitExceeded):
     code = "body_too_large"
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"The body is larger than {limit} bytes")
+        super().__init__(f"the body is larger than {limit} bytes")
 
 
 class TooSlow(SafelightError):
@@ -74,14 +74,14 @@ STATUS: tuple[tuple[type[SafelightError], int], ...] = (
 )
 
 _TOO_LARGE_IS_400 = ("uploadImage", "uploadMask")
-"""The contract says so, in words."""
+"""The contract's descriptions say so."""
 RETRY_AFTER_S = 5
 _HEADERS = {401: {"www-authenticate": "Bearer"}, 408: {"connection": "close"}, 503: {"retry-after": str(RETRY_AFTER_S)}}
 
 
 def status_of(error: SafelightError, operation: Operation) -> int:
-    """An operation's own declarations decide between 400, 422 and (for a name that cannot be) 404, and between 400 and
-    409, 413 (for a quota) or 429. A body above the limit is 413 everywhere (HTTP-23).
+    """The statuses that an operation declares decide between 400, 422 and (for an impossible name) 404, and between 400
+    and 409, 413 (for a quota) or 429. A body above the limit is 413 everywhere (HTTP-23).
     """
     if isinstance(error, BodyTooLarge):
         return 400 if operation.id in _TOO_LARGE_IS_400 else 413
@@ -92,10 +92,10 @@ def status_of(error: SafelightError, operation: Operation) -> int:
     if isinstance(error, UnsupportedMedia) and 415 in operation.shapes:
         return 415
     if isinstance(error, Invalid):
-        cannot_be = (
+        is_impossible = (
             isinstance(error, InvalidName) and 404 in operation.shapes and not {400, 422} & set(operation.shapes)
         )
-        return 404 if cannot_be else operation.invalid_status
+        return 404 if is_impossible else operation.invalid_status
     status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
     return status if status in operation.shapes or status not in (409, 429) else operation.invalid_status
 
@@ -105,7 +105,7 @@ def error_response(error: Exception, operation: Operation) -> Response:
         return json_response({"error": error.error, "node_errors": error.node_errors}, status=400)
     if not isinstance(error, SafelightError):
         log.error("%s failed", operation.id, exc_info=error)
-        return shaped(operation.shape(500), 500, "internal_error", "The server failed; its log says why")
+        return shaped(operation.shape(500), 500, "internal_error", "internal error; see the server's log")
     status = status_of(error, operation)
     if status >= 500 and status != 501:
         log.warning("%s: %s", operation.id, error)

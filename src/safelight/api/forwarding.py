@@ -1,8 +1,9 @@
-"""Passing requests on to the server that leads, where several servers share a database and this one does not lead.
+"""Forwarding requests to the server that leads, where several servers share a database and this one does not lead.
 
-Only what needs the workers, or what is one for the whole installation, goes there; sockets, lists, files and settings
-are answered here. The leader sees the client's own request: its credentials, the host that it named, and its address,
-which it believes where its setting ``trusted_proxies`` names this server.
+Handlers declare that they need the leader (``on_leader`` in ``api/handler.py``): they need the workers, or do something
+once for the whole installation. Sockets, lists, files and settings are served by every server. The leader receives the
+client's own request: its credentials, its ``Host``, and its address, which the leader trusts where its setting
+``trusted_proxies`` includes this server.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from safelight.api.request_path import raw_path
 from safelight.core.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -19,17 +21,9 @@ if TYPE_CHECKING:
 
 CONNECT_S = 2.0
 SILENCE_S = 900.0
-"""A download that somebody waits for says nothing until it ends."""
+"""A download whose client waits for it sends nothing until it ends."""
 MARK = "x-safelight-forwarded"
 
-OPERATIONS = frozenset(
-    {"executePrompt", "freeMemory", "getSystemStats"}
-    | {"seedAssets", "getAssetSeedStatus", "cancelAssetSeed", "pruneAssets"}
-    | {"getExtensions", "getI18n", "getWorkflowTemplates"}
-    | {"GET /api/admin/packs", "GET /api/admin/schedule", "PUT /api/admin/schedule/slots/{slot}"}
-)
-OPERATIONS_WITH_JSON = frozenset({"uploadAsset"})
-"""With a JSON body they ask for a download, which the leader does; a form holds the file itself."""
 _HOP = frozenset(
     {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding"}
     | {"upgrade", "content-length", "host", "expect"}
@@ -37,27 +31,22 @@ _HOP = frozenset(
 
 
 class Forwarder:
-    """Mutable: the session, made with the first request. ``leader``: where another server leads, its address."""
+    """``leader``: returns the address of the server that leads; ``None`` if this one does.
+
+    Mutable: the HTTP session, made for the first request."""
 
     def __init__(self, leader: Callable[[], str | None]) -> None:
         self._leader = leader
         self._session: aiohttp.ClientSession | None = None
 
-    def wants(self, request: Request, operation_id: str) -> bool:
-        if self._leader() is None or MARK in request.headers:
-            return False
-        if operation_id in OPERATIONS_WITH_JSON:
-            return not request.headers.get("content-type", "").startswith("multipart/form-data")
-        return operation_id in OPERATIONS
-
-    def wants_beside_the_api(self, request: Request) -> bool:
-        """What node packs answer, and the files of their web folders, are known to the leader alone."""
+    def can_forward(self, request: Request) -> bool:
+        """Whether another server leads and the request has not been forwarded already."""
         return self._leader() is not None and MARK not in request.headers
 
     async def forward(self, request: Request) -> Response | None:
-        """The leader's answer; ``None`` where it cannot be reached, with nothing of the body read.
+        """The leader's response; ``None``, with nothing of the body read, where the leader cannot be reached.
 
-        Raises :class:`Unavailable` where the leader went away in the middle.
+        Raises :class:`Unavailable` where the connection to the leader breaks.
         """
         import aiohttp
         from yarl import URL
@@ -71,7 +60,7 @@ class Forwarder:
                 timeout=timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
             )
         try:
-            answer = await self._session.request(
+            response = await self._session.request(
                 request.method,
                 URL(address + _target(request), encoded=True),
                 headers=_headers(request),
@@ -83,30 +72,30 @@ class Forwarder:
             return None
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unavailable(f"the server that leads did not answer: {error or type(error).__name__}") from error
-        return _Passed(answer)
+        return _Forwarded(response)
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
 
 
-class _Passed(Response):
-    """The leader's answer as it comes."""
+class _Forwarded(Response):
+    """Streams the leader's response."""
 
-    def __init__(self, answer: "aiohttp.ClientResponse") -> None:
-        super().__init__(status_code=answer.status)
-        self._answer = answer
-        kept = [(n.lower(), v) for n, v in answer.raw_headers if n.lower().decode() not in _HOP - {"content-length"}]
+    def __init__(self, response: "aiohttp.ClientResponse") -> None:
+        super().__init__(status_code=response.status)
+        self._response = response
+        kept = [(n.lower(), v) for n, v in response.raw_headers if n.lower().decode() not in _HOP - {"content-length"}]
         self.raw_headers = kept
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            async for chunk in self._answer.content.iter_any():
+            async for chunk in self._response.content.iter_any():
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
-            self._answer.close()
+            self._response.close()
 
 
 def _headers(request: Request) -> list[tuple[str, str]]:
@@ -120,10 +109,8 @@ def _headers(request: Request) -> list[tuple[str, str]]:
 
 
 def _target(request: Request) -> str:
-    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
     query: bytes = request.scope["query_string"]
-    path = raw.partition(b"?")[0].removeprefix(request.scope.get("root_path", "").encode())
-    return (path + (b"?" + query if query else b"")).decode("latin-1")
+    return (raw_path(request.scope) + (b"?" + query if query else b"")).decode("latin-1")
 
 
 def _body(request: Request) -> AsyncIterator[bytes] | None:
@@ -132,7 +119,7 @@ def _body(request: Request) -> AsyncIterator[bytes] | None:
 
 
 async def _stream(request: Request) -> AsyncIterator[bytes]:
-    """Without the empty chunk at the end, which would end the request's body on the way as well."""
+    """Skip the empty chunk at the end, which would end the forwarded body early."""
     async for chunk in request.stream():
         if chunk:
             yield chunk

@@ -1,8 +1,8 @@
-"""CPU work of requests that would hold up everybody else: reading a large body, validating a large graph.
+"""CPU work of requests that would block everybody else: decoding a large body, validating a large graph.
 
-It runs in one thread, a piece at a time. A user has one piece in the queue, so that one who sends many delays only
-their own; and after each piece the thread rests for a multiple of what the piece took, so that the interpreter's lock
-is free most of the time whatever clients send.
+It runs in one thread, a piece at a time. Each user has at most one piece in the queue, so a user who sends many delays
+only their own. After each piece the thread rests for a multiple of the time that the piece took, so the interpreter's
+lock is free most of the time whatever clients send.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from safelight.core.ids import UserId
 T = TypeVar("T")
 
 LARGE_BODY_BYTES = 256 * 1024
-"""A body above this is heavy. One of this size is read in about a millisecond."""
+"""Bytes above which a body is heavy. One of this size is decoded in about a millisecond."""
 REST = 3.0
 """Seconds of rest for each second of work."""
 LONGEST_REST_S = 1.0
 
 
 class HeavyWork:
-    """Mutable: whose turn it is. One event loop."""
+    """Mutable: the queue of each user. For one event loop."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="heavy")
@@ -32,10 +32,10 @@ class HeavyWork:
         self._of_user: WeakValueDictionary[UserId | None, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, owner_id: UserId | None, work: Callable[[], T], *, is_heavy: bool) -> T:
-        """What ``work`` returns or raises; at once, and here, if it is not heavy.
+        """Return or raise what ``work`` does. Work that is not heavy runs here, without waiting.
 
-        ``owner_id``: who asks for it, ``None`` for somebody who is not signed in. Work that has not begun when the
-        caller is cancelled is dropped.
+        ``owner_id``: the user who requested it, ``None`` if not signed in. Work that has not started when the caller is
+        cancelled is dropped.
         """
         if not is_heavy:
             return work()
@@ -47,7 +47,7 @@ class HeavyWork:
             return await asyncio.wrap_future(running)
 
     def stop(self) -> None:
-        """Finish what was begun, in the background."""
+        """Drop the work that has not started; what runs finishes in the background."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _rest_after(self, begun: float) -> Callable[["Future[T]"], None]:

@@ -1,4 +1,4 @@
-"""The server's face as one ASGI application: the API by the contract, ``/ws``, and the web UI for all else."""
+"""The server as one ASGI application: the API, ``/ws``, routes of node packs, and the web UI for every other path."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +14,6 @@ from safelight.api.comfy.hub import Hub
 from safelight.api.comfy.job_lists import JobLists
 from safelight.api.comfy.node_info import NodeInfoBodies
 from safelight.api.comfy.rendering import Renderer
-from safelight.api.comfy.routes import build_router
 from safelight.api.comfy.socket import serve_socket
 from safelight.api.contract import Shape
 from safelight.api.cross_origin import CrossOrigin
@@ -26,7 +25,9 @@ from safelight.api.origin import Origins
 from safelight.api.pack_routes import answer_pack_route
 from safelight.api.pipeline import ANY, Pipeline
 from safelight.api.proxies import Proxies
+from safelight.api.request_path import decoded_path
 from safelight.api.responses import json_response
+from safelight.api.routes import build_router
 from safelight.api.sign_in import SignIn
 from safelight.api.slow_clients import PatientReceive
 from safelight.api.uploads import Uploads
@@ -72,7 +73,7 @@ def create_http_app(
     sites: Sequence[ModelSite] | None = None,
     presigning: Presigning | None = None,
 ) -> "HttpApp":
-    """``leader``: where several servers share a database and another one leads, its address."""
+    """``leader``: returns the address of the server that leads, where that is another server of the same database."""
     heavy = HeavyWork()
     rules = SubmissionRules(
         limits=Limits(nodes=settings.max_graph_nodes),
@@ -136,7 +137,7 @@ def _authenticator(settings: Settings, clock: Clock, db: Database, bus: Bus) -> 
 
 
 class HttpApp:
-    """An ASGI application without a lifespan: :meth:`close_sockets` and :meth:`stop` end what runs."""
+    """An ASGI application without a lifespan: :meth:`close_sockets` and :meth:`stop` end its background work."""
 
     def __init__(self, app: App, authenticator: Authenticator, forwarder: Forwarder) -> None:
         self._app = app
@@ -150,7 +151,7 @@ class HttpApp:
         self._pipeline = Pipeline(app, build_router(contract), authenticator, self._origins, forwarder)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope = self._cross_origin.admitted(self._proxies.seen(scope))
+        scope = self._cross_origin.mark(self._proxies.client_scope(scope))
         if scope["type"] == "http":
             draining = Draining(scope, PatientReceive(receive, grace_s=self._app.settings.slow_body_s), send)
             receive, send = draining.receive, self._cross_origin.sender(scope, draining.send)
@@ -159,14 +160,14 @@ class HttpApp:
         elif scope["type"] == "http" and (preflight := self._cross_origin.preflight(scope)) is not None:
             await preflight(scope, receive, send)
         elif scope["type"] == "http" and not await self._pipeline.handle(scope, receive, send):
-            await (await self._beside_the_api(scope, receive))(scope, receive, send)
+            await (await self._outside_the_api(scope, receive))(scope, receive, send)
 
-    async def follow_access(self) -> None:
-        """Runs for ever: notices accounts, keys and sessions that a command takes away."""
+    async def follow_accounts(self) -> None:
+        """Run forever: notice accounts, keys and sessions that a command removes."""
         await self._authenticator.follow()
 
     async def start_leading(self) -> None:
-        """Take up what the last process left: downloads. Of several servers the one that leads does."""
+        """Continue the downloads that the last process left unfinished. Called on the server that leads only."""
         await self._app.downloads.resume()
 
     async def stop_leading(self) -> None:
@@ -174,52 +175,52 @@ class HttpApp:
         await self._app.downloads.pause()
 
     def is_watched(self, owner: UserId) -> bool:
-        """Whether the owner has a socket here."""
+        """Whether the user has an open socket at this server."""
         return self._app.hub.has(owner)
 
     async def stop(self) -> None:
-        """End what runs beside requests."""
+        """End the background work."""
         self._app.heavy.stop()
         await self._app.model_indexer.stop()
         await self._app.downloads.stop()
         await self._forwarder.close()
 
     def close_sockets(self) -> None:
-        """Tell every ``/ws`` client to go; it connects again when the server is back."""
+        """Close every ``/ws`` connection; clients reconnect when the server is back."""
         self._app.hub.close()
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if path not in _SOCKET_PATHS:
+        if decoded_path(scope) not in _SOCKET_PATHS:
             await send({"type": "websocket.close", "code": 1000})
             return
         await serve_socket(self._app, scope, receive, send, authenticator=self._authenticator, origins=self._origins)
 
-    async def _beside_the_api(self, scope: Scope, receive: Receive) -> ASGIApp:
-        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    async def _outside_the_api(self, scope: Scope, receive: Receive) -> ASGIApp:
+        path = decoded_path(scope)
         if path == "/openapi.json":
             return json_response(self._document)
         if path in _SOCKET_PATHS:
-            return Response("This address is for WebSockets", 400, media_type="text/plain")
+            return Response("this address is for WebSockets", 400, media_type="text/plain")
         request = Request(scope, receive)
-        if not path.startswith(_PAGE_FILES) and self._forwarder.wants_beside_the_api(request):
+        # Only the leader knows the routes of node packs and the files of their web folders.
+        if not path.startswith(_PAGE_FILES) and self._forwarder.can_forward(request):
             try:
-                passed = await self._forwarder.forward(request)
+                forwarded = await self._forwarder.forward(request)
             except Unavailable as error:
                 return error_response(error, ANY)
-            if passed is not None:
-                return passed
-        packs = await answer_pack_route(self._app, request, self._authenticator, self._origins)
-        if packs is not None:
-            return packs
+            if forwarded is not None:
+                return forwarded
+        pack_response = await answer_pack_route(self._app, request, self._authenticator, self._origins)
+        if pack_response is not None:
+            return pack_response
         if path.startswith(_API_PREFIXES):
-            return shaped(Shape.ERROR, 404, "not_found", f"There is no {path}")
+            return shaped(Shape.ERROR, 404, "not_found", f"there is no {path}")
         try:
             await self._origins.check(HTTPConnection(scope))
         except (Forbidden, Unavailable) as error:
             return error_response(error, ANY)
         if path in ("", "/", "/index.html") and await self._must_sign_in(scope):
-            # The page that needs a session; its scripts are everybody's, as the package is.
+            # Only this page needs a session: its scripts are public, as the package is.
             headers = {"location": f"{scope.get('root_path', '')}/login", "cache-control": "no-store"}
             return Response(status_code=302, headers=headers)
         return self._app.web

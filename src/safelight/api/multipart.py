@@ -1,4 +1,4 @@
-"""Multipart forms, parsed as they arrive: fields are kept (and limited), one file goes straight into the blob store."""
+"""Multipart forms, parsed as they arrive: fields are limited and kept in memory, one file goes into the blob store."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +19,7 @@ HEAD_BYTES = 512
 
 @dataclass(frozen=True, slots=True)
 class UploadedFile:
-    """A file that is in the blob store already, though nothing refers to it yet. ``head``: its first bytes."""
+    """A file whose bytes are in the blob store; no row refers to it yet. ``head``: its first bytes."""
 
     filename: str
     digest: Digest
@@ -37,10 +37,10 @@ class Form:
 
 
 async def read_form(request: Request, blobs: BlobStore, *, file_field: str, limit: int) -> Form:
-    """``limit``: of the file, in bytes. Raises :class:`InvalidBody` for what is no such form."""
+    """``limit``: of the file, in bytes. Raises :class:`InvalidBody` for a body that is not multipart/form-data."""
     kind, options = multipart.parse_options_header(request.headers.get("content-type", ""))
     if kind != "multipart/form-data" or not options.get("boundary"):
-        raise InvalidBody("A form (multipart/form-data) is expected")
+        raise InvalidBody("the body must be a form (multipart/form-data)")
     reader = _FormReader(blobs, file_field, limit)
     try:
         with multipart.PushMultipartParser(options["boundary"], max_segment_count=MAX_PARTS) as parser:
@@ -48,14 +48,14 @@ async def read_form(request: Request, blobs: BlobStore, *, file_field: str, limi
                 for event in parser.parse(chunk):
                     await reader.feed(event)
     except multipart.MultipartError as error:
-        raise InvalidBody(f"The form cannot be read: {error}") from None
+        raise InvalidBody(f"the form cannot be read: {error}") from None
     finally:
         await reader.abort()
     return Form(reader.fields, reader.files, reader.lists)
 
 
 class _FormReader:
-    """Mutable: the part that is being read, and what was read of the form."""
+    """Mutable: the current part, and the parts that are complete."""
 
     def __init__(self, blobs: BlobStore, file_field: str, limit: int) -> None:
         self._blobs = blobs
@@ -78,7 +78,7 @@ class _FormReader:
             await self._add(bytes(event))
 
     async def abort(self) -> None:
-        """Drop a file that was not read to its end; none where all went well."""
+        """Delete the file that was not read to its end, if any."""
         if self._writer is not None:
             with suppress(OSError):
                 await self._writer.abort()

@@ -1,9 +1,10 @@
-"""By which names the server may be called, and which web pages may use it: those that it served itself.
+"""Which host names the server answers to, and which web pages may use it: those that it served itself.
 
-A page of a stranger reaches the server through the browser of a user in two ways. It sends a request across sites: then
-the browser adds ``Origin`` to all that could change something and to every WebSocket, and (on https and on loopback)
-``Sec-Fetch-Site`` to all. Or its own name is made to point at the server (DNS rebinding): then all of these look right,
-and only ``Host`` is a name that nobody gave to this server. A program sends neither header, and is not hindered.
+A foreign page can reach the server through a user's browser in two ways. It can send a request across sites: then the
+browser adds ``Origin`` to every request that could change something and to every WebSocket, and (on https and on
+loopback) ``Sec-Fetch-Site`` to all requests. Or the page's own host name resolves to the server (DNS rebinding): then
+these headers look right, and only ``Host`` is not a name of this server. Programs send neither header and are not
+affected.
 """
 
 from ipaddress import ip_address
@@ -20,7 +21,8 @@ from safelight.settings import Settings
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _ANY = "*"
 ALLOWED_PAGE = "safelight.allowed_page"
-"""In a scope: the origin, one of the setting ``allowed_origins``, whose page asks (``api/cross_origin.py``)."""
+"""Key in a scope: the origin of the requesting page, one of the setting ``allowed_origins``
+(``api/cross_origin.py``)."""
 
 
 class ForeignOrigin(Forbidden):
@@ -32,7 +34,7 @@ class ForeignHost(Forbidden):
 
 
 class Origins:
-    """The check that stands before everything that the server answers."""
+    """The check that every request and socket passes first."""
 
     def __init__(self, settings: Settings, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
@@ -48,11 +50,12 @@ class Origins:
         host = connection.headers.get("host", "")
         if host and not await self._is_ours(host):
             settings = "the settings 'allowed_hosts' and 'public_url'"
-            raise ForeignHost(f"This server does not answer as {host!r} (see {settings})")
+            raise ForeignHost(f"this server does not answer as {host!r} (see {settings})")
         self._check_page(connection, host)
 
     async def _is_ours(self, host: str) -> bool:
-        """A server with accounts answers to every name, until names are listed: a rebound name brings no cookie."""
+        """A server with accounts answers to every name, unless names are listed: browsers send no cookie to a rebound
+        name."""
         if self._names & {_name_of(host), _ANY} or is_loopback_host(host):
             return True
         if await self._authenticator.is_open():
@@ -63,16 +66,16 @@ class Origins:
         if ALLOWED_PAGE in connection.scope:
             return
         headers, scheme = connection.headers, connection.scope["scheme"]
-        if connection.scope["type"] == "http" and _is_visit(connection.scope["method"], headers):
+        if connection.scope["type"] == "http" and _is_navigation(connection.scope["method"], headers):
             return
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
         if origin is not None and not (self._is_public(origin) or is_same_host(origin, host, scheme)):
-            raise ForeignOrigin(f"A page of {origin!r} may not use {host!r}")
+            raise ForeignOrigin(f"a page of {origin!r} must not use {host!r}")
         if origin is None and site not in ("same-origin", "none"):
-            raise ForeignOrigin(f"A page of another origin ({site}) may not use {host!r}")
+            raise ForeignOrigin(f"a page of another origin ({site}) must not use {host!r}")
 
     def _is_public(self, origin: str) -> bool:
-        """A browser writes an origin in one way: small letters, and no port that goes without saying."""
+        """Browsers write an origin in one form: lower case, without the default port."""
         return bool(self._public.netloc) and origin == f"{self._public.scheme}://{self._public.netloc}"
 
 
@@ -81,8 +84,8 @@ def is_loopback_host(host: str) -> bool:
     return name == "localhost" or name.endswith(".localhost") or (_is_address(host) and ip_address(name).is_loopback)
 
 
-def _is_visit(method: str, headers: Headers) -> bool:
-    """A person follows a link or comes back from a sign-in proxy: a whole page is asked for, not part of another."""
+def _is_navigation(method: str, headers: Headers) -> bool:
+    """Whether a person follows a link or returns from a sign-in proxy: the browser loads a whole page."""
     return (
         method in ("GET", "HEAD")
         and headers.get("sec-fetch-mode") == "navigate"
@@ -91,7 +94,7 @@ def _is_visit(method: str, headers: Headers) -> bool:
 
 
 def _name_of(host: str) -> str:
-    """Without the port; "" for what is no host."""
+    """The host without its port; "" for an invalid host."""
     try:
         return (urlsplit(f"//{host}").hostname or "").removesuffix(".")
     except ValueError:
@@ -107,7 +110,7 @@ def _is_address(host: str) -> bool:
 
 
 def _is_beyond_rebinding(host: str) -> bool:
-    """Nobody else can say where an address or this machine's own name leads."""
+    """Whether nobody else controls what the host resolves to: it is an IP address or this machine's own name."""
     return _is_address(host) or _name_of(host) == gethostname().lower()
 
 

@@ -1,8 +1,8 @@
-"""The door to routes that node packs bring: behind sign-in and the check of origins, passed on to a worker.
+"""Routes of node packs: authenticated, checked for their origin, and passed to a worker.
 
 A pack gets the caller's id as ``Comfy-User`` and none of the caller's credentials, and it cannot set cookies. Its code
-was not written for servers of several users: what changes something is for administrators, unless the operator says
-otherwise.
+was not written for servers with several users: methods that change something are for administrators, unless the
+operator allows them for users.
 """
 
 from starlette.requests import Request
@@ -14,6 +14,7 @@ from safelight.api.contract import Operation, Shape
 from safelight.api.errors import Unauthenticated, error_response
 from safelight.api.origin import Origins
 from safelight.api.request_body import read_body
+from safelight.api.request_path import decoded_path, raw_path
 from safelight.core.errors import Forbidden
 from safelight.core.user import Principal
 from safelight.dispatch.pack_routes import READING
@@ -21,7 +22,7 @@ from safelight.settings import Settings
 from safelight.wire.messages import MAX_PACK_BODY_BYTES
 
 _PACKS = Operation(id="packs", method="*", path="*", shapes=dict.fromkeys((403, 413), Shape.ERROR))
-_KEPT_BACK = frozenset(
+_WITHHELD_HEADERS = frozenset(
     {
         "authorization",
         "cookie",
@@ -34,14 +35,14 @@ _KEPT_BACK = frozenset(
         "transfer-encoding",
     }
 )
-_NOT_PASSED_ON = frozenset({"set-cookie", "content-security-policy", "x-content-type-options"})
+_DROPPED_HEADERS = frozenset({"set-cookie", "content-security-policy", "x-content-type-options"})
 
 
 async def answer_pack_route(
     app: App, request: Request, authenticator: Authenticator, origins: Origins
 ) -> Response | None:
-    """``None`` where no pack has such a route."""
-    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    """The response of the pack that has this route; ``None`` where no pack has it."""
+    path = decoded_path(request.scope)
     pack = app.dispatcher.pack_of_route(request.method, path)
     if pack is None or _rule(app.settings, pack) == "off":
         return None
@@ -57,13 +58,13 @@ async def answer_pack_route(
             method=request.method,
             path=path,
             target=_target(request),
-            headers={k: v for k, v in request.headers.items() if k not in _KEPT_BACK},
+            headers={k: v for k, v in request.headers.items() if k not in _WITHHELD_HEADERS},
             body=body,
         )
-    except Exception as error:  # the door: whatever fails becomes an answer
+    except Exception as error:  # a boundary: any exception becomes a response
         return error_response(error, _PACKS)
     response = Response(answer.body, answer.status)
-    kept = [(k, v) for k, v in answer.headers if k.lower() not in _NOT_PASSED_ON]
+    kept = [(k, v) for k, v in answer.headers if k.lower() not in _DROPPED_HEADERS]
     if any(k.lower() == "content-type" for k, _ in kept):
         del response.headers["content-type"]
     for name, value in kept:
@@ -82,17 +83,16 @@ def _check(settings: Settings, pack: str, method: str, principal: Principal) -> 
     if principal.is_admin:
         return
     if _rule(settings, pack) == "admin":
-        raise Forbidden(f"the routes of the node pack {pack!r} are for administrators")
+        raise Forbidden(f"only administrators may use the routes of the node pack {pack!r}")
     if method not in READING and not {pack, "*"} & set(settings.pack_routes_changed_by_users):
         raise Forbidden(
-            f"{method} to the node pack {pack!r} is for administrators, unless the setting "
-            "pack_routes_changed_by_users names the pack"
+            f"only administrators may send {method} to the node pack {pack!r}, unless the setting "
+            "pack_routes_changed_by_users includes the pack"
         )
 
 
 def _target(request: Request) -> str:
-    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
-    path = raw.partition(b"?")[0].removeprefix(request.scope.get("root_path", "").encode()).decode("latin-1")
+    path = raw_path(request.scope).decode("latin-1")
     parts = request.scope["query_string"].decode("latin-1").split("&")
-    query = "&".join(part for part in parts if part.partition("=")[0] != "token")  # a credential of the caller's
+    query = "&".join(part for part in parts if part.partition("=")[0] != "token")  # the caller's credential
     return f"{path}?{query}" if query else path

@@ -1,6 +1,6 @@
 """Query and path parameters, decoded as their operation declares them.
 
-Arrays come comma-joined, repeated, or both: clients do either, in different commands of the same program.
+Arrays may be comma-joined, repeated, or both: clients use either form, even within one program.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,11 +19,11 @@ class InvalidParameter(Invalid):
     code = "invalid_parameter"
 
     def __init__(self, parameter: Parameter, problem: str) -> None:
-        super().__init__(f"The {parameter.location} parameter {parameter.name!r} {problem}")
+        super().__init__(f"the {parameter.location} parameter {parameter.name!r} {problem}")
 
 
 def decode_path(parameters: Iterable[Parameter], values: Mapping[str, str]) -> dict[str, Any]:
-    """Formats are not looked at here: an id that cannot exist is one that was not found."""
+    """Formats are not checked: an id that cannot exist answers as one that does not exist."""
     decoded: dict[str, Any] = dict(values)
     for parameter in parameters:
         if (
@@ -44,7 +44,7 @@ def decode_query(parameters: Iterable[Parameter], query: bytes) -> dict[str, Any
 
 
 def _split(query: bytes) -> dict[str, list[str]]:
-    """The values by name, still percent-encoded: a literal comma and an escaped one are told apart later."""
+    """The values by name, still percent-encoded, since a literal comma and an escaped one differ."""
     given: dict[str, list[str]] = {}
     for pair in query.decode("latin-1").split("&"):
         name, _, value = pair.partition("=")
@@ -65,7 +65,7 @@ def _decode(parameter: Parameter, raw: Iterable[str]) -> Any:
 
 
 def _items(text: str) -> list[str]:
-    """``a,b`` by the letter of the contract. Where there is no literal comma an escaped one separates, because
+    """Split ``a,b``, as the contract defines. Without a literal comma, an escaped one separates as well, because
     ``URLSearchParams`` and Python's ``urlencode`` escape it."""
     if "," in text:
         return [unquote_plus(item) for item in text.split(",")]
@@ -91,9 +91,9 @@ def _integer(parameter: Parameter, text: str) -> int:
         raise InvalidParameter(parameter, f"is {text!r}, not an integer")
     value = int(text)
     if parameter.minimum is not None and value < parameter.minimum:
-        raise InvalidParameter(parameter, f"is {value}; the least is {parameter.minimum}")
+        raise InvalidParameter(parameter, f"is {value}; the minimum is {parameter.minimum}")
     if parameter.maximum is not None and value > parameter.maximum:
-        raise InvalidParameter(parameter, f"is {value}; the most is {parameter.maximum}")
+        raise InvalidParameter(parameter, f"is {value}; the maximum is {parameter.maximum}")
     return value
 
 

@@ -1,6 +1,8 @@
-"""The HTTP door: routes a request by the contract, decodes it, asks who calls, runs the handler, words what failed.
+"""The request pipeline: what every API request passes through, from the raw path to the response.
 
-Pure ASGI, without middleware: each step stands in :meth:`Pipeline._answer`, in the order in which it happens.
+Plain ASGI without middleware. :meth:`Pipeline._answer` and :meth:`Pipeline._call` list the steps in their order: route,
+check the origin, forward to the leader, authenticate, decode parameters and body, open a transaction, run the handler,
+render errors.
 """
 
 import logging
@@ -12,18 +14,20 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from safelight.api.api_request import ApiRequest, Handler
+from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
 from safelight.api.auth import Authenticator
 from safelight.api.content_encoding import decoded
-from safelight.api.contract import Operation, Shape
+from safelight.api.contract import Operation
 from safelight.api.deadline import attended
 from safelight.api.errors import Unauthenticated, error_response, shaped
 from safelight.api.forwarding import Forwarder
+from safelight.api.handler import Handler
 from safelight.api.heavy import LARGE_BODY_BYTES
 from safelight.api.origin import Origins
 from safelight.api.parameters import decode_path, decode_query
 from safelight.api.request_body import InvalidBody, parse_json, read_body
+from safelight.api.request_path import raw_path
 from safelight.api.responses import PRIVATE
 from safelight.api.routing import Router
 from safelight.core.errors import NotFound
@@ -31,18 +35,15 @@ from safelight.core.errors import NotFound
 log = logging.getLogger(__name__)
 
 ANY = Operation(id="any", method="*", path="*")
-"""Stands for the operation where none matched: errors are ``{"code", "message"}``."""
+"""The operation that errors are rendered for where none matched: as ``{"code", "message"}``."""
 _SAFE = ("GET", "HEAD")
-"""These change nothing, so that nothing is lost when they are cancelled."""
+"""Methods that change nothing, so that cancelling them loses nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """``checks_body``: the body is validated by the contract's schema; else the handler reads it in its own way."""
-
     operation: Operation
     handler: Handler
-    checks_body: bool = True
 
 
 class Pipeline:
@@ -61,7 +62,7 @@ class Pipeline:
         self._origins = origins
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Answer one HTTP request; ``False`` where the path is no route of the API, with nothing sent."""
+        """Answer one HTTP request. Return ``False``, with nothing sent, where the path is not a route of the API."""
         try:
             response = await self._answer(Request(scope, receive))
         except ClientDisconnect:
@@ -76,7 +77,7 @@ class Pipeline:
     async def _answer(self, request: Request) -> Response | None:
         operation = ANY
         try:
-            match = self._router.find(_raw_path(request.scope))
+            match = self._router.find(raw_path(request.scope))
             if match is None:
                 return None
             method = request.method
@@ -92,10 +93,10 @@ class Pipeline:
                 message = f"{request.method} is not allowed here, only {allow}"
                 return shaped(operation.shape(405), 405, "method_not_allowed", message, headers={"allow": allow})
             endpoint, names = match.endpoints[method]
-            if self._forwarder.wants(request, operation.id):
-                passed = await self._forwarder.forward(request)
-                if passed is not None:
-                    return passed
+            if self._forwarder.can_forward(request) and endpoint.handler.needs_leader(request):
+                forwarded = await self._forwarder.forward(request)
+                if forwarded is not None:
+                    return forwarded
             values = dict(zip(names, match.values, strict=True))
             if request.method not in _SAFE:
                 return await self._call(request, endpoint, values)
@@ -104,34 +105,40 @@ class Pipeline:
         except ClientDisconnect:
             raise
         except UnicodeDecodeError:
-            return error_response(NotFound("The path is not UTF-8"), ANY)
-        except Exception as error:  # the door: whatever a handler raises becomes an answer
+            return error_response(NotFound("the path is not UTF-8"), ANY)
+        except Exception as error:  # a boundary: any exception of a handler becomes a response
             return error_response(error, operation)
 
     async def _call(self, request: Request, endpoint: Endpoint, values: Mapping[str, str]) -> Response:
-        operation = endpoint.operation
+        operation, handler = endpoint.operation, endpoint.handler
         request = Request(request.scope, decoded(request.scope, request.receive))
         principal = await self._authenticator.authenticate(request)
         if principal is None and not operation.is_open:
             raise Unauthenticated
-        params = decode_path(operation.parameters, values) | decode_query(
-            operation.parameters, request.scope["query_string"]
+        api_request = ApiRequest(
+            operation=operation,
+            principal=principal,
+            params=decode_path(operation.parameters, values)
+            | decode_query(operation.parameters, request.scope["query_string"]),
+            now=self._app.clock.now(),
+            http=request,
+            settings=self._app.settings,
+            heavy=self._app.heavy,
         )
-        api_request = ApiRequest(operation, principal, params, None, request, self._app.heavy)
-        if endpoint.checks_body:
-            api_request = replace(api_request, body=await self._body(api_request))
-        return await endpoint.handler(self._app, api_request)
+        if handler.checks_body and operation.body is not None:
+            body = await self._read_body(api_request)
+            api_request = replace(api_request, body=body, now=self._app.clock.now())
+        return await handler.answer(self._app, api_request)
 
-    async def _body(self, request: ApiRequest) -> Any:
-        http, operation = request.http, request.operation
-        declared = operation.body
+    async def _read_body(self, request: ApiRequest) -> Any:
+        http, declared = request.http, request.operation.body
         if declared is None or declared.json is None:
             return None
         if http.headers.get("content-type", "").startswith("multipart/form-data"):
             if "multipart/form-data" in declared.content_types:
                 return None
-            raise InvalidBody("The body is a form; JSON is expected")
-        raw = await read_body(http, limit=self._app.settings.max_body_bytes)
+            raise InvalidBody("the body is a form; JSON is expected")
+        raw = await read_body(http, limit=request.settings.max_body_bytes)
         if not raw.strip() and not declared.required:
             return None
         schema = declared.json
@@ -139,22 +146,10 @@ class Pipeline:
         def read() -> Any:
             value = parse_json(raw)
             if (problem := schema.problem(value)) is not None:
-                raise InvalidBody(f"The body does not fit: {problem}")
+                raise InvalidBody(f"the body does not match the schema: {problem}")
             return value
 
         return await request.run(read, is_heavy=len(raw) > LARGE_BODY_BYTES)
-
-
-def text_errors(operation: Operation) -> Operation:
-    """The same operation with plain-text errors, for a spelling of ComfyUI's own."""
-    return replace(operation, shapes={}, default_shape=Shape.TEXT)
-
-
-def _raw_path(scope: Scope) -> bytes:
-    """Without a mount's prefix and without the query, which some servers leave in."""
-    raw: bytes = scope.get("raw_path") or scope["path"].encode()
-    root = scope.get("root_path", "").encode()
-    return raw.partition(b"?")[0].removeprefix(root)
 
 
 def _without_body(send: Send) -> Send:

@@ -1,7 +1,7 @@
-"""What a reverse proxy says of the client whose request it passes on; believed only of proxies that the operator names.
+"""What a reverse proxy reports about the client whose request it forwards; trusted only from the operator's proxies.
 
-``X-Forwarded-For``, ``-Proto`` and ``-Host`` of anybody else are what a stranger typed: they are taken away, so that
-nothing below can read them by mistake.
+``X-Forwarded-For``, ``-Proto`` and ``-Host`` of anybody else are unverified: they are removed, so that no other module
+can read them by mistake.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ class Proxies:
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = trusted
 
-    def seen(self, scope: Scope) -> Scope:
-        """The scope as the client's own request would have made it: its address, its scheme, the host that it named."""
+    def client_scope(self, scope: Scope) -> Scope:
+        """Return the scope of the client's own request: with the client's address, scheme and host."""
         headers = Headers(scope=scope)
         kept = [(name, value) for name, value in scope["headers"] if name not in _FORWARDED]
         client = scope.get("client")
@@ -38,7 +38,7 @@ class Proxies:
         return changed
 
     def _client_behind(self, lines: Sequence[str]) -> str:
-        """From the nearest on, the first address that is no proxy of ours: those beyond it are the client's word."""
+        """The nearest address that is not a trusted proxy: addresses beyond it are the client's unverified claim."""
         farthest = ""
         for text in reversed(",".join(lines).split(",")):
             if _parse(text.strip()) is None:
@@ -54,7 +54,7 @@ class Proxies:
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
-    """An IPv4 address that came over an IPv6 socket is that IPv4 address."""
+    """Parse an address; an IPv4-mapped IPv6 address becomes the IPv4 address."""
     try:
         address = ip_address(text)
     except ValueError:

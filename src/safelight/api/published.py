@@ -1,20 +1,20 @@
-"""The document at ``/openapi.json``: the contract as it is, and beside it what this server adds, each marked as ours.
+"""The document at ``/openapi.json``: the contract, and what this server adds to it, each addition marked.
 
-Ours are answers that every HTTP server may give and that the contract does not list for each operation (a request that
-does not fit, a foreign ``Origin``, a database that is away), and routes that the contract does not have. Whoever drops
-all that bears :data:`MARK` holds the contract.
+The additions are responses that the contract does not list for each operation (an invalid request, a foreign
+``Origin``, an unavailable database), and routes that the contract does not have. Without everything that is marked with
+:data:`MARK` the document is the contract.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from safelight.api.admin import routes as admin
-from safelight.api.comfy import legacy
 from safelight.api.contract import Contract, Operation, Shape
+from safelight.api.handler import as_handler
 from safelight.api.route import Route
+from safelight.api.routes import OWN_ROUTES
 
 MARK = "x-safelight"
-"""``true`` on an operation or an answer that the contract does not have."""
+"""``true`` on an operation or a response that the contract does not have."""
 
 _TEXT = {"text/plain": {"schema": {"type": "string"}}}
 
@@ -24,28 +24,28 @@ def document(contract: Contract) -> dict[str, Any]:
     for operation in contract.operations.values():
         item, method = paths[operation.path], operation.method.lower()
         responses = item[method]["responses"]
-        ours = {str(status): _answer(operation.shape(status), why) for status, why in _unlisted(operation)}
+        ours = {str(status): _response(operation.shape(status), why) for status, why in _unlisted(operation)}
         item[method] = item[method] | {"responses": responses | ours}
-    for route in (*legacy.ROUTES, *admin.ROUTES):
+    for route in OWN_ROUTES:
         for path in route.paths:
-            if path.startswith("/api/"):  # without it: the same again, or ComfyUI's own dialect (HTTP-2)
+            if path.startswith("/api/"):  # other paths repeat these, or are ComfyUI's own spellings (HTTP-2)
                 paths.setdefault(path, {}).setdefault(route.method.lower(), _own(route, path))
     return {**contract.document, "paths": paths}
 
 
 def _unlisted(operation: Operation) -> list[tuple[int, str]]:
     listed = operation.responses
-    may_happen = [(403, "The request comes from a page of another origin"), (503, "The database is away")]
+    may_happen = [(403, "The request comes from a page of another origin"), (503, "The database is unavailable")]
     if any(p.location == "query" for p in operation.parameters) or operation.body is not None:
-        may_happen.append((operation.invalid_status, "The request does not fit"))
+        may_happen.append((operation.invalid_status, "The request is invalid"))
     elif any(p.location == "path" for p in operation.parameters) and 404 not in listed:
-        may_happen.append((operation.invalid_status, "The path does not fit"))
+        may_happen.append((operation.invalid_status, "The path is invalid"))
     if not operation.is_open:
         may_happen.append((401, "No valid credential"))
     return [(status, why) for status, why in may_happen if status not in listed]
 
 
-def _answer(shape: Shape, why: str) -> dict[str, Any]:
+def _response(shape: Shape, why: str) -> dict[str, Any]:
     if shape is Shape.TEXT:
         return {MARK: True, "description": why, "content": _TEXT}
     reference = {"$ref": f"#/components/schemas/{shape.value}"}
@@ -55,8 +55,8 @@ def _answer(shape: Shape, why: str) -> dict[str, Any]:
 def _own(route: Route, path: str) -> dict[str, Any]:
     shown: dict[str, Any] = {
         MARK: True,
-        "operationId": route.handler.__name__,
-        "responses": {"default": {"description": "ComfyUI's answer, or Safelight's: docs/reference/behaviour.md"}},
+        "operationId": as_handler(route.handler).name,
+        "responses": {"default": {"description": "ComfyUI's response, or Safelight's: docs/reference/behaviour.md"}},
     }
     in_path = [_parameter(segment[1:-1], "path") for segment in path.split("/") if segment.startswith("{")]
     in_query = [_parameter(p.name, "query", type=p.type, required=p.required) for p in route.parameters]

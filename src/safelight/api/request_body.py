@@ -1,5 +1,5 @@
-"""Reading request bodies within limits. JSON is parsed whatever Content-Type says, as most clients need it
-(``text/plain``, none at all, or a form type from ``urllib``); the Origin was checked before.
+"""Reading request bodies within limits. JSON is parsed whatever the Content-Type is: most clients send ``text/plain``,
+none at all, or a form type (``urllib``). The Origin was checked before.
 """
 
 import gc
@@ -13,9 +13,9 @@ from safelight.api.errors import BodyTooLarge
 from safelight.core.errors import Invalid
 
 MAX_VALUES = 1_000_000
-"""Objects, arrays and members: each costs memory that its bytes do not show. A graph of 10,000 nodes has 200,000."""
+"""Objects, arrays and members: each takes more memory than its bytes. A graph of 10,000 nodes has 200,000."""
 MAX_DEPTH = 128
-"""Objects and arrays inside each other; a workflow with sub-graphs in sub-graphs stays below 40."""
+"""Nested objects and arrays; a workflow with nested subgraphs has fewer than 40 levels."""
 
 _decode = msgspec.json.Decoder().decode
 
@@ -39,24 +39,25 @@ async def read_body(request: Request, *, limit: int) -> bytes:
 
 
 def parse_json(body: bytes) -> Any:
-    """Raises :class:`InvalidBody` for what is not JSON (NaN and lone surrogates are not), for deep nesting, and for
-    more values than memory should be spent on (commas inside of texts count as well)."""
+    """Raises :class:`InvalidBody` for a body that is not JSON (NaN and lone surrogates are not), for nesting deeper
+    than :data:`MAX_DEPTH`, and for more than :data:`MAX_VALUES` values (commas inside strings count as well)."""
     containers = body.count(b"[") + body.count(b"{")
     if containers + body.count(b",") > MAX_VALUES:
-        raise InvalidBody(f"The body has more than {MAX_VALUES} values")
+        raise InvalidBody(f"the body has more than {MAX_VALUES} values")
     try:
         value = _without_collection(_decode, body)
     except RecursionError:
-        raise InvalidBody(f"The body is nested deeper than {MAX_DEPTH} levels") from None
+        raise InvalidBody(f"the body is nested deeper than {MAX_DEPTH} levels") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidBody(f"The body is not JSON: {error}") from None
+        raise InvalidBody(f"the body is not JSON: {error}") from None
     if containers > MAX_DEPTH and _depth(value) > MAX_DEPTH:
-        raise InvalidBody(f"The body is nested deeper than {MAX_DEPTH} levels")
+        raise InvalidBody(f"the body is nested deeper than {MAX_DEPTH} levels")
     return value
 
 
 def _without_collection(decode: Callable[[bytes], Any], body: bytes) -> Any:
-    """A large body makes many containers, none of them garbage: looking for some in between takes most of the time."""
+    """Decode without garbage collection, which would take most of the time: a large body makes many objects, all
+    alive."""
     is_collecting = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Answers that the handlers share: JSON, and bodies with an ETag that a client may have already."""
+"""Responses that handlers share: JSON, and bodies with an ETag that the client may have cached."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,11 +11,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 PRIVATE = {"cache-control": "private, no-store", "x-content-type-options": "nosniff"}
-"""Headers of answers that do not say otherwise: what one user was told, no cache keeps for another."""
+"""Headers of responses that set no others: no cache may store one user's response for another user."""
 
 
 def encode_json(content: Any) -> bytes:
-    """Times become RFC 3339, dataclasses objects, and NaN (which JSON has not) null."""
+    """Times become RFC 3339 strings, dataclasses become objects, and NaN (which JSON lacks) becomes null."""
     return _encode(content)
 
 
@@ -24,7 +24,7 @@ def json_response(content: Any, *, status: int = 200, headers: Mapping[str, str]
 
 
 def has_current(request: Request, etag: str) -> bool:
-    """Whether the client holds the body that ``etag`` (with its quotes) names, so that 304 answers."""
+    """Whether the client has the body that ``etag`` (with its quotes) identifies, so that 304 is the response."""
     header = request.headers.get("if-none-match")
     if header is None:
         return False
@@ -32,7 +32,7 @@ def has_current(request: Request, etag: str) -> bool:
 
 
 def accepted_encoding(request: Request, offered: tuple[str, ...]) -> str:
-    """The first of ``offered`` (in the server's order) that the client takes, else ``identity``."""
+    """The first of ``offered`` (in the server's order) that the client accepts, else ``identity``."""
     accepted = {}
     for item in request.headers.get("accept-encoding", "").split(","):
         name, _, parameters = item.strip().partition(";")

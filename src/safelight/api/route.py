@@ -1,18 +1,19 @@
-"""A route that the contract does not have: ComfyUI's own spellings, and what is Safelight's alone."""
+"""A route that the contract does not have: one of ComfyUI's spellings, or one of Safelight's own."""
 
 from dataclasses import dataclass
 
-from safelight.api.api_request import Handler
 from safelight.api.contract import Operation, Parameter, Shape
+from safelight.api.handler import AsyncFunction, Handler
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``also_api``: the same under ``/api``. ``is_open``: without credentials, as its neighbours in the contract."""
+    """``also_api``: the route exists under ``/api`` as well. ``is_open``: it needs no credentials, as its neighbours in
+    the contract need none. ``shape``: of its errors."""
 
     method: str
     path: str
-    handler: Handler
+    handler: Handler | AsyncFunction
     parameters: tuple[Parameter, ...] = ()
     also_api: bool = True
     is_open: bool = False

@@ -1,4 +1,4 @@
-"""From a raw request path to an endpoint. Segments are decoded one by one, so that ``%2F`` stays inside a parameter.
+"""Finding the endpoint of a raw request path. Segments are decoded one by one, so ``%2F`` stays inside a parameter.
 
 Servers decode ``scope["path"]`` before a framework sees it, and ``/api/userdata/a%2Fb/move/c`` becomes ambiguous;
 therefore ``raw_path`` is split first and decoded afterwards.
@@ -57,7 +57,7 @@ class Router(Generic[E]):
             self._fixed[path.encode()] = Match(node.endpoints)
 
     def find(self, raw_path: bytes) -> Match[E] | None:
-        """``None`` where nothing is routed. Raises :class:`UnicodeDecodeError` for a path that is not UTF-8."""
+        """``None`` for a path that is not a route. Raises :class:`UnicodeDecodeError` for a path that is not UTF-8."""
         if (fixed := self._fixed.get(raw_path)) is not None:
             return fixed
         segments = [unquote_to_bytes(s).decode("utf-8") for s in raw_path.split(b"/")[1:]]

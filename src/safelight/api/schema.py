@@ -1,4 +1,4 @@
-"""JSON schemas of the contract, compiled when they are first used: a start pays for none of them."""
+"""JSON schemas of the contract, compiled when they are first used, so that they do not slow down the start."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import jsonschema_rs
 
 DRAFT_2020_12 = "https://json-schema.org/draft/2020-12/schema"
-_SILENT = ("nullable", "format", "example", "readOnly")
+_IGNORED = ("nullable", "format", "example", "readOnly")
 
 
 class _Validator(Protocol):
@@ -29,7 +29,7 @@ class Schema:
         return found
 
     def problem(self, value: Any) -> str | None:
-        """What is wrong with ``value``, in words that name the place; ``None`` where it fits."""
+        """A message that says what is wrong with ``value``, and where; ``None`` if it is valid."""
         if self._validator is None:
             components = self._document.get("components", {})
             schema = _to_json_schema(self._spec) | {"components": {"schemas": _named(components.get("schemas", {}))}}
@@ -43,12 +43,12 @@ class Schema:
 
 
 def _to_json_schema(spec: Any) -> Any:
-    """OpenAPI 3.0's dialect as JSON Schema: ``nullable`` becomes a type, formats that say nothing of JSON stay away."""
+    """Convert an OpenAPI 3.0 schema to JSON Schema: ``nullable`` becomes a type, annotations are dropped."""
     if isinstance(spec, list):
         return [_to_json_schema(s) for s in spec]
     if not isinstance(spec, dict):
         return spec
-    schema = {k: _named(v) if k == "properties" else _to_json_schema(v) for k, v in spec.items() if k not in _SILENT}
+    schema = {k: _named(v) if k == "properties" else _to_json_schema(v) for k, v in spec.items() if k not in _IGNORED}
     if spec.get("nullable") is True and isinstance(spec.get("type"), str):
         schema["type"] = [spec["type"], "null"]
     return schema

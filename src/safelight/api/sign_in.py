@@ -1,4 +1,4 @@
-"""Signing in with a password: slow hashes a few at a time in threads, and limits on how often one may be wrong."""
+"""Signing in with a password: slow hashes, a few at a time in threads, and limits on wrong attempts."""
 
 import asyncio
 from collections import deque
@@ -18,11 +18,11 @@ T = TypeVar("T")
 
 WINDOW_S = 300.0
 WRONG_PER_NAME, WRONG_PER_ADDRESS = 10, 50
-"""In a window: for one name from one address, and from one address. Not for a name from everywhere: anybody could then
-lock out anybody else."""
+"""Wrong attempts in a window: for one name from one address, and for all names from one address. There is no limit for
+a name from all addresses: anybody could then lock out anybody else."""
 _HASHING_AT_A_TIME = 2  # 64 MiB each
 _MOST_WAITING = 32
-"""For a hash: at a few tenths of a second each, who comes later would wait for many seconds."""
+"""Sign-ins that wait for a hash. At a few tenths of a second each, more would wait for many seconds."""
 _MAX_REMEMBERED = 10_000
 
 
@@ -31,11 +31,11 @@ class TooManyAttempts(QuotaReached):
 
 
 class WrongPassword(Unauthenticated):
-    """The same for an unknown name, a disabled user and a wrong password."""
+    """The same error for an unknown name, a disabled user and a wrong password."""
 
     @property
     def message(self) -> str:
-        return "The name or the password is wrong"
+        return "the name or the password is wrong"
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class _Failures:
 
 
 class SignIn:
-    """Mutable: when attempts failed of late, by name and address."""
+    """Mutable: the times of recent failed attempts, by name and address."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
@@ -58,7 +58,7 @@ class SignIn:
         name, address = name.strip().lower(), _network_of(address)
         marks = ((name, address, WRONG_PER_NAME), ("", address, WRONG_PER_ADDRESS))
         self.refuse_too_many(*marks)
-        # Counted before the slow part, so that many at once do not slip through; taken back if it was right.
+        # Counted before the slow part, so that concurrent attempts are limited; taken back if the password was right.
         taken = [self._count(name, address) for name, address, _ in marks]
         found = await self._db.read(lambda tx: sessions.find_password(tx, name=name))
         is_right = await self._hash(is_password, password, found[1] if found else None)
@@ -74,7 +74,7 @@ class SignIn:
 
     async def _hash(self, fn: Callable[..., T], *args: object) -> T:
         if self._waiting >= _MOST_WAITING:
-            raise TooManyAttempts("Too many people are signing in; try again in 5 s", retry_after_s=5)
+            raise TooManyAttempts("too many sign-ins at the moment; try again in 5 s", retry_after_s=5)
         self._waiting += 1
         try:
             async with self._hashing:
@@ -86,7 +86,7 @@ class SignIn:
         self._count("", _network_of(address))
 
     def refuse_too_many(self, *marks: tuple[str, str, int]) -> None:
-        """Each mark: name, address, how many are allowed."""
+        """Raise :class:`TooManyAttempts` if a limit is reached. Each mark: name, address, allowed failures."""
         now_s = self._clock.monotonic_s()
         for name, address, allowed in marks:
             failures = self._failures.get((name, _network_of(address)))
@@ -94,7 +94,7 @@ class SignIn:
                 failures.at_s.popleft()
             if failures and len(failures.at_s) >= allowed:
                 wait_s = int(failures.at_s[0] + WINDOW_S - now_s) + 1
-                raise TooManyAttempts(f"Too many attempts; try again in {wait_s} s", retry_after_s=wait_s)
+                raise TooManyAttempts(f"too many attempts; try again in {wait_s} s", retry_after_s=wait_s)
 
     def _count(self, name: str, address: str) -> _Failures:
         if len(self._failures) >= _MAX_REMEMBERED:
@@ -109,7 +109,7 @@ class SignIn:
 
 
 def _network_of(address: str) -> str:
-    """Who has one IPv6 address has the 2**64 beside it."""
+    """The /64 network of an IPv6 address: its owner has all 2**64 addresses. Other addresses are returned unchanged."""
     try:
         parsed = ip_address(address)
     except ValueError:

@@ -1,8 +1,8 @@
-"""Clients that send slowly or not at all hold a connection, and no more of it than is allowed here.
+"""Limits on how slowly clients may send.
 
-A request's headers must be there some seconds after its first byte (for the first request: after the connection). A
-body must come at :data:`LEAST_BYTES_PER_S` on average after a time of grace: what counts is the time that the server
-waits for the client, and not what it does with the bytes meanwhile.
+A request's headers must be complete some seconds after its first byte (for the first request: after the connection was
+made). A body must arrive at :data:`LEAST_BYTES_PER_S` on average, after a grace period. Only the time that the server
+waits for the client counts, not the time that it needs to process the bytes.
 """
 
 import asyncio
@@ -18,11 +18,12 @@ LEAST_BYTES_PER_S = 8 * 1024
 
 class SlowBody(TooSlow):
     def __init__(self) -> None:
-        super().__init__(f"The body came too slowly: at least {LEAST_BYTES_PER_S} bytes a second are expected")
+        super().__init__(f"the body arrived too slowly; send at least {LEAST_BYTES_PER_S} bytes a second")
 
 
 class PatientHttp(HttpToolsProtocol):
-    """uvicorn's protocol, which by itself waits for headers for ever. Mutable: the timer of those that it waits for."""
+    """uvicorn's protocol with a time limit for headers, which uvicorn lacks. Mutable: the timer of the current
+    request."""
 
     headers_s: float
     _headers_are_late: asyncio.TimerHandle | None = None
@@ -63,7 +64,8 @@ def patient_http(*, headers_s: float) -> type[PatientHttp]:
 
 
 class PatientReceive:
-    """``receive`` of one request. Raises :class:`SlowBody`. Mutable: what came, and how long it was waited for."""
+    """``receive`` of one request. Raises :class:`SlowBody`. Mutable: the bytes received, and the time waited for
+    them."""
 
     def __init__(self, receive: Receive, *, grace_s: float) -> None:
         self._receive = receive
@@ -73,7 +75,7 @@ class PatientReceive:
         self._is_whole = False
 
     async def __call__(self) -> Message:
-        if self._is_whole:  # whoever asks now waits for the end of the connection
+        if self._is_whole:  # the caller now waits for the end of the connection
             return await self._receive()
         left_s = self._grace_s + self._bytes / LEAST_BYTES_PER_S - self._waited_s
         start = time.monotonic()

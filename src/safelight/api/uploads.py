@@ -1,4 +1,4 @@
-"""How many uploads a user may have under way at once: each holds a connection, a file and room on the disk."""
+"""A limit on a user's concurrent uploads: each takes a connection, an open file and disk space."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -15,20 +15,21 @@ class TooManyUploads(QuotaReached):
 
 
 class Uploads:
-    """Mutable: what is under way, by user."""
+    """Mutable: the number of running uploads by user."""
 
     def __init__(self) -> None:
-        self._under_way: Counter[UserId] = Counter()
+        self._in_progress: Counter[UserId] = Counter()
 
     @contextmanager
     def one(self, owner_id: UserId) -> Iterator[None]:
-        """Raises :class:`TooManyUploads`."""
-        if self._under_way[owner_id] >= MOST_AT_ONCE:
-            raise TooManyUploads(f"{MOST_AT_ONCE} uploads of yours are under way; wait for one", retry_after_s=5)
-        self._under_way[owner_id] += 1
+        """Count an upload while the context is open. Raises :class:`TooManyUploads`."""
+        if self._in_progress[owner_id] >= MOST_AT_ONCE:
+            message = f"you already have {MOST_AT_ONCE} uploads in progress; wait for one to finish"
+            raise TooManyUploads(message, retry_after_s=5)
+        self._in_progress[owner_id] += 1
         try:
             yield
         finally:
-            self._under_way[owner_id] -= 1
-            if not self._under_way[owner_id]:
-                del self._under_way[owner_id]
+            self._in_progress[owner_id] -= 1
+            if not self._in_progress[owner_id]:
+                del self._in_progress[owner_id]

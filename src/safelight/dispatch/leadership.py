@@ -194,7 +194,7 @@ class Leadership:
             await self._end()
         epoch = self._epoch
         with suppress(SafelightError):
-            await self._db.write(lambda tx: leaders.give_up(tx, epoch=epoch))
+            await self._db.write(lambda tx: leaders.step_down(tx, epoch=epoch))
         await self._let_go()
 
     async def _pause(self) -> None:

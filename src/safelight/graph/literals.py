@@ -9,6 +9,7 @@ from safelight.core.asset import parse_prefix
 from safelight.core.errors import InvalidName
 from safelight.core.model_folders import with_slashes
 from safelight.core.node import InputSchema, NodeSchema
+from safelight.core.upload_mark import UPLOAD_MARKS, upload_mark
 from safelight.graph import faults
 from safelight.graph.dynamic import DYNAMIC_COMBO
 from safelight.graph.faults import NodeError
@@ -21,13 +22,6 @@ _TOKEN = re.compile(r"%[^%/]*%")
 """What a saving node fills in: ``%date:yyyy-MM-dd%``, ``%width%``."""
 PACKS = "custom_nodes"
 """Where the modules of node packs lie."""
-
-_UPLOADS = {
-    "image_upload": "Invalid image file",
-    "video_upload": "Invalid video file",
-    "audio_upload": "Invalid audio file",
-    "file_upload": "Invalid file",
-}
 
 
 def convert(schema: NodeSchema, declared: InputSchema, value: Any) -> tuple[Any, NodeError | None]:
@@ -93,7 +87,7 @@ def check_prefix(schema: NodeSchema, declared: InputSchema, value: Any) -> NodeE
 
 def names_file(declared: InputSchema) -> bool:
     """Whether the input is a combo of the user's own files, which the server knows and the node's author does not."""
-    return declared.type == COMBO and any(declared.config.get(key) for key in _UPLOADS)
+    return upload_mark(declared) is not None
 
 
 def check_file(declared: InputSchema, value: Any, file_exists: FileExists) -> NodeError | None:
@@ -102,5 +96,6 @@ def check_file(declared: InputSchema, value: Any, file_exists: FileExists) -> No
         return None
     if isinstance(value, str) and file_exists(value):
         return None
-    words = next(words for key, words in _UPLOADS.items() if declared.config.get(key))
-    return faults.custom(declared.id, f"{words}: {value}")
+    mark = upload_mark(declared)
+    assert mark is not None
+    return faults.custom(declared.id, f"{UPLOAD_MARKS[mark].invalid}: {value}")

@@ -1,1 +1,52 @@
-"""Verbs: what a caller may do, one module a noun; functions on a transaction, no SQL and no HTTP."""
+"""What a caller may do: functions on a transaction, one module for each noun, without SQL and without HTTP.
+
+Jobs:
+
+* ``submission``: from a draft to an accepted job.
+* ``job``: submits, reads, cancels and forgets an owner's jobs.
+* ``attempt``: what the dispatcher does to jobs.
+* ``every_job``: what an administrator does to the jobs of all users.
+* ``placement``: the pool in which a job may run.
+* ``prompt_files``: strings of a prompt that may name files or models.
+* ``job_secrets``: keys for partner nodes, which are never stored.
+* ``timeline``: the messages of a finished job in the history.
+* ``gate``: opens and closes the queue and slots.
+* ``leader``: which of several servers leads.
+
+Nodes and models:
+
+* ``catalogue``: the nodes that can run here, in memory.
+* ``kept_catalogue``: the latest catalogue in a file.
+* ``node``: catalogues in the database.
+* ``model``: the model files on disk.
+* ``model_index``: registers model files as public assets.
+* ``model_site``: sites that host models.
+
+Files and workflows:
+
+* ``asset``: files by name, and outputs of jobs.
+* ``asset_library``: a user's assets, their details and tags.
+* ``example_input``: the example picture of a new user.
+* ``blob``: verifies all blobs and removes unused ones.
+* ``backup``: backs up and restores an installation.
+* ``download``: downloads files for users.
+* ``egress``: HTTP requests to public addresses only.
+* ``task``: background tasks.
+* ``workflow``: saved workflows and their versions.
+* ``publication``: publishes workflows.
+* ``userdata``: a user's small files.
+* ``setting``: the settings of the web UI.
+
+Accounts and the server:
+
+* ``user``: users and accounts.
+* ``key``: API keys.
+* ``session``: sessions of browsers, and the first administrator.
+* ``identity``: tokens of an identity provider.
+* ``password``: password hashes.
+* ``account_revision``: the number that is incremented when accounts change.
+* ``quota``: what users use, and their limits.
+* ``feedback``: feedback for the operator.
+* ``log``: the latest log lines.
+* ``patience``: retries while the object store is unavailable.
+"""

@@ -1,4 +1,4 @@
-"""What may be done with assets: uploads under ComfyUI's rules for names, outputs of jobs, finding files by name."""
+"""Files by name: uploads under ComfyUI's rules for names, outputs of jobs, and finding files."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -8,6 +8,7 @@ from datetime import datetime
 from safelight.core.asset import Asset, FileName, Folder, parse_file_name
 from safelight.core.digest import Digest, Sha256Digest
 from safelight.core.errors import InvalidName, NotFound
+from safelight.core.event import FilesChanged
 from safelight.core.ids import UserId, new_asset_id
 from safelight.core.job import Fence
 from safelight.core.user import Principal
@@ -22,7 +23,7 @@ _DIGEST_NAME = re.compile(r"([0-9a-f]{64})(\.[A-Za-z0-9]{1,16})?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewFile:
-    """A file whose bytes are in the blob store by now."""
+    """A file whose bytes are already in the blob store."""
 
     file: FileName
     digest: Digest
@@ -32,31 +33,33 @@ class NewFile:
 
 
 def upload(tx: Transaction, who: Principal, *, new: NewFile, overwrite: bool, now: datetime) -> Asset:
-    """Give bytes a file name, as ``/upload/image`` does.
+    """Register uploaded bytes under a file name, as ``/upload/image`` does.
 
-    The same name and the same bytes are the file that is there. The same name and other bytes get ``a (1).png``, or
-    with ``overwrite`` take the place of the old.
+    If the name is taken by the same bytes, return that file. If it is taken by other bytes, use the name ``a (1).png``,
+    or with ``overwrite`` replace the old bytes.
     """
     blobs.ensure(tx.conn, digest=new.digest, size=new.size, now=now, sha256=new.sha256)
     file = new.file if overwrite else free_name(tx, who, file=new.file, digest=new.digest)
-    there = rows.find_named(tx.conn, who.user_id, file=file)
-    if there is None:
+    existing = rows.find_named(tx.conn, who.user_id, file=file)
+    if existing is None:
         quotas.admit_bytes(tx, who, size=new.size)
         asset = _asset(who.user_id, replace(new, file=file), now=now)
         rows.add(tx.conn, asset)
+        tx.emit(FilesChanged(who.user_id))
         return asset
-    if there.digest == new.digest:
-        return there
-    quotas.admit_bytes(tx, who, size=new.size, instead_of=there.size)
-    changed = replace(there, digest=new.digest, size=new.size, mime_type=new.mime_type, updated_at=now)
+    if existing.digest == new.digest:
+        return existing
+    quotas.admit_bytes(tx, who, size=new.size, instead_of=existing.size)
+    changed = replace(existing, digest=new.digest, size=new.size, mime_type=new.mime_type, updated_at=now)
     rows.change_content(tx.conn, who.user_id, asset=changed)
+    tx.emit(FilesChanged(who.user_id))
     return changed
 
 
 def add_outputs(tx: Transaction, owner_id: UserId, fence: Fence, *, files: Sequence[NewFile], now: datetime) -> None:
-    """Keep the files of a running attempt: viewable, but not listed before :func:`services.attempt.finish`.
+    """Store the files of a running attempt: they can be viewed, and are listed after :func:`services.attempt.finish`.
 
-    Names are reserved before (``dispatch/attempts/names.py``). If an upload has taken one since, the upload loses it.
+    The names were reserved before (``dispatch/attempts/names.py``); an upload that has taken one since loses its name.
     """
     for new in files:
         blobs.ensure(tx.conn, digest=new.digest, size=new.size, now=now, sha256=new.sha256)
@@ -74,12 +77,13 @@ def find_file(tx: Transaction, who: Principal, *, file: FileName) -> Asset:
 
 
 def find_files(tx: Transaction, who: Principal, *, files: Collection[FileName]) -> Mapping[FileName, Asset]:
-    """Those of ``files`` that are there."""
+    """The assets of those ``files`` that exist."""
     return rows.find_all_named(tx.conn, who.user_id, files=files)
 
 
 def files_named(tx: Transaction, who: Principal, *, names: Collection[str]) -> dict[str, Asset]:
-    """Those of ``names`` (``a.png``, ``sub/b.png [output]``) that are files of the owner; any text may be asked."""
+    """The assets of those ``names`` (``a.png``, ``sub/b.png [output]``) that are files of the owner; any text is
+    allowed."""
     wanted = {name: file for name in names if (file := _file_name(name)) is not None}
     if not wanted:
         return {}
@@ -95,7 +99,7 @@ def files_named(tx: Transaction, who: Principal, *, names: Collection[str]) -> d
 
 
 def list_files(tx: Transaction, who: Principal, *, folder: Folder, limit: int | None = None) -> Sequence[Asset]:
-    """The files of a folder and its subfolders, the newest first; those of running jobs are not among them."""
+    """The files of a folder and its subfolders, newest first, without those of running jobs."""
     return rows.in_folder(tx.conn, who.user_id, folder=folder, limit=limit)
 
 
@@ -122,11 +126,11 @@ def _asset(owner_id: UserId, new: NewFile, *, now: datetime) -> Asset:
 
 def free_name(tx: Transaction, who: Principal, *, file: FileName, digest: Digest | None) -> FileName:
     """The first of ``a.png``, ``a (1).png``, ``a (2).png`` ... that is free or holds the bytes of ``digest``."""
-    there = rows.find_named(tx.conn, who.user_id, file=file)
-    if there is None or there.digest == digest:
+    existing = rows.find_named(tx.conn, who.user_id, file=file)
+    if existing is None or existing.digest == digest:
         return file
     stem, dot, extension = file.filename.rpartition(".")
-    if not stem:  # no extension, or nothing but one (".hidden")
+    if not stem:  # no extension, or only an extension (".hidden")
         stem, dot, extension = file.filename, "", ""
     first = replace(file, filename=f"{stem} (")
     taken = rows.names_between(tx.conn, who.user_id, like=first, high=f"{stem} )")
@@ -142,7 +146,7 @@ def _of_digest(tx: Transaction, who: Principal, digest: Digest) -> Asset | None:
 
 
 def _digest_in(filename: str) -> Digest | None:
-    """Clients of Comfy Cloud also name a file by its bytes: ``<blake3>.png``."""
+    """The digest in a name such as ``<blake3>.png``, by which clients of Comfy Cloud refer to files; else ``None``."""
     match = _DIGEST_NAME.fullmatch(filename)
     return Digest(match[1]) if match else None
 

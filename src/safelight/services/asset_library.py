@@ -1,7 +1,7 @@
-"""A user's assets as a library: what is in it, what is known of each, and how that is changed.
+"""A user's assets as a library: listing them, reading and changing their details and tags.
 
-Files by ComfyUI's names are the business of ``services/asset.py``. What is public can be read by everybody; for changes
-it is as if it were not there.
+``services/asset.py`` finds files by ComfyUI's names. Everybody can read public assets; a change to one answers as if it
+did not exist.
 """
 
 import builtins
@@ -27,6 +27,7 @@ from safelight.core.asset import (
 from safelight.core.clock import from_ms, to_ms
 from safelight.core.digest import Digest, Sha256Digest
 from safelight.core.errors import Conflict, Invalid, InvalidName, NotFound
+from safelight.core.event import FilesChanged
 from safelight.core.ids import AssetId, UserId, new_asset_id
 from safelight.core.paging import Page, PageRequest
 from safelight.core.user import Principal
@@ -42,7 +43,7 @@ from safelight.services.asset import free_name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAsset:
-    """``file``: where ComfyUI's clients are to find it. ``id``: the client's own, so that it may try again."""
+    """``id``: chosen by the client, so that it can retry the upload."""
 
     name: str
     digest: Digest
@@ -58,7 +59,7 @@ class NewAsset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """``None`` leaves as it is."""
+    """The new values; ``None`` leaves a field unchanged."""
 
     name: str | None = None
     mime_type: str | None = None
@@ -86,7 +87,7 @@ def list(
     offset: int = 0,
     after: AssetPlace | None = None,
 ) -> AssetPage:
-    """Raises :class:`Invalid` for a place that belongs to another order."""
+    """A page of assets. Raises :class:`Invalid` for a cursor that was made for another order."""
     if after is not None and (after.sort is not sort or after.descending != descending):
         raise Invalid(f"the cursor was made for another order than {sort.value}")
     return asset_list.page(
@@ -102,7 +103,8 @@ def list(
 
 
 def histogram(tx: Transaction, who: Principal, *, wanted: AssetFilter, limit: int) -> Sequence[TagCount]:
-    """Tags of the assets that ``wanted`` finds, the most frequent first; of the newest, where these are very many."""
+    """The tags of the assets that match ``wanted``, most frequent first; of a very large result, those of the
+    newest."""
     owners = _owners(who, public=wanted.include_public)
     if wanted == AssetFilter(include_public=wanted.include_public):
         page = tag_rows.page(tx.conn, owners, prefix="", include_zero=False, by_name=False, request=PageRequest(limit))
@@ -134,17 +136,17 @@ def get(tx: Transaction, who: Principal, *, asset_id: AssetId) -> Asset:
 
 
 def find_of_digest(tx: Transaction, who: Principal, *, digest: Digest | Sha256Digest, is_sha256: bool) -> Asset:
-    """An asset of the caller's, or a public one, with those bytes. Other owners' bytes answer as unknown ones."""
+    """An asset of the caller, or a public one, with these bytes. Other owners' bytes answer as unknown bytes do."""
     blake3 = blobs.of_sha256(tx.conn, Sha256Digest(digest)) if is_sha256 else Digest(digest)
     for owner in _owners(who, public=True) if blake3 else ():
         assert blake3 is not None
         if found := rows.find_of_digest(tx.conn, owner, digest=blake3):
             return found[1]
-    raise NotFound("there is no asset of that hash")
+    raise NotFound("there is no asset with this hash")
 
 
 def add(tx: Transaction, who: Principal, *, new: NewAsset, now: datetime) -> tuple[Asset, bool]:
-    """Keep an upload; ``False``: it was there, by its id or by its bytes, and has got the tags that it did not have."""
+    """Add an upload. ``False``: the caller had it already, by its id or its bytes; its missing tags were added."""
     blobs.ensure(tx.conn, digest=new.digest, size=new.size, now=now, sha256=new.sha256)
     there = rows.find(tx.conn, who.user_id, asset_id=new.id) if new.id else None
     if there:
@@ -158,12 +160,12 @@ def add(tx: Transaction, who: Principal, *, new: NewAsset, now: datetime) -> tup
 
 
 def refer(tx: Transaction, who: Principal, *, new: NewAsset, now: datetime) -> Asset:
-    """A new asset of bytes that are in the store."""
+    """Create an asset for bytes that are in the store."""
     check_asset_name(new.name)
     _check_preview(tx, who, new.preview_id)
     quotas.admit_bytes(tx, who, size=new.size)
     tags = clean_tags(new.tags)
-    now = from_ms(to_ms(now))  # as it is read back
+    now = from_ms(to_ms(now))  # the precision of the database
     asset = Asset(
         id=new.id or new_asset_id(),
         owner_id=who.user_id,
@@ -181,6 +183,7 @@ def refer(tx: Transaction, who: Principal, *, new: NewAsset, now: datetime) -> A
         preview_id=new.preview_id,
     )
     rows.add(tx.conn, asset)
+    tx.emit(FilesChanged(who.user_id))
     return asset
 
 
@@ -189,12 +192,12 @@ def change(tx: Transaction, who: Principal, *, asset_id: AssetId, change: Change
     if change.name is not None:
         check_asset_name(change.name)
     _check_preview(tx, who, change.preview_id)
-    given = {
+    values = {
         field: value
         for field in ("name", "mime_type", "preview_id", "user_metadata")
         if (value := getattr(change, field)) is not None
     }
-    after = replace(before, **given, updated_at=now)
+    after = replace(before, **values, updated_at=now)
     rows.change(tx.conn, who.user_id, seq=seq, before=before, after=after)
     return after
 
@@ -202,7 +205,7 @@ def change(tx: Transaction, who: Principal, *, asset_id: AssetId, change: Change
 def change_tags(
     tx: Transaction, who: Principal, *, asset_id: AssetId, add: Collection[str] = (), remove: Collection[str] = ()
 ) -> TagChange:
-    """A tag that is to be added and removed is removed."""
+    """Add and remove tags; a tag in both lists is removed."""
     to_remove = clean_tags(remove)
     to_add = [tag for tag in clean_tags(add) if tag not in to_remove]
     seq, asset = _own(tx, who, asset_id)
@@ -219,15 +222,16 @@ def change_tags(
 
 
 def remove(tx: Transaction, who: Principal, *, asset_id: AssetId) -> None:
-    """Raises :class:`Conflict` where something of the caller's rests on it."""
+    """Remove an asset. Raises :class:`Conflict` where a workflow of the caller uses it."""
     seq, asset = _own(tx, who, asset_id)
     if is_referenced(tx, who, asset_id=asset_id):
         raise Conflict(f"the asset {asset_id} is used by a workflow")
     rows.remove(tx.conn, who.user_id, seq=seq, asset=asset)
+    tx.emit(FilesChanged(who.user_id))
 
 
 def is_referenced(tx: Transaction, who: Principal, *, asset_id: AssetId) -> bool:
-    """Whether a version of the caller's workflows names the asset."""
+    """Whether a version of one of the caller's workflows uses the asset."""
     return bool(workflow_rows.assets_in_use(tx.conn, who.user_id, asset_ids=[asset_id]))
 
 
@@ -259,7 +263,8 @@ def _check_preview(tx: Transaction, who: Principal, preview_id: AssetId | None) 
 
 
 def _file(tx: Transaction, who: Principal, new: NewAsset) -> FileName | None:
-    """Where nodes and ``/api/view`` find it: in the folder that its tags name, or among the inputs; a model nowhere."""
+    """The file name for nodes and ``/api/view``: in the folder that the tags name, else among the inputs. A model has
+    none."""
     if "models" in new.tags:
         return None
     folder = next((folder for folder in Folder if folder.value in new.tags), Folder.INPUT)

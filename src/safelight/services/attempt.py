@@ -1,5 +1,5 @@
-"""What the dispatcher does to jobs. Every verb but the claim needs the fence ``(job_id, attempt)`` that a claim gave:
-whoever holds an old one is refused with :class:`Conflict`, and nothing is written.
+"""What the dispatcher does to jobs. Every function but the claim needs the fence ``(job_id, attempt)`` that a claim
+returned; an outdated fence is refused with :class:`Conflict`, and nothing is written.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -109,7 +109,7 @@ def claim_next(tx: Transaction, *, keys: Sequence[QueueKey], choose: Choose = fi
 def record_outputs(
     tx: Transaction, fence: Fence, *, outputs: Sequence[Output], files: Sequence[assets.NewFile] = (), now: datetime
 ) -> None:
-    """Keep what calls of a running job made. ``files`` can be viewed by the owner at once; a finish publishes them."""
+    """Store outputs of a running job. The owner can view ``files`` immediately; a finish lists them."""
     seq, job = _running(tx, fence)
     assets.add_outputs(tx, job.owner_id, fence, files=files, now=now)
     start = rows.count_outputs(tx.conn, seq, attempt=fence.attempt)
@@ -130,9 +130,9 @@ def finish(
     device_s: float = 0.0,
     now: datetime,
 ) -> JobSummary:
-    """End a run and publish what it made. ``outputs``: those without files that were not recorded before.
+    """End an attempt and publish its outputs. ``outputs``: those without files that were not recorded before.
 
-    ``error`` of a cancelled job tells which call was interrupted; only a failed job keeps it.
+    The ``error`` of a cancelled job names the call that was interrupted; only a failed job keeps its error.
     """
     seq, job = _running(tx, fence)
     after = rules.finish(job, fence, outcome, now, error if outcome is JobState.FAILED else None)
@@ -160,9 +160,9 @@ def lose(
     cached: Cached | None = None,
     now: datetime,
 ) -> JobSummary:
-    """The worker of this attempt is gone: its outputs are dropped, the job waits again or ends.
+    """End an attempt whose worker is gone: drop its outputs, and queue the job again or fail it.
 
-    ``interrupted``: the call that was running: it may have ended its worker.
+    ``interrupted``: the call that was running, which may have crashed the worker.
     """
     seq, job = _running(tx, fence)
     node = {"node_id": interrupted.node_id, "node_type": interrupted.node_type} if interrupted is not None else {}
@@ -181,8 +181,8 @@ def release(
     executed: Sequence[str] = (),
     now: datetime,
 ) -> JobSummary:
-    """The attempt ends in good order, or by no fault of the job's: the job waits again, which costs it none of its
-    retries. ``interrupted``: as of :func:`lose`."""
+    """End an attempt in order, or for a reason outside the job: queue the job again without using up a retry.
+    ``interrupted``: as for :func:`fail_attempt`."""
     seq, job = _running(tx, fence)
     after = rules.release(job, fence, now)
     _give_up(tx, seq, job, after, fence, reason=reason, cause=interrupted, executed=executed, now=now)
@@ -190,7 +190,7 @@ def release(
 
 
 def leave(tx: Transaction, fence: Fence, *, now: datetime) -> JobSummary:
-    """The server stops in good order, and the worker goes on: another server may :func:`resume` the attempt."""
+    """Give up an attempt whose worker continues while the server stops: another server may :func:`reattach` it."""
     _, job = _running(tx, fence)
     after = rules.leave(job, now)
     _write(tx, job, after)
@@ -198,8 +198,8 @@ def leave(tx: Transaction, fence: Fence, *, now: datetime) -> JobSummary:
 
 
 def recover(tx: Transaction, *, fences: Collection[Fence] | None = None, now: datetime) -> Sequence[JobSummary]:
-    """Give up what a server that is gone had running, or of that the attempts of ``fences``; returns these jobs as
-    they are now."""
+    """End the running attempts of a server that is gone, or of these only ``fences``. Return the jobs as they are
+    now."""
     lost = [
         lose(tx, fence, reason="the server was stopped while the job ran", now=now)
         for fence in (Fence(job.id, job.attempt) for job in rows.running(tx.conn))
@@ -210,7 +210,7 @@ def recover(tx: Transaction, *, fences: Collection[Fence] | None = None, now: da
 
 
 def reattach(tx: Transaction, fence: Fence) -> Reattached:
-    """An attempt that runs, for a server that is to follow it from now on. Changes nothing."""
+    """Return a running attempt, for a server that will follow it from now on. Changes nothing."""
     seq, running = _running(tx, fence)
     job = replace(rows.load(tx.conn, running.id), summary=running)
     usage = quotas.quota_usage(tx, running.owner_id)
@@ -224,12 +224,12 @@ def reattach(tx: Transaction, fence: Fence) -> Reattached:
 
 
 def running(tx: Transaction) -> Sequence[JobSummary]:
-    """Every job that runs."""
+    """Every running job."""
     return rows.running(tx.conn)
 
 
 def ends_since(tx: Transaction, since: datetime) -> Sequence[Event]:
-    """What those must hear who may have missed the ends of jobs, of all users."""
+    """The events of all jobs that have ended since then, for listeners that may have missed them."""
     ended = rows.ended_since(tx.conn, since)
     owners = dict.fromkeys(job.owner_id for job in ended)
     ends = [JobEnded(**_words(job, job.ended_at or since), state=job.state, error=job.error) for job in ended]
@@ -242,7 +242,7 @@ def waiting_keys(tx: Transaction) -> Sequence[QueueKey]:
 
 
 def depths(tx: Transaction) -> Mapping[Pool, int]:
-    """How many jobs wait, of all users, by pool."""
+    """How many jobs wait in each pool, of all users."""
     return lane_rows.depths(tx.conn)
 
 
@@ -256,13 +256,13 @@ def _running(tx: Transaction, fence: Fence) -> tuple[int, JobSummary]:
         raise NotFound(f"there is no job {fence.job_id!r}")
     seq, job = found
     if job.state is not JobState.RUNNING or job.attempt != fence.attempt:
-        raise Conflict(f"job {job.id} is {job.state} under attempt {job.attempt}: attempt {fence.attempt} has no say")
+        raise Conflict(f"job {job.id} is {job.state} under attempt {job.attempt}: attempt {fence.attempt} is outdated")
     return seq, job
 
 
 def _write(tx: Transaction, before: JobSummary, after: JobSummary, **more: Any) -> None:
     if not job_rows.replace(tx.conn, before, after, **more):
-        raise Conflict(f"job {before.id} changed while attempt {before.attempt} was to end")
+        raise Conflict(f"job {before.id} changed while attempt {before.attempt} was ending")
 
 
 def _give_up(

@@ -1,9 +1,9 @@
-"""Copies of an installation, made while it works, and their way back.
+"""Backups of a running installation, and restoring them.
 
-A backup is a folder laid out like a data folder: a snapshot of the database, every blob that the snapshot names, and
-``backup.json``, which is written last: without it the folder is no backup. The snapshot comes first and the blobs after
-it: a row's bytes are in the store before the row, and whoever removes blobs waits meanwhile
-(``cli/maintenance.py: alone``). Bytes are hashed on every way.
+A backup is a folder in the layout of a data folder: a snapshot of the database, every blob that the snapshot names, and
+``backup.json``, which is written last: a folder without it is not a backup. The snapshot is made before the blobs are
+copied: a row's bytes are in the store before the row, and commands that remove blobs wait meanwhile
+(``cli/maintenance.py: alone``). Bytes are hashed in both directions.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _FORMAT = 1
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """``lost``: blobs that were damaged or missing by then already; a backup cannot bring them back."""
+    """``lost``: blobs that were damaged or missing already when the backup was made, so it does not contain them."""
 
     format: int
     made_at: datetime
@@ -48,9 +48,9 @@ class Copied:
 
 
 async def back_up(database: str, blobs: BlobStore, *, folder: Path, now: datetime) -> Manifest:
-    """Write a backup, or bring the one in ``folder`` up to date. What was committed before the call is in it."""
+    """Write a backup, or update the one in ``folder``. It contains everything that was committed before the call."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    ours = (BLOBS, DATABASE, MANIFEST)  # perhaps of a backup that was cut off
+    ours = (BLOBS, DATABASE, MANIFEST)  # maybe of a backup that was interrupted
     if not all(path.name.startswith(ours) for path in folder.iterdir()):
         raise Conflict(f"{folder} is neither empty nor a backup")
     part = folder / _PART
@@ -70,11 +70,12 @@ async def back_up(database: str, blobs: BlobStore, *, folder: Path, now: datetim
 
 
 async def restore(folder: Path, *, database: Path, blobs: BlobStore) -> Copied:
-    """Read a backup into a new database file and a blob store. The database comes last: an installation is there whole
-    or not at all. Raises :class:`Invalid` for what is no whole backup, :class:`Conflict` for a database in the way."""
+    """Restore a backup into a new database file and a blob store. The database is put in place last, so an installation
+    is complete or does not exist. Raises :class:`Invalid` for an incomplete backup, and :class:`Conflict` for a
+    database that exists."""
     manifest = read_manifest(folder)
     if database.exists():
-        raise Conflict(f"{database} is there already; a backup is restored into a new data folder")
+        raise Conflict(f"{database} exists already; restore into a new data folder")
     part = database.with_name(f"{database.name}.part")
     await asyncio.to_thread(database.parent.mkdir, parents=True, exist_ok=True)
     await asyncio.to_thread(_snapshot, f"sqlite:///{(folder / DATABASE).resolve()}", part)
@@ -85,7 +86,7 @@ async def restore(folder: Path, *, database: Path, blobs: BlobStore) -> Copied:
         await db.close()
     if missing := set(copied.lost) - set(manifest.lost):
         raise Invalid(
-            f"the backup {folder} is damaged: {len(missing)} blobs are not what they were, such as {missing.pop()}"
+            f"the backup {folder} is damaged: {len(missing)} blobs have changed or are missing, such as {missing.pop()}"
         )
     await asyncio.to_thread(_put_in_place, part, database)
     return copied
@@ -96,14 +97,14 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
     except (OSError, msgspec.DecodeError) as error:
-        raise Invalid(f"{folder} is not a whole backup: {error}") from None
+        raise Invalid(f"{folder} is not a complete backup: {error}") from None
     if manifest.format != _FORMAT:
         raise Invalid(f"{folder} was made by a newer Safelight (its format is {manifest.format})")
     return manifest
 
 
 async def _copy(db: Database, source: BlobStore, target: BlobStore) -> Copied:
-    """Every blob that ``db`` names, hashed on its way; those that ``target`` has are left as they are."""
+    """Copy and hash every blob that ``db`` names; skip those that ``target`` has already."""
     number = size = 0
     lost: list[Digest] = []
     async for row in blob_service.all_rows(db):
@@ -116,7 +117,7 @@ async def _copy(db: Database, source: BlobStore, target: BlobStore) -> Copied:
 
 
 async def _prune(folder: Path, kept: LocalBlobStore) -> None:
-    """Drop the blobs that an earlier backup in this folder had, and this one has not."""
+    """Delete the blobs that only an earlier backup in this folder needed."""
     db = await Database.open(f"sqlite:///{(folder / DATABASE).resolve()}", on_commit=lambda events: None)
     try:
         async for blob in blob_service.without_rows(db, kept, before=datetime.max.replace(tzinfo=UTC)):

@@ -1,7 +1,7 @@
-"""What is done with all blobs at once: looking whether each is what it says, and letting go of those that nobody needs.
+"""Verifying all blobs, and removing those that are not used.
 
-Both may run beside a server, whatever it does: a row's bytes are in the store before the row, and what was put there
-lately is nobody's garbage yet.
+Both are safe while a server runs: a row's bytes are in the store before the row, and blobs that were stored recently
+are never removed.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ class Condition(StrEnum):
     WHOLE = "whole"
     CORRUPT = "corrupt"
     MISSING = "missing"
-    """There is a row, and neither bytes in the store nor a scanned file that has them."""
+    """A row without bytes, neither in the store nor in a scanned file."""
     UNKNOWN = "unknown"
-    """There are bytes, and no row: an upload that was cut off, which ``collect`` removes."""
+    """Bytes without a row: an interrupted upload, which ``collect`` removes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``names``: of the assets that are affected."""
+    """``names``: of the affected assets."""
 
     condition: Condition
     digest: Digest
@@ -55,7 +55,7 @@ async def all_rows(db: Database) -> AsyncIterator[BlobRow]:
 
 
 async def verify(db: Database, blobs: BlobStore, *, before: datetime) -> AsyncIterator[Finding]:
-    """Read every blob and say what it is like. Bytes that were kept since ``before`` need no row yet."""
+    """Read every blob and report its condition. Bytes that were stored after ``before`` need no row yet."""
     async for row in all_rows(db):
         condition = await _condition(db, blobs, row)
         is_good = condition is Condition.WHOLE
@@ -66,7 +66,7 @@ async def verify(db: Database, blobs: BlobStore, *, before: datetime) -> AsyncIt
 
 
 async def collect(db: Database, blobs: BlobStore, *, before: datetime) -> Collected:
-    """Remove the blobs to which nothing refers, and that nobody has put into the store since ``before``."""
+    """Remove the blobs that nothing refers to and that were not stored again after ``before``."""
     while unused := await db.read(lambda tx: rows.unused(tx.conn, before=before, limit=_PAGE)):
         await db.write(lambda tx, unused=unused: rows.forget(tx.conn, unused))  # type: ignore[misc]
     number = size = 0
@@ -77,7 +77,7 @@ async def collect(db: Database, blobs: BlobStore, *, before: datetime) -> Collec
 
 
 async def is_elsewhere(db: Database, digest: Digest) -> bool:
-    """Whether a scanned file of the server's own folders has these bytes; its bytes are in no store."""
+    """Whether a scanned file in the server's own folders has these bytes; such bytes are not in the store."""
     paths = await db.read(lambda tx: rows.scanned_paths(tx.conn, digest))
     return any([await asyncio.to_thread(_has_bytes, Path(path), digest) for path in paths])
 
@@ -91,13 +91,14 @@ async def _condition(db: Database, blobs: BlobStore, row: BlobRow) -> Condition:
         return Condition.CORRUPT
     except BlobMissing:
         if await is_elsewhere(db, row.digest) or not await db.read(lambda tx: rows.known(tx.conn, [row.digest])):
-            return Condition.WHOLE  # or collected since the row was read
+            return Condition.WHOLE  # or removed after the row was read
         return Condition.MISSING
     return Condition.WHOLE if size == row.size else Condition.CORRUPT
 
 
 async def without_rows(db: Database, blobs: BlobStore, *, before: datetime) -> AsyncIterator[StoredBlob]:
-    """Listed first and looked up then, so that an upload between the two is not taken for garbage."""
+    """Stored blobs without a row. They are listed first and looked up second, so an upload in between is not
+    reported."""
     page: list[StoredBlob] = []
     async for blob in blobs.scan():
         if blob.kept_at < before:

@@ -1,6 +1,6 @@
-"""The nodes that can run here: the workers' declarations, with the combos of model files filled in.
+"""The nodes that can run here: what workers declare, with the options of model combos filled in.
 
-Kept whole in memory; the rows (``services/node.py``) let a restarted server answer before its workers are ready.
+The catalogue is in memory; the rows (``services/node.py``) let a restarted server answer before its workers are ready.
 """
 
 import asyncio
@@ -16,8 +16,8 @@ WAIT_S = 30.0
 
 
 class LiveCatalogue:
-    """Mutable: the latest declarations, and what was last filled in. ``version`` names the state as clients see it:
-    it changes with the declarations and with the model files."""
+    """Mutable: the latest declarations, and the last filled catalogue. ``version`` changes with the declarations and
+    with the model files."""
 
     def __init__(self, models: ModelFiles) -> None:
         self._models = models
@@ -42,7 +42,7 @@ class LiveCatalogue:
         return self._filled[1]
 
     def publish(self, nodes: Sequence[NodeSchema], *, digest: str) -> None:
-        """A worker is ready, or a restarted server found the rows of an earlier one."""
+        """Replace the declarations: by those of a worker that is ready, or by the stored ones of an earlier worker."""
         self._declared = {node.name: node for node in nodes}
         self._digest = digest
         self._ready.set()

@@ -1,7 +1,8 @@
-"""Fetching files for users: background tasks that survive a restart and go on where they were.
+"""Downloading files for users: background tasks that survive a restart and continue where they stopped.
 
-The bytes gather in a file named by the task. A part of it is asked for again with ``Range`` and ``If-Range``, so that
-a file which changed meanwhile is read anew. At the end the file goes into the blob store, and becomes an asset.
+The bytes are written to a file named by the task. The rest of a partial file is requested with ``Range`` and
+``If-Range``, so a file that has changed at its source is downloaded from the start. A complete file goes into the blob
+store and becomes an asset.
 """
 
 import asyncio
@@ -43,7 +44,7 @@ _RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
 
 
 class DownloadFailed(Exception):
-    """``code`` is one of this module's."""
+    """``code`` is one of the codes of this module."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -51,7 +52,7 @@ class DownloadFailed(Exception):
 
 
 class Downloads:
-    """Mutable: the downloads under way."""
+    """Mutable: the running downloads."""
 
     def __init__(
         self,
@@ -78,13 +79,14 @@ class Downloads:
         self._free = asyncio.Semaphore(AT_ONCE)
 
     async def resume(self) -> None:
-        """Take up what the last process left."""
+        """Continue the downloads that the last process left unfinished."""
         for task in await self._db.read(tasks.unfinished):
             if task.name == NAME:
                 self._spawn(task)
 
     async def submit(self, who: Principal, *, payload: Mapping[str, Any], key: str | None) -> Task:
-        """Begin, unless the caller did so before with the same key. Raises :class:`Invalid` for a bad address."""
+        """Start a download, or return the caller's earlier one with the same key. Raises :class:`Invalid` for a bad
+        URL."""
         check_url(payload["url"])
         now = self._clock.now()
         task = await self._db.write(lambda tx: tasks.create(tx, who, name=NAME, key=key, payload=payload, now=now))
@@ -93,18 +95,18 @@ class Downloads:
         return task
 
     async def wait(self, who: Principal, *, task_id: TaskId) -> Task:
-        """The task when it has ended. Who goes away does not end it."""
+        """Wait until the task has ended. Cancelling the caller does not end the task."""
         if (running := self._running.get(task_id)) is not None:
             await asyncio.wait([running])
         return await self._read(who, task_id)
 
     async def stop(self) -> None:
-        """Leave everything to the next start."""
+        """Stop all downloads; the next start continues them."""
         await self.pause()
         await self._egress.close()
 
     async def pause(self) -> None:
-        """Leave everything to the next :meth:`resume`, here or elsewhere."""
+        """Stop all downloads; the next :meth:`resume` continues them, on this server or another."""
         running = list(self._running.values())
         for work in running:
             work.cancel()
@@ -117,7 +119,7 @@ class Downloads:
 
     async def _run(self, task: Task) -> None:
         who, part = Principal(task.owner_id), self._folder / f"{task.id}.part"
-        code, message = NETWORK, "the server failed; its log says why"
+        code, message = NETWORK, "the server failed; see its log"
         try:
             async with self._free, asyncio.timeout(self._timeout_s):
                 await self._fetch_and_keep(task, who, part)
@@ -145,7 +147,7 @@ class Downloads:
                 break
             except (OSError, asyncio.IncompleteReadError, _network_error()) as error:
                 if attempt == ATTEMPTS - 1:
-                    raise DownloadFailed(NETWORK, f"the download broke off: {type(error).__name__}") from error
+                    raise DownloadFailed(NETWORK, f"the download was interrupted: {type(error).__name__}") from error
                 task = await self._read(who, task.id)
         new = await self._new_asset(task, part, facts)
         now = self._clock.now()
@@ -166,10 +168,10 @@ class Downloads:
             _check_status(response.status)
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind == "text/html" and not str(task.payload["name"]).endswith((".html", ".htm")):
-                raise DownloadFailed(UNSUPPORTED, "the address leads to a web page, not to a file")
+                raise DownloadFailed(UNSUPPORTED, "the URL leads to a web page, not to a file")
             offset = _offset(response.headers.get("content-range")) if response.status == 206 else 0
             if offset not in (0, start):
-                raise DownloadFailed(NETWORK, "the source sent another part than was asked for")
+                raise DownloadFailed(NETWORK, "the source sent a different range than requested")
             length = int(response.headers.get("content-length") or 0)
             if offset + length > self._max_bytes:
                 raise DownloadFailed(TOO_LARGE, f"the file is larger than {self._max_bytes} bytes")
@@ -195,7 +197,7 @@ class Downloads:
             await asyncio.to_thread(os.fsync, file.fileno())
         total = task.result.get("bytes_total")
         if total is not None and size != total:
-            raise ConnectionResetError(f"{size} of {total} bytes came")
+            raise ConnectionResetError(f"received {size} of {total} bytes")
         return task
 
     async def _new_asset(self, task: Task, part: Path, facts: Mapping[str, Any]) -> NewAsset:
@@ -210,7 +212,7 @@ class Downloads:
         what = "the file could not be stored"
         sha256 = await self._patience.with_(partial(self._blobs.adopt, part, digest), what=what)
         if facts.get("sha256") not in (None, sha256):
-            raise DownloadFailed(NETWORK, "the file is not the one that its site describes (its SHA256 differs)")
+            raise DownloadFailed(NETWORK, "the file's SHA256 differs from the one that its site reports")
         payload = task.payload
         return NewAsset(
             name=payload["name"],
@@ -225,14 +227,15 @@ class Downloads:
         )
 
     async def _facts(self, url: str) -> dict[str, Any]:
-        """What the file's site says of it; a site that does not answer is no reason not to fetch the file."""
+        """What the file's site reports about it; empty if the site does not answer, which does not stop the
+        download."""
         import json
 
         for site in self._sites:
-            if (asked := site.facts_url(url)) is None:
+            if (facts_url := site.facts_url(url)) is None:
                 continue
             with suppress(OSError, ValueError, Invalid, _network_error()):
-                async with self._egress.get(asked, headers={}, secrets=self._secrets) as response:
+                async with self._egress.get(facts_url, headers={}, secrets=self._secrets) as response:
                     body = await response.content.read(_MAX_FACTS) if response.status == 200 else b""
                     while body and not response.content.at_eof() and len(body) < _MAX_FACTS:
                         body += await response.content.read(_MAX_FACTS)
@@ -255,9 +258,9 @@ class Downloads:
 
 def _check_status(status: int) -> None:
     if status in (401, 403):
-        raise DownloadFailed(FORBIDDEN, "the source asks for credentials, or refuses")
+        raise DownloadFailed(FORBIDDEN, "the source requires credentials or refuses access")
     if status in (404, 410):
-        raise DownloadFailed(NOT_FOUND, "the source has no such file")
+        raise DownloadFailed(NOT_FOUND, "the source does not have this file")
     if status not in (200, 206):
         raise DownloadFailed(NETWORK, f"the source answered {status}")
 

@@ -1,7 +1,7 @@
-"""The one way out: HTTP requests to addresses that a user gave, and never into the operator's own network.
+"""The only outgoing requests: HTTP to URLs that users chose, never into the operator's own network.
 
-Each connection is checked by the address that it really goes to, so that neither a literal address, nor a redirect, nor
-a name that answers differently the second time leads inside. No proxies and no environment are looked at.
+Each connection is checked by the IP address that it is made to, so neither a literal address, nor a redirect, nor a
+name that resolves differently the second time leads inside. Proxy settings and environment variables are ignored.
 """
 
 import socket
@@ -23,7 +23,7 @@ CONNECT_S = 15.0
 SILENCE_S = 60.0
 _NAT64 = ip_network("64:ff9b::/96")
 _NOT_PUBLIC = (
-    ip_network("64:ff9b:1::/48"),  # NAT64 of a network's own (RFC 8215): what is behind it, only the network knows
+    ip_network("64:ff9b:1::/48"),  # local-use NAT64 (RFC 8215): only the network knows what is behind it
     ip_network("fec0::/10"),  # site-local (RFC 3879), still routed by some
     ip_network("::/96"),  # IPv4-compatible (RFC 4291, 2.5.5.1): some systems connect to the IPv4 address inside
 )
@@ -31,11 +31,11 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class Blocked(OSError):
-    """A connection to an address that is not a public one."""
+    """A connection to an address that is not public."""
 
 
 def is_public(address: Address) -> bool:
-    """Whether anybody may be sent there. Looks into addresses that carry another one."""
+    """Whether an address is on the public Internet. For an address that embeds another one, both are checked."""
     if isinstance(address, IPv6Address):
         if any(address in network for network in _NOT_PUBLIC):
             return False
@@ -48,7 +48,7 @@ def is_public(address: Address) -> bool:
 
 
 class Egress:
-    """Mutable: the session, made with the first request. ``is_allowed``: another rule for tests."""
+    """Mutable: the HTTP session, made for the first request. ``is_allowed``: another rule, for tests."""
 
     def __init__(self, *, is_allowed: Callable[[Address], bool] = is_public) -> None:
         self._is_allowed = is_allowed
@@ -58,13 +58,13 @@ class Egress:
     async def get(
         self, url: str, *, headers: Mapping[str, str], secrets: Callable[[str], Mapping[str, str]]
     ) -> "AsyncIterator[aiohttp.ClientResponse]":
-        """The final answer, after redirects. ``secrets``: headers for the host of one request, and only for it.
+        """The final response, after redirects. ``secrets``: returns headers for a host, sent to that host only.
 
-        Raises :class:`Invalid` for an address that is none or may not be asked, and what aiohttp raises.
+        Raises :class:`Invalid` for an invalid or a forbidden URL, and what aiohttp raises.
         """
         for _ in range(MAX_REDIRECTS + 1):
             host = check_url(url)
-            response = await self._ask(url, {**headers, **secrets(host)})
+            response = await self._request(url, {**headers, **secrets(host)})
             target = response.headers.get("location")
             if response.status not in _REDIRECTS or target is None:
                 try:
@@ -80,8 +80,8 @@ class Egress:
         if self._session is not None:
             await self._session.close()
 
-    async def _ask(self, url: str, headers: Mapping[str, str]) -> "aiohttp.ClientResponse":
-        import aiohttp  # at the first request: it takes a while to load
+    async def _request(self, url: str, headers: Mapping[str, str]) -> "aiohttp.ClientResponse":
+        import aiohttp  # imported at the first request: it is slow to load
 
         if self._session is None:
             self._session = aiohttp.ClientSession(
@@ -97,10 +97,10 @@ class Egress:
             )
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, Blocked) or isinstance(error.__cause__, Blocked):
-                raise Invalid("the address does not lead to a public server") from None
+                raise Invalid("the URL does not lead to a public server") from None
             raise
         except aiohttp.InvalidURL:
-            raise Invalid(f"{url!r} is not an address") from None
+            raise Invalid(f"{url!r} is not a valid URL") from None
 
     def _socket(self, found: tuple[Any, ...]) -> socket.socket:
         family, kind, protocol, _, where = found
@@ -110,14 +110,14 @@ class Egress:
 
 
 def check_url(url: str) -> str:
-    """The host of an HTTP address. Raises :class:`Invalid`."""
+    """Return the host of an HTTP URL. Raises :class:`Invalid`."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise Invalid(f"{url!r} is not an address") from None
+        raise Invalid(f"{url!r} is not a valid URL") from None
     if parts.scheme not in ("http", "https") or not host or parts.username is not None or len(url) > 8192:
-        raise Invalid(f"{url!r} is not an http or https address")
+        raise Invalid(f"{url!r} is not an http or https URL")
     if not url.isprintable() or " " in url:
-        raise Invalid(f"{url!r} is not an address")
+        raise Invalid(f"{url!r} is not a valid URL")
     return host

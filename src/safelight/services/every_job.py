@@ -1,7 +1,7 @@
-"""What an administrator may do with any user's jobs: look at them, cancel and delete them.
+"""What an administrator may do with the jobs of all users: list, cancel and delete them.
 
-A job is named by its owner and its id. What users wrote and made stays theirs: a job shows who runs which nodes, for
-how long and how it ended, and neither its texts nor its files.
+A job is identified by its owner and its id. An administrator sees its owner, nodes, times and end, but neither its
+texts nor its files.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -48,13 +48,13 @@ def get(tx: Transaction, who: Principal, *, owner_id: UserId, job_id: JobId) -> 
 
 
 def cancel(tx: Transaction, who: Principal, *, owner_id: UserId, job_id: JobId, now: datetime) -> bool:
-    """As its owner would. False where it has ended or was asked before."""
+    """Cancel a job as its owner would. False where it has ended or is being cancelled already."""
     _require_admin(who)
     return jobs.cancel(tx, Principal(owner_id), job_id=job_id, now=now)
 
 
 def delete(tx: Transaction, who: Principal, *, owner_id: UserId, job_id: JobId, now: datetime) -> None:
-    """Remove it from the queue or from the history; its files stay. Raises :class:`Conflict` while it runs."""
+    """Remove a job from the queue or the history; its files stay. Raises :class:`Conflict` while it runs."""
     _require_admin(who)
     owner = Principal(owner_id)
     job = jobs.get(tx, owner, job_id=job_id)
@@ -66,4 +66,4 @@ def delete(tx: Transaction, who: Principal, *, owner_id: UserId, job_id: JobId, 
 
 def _require_admin(who: Principal) -> None:
     if not who.is_admin:
-        raise Forbidden("the jobs of all users are for administrators")
+        raise Forbidden("only administrators may see the jobs of all users")

@@ -1,4 +1,4 @@
-"""What users say of the server, kept for its operator."""
+"""Feedback of users, stored for the operator."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ class Feedback:
 
 
 def submit(tx: Transaction, who: Principal, *, feedback: Feedback, now: datetime) -> None:
-    """Raises :class:`LimitExceeded` for somebody who says too much in an hour."""
+    """Store feedback. Raises :class:`LimitExceeded` for a user who sent too much within an hour."""
     content, metadata = feedback.content, feedback.metadata
     if content is not None and (len(content) > MAX_CONTENT_LENGTH or "\x00" in content):
-        raise Invalid(f"The content has at most {MAX_CONTENT_LENGTH} characters, and no NUL among them")
+        raise Invalid(f"the content may have at most {MAX_CONTENT_LENGTH} characters and no NUL")
     if metadata is not None and len(encode_json(metadata)) > MAX_METADATA_BYTES:
-        raise Invalid(f"The metadata has at most {MAX_METADATA_BYTES} bytes")
+        raise Invalid(f"the metadata may have at most {MAX_METADATA_BYTES} bytes")
     if rows.count_since(tx.conn, who.user_id, since=now - timedelta(hours=1)) >= MAX_PER_HOUR:
-        raise LimitExceeded(f"At most {MAX_PER_HOUR} messages an hour are taken; try again later")
+        raise LimitExceeded(f"at most {MAX_PER_HOUR} messages an hour are accepted; try again later")
     words = {"type": feedback.type, "rating": feedback.rating, "content": content, "metadata": metadata}
     rows.add(tx.conn, who.user_id, words=words, now=now)

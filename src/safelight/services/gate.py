@@ -1,4 +1,4 @@
-"""Letting jobs through, or not: the administrator's verbs for the queue and for slots."""
+"""Opening and closing the gates of the queue and of slots, which decide whether jobs start; for administrators."""
 
 from safelight.core.errors import Forbidden, Unavailable
 from safelight.core.event import GatesChanged
@@ -14,15 +14,17 @@ def load(tx: Transaction) -> Gates:
 
 
 def set_queue(tx: Transaction, who: Principal, *, mode: QueueGate, is_at_once: bool = False) -> Gates:
-    """``is_at_once``: jobs that run behind a closed gate go back to the queue. Raises :class:`Forbidden`."""
+    """Set the gate of the queue. ``is_at_once``: jobs that run behind a closed gate go back to the queue. Raises
+    :class:`Forbidden`."""
     _require_admin(who)
     rows.set_queue(tx.conn, mode)
     return _tell(tx, is_at_once=is_at_once)
 
 
 def set_slot(tx: Transaction, who: Principal, *, slot: SlotId, mode: SlotGate, is_at_once: bool = False) -> Gates:
-    """A slot that is not there now may come, and finds its gate; one that was shut for its losses is opened as well.
-    ``is_at_once``: a job that runs behind a drained gate goes back to the queue. Raises :class:`Forbidden`."""
+    """Set the gate of a slot, which may be one that connects later. Opening also readmits a slot that was shut after
+    repeated losses. ``is_at_once``: a job that runs behind a drained gate goes back to the queue. Raises
+    :class:`Forbidden`."""
     _require_admin(who)
     rows.set_slot(tx.conn, slot, mode)
     return _tell(tx, opened=slot if mode is SlotGate.OPEN else None, is_at_once=is_at_once)
@@ -31,12 +33,12 @@ def set_slot(tx: Transaction, who: Principal, *, slot: SlotId, mode: SlotGate, i
 def admit_job(tx: Transaction) -> None:
     """Raises :class:`Unavailable` while the queue drains or is closed."""
     if not rows.load(tx.conn).accepts_jobs:
-        raise Unavailable("This server takes no new jobs for the moment: its queue is being drained")
+        raise Unavailable("this server accepts no new jobs at the moment: its queue is drained or closed")
 
 
 def _require_admin(who: Principal) -> None:
     if not who.is_admin:
-        raise Forbidden("The queue and its slots are for administrators")
+        raise Forbidden("only administrators may change the gates of the queue and of slots")
 
 
 def _tell(tx: Transaction, *, opened: SlotId | None = None, is_at_once: bool = False) -> Gates:

@@ -1,8 +1,8 @@
-"""Bearer tokens of an identity provider: JSON Web Tokens, checked against the keys that their issuer publishes.
+"""Bearer tokens of an identity provider: JSON Web Tokens, verified with the keys that their issuer publishes.
 
-The algorithms are pinned to signatures with public keys: a token cannot choose ``none``, nor pass a public key off as a
-shared secret. Keys are fetched in a thread, kept for an hour, and fetched again for a key id that is new, but not
-more often than every half minute, whatever strangers send.
+Only signatures with public keys are accepted: a token can neither choose ``none`` nor pass off a public key as a shared
+secret. Keys are fetched in a thread and cached for an hour. A new key id causes another fetch, at most every half
+minute regardless of what strangers send.
 """
 
 import asyncio
@@ -30,14 +30,14 @@ _LARGEST_SET = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Vouched:
-    """Whom a token stands for, and until when."""
+    """The identity that a token proves, and when the token expires."""
 
     identity: Identity
     expires_at: datetime
 
 
 class TokenVerifier:
-    """Mutable: the issuer's keys by id, and when they were asked for."""
+    """Mutable: the issuer's keys by id, and when they were last requested."""
 
     def __init__(self, clock: Clock, *, issuer: str, audience: str, jwks_url: str) -> None:
         self._clock = clock
@@ -45,11 +45,12 @@ class TokenVerifier:
         self._audience = audience
         self._jwks_url = jwks_url
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched_at_s = self._asked_at_s = float("-inf")
+        self._fetched_at_s = self._requested_at_s = float("-inf")
         self._fetching = asyncio.Lock()
 
     async def verify(self, token: str) -> Vouched | None:
-        """``None`` for whatever is not a valid token of the issuer for the audience. Never raises, never logs it."""
+        """``None`` for anything that is not a valid token of the issuer for the audience. Never raises, never logs the
+        token."""
         if len(token) > MAX_TOKEN:
             return None
         try:
@@ -90,13 +91,13 @@ class TokenVerifier:
             return self._keys[key_id]
         async with self._fetching:
             is_due = key_id not in self._keys or self._is_older(self._fetched_at_s, KEEP_S)
-            if is_due and self._is_older(self._asked_at_s, PAUSE_S):
+            if is_due and self._is_older(self._requested_at_s, PAUSE_S):
                 await self._fetch()
         return self._keys.get(key_id)
 
     async def _fetch(self) -> None:
-        """Known keys stay where the issuer cannot be reached: it may be down for longer than an hour."""
-        self._asked_at_s = self._clock.monotonic_s()
+        """Fetch the keys. The known keys stay if the issuer cannot be reached: it may be down for more than an hour."""
+        self._requested_at_s = self._clock.monotonic_s()
         try:
             self._keys = await asyncio.to_thread(_read_keys, self._jwks_url)
             self._fetched_at_s = self._clock.monotonic_s()
@@ -111,7 +112,7 @@ def _read_keys(url: str) -> dict[str, jwt.PyJWK]:
     with urllib.request.urlopen(url, timeout=FETCH_TIMEOUT_S) as answer:
         body = answer.read(_LARGEST_SET + 1)
     if len(body) > _LARGEST_SET:
-        raise ValueError(f"they are more than {_LARGEST_SET} bytes")
+        raise ValueError(f"the response has more than {_LARGEST_SET} bytes")
     document = msgspec.json.decode(body)
     listed = document.get("keys") if isinstance(document, dict) else None
     keys: dict[str, jwt.PyJWK] = {}
@@ -120,5 +121,5 @@ def _read_keys(url: str) -> dict[str, jwt.PyJWK]:
             try:
                 keys[entry["kid"]] = jwt.PyJWK(entry)
             except jwt.PyJWTError:
-                continue  # of a kind that we do not use
+                continue  # of a type that is not used
     return keys

@@ -1,4 +1,4 @@
-"""What an owner may do with jobs: submit, look, cancel, forget. The workers' side is ``services/attempt.py``."""
+"""What an owner may do with jobs: submit, read, cancel, forget. The workers' side is ``services/attempt.py``."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,23 +19,19 @@ from safelight.db.transaction import Transaction
 from safelight.db.types import encode_json
 from safelight.services import gate as gates
 from safelight.services import quota as quotas
+from safelight.services.job_secrets import redacted, secrets_in
 from safelight.services.placement import ANYWHERE, Placement
 
-SECRETS = ("auth_token_comfy_org", "api_key_comfy_org")
-"""What a client may put into ``extra_data`` for partner nodes; kept in memory for the run, never in a row."""
-
-REDACTED = "[REDACTED]"
-
 _AT_ONCE = 500
-"""Jobs that one statement ends."""
+"""Jobs that one statement cancels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitJob:
-    """A valid prompt that is to run. ``number``: lower runs first; ``front``: before the owner's others.
+    """A valid prompt to queue. ``number``: jobs with lower numbers run first; ``front``: before the owner's other jobs.
 
-    ``placement``: where it may run, and what it needs there. ``extra_data`` as the client sent it; secrets in
-    it are not stored, but go with :class:`JobQueued`.
+    ``placement``: where it may run, and the models that it needs. ``extra_data``: as the client sent it; its secrets
+    are not stored, but sent with :class:`JobQueued`.
     """
 
     prompt: Mapping[str, Any]
@@ -50,8 +46,8 @@ class SubmitJob:
 
 
 def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime) -> JobSummary:
-    """Queue a job. Raises :class:`Conflict` for an id that its owner has used before, and what quotas and gates
-    raise."""
+    """Queue a job. Raises :class:`Conflict` for an id that its owner has used before, and the errors of quotas and
+    gates."""
     gates.admit_job(tx)
     quotas.admit_job(tx, who, size=lambda: len(encode_json(command.prompt)) + len(encode_json(command.extra_data)))
     chosen = command.job_id
@@ -92,12 +88,12 @@ def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime
             secrets=secrets,
         )
     )
-    _tell_queue(tx, who)
+    _emit_queue_changed(tx, who)
     return summary
 
 
 def _job_id(tx: Transaction, who: Principal, chosen: str) -> JobId:
-    """With the owner in it where another owner's job has it already: neither learns of the other."""
+    """The id of the row. It includes the owner if another owner uses the chosen id, so neither learns of the other."""
     return own_job_id(who.user_id, chosen) if rows.is_taken(tx.conn, JobId(chosen)) else JobId(chosen)
 
 
@@ -109,7 +105,7 @@ def get(tx: Transaction, who: Principal, *, job_id: str) -> Job:
 
 
 def history(tx: Transaction, who: Principal, *, page: PageRequest | None, newest_first: bool) -> Sequence[Job]:
-    """Jobs that have ended, in the order in which they ended."""
+    """Finished jobs, in the order in which they ended."""
     return rows.history(tx.conn, who.user_id, page=page, newest_first=newest_first)
 
 
@@ -119,29 +115,30 @@ def queue(tx: Transaction, who: Principal) -> tuple[Sequence[Job], Sequence[Job]
 
 
 def remaining(tx: Transaction, who: Principal) -> int:
-    """Jobs that wait or run."""
+    """The number of waiting and running jobs."""
     return rows.count_active(tx.conn, who.user_id)
 
 
 def cancel(tx: Transaction, who: Principal, *, job_id: str, now: datetime) -> bool:
-    """Ask a job to end. False where it has ended or was asked before."""
+    """Cancel a job: immediately if it waits, else by a request to its worker. False where it has ended or is being
+    cancelled already."""
     job = rows.find(tx.conn, who.user_id, job_id=job_id)
     if job is None:
         raise NotFound(f"there is no job {job_id!r}")
     if job.state.is_terminal or job.cancel_requested:
         return False
     is_changed = _cancel(tx, job, now=now)
-    _tell_queue(tx, who)
+    _emit_queue_changed(tx, who)
     return is_changed
 
 
 def cancel_queued(tx: Transaction, who: Principal, *, job_ids: Collection[str], now: datetime) -> Sequence[str]:
-    """Cancel those of ``job_ids`` that wait; returns them."""
+    """Cancel those of ``job_ids`` that wait, and return their ids."""
     return _cancelled(tx, who, rows.cancel_queued(tx.conn, who.user_id, job_ids=job_ids, now=now), now=now)
 
 
 def cancel_all_queued(tx: Transaction, who: Principal, *, at_most: int, now: datetime) -> Sequence[str]:
-    """Cancel ``at_most`` of the jobs that waited at the time ``now``; returns them, none when all are cancelled."""
+    """Cancel ``at_most`` of the jobs that waited at the time ``now``. Return their ids; none when all are cancelled."""
     return _cancelled(tx, who, rows.cancel_all_queued(tx.conn, who.user_id, at_most=at_most, now=now), now=now)
 
 
@@ -149,31 +146,31 @@ def _cancelled(tx: Transaction, who: Principal, cancelled: Sequence[JobSummary],
     for job in cancelled:
         tx.emit(_ended(job, now=now))
     if cancelled:
-        _tell_queue(tx, who)
+        _emit_queue_changed(tx, who)
     return [job.shown_id for job in cancelled]
 
 
 def interrupt(tx: Transaction, who: Principal, *, job_id: str | None, now: datetime) -> Sequence[str]:
-    """Ask running jobs to end: all of the owner's (``None``), or that one if it runs."""
+    """Request that running jobs end: all of the owner's (``None``), or this one if it runs. Return their ids."""
     running = rows.running_summaries(tx.conn, who.user_id)
     asked = [job for job in running if job_id in (None, job.shown_id) and not job.cancel_requested]
     return [job.shown_id for job in asked if _cancel(tx, job, now=now)]
 
 
 def end_all(tx: Transaction, who: Principal, *, now: datetime) -> None:
-    """Cancel what waits, and ask what runs to end."""
+    """Cancel all waiting jobs, and request that running ones end."""
     while cancel_all_queued(tx, who, at_most=_AT_ONCE, now=now):
         pass
     interrupt(tx, who, job_id=None, now=now)
 
 
 def forget(tx: Transaction, who: Principal, *, job_ids: Collection[str], now: datetime) -> None:
-    """Delete those of ``job_ids`` that have ended from the history."""
+    """Delete the finished ones of ``job_ids`` from the history."""
     _forgotten(tx, rows.forget(tx.conn, who.user_id, job_ids=job_ids), now=now)
 
 
 def forget_all(tx: Transaction, who: Principal, *, at_most: int, now: datetime) -> int:
-    """Delete ``at_most`` of the jobs that had ended at the time ``now`` from the history; returns how many."""
+    """Delete ``at_most`` of the jobs that had ended at the time ``now`` from the history, and return their number."""
     gone = rows.forget_all(tx.conn, who.user_id, at_most=at_most, now=now)
     _forgotten(tx, gone, now=now)
     return len(gone)
@@ -196,7 +193,7 @@ def list(
     descending: bool = True,
     page: PageRequest,
 ) -> Page[JobSummary]:
-    """A page of jobs. ``states``: empty for all; ``has_begun``: leave out what was cancelled before it began;
+    """A page of jobs. ``states``: empty for all; ``has_begun``: leave out jobs that were cancelled before they started;
     ``sort_by``: ``created_at`` or ``execution_duration``; ``output_type``: one of ``core.output.KINDS``."""
     return job_list.page(
         tx.conn,
@@ -228,19 +225,13 @@ def _ended(job: JobSummary, *, now: datetime) -> JobEnded:
     return JobEnded(owner_id=job.owner_id, job_id=job.id, client_id=job.client_id, at=now, state=job.state)
 
 
-def _tell_queue(tx: Transaction, who: Principal) -> None:
+def _emit_queue_changed(tx: Transaction, who: Principal) -> None:
     tx.emit(QueueChanged(who.user_id, rows.count_active(tx.conn, who.user_id)))
 
 
-def secrets_in(extra_data: Mapping[str, Any]) -> dict[str, str]:
-    """The keys that a client sends for partner nodes. Only the server that has the workers holds them, for the run."""
-    values = {name: extra_data.get(name) for name in SECRETS}
-    return {name: value for name, value in values.items() if isinstance(value, str) and value not in ("", REDACTED)}
-
-
 def _stored(extra_data: Mapping[str, Any], *, client_id: ClientId | None, now: datetime) -> dict[str, Any]:
-    """``extra_data`` as ComfyUI's clients find it in the history; a secret only shows that there was one."""
-    stored = {name: REDACTED if name in SECRETS and value else value for name, value in extra_data.items()}
+    """``extra_data`` for the history, in ComfyUI's form; secrets are replaced by :data:`REDACTED`."""
+    stored = redacted(extra_data)
     if client_id is not None:
         stored["client_id"] = client_id
     stored["create_time"] = to_ms(now)

@@ -1,7 +1,7 @@
-"""The catalogue that was last in use, in a file of the data folder, with a fingerprint of the node packs that it is of.
+"""The latest catalogue in a file of the data folder, with a fingerprint of the node packs that declared it.
 
-So a server that starts again accepts jobs at once, and one whose packs are others since knows that it must wait for a
-worker to declare its nodes. Beside the rows (``services/node.py``), which do not tell of which packs they are.
+A restarted server uses it to accept jobs immediately. A server whose packs have changed since finds that the
+fingerprint differs, and waits for a worker to declare its nodes. The rows (``services/node.py``) have no fingerprint.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from safelight.core.node import NodeSchema
 
 _LEFT_OUT = frozenset({".git", "__pycache__", "node_modules", ".venv"})
 _CODE = (".py", ".pyd", ".so", ".json", ".toml", ".yaml", ".yml", ".txt")
-"""What nodes are declared by, or from."""
+"""Extensions of files that can change what nodes a pack declares."""
 
 
 class KeptCatalogue(msgspec.Struct, frozen=True):
@@ -28,8 +28,8 @@ class KeptCatalogue(msgspec.Struct, frozen=True):
 
 
 def fingerprint_of(folders: Sequence[Path], packages: Sequence[str]) -> str:
-    """Of the packs in ``folders`` by the names, sizes and times of their files, and of this version's own nodes.
-    Blocks."""
+    """The fingerprint of the packs in ``folders`` (names, sizes and times of their files) and of this version's own
+    nodes. Blocks."""
     hasher = blake3(repr((__version__, [*packages], [str(folder.resolve()) for folder in folders])).encode())
     for folder in folders:
         for where, subfolders, names in os.walk(folder, followlinks=True):
@@ -57,7 +57,7 @@ def keep(path: Path, kept: KeptCatalogue) -> None:
 
 
 def load(path: Path) -> KeptCatalogue | None:
-    """``None`` where nothing was kept, or not in a form that this version reads. Blocks."""
+    """``None`` where there is no catalogue in a form that this version can read. Blocks."""
     try:
         return msgspec.msgpack.decode(path.read_bytes(), type=KeptCatalogue)
     except (OSError, msgspec.MsgspecError):

@@ -1,4 +1,4 @@
-"""API keys: made and revoked by the administrator, shown once, looked up by the id in them."""
+"""API keys: created and revoked by the administrator, shown once, looked up by the id that they contain."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -26,7 +26,7 @@ def create(tx: Transaction, *, user_name: str, label: str = "", now: datetime) -
 
 
 def list(tx: Transaction) -> Sequence[KeyRow]:
-    """By user and age."""
+    """All keys, by user and age."""
     return rows.keys(tx.conn)
 
 
@@ -37,7 +37,7 @@ def revoke(tx: Transaction, *, key_id: KeyId) -> None:
 
 
 def authenticate(tx: Transaction, text: str) -> Principal | None:
-    """Whose key this is; ``None`` for one that is wrong, revoked, or of a disabled user."""
+    """The user of a key; ``None`` for a key that is wrong, revoked, or of a disabled user."""
     key = parse_key(text)
     found = rows.find_key(tx.conn, key.id) if key else None
     if not is_secret_of(text, found[1] if found else None):

@@ -1,4 +1,4 @@
-"""Which of several servers leads: it alone claims jobs and speaks with workers. Each change of leader is an epoch."""
+"""Which of several servers leads: only the leader claims jobs and talks to workers. Each leader has its own epoch."""
 
 from datetime import datetime, timedelta
 
@@ -10,14 +10,14 @@ from safelight.db.transaction import Transaction
 
 
 class NotLeading(Conflict):
-    """Another server leads by now: what this one would do as the leader is refused."""
+    """Another server leads now, so a write of this one as the leader is refused."""
 
     code = "not_leading"
 
 
 def take(tx: Transaction, *, address: str, now: datetime) -> Leader:
-    """Begin an epoch, for whoever holds the lock of the database's server. ``since`` of a later one is later, whatever
-    the servers' clocks say."""
+    """Start an epoch, for the server that holds the database's leader lock. Its ``since`` is later than that of every
+    earlier epoch, even if the servers' clocks differ."""
     last = rows.find(tx.conn)
     since = now if last is None else max(now, last.since + timedelta(milliseconds=1))
     new = Leader(1 if last is None else last.epoch + 1, address, since)
@@ -26,8 +26,8 @@ def take(tx: Transaction, *, address: str, now: datetime) -> Leader:
     return new
 
 
-def give_up(tx: Transaction, *, epoch: int) -> None:
-    """The leader of ``epoch`` goes in good order."""
+def step_down(tx: Transaction, *, epoch: int) -> None:
+    """Step down as the leader of ``epoch``, when the server stops in order."""
     rows.clear_address(tx.conn, of_epoch=epoch)
     tx.emit(LeaderChanged(epoch))
 
@@ -36,7 +36,7 @@ def check(tx: Transaction, *, epoch: int) -> None:
     """Raises :class:`NotLeading`."""
     now = rows.epoch(tx.conn)
     if now != epoch:
-        raise NotLeading(f"this server led in epoch {epoch}, and it is epoch {now}")
+        raise NotLeading(f"this server led in epoch {epoch}, but the current epoch is {now}")
 
 
 def find(tx: Transaction) -> Leader | None:

@@ -17,8 +17,8 @@ _jobs = logging.getLogger("safelight.jobs")
 
 
 class LogBuffer(logging.Handler):
-    """Mutable: the last ``KEPT_LINES`` lines that went over the bus. As a handler of :mod:`logging` it puts the
-    server's own lines there, from any thread; workers' lines come from the dispatcher."""
+    """Mutable: the last ``KEPT_LINES`` lines that were published on the bus. It is a handler of :mod:`logging` that
+    publishes the server's own lines, from any thread; the dispatcher publishes the workers' lines."""
 
     def __init__(self, bus: Bus) -> None:
         super().__init__()
@@ -28,12 +28,13 @@ class LogBuffer(logging.Handler):
         bus.subscribe(self._hear)
 
     def entries(self, *, owner: UserId | None) -> Sequence[tuple[datetime, str]]:
-        """Oldest first; each text ends its line. ``owner``: those of one user's jobs alone; ``None``: all."""
+        """The lines with their times, oldest first; each ends with a line break. ``owner``: only those of this user's
+        jobs; ``None``: all."""
         return [(at, text) for of, at, text in self._lines if owner in (None, of)]
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name == _jobs.name:
-            return  # told on the bus with its owner
+            return  # JobLog publishes it with its owner
         line = f"{record.levelname} {record.name}: {record.getMessage()}\n"
         event = LogWritten(owner_id=None, entries=[(datetime.fromtimestamp(record.created, UTC), line)])
         if not self._loop.is_closed():
@@ -46,10 +47,10 @@ class LogBuffer(logging.Handler):
 
 
 class JobLog:
-    """Says of each job that it ended, how long it took, and why it failed: in the server's log, and in the consoles of
-    its owner and of administrators. Mutable: when the jobs that run began.
+    """Logs the end of each job, how long it took and why it failed: in the server's log, and in the consoles of its
+    owner and of administrators. Mutable: the start times of running jobs.
 
-    ``is_here``: whether this server tells it; of several, the one that leads does.
+    ``is_here``: whether this server logs; of several servers only the leader does.
     """
 
     def __init__(self, bus: Bus, *, is_here: Callable[[], bool]) -> None:
@@ -66,18 +67,18 @@ class JobLog:
         elif isinstance(event, JobEnded):
             begun = self._begun.pop(event.job_id, None)
             if self._is_here():
-                self._tell(event, begun)
+                self._log(event, begun)
 
-    def _tell(self, event: JobEnded, begun: datetime | None) -> None:
+    def _log(self, event: JobEnded, begun: datetime | None) -> None:
         lines = end_lines(event, begun)
         level = logging.WARNING if event.state is JobState.FAILED else logging.INFO
         _jobs.log(level, "%s", "\n".join(lines))
-        told = LogWritten(owner_id=event.owner_id, entries=[(event.at, f"{line}\n") for line in lines])
-        asyncio.get_running_loop().call_soon(self._bus.publish, [told])
+        written = LogWritten(owner_id=event.owner_id, entries=[(event.at, f"{line}\n") for line in lines])
+        asyncio.get_running_loop().call_soon(self._bus.publish, [written])
 
 
 def end_lines(event: JobEnded, begun: datetime | None) -> list[str]:
-    """What the log says of a job's end: a line, and the traceback of one that failed."""
+    """The log lines for the end of a job: a summary, and the traceback if it failed."""
     took = "before it began" if begun is None else f"after {(event.at - begun).total_seconds():.2f} s"
     first = f"job {shown_job_id(event.job_id)} {event.state.value} {took}"
     error = event.error

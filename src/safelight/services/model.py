@@ -1,7 +1,7 @@
-"""The model files on disk, by folder: what combos of loaders offer and ``/api/experiment/models`` lists.
+"""The model files on disk, by folder: what loaders offer in combos, and what ``/api/experiment/models`` lists.
 
-An index over the configured roots. Readers get the last listing at once; :meth:`ModelFiles.refresh` follows the disk,
-in a thread of its own, and lists a folder anew only when a directory in it changed. It reads names, never the files.
+Readers get the latest listing without waiting. :meth:`ModelFiles.refresh` updates it in a thread of its own, and lists
+a folder again only when a directory in it has changed. It reads names, never the files.
 """
 
 import os
@@ -18,14 +18,15 @@ REFRESH_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """``name`` is relative to its folder, with ``/``; ``path_index`` tells which of the folder's places holds it."""
+    """``name``: relative to its folder, with ``/``; ``path_index``: the number of the directory that contains it, among
+    those of its folder."""
 
     name: str
     path_index: int
     path: Path
 
     def size(self) -> int:
-        """In bytes, as the disk says now; 0 for a file that has gone."""
+        """The current size in bytes; 0 for a file that was deleted."""
         try:
             return self.path.stat().st_size
         except OSError:
@@ -40,11 +41,11 @@ class _Listing:
 
 
 TINY_AUTOENCODERS = ("taesd", "taesdxl", "taesd3", "taef1")
-"""Each is two files of ``vae_approx``, an encoder and a decoder."""
+"""Each consists of two files in ``vae_approx``, an encoder and a decoder."""
 
 
 class ModelFiles:
-    """Mutable: the listing of each folder, replaced whole by ``refresh``. ``version`` rises with every change."""
+    """Mutable: the listing of each folder, which ``refresh`` replaces. ``version`` is incremented on every change."""
 
     def __init__(self, roots: Sequence[Path], extra: Sequence[ExtraPlace] = ()) -> None:
         self._roots, self._extra = tuple(roots), tuple(extra)
@@ -52,14 +53,14 @@ class ModelFiles:
         self.version = 0
 
     def folders(self) -> Mapping[str, Sequence[Path]]:
-        """Every known folder with its places on disk, existing or not."""
+        """Every known folder with its directories on disk, existing or not."""
         return {name: places_of(name, self._roots, self._extra) for name in MODEL_FOLDERS}
 
     def extensions(self, folder: str) -> Sequence[str]:
         return MODEL_FOLDERS[folder].extensions if folder in MODEL_FOLDERS else ()
 
     def files(self, folder: str) -> Sequence[ModelFile]:
-        """The files of a folder by name; the first place wins. Raises :class:`NotFound` for an unknown folder."""
+        """The files of a folder by name; the first directory wins. Raises :class:`NotFound` for an unknown folder."""
         if folder not in MODEL_FOLDERS:
             raise NotFound(f"there is no model folder {folder!r}")
         return self._listings[folder].files
@@ -68,7 +69,8 @@ class ModelFiles:
         return [f.name for f in self._listings[folder].files] if folder in MODEL_FOLDERS else []
 
     def choices(self, folder: str) -> list[str]:
-        """The names that a combo of the folder offers: among autoencoders, tiny ones whose two halves are there too."""
+        """The names that a combo of the folder offers. ``vae`` includes the tiny autoencoders of which both files
+        exist."""
         names = self.names(folder)
         if folder == "vae":
             halves = {Path(name).stem for name in self.names("vae_approx") if name.endswith(".safetensors")}
@@ -76,7 +78,7 @@ class ModelFiles:
         return names
 
     def find(self, names: Collection[str]) -> dict[str, ModelFile]:
-        """Those of ``names`` that are a file of any folder, by name."""
+        """The files of those ``names`` that exist in any folder."""
         by_folder = [listing.by_name for listing in self._listings.values() if listing.by_name]
         found: dict[str, ModelFile] = {}
         for by_name in by_folder:
@@ -84,7 +86,7 @@ class ModelFiles:
         return found
 
     def refresh(self) -> None:
-        """Follow the disk. Blocks for as long as the folders take to walk; one caller at a time."""
+        """Update the listings from the disk. Blocks while it walks the folders; one caller at a time."""
         for name, places in self.folders().items():
             before = self._listings[name]
             if before.stamps and _unchanged(before.stamps):
@@ -108,7 +110,7 @@ def _scan(places: Iterable[Path], extensions: Sequence[str]) -> _Listing:
                     relative = path.relative_to(place).as_posix()
                     found.setdefault(relative, ModelFile(relative, index, path))
             if len(Path(directory).relative_to(place).parts) >= 16:
-                subs.clear()  # a link that leads back would be walked without end
+                subs.clear()  # a link to a parent would be followed forever
         stamps.setdefault(str(place), 0)
     return _Listing(sorted(found.values(), key=lambda f: f.name.lower()), stamps, found)
 

@@ -1,5 +1,5 @@
-"""Registering the server's own model files as public assets: a scan that hashes in the background, and what it finds
-gone. One scan runs at a time; a file that is as it was is not read again.
+"""Registering the server's own model files as public assets: a background scan that hashes new files and marks missing
+ones. One scan runs at a time; unchanged files are not read again.
 """
 
 import asyncio
@@ -54,14 +54,14 @@ class _Found:
 
 @dataclass(slots=True)
 class _Batch:
-    """Mutable: files that were hashed and wait for their rows."""
+    """Mutable: hashed files that are not in the database yet."""
 
     files: list[tuple[_Found, Digest, Sha256Digest]] = field(default_factory=list)
     size: int = 0
 
 
 class ModelIndexer:
-    """Mutable: the scan under way and how far it is."""
+    """Mutable: the running scan and its progress."""
 
     def __init__(self, db: Database, models: ModelFiles, clock: Clock) -> None:
         self._db = db
@@ -71,9 +71,9 @@ class ModelIndexer:
         self.progress = Progress()
 
     def start(self, roots: Collection[str] | None) -> bool:
-        """Begin a scan of ``roots`` (names of model folders, ``models`` for all, or paths).
+        """Start a scan of ``roots`` (names of model folders, ``models`` for all, or paths).
 
-        ``False``: one is running already.
+        Return ``False`` if one is running already.
         """
         if self._task is not None and not self._task.done():
             return False
@@ -82,7 +82,7 @@ class ModelIndexer:
         return True
 
     def cancel(self) -> bool:
-        """``False``: none was running."""
+        """Return ``False`` if no scan was running."""
         return self._task is not None and self._task.cancel()
 
     async def stop(self) -> None:
@@ -91,12 +91,12 @@ class ModelIndexer:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def join(self) -> None:
-        """Wait for the end of the scan under way."""
+        """Wait for the running scan to end."""
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def prune(self) -> int:
-        """Mark assets whose files are gone. Returns how many were marked."""
+        """Mark assets whose files no longer exist. Return how many were marked."""
         known = await self._db.read(lambda tx: rows.all_files(tx.conn))
         gone = await asyncio.to_thread(_gone, list(known.values()))
         return await self._db.write(lambda tx: rows.mark(tx.conn, asset_ids=gone, is_missing=True))

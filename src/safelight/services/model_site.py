@@ -1,4 +1,4 @@
-"""Sites that models come from: which addresses are theirs, what they say of a file, the operator's token for them."""
+"""Sites that host models: their URLs, their metadata of a file, and the operator's token for them."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,17 +10,19 @@ from urllib.parse import urlsplit
 class ModelSite(Protocol):
     @property
     def base(self) -> str:
-        """The site's address, without a slash at its end."""
+        """The site's URL, without a trailing slash."""
         ...
 
     @property
     def token(self) -> str: ...
 
     def facts_url(self, url: str) -> str | None:
-        """Where the site tells of the file at ``url``; ``None`` for an address that is not of its files."""
+        """The URL of the site's metadata of the file at ``url``; ``None`` for a URL that is not a file of the site."""
         ...
 
-    def facts(self, answer: Mapping[str, Any]) -> dict[str, Any]: ...
+    def facts(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the asset's metadata from the site's response."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Civitai:
 
 
 def secrets_for(sites: Sequence[ModelSite], host: str) -> dict[str, str]:
-    """The token of the site whose host is asked; nobody else gets it, nor does a redirect elsewhere."""
+    """The token for a request to ``host``. Only its own site gets a token, even after redirects."""
     for site in sites:
         if site.token and host == urlsplit(site.base).hostname:
             return {"authorization": f"Bearer {site.token}"}

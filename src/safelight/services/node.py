@@ -1,4 +1,4 @@
-"""The catalogue of nodes: kept by digest, so that a server knows what it can run before its first engine is up."""
+"""The catalogue of nodes in the database, by digest: a server knows its nodes before its first engine is ready."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,23 +16,23 @@ _decoder = msgspec.msgpack.Decoder(list[NodeSchema])
 
 
 def encode(nodes: Sequence[NodeSchema]) -> bytes:
-    """Not in a transaction, and not on the event loop: a catalogue is large."""
+    """Encode a catalogue. It is large: do not call this in a transaction or on the event loop."""
     return msgspec.msgpack.encode(sorted(nodes, key=lambda node: node.name))
 
 
 def digest_of(body: bytes) -> Digest:
-    """What names an encoded catalogue."""
+    """The digest that identifies an encoded catalogue."""
     return Digest(blake3(body).hexdigest())
 
 
 def save(tx: Transaction, *, digest: Digest, body: bytes, now: datetime) -> None:
-    """Keep an encoded catalogue as the one in use."""
+    """Store an encoded catalogue as the current one."""
     rows.save(tx.conn, digest=digest, body=body, now=now)
     tx.emit(NodesChanged(digest))
 
 
 def load_latest(tx: Transaction) -> dict[str, NodeSchema]:
-    """The catalogue that was last in use; empty before the first engine, or when its form is of another version."""
+    """The latest catalogue; empty before the first engine, or if another version stored it in another form."""
     body = rows.latest(tx.conn)
     if body is None:
         return {}

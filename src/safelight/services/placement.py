@@ -1,4 +1,4 @@
-"""Where a job may run: the pool that its client asks for, or the class of the models that its prompt names."""
+"""Where a job may run: the pool that its client requests, or the size class of the models that its prompt names."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,19 +29,19 @@ def place(
     pools: Collection[Pool],
     classes: Sequence[SizeClass],
 ) -> Placement:
-    """``extra_data["pool"]``, else the class of all named models together. With ``classes`` it blocks:
-    it asks the disk for their sizes.
+    """Choose the pool: ``extra_data["pool"]``, else by the total size of the models that the prompt names. With
+    ``classes`` it blocks: it reads the sizes from the disk.
 
-    Raises :class:`Invalid` for a pool that is none of ``pools``.
+    Raises :class:`Invalid` for a pool that is not in ``pools``.
     """
     named = models.find(set(strings_of(prompt)))
     names = sorted(named)
-    asked = extra_data.get("pool")
-    if asked is not None:
-        if asked not in pools:
-            there_are = ", ".join(sorted(pools)) or "none"
-            raise Invalid(f"extra_data.pool is {asked!r}, and there is no such pool (there are: {there_are})")
-        return Placement(Pool(asked), names)
+    requested = extra_data.get("pool")
+    if requested is not None:
+        if requested not in pools:
+            valid = ", ".join(sorted(pools)) or "none"
+            raise Invalid(f"extra_data.pool is {requested!r}, which is not a pool of this server (valid: {valid})")
+        return Placement(Pool(requested), names)
     if not classes or not named:
         return Placement(ANY, names)
     return Placement(class_of(sum(file.size() for file in named.values()), classes), names)

@@ -1,8 +1,8 @@
-"""Publishing a workflow that lies in userdata: a snapshot under a share id, which whoever has an account may read.
+"""Publishing a workflow of userdata: a snapshot under a share id, which every account that knows the id can read.
 
-A published file has a saved workflow behind it, whose versions are what was published; another publication of the file
-gets another share id, and earlier ones stay readable. Deleting the file, or the saved workflow, ends all of them: the
-contract has no other word for that.
+A published file has a saved workflow behind it, whose versions are the publications. Publishing the file again creates
+a new share id; earlier ones stay readable. Deleting the file or the saved workflow withdraws all of them: the contract
+has no other operation for that.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -35,7 +35,7 @@ MODEL_TAG = "models"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A publication as its reader sees it. ``owned``: digests of which he has an asset himself."""
+    """A publication as its reader sees it. ``owned``: the digests of assets that the reader has as well."""
 
     publication: Publication
     owned: Set[Digest]
@@ -44,12 +44,12 @@ class Seen:
 def publish(
     tx: Transaction, who: Principal, *, path: str, asset_ids: Sequence[AssetId], max_bytes: int, now: datetime
 ) -> Seen:
-    """Raises :class:`NotFound` without such a file, :class:`Invalid` for assets that are not the caller's to share."""
+    """Raises :class:`NotFound` for a missing file, and :class:`Invalid` for assets that the caller does not own."""
     content = read_document(_read(tx, who, path))
     shared = without_credentials(content)
     size = len(encode_json(shared))
     if size > max_bytes:
-        raise LimitExceeded(f"The workflow has {size} bytes; at most {max_bytes} can be published")
+        raise LimitExceeded(f"the workflow has {size} bytes; at most {max_bytes} can be published")
     quotas.admit_bytes(tx, who, size=size)
     assets = _assets(tx, who, asset_ids)
     workflow_id, version = _keep_version(tx, who, path=path, content=content, now=now)
@@ -68,7 +68,7 @@ def publish(
 
 
 def status(tx: Transaction, who: Principal, *, path: str) -> Seen | None:
-    """What the caller last published of his file; ``None`` for a file that he never published."""
+    """The caller's latest publication of a file; ``None`` for a file that was never published."""
     _stat(tx, who, path)
     workflow_id = workflow_rows.find_at(tx.conn, who.user_id, path=clean_path(path))
     found = None if workflow_id is None else rows.newest(tx.conn, who.user_id, workflow_id=workflow_id)
@@ -76,15 +76,15 @@ def status(tx: Transaction, who: Principal, *, path: str) -> Seen | None:
 
 
 def read(tx: Transaction, who: Principal, *, share_id: ShareId, max_bytes: int) -> tuple[Seen, Mapping[str, Any]]:
-    """What was published and its graph. Raises :class:`TooLarge` where the limit is lower now than it was then."""
+    """A publication and its graph. Raises :class:`TooLarge` if the limit was lowered after it was published."""
     found = _shared(tx, share_id)
     if found.size > max_bytes:
-        raise TooLarge(f"The workflow has {found.size} bytes; at most {max_bytes} are given out")
+        raise TooLarge(f"the workflow has {found.size} bytes; at most {max_bytes} are served")
     return _seen(tx, who, found), rows.content_of(tx.conn, share_id=share_id)
 
 
 def read_asset(tx: Transaction, who: Principal, *, share_id: ShareId, asset_id: AssetId) -> Asset:
-    """A published asset as it was then, for whoever may read the publication; it is not his by that."""
+    """A published asset as it was at that time, for a reader of the publication, who does not own it."""
     found = _shared(tx, share_id)
     for asset in found.assets:
         if asset.asset_id == asset_id:
@@ -98,13 +98,13 @@ def read_asset(tx: Transaction, who: Principal, *, share_id: ShareId, asset_id: 
                 created_at=found.published_at,
                 updated_at=found.published_at,
             )
-    raise NotFound(f"There is no asset {asset_id} in the share {share_id}")
+    raise NotFound(f"there is no asset {asset_id} in the share {share_id}")
 
 
 def _shared(tx: Transaction, share_id: ShareId) -> Publication:
     found = rows.shared(tx.conn, share_id=share_id)
     if found is None:
-        raise NotFound(f"There is no share {share_id}")
+        raise NotFound(f"there is no share {share_id}")
     return found
 
 
@@ -116,7 +116,7 @@ def _seen(tx: Transaction, who: Principal, publication: Publication) -> Seen:
 def _keep_version(
     tx: Transaction, who: Principal, *, path: str, content: Mapping[str, Any], now: datetime
 ) -> tuple[WorkflowId, int]:
-    """The saved workflow behind the file and its version with that content, both made where they are missing."""
+    """The saved workflow of the file and its version with this content; each is created if it is missing."""
     clean = clean_path(path)
     workflow_id = workflow_rows.find_at(tx.conn, who.user_id, path=clean)
     if workflow_id is None:
@@ -131,10 +131,10 @@ def _keep_version(
 
 
 def _assets(tx: Transaction, who: Principal, asset_ids: Sequence[AssetId]) -> list[PublishedAsset]:
-    """The caller's own and the public ones. Another user's asset is refused as one that there is not."""
+    """The caller's own assets and public ones. Another user's asset is refused as one that does not exist."""
     wanted = list(dict.fromkeys(asset_ids))
     if len(wanted) > MAX_ASSETS:
-        raise LimitExceeded(f"{len(wanted)} assets are too many to be published at once (at most {MAX_ASSETS})")
+        raise LimitExceeded(f"{len(wanted)} assets are too many for one publication (at most {MAX_ASSETS})")
     found = {
         asset.asset_id: replace(asset, is_public=owner == PUBLIC_OWNER)
         for owner in (PUBLIC_OWNER, who.user_id)
@@ -142,7 +142,7 @@ def _assets(tx: Transaction, who: Principal, asset_ids: Sequence[AssetId]) -> li
     }
     missing = [asset_id for asset_id in wanted if asset_id not in found]
     if missing:
-        raise Invalid(f"There is no asset {missing[0][:64]}")
+        raise Invalid(f"there is no asset {missing[0][:64]}")
     return [found[asset_id] for asset_id in wanted]
 
 

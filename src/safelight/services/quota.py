@@ -1,6 +1,6 @@
-"""What users may use: looked up where there is a limit, and judged by the rules of ``core/user.py``.
+"""Quotas: what users use, read where there is a limit, and checked by the rules in ``core/user.py``.
 
-A job that was accepted is run and keeps its outputs, also beyond a quota: work that is done is not thrown away.
+An accepted job runs and keeps its outputs even beyond a quota: finished work is not discarded.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,9 @@ from safelight.db.transaction import Transaction
 
 
 def admit_job(tx: Transaction, who: Principal, *, size: Callable[[], int]) -> None:
-    """``size``: the bytes of its graph and extra data, asked for where bytes are limited. Raises
-    :class:`~safelight.core.user.BudgetSpent` or :class:`~safelight.core.user.QuotaReached`."""
+    """Check that the user may queue one more job. ``size``: returns the bytes of its graph and extra data; called only
+    where stored bytes are limited. Raises :class:`~safelight.core.user.BudgetSpent` or
+    :class:`~safelight.core.user.QuotaReached`."""
     account = rows.find(tx.conn, who.user_id)
     if account is None:
         return
@@ -28,7 +29,8 @@ def admit_job(tx: Transaction, who: Principal, *, size: Callable[[], int]) -> No
 
 
 def admit_bytes(tx: Transaction, who: Principal, *, size: int, instead_of: int = 0) -> None:
-    """``size`` bytes more to store, which take the place of ``instead_of``. Raises :class:`~core.errors.TooLarge`."""
+    """Check that the user may store ``size`` bytes that replace ``instead_of`` bytes. Raises
+    :class:`~safelight.core.errors.TooLarge`."""
     account = rows.find(tx.conn, who.user_id)
     if account is not None and account.quota.stored_bytes is not None and size > instead_of:
         stored_bytes = rows.stored_bytes(tx.conn, who.user_id)
@@ -38,7 +40,7 @@ def admit_bytes(tx: Transaction, who: Principal, *, size: int, instead_of: int =
 @dataclass(frozen=True, slots=True)
 class QuotaUsage:
     """``may_start``: whether one more of the owner's jobs may run now; ``weight``: the owner's share of the devices;
-    ``run_limit_s``: how long one of the owner's jobs may run, where that is said."""
+    ``run_limit_s``: how long each of the owner's jobs may run; ``None``: no limit of the owner's own."""
 
     may_start: bool = True
     weight: float = 1.0
@@ -55,6 +57,6 @@ def quota_usage(tx: Transaction, owner_id: UserId) -> QuotaUsage:
 
 
 def use_device(tx: Transaction, owner_id: UserId, *, seconds: float) -> None:
-    """Enter into the owner's ledger."""
+    """Add device-seconds to the owner's usage."""
     if seconds > 0:
         rows.use_device(tx.conn, owner_id, seconds=seconds)

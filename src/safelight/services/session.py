@@ -1,4 +1,4 @@
-"""Sessions of browsers, and the link by which the first administrator comes in."""
+"""Sessions of browsers, and the link that creates the first administrator."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from safelight.services import account_revision
 from safelight.services import user as users
 
 LIFETIME = timedelta(days=30)
-NO_SETUP = "This link is not valid any more; a server without accounts prints a new one when it starts"
+NO_SETUP = "this link is not valid any more; a server without accounts prints a new one when it starts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,13 @@ class Session:
 
 
 def find_password(tx: Transaction, *, name: str) -> tuple[Account, str | None] | None:
-    """The account that may sign in by that name, and its hash to compare with; disabled ones are as unknown ones."""
+    """The account of this name and its password hash; ``None`` for an unknown name and for a disabled account."""
     found = accounts.find_named(tx.conn, name.strip().lower())
     return None if found is None or found[0].is_disabled else found
 
 
 def begin(tx: Transaction, who: Principal, *, now: datetime) -> str:
-    """The session's secret. Raises :class:`Forbidden` for a user who was disabled since."""
+    """Start a session and return its secret. Raises :class:`Forbidden` for a user who has been disabled."""
     account = accounts.find(tx.conn, who.user_id)
     if account is None or account.is_disabled:
         raise Forbidden("this user cannot sign in")
@@ -44,13 +44,13 @@ def authenticate(tx: Transaction, token: str, *, now: datetime) -> Session | Non
 
 
 def end(tx: Transaction, *, token: str) -> None:
-    """Sign out; a session that is over already is no error."""
+    """Sign out. A session that has ended already is not an error."""
     if rows.drop_session(tx.conn, digest_of(token)):
         account_revision.increment(tx)
 
 
 def offer_setup(tx: Transaction, *, now: datetime) -> str:
-    """The secret of a link that makes the first administrator, once. Earlier links end."""
+    """Create a link that makes the first administrator, once, and return its secret. Earlier links become invalid."""
     token = new_token()
     rows.replace_setup_link(tx.conn, digest_of(token), now=now)
     return token
@@ -61,7 +61,8 @@ def is_setup_offered(tx: Transaction, *, token: str) -> bool:
 
 
 def set_up(tx: Transaction, *, token: str, name: str, password_hash: str, now: datetime) -> Account:
-    """Raises :class:`Forbidden` for a link that is not the last one, was used, or is late: there are accounts."""
+    """Create the first administrator. Raises :class:`Forbidden` for a link that was replaced or used, or if there are
+    accounts already."""
     if not rows.take_setup_link(tx.conn, digest_of(token)) or accounts.exist(tx.conn):
         raise Forbidden(NO_SETUP)
     return users.add(tx, name=name, is_admin=True, password_hash=password_hash, now=now)

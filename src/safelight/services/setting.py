@@ -1,4 +1,4 @@
-"""What a user's web UI remembers between visits: JSON values by key."""
+"""The settings of a user's web UI: JSON values by key."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,17 +26,17 @@ def get(tx: Transaction, who: Principal, *, key: str) -> Any:
 def put(tx: Transaction, who: Principal, *, values: Mapping[str, Any]) -> None:
     """Set these keys and leave the others."""
     if len(values) > _MOST_AT_ONCE:
-        raise Invalid(f"{len(values)} settings are too many to be set at once (at most {_MOST_AT_ONCE})")
+        raise Invalid(f"{len(values)} settings are too many for one request (at most {_MOST_AT_ONCE})")
     for key in values:
         if not key or len(key) > _LONGEST_KEY:
             raise Invalid(f"{key[:40]!r} is not a setting's key (1 to {_LONGEST_KEY} characters)")
         if any(character < " " for character in key):
-            raise Invalid(f"{key!r} is not a setting's key: it holds control characters")
+            raise Invalid(f"{key!r} is not a setting's key: it contains control characters")
     before = rows.size(tx.conn, who.user_id, keys=[*values])
     quotas.admit_bytes(tx, who, size=_size_of(values), instead_of=before)
     rows.put(tx.conn, who.user_id, values=values)
 
 
 def _size_of(values: Mapping[str, Any]) -> int:
-    """Bytes that they take as rows."""
+    """The bytes of these settings as rows."""
     return sum(len(key.encode("utf-8", "surrogatepass")) + len(encode_json(value)) for key, value in values.items())

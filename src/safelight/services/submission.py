@@ -24,7 +24,8 @@ from safelight.graph.validate import Judge, ValidPrompt, asks_worker, validate
 from safelight.services import asset as assets
 from safelight.services import job as jobs
 from safelight.services.catalogue import LiveCatalogue
-from safelight.services.job import SubmitJob, secrets_in
+from safelight.services.job import SubmitJob
+from safelight.services.job_secrets import secrets_in
 from safelight.services.model import ModelFiles
 from safelight.services.placement import Placement, place
 from safelight.services.prompt_files import may_name_files, possible_file_names

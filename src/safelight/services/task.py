@@ -1,4 +1,4 @@
-"""What may be done with background tasks: they are made once for a key, and end once."""
+"""Background tasks: each is created once per key and ends once."""
 
 import builtins
 import uuid
@@ -19,9 +19,9 @@ from safelight.db.transaction import Transaction
 def create(
     tx: Transaction, who: Principal, *, name: str, key: str | None, payload: Mapping[str, Any], now: datetime
 ) -> Task:
-    """A new task, or the one that the caller made with the same key."""
-    if key is not None and (there := rows.find_by_key(tx.conn, who.user_id, name=name, key=key)):
-        return there
+    """Create a task, or return the caller's task with the same key."""
+    if key is not None and (existing := rows.find_by_key(tx.conn, who.user_id, name=name, key=key)):
+        return existing
     task_id, now = TaskId(str(uuid.uuid4())), from_ms(to_ms(now))
     new = Task(task_id, who.user_id, name, key or task_id, TaskState.CREATED, now, now, payload)
     rows.add(tx.conn, who.user_id, new=new)
@@ -61,7 +61,7 @@ def list(
 
 
 def advance(tx: Transaction, who: Principal, *, task: Task, result: Mapping[str, Any], now: datetime) -> Task:
-    """It runs, and this is how far it is."""
+    """Record the progress of a running task."""
     after = replace(
         task,
         state=TaskState.RUNNING,
@@ -74,8 +74,8 @@ def advance(tx: Transaction, who: Principal, *, task: Task, result: Mapping[str,
 
 
 def complete(tx: Transaction, who: Principal, *, task: Task, result: Mapping[str, Any], now: datetime) -> None:
-    told = {**task.result, **result}
-    after = replace(task, state=TaskState.COMPLETED, completed_at=now, updated_at=now, result=told)
+    all_results = {**task.result, **result}
+    after = replace(task, state=TaskState.COMPLETED, completed_at=now, updated_at=now, result=all_results)
     rows.change(tx.conn, who.user_id, after=after)
 
 

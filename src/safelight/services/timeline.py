@@ -1,4 +1,4 @@
-"""The timeline of a job's end, as the history shows it: ComfyUI's messages with their times."""
+"""The timeline of a finished job in the history: ComfyUI's messages with their times."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Message = tuple[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Cached:
-    """The calls that the run found in its cache."""
+    """The calls whose results were in the cache."""
 
     nodes: Sequence[str]
     at: datetime
@@ -27,14 +27,14 @@ def messages(
     cause: JobError | None,
     executed: Sequence[str],
 ) -> list[Message]:
-    """``job`` has ended; ``cause``: why it failed, or which call an interruption met."""
+    """The messages of ``job``, which has ended. ``cause``: why it failed, or the call that was interrupted."""
     assert job.ended_at is not None
     timeline: list[Message] = []
     if started_at is not None:
-        timeline.append(("execution_start", _words(job, started_at)))
+        timeline.append(("execution_start", _common_fields(job, started_at)))
     if cached is not None:
-        timeline.append(("execution_cached", {"nodes": [*cached.nodes], **_words(job, cached.at)}))
-    end = _words(job, job.ended_at)
+        timeline.append(("execution_cached", {"nodes": [*cached.nodes], **_common_fields(job, cached.at)}))
+    end = _common_fields(job, job.ended_at)
     if job.state is JobState.COMPLETED:
         timeline.append(("execution_success", end))
         return timeline
@@ -46,16 +46,23 @@ def messages(
     if job.state is JobState.CANCELLED:
         timeline.append(("execution_interrupted", where | end))
     elif cause is not None:
-        what = {
-            "exception_message": cause.exception_message,
-            "exception_type": cause.exception_type,
-            "traceback": [*cause.traceback],
-            "current_inputs": dict(cause.current_inputs),
-            "current_outputs": [*cause.current_outputs],
-        }
-        timeline.append(("execution_error", where | what | end))
+        timeline.append(("execution_error", error_fields(cause) | where | end))
     return timeline
 
 
-def _words(job: JobSummary, at: datetime) -> dict[str, Any]:
+def error_fields(error: JobError) -> dict[str, Any]:
+    """The error of a job as ComfyUI's clients read it, in messages of ``/ws`` and in the history."""
+    return {
+        "node_id": error.node_id,
+        "node_type": error.node_type,
+        "executed": list(error.executed),
+        "exception_message": error.exception_message,
+        "exception_type": error.exception_type,
+        "traceback": list(error.traceback),
+        "current_inputs": dict(error.current_inputs),
+        "current_outputs": list(error.current_outputs),
+    }
+
+
+def _common_fields(job: JobSummary, at: datetime) -> dict[str, Any]:
     return {"prompt_id": job.shown_id, "timestamp": to_ms(at)}

@@ -1,6 +1,6 @@
-"""Users: the one local user of a server without accounts, and the accounts of all others.
+"""Users: the one local user of a server without accounts, and accounts.
 
-These verbs are the administrator's, on the command line: they name users by their names.
+Most functions serve the administrator's commands, which refer to users by name.
 """
 
 import math
@@ -20,7 +20,7 @@ from safelight.services import job as jobs
 
 
 def ensure_local(tx: Transaction, *, now: datetime) -> Principal:
-    """Make the local user at the first start; every row that follows has an owner."""
+    """Create the local user at the first start, so that every row has an owner."""
     who = LOCAL_PRINCIPAL
     rows.ensure(tx.conn, who.user_id, name=who.user_id, is_admin=who.is_admin, now=now)
     return who
@@ -35,7 +35,7 @@ def add(
     identity: Identity | None = None,
     now: datetime,
 ) -> Account:
-    """Make an account; with the first one, nobody is let in without credentials any more."""
+    """Create an account. From the first account on, the server requires credentials."""
     name = check_name(name)
     user_id = UserId(uuid.uuid4().hex)
     added = accounts.add(
@@ -49,15 +49,16 @@ def add(
 
 
 def authenticate(tx: Transaction, identity: Identity) -> Principal | None:
-    """The user that the identity stands for; ``None`` for nobody's, and for a disabled user's."""
+    """The user of an identity; ``None`` for an unknown identity and for a disabled user."""
     account = accounts.find_by_identity(tx.conn, identity)
     return None if account is None or account.is_disabled else account.principal
 
 
 def welcome(tx: Transaction, identity: Identity, *, now: datetime) -> Principal | None:
-    """:func:`authenticate`, and an account at first sight, named by the address that the issuer has verified.
+    """:func:`authenticate`, after creating an account for a new identity, named by the e-mail address that the issuer
+    has verified.
 
-    A name that is taken is never taken over: the newcomer gets one of random letters.
+    If the name is taken, the new account gets a random name: it never takes over an existing one.
     """
     if accounts.find_by_identity(tx.conn, identity) is None:
         try:
@@ -71,7 +72,7 @@ def welcome(tx: Transaction, identity: Identity, *, now: datetime) -> Principal 
 
 
 def list(tx: Transaction) -> Sequence[Account]:
-    """By name."""
+    """All accounts, by name."""
     return accounts.everybody(tx.conn)
 
 
@@ -81,7 +82,7 @@ def find(tx: Transaction, who: Principal) -> Account | None:
 
 
 def disable(tx: Transaction, *, name: str, disabled: bool, now: datetime) -> Account:
-    """A disabled user's sessions and keys are gone for good, and their jobs end; what the user owns stays."""
+    """Disable or enable a user. Disabling deletes their sessions and keys and ends their jobs; what they own stays."""
     found = _get(tx, name)
     accounts.change(tx.conn, found.user_id, is_disabled=disabled)
     if disabled:
@@ -93,7 +94,7 @@ def disable(tx: Transaction, *, name: str, disabled: bool, now: datetime) -> Acc
 
 
 def set_password(tx: Transaction, *, name: str, password_hash: str) -> Account:
-    """Ends the user's sessions: who knew the old password may be in one."""
+    """Set a password and end the user's sessions: one may belong to somebody who knew the old password."""
     found = _get(tx, name)
     accounts.change(tx.conn, found.user_id, password_hash=password_hash)
     credentials.drop_sessions_of(tx.conn, found.user_id)
@@ -108,10 +109,10 @@ def set_admin(tx: Transaction, *, name: str, is_admin: bool) -> Account:
 
 
 def set_identity(tx: Transaction, *, name: str, identity: Identity) -> Account:
-    """Let tokens of an identity provider stand for the user."""
-    there = accounts.find_by_identity(tx.conn, identity)
-    if there is not None and there.name != check_name(name):
-        raise Conflict(f"{identity.subject!r} of {identity.issuer} is {there.name!r} already")
+    """Let tokens of an identity provider authenticate the user."""
+    existing = accounts.find_by_identity(tx.conn, identity)
+    if existing is not None and existing.name != check_name(name):
+        raise Conflict(f"{identity.subject!r} of {identity.issuer} already belongs to {existing.name!r}")
     accounts.change(tx.conn, _get(tx, name).user_id, issuer=identity.issuer, subject=identity.subject)
     account_revision.increment(tx)
     return _get(tx, name)
@@ -123,15 +124,16 @@ def set_quota(tx: Transaction, *, name: str, quota: Quota) -> Account:
 
 
 def set_weight(tx: Transaction, *, name: str, weight: float) -> Account:
-    """Counts from the user's next job on. Raises :class:`Invalid` for what is no positive number."""
+    """Set the user's share of the devices, from their next job on. Raises :class:`Invalid` for a weight that is not
+    positive and finite."""
     if not 0 < weight < math.inf:
-        raise Invalid(f"a weight of {weight:g} is none: a number above 0 is needed")
+        raise Invalid(f"{weight:g} is not a valid weight; it must be a finite number above 0")
     accounts.change(tx.conn, _get(tx, name).user_id, weight=weight)
     return _get(tx, name)
 
 
 def reset_device_s(tx: Transaction, *, name: str) -> Account:
-    """Begin the ledger of device-seconds anew."""
+    """Reset the user's used device-seconds to zero."""
     accounts.change(tx.conn, _get(tx, name).user_id, used_device_s=0.0)
     return _get(tx, name)
 

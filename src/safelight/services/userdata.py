@@ -1,4 +1,5 @@
-"""A user's small files, such as saved workflows: named by a path, kept in rows. Folders exist as far as files do."""
+"""A user's small files, such as saved workflows: named by a path, stored in rows. A folder exists while it has
+files."""
 
 import builtins
 from dataclasses import replace
@@ -21,20 +22,20 @@ __all__ = ["MAX_BYTES", "UserFile", "list", "move", "read", "remove", "stat", "w
 MAX_BYTES = 32 * 1024 * 1024
 
 FOLDERS = frozenset({"workflows", "subgraphs"})
-"""Every user has these, though there may be nothing in them."""
+"""These folders exist for every user, even without files."""
 UNWRITTEN = {
     "user.css": b"",
     "comfy.templates.json": b"[]",
     "workflows/.index.json": b'{"favorites": []}',
 }
-"""What these files hold until the user writes them. The web UI reads them, and lists the folders above, in every
-session; a browser shows each 404 as an error to its user."""
+"""The content of these files until the user writes them. The web UI reads them, and lists the folders above, in every
+session; a browser shows each 404 to its user as an error."""
 
 
 def list(tx: Transaction, who: Principal, *, directory: str, recurse: bool) -> builtins.list[UserFile]:
     """The files of a directory, their paths relative to it, by name. ``""`` is the root.
 
-    Raises :class:`NotFound` for another directory than :data:`FOLDERS` without any file, and
+    Raises :class:`NotFound` for a directory without files that is not one of :data:`FOLDERS`, and
     :class:`~safelight.core.errors.InvalidName` for one that leads outside.
     """
     inside = clean_subfolder(directory)
@@ -65,20 +66,21 @@ def read(tx: Transaction, who: Principal, *, path: str) -> bytes:
 
 
 def write(tx: Transaction, who: Principal, *, path: str, content: bytes, overwrite: bool, now: datetime) -> UserFile:
-    """Raises :class:`Conflict` for a file that is there and may not be overwritten."""
+    """Raises :class:`Conflict` for a file that exists, without ``overwrite``."""
     clean = clean_path(path)
     if len(content) > MAX_BYTES:
         raise LimitExceeded(f"a file of {len(content)} bytes is too large (at most {MAX_BYTES})")
-    there = rows.find(tx.conn, who.user_id, path=clean)
-    if there and not overwrite:
+    existing = rows.find(tx.conn, who.user_id, path=clean)
+    if existing and not overwrite:
         raise Conflict("File already exists")
-    quotas.admit_bytes(tx, who, size=len(content), instead_of=there.size if there else 0)
+    quotas.admit_bytes(tx, who, size=len(content), instead_of=existing.size if existing else 0)
     rows.put(tx.conn, who.user_id, path=clean, data=content, now=now)
     return stat(tx, who, path=clean)
 
 
 def move(tx: Transaction, who: Principal, *, path: str, to: str, overwrite: bool) -> UserFile:
-    """Rename. Raises :class:`NotFound`, and :class:`Conflict` for a destination that may not be overwritten."""
+    """Rename a file. Raises :class:`NotFound`, and :class:`Conflict` for a destination that exists, without
+    ``overwrite``."""
     source = rows.find(tx.conn, who.user_id, path=clean_path(path))
     if source is None:
         raise NotFound("File not found")
@@ -96,7 +98,7 @@ def move(tx: Transaction, who: Principal, *, path: str, to: str, overwrite: bool
 
 
 def remove(tx: Transaction, who: Principal, *, path: str) -> None:
-    """What was published of it is withdrawn."""
+    """Remove a file and withdraw its publications."""
     clean = clean_path(path)
     if not rows.remove(tx.conn, who.user_id, path=clean):
         raise NotFound("File not found")

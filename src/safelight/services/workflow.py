@@ -1,7 +1,7 @@
-"""What may be done with saved workflows: keep them in versions that never change, find them, fork them.
+"""Saved workflows: stored in immutable versions, listed, changed and forked.
 
-Another user's workflow answers as one that does not exist. Only where its owner has published it may others know of it:
-to them it is :class:`Forbidden`, but for the published versions, which they may fork.
+Another user's workflow answers as one that does not exist, unless its owner has published it: then it answers
+:class:`Forbidden`, and its published versions can be forked.
 """
 
 import builtins
@@ -42,9 +42,9 @@ class NewWorkflow:
 
 
 def create(tx: Transaction, who: Principal, *, new: NewWorkflow, now: datetime) -> Workflow:
-    """Save with its first version. Raises :class:`Invalid` for an origin that the caller cannot see."""
+    """Create a workflow with its first version. Raises :class:`Invalid` for an origin that the caller cannot see."""
     if new.forked_from is not None and not _is_origin(tx, who, new.forked_from):
-        raise Invalid(f"There is no workflow {new.forked_from.workflow_id} with such a version to be forked from")
+        raise Invalid(f"there is no workflow {new.forked_from.workflow_id} with such a version to fork from")
     return _add(tx, who, new=new, now=now)
 
 
@@ -58,7 +58,7 @@ def list(
     descending: bool = True,
     page: PageRequest,
 ) -> Page[Workflow]:
-    """``name``: a part of the name, in whatever case."""
+    """A page of workflows. ``name``: part of the name, in any case."""
     return rows.page(
         tx.conn,
         who.user_id,
@@ -75,7 +75,7 @@ def get(tx: Transaction, who: Principal, *, workflow_id: WorkflowId) -> Workflow
     if found is not None:
         return found
     if publication.is_shared(tx.conn, who.user_id, workflow_id=workflow_id):
-        raise Forbidden(f"The workflow {workflow_id} is another user's")
+        raise Forbidden(f"the workflow {workflow_id} belongs to another user")
     raise _missing(workflow_id)
 
 
@@ -98,7 +98,7 @@ def change(
     default_view: DefaultView | None,
     now: datetime,
 ) -> Workflow:
-    """``None`` leaves a word as it is."""
+    """Change a workflow; ``None`` leaves a field unchanged."""
     before = rows.find(tx.conn, who.user_id, workflow_id=workflow_id)
     if before is None:
         raise _missing(workflow_id)
@@ -123,10 +123,11 @@ def add_version(
     content: Mapping[str, Any],
     now: datetime,
 ) -> WorkflowVersion:
-    """Raises :class:`Conflict` where ``base_version`` is not the latest any more: somebody saved in between."""
+    """Add a version. Raises :class:`Conflict` where ``base_version`` is not the latest: another client saved in
+    between."""
     before = get(tx, who, workflow_id=workflow_id)
     if base_version != before.latest_version:
-        raise Conflict(f"The workflow is at version {before.latest_version}; the change is based on {base_version}")
+        raise Conflict(f"the workflow is at version {before.latest_version}; the change is based on {base_version}")
     after = replace(before, latest_version=before.latest_version + 1, updated_at=now)
     rows.replace(tx.conn, who.user_id, after=after)
     return _add_version(tx, who.user_id, after, content=content, now=now)
@@ -135,9 +136,9 @@ def add_version(
 def fork(
     tx: Transaction, who: Principal, *, workflow_id: WorkflowId, version: int, name: str | None, now: datetime
 ) -> Workflow:
-    """A workflow of the caller's own, from a version of one of his or from a published one of another's.
+    """Copy a version of one of the caller's workflows, or a published version of another user's, to a new workflow.
 
-    Of what was published he gets what was published: credentials have been taken out of it.
+    A published version contains what was published: its credentials were removed.
     """
     source = rows.find(tx.conn, who.user_id, workflow_id=workflow_id)
     if source is not None:
@@ -163,14 +164,14 @@ def fork(
 
 
 def remove(tx: Transaction, who: Principal, *, workflow_id: WorkflowId, now: datetime) -> None:
-    """Nobody finds it any more, neither under its own id nor where it was published."""
+    """Remove a workflow and withdraw its publications."""
     publication.withdraw(tx.conn, who.user_id, workflow_id=workflow_id)
     if not rows.remove(tx.conn, who.user_id, workflow_id=workflow_id, now=now):
         raise _missing(workflow_id)
 
 
 def assets_in_use(tx: Transaction, who: Principal, *, asset_ids: builtins.list[AssetId]) -> set[AssetId]:
-    """Those of the caller's assets that a version of one of his workflows names."""
+    """Those of the caller's assets that a version of one of their workflows uses."""
     return rows.assets_in_use(tx.conn, who.user_id, asset_ids=asset_ids)
 
 
@@ -207,7 +208,7 @@ def _add_version(
 
 
 def _dependencies(tx: Transaction, owner_id: UserId, content: Mapping[str, Any]) -> tuple[AssetId, ...]:
-    """The owner's assets that the graph names: as a file, by digest or by id."""
+    """The owner's assets that the graph names: by file name, digest or id."""
     named = assets_named_in(content)
     files = assets.files_named(tx, Principal(owner_id), names=named.files)
     found = {asset.id for asset in files.values()}
@@ -229,4 +230,4 @@ def _is_origin(tx: Transaction, who: Principal, origin: Origin) -> bool:
 
 def _missing(workflow_id: WorkflowId, version: int | None = None) -> NotFound:
     of_version = "" if version is None else f" with a version {version}"
-    return NotFound(f"There is no workflow {workflow_id}{of_version}")
+    return NotFound(f"there is no workflow {workflow_id}{of_version}")

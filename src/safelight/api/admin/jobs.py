@@ -1,22 +1,20 @@
-"""``/api/admin/jobs``: the jobs of all users, for administrators: what waits, runs and has ended, and ending it.
+"""``/api/admin/jobs``: the jobs of all users, for administrators: list, cancel and delete them.
 
-A job shows its owner, its node types, its times and its error. It shows none of the user's texts and files.
+A job shows its owner, node types, times and error, and none of the user's texts and files.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.responses import Response
-
 from safelight.api.api_request import ApiRequest
-from safelight.api.app import App
 from safelight.api.comfy.job_json import STATUS
 from safelight.api.contract import Parameter
-from safelight.api.responses import json_response
+from safelight.api.handler import reads, writes
 from safelight.core.clock import to_ms
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import JobSummary
 from safelight.core.paging import PageRequest
+from safelight.db.transaction import Transaction
 from safelight.services import every_job as jobs
 
 LIST_PARAMETERS = (
@@ -26,32 +24,34 @@ LIST_PARAMETERS = (
 )
 
 
-async def list_jobs(app: App, request: ApiRequest) -> Response:
-    who, kind = request.who, request.params["status"]
+@reads
+def list_jobs(tx: Transaction, request: ApiRequest) -> Any:
     page_request = PageRequest(limit=request.params["limit"], offset=request.params["offset"])
-    listed = await app.db.read(lambda tx: jobs.list(tx, who, kind=kind, request=page_request))
+    listed = jobs.list(tx, request.who, kind=request.params["status"], request=page_request)
     shown = [_entry(job, name=listed.names.get(job.owner_id, "")) for job in listed.jobs]
     pagination = {"limit": page_request.limit, "offset": page_request.offset, "has_more": listed.has_more}
-    return json_response({"jobs": shown, "pagination": pagination})
+    return {"jobs": shown, "pagination": pagination}
 
 
-async def get_job(app: App, request: ApiRequest) -> Response:
-    who, owner_id, job_id = request.who, *_named(request)
-    job = await app.db.read(lambda tx: jobs.get(tx, who, owner_id=owner_id, job_id=job_id))
+@reads
+def get_job(tx: Transaction, request: ApiRequest) -> Any:
+    owner_id, job_id = _named(request)
+    job = jobs.get(tx, request.who, owner_id=owner_id, job_id=job_id)
     types = {str(node.get("class_type", "")) for node in job.prompt.values() if isinstance(node, Mapping)}
-    return json_response(_entry(job.summary) | {"node_types": sorted(types)})
+    return _entry(job.summary) | {"node_types": sorted(types)}
 
 
-async def cancel_job(app: App, request: ApiRequest) -> Response:
-    who, (owner_id, job_id), now = request.who, _named(request), app.clock.now()
-    cancelled = await app.db.write(lambda tx: jobs.cancel(tx, who, owner_id=owner_id, job_id=job_id, now=now))
-    return json_response({"cancelled": cancelled})
+@writes
+def cancel_job(tx: Transaction, request: ApiRequest) -> Any:
+    owner_id, job_id = _named(request)
+    return {"cancelled": jobs.cancel(tx, request.who, owner_id=owner_id, job_id=job_id, now=request.now)}
 
 
-async def delete_job(app: App, request: ApiRequest) -> Response:
-    who, (owner_id, job_id), now = request.who, _named(request), app.clock.now()
-    await app.db.write(lambda tx: jobs.delete(tx, who, owner_id=owner_id, job_id=job_id, now=now))
-    return json_response({"deleted": True})
+@writes
+def delete_job(tx: Transaction, request: ApiRequest) -> Any:
+    owner_id, job_id = _named(request)
+    jobs.delete(tx, request.who, owner_id=owner_id, job_id=job_id, now=request.now)
+    return {"deleted": True}
 
 
 def _named(request: ApiRequest) -> tuple[UserId, JobId]:

@@ -1,4 +1,4 @@
-"""``/api/admin/packs``: the node packs of each slot, and what of them could not be loaded."""
+"""``/api/admin/packs``: the node packs of each slot, and their parts that could not be loaded."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,14 +7,16 @@ from starlette.responses import Response
 
 from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
+from safelight.api.handler import on_leader
 from safelight.api.responses import json_response
 from safelight.core.errors import Forbidden
 from safelight.core.pack import PackStatus
 
 
+@on_leader
 async def get_packs(app: App, request: ApiRequest) -> Response:
     if not request.who.is_admin:
-        raise Forbidden("Node packs and their errors are for administrators")
+        raise Forbidden("only administrators may see node packs and their errors")
     slots = [{"id": slot, "packs": [_pack(pack) for pack in packs]} for slot, packs in app.dispatcher.packs().items()]
     return json_response({"slots": slots})
 

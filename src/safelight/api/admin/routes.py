@@ -1,4 +1,4 @@
-"""The routes of this package, in the form of those beside the contract."""
+"""The routes for administrators."""
 
 from safelight.api.admin import jobs, packs, schedule
 from safelight.api.route import Route

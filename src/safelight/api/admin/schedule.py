@@ -1,7 +1,6 @@
-"""What waits, what runs where, and the gates: ``/api/admin/schedule`` and what is below it.
+"""``/api/admin/schedule``: how many jobs wait, what each slot does, and the gates of the queue and of slots.
 
-It tells who has a job running, since device time is the administrator's business; it names no job and shows nothing
-of one.
+It shows which user has a job running, since device time is the administrator's concern, and nothing else of the job.
 """
 
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from starlette.responses import Response
 
 from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
+from safelight.api.handler import on_leader
 from safelight.api.request_body import InvalidBody
 from safelight.api.responses import json_response
 from safelight.core.errors import Forbidden, NotFound
@@ -27,48 +27,54 @@ _MAX_BODY = 1000
 M = TypeVar("M", bound=StrEnum)
 
 
+@on_leader
 async def get_schedule(app: App, request: ApiRequest) -> Response:
-    if not request.who.is_admin:
-        raise Forbidden("The schedule is for administrators")
-
-    def look(tx: Transaction) -> tuple[Gates, Mapping[Pool, int]]:
-        return gates.load(tx), attempts.depths(tx)
-
-    state, waiting = await app.db.read(look)
-    slots = [_slot(slot, state) for slot in app.dispatcher.slots()]
-    return json_response({"queue": {"mode": state.queue, "waiting": waiting}, "slots": slots})
+    return await _schedule(app, request)
 
 
 async def set_queue_gate(app: App, request: ApiRequest) -> Response:
     mode, is_at_once = await _mode(request, QueueGate, at_once=QueueGate.CLOSED)
     await app.db.write(lambda tx: gates.set_queue(tx, request.who, mode=mode, is_at_once=is_at_once))
-    return await get_schedule(app, request)
+    return await _schedule(app, request)
 
 
+@on_leader
 async def set_slot_gate(app: App, request: ApiRequest) -> Response:
     mode, is_at_once = await _mode(request, SlotGate, at_once=SlotGate.DRAINED)
     slot = SlotId(request.params["slot"])
     if request.who.is_admin and slot not in {there.id for there in app.dispatcher.slots()}:
         raise NotFound(f"there is no slot {slot!r}")
     await app.db.write(lambda tx: gates.set_slot(tx, request.who, slot=slot, mode=mode, is_at_once=is_at_once))
-    return await get_schedule(app, request)
+    return await _schedule(app, request)
+
+
+async def _schedule(app: App, request: ApiRequest) -> Response:
+    if not request.who.is_admin:
+        raise Forbidden("only administrators may see the schedule")
+
+    def read(tx: Transaction) -> tuple[Gates, Mapping[Pool, int]]:
+        return gates.load(tx), attempts.depths(tx)
+
+    state, waiting = await app.db.read(read)
+    slots = [_slot(slot, state) for slot in app.dispatcher.slots()]
+    return json_response({"queue": {"mode": state.queue, "waiting": waiting}, "slots": slots})
 
 
 async def _mode(request: ApiRequest, kind: type[M], *, at_once: M) -> tuple[M, bool]:
-    """The mode of the body, and whether it holds for what runs as well; ``at_once``: the mode of which it may."""
+    """The mode in the body, and whether it applies to running jobs as well, as only the mode ``at_once`` can."""
     body = await request.read_json(limit=_MAX_BODY)
     try:
         mode, now = kind(body["mode"]), body.get("now", False)
     except (TypeError, KeyError, ValueError, AttributeError):
         modes = ", ".join(repr(mode.value) for mode in kind)
-        raise InvalidBody(f'The body is to be {{"mode": ...}} with one of {modes}') from None
+        raise InvalidBody(f'the body must be {{"mode": ...}} with one of {modes}') from None
     if not isinstance(now, bool) or (now and mode is not at_once):
-        raise InvalidBody(f"'now' is a boolean, and true only with the mode {at_once.value!r}")
+        raise InvalidBody(f"'now' must be a boolean, and true only with the mode {at_once.value!r}")
     return mode, now
 
 
 def _slot(slot: SlotStatus, state: Gates) -> dict[str, Any]:
-    """``gate`` from the database, where a change is before the dispatcher has heard of it."""
+    """``mode`` comes from the database, which has a change before the dispatcher does."""
     info = slot.info
     return {
         "id": slot.id,

@@ -1,4 +1,4 @@
-"""An asset as the contract writes it, and what clients read beside it (``hash``, ``loader_path``)."""
+"""An asset as JSON: the contract's fields, and others that clients read (``hash``, ``loader_path``)."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ from safelight.core.ids import AssetId, shown_job_id
 
 
 def asset_json(asset: Asset, request: Request) -> dict[str, Any]:
-    """What is not known is absent: the web UI does not take null for a size, a hash or an address."""
+    """Unknown values are left out: the web UI does not accept null for a size, a hash or a URL."""
     shown: dict[str, Any] = {
         "id": asset.id,
         "name": asset.name,
@@ -76,12 +76,12 @@ def read_cursor(text: str) -> AssetPlace:
         sort, descending, key, seq = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         place = AssetPlace(AssetSort(sort), descending, key, seq)
     except (ValueError, TypeError, binascii.Error, RecursionError):
-        raise Invalid("the cursor is none of this server's") from None
+        raise Invalid("this cursor was not made by this server") from None
     is_text = place.sort is AssetSort.NAME
     numbers = [seq] if is_text else [seq, key]
     is_right = all(type(n) is int and 0 <= n < 2**62 for n in numbers) and isinstance(descending, bool)
     if not is_right or (is_text and (not isinstance(key, str) or not key.isprintable())):
-        raise Invalid("the cursor is none of this server's")
+        raise Invalid("this cursor was not made by this server")
     return place
 
 

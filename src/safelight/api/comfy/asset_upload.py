@@ -1,7 +1,8 @@
-"""``POST /api/assets``: bytes come in by a form, or the server fetches them from an address."""
+"""``POST /api/assets``: a client uploads bytes in a form, or the server downloads them from a URL."""
 
 from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from safelight.api.api_request import ApiRequest
@@ -9,6 +10,7 @@ from safelight.api.app import App
 from safelight.api.comfy.asset import read_mime_type, read_preview_id
 from safelight.api.comfy.asset_json import asset_json, parse_asset_id
 from safelight.api.errors import BodyTooLarge
+from safelight.api.handler import on_leader_if, unchecked_body
 from safelight.api.multipart import Form, read_form
 from safelight.api.request_body import InvalidBody, parse_json
 from safelight.api.responses import json_response
@@ -21,24 +23,33 @@ from safelight.services import download
 from safelight.services.asset_library import NewAsset
 
 
+def _is_download(request: Request) -> bool:
+    """Whether the body is JSON, which requests a download: the leader does these. A form contains the file itself."""
+    return not request.headers.get("content-type", "").startswith("multipart/form-data")
+
+
+@unchecked_body
+@on_leader_if(_is_download)
 async def upload_asset(app: App, request: ApiRequest) -> Response:
     kind = request.http.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         return await _upload(app, request)
     if kind not in ("application/json", "text/plain", ""):
-        raise UnsupportedMedia(f"{kind} is no body for this; there are multipart/form-data and application/json")
+        raise UnsupportedMedia(
+            f"a body of type {kind!r} is not supported; send multipart/form-data or application/json"
+        )
     return await _download(app, request)
 
 
 async def _download(app: App, request: ApiRequest) -> Response:
-    """The task goes on when the client does not wait for it; with the same ``Idempotency-Key`` it is found again."""
+    """The task continues if the client disconnects; a request with the same ``Idempotency-Key`` finds it again."""
     who, key = request.who, request.http.headers.get("idempotency-key")
     body = await request.decode(await request.read(limit=app.settings.max_body_bytes))
     declared = request.operation.body
     assert declared is not None
     assert declared.json is not None
     if (problem := declared.json.problem(body)) is not None:
-        raise InvalidBody(f"The body does not fit: {problem}")
+        raise InvalidBody(f"the body does not match the schema: {problem}")
     if key is not None and not 0 < len(key) <= 255:
         raise InvalidBody("an Idempotency-Key has 1 to 255 characters")
     preview_id = read_preview_id(body)
@@ -56,12 +67,11 @@ async def _download(app: App, request: ApiRequest) -> Response:
         raise _failure(task, limit=app.settings.max_asset_bytes)
     asset_id = AssetId(task.result["asset_id"])
     asset = await app.db.read(lambda tx: library.get(tx, who, asset_id=asset_id))
-    app.node_info.forget(who.user_id)
     return json_response(asset_json(asset, request.http) | {"created_new": task.result["created_new"]}, status=201)
 
 
 def _failure(task: Task, *, limit: int) -> Exception:
-    message = task.error_message or "the download did not end"
+    message = task.error_message or "the download did not finish"
     if task.error_code == download.TOO_LARGE:
         return BodyTooLarge(limit)
     kinds: dict[str | None, type[Exception]] = {
@@ -79,7 +89,6 @@ async def _upload(app: App, request: ApiRequest) -> Response:
         form = await read_form(request.http, app.blobs, file_field="file", limit=app.settings.max_asset_bytes)
     new = _new_asset(form)
     asset, is_new = await app.db.write(lambda tx: library.add(tx, who, new=new, now=now))
-    app.node_info.forget(who.user_id)
     return json_response(asset_json(asset, request.http) | {"created_new": is_new}, status=201)
 
 
@@ -88,7 +97,7 @@ def _new_asset(form: Form) -> NewAsset:
 
     file = form.files.get("file")
     if file is None:
-        raise InvalidBody("The form has no file 'file'")
+        raise InvalidBody("the form has no file 'file'")
     name = form.fields.get("name") or file.filename.replace("\\", "/").rpartition("/")[2]
     found = mime_type_of(name, file.head)
     return NewAsset(
@@ -96,28 +105,28 @@ def _new_asset(form: Form) -> NewAsset:
         digest=file.digest,
         sha256=file.sha256,
         size=file.size,
-        # The bytes decide; what a client says of bytes that nobody knows is better than nothing.
-        mime_type=found if found != UNKNOWN else read_mime_type(_given(form, "mime_type")) or found,
+        # The bytes decide; the client's own type is used only where they are of no known type.
+        mime_type=found if found != UNKNOWN else read_mime_type(_field(form, "mime_type")) or found,
         tags=clean_tags(_tags(form)),
         user_metadata=_metadata(form.fields.get("user_metadata")),
-        preview_id=read_preview_id(_given(form, "preview_id")),
+        preview_id=read_preview_id(_field(form, "preview_id")),
         id=parse_asset_id(form.fields["id"]) if form.fields.get("id") else None,
     )
 
 
-def _given(form: Form, field: str) -> dict[str, str]:
+def _field(form: Form, field: str) -> dict[str, str]:
     return {field: form.fields[field]} if form.fields.get(field) else {}
 
 
 def _tags(form: Form) -> list[str]:
-    """Repeated, comma-joined or a JSON list: clients do each."""
+    """The tags of a form. Clients repeat the field, join tags by commas, or send a JSON list."""
     tags: list[str] = []
     for text in form.lists.get("tags", ()):
         if text.lstrip().startswith("["):
-            given = parse_json(text.encode())
-            if not all(isinstance(tag, str) for tag in given):
-                raise InvalidBody("'tags' is no list of texts")
-            tags += given
+            items = parse_json(text.encode())
+            if not all(isinstance(tag, str) for tag in items):
+                raise InvalidBody("'tags' must be a list of strings")
+            tags += items
         else:
             tags += [tag for tag in text.split(",") if tag.strip()]
     return tags
@@ -126,7 +135,7 @@ def _tags(form: Form) -> list[str]:
 def _metadata(text: str | None) -> dict[str, Any] | None:
     if not text:
         return None
-    given = parse_json(text.encode("utf-8", "surrogatepass"))
-    if not isinstance(given, dict):
-        raise InvalidBody("'user_metadata' is no JSON object")
-    return given
+    value = parse_json(text.encode("utf-8", "surrogatepass"))
+    if not isinstance(value, dict):
+        raise InvalidBody("'user_metadata' must be a JSON object")
+    return value

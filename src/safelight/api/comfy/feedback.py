@@ -1,17 +1,18 @@
 """``/api/feedback``."""
 
-from starlette.responses import Response
+from typing import Any
 
 from safelight.api.api_request import ApiRequest
-from safelight.api.app import App
-from safelight.api.responses import json_response
+from safelight.api.handler import writes
+from safelight.db.transaction import Transaction
 from safelight.services import feedback
 from safelight.services.feedback import Feedback
 
 
-async def submit_feedback(app: App, request: ApiRequest) -> Response:
-    who, body, now = request.who, request.body, app.clock.now()
+@writes(status=201)
+def submit_feedback(tx: Transaction, request: ApiRequest) -> Any:
+    body = request.body
     rating = None if body.get("rating") is None else int(body["rating"])
-    said = Feedback(type=body["type"], rating=rating, content=body.get("content"), metadata=body.get("metadata"))
-    await app.db.write(lambda tx: feedback.submit(tx, who, feedback=said, now=now))
-    return json_response({}, status=201)
+    new = Feedback(type=body["type"], rating=rating, content=body.get("content"), metadata=body.get("metadata"))
+    feedback.submit(tx, request.who, feedback=new, now=request.now)
+    return {}

@@ -1,6 +1,6 @@
-"""What goes over a ComfyUI socket: one message, encoded once for all the sockets that get it.
+"""A frame of a ComfyUI socket: one message, encoded once for all sockets that receive it.
 
-Text frames are JSON ``{"type", "data"}``; binary ones begin with a big-endian number that tells their kind.
+Text frames are JSON ``{"type", "data"}``; binary frames begin with a big-endian number, their kind.
 """
 
 import struct
@@ -27,7 +27,7 @@ class Audience(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """``key``: an ephemeral message, of which a slow socket gets only the latest under the same key."""
+    """``key``: of an ephemeral message; a slow socket gets only the latest frame with the same key."""
 
     payload: str | bytes
     key: str | None = None
@@ -44,7 +44,7 @@ def text_frame(
 
 
 def preview_frames(metadata: Mapping[str, Any], image: bytes, mime_type: str, *, key: str) -> list[Frame]:
-    """The same picture for both kinds of clients: bare, and with the call that it belongs to."""
+    """The same picture for both kinds of clients: alone, and with metadata of its call."""
     header = _encode(metadata)
     rich = struct.pack(">II", PREVIEW_WITH_METADATA, len(header)) + header + image
     plain = struct.pack(">II", PREVIEW, _IMAGE_KINDS.get(mime_type, 1)) + image

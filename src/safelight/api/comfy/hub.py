@@ -1,8 +1,8 @@
-"""Which socket hears what. An event never leaves its owner's sockets, but for lines of the log, which administrators
-hear as well.
+"""Which socket receives which events. Events go to their owner's sockets only; administrators also receive log lines.
 
-A job's messages go to the sockets that connected with the job's client id; where there is none, or the job has none,
-to all of the owner's (WS-1). ``status`` goes to all of the owner's. Two sockets with one client id both get all.
+A job's messages go to the sockets that connected with the job's client id; if there is none, or the job has no client
+id, to all of the owner's sockets (WS-1). ``status`` goes to all of the owner's sockets. Two sockets with the same
+client id both receive everything.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from safelight.core.ids import ClientId, UserId
 from safelight.core.user import Principal
 
 MAX_SOCKETS = 256
-"""Of one owner."""
+"""Open sockets of one owner."""
 
 
 @dataclass(slots=True, eq=False)
 class Socket:
-    """Mutable: one connection, as the hub sees it. ``is_rich``: see :class:`~safelight.api.comfy.frame.Audience`."""
+    """One connection of a client. ``is_rich``: see :class:`~safelight.api.comfy.frame.Audience`. Mutable: its flags."""
 
     principal: Principal
     client_id: ClientId
@@ -35,16 +35,16 @@ class Socket:
 
 
 class Hub:
-    """Mutable: the open sockets by owner, what runs at the moment, and ends that still have to be told."""
+    """Mutable: the open sockets by owner, the running jobs, and ended jobs whose last message is not sent yet."""
 
     def __init__(self, bus: Bus) -> None:
         self._sockets: dict[UserId, list[Socket]] = {}
         self._live = LiveJobs()
         self._ended: dict[UserId, list[LiveJob]] = {}
-        self._unsubscribe = bus.subscribe(self._hear)
+        self._unsubscribe = bus.subscribe(self._on_event)
 
     def add(self, socket: Socket) -> bool:
-        """``False`` where the owner has as many sockets as one may have."""
+        """``False`` where the owner has :data:`MAX_SOCKETS` already."""
         sockets = self._sockets.setdefault(socket.principal.user_id, [])
         if len(sockets) >= MAX_SOCKETS:
             return False
@@ -52,7 +52,7 @@ class Hub:
         return True
 
     def remove(self, socket: Socket) -> None:
-        """Takes away this very socket: a newer one with the same client id stays (WS-3)."""
+        """Remove this socket; a newer one with the same client id stays (WS-3)."""
         sockets = self._sockets.get(socket.principal.user_id, [])
         if socket in sockets:
             sockets.remove(socket)
@@ -63,7 +63,7 @@ class Hub:
         return owner in self._sockets
 
     def snapshot(self, socket: Socket) -> list[Frame]:
-        """What a socket that has just connected must know of jobs whose messages it will get."""
+        """The state of the running jobs whose messages a socket that has just connected will receive."""
         owner = socket.principal.user_id
         return [
             frame
@@ -78,13 +78,13 @@ class Hub:
                 socket.wants_logs = enabled
 
     def close(self) -> None:
-        """Hear nothing more, and close every socket."""
+        """Unsubscribe from events and close every socket."""
         self._unsubscribe()
         for sockets in list(self._sockets.values()):
             for socket in list(sockets):
                 socket.close()
 
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         if isinstance(event, JobEvent):
             job = self._live.feed(event)
             if listeners := self._listeners(event.owner_id, event.client_id):
@@ -93,7 +93,7 @@ class Hub:
                 self._await_status(job)
         elif isinstance(event, QueueChanged):
             self._send(self._sockets.get(event.owner_id, ()), [status(event.remaining)])
-            self._tell_ends(event.owner_id)
+            self._send_ends(event.owner_id)
         elif isinstance(event, PackMessageSent):
             sockets = self._sockets.get(event.owner_id, ())
             wanted = [s for s in sockets if event.client_id in (None, s.client_id)]
@@ -102,12 +102,12 @@ class Hub:
             self._send_logs(event)
 
     def _await_status(self, job: LiveJob) -> None:
-        """``executing {node: null}`` is the last word of a job, after the ``status`` with the lower count. That comes
-        with the same publication; where it should not, the end is told all the same."""
+        """``executing {node: null}`` is the last message of a job, after the ``status`` with the lower count. That
+        event is published together with the end; if it is not, the last message is sent without it."""
         self._ended.setdefault(job.owner_id, []).append(job)
-        asyncio.get_running_loop().call_soon(self._tell_ends, job.owner_id)
+        asyncio.get_running_loop().call_soon(self._send_ends, job.owner_id)
 
-    def _tell_ends(self, owner: UserId) -> None:
+    def _send_ends(self, owner: UserId) -> None:
         for job in self._ended.pop(owner, ()):
             self._send(self._listeners(owner, job.client_id), job_done(job))
 

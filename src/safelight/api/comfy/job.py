@@ -1,4 +1,4 @@
-"""``/api/jobs``: the owner's jobs, in pages and one by one, and how they are cancelled."""
+"""``/api/jobs``: the caller's jobs, in pages and one by one, and cancelling them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from starlette.responses import Response
 from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
 from safelight.api.comfy.job_json import STATE, detail, entry, status
+from safelight.api.handler import reads, writes
 from safelight.api.request_body import InvalidBody
 from safelight.api.responses import encode_json, json_response
 from safelight.core.errors import Invalid, NotFound
@@ -67,41 +68,38 @@ class _ListQuery:
 
 
 def _shown(page: Page[JobSummary]) -> dict[str, Any]:
-    request = page.request
     pagination = {
-        "offset": request.offset,
-        "limit": request.limit,
+        "offset": page.request.offset,
+        "limit": page.request.limit,
         "total": page.total,
         "has_more": page.has_more,
     }
     return {"jobs": [entry(job) for job in page.items], "pagination": pagination}
 
 
-async def get_job_detail(app: App, request: ApiRequest) -> Response:
-    who, job_id = request.who, request.params["job_id"]
-    job = await app.db.read(lambda tx: jobs.get(tx, who, job_id=job_id))
-    return json_response(detail(job))
+@reads
+def get_job_detail(tx: Transaction, request: ApiRequest) -> Any:
+    return detail(jobs.get(tx, request.who, job_id=request.params["job_id"]))
 
 
-async def get_job_status(app: App, request: ApiRequest) -> Response:
-    who, job_id = request.who, request.params["job_id"]
-    job = await app.db.read(lambda tx: jobs.get(tx, who, job_id=job_id))
-    return json_response(status(job.summary, dialect=app.settings.job_status_dialect))
+@reads
+def get_job_status(tx: Transaction, request: ApiRequest) -> Any:
+    job = jobs.get(tx, request.who, job_id=request.params["job_id"])
+    return status(job.summary, dialect=request.settings.job_status_dialect)
 
 
-async def cancel_job(app: App, request: ApiRequest) -> Response:
-    who, job_id, now = request.who, request.params["job_id"], app.clock.now()
-    cancelled = await app.db.write(lambda tx: jobs.cancel(tx, who, job_id=job_id, now=now))
-    return json_response({"cancelled": cancelled})
+@writes
+def cancel_job(tx: Transaction, request: ApiRequest) -> Any:
+    return {"cancelled": jobs.cancel(tx, request.who, job_id=request.params["job_id"], now=request.now)}
 
 
 async def cancel_jobs(app: App, request: ApiRequest) -> Response:
-    """``POST /api/jobs/cancel`` of the web UI: ids that are unknown or over are passed over."""
-    who, now = request.who, app.clock.now()
+    """``POST /api/jobs/cancel`` of the web UI: ids of unknown and finished jobs are ignored."""
+    who, now = request.who, request.now
     body = await request.read_json(limit=app.settings.max_body_bytes)
     ids = body.get("job_ids") if isinstance(body, dict) else None
     if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids) or len(ids) > MAX_CANCELLED_AT_ONCE:
-        raise InvalidBody(f"'job_ids' is not a list of at most {MAX_CANCELLED_AT_ONCE} ids")
+        raise InvalidBody(f"'job_ids' must be a list of at most {MAX_CANCELLED_AT_ONCE} ids")
 
     def cancel(tx: Transaction) -> list[str]:
         return [job_id for job_id in ids if _cancels(tx, job_id)]
@@ -116,8 +114,8 @@ async def cancel_jobs(app: App, request: ApiRequest) -> Response:
 
 
 async def interrupt_job(app: App, request: ApiRequest) -> Response:
-    """Running jobs of the caller: the one that the body names, else all. Nothing that matches is no error."""
-    who, now = request.who, app.clock.now()
+    """Interrupt the caller's running jobs: the one that the body names, else all. No match is not an error."""
+    who, now = request.who, request.now
     body = await request.read_json(limit=app.settings.max_body_bytes)
     job_id = body.get("prompt_id") if isinstance(body, dict) else None
     wanted = None if job_id is None else str(job_id)
@@ -126,9 +124,9 @@ async def interrupt_job(app: App, request: ApiRequest) -> Response:
 
 
 def _states(text: str | None) -> frozenset[JobState]:
-    """All of them where the filter is absent or empty."""
-    words = [word.strip() for word in (text or "").split(",") if word.strip()]
-    unknown = [word for word in words if word not in STATE]
+    """The states of a filter; all where it is absent or empty."""
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    unknown = [name for name in names if name not in STATE]
     if unknown:
-        raise Invalid(f"There is no job status {', '.join(unknown)}; valid are: {', '.join(STATE)}")
-    return frozenset(STATE[word] for word in words) or frozenset(JobState)
+        raise Invalid(f"there is no job status {', '.join(unknown)}; valid are: {', '.join(STATE)}")
+    return frozenset(STATE[name] for name in names) or frozenset(JobState)

@@ -1,6 +1,6 @@
-"""A job as JSON, in each of the shapes in which clients know it: list entry, detail, status, history, queue.
+"""A job as JSON, in each form that clients read: list entry, detail, status, history, queue.
 
-``None`` is left out, as clients' schemas want. Times are milliseconds, except in the one shape that says otherwise.
+``None`` is left out, as clients' schemas require. Times are in milliseconds, except in the job status (RFC 3339).
 """
 
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from typing import Any
 
 from safelight.core.clock import to_ms
 from safelight.core.job import Job, JobError, JobState, JobSummary
+from safelight.services.timeline import error_fields
 
 STATUS: Mapping[JobState, str] = {
     JobState.QUEUED: "pending",
@@ -36,7 +37,7 @@ def entry(job: JobSummary) -> dict[str, Any]:
 
 
 def detail(job: Job) -> dict[str, Any]:
-    """The contract's ``JobDetailResponse``, and what ``JobEntry`` has."""
+    """The contract's ``JobDetailResponse``, with the fields of ``JobEntry``."""
     summary = job.summary
     shown = entry(summary) | {
         "update_time": to_ms(summary.updated_at),
@@ -49,11 +50,11 @@ def detail(job: Job) -> dict[str, Any]:
 
 
 def status(job: JobSummary, *, dialect: str) -> dict[str, Any]:
-    """The contract's ``JobStatusResponse``; in the ``cloud`` dialect a job that completed is a ``success``."""
-    words = {JobState.FAILED: "error", JobState.COMPLETED: "success" if dialect == "cloud" else "completed"}
+    """The contract's ``JobStatusResponse``; in the ``cloud`` dialect a completed job has the status ``success``."""
+    names = {JobState.FAILED: "error", JobState.COMPLETED: "success" if dialect == "cloud" else "completed"}
     return {
         "id": job.shown_id,
-        "status": words.get(job.state, STATUS[job.state]),
+        "status": names.get(job.state, STATUS[job.state]),
         "created_at": job.created_at,
         "updated_at": job.updated_at,
         "last_state_update": job.ended_at or job.started_at or job.created_at,
@@ -106,39 +107,30 @@ def history_entry(job: Job) -> dict[str, Any]:
 
 
 def history_status(job: Job) -> dict[str, Any]:
-    """``status_str`` knows two words; a job that was cancelled is an ``error`` here, as clients wait for either."""
+    """``status_str`` has two values; a cancelled job is an ``error``, since clients wait for one of the two."""
     completed = job.summary.state is JobState.COMPLETED
     messages = [[kind, data] for kind, data in job.messages]
     return {"status_str": "success" if completed else "error", "completed": completed, "messages": messages}
 
 
 def queue_item(job: Job) -> list[Any]:
-    """ComfyUI's five: number, id, graph, extra data, outputs."""
+    """ComfyUI's five fields: number, id, graph, extra data, outputs."""
     return [plain_number(job.summary.number), job.shown_id, job.prompt, job.extra_data, list(job.targets)]
 
 
 def contract_queue_item(job: Job) -> list[Any]:
-    """The contract's five: number, id, graph, outputs, times."""
+    """The contract's five fields: number, id, graph, outputs, times."""
     created = {"create_time": to_ms(job.summary.created_at)}
     return [plain_number(job.summary.number), job.shown_id, job.prompt, list(job.targets), created]
 
 
 def execution_error(error: JobError) -> dict[str, Any]:
     """The contract's ``ExecutionError``, whose ``current_outputs`` is an object."""
-    return {
-        "node_id": error.node_id,
-        "node_type": error.node_type,
-        "exception_message": error.exception_message,
-        "exception_type": error.exception_type,
-        "traceback": list(error.traceback),
-        "current_inputs": dict(error.current_inputs),
-        "current_outputs": dict.fromkeys(error.current_outputs),
-        "executed": list(error.executed),
-    }
+    return error_fields(error) | {"current_outputs": dict.fromkeys(error.current_outputs)}
 
 
 def plain_number(number: float) -> float | int:
-    """``7`` rather than ``7.0``, as clients compare it."""
+    """``7`` rather than ``7.0``: clients compare it."""
     return int(number) if number == int(number) else number
 
 

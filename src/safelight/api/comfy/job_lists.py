@@ -1,13 +1,14 @@
-"""Answers of ``/api/jobs`` that are still true. The web UI asks for its lists at every ``status``, each tab by itself.
+"""Cached responses of ``/api/jobs``. The web UI requests its lists at every ``status``, in each tab.
 
-A list changes with the owner's durable job events alone, and the bus tells those before the writer is answered: whoever
-has seen a change also sees the list with it. Requests for one list that come together share one read.
+A list changes only with the owner's durable job events. The bus publishes those before the write returns, so a client
+that knows of a change never gets an older list. Concurrent requests for the same list share one read.
 """
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 
+from safelight.api.comfy.revisions import Revisions
 from safelight.bus.bus import Bus
 from safelight.core.event import (
     CancelRequested,
@@ -23,27 +24,28 @@ from safelight.core.ids import UserId
 
 KEPT_LISTS = 128
 LARGEST_KEPT = 256 * 1024
+"""Bytes of the largest list that is cached."""
 
 _CHANGES = (JobQueued, JobStarted, JobRequeued, CancelRequested, JobEnded, JobForgotten)
 
 
 class JobLists:
-    """Mutable: encoded lists by owner and query, each with the state of the owner's jobs that it shows."""
+    """Mutable: encoded lists by owner and query, each with the revision of the owner's jobs that it shows."""
 
     def __init__(self, bus: Bus) -> None:
-        self._changes: dict[UserId, int] = {}
+        self._changes = Revisions()
         self._lists: OrderedDict[tuple[UserId, Hashable], tuple[int, asyncio.Future[bytes]]] = OrderedDict()
         bus.subscribe(self._hear)
 
     async def get(self, owner: UserId, query: Hashable, make: Callable[[], Awaitable[bytes]]) -> bytes:
-        """The list, from before if nothing changed since, else by ``make``."""
-        key, state = (owner, query), self._changes.get(owner, 0)
+        """The cached list if nothing has changed since, else what ``make`` returns."""
+        key, revision = (owner, query), self._changes.of(owner)
         known = self._lists.get(key)
-        if known is not None and known[0] == state:
+        if known is not None and known[0] == revision:
             self._lists.move_to_end(key)
             return await asyncio.shield(known[1])
         making = asyncio.ensure_future(make())
-        self._lists[key] = (state, making)
+        self._lists[key] = (revision, making)
         making.add_done_callback(lambda made: self._keep_or_drop(key, made))
         return await asyncio.shield(making)
 
@@ -59,4 +61,4 @@ class JobLists:
         if isinstance(event, EventsMissed):
             self._lists.clear()
         if isinstance(event, _CHANGES):
-            self._changes[event.owner_id] = self._changes.get(event.owner_id, 0) + 1
+            self._changes.increment(event.owner_id)

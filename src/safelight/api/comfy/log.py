@@ -1,4 +1,4 @@
-"""The server's log over HTTP: all of it for administrators, and for others the lines of their own jobs."""
+"""The server's log: all of it for administrators, and the lines of their own jobs for other users."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,13 +17,14 @@ async def get_internal_logs(app: App, request: ApiRequest) -> Response:
 
 
 async def get_internal_logs_raw(app: App, request: ApiRequest) -> Response:
-    """``size`` is that of a terminal, which a log has not; the web UI reads ``row``, the contract says ``rows``."""
+    """``size`` is that of a terminal: a constant, since a log has none. The web UI reads ``row``, the contract has
+    ``rows``."""
     entries = [{"t": to_ms(at), "m": text} for at, text in _entries(app, request)]
     return json_response({"entries": entries, "size": {"cols": 120, "rows": 40, "row": 40}})
 
 
 async def subscribe_to_logs(app: App, request: ApiRequest) -> Response:
-    """The subscription ends with the socket. What a socket then hears, the hub decides."""
+    """The subscription ends with the socket. The hub decides which lines the socket gets."""
     app.hub.listen_to_logs(request.who, client_id=ClientId(request.body["clientId"]), enabled=request.body["enabled"])
     return Response()
 

@@ -26,6 +26,7 @@ from safelight.core.event import (
 )
 from safelight.core.ids import shown_job_id
 from safelight.core.job import JobError, JobState
+from safelight.services.timeline import error_fields
 
 
 def status(remaining: int, *, sid: str | None = None) -> Frame:
@@ -95,7 +96,7 @@ def _(event: JobEnded, job: LiveJob) -> list[Frame]:
         return [text_frame("execution_success", _stamped(event))]
     error = event.error or JobError("", "", node_id=job.current.display_id if job.current else "")
     if event.state is JobState.FAILED:
-        return [text_frame("execution_error", {"prompt_id": job.id} | error_data(error) | _stamped(event))]
+        return [text_frame("execution_error", {"prompt_id": job.id} | error_fields(error) | _stamped(event))]
     data = {"node_id": error.node_id, "node_type": error.node_type, "executed": list(event.executed)}
     return [
         text_frame("execution_interrupted", {"prompt_id": job.id} | data | _stamped(event), audience=_end_audience(job))
@@ -111,7 +112,7 @@ def _blocked(event: CallBlocked, job: LiveJob) -> Frame:
         node_type=event.node_type,
         executed=event.executed,
     )
-    return text_frame("execution_error", {"prompt_id": job.id} | error_data(error))
+    return text_frame("execution_error", {"prompt_id": job.id} | error_fields(error))
 
 
 def _preview(event: PreviewMade, job: LiveJob) -> list[Frame]:
@@ -125,20 +126,6 @@ def _preview(event: PreviewMade, job: LiveJob) -> list[Frame]:
         "image_type": event.mime_type,
     }
     return preview_frames(metadata, event.image, event.mime_type, key=f"preview {job.id} {call.id}")
-
-
-def error_data(error: JobError) -> dict[str, Any]:
-    """An error as ``/ws`` and the timeline of a history write it."""
-    return {
-        "node_id": error.node_id,
-        "node_type": error.node_type,
-        "executed": list(error.executed),
-        "exception_message": error.exception_message,
-        "exception_type": error.exception_type,
-        "traceback": list(error.traceback),
-        "current_inputs": error.current_inputs,
-        "current_outputs": list(error.current_outputs),
-    }
 
 
 def _end_audience(job: LiveJob) -> Audience:

@@ -1,4 +1,4 @@
-"""The model files on disk, as lists by folder. Paths of this machine are shown to administrators alone."""
+"""The model files on disk, as lists by folder. Only administrators see paths of this machine."""
 
 import asyncio
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ from safelight.media.errors import UnreadableWeights
 from safelight.services.model import ModelFile
 
 MAX_HEADER_BYTES = 32 << 20
-"""Of a safetensors file: a header beyond it is not worth reading for a list."""
+"""The largest header of a safetensors file that is read for a list."""
 
 
 async def get_model_folders(app: App, request: ApiRequest) -> Response:
-    """Without the folders that hold no models but settings, as ComfyUI leaves them out."""
+    """All folders but ``configs``, which contains no models; ComfyUI leaves it out, too."""
     return json_response(
         [
             {"name": name, "folders": [f"models/{p.name}" for p in places], "extensions": app.models.extensions(name)}
@@ -36,12 +36,12 @@ async def get_models_in_folder(app: App, request: ApiRequest) -> Response:
 
 
 async def get_embeddings(app: App, request: ApiRequest) -> Response:
-    """Names without their ending, as a prompt writes them."""
+    """Names without their extension, as prompts refer to them."""
     return json_response([name.rpartition(".")[0] for name in app.models.names("embeddings")])
 
 
 async def get_internal_folder_paths(app: App, request: ApiRequest) -> Response:
-    """Where files must be put to be found: for an administrator the places themselves."""
+    """The folders in which models are found; administrators see their full paths."""
     shows_all = request.who.is_admin
     return json_response(
         {
@@ -52,27 +52,27 @@ async def get_internal_folder_paths(app: App, request: ApiRequest) -> Response:
 
 
 async def list_model_folders(app: App, request: ApiRequest) -> Response:
-    """``/models``: names alone."""
+    """``/models``: names only."""
     return json_response(list(app.models.folders()))
 
 
 async def list_model_names(app: App, request: ApiRequest) -> Response:
-    """``/models/{folder}``: names alone."""
+    """``/models/{folder}``: names only."""
     return json_response([file.name for file in app.models.files(request.params["folder"])])
 
 
 async def get_model_preview(app: App, request: ApiRequest) -> Response:
     """Pictures beside model files are not served; clients show a placeholder."""
-    raise NotFound("This model has no preview")
+    raise NotFound("this model has no preview")
 
 
 async def get_model_metadata(app: App, request: ApiRequest) -> Response:
-    """``/view_metadata/{folder}``: what a safetensors file says of itself."""
+    """``/view_metadata/{folder}``: the metadata in the header of a safetensors file."""
     name = request.params["filename"]
     found = next((f for f in app.models.files(request.params["folder"]) if f.name == name), None)
     metadata = await asyncio.to_thread(_metadata, found.path) if found else None
     if metadata is None:
-        raise NotFound(f"There is no metadata of {name!r}")
+        raise NotFound(f"there is no metadata of {name!r}")
     return json_response(metadata)
 
 
@@ -80,7 +80,7 @@ def _described(file: ModelFile) -> dict[str, Any]:
     described: dict[str, Any] = {"name": file.name, "pathIndex": file.path_index}
     try:
         stat = file.path.stat()
-    except OSError:  # it was deleted since the index saw it
+    except OSError:  # it was deleted after the files were listed
         return described
     return described | {"modified": stat.st_mtime, "created": stat.st_ctime, "size": stat.st_size}
 

@@ -1,4 +1,4 @@
-"""``/api/object_info``: every node that can run here, as the web UI and other clients read it."""
+"""``/api/object_info``: the nodes that can run here, as the web UI and other clients read them."""
 
 from starlette.responses import Response
 
@@ -22,7 +22,7 @@ async def get_node_info(app: App, request: ApiRequest) -> Response:
 
 
 async def get_one_node_info(app: App, request: ApiRequest) -> Response:
-    """``/object_info/{class}``: an empty object, not 404, for a class that is not here (clients probe so)."""
+    """``/object_info/{class}``: an empty object, not 404, for an unknown class (clients probe for nodes this way)."""
     await app.catalogue.wait_known()
     catalogue = await app.node_info.catalogue_of(request.who, [request.params["node_class"]])
     return json_response({name: node_info(schema) for name, schema in catalogue.items()})

@@ -1,7 +1,7 @@
-"""The body of ``/api/object_info``, made once and compressed once, as often as it changes.
+"""The body of ``/api/object_info``, encoded and compressed once for each change.
 
-It is the same for all but for combos of the user's own files (``LoadImage``), so that there is one for each owner,
-the latest used ones kept. It changes with the catalogue, with the model files, and with the owner's uploads.
+Combos of the user's own files (``LoadImage``) differ between users, so each user has a body; the most recently used
+bodies are cached. A body changes with the catalogue, the model files, and the user's uploads.
 """
 
 import asyncio
@@ -13,30 +13,25 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from safelight.api.comfy.object_info import node_info
+from safelight.api.comfy.revisions import Revisions
 from safelight.bus.bus import Bus
 from safelight.core.asset import Asset, Folder
 from safelight.core.event import Event, EventsMissed, FilesChanged
 from safelight.core.ids import UserId
 from safelight.core.node import Catalogue, InputSchema, NodeSchema
 from safelight.core.output import kind_of_file
+from safelight.core.upload_mark import UPLOAD_MARKS, upload_mark
 from safelight.core.user import Principal
 from safelight.db.engine import Database
 from safelight.services import asset as assets
 from safelight.services.catalogue import LiveCatalogue
 
 ENCODINGS = ("zstd", "br", "gzip")
-"""In the server's order of preference: the quickest to undo first."""
+"""In the server's order of preference: the fastest to decompress first."""
 KEPT_OWNERS = 16
+"""Users whose bodies are cached."""
 MOST_FILES = 5000
-"""Of an owner, the newest ones, in a combo."""
-
-_KINDS: Mapping[str, frozenset[str]] = {
-    "image_upload": frozenset({"image"}),
-    "video_upload": frozenset({"video"}),
-    "audio_upload": frozenset({"audio", "video"}),
-    "file_upload": frozenset({"3d"}),
-}
-"""Which files a combo offers, by the mark that its author gave it."""
+"""Files of one user in a combo, the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +41,19 @@ class Body:
 
 
 class NodeInfoBodies:
-    """Mutable: the latest bodies by owner. Whoever changes an owner's files says so with :meth:`forget`."""
+    """Mutable: the latest bodies by owner. A ``FilesChanged`` event makes an owner's body stale."""
 
     def __init__(self, db: Database, catalogue: LiveCatalogue, bus: Bus) -> None:
-        self._bus = bus
         self._db = db
         self._catalogue = catalogue
-        self._uploads: dict[UserId, int] = {}
+        self._uploads = Revisions()
         self._bodies: OrderedDict[UserId, tuple[tuple[str, int], Body]] = OrderedDict()
         self._lock = asyncio.Lock()
         bus.subscribe(self._hear)
 
-    def forget(self, owner: UserId) -> None:
-        """The owner's files have changed."""
-        self._bus.publish([FilesChanged(owner)])
-
     def _hear(self, event: Event) -> None:
         if isinstance(event, FilesChanged):
-            self._uploads[event.owner_id] = self._uploads.get(event.owner_id, 0) + 1
+            self._uploads.increment(event.owner_id)
         elif isinstance(event, EventsMissed):
             self._bodies.clear()
 
@@ -71,7 +61,7 @@ class NodeInfoBodies:
         """The ETag and the body in that encoding (``identity`` or one of :data:`ENCODINGS`)."""
         body = self._current(who.user_id)
         if body is None or encoding not in body.encodings:
-            async with self._lock:  # one makes it, those that came along wait for it
+            async with self._lock:  # one request makes the body, the others wait for it
                 body = self._current(who.user_id) or await self._make(who)
                 if encoding not in body.encodings:
                     made = await asyncio.to_thread(_compress, body.encodings["identity"], encoding)
@@ -79,13 +69,13 @@ class NodeInfoBodies:
         return f'"{body.etag}-{encoding}"', body.encodings[encoding]
 
     async def catalogue_of(self, who: Principal, names: Sequence[str] | None = None) -> Catalogue:
-        """The nodes (or those of ``names`` that there are) with the owner's files in their combos."""
+        """The nodes (or those of ``names`` that exist) with the owner's files in their combos."""
         catalogue = self._catalogue.current
         chosen = catalogue if names is None else {name: catalogue[name] for name in names if name in catalogue}
         if not any(_file_mark(i) for node in chosen.values() for i in node.inputs):
             return chosen
         files = await self._db.read(lambda tx: assets.list_files(tx, who, folder=Folder.INPUT, limit=MOST_FILES))
-        offered = {mark: _names(files, kinds) for mark, kinds in _KINDS.items()}
+        offered = {name: _names(files, mark.kinds) for name, mark in UPLOAD_MARKS.items()}
         return {name: _filled(node, offered) for name, node in chosen.items()}
 
     def _current(self, owner: UserId) -> Body | None:
@@ -96,7 +86,7 @@ class NodeInfoBodies:
         return found[1]
 
     def _version(self, owner: UserId) -> tuple[str, int]:
-        return self._catalogue.version, self._uploads.get(owner, 0)
+        return self._catalogue.version, self._uploads.of(owner)
 
     async def _make(self, who: Principal) -> Body:
         version = self._version(who.user_id)
@@ -143,14 +133,13 @@ def _filled_input(declared: InputSchema, offered: Mapping[str, Sequence[str]]) -
 
 
 def _file_mark(declared: InputSchema) -> str | None:
-    """A combo with a ``remote`` is filled by the client itself, from the address that it gives."""
-    if declared.type != "COMBO" or declared.config.get("remote"):
-        return None
-    return next((mark for mark in _KINDS if declared.config.get(mark)), None)
+    """The client itself fills a combo with a ``remote``, from the URL that this names."""
+    return None if declared.config.get("remote") else upload_mark(declared)
 
 
 def _names(files: Sequence[Asset], kinds: frozenset[str]) -> list[str]:
-    """Files at the top of the folder, as ComfyUI lists them; 3D models with the subfolder that they are uploaded to."""
+    """The names of top-level files, as ComfyUI lists them; 3D models include the subfolder that they are uploaded
+    to."""
     names = []
     for asset in files:
         file = asset.file

@@ -7,8 +7,8 @@ from safelight.core.node import InputSchema, NodeSchema, Section
 
 
 def node_info(schema: NodeSchema) -> dict[str, Any]:
-    """The contract's ``NodeInfo``. Combos are written as their author's API has them: a V1 node's as
-    ``[[...], {}]``, a V3 node's as ``["COMBO", {"options": [...]}]``; clients parse both."""
+    """The contract's ``NodeInfo``. A combo has the form of its author's API: ``[[...], {}]`` for a V1 node,
+    ``["COMBO", {"options": [...]}]`` for a V3 node; clients parse both."""
     sections: dict[str, dict[str, Any]] = {}
     order: dict[str, list[str]] = {}
     for section in (Section.REQUIRED, Section.OPTIONAL, Section.HIDDEN):

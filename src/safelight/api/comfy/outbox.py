@@ -1,7 +1,7 @@
-"""What waits to go out on one socket: bounded, so that a client that does not read costs no memory and delays nobody.
+"""The send queue of one socket: bounded, so that a client that does not read costs little memory and delays nobody.
 
-A backlog first loses previews, then progress, of which only the latest matter; all else is kept in order until the
-bound is reached, and then the socket has to be closed: its client connects again and gets a snapshot (WS-7).
+A full queue first drops previews, then progress, of which only the latest matter. All other frames are kept in order
+until the limit is reached; then the socket must be closed, and its client reconnects and gets a snapshot (WS-7).
 """
 
 import asyncio
@@ -11,12 +11,12 @@ from collections.abc import Callable
 from safelight.api.comfy.frame import Frame
 
 RELAXED_FRAMES, RELAXED_BYTES = 64, 1 << 20
-"""Below these nothing is dropped: a client that keeps up sees every step."""
+"""Below these limits nothing is dropped: a client that keeps up sees every step."""
 MAX_FRAMES, MAX_BYTES = 4096, 32 << 20
 
 
 class Outbox:
-    """Mutable: the waiting frames, by the order in which they came."""
+    """Mutable: the waiting frames, in order."""
 
     def __init__(self) -> None:
         self._frames: OrderedDict[int, Frame] = OrderedDict()
@@ -29,7 +29,7 @@ class Outbox:
         return len(self._frames)
 
     def put(self, frame: Frame) -> bool:
-        """``False`` where a frame that may not be dropped finds no room: the socket can no longer be told all."""
+        """``False`` if there is no room for a frame that must not be dropped: the socket would miss a message."""
         if frame.key is not None and self._is_strained():
             self._drop(self._latest.get(frame.key))
         if not self._has_room(frame):

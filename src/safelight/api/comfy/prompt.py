@@ -9,19 +9,22 @@ from safelight.api.app import App
 from safelight.api.comfy.job_json import plain_number
 from safelight.api.comfy.prompt_body import count_nodes, read_draft
 from safelight.api.deadline import attended
+from safelight.api.handler import on_leader, reads, unchecked_body
 from safelight.api.heavy import LARGE_BODY_BYTES
 from safelight.api.responses import json_response
+from safelight.db.transaction import Transaction
 from safelight.graph.prompt import Limits, check_size
 from safelight.services import job as jobs
 from safelight.services.submission import Accepted
 
 
-async def get_prompt_info(app: App, request: ApiRequest) -> Response:
-    who = request.who
-    remaining = await app.db.read(lambda tx: jobs.remaining(tx, who))
-    return json_response({"exec_info": {"queue_remaining": remaining}})
+@reads
+def get_prompt_info(tx: Transaction, request: ApiRequest) -> Any:
+    return {"exec_info": {"queue_remaining": jobs.remaining(tx, request.who)}}
 
 
+@on_leader
+@unchecked_body
 async def execute_prompt(app: App, request: ApiRequest) -> Response:
     who = request.who
     raw = await request.read(limit=app.settings.max_body_bytes)

@@ -1,6 +1,5 @@
-"""``/api/queue``: what waits and what runs, of the caller alone."""
+"""``/api/queue``: the caller's own waiting and running jobs."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,37 +9,42 @@ from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
 from safelight.api.comfy.job_ids import PIECE, in_pieces
 from safelight.api.comfy.job_json import contract_queue_item, queue_item
+from safelight.api.handler import reads
 from safelight.api.responses import json_response
-from safelight.core.job import Job
+from safelight.db.transaction import Transaction
 from safelight.services import job as jobs
 
 
-async def get_queue_info(app: App, request: ApiRequest) -> Response:
-    return await _queue(app, request, contract_queue_item)
+@reads
+def get_queue_info(tx: Transaction, request: ApiRequest) -> Any:
+    running, pending = jobs.queue(tx, request.who)
+    return {
+        "queue_running": [contract_queue_item(job) for job in running],
+        "queue_pending": [contract_queue_item(job) for job in pending],
+    }
 
 
-async def get_core_queue(app: App, request: ApiRequest) -> Response:
-    """``/queue``: the same in ComfyUI's own order of fields."""
-    return await _queue(app, request, queue_item)
+@reads
+def get_core_queue(tx: Transaction, request: ApiRequest) -> Any:
+    """``/queue``: the same in ComfyUI's order of fields."""
+    running, pending = jobs.queue(tx, request.who)
+    return {
+        "queue_running": [queue_item(job) for job in running],
+        "queue_pending": [queue_item(job) for job in pending],
+    }
 
 
 async def manage_queue(app: App, request: ApiRequest) -> Response:
-    """Waiting jobs only; a running one is interrupted instead."""
-    who, now = request.who, app.clock.now()
-    wishes: dict[str, Any] = request.body
-    clear = bool(wishes.get("clear"))
+    """Cancel waiting jobs. Running jobs are left alone: clients interrupt those instead."""
+    who, now = request.who, request.now
+    body: dict[str, Any] = request.body
+    clear = bool(body.get("clear"))
     deleted: list[str] = []
     if clear:
         while some := await app.db.write(lambda tx: jobs.cancel_all_queued(tx, who, at_most=PIECE, now=now)):
             deleted += some
     else:
-        for ids in in_pieces(wishes.get("delete", ())):
+        for ids in in_pieces(body.get("delete", ())):
             cancel = partial(jobs.cancel_queued, who=who, job_ids=ids, now=now)
             deleted += await app.db.write(cancel)
     return json_response({"deleted": deleted, "cleared": clear})
-
-
-async def _queue(app: App, request: ApiRequest, item: Callable[[Job], list[Any]]) -> Response:
-    who = request.who
-    running, pending = await app.db.read(lambda tx: jobs.queue(tx, who))
-    return json_response({"queue_running": [item(j) for j in running], "queue_pending": [item(j) for j in pending]})

@@ -1,4 +1,4 @@
-"""Pictures that ``/api/view`` makes of stored ones, off the event loop and few at a time: decoding takes memory."""
+"""Renders stored pictures for ``/api/view``, off the event loop and few at a time: decoding takes memory."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,14 +15,14 @@ AT_ONCE = 2
 
 
 class Renderer:
-    """Mutable: counts the renderings under way."""
+    """Mutable: the number of renderings in progress."""
 
     def __init__(self, files: FileCache) -> None:
         self._files = files
         self._free = asyncio.Semaphore(AT_ONCE)
 
     async def render(self, digest: Digest, make: "Callable[[Source], Rendered]", *, name: str) -> "Rendered":
-        """``name``: what its owner calls the picture, for errors."""
+        """Return what ``make`` renders. ``name``: the owner's name for the picture, used in errors."""
         from safelight.media.errors import told_as
 
         async with self._free, self._files.held(digest) as source:

@@ -1,4 +1,4 @@
-"""``/api/settings``: what the user's web UI remembers. Bodies are JSON whatever they say they are."""
+"""``/api/settings``: what the user's web UI remembers. Bodies are read as JSON whatever their Content-Type is."""
 
 from typing import Any
 
@@ -6,48 +6,50 @@ from starlette.responses import Response
 
 from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
+from safelight.api.handler import reads, unchecked_body
 from safelight.api.request_body import InvalidBody
 from safelight.api.responses import json_response
 from safelight.core.errors import NotFound
+from safelight.db.transaction import Transaction
 from safelight.services import setting as settings
 
 
-async def get_all_settings(app: App, request: ApiRequest) -> Response:
-    who = request.who
-    return json_response(await app.db.read(lambda tx: settings.load(tx, who)))
+@reads
+def get_all_settings(tx: Transaction, request: ApiRequest) -> Any:
+    return settings.load(tx, request.who)
 
 
+@unchecked_body
 async def update_multiple_settings(app: App, request: ApiRequest) -> Response:
-    who, values = request.who, await _value(app, request)
+    who, values = request.who, await _read_value(request)
     if not isinstance(values, dict):
-        raise InvalidBody("An object of settings is expected")
+        raise InvalidBody("the body must be an object of settings")
 
     await app.db.write(lambda tx: settings.put(tx, who, values=values))
     return json_response(await app.db.read(lambda tx: settings.load(tx, who)))
 
 
-async def get_setting_by_id(app: App, request: ApiRequest) -> Response:
-    value = await _get(app, request)
+@reads
+def get_setting_by_id(tx: Transaction, request: ApiRequest) -> Any:
+    key = request.params["id"]
+    value = settings.get(tx, request.who, key=key)
     if value is None:
-        raise NotFound(f"There is no setting {request.params['id']!r}")
-    return json_response({"value": value})
+        raise NotFound(f"there is no setting {key!r}")
+    return {"value": value}
 
 
-async def get_core_setting(app: App, request: ApiRequest) -> Response:
+@reads
+def get_core_setting(tx: Transaction, request: ApiRequest) -> Any:
     """``/settings/{id}``: the bare value, null where it was never set."""
-    return json_response(await _get(app, request))
+    return settings.get(tx, request.who, key=request.params["id"])
 
 
+@unchecked_body
 async def update_setting_by_id(app: App, request: ApiRequest) -> Response:
-    who, key, value = request.who, request.params["id"], await _value(app, request)
+    who, key, value = request.who, request.params["id"], await _read_value(request)
     await app.db.write(lambda tx: settings.put(tx, who, values={key: value}))
     return json_response({"value": value})
 
 
-async def _get(app: App, request: ApiRequest) -> Any:
-    who, key = request.who, request.params["id"]
-    return await app.db.read(lambda tx: settings.get(tx, who, key=key))
-
-
-async def _value(app: App, request: ApiRequest) -> Any:
-    return await request.decode(await request.read(limit=app.settings.max_body_bytes))
+async def _read_value(request: ApiRequest) -> Any:
+    return await request.decode(await request.read(limit=request.settings.max_body_bytes))

@@ -1,4 +1,4 @@
-"""One ``/ws`` connection from its handshake to its end: a reader that hears a client's first words, and a sender."""
+"""One ``/ws`` connection from its handshake to its end: a reader for the client's first message, and a sender."""
 
 import asyncio
 import logging
@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 
 MAX_CLIENT_ID = 256
 MAX_MESSAGE_BYTES = 64 * 1024
-"""Of what a client says: only ``feature_flags`` is listened to."""
-GOING_AWAY, NOT_WELCOME, TRY_AGAIN = 1001, 1008, 1013
+"""Maximum size of a client's message; only ``feature_flags`` is read."""
+GOING_AWAY, UNAUTHORIZED, TRY_AGAIN = 1001, 1008, 1013
 RECHECK_S = 60.0
 
 
@@ -51,7 +51,8 @@ async def serve_socket(
 
 
 class _Connection:
-    """Mutable: whether the client has said its first word, which alone may announce its features; how it ends."""
+    """Mutable: whether the client has sent its first message, the only one that may announce its features; the close
+    code."""
 
     def __init__(self, app: App, websocket: WebSocket, principal: Principal, authenticator: Authenticator) -> None:
         self._app = app
@@ -61,7 +62,7 @@ class _Connection:
         client_id = ClientId(asked if 0 < len(asked) <= MAX_CLIENT_ID else uuid.uuid4().hex)
         self._closed = asyncio.Event()
         self._socket = Socket(principal, client_id, close=self._closed.set)
-        self._has_spoken = False
+        self._has_sent_first = False
         self._end_code = GOING_AWAY
 
     async def run(self) -> None:
@@ -69,28 +70,28 @@ class _Connection:
             await self._websocket.close(TRY_AGAIN, "too many sockets")
             return
         try:
-            await self._greet()
-            await _first_to_end(self._read(), self._send(), self._closed.wait(), self._until_not_welcome())
+            await self._send_state()
+            await _first_to_end(self._read(), self._send(), self._closed.wait(), self._until_unauthorized())
         except (WebSocketDisconnect, OSError):
-            pass  # the client is gone; there is nobody to tell
+            pass  # the client has disconnected
         finally:
             self._app.hub.remove(self._socket)
             if self._closed.is_set():
                 with suppress(Exception):
                     await asyncio.wait_for(self._websocket.close(self._end_code), timeout=1)
 
-    async def _until_not_welcome(self) -> None:
-        """Credentials are asked for again when any were taken away, and now and then: sessions run out."""
+    async def _until_unauthorized(self) -> None:
+        """Authenticate again when credentials were revoked, and every :data:`RECHECK_S`, since sessions expire."""
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._authenticator.changed(), timeout=RECHECK_S)
             if await self._authenticator.authenticate(self._websocket) != self._socket.principal:
-                self._end_code = NOT_WELCOME
+                self._end_code = UNAUTHORIZED
                 self._closed.set()
                 return
 
-    async def _greet(self) -> None:
-        """Events since the socket was added wait in its outbox; what is said here is at least as new."""
+    async def _send_state(self) -> None:
+        """Send the state. Events that arrived after the socket was added wait in its outbox and are sent later."""
         who = self._socket.principal
         remaining = await self._app.db.read(lambda tx: jobs.remaining(tx, who))
         await self._write(status(remaining, sid=self._socket.client_id))
@@ -103,12 +104,12 @@ class _Connection:
             if message["type"] == "websocket.disconnect":
                 return
             text = message.get("text")
-            if text is not None and not self._has_spoken:
-                self._has_spoken = True
-                self._hear(text)
+            if text is not None and not self._has_sent_first:
+                self._has_sent_first = True
+                self._read_flags(text)
 
-    def _hear(self, text: str) -> None:
-        """Only ``feature_flags`` means anything, and only as the first message; all else is ignored, as in ComfyUI."""
+    def _read_flags(self, text: str) -> None:
+        """Read ``feature_flags``, which counts as the first message only; all others are ignored, as in ComfyUI."""
         try:
             message: Any = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError):
@@ -129,7 +130,7 @@ class _Connection:
 
 
 async def _first_to_end(*parts: Coroutine[Any, Any, Any]) -> None:
-    """Run all until one ends; what that one raised is raised here."""
+    """Run all until one ends; raise what that one raised."""
     tasks = [asyncio.create_task(part) for part in parts]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -142,7 +143,7 @@ async def _first_to_end(*parts: Coroutine[Any, Any, Any]) -> None:
 
 
 async def _deny(websocket: WebSocket, code: int) -> None:
-    """An HTTP answer instead of the handshake where the server can give one, else a close, which means 403."""
+    """Refuse the handshake: by an HTTP response where the server supports that, else by a close, which means 403."""
     if "websocket.http.response" in websocket.scope.get("extensions", {}):
         await websocket.send_denial_response(Response(status_code=code))
     else:

@@ -1,6 +1,5 @@
-"""What the server is and how it does: ``/api/system_stats``, ``/api/features``, ``/health``, ``/api/free``."""
+"""The server's versions, devices and state: ``/api/system_stats``, ``/api/features``, ``/health``, ``/api/free``."""
 
-import logging
 import os
 import sys
 from functools import cache
@@ -12,18 +11,18 @@ from starlette.responses import PlainTextResponse, Response
 
 from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
+from safelight.api.handler import on_leader
+from safelight.api.health import database_answers
 from safelight.api.responses import json_response
 from safelight.core.worker import Device
 from safelight.settings import Settings
 
-log = logging.getLogger(__name__)
-
 COMFYUI_VERSION = "0.8.0"
-"""The version of ComfyUI whose interface this is; its clients compare it."""
+"""The version of ComfyUI whose API this server implements; clients compare it."""
 
 
 def features(settings: Settings) -> dict[str, Any]:
-    """The flags that the web UI and other clients adapt themselves to, over HTTP and over ``/ws``."""
+    """The flags by which clients adapt to the server, sent over HTTP and over ``/ws``."""
     return {
         "supports_preview_metadata": True,
         "max_upload_size": settings.max_upload_bytes,
@@ -36,8 +35,9 @@ async def get_features(app: App, request: ApiRequest) -> Response:
     return json_response(features(app.settings), headers=headers)
 
 
+@on_leader
 async def get_system_stats(app: App, request: ApiRequest) -> Response:
-    """The command line is not told: it holds paths, and this route is open to all."""
+    """``argv`` leaves out the arguments: they contain paths, and this route is open to everybody."""
     engines = app.dispatcher.engines()
     system = {
         "os": sys.platform,
@@ -61,40 +61,19 @@ async def get_system_stats(app: App, request: ApiRequest) -> Response:
 
 async def get_health(app: App, request: ApiRequest) -> Response:
     """Whether the database answers."""
-    try:
-        await app.db.read(lambda tx: None)
-    except Exception:  # a boundary: whatever keeps the database from answering makes the server unhealthy
-        log.exception("the database does not answer")
+    if not await database_answers(app):
         return PlainTextResponse("Service Unavailable", 503)
     return PlainTextResponse("OK")
 
 
-async def get_live(app: App, request: ApiRequest) -> Response:
-    """Whether the process answers: an orchestrator restarts it where it does not."""
-    return PlainTextResponse("OK")
-
-
-async def get_ready(app: App, request: ApiRequest) -> Response:
-    """Whether a job would be accepted now: the database answers, and the nodes are known. Told beside it: how many
-    workers have started, and how many slots there are, of which others may be starting or asleep."""
-    try:
-        await app.db.read(lambda tx: None)
-    except Exception:  # a boundary, as above
-        log.exception("the database does not answer")
-        return PlainTextResponse("not ready: the database does not answer", 503)
-    if not app.catalogue.is_known:
-        return PlainTextResponse("not ready: no worker has declared its nodes yet", 503)
-    words = {"ready": True, "workers": len(app.dispatcher.engines()), "slots": len(app.dispatcher.slots())}
-    return json_response(words, headers={"cache-control": "no-store"})
-
-
+@on_leader
 async def free_memory(app: App, request: ApiRequest) -> Response:
-    wishes = request.body or {}
-    owner_id = None if request.who.is_admin else request.who.user_id  # others' models stay (HTTP-27)
+    body = request.body or {}
+    owner_id = None if request.who.is_admin else request.who.user_id  # other users' models stay loaded (HTTP-27)
     app.dispatcher.free(
         owner_id=owner_id,
-        unload_models=bool(wishes.get("unload_models")),
-        free_memory=bool(wishes.get("free_memory")),
+        unload_models=bool(body.get("unload_models")),
+        free_memory=bool(body.get("free_memory")),
     )
     return Response()
 
@@ -112,7 +91,7 @@ def _device(device: Device) -> dict[str, Any]:
 
 
 def _available_memory() -> int:
-    """What could be used without swapping; ``sysconf`` does not count what caches would give back."""
+    """Bytes of memory available without swapping. ``sysconf`` does not count memory that caches would release."""
     for line in Path("/proc/meminfo").read_text("ascii").splitlines():
         name, _, rest = line.partition(":")
         if name == "MemAvailable":

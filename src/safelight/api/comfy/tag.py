@@ -1,72 +1,68 @@
-"""Tags: of one asset, of all, and how often each is found among the assets of a filter."""
+"""Tags: of one asset, of all assets, and how many assets of a filter have each."""
 
-from starlette.responses import Response
+from collections.abc import Sequence
+from typing import Any
 
 from safelight.api.api_request import ApiRequest
-from safelight.api.app import App
 from safelight.api.comfy.asset import read_filter
-from safelight.api.responses import json_response
+from safelight.api.handler import reads, writes
 from safelight.core.errors import Invalid
 from safelight.core.ids import AssetId
 from safelight.core.paging import PageRequest
+from safelight.db.transaction import Transaction
 from safelight.services import asset_library as library
 from safelight.services.asset_library import TagChange
 
 
-async def list_tags(app: App, request: ApiRequest) -> Response:
-    who, params = request.who, request.params
-    page_request = PageRequest(limit=params["limit"], offset=min(params["offset"], 1 << 40))
-    page = await app.db.read(
-        lambda tx: library.tags(
-            tx,
-            who,
-            prefix=params["prefix"] or "",
-            include_zero=params["include_zero"],
-            include_public=params["include_public"],
-            by_name=params["order"] == "name_asc",
-            request=page_request,
-        )
+@reads
+def list_tags(tx: Transaction, request: ApiRequest) -> Any:
+    params = request.params
+    page = library.tags(
+        tx,
+        request.who,
+        prefix=params["prefix"] or "",
+        include_zero=params["include_zero"],
+        include_public=params["include_public"],
+        by_name=params["order"] == "name_asc",
+        request=PageRequest(limit=params["limit"], offset=min(params["offset"], 1 << 40)),
     )
     shown = [{"name": tag.name, "count": tag.count} for tag in page.items]
-    return json_response({"tags": shown, "total": page.total, "has_more": page.has_more})
+    return {"tags": shown, "total": page.total, "has_more": page.has_more}
 
 
-async def get_asset_tag_histogram(app: App, request: ApiRequest) -> Response:
-    who, wanted, limit = request.who, read_filter(request), request.params["limit"]
-    counts = await app.db.read(lambda tx: library.histogram(tx, who, wanted=wanted, limit=limit))
-    return json_response({"tag_counts": {tag.name: tag.count for tag in counts}})
+@reads
+def get_asset_tag_histogram(tx: Transaction, request: ApiRequest) -> Any:
+    counts = library.histogram(tx, request.who, wanted=read_filter(request), limit=request.params["limit"])
+    return {"tag_counts": {tag.name: tag.count for tag in counts}}
 
 
-async def add_asset_tags(app: App, request: ApiRequest) -> Response:
-    changed = await _change(app, request, add=request.body["tags"], remove=())
-    shown = {"added": changed.added, "already_present": changed.already_present, "total_tags": changed.total}
-    return json_response(shown)
+@writes
+def add_asset_tags(tx: Transaction, request: ApiRequest) -> Any:
+    changed = _change(tx, request, add=request.body["tags"])
+    return {"added": changed.added, "already_present": changed.already_present, "total_tags": changed.total}
 
 
-async def remove_asset_tags(app: App, request: ApiRequest) -> Response:
-    changed = await _change(app, request, add=(), remove=request.body["tags"])
-    shown = {"removed": changed.removed, "not_present": changed.not_present, "total_tags": changed.total}
-    return json_response(shown)
+@writes
+def remove_asset_tags(tx: Transaction, request: ApiRequest) -> Any:
+    changed = _change(tx, request, remove=request.body["tags"])
+    return {"removed": changed.removed, "not_present": changed.not_present, "total_tags": changed.total}
 
 
-async def update_asset_tags(app: App, request: ApiRequest) -> Response:
+@writes
+def update_asset_tags(tx: Transaction, request: ApiRequest) -> Any:
     add, remove = request.body.get("add") or (), request.body.get("remove") or ()
     if not add and not remove:
         raise Invalid("nothing to change: 'add' or 'remove' must name a tag")
-    changed = await _change(app, request, add=add, remove=remove)
-    return json_response(
-        {
-            "added": changed.added,
-            "already_present": changed.already_present,
-            "removed": changed.removed,
-            "not_present": changed.not_present,
-            "total_tags": changed.total,
-        }
-    )
+    changed = _change(tx, request, add=add, remove=remove)
+    return {
+        "added": changed.added,
+        "already_present": changed.already_present,
+        "removed": changed.removed,
+        "not_present": changed.not_present,
+        "total_tags": changed.total,
+    }
 
 
-async def _change(
-    app: App, request: ApiRequest, *, add: list[str] | tuple[()], remove: list[str] | tuple[()]
-) -> TagChange:
-    who, asset_id = request.who, AssetId(request.params["id"].lower())
-    return await app.db.write(lambda tx: library.change_tags(tx, who, asset_id=asset_id, add=add, remove=remove))
+def _change(tx: Transaction, request: ApiRequest, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> TagChange:
+    asset_id = AssetId(request.params["id"].lower())
+    return library.change_tags(tx, request.who, asset_id=asset_id, add=add, remove=remove)

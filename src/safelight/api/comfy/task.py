@@ -1,34 +1,29 @@
-"""``/api/tasks``: what runs in the background for the caller."""
+"""``/api/tasks``: the caller's background tasks."""
 
 from typing import Any
 
-from starlette.responses import Response
-
 from safelight.api.api_request import ApiRequest
-from safelight.api.app import App
-from safelight.api.responses import json_response
+from safelight.api.handler import reads
 from safelight.core.errors import Invalid
 from safelight.core.paging import PageRequest
 from safelight.core.task import Task, TaskId, TaskState
+from safelight.db.transaction import Transaction
 from safelight.services import task as tasks
 
 
-async def list_tasks(app: App, request: ApiRequest) -> Response:
-    who, params = request.who, request.params
-    states = _states(params["status"])
-    page_request = PageRequest(limit=params["limit"], offset=min(params["offset"], 1 << 40))
-    page = await app.db.read(
-        lambda tx: tasks.list(
-            tx,
-            who,
-            name=params["task_name"],
-            key=params["idempotency_key"],
-            states=states,
-            created_after=params["created_after"],
-            created_before=params["created_before"],
-            descending=params["sort_order"] == "desc",
-            request=page_request,
-        )
+@reads
+def list_tasks(tx: Transaction, request: ApiRequest) -> Any:
+    params = request.params
+    page = tasks.list(
+        tx,
+        request.who,
+        name=params["task_name"],
+        key=params["idempotency_key"],
+        states=_states(params["status"]),
+        created_after=params["created_after"],
+        created_before=params["created_before"],
+        descending=params["sort_order"] == "desc",
+        request=PageRequest(limit=params["limit"], offset=min(params["offset"], 1 << 40)),
     )
     pagination = {
         "offset": params["offset"],
@@ -36,12 +31,12 @@ async def list_tasks(app: App, request: ApiRequest) -> Response:
         "total": page.total,
         "has_more": page.has_more,
     }
-    return json_response({"tasks": [_entry(task) for task in page.items], "pagination": pagination})
+    return {"tasks": [_entry(task) for task in page.items], "pagination": pagination}
 
 
-async def get_task(app: App, request: ApiRequest) -> Response:
-    who, task_id = request.who, TaskId(request.params["task_id"].lower())
-    return json_response(task_json(await app.db.read(lambda tx: tasks.get(tx, who, task_id=task_id))))
+@reads
+def get_task(tx: Transaction, request: ApiRequest) -> Any:
+    return task_json(tasks.get(tx, request.who, task_id=TaskId(request.params["task_id"].lower())))
 
 
 def task_json(task: Task) -> dict[str, Any]:
@@ -69,5 +64,5 @@ def _states(text: str | None) -> list[TaskState]:
     names = [name.strip() for name in (text or "").split(",") if name.strip()]
     for name in names:
         if name not in {state.value for state in TaskState}:
-            raise Invalid(f"{name!r} is not a status; there are: {', '.join(TaskState)}")
+            raise Invalid(f"{name!r} is not a task status; valid are: {', '.join(TaskState)}")
     return [TaskState(name) for name in names]

@@ -1,4 +1,4 @@
-"""``/api/upload``: files come in by ComfyUI's form. Bytes go into the blob store as they arrive; a row names them."""
+"""``/api/upload``: uploads in ComfyUI's form. Bytes go into the blob store as they arrive; then a row names them."""
 
 import asyncio
 import io
@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
+from safelight.api.handler import unchecked_body
 from safelight.api.multipart import Form, UploadedFile, read_form
 from safelight.api.request_body import InvalidBody, parse_json
 from safelight.api.responses import json_response
@@ -19,9 +20,10 @@ from safelight.services import asset as assets
 from safelight.services.asset import NewFile
 
 MAX_EDGE = 16_384
-"""The contract's limits of a picture."""
+"""Pixels: the contract's limit of a picture's width and height."""
 
 
+@unchecked_body
 async def upload_image(app: App, request: ApiRequest) -> Response:
     form, uploaded = await _read(app, request)
     file = _target(form, uploaded.filename)
@@ -31,15 +33,16 @@ async def upload_image(app: App, request: ApiRequest) -> Response:
     return await _register(app, request, new, overwrite=_is_true(form.fields.get("overwrite")))
 
 
+@unchecked_body
 async def upload_mask(app: App, request: ApiRequest) -> Response:
-    """The alpha of the uploaded picture becomes that of a copy of the original, which ``original_ref`` names."""
+    """Copy the original that ``original_ref`` names, with the alpha channel of the uploaded picture."""
     who = request.who
     form, uploaded = await _read(app, request)
     original_name = _original(form.fields.get("original_ref"))
     try:
         original = await app.db.read(lambda tx: assets.find_file(tx, who, file=original_name))
     except NotFound:
-        raise Invalid(f"The original {original_name} does not exist") from None
+        raise Invalid(f"the original {original_name} does not exist") from None
     await _check_picture(app, uploaded.digest, "image/png", name=uploaded.filename)
     await _check_picture(app, original.digest, "image/png", name=original.name)
     body = await _masked(app, original, uploaded.digest, mask_name=uploaded.filename)
@@ -59,24 +62,23 @@ async def _read(app: App, request: ApiRequest) -> tuple[Form, UploadedFile]:
         form = await read_form(request.http, app.blobs, file_field="image", limit=app.settings.max_upload_bytes)
     uploaded = form.files.get("image")
     if uploaded is None:
-        raise InvalidBody("The form has no file 'image'")
+        raise InvalidBody("the form has no file 'image'")
     return form, uploaded
 
 
 async def _register(app: App, request: ApiRequest, new: NewFile, *, overwrite: bool) -> Response:
     who, now = request.who, app.clock.now()
     asset = await app.db.write(lambda tx: assets.upload(tx, who, new=new, overwrite=overwrite, now=now))
-    app.node_info.forget(who.user_id)
     assert asset.file is not None
     name = {"name": asset.file.filename, "subfolder": asset.file.subfolder, "type": asset.file.folder.value}
     return json_response(name)
 
 
 def _target(form: Form, filename: str) -> FileName:
-    """Without a ``type`` an upload is an input, as ComfyUI's clients expect."""
+    """Where the upload goes; without a ``type`` it is an input, as ComfyUI's clients expect."""
     folder = form.fields.get("type") or "input"
     if folder not in {f.value for f in Folder}:
-        raise InvalidBody(f"{folder!r} is not a type of upload; there are input, output and temp")
+        raise InvalidBody(f"{folder!r} is not a type of upload; valid are input, output and temp")
     name = filename.replace("\\", "/").rpartition("/")[2]
     return FileName(Folder(folder), clean_subfolder(form.fields.get("subfolder", "")), clean_filename(name))
 
@@ -84,10 +86,10 @@ def _target(form: Form, filename: str) -> FileName:
 def _original(text: str | None) -> FileName:
     reference: Any = parse_json(text.encode()) if text else None
     if not isinstance(reference, dict) or not isinstance(reference.get("filename"), str):
-        raise InvalidBody("'original_ref' is no JSON object with a 'filename'")
+        raise InvalidBody("'original_ref' must be a JSON object with a 'filename'")
     folder = reference.get("type") or "output"
     if folder not in {f.value for f in Folder}:
-        raise InvalidBody(f"{folder!r} is not a type of file; there are input, output and temp")
+        raise InvalidBody(f"{folder!r} is not a type of file; valid are input, output and temp")
     named = parse_file_name(reference["filename"], default=Folder(folder))
     subfolder = reference.get("subfolder") or named.subfolder
     return FileName(named.folder, clean_subfolder(str(subfolder)), named.filename)
@@ -100,7 +102,7 @@ def _mime_type(uploaded: UploadedFile) -> str:
 
 
 async def _check_picture(app: App, digest: Digest, mime_type: str, *, name: str) -> None:
-    """Any kind of file is taken, as in ComfyUI; one that is a picture must be of a size that can be worked with."""
+    """Refuse a picture that is too large to process. Files of any other kind are accepted, as in ComfyUI."""
     limit = app.settings.max_image_pixels
     if not mime_type.startswith("image/"):
         return
@@ -133,7 +135,7 @@ async def _masked(app: App, original: Asset, mask: Digest, *, mask_name: str) ->
             opened(mask_source) as alpha,
         ):
             if picture.size != alpha.size:
-                raise Invalid(f"The mask has {alpha.size} pixels and the original {picture.size}")
+                raise Invalid(f"the mask has {alpha.size} pixels and the original {picture.size}")
             result = picture.convert("RGBA")
             result.putalpha(alpha.convert("RGBA").getchannel("A"))
         body = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The caller, as the web UI asks for it. Identity comes from credentials, never from what a client calls itself."""
+"""The caller, for the web UI. Identity comes from credentials, never from the name that a client sends."""
 
 from starlette.responses import Response
 
@@ -13,10 +13,10 @@ async def get_user(app: App, request: ApiRequest) -> Response:
 
 
 async def get_users_info(app: App, request: ApiRequest) -> Response:
-    """ComfyUI's single-user shape: the web UI then shows no picker, whose choice would be a mere claim."""
+    """ComfyUI's single-user form: the web UI then shows no user picker, whose choice would prove nothing."""
     return json_response({"storage": "server", "migrated": True})
 
 
 async def create_user(app: App, request: ApiRequest) -> Response:
-    """ComfyUI makes users by name, without a password. Here accounts are made on the command line (HTTP-9)."""
-    raise Forbidden("Users are made by the administrator, not over this address")
+    """Always refused. ComfyUI creates users by name, without a password; here the command line does (HTTP-9)."""
+    raise Forbidden("users are created by the administrator on the command line")

@@ -1,4 +1,4 @@
-"""``/api/vhs/queryvideo``: what the nodes of the Video Helper Suite ask of a film before they run."""
+"""``/api/vhs/queryvideo``: facts about a video that the nodes of the Video Helper Suite read before they run."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ from safelight.services import asset as assets
 
 
 async def get_vhs_query_video(app: App, request: ApiRequest) -> Response:
-    """The name may be annotated (``a.mp4 [output]``); without that, inputs come first."""
+    """The name may be annotated (``a.mp4 [output]``); a bare name is looked for among the inputs first."""
     who, name = request.who, request.params["filename"]
 
     def find(tx: Transaction) -> Asset:
@@ -27,7 +27,7 @@ async def get_vhs_query_video(app: App, request: ApiRequest) -> Response:
         raise Invalid(f"there is no file {name!r}")
 
     asset = await app.db.read(find)
-    # Imported here: PyAV is loaded when the first film is asked about, not when the server starts.
+    # Imported here: PyAV is loaded for the first query, not when the server starts.
     from safelight.media.errors import told_as
     from safelight.media.video_facts import read_video_facts
 
@@ -36,7 +36,7 @@ async def get_vhs_query_video(app: App, request: ApiRequest) -> Response:
             with told_as(name, path):
                 facts = await asyncio.to_thread(read_video_facts, path)
     except BlobMissing:
-        raise Invalid(f"the bytes of {name!r} are not at hand") from None
+        raise Invalid(f"the bytes of {name!r} are missing") from None
     source = {
         "size": [facts.width, facts.height],
         "fps": facts.fps,

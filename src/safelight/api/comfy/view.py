@@ -25,28 +25,28 @@ async def view_file(app: App, request: ApiRequest) -> Response:
     who, params = request.who, request.params
     file = _file_name(params["filename"], subfolder=params["subfolder"] or "", folder=params["type"] or "output")
     asset = await app.db.read(lambda tx: assets.find_file(tx, who, file=file))
-    wish = _Wish.of(params["channel"], params["res"], request.http.query_params.get("preview"))
-    if wish is None or asset.mime_type not in _RASTER:
+    rendering = _Rendering.of(params["channel"], params["res"], request.http.query_params.get("preview"))
+    if rendering is None or asset.mime_type not in _RASTER:
         return await blob_response(request.http, asset, app.blobs, presigning=app.presigning)
-    etag = f'"{asset.digest[:32]}-{wish}"'
+    etag = f'"{asset.digest[:32]}-{rendering}"'
     headers = {"etag": etag, "cache-control": "private, no-cache"}
     if has_current(request.http, etag):
         return Response(status_code=304, headers=headers)
-    rendered = await app.renderer.render(asset.digest, wish.render, name=file.filename)
+    rendered = await app.renderer.render(asset.digest, rendering.render, name=file.filename)
     return Response(rendered.body, headers=headers | byte_headers(file.filename, rendered.mime_type))
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
-    """What is to be made of the picture. ``str()`` of it tells renderings of one picture apart."""
+class _Rendering:
+    """The rendering of a picture that a client requests. ``str()`` of it is different for different renderings."""
 
     channel: str
     side: int | None
     preview: str | None
 
     @classmethod
-    def of(cls, channel: str | None, side: int | None, preview: str | None) -> "_Wish | None":
-        """``None`` where the file itself is wanted: ``channel=rgba`` alone says just that."""
+    def of(cls, channel: str | None, side: int | None, preview: str | None) -> "_Rendering | None":
+        """``None`` where the client wants the file itself, as ``channel=rgba`` alone means."""
         known = {"rgb": "rgb", "a": "a", "alpha": "a"}.get(channel or "", "")
         if side is None and preview is None and not known:
             return None
@@ -70,10 +70,10 @@ class _Wish:
 
 
 def _file_name(filename: str, *, subfolder: str, folder: str) -> FileName:
-    """``filename`` may be annotated (``a.png [input]``), and loses a folder part, as in ComfyUI."""
+    """``filename`` may be annotated (``a.png [input]``); its folder part is ignored, as in ComfyUI."""
     if filename.startswith(("/", "\\")) or ".." in filename.replace("\\", "/").split("/"):
         raise InvalidName(f"{filename!r} is not a file name")
     if folder not in {f.value for f in Folder}:
-        raise InvalidName(f"{folder!r} is not a type of file; there are input, output and temp")
+        raise InvalidName(f"{folder!r} is not a type of file; valid are input, output and temp")
     named = parse_file_name(filename, default=Folder(folder))
     return FileName(named.folder, clean_subfolder(subfolder), clean_filename(named.filename))

@@ -1,21 +1,25 @@
-"""What the web UI loads beside its own files: extensions, translations, templates, blueprints, replacements."""
+"""What the web UI loads in addition to its own files: extensions, translations, templates, blueprints, replacements."""
 
 from starlette.responses import Response
 
 from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
+from safelight.api.handler import on_leader
 from safelight.api.responses import json_response
 from safelight.core.errors import NotFound
 
 
+@on_leader
 async def get_extensions(app: App, request: ApiRequest) -> Response:
     return json_response(list(app.web.extensions()))
 
 
+@on_leader
 async def get_i18n(app: App, request: ApiRequest) -> Response:
     return json_response(app.web.translations())
 
 
+@on_leader
 async def get_workflow_templates(app: App, request: ApiRequest) -> Response:
     return json_response(app.web.workflow_templates())
 
@@ -25,7 +29,7 @@ async def get_workflow_template(app: App, request: ApiRequest) -> Response:
     pack, filename = request.params["pack"], request.params["filename"]
     response = await app.web.template(pack, filename, request.http)
     if response is None:
-        raise NotFound(f"The node pack {pack!r} has no example {filename!r}")
+        raise NotFound(f"the node pack {pack!r} has no example {filename!r}")
     return response
 
 
@@ -36,10 +40,10 @@ async def get_global_subgraphs(app: App, request: ApiRequest) -> Response:
 async def get_global_subgraph(app: App, request: ApiRequest) -> Response:
     blueprint = app.web.global_subgraph(request.params["id"])
     if blueprint is None:
-        raise NotFound(f"There is no blueprint {request.params['id']!r}")
+        raise NotFound(f"there is no blueprint {request.params['id']!r}")
     return json_response(blueprint)
 
 
 async def get_node_replacements(app: App, request: ApiRequest) -> Response:
-    """Empty: every node that is missing here has no stand-in under another name."""
+    """Always empty: no missing node has a replacement under another name."""
     return json_response({})

@@ -2,39 +2,43 @@
 
 from typing import Any
 
-from starlette.responses import Response
-
 from safelight.api.api_request import ApiRequest
-from safelight.api.app import App
-from safelight.api.responses import json_response
+from safelight.api.handler import reads, writes
 from safelight.core.clock import whole_ms
 from safelight.core.ids import UserId, VersionId, WorkflowId
 from safelight.core.paging import PageRequest
 from safelight.core.workflow import DefaultView, Origin, Workflow, WorkflowSort, WorkflowVersion
+from safelight.db.transaction import Transaction
 from safelight.services import workflow as workflows
 from safelight.services.workflow import NewWorkflow
 
 
-async def list_workflows(app: App, request: ApiRequest) -> Response:
-    who, page_request = request.who, _page_request(request)
-    filters: dict[str, Any] = {
-        "name": request.params["name"],
-        "default_view": _view(request.params["default_view"]),
-        "sort": WorkflowSort(request.params["sort"]),
-        "descending": request.params["order"] == "desc",
-    }
-    page = await app.db.read(lambda tx: workflows.list(tx, who, page=page_request, **filters))
+@reads
+def list_workflows(tx: Transaction, request: ApiRequest) -> Any:
+    params = request.params
+    # The contract sets no lower limits, declares no error for such numbers, and says that at least these are answered.
+    page_request = PageRequest(limit=max(1, params["limit"]), offset=max(0, params["offset"]))
+    page = workflows.list(
+        tx,
+        request.who,
+        name=params["name"],
+        default_view=_view(params["default_view"]),
+        sort=WorkflowSort(params["sort"]),
+        descending=params["order"] == "desc",
+        page=page_request,
+    )
     pagination = {
         "offset": page_request.offset,
         "limit": page_request.limit,
         "total": page.total,
         "has_more": page.has_more,
     }
-    return json_response({"data": [_shown(workflow) for workflow in page.items], "pagination": pagination})
+    return {"data": [_shown(workflow) for workflow in page.items], "pagination": pagination}
 
 
-async def create_workflow(app: App, request: ApiRequest) -> Response:
-    who, body, now = request.who, request.body, whole_ms(app.clock.now())
+@writes(status=201)
+def create_workflow(tx: Transaction, request: ApiRequest) -> Any:
+    body = request.body
     new = NewWorkflow(
         content=body["workflow_json"],
         name=body.get("name"),
@@ -42,60 +46,65 @@ async def create_workflow(app: App, request: ApiRequest) -> Response:
         default_view=_view(body.get("default_view")) or DefaultView.WORKFLOW,
         forked_from=_origin(body),
     )
-    workflow = await app.db.write(lambda tx: workflows.create(tx, who, new=new, now=now))
-    return json_response(_shown(workflow), status=201)
+    return _shown(workflows.create(tx, request.who, new=new, now=whole_ms(request.now)))
 
 
-async def get_workflow(app: App, request: ApiRequest) -> Response:
-    who, workflow_id = request.who, _id(request)
-    return json_response(_shown(await app.db.read(lambda tx: workflows.get(tx, who, workflow_id=workflow_id))))
+@reads
+def get_workflow(tx: Transaction, request: ApiRequest) -> Any:
+    return _shown(workflows.get(tx, request.who, workflow_id=_id(request)))
 
 
-async def update_workflow(app: App, request: ApiRequest) -> Response:
-    who, workflow_id, body, now = request.who, _id(request), request.body, whole_ms(app.clock.now())
-    words: dict[str, Any] = {
-        "name": body.get("name"),
-        "description": body.get("description"),
-        "default_view": _view(body.get("default_view")),
-    }
-    after = await app.db.write(lambda tx: workflows.change(tx, who, workflow_id=workflow_id, now=now, **words))
-    return json_response(_shown(after))
+@writes
+def update_workflow(tx: Transaction, request: ApiRequest) -> Any:
+    body = request.body
+    after = workflows.change(
+        tx,
+        request.who,
+        workflow_id=_id(request),
+        name=body.get("name"),
+        description=body.get("description"),
+        default_view=_view(body.get("default_view")),
+        now=whole_ms(request.now),
+    )
+    return _shown(after)
 
 
-async def delete_workflow(app: App, request: ApiRequest) -> Response:
-    who, workflow_id, now = request.who, _id(request), whole_ms(app.clock.now())
-    await app.db.write(lambda tx: workflows.remove(tx, who, workflow_id=workflow_id, now=now))
-    return Response(status_code=204)
+@writes(status=204)
+def delete_workflow(tx: Transaction, request: ApiRequest) -> Any:
+    workflows.remove(tx, request.who, workflow_id=_id(request), now=whole_ms(request.now))
 
 
-async def get_workflow_content(app: App, request: ApiRequest) -> Response:
-    who, workflow_id = request.who, _id(request)
-    version = await app.db.read(lambda tx: workflows.latest(tx, who, workflow_id=workflow_id))
+@reads
+def get_workflow_content(tx: Transaction, request: ApiRequest) -> Any:
+    version = workflows.latest(tx, request.who, workflow_id=_id(request))
     content = {"workflow_json": version.content, "dependency_asset_ids": version.dependencies}
-    return json_response(_shown_version(version, who.user_id) | content)
+    return _shown_version(version, request.who.user_id) | content
 
 
-async def create_workflow_version(app: App, request: ApiRequest) -> Response:
-    who, workflow_id, body, now = request.who, _id(request), request.body, whole_ms(app.clock.now())
-    words: dict[str, Any] = {"base_version": body["base_version"], "content": body["workflow_json"]}
-    version = await app.db.write(lambda tx: workflows.add_version(tx, who, workflow_id=workflow_id, now=now, **words))
-    return json_response(_shown_version(version, who.user_id) | {"latest_version": version.version}, status=201)
+@writes(status=201)
+def create_workflow_version(tx: Transaction, request: ApiRequest) -> Any:
+    version = workflows.add_version(
+        tx,
+        request.who,
+        workflow_id=_id(request),
+        base_version=request.body["base_version"],
+        content=request.body["workflow_json"],
+        now=whole_ms(request.now),
+    )
+    return _shown_version(version, request.who.user_id) | {"latest_version": version.version}
 
 
-async def fork_workflow(app: App, request: ApiRequest) -> Response:
-    who, workflow_id, body, now = request.who, _id(request), request.body, whole_ms(app.clock.now())
-    words: dict[str, Any] = {"version": int(body["source_version"]), "name": body.get("name")}
-    forked = await app.db.write(lambda tx: workflows.fork(tx, who, workflow_id=workflow_id, now=now, **words))
-    return json_response(_shown(forked), status=201)
+@writes(status=201)
+def fork_workflow(tx: Transaction, request: ApiRequest) -> Any:
+    version, name = int(request.body["source_version"]), request.body.get("name")
+    forked = workflows.fork(
+        tx, request.who, workflow_id=_id(request), version=version, name=name, now=whole_ms(request.now)
+    )
+    return _shown(forked)
 
 
 def _id(request: ApiRequest) -> WorkflowId:
     return WorkflowId(request.params["workflow_id"])
-
-
-def _page_request(request: ApiRequest) -> PageRequest:
-    """The contract takes any number from below, has no code to refuse it, and says what it answers: at least these."""
-    return PageRequest(limit=max(1, request.params["limit"]), offset=max(0, request.params["offset"]))
 
 
 def _view(text: str | None) -> DefaultView | None:
@@ -103,7 +112,8 @@ def _view(text: str | None) -> DefaultView | None:
 
 
 def _origin(body: dict[str, Any]) -> Origin | None:
-    """A version without its workflow says nothing that could be checked, and is passed over."""
+    """The workflow that the body was forked from. A version id without its workflow cannot be checked and is
+    ignored."""
     if "forked_from_workflow_id" not in body:
         return None
     version_id = body.get("forked_from_workflow_version_id")
@@ -131,5 +141,9 @@ def _shown(workflow: Workflow) -> dict[str, Any]:
 
 
 def _shown_version(version: WorkflowVersion, owner_id: UserId) -> dict[str, Any]:
-    words = {"id": version.id, "version": version.version}
-    return words | {"created_by": owner_id, "created_at": version.created_at}
+    return {
+        "id": version.id,
+        "version": version.version,
+        "created_by": owner_id,
+        "created_at": version.created_at,
+    }

@@ -1,7 +1,7 @@
-"""What clients of ComfyUI call that the contract does not have, and where its spelling answers in another shape.
+"""Routes of ComfyUI that the contract does not have, and spellings of its operations that answer in another shape.
 
-All other ``/api/X`` of the contract answer at ``/X`` as well, as they are; ``/assets`` does not: there the web UI's own
-files live.
+Every other ``/api/X`` of the contract is served at ``/X`` as well, in the same shape. ``/assets`` is not: the web UI's
+own files are there.
 """
 
 from safelight.api.comfy import (
@@ -13,9 +13,7 @@ from safelight.api.comfy import (
     node,
     publication,
     queue,
-    session,
     setting,
-    system,
     user,
     userdata,
     web,
@@ -39,8 +37,6 @@ _FILENAME = Parameter("filename", required=True)
 
 ROUTES = (
     Route("GET", "/api/assets/{id}/content", asset.get_asset_content, also_api=False),
-    Route("GET", "/health/live", system.get_live, is_open=True),
-    Route("GET", "/health/ready", system.get_ready, is_open=True, shape=Shape.TEXT),
     Route("GET", "/queue", queue.get_core_queue, also_api=False),
     Route("GET", "/history", history.get_core_history, _PAGE),
     Route("GET", "/history/{prompt_id}", history.get_core_history_item),
@@ -73,9 +69,4 @@ ROUTES = (
         also_api=False,
         shape=Shape.TEXT,
     ),
-    # Safelight's own: signing in, before there is a credential.
-    Route("GET", "/api/auth/session", session.get_session, also_api=False, is_open=True),
-    Route("POST", "/api/auth/session", session.create_session, also_api=False, is_open=True),
-    Route("DELETE", "/api/auth/session", session.delete_session, also_api=False, is_open=True),
-    Route("POST", "/api/auth/setup", session.set_up, also_api=False, is_open=True),
 )

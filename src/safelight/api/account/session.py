@@ -1,4 +1,4 @@
-"""``/api/auth/*``, beside the contract: sessions of browsers, and the first account of a server."""
+"""``/api/auth/*``: sessions of browsers, and the first account of a server."""
 
 from typing import Any
 
@@ -13,18 +13,23 @@ from safelight.api.responses import json_response
 from safelight.api.sign_in import WRONG_PER_ADDRESS
 from safelight.core.errors import Forbidden
 from safelight.core.user import Account
+from safelight.db.transaction import Transaction
 from safelight.services import account_revision
 from safelight.services import session as sessions
 from safelight.services import user as users
+from safelight.services.account_revision import AccountState
 
 _LARGEST_BODY = 16 * 1024
 
 
 async def get_session(app: App, request: ApiRequest) -> Response:
-    """Whether the server has accounts, and who is signed in."""
+    """Whether the server has accounts, and the user who is signed in."""
     who = request.principal
-    state = await app.db.read(account_revision.read)
-    account = await app.db.read(lambda tx: users.find(tx, who)) if who else None
+
+    def read(tx: Transaction) -> tuple[AccountState, Account | None]:
+        return account_revision.read(tx), users.find(tx, who) if who else None
+
+    state, account = await app.db.read(read)
     body = {"accounts": state.has_accounts or app.settings.accounts, "user": _shown(account) if account else None}
     return json_response(body, headers={"cache-control": "no-store"})
 
@@ -43,16 +48,16 @@ async def create_session(app: App, request: ApiRequest) -> Response:
 
 
 async def delete_session(app: App, request: ApiRequest) -> Response:
-    """Sign out: the session ends on the server, with its sockets, and the browser forgets what the UI kept in it."""
+    """Sign out: end the session and its sockets, and make the browser clear the UI's storage."""
     if token := request.http.cookies.get(COOKIE):
         await app.db.write(lambda tx: sessions.end(tx, token=token))
     response = Response(status_code=204, headers={"clear-site-data": '"storage"', "cache-control": "no-store"})
-    response.delete_cookie(COOKIE, **_cookie_words(app, request.http))
+    response.delete_cookie(COOKIE, **_cookie_attributes(app, request.http))
     return response
 
 
 async def set_up(app: App, request: ApiRequest) -> Response:
-    """Make the first administrator by the link that the server printed, and sign them in."""
+    """Create the first administrator, by the link that the server printed, and sign them in."""
     address = _address(request.http)
     app.sign_in.refuse_too_many(("", address, WRONG_PER_ADDRESS))
     body = await request.read_json(limit=_LARGEST_BODY)
@@ -69,16 +74,16 @@ async def set_up(app: App, request: ApiRequest) -> Response:
 
 
 async def _begin(app: App, request: Request, account: Account) -> Response:
-    """Always a new secret: one that was there before may be known to somebody else."""
+    """Start a session with a new secret: an existing one may be known to somebody else."""
     now = app.clock.now()
     token = await app.db.write(lambda tx: sessions.begin(tx, account.principal, now=now))
     response = json_response({"user": _shown(account)}, status=201, headers={"cache-control": "no-store"})
     age_s = int(sessions.LIFETIME.total_seconds())
-    response.set_cookie(COOKIE, token, max_age=age_s, **_cookie_words(app, request))
+    response.set_cookie(COOKIE, token, max_age=age_s, **_cookie_attributes(app, request))
     return response
 
 
-def _cookie_words(app: App, request: Request) -> dict[str, Any]:
+def _cookie_attributes(app: App, request: Request) -> dict[str, Any]:
     path = request.scope.get("root_path") or "/"
     is_secure = request.url.scheme == "https" or app.settings.public_url.startswith("https:")
     return {"path": path, "secure": is_secure, "httponly": True, "samesite": "lax"}
@@ -91,7 +96,7 @@ def _shown(account: Account) -> dict[str, Any]:
 def _text(body: Any, name: str) -> str:
     value = body.get(name) if isinstance(body, dict) else None
     if not isinstance(value, str):
-        raise InvalidBody(f"The body is an object with a text {name!r}")
+        raise InvalidBody(f"the body must be an object with a string {name!r}")
     return value
 
 

@@ -1,0 +1,11 @@
+"""The routes for signing in; all are open, since their callers have no credential yet."""
+
+from safelight.api.account import session
+from safelight.api.route import Route
+
+ROUTES = (
+    Route("GET", "/api/auth/session", session.get_session, also_api=False, is_open=True),
+    Route("POST", "/api/auth/session", session.create_session, also_api=False, is_open=True),
+    Route("DELETE", "/api/auth/session", session.delete_session, also_api=False, is_open=True),
+    Route("POST", "/api/auth/setup", session.set_up, also_api=False, is_open=True),
+)

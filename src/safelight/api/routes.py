@@ -1,0 +1,59 @@
+"""Every route of the API: the contract's operations with their handlers, ComfyUI's spellings, and Safelight's own."""
+
+import re
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pkgutil import iter_modules
+
+from safelight.api import comfy, health
+from safelight.api.account import routes as account
+from safelight.api.admin import routes as admin
+from safelight.api.comfy import comfy_routes
+from safelight.api.comfy.not_implemented import not_implemented
+from safelight.api.contract import Contract
+from safelight.api.handler import Handler, as_handler
+from safelight.api.pipeline import Endpoint
+from safelight.api.route import Route
+from safelight.api.routing import Router
+
+OWN_ROUTES: tuple[Route, ...] = (*comfy_routes.ROUTES, *health.ROUTES, *account.ROUTES, *admin.ROUTES)
+"""The routes that the contract does not have."""
+
+
+def build_router(contract: Contract) -> Router[Endpoint]:
+    router: Router[Endpoint] = Router()
+    handlers = find_handlers(contract)
+    for path, endpoint in _own_endpoints(contract):
+        router.add(endpoint.operation.method, path, endpoint)
+    for operation in contract.operations.values():
+        endpoint = Endpoint(operation, handlers.get(operation.id, not_implemented))
+        router.add(operation.method, operation.path, endpoint)
+        root = operation.path.removeprefix("/api")
+        if not operation.path.startswith(comfy_routes.ONLY_WITH_API) and (operation.method, root) not in router:
+            router.add(operation.method, root, endpoint)
+    return router
+
+
+def find_handlers(contract: Contract) -> Mapping[str, Handler]:
+    """The handlers in the modules of ``api/comfy`` by operation id; each is named by it, in snake case."""
+    names = {_snake(operation_id): operation_id for operation_id in contract.operations}
+    found: dict[str, Handler] = {}
+    for info in iter_modules(comfy.__path__):
+        module = import_module(f"{comfy.__name__}.{info.name}")
+        for name, value in vars(module).items():
+            if name in names and callable(getattr(value, "function", value)):
+                handler = as_handler(value)
+                if handler.function.__module__ == module.__name__:
+                    found[names[name]] = handler
+    return found
+
+
+def _own_endpoints(contract: Contract) -> Iterator[tuple[str, Endpoint]]:
+    security: tuple[frozenset[str], ...] = tuple(frozenset(s) for s in contract.document.get("security", ()))
+    for route in OWN_ROUTES:
+        for path in route.paths:
+            yield path, Endpoint(route.operation(path, security), as_handler(route.handler))
+
+
+def _snake(operation_id: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", operation_id).lower()
