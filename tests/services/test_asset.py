@@ -162,7 +162,7 @@ async def test_an_output_that_is_not_published_is_found_by_its_name_alone(desk: 
 
     lost, asset_id = await record()
     assert await is_hidden(asset_id)
-    await desk.do(attempts.lose, lost, reason="gone", now=NOW)
+    await desk.do(attempts.fail_attempt, lost, reason="gone", now=NOW)
     assert await is_hidden(asset_id)
     kept, asset_id = await record()
     assert await is_hidden(asset_id)

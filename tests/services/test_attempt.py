@@ -169,7 +169,7 @@ async def test_a_lost_attempt_leaves_nothing_and_the_retry_publishes_once(desk: 
     first = await claim(desk, ANNA)
     await record(desk, first)
     desk.heard()
-    await desk.do(attempts.lose, first, reason="the worker died", now=NOW)
+    await desk.do(attempts.fail_attempt, first, reason="the worker died", now=NOW)
     words = {"owner_id": ANNA.user_id, "job_id": JobId("a"), "client_id": None, "at": NOW}
     assert desk.heard() == [JobRequeued(**words, reason="the worker died")]
     with pytest.raises(NotFound):
@@ -186,8 +186,8 @@ async def test_a_lost_attempt_leaves_nothing_and_the_retry_publishes_once(desk: 
 
 async def test_the_second_loss_fails_the_job_and_says_why(desk: Desk) -> None:
     await submit(desk, ANNA, job_id="a")
-    await desk.do(attempts.lose, await claim(desk, ANNA), reason="the worker died", now=NOW)
-    await desk.do(attempts.lose, await claim(desk, ANNA), reason="the worker died again", now=NOW)
+    await desk.do(attempts.fail_attempt, await claim(desk, ANNA), reason="the worker died", now=NOW)
+    await desk.do(attempts.fail_attempt, await claim(desk, ANNA), reason="the worker died again", now=NOW)
     job = await desk.look(jobs.get, ANNA, job_id=JobId("a"))
     assert job.summary.state is JobState.FAILED
     assert job.summary.error is not None
@@ -199,7 +199,9 @@ async def test_a_job_that_was_to_end_ends_with_its_worker(desk: Desk) -> None:
     await submit(desk, ANNA, job_id="a")
     fence = await claim(desk, ANNA)
     await desk.do(jobs.cancel, ANNA, job_id=JobId("a"), now=NOW)
-    await desk.do(attempts.lose, fence, reason="killed", interrupted=JobError("Cancelled", "", "3", "X"), now=NOW)
+    await desk.do(
+        attempts.fail_attempt, fence, reason="killed", interrupted=JobError("Cancelled", "", "3", "X"), now=NOW
+    )
     job = await desk.look(jobs.get, ANNA, job_id=JobId("a"))
     assert (job.summary.state, job.summary.error) == (JobState.CANCELLED, None)
     assert job.messages[-1][1]["node_id"] == "3"
@@ -208,7 +210,7 @@ async def test_a_job_that_was_to_end_ends_with_its_worker(desk: Desk) -> None:
 async def test_an_old_fence_has_no_say(desk: Desk) -> None:
     await submit(desk, ANNA, job_id="a")
     old = await claim(desk, ANNA)
-    await desk.do(attempts.lose, old, reason="lost", now=NOW)
+    await desk.do(attempts.fail_attempt, old, reason="lost", now=NOW)
     for state in ("queued", "running", "completed"):
         desk.heard()
         before = await desk.look(jobs.get, ANNA, job_id=JobId("a"))
@@ -218,9 +220,9 @@ async def test_an_old_fence_has_no_say(desk: Desk) -> None:
         with pytest.raises(Conflict):
             await record(desk, old)
         with pytest.raises(Conflict):
-            await desk.do(attempts.lose, old, reason="late", now=NOW)
+            await desk.do(attempts.fail_attempt, old, reason="late", now=NOW)
         with pytest.raises(Conflict):
-            await desk.do(attempts.release, old, now=NOW)
+            await desk.do(attempts.requeue, old, now=NOW)
         assert desk.heard() == []
         assert await desk.look(jobs.get, ANNA, job_id=JobId("a")) == before
         if state == "queued":
@@ -237,7 +239,7 @@ async def test_however_cancel_finish_and_loss_meet_there_is_one_end(desk: Desk, 
     acts: dict[str, Any] = {
         "cancel": lambda: desk.do(jobs.cancel, ANNA, job_id=JobId("a"), now=NOW),
         "finish": lambda: complete(desk, fence),
-        "lose": lambda: desk.do(attempts.lose, fence, reason="lost", now=NOW),
+        "lose": lambda: desk.do(attempts.fail_attempt, fence, reason="lost", now=NOW),
     }
     for act in order:
         try:
@@ -279,12 +281,12 @@ async def test_what_was_left_to_the_next_server_and_lost_costs_no_retry(desk: De
     for attempt in (1, 2, 3):
         fence = await claim(desk, ANNA)
         assert fence.attempt == attempt
-        left = await desk.do(attempts.leave, fence, now=NOW)
+        left = await desk.do(attempts.detach, fence, now=NOW)
         assert (left.state, left.attempt) == (JobState.RUNNING, attempt)
         [lost] = await desk.do(attempts.recover, fences={fence}, now=NOW)
         assert lost.state is JobState.QUEUED
     with pytest.raises(Conflict):
-        await desk.do(attempts.leave, fence, now=NOW)
+        await desk.do(attempts.detach, fence, now=NOW)
 
 
 async def test_only_attempts_that_are_named_are_given_up(desk: Desk) -> None:
@@ -306,5 +308,5 @@ async def test_a_stop_in_good_order_costs_no_retry(desk: Desk) -> None:
     for attempt in (1, 2, 3):
         fence = await claim(desk, ANNA)
         assert fence.attempt == attempt
-        released = await desk.do(attempts.release, fence, now=NOW)
+        released = await desk.do(attempts.requeue, fence, now=NOW)
         assert released.state is JobState.QUEUED

@@ -123,18 +123,18 @@ class JobMachine(RuleBasedStateMachine):
     @rule(fence=fences)
     def lose(self, fence: Fence) -> None:
         if self.holds(fence):
-            self.rows.do(attempts.lose, fence, reason="it died", now=self.tick())
+            self.rows.do(attempts.fail_attempt, fence, reason="it died", now=self.tick())
             self.became(fence.job_id, after_loss(self.known[fence.job_id]))
         else:
-            self.refused(lambda: self.rows.do(attempts.lose, fence, reason="it died", now=self.now))
+            self.refused(lambda: self.rows.do(attempts.fail_attempt, fence, reason="it died", now=self.now))
 
     @rule(fence=fences)
     def release(self, fence: Fence) -> None:
         if self.holds(fence):
-            self.rows.do(attempts.release, fence, now=self.tick())
+            self.rows.do(attempts.requeue, fence, now=self.tick())
             self.became(fence.job_id, after_release(self.known[fence.job_id]))
         else:
-            self.refused(lambda: self.rows.do(attempts.release, fence, now=self.now))
+            self.refused(lambda: self.rows.do(attempts.requeue, fence, now=self.now))
 
     @rule()
     def recover(self) -> None:

@@ -55,10 +55,10 @@ async def test_the_number_follows_every_way_into_the_queue_and_out_of_it(desk: D
     fence = await claim(desk, ANNA)
     assert (await counts(desk))[ANNA.user_id, ANY] == 3
     assert await desk.look(jobs.remaining, ANNA) == 5
-    await desk.do(attempts.lose, fence, reason="gone", now=NOW)
+    await desk.do(attempts.fail_attempt, fence, reason="gone", now=NOW)
     assert (await counts(desk))[ANNA.user_id, ANY] == 4
     fence = await claim(desk, ANNA)
-    await desk.do(attempts.release, fence, now=NOW)
+    await desk.do(attempts.requeue, fence, now=NOW)
     assert (await counts(desk))[ANNA.user_id, ANY] == 4
     await complete(desk, await claim(desk, ANNA))
     await desk.do(jobs.cancel, ANNA, job_id=JobId("b"), now=NOW)

@@ -46,8 +46,8 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reattached:
-    """What a server must know of an attempt that another one began. ``files``, ``weight`` and ``run_limit_s`` as in
-    :class:`Claim`; ``recorded``: how many of its outputs are kept."""
+    """An attempt that another server began. ``files``, ``weight`` and ``run_limit_s``: as in :class:`Claim`;
+    ``recorded``: the number of its outputs that are stored."""
 
     job: Job
     weight: float
@@ -60,8 +60,8 @@ Choose = Callable[[Iterable[JobSummary]], JobSummary | None]
 """Receives the next job of each key, in the order of the keys and read lazily; returns the one to start, if any."""
 
 
-def first(line: Iterable[JobSummary]) -> JobSummary | None:
-    return next(iter(line), None)
+def first(heads: Iterable[JobSummary]) -> JobSummary | None:
+    return next(iter(heads), None)
 
 
 def claim_next(tx: Transaction, *, keys: Sequence[QueueKey], choose: Choose = first, now: datetime) -> Claim:
@@ -71,7 +71,7 @@ def claim_next(tx: Transaction, *, keys: Sequence[QueueKey], choose: Choose = fi
     has_more: dict[JobId, bool] = {}
     usages: dict[UserId, quotas.QuotaUsage] = {}
 
-    def line() -> Iterator[JobSummary]:
+    def heads() -> Iterator[JobSummary]:
         for key in keys:
             head = rows.head(tx.conn, key)
             if head is None:
@@ -85,14 +85,14 @@ def claim_next(tx: Transaction, *, keys: Sequence[QueueKey], choose: Choose = fi
             usages[key.owner_id] = usage
             yield job
 
-    chosen = choose(line())
+    chosen = choose(heads())
     if chosen is None:
         return Claim(job=None, idle=idle, at_limit=at_limit)
     owner = chosen.owner_id
     running = rules.claim(chosen, now)
     if not job_rows.replace(tx.conn, chosen, running):
         raise Conflict(f"job {chosen.id} was claimed by another dispatcher")
-    tx.emit(JobStarted(**_words(running, now), attempt=running.attempt))
+    tx.emit(JobStarted(**_common_fields(running, now), attempt=running.attempt))
     job = replace(rows.load(tx.conn, chosen.id), summary=running)
     more = has_more[chosen.id]
     return Claim(
@@ -115,7 +115,7 @@ def record_outputs(
     start = rows.count_outputs(tx.conn, seq, attempt=fence.attempt)
     rows.add_outputs(tx.conn, seq, attempt=fence.attempt, outputs=outputs, start=start)
     for call, ui in outputs:
-        tx.emit(CallReported(**_words(job, now), event=OutputMade(call, ui)))
+        tx.emit(CallReported(**_common_fields(job, now), event=OutputMade(call, ui)))
 
 
 def finish(
@@ -150,7 +150,7 @@ def finish(
     return after
 
 
-def lose(
+def fail_attempt(
     tx: Transaction,
     fence: Fence,
     *,
@@ -168,11 +168,11 @@ def lose(
     node = {"node_id": interrupted.node_id, "node_type": interrupted.node_type} if interrupted is not None else {}
     after = rules.lose(job, fence, now, reason, **node)
     cause = after.error or interrupted
-    _give_up(tx, seq, job, after, fence, reason=reason, cached=cached, cause=cause, executed=executed, now=now)
+    _abandon(tx, seq, job, after, fence, reason=reason, cached=cached, cause=cause, executed=executed, now=now)
     return after
 
 
-def release(
+def requeue(
     tx: Transaction,
     fence: Fence,
     *,
@@ -185,11 +185,11 @@ def release(
     ``interrupted``: as for :func:`fail_attempt`."""
     seq, job = _running(tx, fence)
     after = rules.release(job, fence, now)
-    _give_up(tx, seq, job, after, fence, reason=reason, cause=interrupted, executed=executed, now=now)
+    _abandon(tx, seq, job, after, fence, reason=reason, cause=interrupted, executed=executed, now=now)
     return after
 
 
-def leave(tx: Transaction, fence: Fence, *, now: datetime) -> JobSummary:
+def detach(tx: Transaction, fence: Fence, *, now: datetime) -> JobSummary:
     """Give up an attempt whose worker continues while the server stops: another server may :func:`reattach` it."""
     _, job = _running(tx, fence)
     after = rules.leave(job, now)
@@ -201,7 +201,7 @@ def recover(tx: Transaction, *, fences: Collection[Fence] | None = None, now: da
     """End the running attempts of a server that is gone, or of these only ``fences``. Return the jobs as they are
     now."""
     lost = [
-        lose(tx, fence, reason="the server was stopped while the job ran", now=now)
+        fail_attempt(tx, fence, reason="the server was stopped while the job ran", now=now)
         for fence in (Fence(job.id, job.attempt) for job in rows.running(tx.conn))
         if fences is None or fence in fences
     ]
@@ -232,7 +232,7 @@ def ends_since(tx: Transaction, since: datetime) -> Sequence[Event]:
     """The events of all jobs that have ended since then, for listeners that may have missed them."""
     ended = rows.ended_since(tx.conn, since)
     owners = dict.fromkeys(job.owner_id for job in ended)
-    ends = [JobEnded(**_words(job, job.ended_at or since), state=job.state, error=job.error) for job in ended]
+    ends = [JobEnded(**_common_fields(job, job.ended_at or since), state=job.state, error=job.error) for job in ended]
     return [*ends, *(QueueChanged(owner, job_rows.count_active(tx.conn, owner)) for owner in owners)]
 
 
@@ -265,7 +265,7 @@ def _write(tx: Transaction, before: JobSummary, after: JobSummary, **more: Any) 
         raise Conflict(f"job {before.id} changed while attempt {before.attempt} was ending")
 
 
-def _give_up(
+def _abandon(
     tx: Transaction,
     seq: int,
     before: JobSummary,
@@ -282,7 +282,7 @@ def _give_up(
     asset_rows.drop(tx.conn, before.owner_id, fence=fence)
     _write(tx, before, after)
     if after.state is JobState.QUEUED:
-        tx.emit(JobRequeued(**_words(after, now), reason=reason, pool=after.pool))
+        tx.emit(JobRequeued(**_common_fields(after, now), reason=reason, pool=after.pool))
     else:
         _end(tx, seq, before, after, cached=cached, cause=cause, executed=executed)
 
@@ -300,10 +300,10 @@ def _end(
     assert after.ended_at is not None
     timeline = messages(after, started_at=before.started_at, cached=cached, cause=cause, executed=executed)
     rows.add_timeline(tx.conn, seq, messages=timeline)
-    words = _words(after, after.ended_at)
-    tx.emit(JobEnded(**words, state=after.state, error=cause, executed=executed))
+    fields = _common_fields(after, after.ended_at)
+    tx.emit(JobEnded(**fields, state=after.state, error=cause, executed=executed))
     tx.emit(QueueChanged(after.owner_id, job_rows.count_active(tx.conn, after.owner_id)))
 
 
-def _words(job: JobSummary, now: datetime) -> dict[str, Any]:
+def _common_fields(job: JobSummary, now: datetime) -> dict[str, Any]:
     return {"owner_id": job.owner_id, "job_id": job.id, "client_id": job.client_id, "at": now}

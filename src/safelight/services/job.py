@@ -153,8 +153,8 @@ def _cancelled(tx: Transaction, who: Principal, cancelled: Sequence[JobSummary],
 def interrupt(tx: Transaction, who: Principal, *, job_id: str | None, now: datetime) -> Sequence[str]:
     """Request that running jobs end: all of the owner's (``None``), or this one if it runs. Return their ids."""
     running = rows.running_summaries(tx.conn, who.user_id)
-    asked = [job for job in running if job_id in (None, job.shown_id) and not job.cancel_requested]
-    return [job.shown_id for job in asked if _cancel(tx, job, now=now)]
+    chosen = [job for job in running if job_id in (None, job.shown_id) and not job.cancel_requested]
+    return [job.shown_id for job in chosen if _cancel(tx, job, now=now)]
 
 
 def end_all(tx: Transaction, who: Principal, *, now: datetime) -> None:

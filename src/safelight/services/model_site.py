@@ -89,8 +89,8 @@ def secrets_for(sites: Sequence[ModelSite], host: str) -> dict[str, str]:
 
 
 def _path_on(url: str, base: str) -> str:
-    asked, own = urlsplit(url), urlsplit(base)
-    return asked.path if (asked.scheme, asked.netloc) == (own.scheme, own.netloc) else ""
+    target, own = urlsplit(url), urlsplit(base)
+    return target.path if (target.scheme, target.netloc) == (own.scheme, own.netloc) else ""
 
 
 def _first(items: Any) -> Mapping[str, Any]:

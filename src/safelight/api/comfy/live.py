@@ -1,6 +1,6 @@
-"""What runs at the moment, folded from events: enough to tell a client that connects in the middle of its job.
+"""The state of the running jobs, built from events, for clients that connect in the middle of their job.
 
-Knows nothing of sockets or of messages. A job is here from its start to its end, and while it waits for a retry.
+Does not know sockets or messages. A job is live from its start until it ends or is queued again.
 """
 
 from collections.abc import Iterator
@@ -23,8 +23,8 @@ from safelight.core.event import (
 from safelight.core.ids import ClientId, JobId, UserId, shown_job_id
 
 MAX_FINISHED = 64
-"""Finished calls that ``progress_state`` goes on to name: with all of them a job of n calls would send n^2 entries.
-The running ones are always named (WS-5)."""
+"""Finished calls that ``progress_state`` still lists: with all of them, a job of n calls would send n^2 entries.
+Running calls are always listed (WS-5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ class CallProgress:
 
 @dataclass(slots=True)
 class LiveJob:
-    """Mutable: the calls by id, the ones that were touched last at the end."""
+    """Mutable: its calls by id, the most recently updated ones last."""
 
     id: str
-    """What its owner calls it."""
+    """The id that its owner uses."""
     owner_id: UserId
     client_id: ClientId | None
     is_started: bool = False
@@ -71,7 +71,7 @@ class LiveJob:
                 self.current = None  # a cached output: its call was never started
 
     def _reattach(self, event: JobReattached) -> None:
-        """Another server followed the job so far; this one may have heard of that."""
+        """Continue a job that another server followed; this server may have received its events already."""
         if self.is_started:
             return
         self.is_started = True
@@ -99,7 +99,7 @@ class LiveJobs:
         self._jobs: dict[JobId, LiveJob] = {}
 
     def feed(self, event: JobEvent) -> LiveJob:
-        """The job with the event in it; for a job that is not live, one that has not started."""
+        """Apply the event and return its job; for a job that is not live, one that has not started."""
         job = self._jobs.get(event.job_id) or LiveJob(shown_job_id(event.job_id), event.owner_id, event.client_id)
         if isinstance(event, JobStarted | JobReattached):
             self._jobs[event.job_id] = job

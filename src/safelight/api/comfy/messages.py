@@ -1,4 +1,4 @@
-"""Events in ComfyUI's words: the messages of ``/ws``, their order and their shapes."""
+"""Events as ComfyUI's messages: what ``/ws`` sends for each event, in which order and form."""
 
 from collections.abc import Mapping
 from functools import singledispatch
@@ -30,27 +30,27 @@ from safelight.services.timeline import error_fields
 
 
 def status(remaining: int, *, sid: str | None = None) -> Frame:
-    """The owner's active jobs, running ones included. ``sid`` greets a new socket with its client id."""
+    """The owner's active jobs, running ones included. ``sid``: the client id, sent to a new socket only."""
     data: dict[str, Any] = {"status": {"exec_info": {"queue_remaining": remaining}}}
     return text_frame("status", data if sid is None else data | {"sid": sid})
 
 
 def snapshot(job: LiveJob) -> list[Frame]:
-    """What a client that connects in the middle of its job is told."""
+    """The frames for a client that connects in the middle of its job."""
     if job.current is None:
         return []
     return [_executing(job, job.current), _progress_state(job)]
 
 
 def job_done(job: LiveJob) -> list[Frame]:
-    """The last word of a job, by which old clients know that they may read the history."""
+    """The last frame of a job, which tells old clients that they can read the history."""
     return [text_frame("executing", {"node": None, "prompt_id": job.id}, audience=_end_audience(job))]
 
 
 @singledispatch
 def frames(event: JobEvent, job: LiveJob) -> list[Frame]:
-    """The messages for an event; ``job`` includes the event already. Most events beside :class:`CallReported` have
-    none."""
+    """The messages for an event; ``job`` includes the event already. Most events other than :class:`CallReported`
+    have none."""
     return []
 
 
@@ -129,8 +129,8 @@ def _preview(event: PreviewMade, job: LiveJob) -> list[Frame]:
 
 
 def _end_audience(job: LiveJob) -> Audience:
-    """A job that was cancelled before it ran ends without a word to the web UI, which reads the list of jobs and would
-    take the message for the end of the job that runs. A script that waits for its job needs it (WS-6)."""
+    """The end of a job that was cancelled before it started is not sent to the web UI, which reads the list of jobs and
+    would take the message for the end of the running job. Scripts that wait for their job need it (WS-6)."""
     return Audience.ALL if job.is_started else Audience.PLAIN
 
 

@@ -58,8 +58,8 @@ class _Connection:
         self._app = app
         self._websocket = websocket
         self._authenticator = authenticator
-        asked = websocket.query_params.get("clientId", "")
-        client_id = ClientId(asked if 0 < len(asked) <= MAX_CLIENT_ID else uuid.uuid4().hex)
+        requested = websocket.query_params.get("clientId", "")
+        client_id = ClientId(requested if 0 < len(requested) <= MAX_CLIENT_ID else uuid.uuid4().hex)
         self._closed = asyncio.Event()
         self._socket = Socket(principal, client_id, close=self._closed.set)
         self._has_sent_first = False

@@ -108,7 +108,7 @@ class Outcomes:
         now = self._clock.now()
         await self._persist(
             run,
-            lambda tx: attempts.lose(
+            lambda tx: attempts.fail_attempt(
                 tx,
                 run.fence,
                 reason=reason,
@@ -133,7 +133,7 @@ class Outcomes:
         now = self._clock.now()
         await self._persist(
             run,
-            lambda tx: attempts.release(
+            lambda tx: attempts.requeue(
                 tx, run.fence, reason=reason, interrupted=run.interrupted(), executed=run.executed, now=now
             ),
         )
@@ -142,7 +142,7 @@ class Outcomes:
     async def release(self, run: Run) -> None:
         """The server stops: the job waits again. Tried once; a start gives up what is left."""
         try:
-            await self._db.write(lambda tx: attempts.release(tx, run.fence, now=self._clock.now()))
+            await self._db.write(lambda tx: attempts.requeue(tx, run.fence, now=self._clock.now()))
         except SafelightError as error:
             log.warning("job %s is given up at the next start: %s", run.job_id, error)
         await self._discard(run)
@@ -150,7 +150,7 @@ class Outcomes:
     async def leave(self, run: Run) -> None:
         """The server stops, and the attempt goes on. Tried once: without it a loss meanwhile costs the job a retry."""
         try:
-            await self._db.write(lambda tx: attempts.leave(tx, run.fence, now=self._clock.now()))
+            await self._db.write(lambda tx: attempts.detach(tx, run.fence, now=self._clock.now()))
         except SafelightError as error:
             log.warning("that job %s goes on without this server is not stored: %s", run.job_id, error)
 
