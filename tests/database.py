@@ -81,8 +81,8 @@ async def opened(folder: Path, *, on_commit: Callable[[Any], None] = lambda even
         await db.close()
 
 
-class Desk:
-    """Services called one after another, each in a transaction of its own; ``events``: what was published since."""
+class Env:
+    """A database for tests that call services, each call in its own transaction; ``events``: those published so far."""
 
     def __init__(self, db: Database, events: list[Event]) -> None:
         self.db = db
@@ -91,9 +91,9 @@ class Desk:
     async def do(self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         return await self.db.write(lambda tx: verb(tx, *args, **kwargs))
 
-    async def look(self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    async def read(self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         return await self.db.read(lambda tx: verb(tx, *args, **kwargs))
 
-    def heard(self) -> list[Event]:
+    def take_events(self) -> list[Event]:
         events, self.events[:] = list(self.events), []
         return events

@@ -46,7 +46,7 @@ async def test_walk(server: Server, operation: Operation) -> None:
     _, anna = await signed_in(server, "anna")
     _, ben = await signed_in(server, "ben")
     _, root = await signed_in(server, "root", is_admin=True)
-    things = await furnish(server.client, anna)
+    things = await make_objects(server.client, anna)
     case = CASES[operation.id]
     await server.client.get("/api/object_info", headers=anna)  # waits for the engine
 
@@ -93,7 +93,7 @@ NOTHING_TO_FIND = {
 }
 
 
-async def furnish(client: Client, anna: Mapping[str, str]) -> dict[str, str]:
+async def make_objects(client: Client, anna: Mapping[str, str]) -> dict[str, str]:
     """Anna's things, by kind."""
     body, content_type = encode(Form({"tags": '["input","kept"]', "name": "anna-secret.png"}, "file"))
     body = body.replace(png(9), png(1))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pysqlite3.dbapi2
 import pytest
 from sqlalchemy import text
-from tests.database import ANNA, BEN, Desk, kind, opened, url_of
+from tests.database import ANNA, BEN, Env, kind, opened, url_of
 from tests.services.jobs import claim, complete, picture, submit
 
 from safelight.core.errors import Conflict, Invalid, Unavailable
@@ -21,12 +21,12 @@ pytestmark = pytest.mark.anyio
 
 async def fill(folder: Path) -> str:
     async with opened(folder) as db:
-        desk = Desk(db, [])
+        env = Env(db, [])
         many = {f"k{number:04}ß": {"n": number, "of": None} for number in range(1200)}  # more than a chunk
-        await desk.do(settings.put, ANNA, values=many)
-        await submit(desk, ANNA, job_id="a")
-        await complete(desk, await claim(desk, ANNA), outputs=[picture("a.png", node="9")])
-        await submit(desk, BEN, job_id="b")
+        await env.do(settings.put, ANNA, values=many)
+        await submit(env, ANNA, job_id="a")
+        await complete(env, await claim(env, ANNA), outputs=[picture("a.png", node="9")])
+        await submit(env, BEN, job_id="b")
     return url_of(folder)
 
 
@@ -35,12 +35,12 @@ async def test_every_row_is_there_and_numbers_go_on(tmp_path: Path, postgres_url
     assert (counts["user"], counts["setting"], counts["job"]) == (2, 1200, 2)
     db = await Database.open(postgres_url, on_commit=lambda events: None)
     try:
-        desk = Desk(db, [])
-        done = await desk.look(jobs.get, ANNA, job_id=JobId("a"))
+        env = Env(db, [])
+        done = await env.read(jobs.get, ANNA, job_id=JobId("a"))
         assert done.summary.outputs_count == 1
-        assert await desk.look(settings.get, ANNA, key="k0007ß") == {"n": 7, "of": None}
-        await submit(desk, ANNA, job_id="c")
-        assert (await claim(desk, BEN)).job_id == "b"
+        assert await env.read(settings.get, ANNA, key="k0007ß") == {"n": 7, "of": None}
+        await submit(env, ANNA, job_id="c")
+        assert (await claim(env, BEN)).job_id == "b"
     finally:
         await db.close()
 

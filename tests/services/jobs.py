@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from tests.database import NOW, Desk
+from tests.database import NOW, Env
 
 from safelight.core.event import Call
 from safelight.core.job import Fence, JobError, JobState, JobSummary
@@ -30,21 +30,21 @@ def picture(name: str, folder: str = "output", *, node: str = "2") -> Output:
 
 
 async def submit(
-    desk: Desk, who: Principal, *, job_id: str | None = None, now: datetime = NOW, **words: Any
+    env: Env, who: Principal, *, job_id: str | None = None, now: datetime = NOW, **words: Any
 ) -> JobSummary:
     command = SubmitJob(prompt=PROMPT, targets=["2"], job_id=job_id, **{"extra_data": {}} | words)
-    return await desk.do(jobs.submit, who, command=command, now=now)
+    return await env.do(jobs.submit, who, command=command, now=now)
 
 
-async def claim(desk: Desk, who: Principal, *, now: datetime = NOW) -> Fence:
+async def claim(env: Env, who: Principal, *, now: datetime = NOW) -> Fence:
     """The fence of the owner's next job, which runs from now on."""
-    job = (await desk.do(attempts.claim_next, keys=[QueueKey(who.user_id)], now=now)).job
+    job = (await env.do(attempts.claim_next, keys=[QueueKey(who.user_id)], now=now)).job
     assert job is not None
     return Fence(job.id, job.summary.attempt)
 
 
 async def complete(
-    desk: Desk,
+    env: Env,
     fence: Fence,
     *,
     outcome: JobState = JobState.COMPLETED,
@@ -52,4 +52,4 @@ async def complete(
     now: datetime = NOW,
 ) -> JobSummary:
     error = JobError("ValueError", "no", "1", "LoadImage") if outcome is JobState.FAILED else None
-    return await desk.do(attempts.finish, fence, outcome=outcome, error=error, outputs=outputs, now=now)
+    return await env.do(attempts.finish, fence, outcome=outcome, error=error, outputs=outputs, now=now)

@@ -3,7 +3,7 @@
 from functools import partial
 
 import pytest
-from tests.database import ANNA, BEN, NOW, Desk, at
+from tests.database import ANNA, BEN, NOW, Env, at
 from tests.services.files import new_file
 from tests.services.jobs import claim, complete, picture, submit
 
@@ -23,58 +23,58 @@ def named(filename: str, subfolder: str = "", folder: Folder = Folder.INPUT) -> 
     return FileName(folder, subfolder, filename)
 
 
-async def upload(desk: Desk, name: str, data: bytes, *, overwrite: bool = False, subfolder: str = "") -> str:
+async def upload(env: Env, name: str, data: bytes, *, overwrite: bool = False, subfolder: str = "") -> str:
     new = new_file(named(name, subfolder), data)
-    asset = await desk.do(assets.upload, ANNA, new=new, overwrite=overwrite, now=NOW)
+    asset = await env.do(assets.upload, ANNA, new=new, overwrite=overwrite, now=NOW)
     assert asset.file is not None
     assert asset.digest == hash_bytes(data)
-    assert await desk.look(assets.find_file, ANNA, file=asset.file) == asset
+    assert await env.read(assets.find_file, ANNA, file=asset.file) == asset
     return asset.file.filename
 
 
-async def test_the_same_name_and_the_same_bytes_are_the_same_file(desk: Desk) -> None:
-    assert [await upload(desk, "a.png", b"1") for _ in range(2)] == ["a.png", "a.png"]
-    assert len(await desk.look(assets.list_files, ANNA, folder=Folder.INPUT)) == 1
+async def test_the_same_name_and_the_same_bytes_are_the_same_file(env: Env) -> None:
+    assert [await upload(env, "a.png", b"1") for _ in range(2)] == ["a.png", "a.png"]
+    assert len(await env.read(assets.list_files, ANNA, folder=Folder.INPUT)) == 1
 
 
-async def test_the_same_name_and_other_bytes_get_a_number(desk: Desk) -> None:
-    names = [await upload(desk, "a.png", data) for data in (b"1", b"2", b"3", b"2", b"1")]
+async def test_the_same_name_and_other_bytes_get_a_number(env: Env) -> None:
+    names = [await upload(env, "a.png", data) for data in (b"1", b"2", b"3", b"2", b"1")]
     assert names == ["a.png", "a (1).png", "a (2).png", "a (1).png", "a.png"]
-    assert await upload(desk, "a (1).png", b"9") == "a (1) (1).png"
-    assert await upload(desk, "a.png", b"4", subfolder="sub") == "a.png"
+    assert await upload(env, "a (1).png", b"9") == "a (1) (1).png"
+    assert await upload(env, "a.png", b"4", subfolder="sub") == "a.png"
 
 
 @pytest.mark.parametrize(
     ("name", "second"), [("plain", "plain (1)"), (".hidden", ".hidden (1)"), ("a.tar.gz", "a.tar (1).gz")]
 )
-async def test_the_number_stands_before_the_extension(desk: Desk, name: str, second: str) -> None:
-    assert [await upload(desk, name, data) for data in (b"1", b"2")] == [name, second]
+async def test_the_number_stands_before_the_extension(env: Env, name: str, second: str) -> None:
+    assert [await upload(env, name, data) for data in (b"1", b"2")] == [name, second]
 
 
-async def test_overwrite_puts_other_bytes_under_the_name(desk: Desk) -> None:
-    await upload(desk, "a.png", b"1")
-    assert await upload(desk, "a.png", b"2", overwrite=True) == "a.png"
-    assert [a.digest for a in await desk.look(assets.list_files, ANNA, folder=Folder.INPUT)] == [hash_bytes(b"2")]
+async def test_overwrite_puts_other_bytes_under_the_name(env: Env) -> None:
+    await upload(env, "a.png", b"1")
+    assert await upload(env, "a.png", b"2", overwrite=True) == "a.png"
+    assert [a.digest for a in await env.read(assets.list_files, ANNA, folder=Folder.INPUT)] == [hash_bytes(b"2")]
 
 
-async def test_owners_share_bytes_and_no_names(desk: Desk) -> None:
+async def test_owners_share_bytes_and_no_names(env: Env) -> None:
     for who in (ANNA, BEN):
-        await desk.do(assets.upload, who, new=new_file(named("a.png"), b"1"), overwrite=False, now=NOW)
-    mine = await desk.look(assets.find_file, ANNA, file=named("a.png"))
-    other = await desk.look(assets.find_file, BEN, file=named("a.png"))
+        await env.do(assets.upload, who, new=new_file(named("a.png"), b"1"), overwrite=False, now=NOW)
+    mine = await env.read(assets.find_file, ANNA, file=named("a.png"))
+    other = await env.read(assets.find_file, BEN, file=named("a.png"))
     assert mine.digest == other.digest
     assert mine.id != other.id
 
 
-async def test_any_text_may_be_asked_for_files(desk: Desk) -> None:
+async def test_any_text_may_be_asked_for_files(env: Env) -> None:
     """A prompt is full of texts; those that name files are found, the others cost nothing and raise nothing."""
-    await upload(desk, "a.png", b"1")
-    await upload(desk, "b.png", b"2", subfolder="sub/deep")
+    await upload(env, "a.png", b"1")
+    await upload(env, "b.png", b"2", subfolder="sub/deep")
     out = new_file(named("c.png", folder=Folder.OUTPUT), b"3")
-    await desk.do(assets.upload, ANNA, new=out, overwrite=False, now=NOW)
+    await env.do(assets.upload, ANNA, new=out, overwrite=False, now=NOW)
     texts = ["a.png", "a.png [input]", "sub/deep/b.png", "c.png [output]", "c.png", "b.png", "A.PNG"]
     odd = ["", "/", "../a.png", "x" * 10_000, "a photo of\na cat", "\x00", "\ud83d", "C:/a.png", "sub//deep/./b.png"]
-    found = await desk.look(assets.files_named, ANNA, names=texts + odd)
+    found = await env.read(assets.files_named, ANNA, names=texts + odd)
     digests = {name: asset.digest for name, asset in found.items()}
     assert digests == {
         "a.png": hash_bytes(b"1"),
@@ -83,62 +83,62 @@ async def test_any_text_may_be_asked_for_files(desk: Desk) -> None:
         "sub//deep/./b.png": hash_bytes(b"2"),
         "c.png [output]": hash_bytes(b"3"),
     }
-    assert await desk.look(assets.files_named, BEN, names=texts) == {}
+    assert await env.read(assets.files_named, BEN, names=texts) == {}
 
 
-async def test_a_folder_lists_the_newest_first_and_its_subfolders_too(desk: Desk) -> None:
-    await upload(desk, "a.png", b"1")
-    await upload(desk, "b.png", b"2", subfolder="sub")
-    await upload(desk, "c.png", b"3")
-    found = await desk.look(assets.list_files, ANNA, folder=Folder.INPUT)
+async def test_a_folder_lists_the_newest_first_and_its_subfolders_too(env: Env) -> None:
+    await upload(env, "a.png", b"1")
+    await upload(env, "b.png", b"2", subfolder="sub")
+    await upload(env, "c.png", b"3")
+    found = await env.read(assets.list_files, ANNA, folder=Folder.INPUT)
     assert [str(asset.file) for asset in found] == ["c.png [input]", "sub/b.png [input]", "a.png [input]"]
-    assert await desk.look(assets.list_files, ANNA, folder=Folder.INPUT, limit=1) == found[:1]
-    assert await desk.look(assets.list_files, ANNA, folder=Folder.TEMP) == []
+    assert await env.read(assets.list_files, ANNA, folder=Folder.INPUT, limit=1) == found[:1]
+    assert await env.read(assets.list_files, ANNA, folder=Folder.TEMP) == []
 
 
 @pytest.mark.parametrize(
     ("prefix", "last"),
     [("out", 7), ("out_b", 3), ("ou", 0), ("out_00007", 0), ("%", 0), ("Out", 0), ("other", 12), ("pack", 43)],
 )
-async def test_numbers_go_on_after_the_highest(desk: Desk, prefix: str, last: int) -> None:
+async def test_numbers_go_on_after_the_highest(env: Env, prefix: str, last: int) -> None:
     names = ["out_00002_.png", "out_00007_.flac", "out_b_00003_.png", "out_x_.png", "other_12_.png", "out_9999.png"]
     names += ["pack_00042.mp4", "pack_00043-audio.mp4"]
     for name in names:
         new = new_file(named(name, folder=Folder.OUTPUT), name.encode())
-        await desk.do(assets.upload, ANNA, new=new, overwrite=False, now=NOW)
+        await env.do(assets.upload, ANNA, new=new, overwrite=False, now=NOW)
     place = {"folder": Folder.OUTPUT, "prefix": prefix}
-    assert await desk.look(assets.last_number, ANNA.user_id, subfolder="", **place) == last
-    assert await desk.look(assets.last_number, ANNA.user_id, subfolder="sub", **place) == 0
-    assert await desk.look(assets.last_number, BEN.user_id, subfolder="", **place) == 0
+    assert await env.read(assets.last_number, ANNA.user_id, subfolder="", **place) == last
+    assert await env.read(assets.last_number, ANNA.user_id, subfolder="sub", **place) == 0
+    assert await env.read(assets.last_number, BEN.user_id, subfolder="", **place) == 0
 
 
-async def test_an_output_takes_a_name_that_an_upload_slipped_into(desk: Desk) -> None:
+async def test_an_output_takes_a_name_that_an_upload_slipped_into(env: Env) -> None:
     """The job was promised the name, and its output says it: the upload stays, without a file name."""
     name = named("out_00001_.png", folder=Folder.OUTPUT)
-    await submit(desk, ANNA)
-    fence = await claim(desk, ANNA)
-    await desk.do(assets.upload, ANNA, new=new_file(name, b"upload"), overwrite=False, now=NOW)
-    await desk.do(attempts.record_outputs, fence, outputs=[], files=[new_file(name, b"output")], now=at(1))
-    await complete(desk, fence)
-    assert (await desk.look(assets.find_file, ANNA, file=name)).digest == hash_bytes(b"output")
+    await submit(env, ANNA)
+    fence = await claim(env, ANNA)
+    await env.do(assets.upload, ANNA, new=new_file(name, b"upload"), overwrite=False, now=NOW)
+    await env.do(attempts.record_outputs, fence, outputs=[], files=[new_file(name, b"output")], now=at(1))
+    await complete(env, fence)
+    assert (await env.read(assets.find_file, ANNA, file=name)).digest == hash_bytes(b"output")
 
 
-async def test_a_file_that_is_not_there(desk: Desk) -> None:
+async def test_a_file_that_is_not_there(env: Env) -> None:
     with pytest.raises(NotFound, match=r"nope\.png \[input\]"):
-        await desk.look(assets.find_file, ANNA, file=named("nope.png"))
+        await env.read(assets.find_file, ANNA, file=named("nope.png"))
 
 
-async def test_an_output_that_is_not_published_is_found_by_its_name_alone(desk: Desk) -> None:
+async def test_an_output_that_is_not_published_is_found_by_its_name_alone(env: Env) -> None:
     """Its owner can view it; by id and by its bytes it is found when its job is over, and never where that lost it."""
     file, data = named("out_00001_.png", folder=Folder.OUTPUT), b"picture"
     for name in ("lost", "kept"):
-        await submit(desk, ANNA, job_id=name)
+        await submit(env, ANNA, job_id=name)
 
     async def record() -> tuple[Fence, AssetId]:
-        fence = await claim(desk, ANNA)
+        fence = await claim(env, ANNA)
         outputs = [picture("out_00001_.png")]
-        await desk.do(attempts.record_outputs, fence, outputs=outputs, files=[new_file(file, data)], now=NOW)
-        return fence, (await desk.look(assets.find_file, ANNA, file=file)).id
+        await env.do(attempts.record_outputs, fence, outputs=outputs, files=[new_file(file, data)], now=NOW)
+        return fence, (await env.read(assets.find_file, ANNA, file=file)).id
 
     async def is_hidden(asset_id: AssetId) -> bool:
         digest = hash_bytes(data)
@@ -149,25 +149,25 @@ async def test_an_output_that_is_not_published_is_found_by_its_name_alone(desk: 
             partial(assets.find_file, file=named(f"{digest}.png", folder=Folder.OUTPUT)),
         ):
             try:
-                found = await desk.look(look, ANNA)
+                found = await env.read(look, ANNA)
             except NotFound:
                 continue
             if found:
                 return False
         with pytest.raises(NotFound):
-            await desk.do(library.remove, ANNA, asset_id=asset_id)
+            await env.do(library.remove, ANNA, asset_id=asset_id)
         with pytest.raises(NotFound):
-            await desk.do(library.change, ANNA, asset_id=asset_id, change=library.Change(name="mine"), now=NOW)
+            await env.do(library.change, ANNA, asset_id=asset_id, change=library.Change(name="mine"), now=NOW)
         return True
 
     lost, asset_id = await record()
     assert await is_hidden(asset_id)
-    await desk.do(attempts.fail_attempt, lost, reason="gone", now=NOW)
+    await env.do(attempts.fail_attempt, lost, reason="gone", now=NOW)
     assert await is_hidden(asset_id)
     kept, asset_id = await record()
     assert await is_hidden(asset_id)
-    await complete(desk, kept, outputs=[])
-    assert (await desk.look(library.get, ANNA, asset_id=asset_id)).file == file
-    assert (await desk.look(library.find_of_digest, ANNA, digest=hash_bytes(data), is_sha256=False)).id == asset_id
+    await complete(env, kept, outputs=[])
+    assert (await env.read(library.get, ANNA, asset_id=asset_id)).file == file
+    assert (await env.read(library.find_of_digest, ANNA, digest=hash_bytes(data), is_sha256=False)).id == asset_id
     with pytest.raises(NotFound):
-        await desk.look(library.get, BEN, asset_id=asset_id)
+        await env.read(library.get, BEN, asset_id=asset_id)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.database import ANNA, BEN, NOW, Desk, opened
+from tests.database import ANNA, BEN, NOW, Env, opened
 from tests.plans import Step, plans
 
 from safelight.core.asset import PUBLIC_OWNER, Asset, AssetFilter, AssetPage, AssetSort
@@ -54,7 +54,7 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-async def desk(tmp_path_factory: pytest.TempPathFactory, each_database_for_all: str) -> AsyncIterator[Desk]:
+async def env(tmp_path_factory: pytest.TempPathFactory, each_database_for_all: str) -> AsyncIterator[Env]:
     folder: Path = tmp_path_factory.mktemp("assets")
 
     def fill(tx: Transaction) -> None:
@@ -71,7 +71,7 @@ async def desk(tmp_path_factory: pytest.TempPathFactory, each_database_for_all: 
 
     async with opened(folder) as db:
         await db.write(fill)
-        yield Desk(db, [])
+        yield Env(db, [])
 
 
 def add(tx: Transaction, who: Principal, new: NewAsset, *, now: Any) -> None:
@@ -152,12 +152,12 @@ KEYS: dict[AssetSort, Callable[[Asset], Any]] = {
 
 
 @pytest.fixture(scope="module")
-async def everything(desk: Desk) -> list[Asset]:
+async def everything(env: Env) -> list[Asset]:
     """Anna's and what is public, the oldest first."""
     found: list[Asset] = []
     after = None
     while True:
-        page = await desk.look(library.list, ANNA, wanted=AssetFilter(), descending=False, limit=500, after=after)
+        page = await env.read(library.list, ANNA, wanted=AssetFilter(), descending=False, limit=500, after=after)
         found += page.assets
         after = page.next
         if after is None:
@@ -173,7 +173,7 @@ async def test_all_of_an_owner_and_what_is_public(everything: list[Asset]) -> No
 @pytest.mark.parametrize("sort", AssetSort)
 @pytest.mark.parametrize("wanted", FILTERS, ids=range(len(FILTERS)))
 async def test_a_list_is_what_a_plain_reading_finds(
-    desk: Desk, everything: list[Asset], wanted: AssetFilter, sort: AssetSort
+    env: Env, everything: list[Asset], wanted: AssetFilter, sort: AssetSort
 ) -> None:
     for public, descending in ((True, True), (False, False)):
         asked = replace(wanted, include_public=public)
@@ -182,7 +182,7 @@ async def test_a_list_is_what_a_plain_reading_finds(
         ids = [a.id for _, a in ordered]
         after, paged, limit = None, [], 37
         for _ in range(3):
-            page = await desk.look(
+            page = await env.read(
                 library.list, ANNA, wanted=asked, sort=sort, descending=descending, limit=limit, after=after
             )
             paged += [a.id for a in page.assets]
@@ -192,33 +192,33 @@ async def test_a_list_is_what_a_plain_reading_finds(
                 break
         assert paged == ids[: len(paged)]
         assert len(paged) == min(len(ids), 3 * limit)
-        page = await desk.look(library.list, ANNA, wanted=asked, sort=sort, descending=descending, limit=5, offset=33)
+        page = await env.read(library.list, ANNA, wanted=asked, sort=sort, descending=descending, limit=5, offset=33)
         assert [a.id for a in page.assets] == ids[33:38]
 
 
-async def test_a_cursor_belongs_to_its_order(desk: Desk) -> None:
-    page = await desk.look(library.list, ANNA, wanted=AssetFilter(), limit=5)
+async def test_a_cursor_belongs_to_its_order(env: Env) -> None:
+    page = await env.read(library.list, ANNA, wanted=AssetFilter(), limit=5)
     for sort, descending in ((AssetSort.NAME, True), (AssetSort.CREATED_AT, False)):
         with pytest.raises(Invalid):
-            await desk.look(
+            await env.read(
                 library.list, ANNA, wanted=AssetFilter(), sort=sort, descending=descending, limit=5, after=page.next
             )
 
 
 @pytest.mark.parametrize("wanted", FILTERS, ids=range(len(FILTERS)))
-async def test_tags_are_counted_under_a_filter(desk: Desk, everything: list[Asset], wanted: AssetFilter) -> None:
+async def test_tags_are_counted_under_a_filter(env: Env, everything: list[Asset], wanted: AssetFilter) -> None:
     expected: dict[str, int] = {}
     for asset in everything:
         for tag in asset.tags if matches(asset, wanted) else ():
             expected[tag] = expected.get(tag, 0) + 1
-    counts = await desk.look(library.histogram, ANNA, wanted=wanted, limit=100)
+    counts = await env.read(library.histogram, ANNA, wanted=wanted, limit=100)
     assert {tag.name: tag.count for tag in counts} == expected
 
 
-async def test_nobody_pays_for_another_owners_assets(desk: Desk) -> None:
-    page = await desk.look(library.list, BEN, wanted=AssetFilter(include_public=False), limit=500)
+async def test_nobody_pays_for_another_owners_assets(env: Env) -> None:
+    page = await env.read(library.list, BEN, wanted=AssetFilter(include_public=False), limit=500)
     assert [a.name for a in page.assets] == ["Ben's portrait"]
-    page = await desk.look(
+    page = await env.read(
         library.list, BEN, wanted=AssetFilter(include_public=False, name_contains="portrait"), limit=500
     )
     assert page.total == 1
@@ -239,22 +239,22 @@ def steps_of(
 
 
 @pytest.mark.parametrize("sort", AssetSort)
-async def test_no_list_scans_a_table(desk: Desk, sort: AssetSort) -> None:
+async def test_no_list_scans_a_table(env: Env, sort: AssetSort) -> None:
     steps: list[Step] = []
     for wanted in FILTERS:
-        first, after = await desk.look(steps_of, wanted, sort, None)
-        following, _ = await desk.look(steps_of, wanted, sort, after)
+        first, after = await env.read(steps_of, wanted, sort, None)
+        following, _ = await env.read(steps_of, wanted, sort, after)
         steps += first + following
     assert len(steps) > 100
     assert {step.text for step in steps if step.table} == set()
 
 
 @pytest.mark.parametrize("sort", AssetSort)
-async def test_an_order_is_walked_along_its_index(desk: Desk, sort: AssetSort) -> None:
+async def test_an_order_is_walked_along_its_index(env: Env, sort: AssetSort) -> None:
     """Where nothing is filtered, or what holds for most, the whole is neither read nor sorted."""
     index = {AssetSort.CREATED_AT: "creation", AssetSort.LAST_ACCESS_TIME: "last_access_at"}.get(sort, sort.value)
     for wanted in (AssetFilter(), AssetFilter(exclude_tags=("few",))):
         after = None
         for _ in range(2):
-            steps, after = await desk.look(steps_of, wanted, sort, after, is_sorting_dear=True)
+            steps, after = await env.read(steps_of, wanted, sort, after, is_sorting_dear=True)
             assert f"ix_asset_by_{index}" in {step.index for step in steps}

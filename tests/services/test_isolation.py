@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.database import ANNA, BEN, NOW, Desk
+from tests.database import ANNA, BEN, NOW, Env
 from tests.services.files import new_file
 from tests.services.jobs import claim, complete, picture, submit
 
@@ -20,23 +20,23 @@ FILE = FileName(Folder.INPUT, "", "cat.png")
 IDS = [JobId("done"), JobId("runs"), JobId("waits")]
 
 
-async def furnish(desk: Desk) -> None:
-    await desk.do(asset.upload, ANNA, new=new_file(FILE, b"cat"), overwrite=False, now=NOW)
-    await desk.do(userdata.write, ANNA, path="w/a.json", content=b"{}", overwrite=True, now=NOW)
-    await desk.do(setting.put, ANNA, values={"k": 1})
+async def make_objects(env: Env) -> None:
+    await env.do(asset.upload, ANNA, new=new_file(FILE, b"cat"), overwrite=False, now=NOW)
+    await env.do(userdata.write, ANNA, path="w/a.json", content=b"{}", overwrite=True, now=NOW)
+    await env.do(setting.put, ANNA, values={"k": 1})
     for job_id in IDS:
-        await submit(desk, ANNA, job_id=job_id, workflow_id="w")
-    await complete(desk, await claim(desk, ANNA), outputs=[picture("a.png")])
-    await claim(desk, ANNA)
+        await submit(env, ANNA, job_id=job_id, workflow_id="w")
+    await complete(env, await claim(env, ANNA), outputs=[picture("a.png")])
+    await claim(env, ANNA)
 
 
-async def everything(desk: Desk) -> Any:
-    page = await desk.look(job.list, ANNA, states=(), page=PageRequest(10))
+async def everything(env: Env) -> Any:
+    page = await env.read(job.list, ANNA, states=(), page=PageRequest(10))
     return (
-        [await desk.look(job.get, ANNA, job_id=j.id) for j in page.items],
-        await desk.look(asset.list_files, ANNA, folder=Folder.INPUT),
-        await desk.look(userdata.list, ANNA, directory="", recurse=True),
-        await desk.look(setting.load, ANNA),
+        [await env.read(job.get, ANNA, job_id=j.id) for j in page.items],
+        await env.read(asset.list_files, ANNA, folder=Folder.INPUT),
+        await env.read(userdata.list, ANNA, directory="", recurse=True),
+        await env.read(setting.load, ANNA),
     )
 
 
@@ -75,28 +75,28 @@ NOT_FOUND: dict[str, Any] = {
 }
 
 
-async def test_another_user_learns_nothing_and_changes_nothing(desk: Desk) -> None:
-    await furnish(desk)
-    before = await everything(desk)
-    desk.heard()
+async def test_another_user_learns_nothing_and_changes_nothing(env: Env) -> None:
+    await make_objects(env)
+    before = await everything(env)
+    env.take_events()
     for what, (act, expected) in NOTHING.items():
-        assert await desk.do(act) == expected, what
+        assert await env.do(act) == expected, what
     for act in NOT_FOUND.values():
         with pytest.raises(NotFound):
-            await desk.do(act)
-    assert desk.heard() == []
-    assert await everything(desk) == before
+            await env.do(act)
+    assert env.take_events() == []
+    assert await everything(env) == before
 
 
-async def test_what_is_another_users_sounds_like_what_does_not_exist(desk: Desk) -> None:
+async def test_what_is_another_users_sounds_like_what_does_not_exist(env: Env) -> None:
     async def answer() -> list[str]:
         answers = []
         for act in NOT_FOUND.values():
             with pytest.raises(NotFound) as raised:
-                await desk.do(act)
+                await env.do(act)
             answers.append(f"{raised.value.code}: {raised.value.message}")
         return answers
 
     nothing_there = await answer()
-    await furnish(desk)
+    await make_objects(env)
     assert await answer() == nothing_there

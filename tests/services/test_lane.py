@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tests.database import ANNA, BEN, NOW, Desk, at
+from tests.database import ANNA, BEN, NOW, Env, at
 from tests.plans import Step, plans
 from tests.services.jobs import claim, complete, submit
 
@@ -25,7 +25,7 @@ RUNNING = "ix_job_running"
 """What runs is as much as there are workers: that index may be read from end to end."""
 
 
-async def counts(desk: Desk) -> dict[tuple[UserId, Pool], int]:
+async def counts(env: Env) -> dict[tuple[UserId, Pool], int]:
     """What is kept, and what is counted by hand."""
 
     def look(tx: Transaction) -> tuple[Any, Any]:
@@ -33,51 +33,51 @@ async def counts(desk: Desk) -> dict[tuple[UserId, Pool], int]:
         query = "SELECT owner_id, pool, count(*) FROM job WHERE state = 'queued' GROUP BY owner_id, pool"
         return sorted(map(tuple, kept)), sorted(map(tuple, tx.conn.exec_driver_sql(query).all()))
 
-    kept, counted = await desk.look(look)
+    kept, counted = await env.read(look)
     assert kept == counted
     return {(UserId(owner), Pool(pool)): queued for owner, pool, queued in kept}
 
 
-async def test_the_number_follows_every_way_into_the_queue_and_out_of_it(desk: Desk) -> None:
+async def test_the_number_follows_every_way_into_the_queue_and_out_of_it(env: Env) -> None:
     for name in "abcd":
-        await submit(desk, ANNA, job_id=name)
-    await submit(desk, ANNA, job_id="large", placement=Placement(LARGE, ()))
-    await submit(desk, BEN, job_id="ben's")
-    assert await counts(desk) == {
+        await submit(env, ANNA, job_id=name)
+    await submit(env, ANNA, job_id="large", placement=Placement(LARGE, ()))
+    await submit(env, BEN, job_id="ben's")
+    assert await counts(env) == {
         (ANNA.user_id, ANY): 4,
         (ANNA.user_id, LARGE): 1,
         (BEN.user_id, ANY): 1,
     }
-    assert await desk.look(attempts.depths) == {ANY: 5, LARGE: 1}
-    assert sorted(await desk.look(attempts.waiting_keys)) == sorted(
+    assert await env.read(attempts.depths) == {ANY: 5, LARGE: 1}
+    assert sorted(await env.read(attempts.waiting_keys)) == sorted(
         [QueueKey(ANNA.user_id), QueueKey(ANNA.user_id, LARGE), QueueKey(BEN.user_id)]
     )
-    fence = await claim(desk, ANNA)
-    assert (await counts(desk))[ANNA.user_id, ANY] == 3
-    assert await desk.look(jobs.remaining, ANNA) == 5
-    await desk.do(attempts.fail_attempt, fence, reason="gone", now=NOW)
-    assert (await counts(desk))[ANNA.user_id, ANY] == 4
-    fence = await claim(desk, ANNA)
-    await desk.do(attempts.requeue, fence, now=NOW)
-    assert (await counts(desk))[ANNA.user_id, ANY] == 4
-    await complete(desk, await claim(desk, ANNA))
-    await desk.do(jobs.cancel, ANNA, job_id=JobId("b"), now=NOW)
-    assert (await counts(desk))[ANNA.user_id, ANY] == 2
-    await desk.do(jobs.cancel_queued, ANNA, job_ids=[JobId("c"), JobId("none")], now=NOW)
-    await desk.do(jobs.cancel_all_queued, ANNA, at_most=99, now=NOW)
-    await desk.do(jobs.forget_all, ANNA, at_most=99, now=NOW)
-    assert await counts(desk) == {(BEN.user_id, ANY): 1}
-    assert await desk.look(attempts.depths) == {ANY: 1}
-    assert await desk.look(jobs.remaining, ANNA) == 0
+    fence = await claim(env, ANNA)
+    assert (await counts(env))[ANNA.user_id, ANY] == 3
+    assert await env.read(jobs.remaining, ANNA) == 5
+    await env.do(attempts.fail_attempt, fence, reason="gone", now=NOW)
+    assert (await counts(env))[ANNA.user_id, ANY] == 4
+    fence = await claim(env, ANNA)
+    await env.do(attempts.requeue, fence, now=NOW)
+    assert (await counts(env))[ANNA.user_id, ANY] == 4
+    await complete(env, await claim(env, ANNA))
+    await env.do(jobs.cancel, ANNA, job_id=JobId("b"), now=NOW)
+    assert (await counts(env))[ANNA.user_id, ANY] == 2
+    await env.do(jobs.cancel_queued, ANNA, job_ids=[JobId("c"), JobId("none")], now=NOW)
+    await env.do(jobs.cancel_all_queued, ANNA, at_most=99, now=NOW)
+    await env.do(jobs.forget_all, ANNA, at_most=99, now=NOW)
+    assert await counts(env) == {(BEN.user_id, ANY): 1}
+    assert await env.read(attempts.depths) == {ANY: 1}
+    assert await env.read(jobs.remaining, ANNA) == 0
 
 
-async def test_a_refused_change_changes_no_number(desk: Desk) -> None:
-    await submit(desk, ANNA, job_id="a")
-    await claim(desk, ANNA)
-    before = await desk.look(jobs.get, ANNA, job_id=JobId("a"))
+async def test_a_refused_change_changes_no_number(env: Env) -> None:
+    await submit(env, ANNA, job_id="a")
+    await claim(env, ANNA)
+    before = await env.read(jobs.get, ANNA, job_id=JobId("a"))
     stale = before.summary.__class__(**{**_fields(before.summary), "attempt": 7})
-    await desk.do(lambda tx: job_rows.replace(tx.conn, stale, stale))
-    assert await counts(desk) == {}
+    await env.do(lambda tx: job_rows.replace(tx.conn, stale, stale))
+    assert await counts(env) == {}
 
 
 def _fields(summary: Any) -> dict[str, Any]:
@@ -94,23 +94,23 @@ def _fields(summary: Any) -> dict[str, Any]:
     ],
     ids=["depths", "waiting_keys", "remaining", "count_queued"],
 )
-async def test_the_waiting_are_told_without_a_look_at_the_queue(desk: Desk, read: Callable[[Transaction], Any]) -> None:
+async def test_the_waiting_are_told_without_a_look_at_the_queue(env: Env, read: Callable[[Transaction], Any]) -> None:
     for n in range(20):
-        await submit(desk, ANNA if n % 2 else BEN)
-    steps: list[Step] = [step for plan in await desk.look(lambda tx: plans(tx, lambda: read(tx))) for step in plan]
+        await submit(env, ANNA if n % 2 else BEN)
+    steps: list[Step] = [step for plan in await env.read(lambda tx: plans(tx, lambda: read(tx))) for step in plan]
     queue = [step.text for step in steps if any(name in step.text for name in ("ix_job_queued", "ix_job_lane"))]
     assert queue == []
     assert [step.text for step in steps if step.table == "job" and RUNNING not in step.text] == []
 
 
-async def test_the_ends_since_a_time_are_found_by_it(desk: Desk) -> None:
+async def test_the_ends_since_a_time_are_found_by_it(env: Env) -> None:
     for n in range(6):
-        await submit(desk, ANNA if n % 2 else BEN, job_id=f"j{n}")
+        await submit(env, ANNA if n % 2 else BEN, job_id=f"j{n}")
     for n in range(3):
         for who in (ANNA, BEN):
-            await complete(desk, await claim(desk, who), now=at(n))
-    ends = await desk.look(attempts.ends_since, at(1))
+            await complete(env, await claim(env, who), now=at(n))
+    ends = await env.read(attempts.ends_since, at(1))
     assert sorted(event.job_id for event in ends if hasattr(event, "job_id")) == ["j2", "j3", "j4", "j5"]
-    found = await desk.look(lambda tx: plans(tx, lambda: attempts.ends_since(tx, at(1)), is_sorting_dear=True))
+    found = await env.read(lambda tx: plans(tx, lambda: attempts.ends_since(tx, at(1)), is_sorting_dear=True))
     assert found[0][-1].index == "ix_job_ended_at"
     assert [step.text for plan in found for step in plan if step.table == "job" and RUNNING not in step.text] == []

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytest
 from tests.api.engine import READY
 from tests.api.prompts import picture, text
-from tests.database import ANNA, NOW, Desk
+from tests.database import ANNA, NOW, Env
 from tests.services.files import new_file
 
 from safelight.core.asset import Asset, parse_file_name
@@ -48,7 +48,7 @@ class Here:
         return work()
 
 
-def make_submissions(env: Desk, *, workers: Workers | None = None, is_known: bool = True) -> Submissions:
+def make_submissions(env: Env, *, workers: Workers | None = None, is_known: bool = True) -> Submissions:
     models = ModelFiles([Path("/nonexistent")])
     catalogue = LiveCatalogue(models)
     if is_known:
@@ -64,21 +64,16 @@ def make_submissions(env: Desk, *, workers: Workers | None = None, is_known: boo
     )
 
 
-@pytest.fixture
-def env(desk: Desk) -> Desk:
-    return desk
-
-
-async def upload(env: Desk) -> Asset:
+async def upload(env: Env) -> Asset:
     file = new_file(parse_file_name("a.png"), b"picture")
     return await env.do(assets.upload, ANNA, new=file, overwrite=False, now=NOW)
 
 
-async def count_jobs(env: Desk) -> int:
-    return await env.look(jobs.remaining, ANNA)
+async def count_jobs(env: Env) -> int:
+    return await env.read(jobs.remaining, ANNA)
 
 
-async def test_a_draft_becomes_a_queued_job(env: Desk) -> None:
+async def test_a_draft_becomes_a_queued_job(env: Env) -> None:
     submissions = make_submissions(env)
     prepared = await submissions.prepare(ANNA, Draft(prompt=text(), job_id="mine"))
     assert await count_jobs(env) == 0, "preparing changes nothing"
@@ -87,7 +82,7 @@ async def test_a_draft_becomes_a_queued_job(env: Desk) -> None:
     assert await count_jobs(env) == 1
 
 
-async def test_a_file_that_is_removed_after_the_check_refuses_the_job(env: Desk) -> None:
+async def test_a_file_that_is_removed_after_the_check_refuses_the_job(env: Env) -> None:
     asset = await upload(env)
     submissions = make_submissions(env)
     prepared = await submissions.prepare(ANNA, Draft(prompt=WITH_FILE))
@@ -100,7 +95,7 @@ async def test_a_file_that_is_removed_after_the_check_refuses_the_job(env: Desk)
         await submissions.prepare(ANNA, Draft(prompt=WITH_FILE))
 
 
-async def test_removing_and_submitting_at_once_leaves_no_job_without_its_file(env: Desk) -> None:
+async def test_removing_and_submitting_at_once_leaves_no_job_without_its_file(env: Env) -> None:
     """Whichever transaction is first, a job that was inserted found its file there."""
     submissions = make_submissions(env)
     asset = await upload(env)
@@ -115,7 +110,7 @@ async def test_removing_and_submitting_at_once_leaves_no_job_without_its_file(en
     assert had_file == [not isinstance(accepted, Conflict)]
 
 
-async def test_secrets_need_the_server_that_has_the_workers(env: Desk) -> None:
+async def test_secrets_need_the_server_that_has_the_workers(env: Env) -> None:
     submissions = make_submissions(env, workers=Workers(is_here=False))
     draft = Draft(prompt=text(), extra_data={"api_key_comfy_org": "k"})
     with pytest.raises(Unavailable, match="keys"):
@@ -123,7 +118,7 @@ async def test_secrets_need_the_server_that_has_the_workers(env: Desk) -> None:
     await submissions.prepare(ANNA, Draft(prompt=text()))
 
 
-async def test_while_no_node_is_known_submissions_wait(env: Desk) -> None:
+async def test_while_no_node_is_known_submissions_wait(env: Env) -> None:
     submissions = make_submissions(env, is_known=False)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(submissions.prepare(ANNA, Draft(prompt=text())), timeout=0.05)
