@@ -61,7 +61,9 @@ class Scene:
     def latent(self, count: int = 1) -> Any:
         return made(EmptyLatentImage, 128, 128, count)
 
-    def sampled(self, *, seed: int = 7, steps: int = 12, latent: Any = None, denoise: float = 1.0, **more: Any) -> Any:
+    def run_sampling(
+        self, *, seed: int = 7, steps: int = 12, latent: Any = None, denoise: float = 1.0, **more: Any
+    ) -> Any:
         name, scheduler = more.get("sampler", "euler"), more.get("scheduler", "simple")
         model = more.get("model", self.model)
         latent = self.latent() if latent is None else latent
@@ -91,17 +93,17 @@ def test_a_prompt_becomes_a_picture(scene: Scene, context: FolderContext) -> Non
 
 
 def test_the_same_seed_gives_the_same_latent(scene: Scene) -> None:
-    first = scene.sampled()
-    scene.sampled(seed=8)
-    assert torch.equal(scene.sampled(), first)
-    assert not torch.equal(scene.sampled(seed=8), first)
-    assert torch.equal(Scene().sampled(), first)
+    first = scene.run_sampling()
+    scene.run_sampling(seed=8)
+    assert torch.equal(scene.run_sampling(), first)
+    assert not torch.equal(scene.run_sampling(seed=8), first)
+    assert torch.equal(Scene().run_sampling(), first)
 
 
 def test_an_item_of_a_batch_is_what_it_is_alone(scene: Scene) -> None:
-    whole = scene.sampled(latent=scene.latent(3))
+    whole = scene.run_sampling(latent=scene.latent(3))
     alone = {**scene.latent(), "batch_index": [2]}
-    torch.testing.assert_close(scene.sampled(latent=alone), whole[2:], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(scene.run_sampling(latent=alone), whole[2:], rtol=1e-3, atol=1e-3)
 
 
 def test_two_halves_are_the_whole(scene: Scene) -> None:
@@ -114,7 +116,7 @@ def test_two_halves_are_the_whole(scene: Scene) -> None:
 
     half = part(scene.latent(), 0, 6, noise="enable", leftover="enable")
     whole = part(half, 6, 10000, noise="disable", leftover="disable")["samples"]
-    torch.testing.assert_close(whole, scene.sampled(), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(whole, scene.run_sampling(), rtol=1e-3, atol=1e-4)
 
 
 def test_the_parts_of_sampling_are_the_ksampler(scene: Scene) -> None:
@@ -122,7 +124,7 @@ def test_the_parts_of_sampling_are_the_ksampler(scene: Scene) -> None:
     sampler = made(KSamplerSelect, "euler")
     sides = (scene.positive, scene.negative)
     custom, denoised = made(SamplerCustom, scene.model, True, 7, 4.0, *sides, sampler, sigmas, scene.latent())
-    assert torch.equal(custom["samples"], scene.sampled())
+    assert torch.equal(custom["samples"], scene.run_sampling())
     assert torch.equal(denoised["samples"], custom["samples"])
     guider = made(CFGGuider, scene.model, *sides, 4.0)
     advanced, _ = made(SamplerCustomAdvanced, made(RandomNoise, 7), guider, sampler, sigmas, scene.latent())
@@ -154,15 +156,15 @@ def test_noise_may_come_from_a_node(scene: Scene) -> None:
 
 
 def test_a_part_of_the_noise_keeps_the_picture(scene: Scene) -> None:
-    first = {"samples": scene.sampled()}
-    near = scene.sampled(latent=first, seed=8, denoise=0.2)
-    far = scene.sampled(latent=first, seed=8, denoise=0.9)
+    first = {"samples": scene.run_sampling()}
+    near = scene.run_sampling(latent=first, seed=8, denoise=0.2)
+    far = scene.run_sampling(latent=first, seed=8, denoise=0.9)
     assert (near - first["samples"]).norm() < (far - first["samples"]).norm()
-    assert torch.equal(scene.sampled(latent=first, denoise=0.0), first["samples"])
+    assert torch.equal(scene.run_sampling(latent=first, denoise=0.0), first["samples"])
 
 
 def test_a_picture_goes_to_a_latent_and_back(scene: Scene) -> None:
-    latent = {"samples": scene.sampled()}
+    latent = {"samples": scene.run_sampling()}
     image = made(VAEDecode, latent, scene.vae)
     again = made(VAEDecode, made(VAEEncode, image, scene.vae), scene.vae)
     assert float((again - image).abs().mean()) < 0.05
@@ -174,12 +176,12 @@ def test_a_picture_goes_to_a_latent_and_back(scene: Scene) -> None:
 
 
 def test_inpainting_keeps_what_is_not_masked(scene: Scene) -> None:
-    image = made(VAEDecode, {"samples": scene.sampled()}, scene.vae)
+    image = made(VAEDecode, {"samples": scene.run_sampling()}, scene.vae)
     mask = torch.zeros(1, 128, 128)
     mask[:, :, 64:] = 1
     latent = made(VAEEncodeForInpaint, image, scene.vae, mask, 0)
     assert latent["noise_mask"].shape == (1, 1, 128, 128)
-    painted = scene.sampled(latent=latent, seed=3)
+    painted = scene.run_sampling(latent=latent, seed=3)
     torch.testing.assert_close(painted[..., :7], latent["samples"][..., :7], rtol=1e-4, atol=1e-4)
     grown = made(VAEEncodeForInpaint, image, scene.vae, mask, 6)["noise_mask"]
     assert float(grown.sum()) > float(mask.sum())
@@ -205,13 +207,13 @@ def test_a_lora_changes_the_picture_as_much_as_it_is_strong(scene: Scene, tmp_pa
         },
         folder / "some.safetensors",
     )
-    plain = scene.sampled()
+    plain = scene.run_sampling()
     weak, clip = made(LoraLoader, scene.model, scene.clip, "some.safetensors", 0.1, 1.0)
     strong, _ = made(LoraLoader, scene.model, scene.clip, "some.safetensors", 2.0, 0.0)
-    moved = [float((scene.sampled(model=model) - plain).norm()) for model in (weak, strong)]
+    moved = [float((scene.run_sampling(model=model) - plain).norm()) for model in (weak, strong)]
     assert 0 < moved[0] < moved[1]
     assert not torch.equal(made(CLIPTextEncode, PROMPT, clip)[0][0], scene.positive[0][0])
-    assert torch.equal(scene.sampled(), plain)  # what lies below is as it was
+    assert torch.equal(scene.run_sampling(), plain)  # what lies below is as it was
 
 
 def test_clip_skip(scene: Scene) -> None:
@@ -223,15 +225,15 @@ def test_clip_skip(scene: Scene) -> None:
 
 def test_parts_of_a_checkpoint_alone(scene: Scene) -> None:
     model = made(UNETLoader, BUNDLED, "default")
-    assert torch.equal(scene.sampled(model=model), scene.sampled())
-    rounded = scene.sampled(model=made(UNETLoader, BUNDLED, "fp8_e4m3fn"))
-    assert 0.001 < float((rounded - scene.sampled()).square().mean()) < 0.3
+    assert torch.equal(scene.run_sampling(model=model), scene.run_sampling())
+    rounded = scene.run_sampling(model=made(UNETLoader, BUNDLED, "fp8_e4m3fn"))
+    assert 0.001 < float((rounded - scene.run_sampling()).square().mean()) < 0.3
     assert made(VAELoader, BUNDLED).shape == scene.vae.shape
 
 
 def test_a_job_that_is_cancelled_stops_at_the_next_step(scene: Scene, tmp_path: Path) -> None:
     with FolderContext(tmp_path, cancel_after=3).running() as running, pytest.raises(Cancelled):
-        scene.sampled()
+        scene.run_sampling()
     assert len(running.steps) == 3
 
 
@@ -239,9 +241,9 @@ def test_what_a_checkpoint_lacks_is_told(scene: Scene) -> None:
     with pytest.raises(NoTextEncoder):
         CLIPTextEncode.execute("a", None)  # type: ignore[arg-type]
     with pytest.raises(NoAutoencoder):
-        VAEDecode.execute({"samples": scene.sampled(steps=1)}, None)  # type: ignore[arg-type]
+        VAEDecode.execute({"samples": scene.run_sampling(steps=1)}, None)  # type: ignore[arg-type]
 
 
 def test_bad_numbers_are_told(scene: Scene) -> None:
     with pytest.raises(ValueError, match="at least 1 step"):
-        scene.sampled(steps=0)
+        scene.run_sampling(steps=0)

@@ -49,7 +49,7 @@ def test_load(run: FolderContext) -> None:
 def test_load_says_what_is_wrong(run: FolderContext) -> None:
     film(run.input / "silent.mp4", count=2)
     assert LoadAudio.validate_inputs(audio="no.wav") == "Invalid audio file: no.wav"
-    with pytest.raises(ValueError, match="has no sound track"):
+    with pytest.raises(ValueError, match="has no audio track"):
         LoadAudio.execute(audio="silent.mp4")
     with pytest.raises(ValueError, match="nothing was recorded"):
         RecordAudio.execute(audio="")
@@ -80,7 +80,7 @@ def test_trim(start: float, duration: float, expected: list[float]) -> None:
 
 @pytest.mark.parametrize(("start", "duration"), [(0.0, 0.0), (0.2, 0.0)])
 def test_trim_to_nothing(start: float, duration: float) -> None:
-    with pytest.raises(ValueError, match="nothing is left"):
+    with pytest.raises(ValueError, match="no audio at"):
         TrimAudioDuration.execute(audio=audio([0.0, 1, 2, 3, 4]), start_index=start, duration=duration)
 
 
@@ -172,5 +172,5 @@ def test_preview(run: FolderContext) -> None:
 
 
 def test_no_sound_cannot_be_saved(run: FolderContext) -> None:
-    with pytest.raises(ValueError, match="no sound to save"):
+    with pytest.raises(ValueError, match="no audio to save"):
         SaveAudio.execute(audio=None)

@@ -48,9 +48,9 @@ def test_images_and_texts_stay_together() -> None:
 
 
 def test_lists_of_unlike_length_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 images, but 1 texts"):
+    with pytest.raises(ValueError, match="2 images but 1 texts"):
         ShuffleImageTextDataset.execute(pictures(2), ["a"], [0])
-    with pytest.raises(ValueError, match="1 latents, but 0 conditionings"):
+    with pytest.raises(ValueError, match="1 latents but 0 conditionings"):
         ResolutionBucket.execute([{"samples": torch.zeros(1, 4, 2, 2)}], [])
 
 

@@ -86,5 +86,5 @@ def test_latents_of_old_files_are_scaled(run: FolderContext) -> None:
 
 def test_a_file_without_a_latent_is_refused(run: FolderContext) -> None:
     save_file({"weight": torch.zeros(1)}, run.input / "other.latent")
-    with pytest.raises(ValueError, match="holds no latent"):
+    with pytest.raises(ValueError, match="contains no latent"):
         LoadLatent.execute(latent="other.latent")

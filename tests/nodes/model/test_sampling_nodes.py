@@ -70,5 +70,5 @@ def test_continuous() -> None:
     assert float(edm.levels.timestep(torch.tensor(math.e))) == pytest.approx(0.25)
     angle = chosen(ModelSamplingContinuousV, "v_prediction", 500.0, 0.03)
     assert float(angle.levels.timestep(torch.tensor(1.0))) == pytest.approx(0.5)
-    with pytest.raises(UnknownSampling, match="'cosmos_rflow' is not computed here yet"):
+    with pytest.raises(UnknownSampling, match="'cosmos_rflow' is not supported yet"):
         chosen(ModelSamplingContinuousEDM, "cosmos_rflow", 80.0, 0.002)

@@ -4,18 +4,18 @@ import json
 
 import pytest
 
-from safelight.nodes.logic.lists import MOST_ITEMS, CreateList
-from safelight.nodes.text.limits import MOST_CHARACTERS, TextTooLong
+from safelight.nodes.logic.lists import MAX_ITEMS, CreateList
+from safelight.nodes.text.limits import MAX_CHARACTERS, TextTooLong
 from safelight.nodes.text.lists import AddTextPrefix, AddTextSuffix, ReplaceText
 from safelight.nodes.text.string import StringConcatenate, StringReplace
 from safelight.nodes.text.structure import ConvertArrayToString, StringFormat, first_object
 
-HALF = "x" * (MOST_CHARACTERS // 2)
+HALF = "x" * (MAX_CHARACTERS // 2)
 
 
 def test_a_text_that_is_doubled_ends() -> None:
     whole = StringConcatenate.execute(HALF, HALF).values[0]
-    assert len(whole) == MOST_CHARACTERS
+    assert len(whole) == MAX_CHARACTERS
     with pytest.raises(TextTooLong):
         StringConcatenate.execute(whole, whole)
     with pytest.raises(TextTooLong):
@@ -57,7 +57,7 @@ def test_a_text_with_many_beginnings_of_objects() -> None:
 
 
 def test_a_list_that_is_joined_with_itself() -> None:
-    items = list(range(MOST_ITEMS // 2))
-    assert len(CreateList.execute({"input0": items, "input1": items}).values[0]) == MOST_ITEMS
+    items = list(range(MAX_ITEMS // 2))
+    assert len(CreateList.execute({"input0": items, "input1": items}).values[0]) == MAX_ITEMS
     with pytest.raises(ValueError, match="more than 100000 items"):
         CreateList.execute({"input0": items, "input1": items, "input2": [1]})

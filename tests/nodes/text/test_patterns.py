@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safelight.nodes.text.limits import MOST_CHARACTERS, TextTooLong
+from safelight.nodes.text.limits import MAX_CHARACTERS, TextTooLong
 from safelight.nodes.text.patterns import LIMIT_S, Pattern, TooSlow
 from safelight.nodes.text.regex import RegexMatch, RegexReplace
 
@@ -127,4 +127,4 @@ def test_a_replacement_cannot_fill_the_memory() -> None:
     with pytest.raises(TextTooLong):
         RegexReplace.execute("a" * 10_000, "a", "b" * 10_000)
     assert len(str(RegexReplace.execute("a" * 1000, "a", "b" * 1000).values[0])) == 1_000_000
-    assert MOST_CHARACTERS > 1_000_000
+    assert MAX_CHARACTERS > 1_000_000

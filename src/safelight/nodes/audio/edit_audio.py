@@ -1,4 +1,4 @@
-"""Cutting, joining and mixing sounds."""
+"""Nodes that cut, join and mix audio."""
 
 import torch
 
@@ -32,7 +32,7 @@ class TrimAudioDuration(Node):
         start = max(0, min(start, length - 1))
         end = min(start + round(duration * rate), length)
         if start >= end:
-            raise ValueError(f"nothing is left of {length / rate:g} s from {start_index:g} s on for {duration:g} s")
+            raise ValueError(f"no audio at {start_index:g} s for {duration:g} s: the clip is {length / rate:g} s long")
         return NodeOutput({"waveform": audio["waveform"][..., start:end], "sample_rate": rate})
 
 
@@ -54,7 +54,7 @@ class SplitAudioChannels(Node):
     def execute(cls, audio: Audio) -> NodeOutput:
         waveform = audio["waveform"]
         if waveform.shape[1] != 2:
-            raise ValueError(f"only a stereo sound can be split, this one has {waveform.shape[1]} channels")
+            raise ValueError(f"only stereo audio can be split, this has {waveform.shape[1]} channels")
         rate = audio["sample_rate"]
         return NodeOutput(*({"waveform": waveform[:, c : c + 1], "sample_rate": rate} for c in (0, 1)))
 
@@ -85,7 +85,7 @@ class AudioConcat(Node):
 
     @classmethod
     def execute(cls, audio1: Audio, audio2: Audio, direction: str) -> NodeOutput:
-        first, second, rate = _matched(audio1, audio2, least_channels=2)
+        first, second, rate = _matched(audio1, audio2, min_channels=2)
         order = (first, second) if direction == "after" else (second, first)
         return NodeOutput({"waveform": torch.cat(order, dim=2), "sample_rate": rate})
 
@@ -146,9 +146,9 @@ class AudioAdjustVolume(Node):
         return NodeOutput(audio | {"waveform": audio["waveform"] * 10 ** (volume / 20)})
 
 
-def _matched(audio1: Audio, audio2: Audio, *, least_channels: int = 1) -> tuple[torch.Tensor, torch.Tensor, int]:
-    """Both waveforms at one rate, with one number of channels."""
+def _matched(audio1: Audio, audio2: Audio, *, min_channels: int = 1) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """Both waveforms at one sample rate and with one number of channels."""
     rate = max(audio1["sample_rate"], audio2["sample_rate"])
     first, second = at_rate(audio1, rate), at_rate(audio2, rate)
-    channels = max(first.shape[1], second.shape[1], least_channels)
+    channels = max(first.shape[1], second.shape[1], min_channels)
     return with_channels(first, channels), with_channels(second, channels), rate

@@ -1,19 +1,19 @@
-"""Sounds that the user uploaded or recorded, and silence."""
+"""Nodes that load audio that the user uploaded or recorded, and that create silence."""
 
 import torch
 
 from safelight.media.audio import read_audio
 from safelight.nodes.audio.waveform import audio_of
-from safelight.nodes.files.chosen_file import chosen, content_of, judge
-from safelight.nodes.image.bounds import check_size
+from safelight.nodes.files.input_file import check_input_file, content_digest, input_file
+from safelight.nodes.image.size_limit import check_size
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 def _loaded(name: str) -> NodeOutput:
-    with chosen(name) as path:
+    with input_file(name) as path:
         audio = audio_of(read_audio(path))
     if audio is None:
-        raise ValueError(f"{name} has no sound track")
+        raise ValueError(f"{name!r} has no audio track")
     return NodeOutput(audio)
 
 
@@ -33,11 +33,11 @@ class LoadAudio(Node):
 
     @classmethod
     def validate_inputs(cls, audio: str) -> bool | str:
-        return judge(audio, kind="audio")
+        return check_input_file(audio, kind="audio")
 
     @classmethod
     def fingerprint_inputs(cls, audio: str) -> str:
-        return content_of(audio)
+        return content_digest(audio)
 
     @classmethod
     def execute(cls, audio: str) -> NodeOutput:
@@ -60,12 +60,12 @@ class RecordAudio(Node):
 
     @classmethod
     def fingerprint_inputs(cls, audio: str) -> str:
-        return content_of(audio)
+        return content_digest(audio)
 
     @classmethod
     def execute(cls, audio: str) -> NodeOutput:
         if not audio:
-            raise ValueError("nothing was recorded")
+            raise ValueError("nothing was recorded: record audio on the node first")
         return _loaded(audio)
 
 

@@ -1,4 +1,4 @@
-"""Sounds to files, and sounds to listen to."""
+"""Nodes that save audio to files, and play it."""
 
 from typing import Any
 
@@ -17,9 +17,9 @@ _PREFIX = io.String.Input("filename_prefix", default="audio/ComfyUI", multiline=
 def save_sounds(
     audio: Audio | None, *, prefix: str, format: SoundFormat, metadata: Metadata, folder: str = "output"
 ) -> ui.SavedFiles:
-    """Each sound of the batch to a file of its own."""
+    """Save each audio clip of the batch to a file."""
     if audio is None:
-        raise ValueError("there is no sound to save: a video without a sound track gives none")
+        raise ValueError("no audio to save: the video has no audio track")
     run = current()
     count = len(audio["waveform"])
     series = run.open_series(prefix, folder=folder, count=count)

@@ -1,4 +1,4 @@
-"""The value of type ``AUDIO``: ``{"waveform": [B, channels, n] in -1..1, "sample_rate": Hz}``, and a file's sound."""
+"""The value of type ``AUDIO``, ``{"waveform": [B, channels, n] in -1..1, "sample_rate": Hz}``, and its conversion."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ def audio_of(sound: Sound | None) -> Audio | None:
 
 
 def sound_of(audio: Audio, *, index: int = 0) -> Sound:
-    """One sound of the batch."""
+    """One clip of the batch."""
     return Sound(float_array(audio["waveform"][index]), int(audio["sample_rate"]))
 
 
 def at_rate(audio: Audio, rate: int) -> torch.Tensor:
-    """The waveform at another rate."""
+    """The waveform at another sample rate."""
     waveform: torch.Tensor = audio["waveform"]
     if int(audio["sample_rate"]) == rate:
         return waveform
@@ -31,9 +31,9 @@ def at_rate(audio: Audio, rate: int) -> torch.Tensor:
 
 
 def with_channels(waveform: torch.Tensor, channels: int) -> torch.Tensor:
-    """Mono is repeated; any other change of channels raises :class:`ValueError`."""
+    """Repeat mono to ``channels``. Raises :class:`ValueError` for any other change."""
     if waveform.shape[1] == channels:
         return waveform
     if waveform.shape[1] != 1:
-        raise ValueError(f"sounds of {waveform.shape[1]} and {channels} channels do not go together")
+        raise ValueError(f"cannot combine audio of {waveform.shape[1]} and {channels} channels")
     return waveform.expand(-1, channels, -1)

@@ -1,1 +1,15 @@
-"""Nodes that combine and mark conditioning; no model is needed."""
+"""Nodes that make, combine and limit conditionings.
+
+* ``area``: limit to an area, a mask or a range of the steps.
+* ``camera``: camera movements for video models.
+* ``cascade``: upscalers and second stages.
+* ``combine``: combine two conditionings, or zero one.
+* ``controlnet``: guide by an image through a control network.
+* ``encode``: encode prompts.
+* ``guidance``: options of Flux and editing models.
+* ``ltxv``: options of LTX-Video models.
+* ``options``: conditioning as a value.
+* ``properties``: set mask, steps and hooks in one node.
+* ``tracks``: motion paths for video models.
+* ``vision``: condition on images.
+"""

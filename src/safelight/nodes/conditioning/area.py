@@ -1,4 +1,4 @@
-"""Nodes that limit a conditioning to a part of the picture or of the steps."""
+"""Nodes that limit a conditioning to a part of the image or of the steps."""
 
 import torch
 
@@ -30,7 +30,7 @@ class ConditioningSetArea(Node):
     def execute(
         cls, conditioning: Conditioning, width: int, height: int, x: int, y: int, strength: float
     ) -> NodeOutput:
-        area = (height // 8, width // 8, y // 8, x // 8)  # latents have an eighth of the picture's size
+        area = (height // 8, width // 8, y // 8, x // 8)  # latents are 1/8 of the image size
         return NodeOutput(_in_area(conditioning, area, strength))
 
 

@@ -1,5 +1,5 @@
-"""The path of a virtual camera, as video models with camera control read it: for each pixel of each frame the ray that
-it looks along, as Plücker coordinates (He and others, "CameraCtrl", 2024)."""
+"""The path of a virtual camera, for video models with camera control: the viewing ray of each pixel in each frame, as
+Plücker coordinates (He and others, "CameraCtrl", 2024)."""
 
 import math
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ import torch
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 POSE_ASPECT = 1280 / 720
-"""Of the pictures that the focal lengths are given for."""
+"""Aspect ratio of the images that the focal lengths refer to."""
 
 DISTANCE = 1.5
-"""How far a camera of speed 1 travels."""
+"""Distance that a camera of speed 1 travels."""
 
 ANGLE = math.pi / 3
-"""How far a camera of speed 1 turns."""
+"""Angle that a camera of speed 1 rotates."""
 
 FRAMES_PER_LATENT = 4
 
 
 @dataclass(frozen=True)
 class Motion:
-    """Where the camera goes (x to the right, y down, z forward) and which way it rolls."""
+    """Direction of the camera's movement (x to the right, y down, z forward) and of its roll."""
 
     shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
     roll: float = 0.0
@@ -107,37 +107,38 @@ class WanCameraEmbedding(Node):
 
 
 def camera_path(motion: Motion, speed: float, length: int) -> torch.Tensor:
-    """``[length, 3, 4]``: the camera's axes and place in each frame."""
+    """``[length, 3, 4]``: the camera's axes and position in each frame."""
     poses = []
     for frame in range(length):
         part = frame / length * speed
         angle = part * ANGLE * motion.roll
         sine, cosine = math.sin(angle), math.cos(angle)
         axes = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
-        place = part * DISTANCE * np.array(motion.shift)
-        poses.append(np.concatenate([axes, place[:, None]], axis=1))
+        position = part * DISTANCE * np.array(motion.shift)
+        poses.append(np.concatenate([axes, position[:, None]], axis=1))
     return torch.from_numpy(np.stack(poses).astype(np.float32))
 
 
 def plucker_rays(
     poses: torch.Tensor, intrinsics: tuple[float, float, float, float], width: int, height: int
 ) -> torch.Tensor:
-    """``[frames, 6, height, width]``: each pixel's ray as its moment ``place x direction`` and its direction.
+    """``[frames, 6, height, width]``: each pixel's ray as its moment ``position x direction`` and its direction.
 
-    ``intrinsics`` are the focal lengths and the centre, in pixels."""
+    ``intrinsics`` are the focal lengths and the center, in pixels."""
     fx, fy, cx, cy = torch.tensor(intrinsics)
     y, x = torch.meshgrid(torch.linspace(0, height - 1, height), torch.linspace(0, width - 1, width), indexing="ij")
     directions = torch.stack([(x + 0.5 - cx) / fx, (y + 0.5 - cy) / fy, torch.ones_like(x)], dim=-1)
     directions = (directions / directions.norm(dim=-1, keepdim=True)).reshape(1, height * width, 3)
-    # term by term, since a matrix product rounds as the processor's library likes
+    # term by term, because the rounding of a matrix product depends on the processor's library
     directions = sum(directions[..., k : k + 1] * poses[:, None, :, k] for k in range(3))
-    places = poses[:, None, :, 3].expand_as(directions)
-    rays = torch.cat([torch.linalg.cross(places, directions), directions], dim=-1)
+    positions = poses[:, None, :, 3].expand_as(directions)
+    rays = torch.cat([torch.linalg.cross(positions, directions), directions], dim=-1)
     return rays.transpose(1, 2).reshape(len(poses), 6, height, width)
 
 
 def _in_latent_frames(rays: torch.Tensor) -> torch.Tensor:
-    """``[1, 6 * 4, latent frames, H, W]``: four frames' rays side by side; the first frame stands for four."""
+    """``[1, 6 * 4, latent frames, H, W]``: the rays of four frames stacked as channels; the first frame is repeated
+    four times."""
     repeated = torch.cat([rays[:1].repeat_interleave(FRAMES_PER_LATENT, dim=0), rays[1:]])
     frames, _, height, width = repeated.shape
     grouped = repeated.reshape(frames // FRAMES_PER_LATENT, FRAMES_PER_LATENT, 6, height, width)

@@ -1,4 +1,4 @@
-"""Conditioning of models that refine what another model made: the upscalers and the second stages."""
+"""Conditioning of models that refine the result of another model: upscalers and second stages."""
 
 from typing import Any
 
@@ -138,7 +138,7 @@ class HunyuanVideo15SuperResolution(Node):
     ) -> NodeOutput:
         samples = latent["samples"]
         batch, channels, frames, height, width = samples.shape
-        # first the start picture's latent and its mask, then the latent to enlarge and its mask
+        # the start image's latent and its mask, then the latent to enlarge and its mask
         given = torch.zeros((batch, 2 * channels + 2, frames, height, width), device=samples.device)
         if start_image is not None and vae is not None:
             planes = start_image.movedim(-1, 1)

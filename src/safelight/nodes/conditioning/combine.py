@@ -1,4 +1,4 @@
-"""Nodes that make one conditioning of two, or empty one."""
+"""Nodes that combine two conditionings, or zero one."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (its name everywhere)

@@ -1,4 +1,4 @@
-"""Nodes that guide by a picture and a control network."""
+"""Nodes that guide by an image through a control network."""
 
 import torch
 
@@ -88,7 +88,8 @@ class ControlNetApplyAdvanced(Node):
 def _with_control(
     conditioning: Conditioning, applied: AppliedControl, made: dict[int, AppliedControl], *, shared: bool
 ) -> Conditioning:
-    """``made``: the controls behind others, by those, so that both sides have the same ones and go in one batch."""
+    """``made``: by the previous control in a chain, the control added after it. Both sides then share the same objects
+    and go into one batch."""
     controlled = []
     for embedding, options in conditioning:
         previous = options.get("control")

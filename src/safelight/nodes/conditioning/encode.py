@@ -1,4 +1,4 @@
-"""Nodes that turn prompts into conditioning."""
+"""Nodes that encode prompts as conditioning."""
 
 from safelight.core.errors import Invalid
 from safelight.models.text.encoder import TextEncoder
@@ -6,7 +6,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class NoTextEncoder(Invalid):
-    """The checkpoint that was loaded has no text encoder in it."""
+    """The loaded checkpoint contains no text encoder."""
 
     code = "no_text_encoder"
 
@@ -30,7 +30,7 @@ class CLIPTextEncode(Node):
 
     @classmethod
     def execute(cls, text: str, clip: TextEncoder) -> NodeOutput:
-        encoder = present(clip)
+        encoder = require_text_encoder(clip)
         return NodeOutput(encoder.encode_from_tokens_scheduled(encoder.tokenize(text)))
 
 
@@ -70,7 +70,7 @@ class CLIPTextEncodeSDXL(Node):
         text_g: str,
         text_l: str,
     ) -> NodeOutput:
-        encoder = present(clip)
+        encoder = require_text_encoder(clip)
         tokens = encoder.tokenize(text_g)
         if "l" in tokens:
             tokens["l"] = encoder.tokenize_for("l", text_l)
@@ -109,7 +109,7 @@ class CLIPTextEncodeSDXLRefiner(Node):
 
     @classmethod
     def execute(cls, ascore: float, width: int, height: int, text: str, clip: TextEncoder) -> NodeOutput:
-        encoder = present(clip)
+        encoder = require_text_encoder(clip)
         options = {"aesthetic_score": ascore, "width": width, "height": height}
         return NodeOutput(encoder.encode_from_tokens_scheduled(encoder.tokenize(text), add_dict=options))
 
@@ -134,13 +134,11 @@ class CLIPSetLastLayer(Node):
 
     @classmethod
     def execute(cls, clip: TextEncoder, stop_at_clip_layer: int) -> NodeOutput:
-        return NodeOutput(present(clip).with_layer(stop_at_clip_layer))
+        return NodeOutput(require_text_encoder(clip).with_layer(stop_at_clip_layer))
 
 
-def present(clip: TextEncoder | None) -> TextEncoder:
-    """Raises :class:`NoTextEncoder`."""
+def require_text_encoder(clip: TextEncoder | None) -> TextEncoder:
+    """Return the encoder. Raises :class:`NoTextEncoder` if there is none."""
     if clip is None:
-        raise NoTextEncoder(
-            "the checkpoint that gave this text encoder has none in it; load one with CLIPLoader or DualCLIPLoader"
-        )
+        raise NoTextEncoder("the checkpoint contains no text encoder; load one with CLIPLoader or DualCLIPLoader")
     return clip

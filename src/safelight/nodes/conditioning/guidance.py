@@ -1,4 +1,4 @@
-"""Nodes that tell Flux and editing models how to read a conditioning: guidance, reference pictures."""
+"""Nodes that set options of Flux and editing models: guidance, reference images."""
 
 from typing import Any
 
@@ -86,6 +86,6 @@ class FluxKontextMultiReferenceLatentMethod(Node):
 
     @classmethod
     def execute(cls, conditioning: Conditioning, reference_latents_method: str) -> NodeOutput:
-        # the models know the method of the UXO and UNO papers under one name
+        # the models have one name for the method of the UXO and UNO papers
         method = "uxo" if reference_latents_method == "uxo/uno" else reference_latents_method
         return NodeOutput(with_options(conditioning, {"reference_latents_method": method}))

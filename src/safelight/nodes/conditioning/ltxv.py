@@ -1,4 +1,4 @@
-"""Conditioning of LTX-Video models: the frame rate, and guiding frames at the end of a latent."""
+"""Conditioning of LTX-Video models: the frame rate, and guide frames at the end of a latent."""
 
 from typing import Any
 
@@ -63,8 +63,8 @@ class LTXVCropGuides(Node):
 
 
 def guiding_frames(conditioning: Conditioning) -> int:
-    """How many latent frames guide: the different times among the positions ``[B, (t, y, x), tokens, (from, to)]``
-    that a guide leaves as ``keyframe_idxs``."""
+    """The number of latent frames that guide: the distinct times among the positions ``[B, (t, y, x), tokens, (from,
+    to)]`` that a guide stores as ``keyframe_idxs``."""
     for _, options in conditioning:
         if (positions := options.get("keyframe_idxs")) is not None:
             return len(torch.unique(positions[:, 0, :, 0]))

@@ -1,10 +1,11 @@
-"""Conditioning as a value: a list of ``[embedding, options]``, never changed in place: other nodes may hold it."""
+"""Conditioning as a value: a list of ``[embedding, options]``. Never changed in place, because other nodes may hold
+it."""
 
 from collections.abc import Mapping
 from typing import Any
 
 Conditioning = list[list[Any]]
-"""``[embedding, options]`` each; the embedding is a tensor ``[B, tokens, features]``."""
+"""Items are ``[embedding, options]``; the embedding is a tensor ``[B, tokens, features]``."""
 
 
 def with_options(conditioning: Conditioning, options: Mapping[str, Any]) -> Conditioning:
@@ -13,5 +14,5 @@ def with_options(conditioning: Conditioning, options: Mapping[str, Any]) -> Cond
 
 
 def with_appended(conditioning: Conditioning, key: str, value: Any) -> Conditioning:
-    """The same embeddings, with ``value`` at the end of the list that is the option ``key``."""
+    """The same embeddings, with ``value`` appended to the list in the option ``key``."""
     return [[embedding, {**old, key: [*old.get(key, []), value]}] for embedding, old in conditioning]

@@ -1,4 +1,4 @@
-"""Nodes that set everything that limits a conditioning at once (mask, steps, hooks), for one or for a pair."""
+"""Nodes that set all limits of a conditioning in one step (mask, steps, hooks), for one conditioning or a pair."""
 
 from typing import Any
 
@@ -300,7 +300,7 @@ def _as_default(conditioning: Conditioning, hooks: Any) -> Conditioning:
 
 
 def _with_hooks(conditioning: Conditioning, hooks: Any) -> Conditioning:
-    """Hooks add up: a conditioning that has some keeps them."""
+    """Add hooks; a conditioning keeps those that it already has."""
     if hooks is None:
         return conditioning
     return [

@@ -1,4 +1,4 @@
-"""Paths of points through a video, for models that move what lies under them."""
+"""Paths of points through a video, for models that move what is under them."""
 
 import torch
 
@@ -65,26 +65,26 @@ class GenerateTracks(Node):
 
 
 def track(start: Point, middle: Point | None, end: Point, side: float, frames: int, interpolation: str) -> torch.Tensor:
-    """``[frames, 2]``: the path in pixels, moved ``side`` pixels to its right (as seen with y pointing down)."""
+    """``[frames, 2]``: the path in pixels, shifted ``side`` pixels to its right (as seen with y pointing down)."""
     u = eased(torch.linspace(0, 1, frames), interpolation)
     if middle is None:
-        places = torch.stack([a + (b - a) * u for a, b in zip(start, end, strict=True)], dim=1)
-        way = [b - a for a, b in zip(start, end, strict=True)]
-        ways = torch.tensor(way, dtype=torch.float64).expand(frames, 2)
+        points = torch.stack([a + (b - a) * u for a, b in zip(start, end, strict=True)], dim=1)
+        direction = [b - a for a, b in zip(start, end, strict=True)]
+        tangents = torch.tensor(direction, dtype=torch.float64).expand(frames, 2)
     else:
         axes = list(zip(start, middle, end, strict=True))
-        places = torch.stack([(1 - u) ** 2 * a + 2 * (1 - u) * u * m + u**2 * b for a, m, b in axes], dim=1)
+        points = torch.stack([(1 - u) ** 2 * a + 2 * (1 - u) * u * m + u**2 * b for a, m, b in axes], dim=1)
         exact = u.double()
-        ways = torch.stack([2 * (1 - exact) * (m - a) + 2 * exact * (b - m) for a, m, b in axes], dim=1)
-    length: torch.Tensor = ways.norm(dim=1, keepdim=True)
+        tangents = torch.stack([2 * (1 - exact) * (m - a) + 2 * exact * (b - m) for a, m, b in axes], dim=1)
+    length: torch.Tensor = tangents.norm(dim=1, keepdim=True)
     length[length == 0] = 1.0
-    across = torch.stack([-ways[:, 1], ways[:, 0]], dim=1) / length
-    moved: torch.Tensor = places.double() + across * side
+    across = torch.stack([-tangents[:, 1], tangents[:, 0]], dim=1) / length
+    moved: torch.Tensor = points.double() + across * side
     return moved.float()
 
 
 def eased(t: torch.Tensor, interpolation: str) -> torch.Tensor:
-    """How far along the path a point is at the part ``t`` of the time, both 0..1."""
+    """The fraction of the path that is covered at the fraction ``t`` of the time, both 0..1."""
     match interpolation:
         case "linear":
             return t
@@ -96,4 +96,4 @@ def eased(t: torch.Tensor, interpolation: str) -> torch.Tensor:
             return t * t * (3 - 2 * t)
         case "constant":
             return torch.zeros_like(t)
-    raise ValueError(f"there is no interpolation {interpolation!r}")
+    raise ValueError(f"unknown interpolation {interpolation!r}")

@@ -1,4 +1,4 @@
-"""Nodes that take conditions from pictures."""
+"""Nodes that condition on images."""
 
 import torch
 
@@ -10,7 +10,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class UnknownStrength(Invalid):
-    """A way to weigh tokens that no model here has."""
+    """A kind of strength that no supported model has."""
 
     code = "unknown_strength"
 
@@ -69,10 +69,10 @@ class StyleModelApply(Node):
         strength_type: str,
     ) -> NodeOutput:
         if strength_type == "attn_bias" and strength != 1.0:
-            raise UnknownStrength("no model that is read here weighs tokens within attention; use 'multiply'")
+            raise UnknownStrength("unsupported strength_type 'attn_bias': use 'multiply'")
         tokens = style_model.get_cond(clip_vision_output).flatten(0, 1)[None] * strength
-        made = [
+        styled = [
             [torch.cat((embedding, tokens.expand(len(embedding), -1, -1)), dim=1), dict(options)]
             for embedding, options in conditioning
         ]
-        return NodeOutput(made)
+        return NodeOutput(styled)

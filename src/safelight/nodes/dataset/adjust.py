@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from PIL import Image
 
-from safelight.nodes.dataset.seeding import random_state
+from safelight.nodes.dataset.random_state import random_state
 from safelight.nodes.image.resampling import from_pil, to_pil
 from safelight.sdk import Node, NodeOutput, Schema, io
 
@@ -129,7 +129,7 @@ def _size() -> tuple[io.Input, io.Input]:
 
 
 def _in_8_bits(images: torch.Tensor) -> torch.Tensor:
-    """What an image file would keep."""
+    """The images as an 8-bit file would store them."""
     return _each(images, lambda image: image)
 
 

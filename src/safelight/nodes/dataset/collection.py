@@ -1,4 +1,4 @@
-"""Nodes that work on a whole list of images: sorting out, shuffling, merging, an overview, buckets of one size."""
+"""Nodes that work on a list of images: deduplicating, shuffling, merging, a grid, buckets of one size."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from safelight.nodes.dataset.seeding import random_state
+from safelight.nodes.dataset.random_state import random_state
 from safelight.nodes.image.resampling import from_pil, to_pil
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
-def _schema(node_id: str, display_name: str, *inputs: io.Input, gives_list: bool = True) -> Schema:
+def _schema(node_id: str, display_name: str, *inputs: io.Input, returns_list: bool = True) -> Schema:
     return Schema(
         node_id=node_id,
         display_name=display_name,
@@ -20,7 +20,7 @@ def _schema(node_id: str, display_name: str, *inputs: io.Input, gives_list: bool
         is_experimental=True,
         is_input_list=True,
         inputs=[io.Image.Input("images"), *inputs],
-        outputs=[io.Image.Output(display_name="images", is_list=gives_list)],
+        outputs=[io.Image.Output(display_name="images", is_list=returns_list)],
     )
 
 
@@ -70,7 +70,7 @@ class ShuffleImageTextDataset(Node):
     @classmethod
     def execute(cls, images: Sequence[torch.Tensor], texts: Sequence[str], seed: Sequence[int]) -> NodeOutput:
         if len(images) != len(texts):
-            raise ValueError(f"there are {len(images)} images, but {len(texts)} texts")
+            raise ValueError(f"got {len(images)} images but {len(texts)} texts; connect one text for each image")
         order = random_state(seed[0]).permutation(len(images))
         return NodeOutput([images[i] for i in order], [texts[i] for i in order])
 
@@ -115,7 +115,7 @@ class ImageGrid(Node):
             io.Int.Input("cell_width", default=256, min=32, max=2048),
             io.Int.Input("cell_height", default=256, min=32, max=2048),
             io.Int.Input("padding", default=4, min=0, max=50),
-            gives_list=False,
+            returns_list=False,
         )
 
     @classmethod
@@ -160,14 +160,18 @@ class ResolutionBucket(Node):
     @classmethod
     def execute(cls, latents: Sequence[dict[str, Any]], conditioning: Sequence[list[Any]]) -> NodeOutput:
         if len(latents) != len(conditioning):
-            raise ValueError(f"there are {len(latents)} latents, but {len(conditioning)} conditionings")
+            raise ValueError(
+                f"got {len(latents)} latents but {len(conditioning)} conditionings; connect one for each latent"
+            )
         samples: dict[tuple[int, ...], list[torch.Tensor]] = {}
         conditions: dict[tuple[int, ...], list[Any]] = {}
         for latent, conds in zip(latents, conditioning, strict=True):
             size = tuple(latent["samples"].shape[-2:])
             batch = latent["samples"]
             if len(conds) < len(batch):
-                raise ValueError(f"a latent with {len(batch)} items has {len(conds)} conditions; give it one for each")
+                raise ValueError(
+                    f"a latent with {len(batch)} items has {len(conds)} conditionings; it needs one for each"
+                )
             samples.setdefault(size, []).append(batch)
             conditions.setdefault(size, []).extend(conds[: len(batch)])
         return NodeOutput([{"samples": torch.cat(batches)} for batches in samples.values()], list(conditions.values()))

@@ -1,4 +1,4 @@
-"""Latents to files and back: safetensors with the tensor ``latent_tensor`` and an empty marker of the version."""
+"""Save latents to files and load them: safetensors with the tensor ``latent_tensor`` and an empty version marker."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from safetensors.torch import load_file, save_file
 
 from safelight.media.metadata import Metadata
 from safelight.media.weights import check_weights
-from safelight.nodes.files.chosen_file import chosen, content_of, judge
+from safelight.nodes.files.input_file import check_input_file, content_digest, input_file
 from safelight.sdk import Node, NodeOutput, Schema, current, io, ui
 
 _VERSION = "latent_format_version_0"
 _OLD_SCALE = 1.0 / 0.18215
-"""Files without the marker hold latents as Stable Diffusion 1's network sees them."""
+"""Files without the marker contain latents on the scale of Stable Diffusion 1's network."""
 
 
 class SaveLatent(Node):
@@ -55,18 +55,18 @@ class LoadLatent(Node):
 
     @classmethod
     def validate_inputs(cls, latent: str) -> bool | str:
-        return judge(latent, kind="latent")
+        return check_input_file(latent, kind="latent")
 
     @classmethod
     def fingerprint_inputs(cls, latent: str) -> str:
-        return content_of(latent)
+        return content_digest(latent)
 
     @classmethod
     def execute(cls, latent: str) -> NodeOutput:
-        with chosen(latent) as path:
+        with input_file(latent) as path:
             check_weights(path)
             tensors = load_file(path, device="cpu")
         if "latent_tensor" not in tensors:
-            raise ValueError(f"{latent} holds no latent")
+            raise ValueError(f"{latent!r} contains no latent: the tensor 'latent_tensor' is missing")
         samples = tensors["latent_tensor"].float()
         return NodeOutput({"samples": samples if _VERSION in tensors else samples * _OLD_SCALE})

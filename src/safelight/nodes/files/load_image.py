@@ -1,9 +1,9 @@
-"""Pictures that the user uploaded, or that an earlier job made."""
+"""Nodes that load images that the user uploaded, or that an earlier job made."""
 
 import torch
 
 from safelight.media.image import decode_image
-from safelight.nodes.files.chosen_file import chosen, content_of, judge
+from safelight.nodes.files.input_file import check_input_file, content_digest, input_file
 from safelight.nodes.files.pixels import image_tensor, mask_tensor
 from safelight.sdk import Node, NodeOutput, Schema, io
 
@@ -30,15 +30,15 @@ class LoadImage(Node):
 
     @classmethod
     def validate_inputs(cls, image: str) -> bool | str:
-        return judge(image, kind="image")
+        return check_input_file(image, kind="image")
 
     @classmethod
     def fingerprint_inputs(cls, image: str) -> str:
-        return content_of(image)
+        return content_digest(image)
 
     @classmethod
     def execute(cls, image: str) -> NodeOutput:
-        with chosen(image) as path:
+        with input_file(image) as path:
             picture = decode_image(path)
         return NodeOutput(image_tensor(picture), mask_tensor(picture))
 
@@ -60,15 +60,15 @@ class LoadImageMask(Node):
 
     @classmethod
     def validate_inputs(cls, image: str) -> bool | str:
-        return judge(image, kind="image")
+        return check_input_file(image, kind="image")
 
     @classmethod
     def fingerprint_inputs(cls, image: str, channel: str) -> str:
-        return f"{channel}:{content_of(image)}"
+        return f"{channel}:{content_digest(image)}"
 
     @classmethod
     def execute(cls, image: str, channel: str) -> NodeOutput:
-        with chosen(image) as path:
+        with input_file(image) as path:
             picture = decode_image(path)
         if channel != "alpha":
             plane = picture.frames[:1, :, :, _CHANNELS.index(channel) - 1]

@@ -1,4 +1,4 @@
-"""Between tensors and arrays: pictures as nodes pass them on, and as files hold them."""
+"""Convert images between tensors on links and arrays for files."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from safelight.media.image import ByteArray, Picture, to_uint8
 
 NO_MASK_SIDE = 64
-"""A picture without alpha has a mask of this size, all zero."""
+"""Side of the all-zero mask of an image without alpha."""
 
 
 def image_tensor(picture: Picture) -> torch.Tensor:
@@ -18,14 +18,14 @@ def image_tensor(picture: Picture) -> torch.Tensor:
 
 
 def mask_tensor(picture: Picture) -> torch.Tensor:
-    """``[B, H, W]``: 1 where the picture is transparent; ``[1, 64, 64]`` of zeros where it has no alpha."""
+    """``[B, H, W]``: 1 where the image is transparent; ``[1, 64, 64]`` of zeros if it has no alpha."""
     if picture.alpha is None:
         return torch.zeros((1, NO_MASK_SIDE, NO_MASK_SIDE))
     return torch.from_numpy(1.0 - picture.alpha)
 
 
 def byte_frames(images: torch.Tensor) -> Iterator[ByteArray]:
-    """Each picture of ``[B, H, W, C]`` as it is saved in 8 bits, one at a time."""
+    """Each image of ``[B, H, W, C]`` in 8 bits, as it is saved, one at a time."""
     for image in images:
         yield to_uint8(float_array(image))
 

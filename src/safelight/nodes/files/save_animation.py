@@ -1,4 +1,4 @@
-"""A batch of pictures as one moving picture file."""
+"""Nodes that save a batch of images as one animated file."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Pictures to files that stay, one file each."""
+"""Nodes that save images to files, one each."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from safelight.sdk import Node, NodeOutput, OutputFile, Schema, current, io, ui
 def save_pictures(
     images: torch.Tensor, *, prefix: str, folder: str, compress_level: int, metadata: Metadata
 ) -> Sequence[OutputFile]:
-    """``[B, H, W, C]`` to numbered PNGs."""
+    """Save ``[B, H, W, C]`` as numbered PNGs."""
     run = current()
     count, height, width = images.shape[:3]
     series = run.open_series(prefix, folder=folder, count=count, width=width, height=height)

@@ -1,4 +1,4 @@
-"""Pictures to files whose format, depth and colours the user chooses."""
+"""Nodes that save images in a format, bit depth and color space of the user's choice."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -116,7 +116,7 @@ def _save_exr(arrays: Arrays, series: OutputSeries, chosen: dict[str, Any], meta
     to_linear = {"sRGB": exr.srgb_to_linear, "HDR": exr.hlg_to_linear}.get(space)
     for index, values in enumerate(arrays):
         light = values.copy()
-        if to_linear is not None:  # of colours; alpha is linear as it is
+        if to_linear is not None:  # only colors; alpha is already linear
             light[..., :3] = to_linear(values[..., :3])
         file = series.file(index, ".exr")
         exr.save_exr(file.path, light, half=half, chromaticities=primaries, metadata=metadata)
@@ -152,9 +152,9 @@ def _save_avif(
 
 
 def _without_alpha(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """AVIF is written of grey or RGB; grey is spread over three channels."""
+    """AVIF is written from gray or RGB; gray is repeated over three channels."""
     if values.shape[2] not in (1, 3):
         raise ValueError(
-            f"AVIF is saved of pictures with 1 or 3 channels, not {values.shape[2]}: remove the alpha first"
+            f"AVIF needs images with 1 or 3 channels, not {values.shape[2]}: remove the alpha channel first"
         )
     return np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values

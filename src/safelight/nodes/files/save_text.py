@@ -1,4 +1,4 @@
-"""Texts to files."""
+"""Nodes that save text to files."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Pictures for programs: they go through the socket of the job's client and are kept nowhere."""
+"""Images for programs: sent through the WebSocket of the job's client, and not stored."""
 
 import io as streams
 import math
@@ -26,7 +26,7 @@ class SaveImageWebsocket(Node):
 
     @classmethod
     def fingerprint_inputs(cls, images: torch.Tensor) -> float:
-        return math.nan  # what was sent once is sent again
+        return math.nan  # never cached: images are sent every time
 
     @classmethod
     def execute(cls, images: torch.Tensor) -> NodeOutput:

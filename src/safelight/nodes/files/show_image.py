@@ -1,4 +1,4 @@
-"""Pictures to look at: they go to the temp folder and are swept away later."""
+"""Nodes that show images: they are written to the temp folder and deleted later."""
 
 import random
 import string
@@ -10,16 +10,16 @@ from safelight.media.metadata import Metadata
 from safelight.nodes.files.save_image import save_pictures
 from safelight.sdk import Node, NodeOutput, OutputFile, Schema, current, io, ui
 
-_random = random.SystemRandom()  # the global generator belongs to the nodes' seeds
+_random = random.SystemRandom()  # the global generator is seeded by nodes
 
 
 def temp_prefix() -> str:
-    """A name that no other preview has."""
+    """A random file name prefix for a preview."""
     return "ComfyUI_temp_" + "".join(_random.choices(string.ascii_lowercase, k=5))
 
 
 def show_pictures(images: torch.Tensor, *, metadata: Metadata) -> Sequence[OutputFile]:
-    """``[B, H, W, C]``, written for speed rather than for size."""
+    """Save ``[B, H, W, C]`` as previews, compressed for speed rather than size."""
     return save_pictures(images, prefix=temp_prefix(), folder="temp", compress_level=1, metadata=metadata)
 
 
@@ -84,7 +84,7 @@ class ImageCompare(Node):
             inputs=[
                 io.Image.Input("image_a", optional=True),
                 io.Image.Input("image_b", optional=True),
-                # Clients draw the slider for this type; not all of them send its empty value with the prompt.
+                # Clients draw the slider for this type; some do not send its empty value with the prompt.
                 io.Custom("IMAGECOMPARE").Input("compare_view", optional=True),
             ],
         )

@@ -1,4 +1,4 @@
-"""Vector drawings: the value that nodes pass on, and its file."""
+"""The value of type ``SVG``: vector drawings, and how they are saved."""
 
 import json
 import re
@@ -12,7 +12,7 @@ _ROOT = re.compile(rb"<svg(?:\s(?:[^>\"']|\"[^\"]*\"|'[^']*')*)?>")
 
 
 class SVG:
-    """A batch of SVG documents. ``data`` is what node packs read."""
+    """A batch of SVG documents. Node packs read ``data``."""
 
     def __init__(self, data: Sequence[BytesIO]) -> None:
         self.data = list(data)
@@ -58,7 +58,7 @@ class SaveSVGNode(Node):
 
 
 def _with_metadata(document: bytes, metadata: Metadata) -> bytes:
-    """The document with a ``metadata`` element as the first child of its root; unchanged where there is none."""
+    """The document with a ``metadata`` element as the first child of its root; unchanged without metadata."""
     root = _ROOT.search(document)
     values = {name: json.loads(text) for name, text in metadata.texts().items()}
     if root is None or root[0].endswith(b"/>") or not values:

@@ -1,4 +1,4 @@
-"""Nodes that change pixel by pixel: inverting, noise, blending, YUV."""
+"""Nodes that change images pixel by pixel: inverting, noise, blending, YUV."""
 
 from collections.abc import Callable
 
@@ -83,7 +83,7 @@ class ImageBlend(Node):
     @classmethod
     def execute(cls, image1: torch.Tensor, image2: torch.Tensor, blend_factor: float, blend_mode: str) -> NodeOutput:
         if blend_mode not in cls.MODES:
-            raise ValueError(f"blend_mode is {blend_mode!r}; it must be one of {', '.join(cls.MODES)}")
+            raise ValueError(f"unknown blend_mode {blend_mode!r}: choose one of {', '.join(cls.MODES)}")
         channels = image1.shape[-1]
         image2 = with_channels(image2.to(image1.device), channels)[..., :channels]
         if image1.shape[1:3] != image2.shape[1:3]:

@@ -1,11 +1,11 @@
-"""Nodes that put images together into batches and take them apart."""
+"""Nodes that combine images into batches and take batches apart."""
 
 from collections.abc import Mapping, Sequence
 
 import torch
 
-from safelight.nodes.image.bounds import check_size
 from safelight.nodes.image.resampling import resize, with_channels
+from safelight.nodes.image.size_limit import check_size
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
@@ -110,7 +110,7 @@ class RebatchImages(Node):
 
 
 def to_batch(images: Sequence[torch.Tensor]) -> torch.Tensor:
-    """One batch of the size of the first image, with alpha where any has it."""
+    """One batch in the size of the first image, with alpha if any image has it."""
     channels = max(image.shape[-1] for image in images)
     height, width = images[0].shape[1:3]
     alike = []

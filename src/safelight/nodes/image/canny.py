@@ -1,4 +1,4 @@
-"""Edges by Canny's method: smoothing, gradients, thinning, two thresholds."""
+"""Edge detection with Canny's method: smoothing, gradients, thinning, two thresholds."""
 
 import math
 
@@ -35,11 +35,12 @@ class Canny(Node):
 
 
 TIE = 2e-6
-"""Two strengths (at most 5.7) that differ by less are one: which is larger would depend on the processor's rounding."""
+"""Two strengths (at most 5.7) that differ by less are treated as equal; otherwise the processor's rounding would decide
+which is larger."""
 
 
 def find_edges(grey: torch.Tensor, low: float, high: float) -> torch.Tensor:
-    """Booleans of ``[B, 1, H, W]``."""
+    """Booleans ``[B, 1, H, W]``."""
     down, right = _gradients(_smooth(grey))
     strength = torch.sqrt(right * right + down * down + 1e-6)
     thin = strength * _is_ridge(strength, torch.atan2(down, right))
@@ -56,16 +57,16 @@ def _smooth(planes: torch.Tensor) -> torch.Tensor:
 
 
 def _gradients(planes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sobel's, downwards and to the right; the image goes on with its border pixels."""
+    """Sobel gradients, downwards and to the right; border pixels are repeated."""
     right = planes.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
     padded = F.pad(planes, (1, 1, 1, 1), mode="replicate")
     return F.conv2d(padded, right.T.view(1, 1, 3, 3)), F.conv2d(padded, right.view(1, 1, 3, 3))
 
 
 def _is_ridge(strength: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
-    """Where the strength is above that of both neighbours along the gradient, in the nearest of eight directions.
+    """Where the strength is above that of both neighbors along the gradient, in the nearest of eight directions.
 
-    A clean step is equally strong on both of its sides: the pixel to the left, or above, is then its edge."""
+    A clean step is equally strong on both sides: the pixel to the left, or above, is then its edge."""
     height, width = strength.shape[-2:]
     padded = F.pad(strength, (1, 1, 1, 1))
     octant = torch.round(angle * (180.0 / math.pi) / 45.0).long() % 4
@@ -78,7 +79,7 @@ def _is_ridge(strength: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
 
 
 def _join(*, weak: torch.Tensor, strong: torch.Tensor) -> torch.Tensor:
-    """The strong edges, and the weak ones that touch them directly or through others."""
+    """The strong edges, and the weak ones connected to them directly or through other weak ones."""
     edges = strong
     while True:
         near = F.max_pool2d(edges.float(), 3, stride=1, padding=1) > 0

@@ -1,4 +1,4 @@
-"""Moving the colours of an image to those of another. Images here are ``[..., 3]`` of sRGB in 0..1.
+"""Transfer the colors of one image to another. Images here are ``[..., 3]`` of sRGB in 0..1.
 
 E. Reinhard et al., "Color Transfer between Images" (2001), here in CIELAB; F. Pitie and A. Kokaram, "The linear
 Monge-Kantorovitch linear colour mapping for example-based colour transfer" (2007); and the matching of cumulative
@@ -15,13 +15,13 @@ WHITE = (0.95047, 1.0, 1.08883)
 TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
 
 BEND = 6 / 29
-"""Where CIELAB's cube root becomes a line."""
+"""Where CIELAB's cube root becomes linear."""
 
 
 def transfer(image: torch.Tensor, *, source: torch.Tensor, reference: torch.Tensor, method: str) -> torch.Tensor:
-    """``image``, moved as ``source`` would have to be moved to be coloured like ``reference``."""
+    """Map ``image`` by the transform that gives ``source`` the colors of ``reference``."""
     if method not in METHODS:
-        raise ValueError(f"method is {method!r}; it must be one of {', '.join(METHODS)}")
+        raise ValueError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")
     return METHODS[method](image, source, reference)
 
 
@@ -34,7 +34,7 @@ def to_lab(rgb: torch.Tensor) -> torch.Tensor:
 
 
 def from_lab(lab: torch.Tensor) -> torch.Tensor:
-    """sRGB; colours that it cannot show lie outside 0..1."""
+    """sRGB; out-of-gamut colors are outside 0..1."""
     lightness, a, b = lab.unbind(-1)
     y = (lightness + 16) / 116
     f = torch.stack([y + a / 500, y, y - b / 200], dim=-1)
@@ -59,7 +59,7 @@ def _monge_kantorovich(image: torch.Tensor, source: torch.Tensor, reference: tor
 
 
 def _covariance(pixels: torch.Tensor) -> torch.Tensor:
-    """Of ``[N, 3]``; a little is added, so that an image of one colour can be inverted."""
+    """The covariance of ``[N, 3]``, with a small value added so that it can be inverted for an image of one color."""
     centred = pixels - pixels.mean(dim=0)
     return centred.T @ centred / len(pixels) + 1e-6 * torch.eye(3, dtype=pixels.dtype, device=pixels.device)
 
@@ -71,7 +71,7 @@ def _square_root(matrix: torch.Tensor) -> torch.Tensor:
 
 
 def _histogram(image: torch.Tensor, source: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """By 256 levels: a level becomes the lowest of the reference that as many pixels lie at or below."""
+    """Match 256 levels: a level maps to the lowest level of the reference with the same cumulative share of pixels."""
     channels = []
     for channel in range(3):
         levels = _to_levels(image[..., channel])

@@ -1,4 +1,4 @@
-"""The node that puts one image on another, and its arithmetic."""
+"""The node that pastes one image onto another, and its arithmetic."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (its name everywhere)
@@ -56,9 +56,9 @@ def paste(
 ) -> torch.Tensor:
     """``source`` on ``destination`` (both ``[B, C, H, W]``) with its corner at ``x, y``; the source's batch is repeated
     or cut to the destination's. ``mask`` (``[B, H, W]``) is scaled to the source. Raises :class:`ValueError` for a
-    negative place."""
+    negative position."""
     if x < 0 or y < 0:
-        raise ValueError(f"the place ({x}, {y}) is negative")
+        raise ValueError(f"the position ({x}, {y}) is negative; x and y must be at least 0")
     batch, _, height, width = destination.shape
     if resize_source:
         source = F.interpolate(source, size=(height, width), mode="bilinear")

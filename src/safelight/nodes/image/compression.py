@@ -1,4 +1,4 @@
-"""The node that lets an image look like a frame of a compressed video, as video models have seen them."""
+"""The node that makes an image look like a frame of compressed video, which video models were trained on."""
 
 from io import BytesIO
 from typing import Any

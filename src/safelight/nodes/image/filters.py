@@ -1,4 +1,4 @@
-"""Nodes that compute a pixel from its neighbourhood: blur, sharpen, morphology."""
+"""Nodes that compute a pixel from its neighborhood: blur, sharpen, morphology."""
 
 from collections.abc import Callable
 
@@ -91,13 +91,13 @@ class Morphology(Node):
     @classmethod
     def execute(cls, image: torch.Tensor, operation: str, kernel_size: int) -> NodeOutput:
         if operation not in cls.OPERATIONS:
-            raise ValueError(f"operation is {operation!r}; it must be one of {', '.join(cls.OPERATIONS)}")
+            raise ValueError(f"unknown operation {operation!r}: choose one of {', '.join(cls.OPERATIONS)}")
         planes = cls.OPERATIONS[operation](image.movedim(-1, 1), kernel_size)
         return NodeOutput(planes.movedim(1, -1))
 
 
 def gaussian(size: int, sigma: float, *, like: torch.Tensor) -> torch.Tensor:
-    """``[size, size]`` of sum 1. ``sigma`` is in units of half the window, which spans -1..1 whatever its size."""
+    """``[size, size]`` with sum 1. ``sigma`` is in units of half the window, which always spans -1..1."""
     axis = torch.linspace(-1, 1, size, device=like.device)
     distance = torch.sqrt(axis[:, None] * axis[:, None] + axis[None, :] * axis[None, :])
     kernel = torch.exp(-(distance * distance) / (2.0 * sigma * sigma))
@@ -105,9 +105,9 @@ def gaussian(size: int, sigma: float, *, like: torch.Tensor) -> torch.Tensor:
 
 
 def convolve(image: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
-    """``[B, H, W, C]``, each channel with the same odd kernel; the image is mirrored beyond its borders.
+    """Convolve each channel of ``[B, H, W, C]`` with the same odd kernel; the image is mirrored at its borders.
 
-    Raises :class:`ValueError` for an image that is too small to be mirrored as far as the kernel reaches."""
+    Raises :class:`ValueError` if the image is smaller than the kernel's radius, so that it cannot be mirrored."""
     radius, channels = kernel.shape[-1] // 2, image.shape[-1]
     if radius >= min(image.shape[1:3]):
         raise ValueError(f"a radius of {radius} needs an image of at least {radius + 1} x {radius + 1} pixels")
@@ -117,15 +117,15 @@ def convolve(image: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
 
 
 def dilate(planes: torch.Tensor, size: int) -> torch.Tensor:
-    """The brightest in a square around each pixel of ``[B, C, H, W]``; nothing lies beyond the border.
+    """The maximum in a square around each pixel of ``[B, C, H, W]``; the border is not extended.
 
-    The window of an even ``size`` reaches a pixel further to the right and down. That of :func:`erode` is its mirror
-    image, so that one after the other does not shift the image."""
+    The window of an even ``size`` reaches one pixel further to the right and down. The window of :func:`erode` is its
+    mirror image, so that applying both does not shift the image."""
     return _brightest(planes, before=size - size // 2 - 1, after=size // 2)
 
 
 def erode(planes: torch.Tensor, size: int) -> torch.Tensor:
-    """The darkest in a square around each pixel."""
+    """The minimum in a square around each pixel."""
     return -_brightest(-planes, before=size // 2, after=size - size // 2 - 1)
 
 

@@ -1,4 +1,4 @@
-"""Nodes that cut, turn and mirror images."""
+"""Nodes that crop, rotate and mirror images."""
 
 import torch
 
@@ -69,6 +69,6 @@ class ImageFlip(Node):
 
 
 def crop(image: torch.Tensor, *, x: int, y: int, width: int, height: int) -> torch.Tensor:
-    """``[B, H, W, ...]``, cut; a corner outside the image moves to its last pixel."""
+    """Crop ``[B, H, W, ...]``; a corner outside the image is moved to its last pixel."""
     y, x = min(y, image.shape[1] - 1), min(x, image.shape[2] - 1)
     return image[:, y : y + height, x : x + width]

@@ -1,4 +1,4 @@
-"""Nodes that place images on a larger canvas: beside each other, inside a frame, with a border to be painted."""
+"""Nodes that place images on a larger canvas: side by side, inside a frame, with a border to paint."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (its name everywhere)
@@ -141,14 +141,14 @@ class ImagePadForOutpaint(Node):
 
 
 def _depth(length: int, before: int, after: int) -> torch.Tensor:
-    """The distance of each position from a border that was added before or after; from none, ``length``."""
+    """The distance of each position from a border that was added before or after; ``length`` if there is none."""
     at = torch.arange(length, dtype=torch.float64)
     far = torch.full_like(at, length)
     return torch.minimum(at if before else far, length - at if after else far)
 
 
 def _with_equal_batches(one: torch.Tensor, other: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The smaller batch goes on with its last image."""
+    """Extend the smaller batch by repeating its last image."""
     size = max(len(one), len(other))
 
     def grow(batch: torch.Tensor) -> torch.Tensor:

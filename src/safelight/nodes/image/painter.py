@@ -1,9 +1,9 @@
-"""The node whose canvas the user paints on."""
+"""The node with a canvas to paint on."""
 
 import torch
 
 from safelight.media.image import decode_image
-from safelight.nodes.files.chosen_file import chosen
+from safelight.nodes.files.input_file import input_file
 from safelight.nodes.image.color import Color, parse_color
 from safelight.nodes.image.resampling import resize, resize_mask
 from safelight.sdk import Node, NodeOutput, Schema, io
@@ -45,8 +45,8 @@ class Painter(Node):
 
 
 def _read(name: str, width: int, height: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """What was painted, and how opaque it is, of the canvas's size."""
-    with chosen(name) as path:
+    """The painted strokes and their opacity, in the size of the canvas."""
+    with input_file(name) as path:
         picture = decode_image(path)
     strokes = resize(torch.from_numpy(picture.frames[:1]), width, height, method="bilinear")
     if picture.alpha is None:

@@ -1,4 +1,4 @@
-"""The node that reduces an image's colours, and its ordered dithering."""
+"""The node that reduces an image's colors, and its ordered dithering."""
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ def _quantize(image: Image.Image, colors: int, dither: str) -> Image.Image:
 
 
 def _add_bayer(image: Image.Image, size: int, colors: int) -> Image.Image:
-    """Add the ordered pattern, as strong as twice the mean distance of ``colors`` levels."""
+    """Add the ordered pattern, with twice the mean distance of ``colors`` levels as its strength."""
     pixels = np.asarray(image).astype(np.float32)
     height, width = pixels.shape[:2]
     pattern = (2 * 256 / colors) * bayer_matrix(size) + 0.5

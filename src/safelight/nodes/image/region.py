@@ -1,4 +1,4 @@
-"""The node that cuts out the rectangle drawn on an image."""
+"""The node that crops to the rectangle drawn on an image."""
 
 from typing import TypedDict
 
@@ -9,7 +9,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class Box(TypedDict):
-    """The value of a ``BOUNDING_BOX``, in pixels from the upper left corner."""
+    """The value of type ``BOUNDING_BOX``, in pixels from the upper left corner."""
 
     x: int
     y: int

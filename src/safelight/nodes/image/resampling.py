@@ -1,7 +1,7 @@
-"""Changing the size of tensors: the five methods of ComfyUI's scaling nodes, cropping to an aspect, batch sizes.
+"""Resize tensors: the five methods of ComfyUI's scaling nodes, cropping to an aspect ratio, batch sizes.
 
-``bilinear``, ``bicubic`` and ``nearest-exact`` are torch's without antialiasing; ``lanczos`` goes through Pillow, image
-by image, in 8 bits: that is what the measured values show.
+``bilinear``, ``bicubic`` and ``nearest-exact`` are torch's without antialiasing; ``lanczos`` uses Pillow, image by
+image, in 8 bits, as ComfyUI's measured values show.
 """
 
 import math
@@ -29,25 +29,25 @@ def resize_mask(mask: torch.Tensor, width: int, height: int, *, method: str, cro
 def resize_planes(
     planes: torch.Tensor, width: int, height: int, *, method: str, crop: str = "disabled"
 ) -> torch.Tensor:
-    """``[B, C, H, W]`` to ``[B, C, height, width]``; ``crop="center"`` first cuts to the new aspect."""
+    """``[B, C, H, W]`` to ``[B, C, height, width]``; ``crop="center"`` first crops to the new aspect ratio."""
     if crop == "center":
         planes = crop_to_aspect(planes, width, height)
     elif crop != "disabled":
-        raise ValueError(f"crop is {crop!r}; it must be one of {', '.join(CROPS)}")
+        raise ValueError(f"unknown crop {crop!r}: choose one of {', '.join(CROPS)}")
     if method == "lanczos":
         return _lanczos(planes, width, height)
     return F.interpolate(planes, size=(height, width), mode=method)
 
 
 def repeat_to(batch: torch.Tensor, size: int) -> torch.Tensor:
-    """The batch cut, or repeated from its start, to ``size`` items."""
+    """Cut the batch, or repeat it from its start, to ``size`` items."""
     if len(batch) < size:
         batch = batch.repeat(math.ceil(size / len(batch)), *[1] * (batch.ndim - 1))
     return batch[:size]
 
 
 def with_channels(image: torch.Tensor, channels: int) -> torch.Tensor:
-    """The image with opaque alpha added, where it has fewer channels."""
+    """Add opaque alpha if the image has fewer channels."""
     return F.pad(image, (0, max(0, channels - image.shape[-1])), value=1.0)
 
 

@@ -1,4 +1,4 @@
-"""The node that resizes an image or a mask in any of eight ways."""
+"""The node that resizes an image or a mask in one of eight ways."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -59,24 +59,24 @@ class ResizeImageMaskNode(Node):
 
 
 def new_size(width: int, height: int, resize_type: Mapping[str, Any]) -> tuple[int, int] | None:
-    """The wanted width and height; ``None`` leaves the image as it is."""
+    """The new width and height; ``None`` leaves the image unchanged."""
     match resize_type["resize_type"]:
         case "scale by multiplier":
             factor = resize_type["multiplier"]
             return round(width * factor), round(height * factor)
         case "scale dimensions":
-            asked = resize_type["width"], resize_type["height"]
-            return None if asked == (0, 0) else fill_in(*asked, old_width=width, old_height=height)
+            requested = resize_type["width"], resize_type["height"]
+            return None if requested == (0, 0) else fill_in(*requested, old_width=width, old_height=height)
         case "scale longer dimension":
             return with_longer_side(width, height, resize_type["longer_size"])
         case "scale shorter dimension":
             return with_shorter_side(width, height, resize_type["shorter_size"])
         case "scale width":
-            asked = resize_type["width"], 0
-            return None if asked == (0, 0) else fill_in(*asked, old_width=width, old_height=height)
+            requested = resize_type["width"], 0
+            return None if requested == (0, 0) else fill_in(*requested, old_width=width, old_height=height)
         case "scale height":
-            asked = 0, resize_type["height"]
-            return None if asked == (0, 0) else fill_in(*asked, old_width=width, old_height=height)
+            requested = 0, resize_type["height"]
+            return None if requested == (0, 0) else fill_in(*requested, old_width=width, old_height=height)
         case "scale total pixels":
             factor = factor_to_megapixels(width, height, resize_type["megapixels"])
             return round(width * factor), round(height * factor)
@@ -84,7 +84,7 @@ def new_size(width: int, height: int, resize_type: Mapping[str, Any]) -> tuple[i
             match_height, match_width = resize_type["match"].shape[1:3]
             return match_width, match_height
         case unknown:
-            raise ValueError(f"resize_type is {unknown!r}, which is none of the ways to resize")
+            raise ValueError(f"unknown resize_type {unknown!r}")
 
 
 def _side(name: str) -> io.Input:

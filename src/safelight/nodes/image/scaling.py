@@ -143,7 +143,7 @@ class FluxKontextImageScale(Node):
 
 
 def fill_in(width: int, height: int, *, old_width: int, old_height: int) -> tuple[int, int]:
-    """A width or height of 0 follows from the other and the old aspect, and is at least 1."""
+    """Derive a width or height of 0 from the other and the old aspect ratio; at least 1."""
     if width == 0:
         width = max(1, round(old_width * height / old_height))
     elif height == 0:

@@ -1,9 +1,9 @@
-"""Nodes that make an image from nothing, and that say how large one is."""
+"""Nodes that create an image, and that report an image's size."""
 
 import torch
 
-from safelight.nodes.image.bounds import check_size
 from safelight.nodes.image.scaling import MAX_SIZE
+from safelight.nodes.image.size_limit import check_size
 from safelight.sdk import Node, NodeOutput, Schema, current, io
 
 

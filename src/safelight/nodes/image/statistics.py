@@ -1,4 +1,4 @@
-"""Nodes about the colours of a whole image: its histogram, and taking over the colours of another."""
+"""Nodes on the colors of a whole image: its histogram, and the transfer of another image's colors."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -83,7 +83,7 @@ class ColorTransfer(Node):
                 case "target_frame":
                     source, wanted = colors[min(source_stats["target_index"], len(colors) - 1)][None], reference
                 case unknown:
-                    raise ValueError(f"source_stats is {unknown!r}; it must be per_frame, uniform or target_frame")
+                    raise ValueError(f"unknown source_stats {unknown!r}: choose per_frame, uniform or target_frame")
             moved = transfer(frame, source=source, reference=wanted, method=method)
             changed.append((frame + strength * (moved - frame)).clamp(0, 1))
         return NodeOutput(torch.cat([torch.stack(changed), image_target[..., 3:]], dim=-1))

@@ -1,4 +1,4 @@
-"""The node that cuts out what a mask shows, and centres it on a colour."""
+"""The node that crops to what a mask shows, and centers it on a background color."""
 
 import torch
 
@@ -43,20 +43,22 @@ class ImageCropToMask(Node):
         background: str,
     ) -> NodeOutput:
         if len(masks) not in (1, len(images)):
-            raise ValueError(f"there are {len(masks)} masks for {len(images)} images; it must be one, or one for each")
+            raise ValueError(
+                f"got {len(masks)} masks for {len(images)} images; connect one mask, or one for each image"
+            )
         masks = resize_mask(masks.to(images), images.shape[2], images.shape[1], method="bilinear")
         masks = repeat_to(torch.stack([_upright(mask) for mask in masks]), len(images))
         masks = grow_or_shrink(masks, grow_mask, tapered_corners=False)
         color = images.new_tensor(parse_color(background)[:3]) / 255
         cut = [
-            _centred(image, mask, color, aspect=width / height, pad_factor=pad_factor)
+            _centered(image, mask, color, aspect=width / height, pad_factor=pad_factor)
             for image, mask in zip(images[..., :3], masks, strict=True)
         ]
         return NodeOutput(torch.cat([resize(one, width, height, method="lanczos") for one in cut]))
 
 
 def _upright(mask: torch.Tensor) -> torch.Tensor:
-    """The mask, inverted where it is white along the border and black in the middle, or shows nothing."""
+    """The mask, inverted if it is white along the border and black in the middle, or empty."""
     border = torch.cat([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
     height, width = mask.shape
     middle = mask[height // 4 : height - height // 4, width // 4 : width - width // 4]
@@ -64,10 +66,10 @@ def _upright(mask: torch.Tensor) -> torch.Tensor:
     return 1.0 - mask if inverted or not (mask > 0.5).any() else mask
 
 
-def _centred(
+def _centered(
     image: torch.Tensor, mask: torch.Tensor, color: torch.Tensor, *, aspect: float, pad_factor: float
 ) -> torch.Tensor:
-    """``[1, h, w, 3]`` of the wanted aspect, with the middle of the mask's bounds in its centre."""
+    """``[1, h, w, 3]`` in the requested aspect ratio, centered on the middle of the mask's bounds."""
     left, top, right, bottom = _bounds(mask)
     width, height = (right - left) * pad_factor, (bottom - top) * pad_factor
     width, height = max(width, height * aspect), max(height, width / aspect)
@@ -81,7 +83,8 @@ def _centred(
 
 
 def _bounds(mask: torch.Tensor) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom (both exclusive) of what is above one half; of nothing, the whole mask."""
+    """Left, top, right and bottom (the last two exclusive) of the mask above one half; the whole mask if it is
+    empty."""
     rows, columns = ((mask > 0.5).any(dim=dimension).nonzero() for dimension in (1, 0))
     if not len(rows):
         return 0, 0, mask.shape[1], mask.shape[0]

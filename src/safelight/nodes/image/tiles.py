@@ -1,14 +1,14 @@
-"""Nodes that cut a large image into overlapping tiles, and put them together again."""
+"""Nodes that split a large image into overlapping tiles, and merge them again."""
 
 from collections.abc import Iterator, Sequence
 
 import torch
 
-from safelight.nodes.image.bounds import check_size
+from safelight.nodes.image.size_limit import check_size
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 MIN_STRIDE = 0.25
-"""Tiles move on by at least this part of their size, however much they are to overlap."""
+"""Tiles advance by at least this fraction of their size, whatever the overlap."""
 
 
 class SplitImageToTileList(Node):
@@ -74,16 +74,18 @@ class ImageMergeTileList(Node):
         first = image_list[0]
         batch, tile_height, tile_width, channels = first.shape
         check_size((batch, final_height[0], final_width[0], channels))
-        places = [
+        corners = [
             (x, y)
             for y in tile_starts(final_height[0], tile_height, overlap[0])
             for x in tile_starts(final_width[0], tile_width, overlap[0])
         ]
-        if len(image_list) < len(places):
-            raise ValueError(f"there are {len(image_list)} tiles, but the image has {len(places)}")
+        if len(image_list) < len(corners):
+            raise ValueError(
+                f"got {len(image_list)} tiles, but the image needs {len(corners)}: use the overlap of the split"
+            )
         merged = first.new_zeros((batch, final_height[0], final_width[0], channels))
         weights = first.new_zeros((1, final_height[0], final_width[0], 1))
-        for (x, y), tile in zip(places, image_list, strict=False):
+        for (x, y), tile in zip(corners, image_list, strict=False):
             height, width = merged[:, y : y + tile.shape[1], x : x + tile.shape[2]].shape[1:3]
             across = _fade(x, width, final_width[0], overlap[0]).to(first)
             weight = (_fade(y, height, final_height[0], overlap[0]).to(first)[:, None] * across)[None, ..., None]
@@ -93,7 +95,7 @@ class ImageMergeTileList(Node):
 
 
 def tile_starts(length: int, tile: int, overlap: int) -> Iterator[int]:
-    """Where tiles begin along a side, from 0 to the last that reaches the border."""
+    """The start of each tile along a side, from 0 to the last one, which reaches the border."""
     stride = max(1, round(max(tile * MIN_STRIDE, tile - overlap)))
     start = 0
     while start + tile < length:
@@ -103,7 +105,7 @@ def tile_starts(length: int, tile: int, overlap: int) -> Iterator[int]:
 
 
 def _fade(start: int, length: int, whole: int, overlap: int) -> torch.Tensor:
-    """Weights along a tile: rising over the overlap from a neighbour before it, falling towards one behind it."""
+    """Weights along a tile: increasing over the overlap with the tile before, decreasing over that with the next."""
     at = torch.arange(1, length + 1, dtype=torch.float32)
     ramp = min(overlap, length) + 1
     weights = torch.ones(length)

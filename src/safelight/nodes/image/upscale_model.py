@@ -1,4 +1,4 @@
-"""Nodes that enlarge pictures by a network."""
+"""Nodes that enlarge images with a network."""
 
 import torch
 
@@ -46,8 +46,8 @@ class ImageUpscaleWithModel(Node):
     @classmethod
     def execute(cls, upscale_model: Upscaler, image: torch.Tensor) -> NodeOutput:
         run, count = current(), len(image)
-        made = []
+        enlarged = []
         for index, one in enumerate(torch.split(image, 1)):
-            made.append(upscale_model.enlarge(one))
+            enlarged.append(upscale_model.enlarge(one))
             run.progress(index + 1, count)
-        return NodeOutput(torch.cat(made))
+        return NodeOutput(torch.cat(enlarged))

@@ -1,1 +1,18 @@
-"""Nodes that make, cut, join and change latents; no model is needed."""
+"""Nodes that create, change and combine latents, and convert between images and latents.
+
+* ``arithmetic``: add, mix and multiply.
+* ``audio_video``: latents of a video with its audio.
+* ``autoencoder``: encode and decode images with a VAE.
+* ``batch``: combine latents into batches.
+* ``bislerp``: resize by spherical interpolation.
+* ``composite``: paste one latent into another; inpainting masks.
+* ``empty``: create image latents.
+* ``empty_video``: create video and audio latents.
+* ``nested``: latents of several kinds together.
+* ``normalize``: match the start of a video to the rest.
+* ``operations``: operations as values.
+* ``samples``: latents as values.
+* ``transform``: rotate, mirror, crop and join.
+* ``upscale``: scale width and height.
+* ``zeros``: zero tensors within the size limit.
+"""

@@ -1,8 +1,8 @@
-"""Nodes that add, mix and multiply latents. The second latent is brought to the size of the first."""
+"""Nodes that add, mix and multiply latents. The second latent is scaled to the size of the first."""
 
 import torch
 
-from safelight.nodes.latent.value import Latent, fit, resize_samples, with_samples
+from safelight.nodes.latent.samples import Latent, fit, resize_samples, with_samples
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
@@ -121,6 +121,6 @@ class LatentBlend(Node):
 
 
 def _length(samples: torch.Tensor) -> torch.Tensor:
-    """Of each cell's vector of channels."""
+    """The magnitude of the vector of channels at each position."""
     length: torch.Tensor = torch.linalg.vector_norm(samples, dim=1, keepdim=True)
     return length

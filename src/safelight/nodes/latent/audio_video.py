@@ -1,9 +1,9 @@
-"""Joining the latents of a video and of its sound, and taking them apart again."""
+"""Nodes that combine the latents of a video and of its audio, and split them again."""
 
 import torch
 
 from safelight.nodes.latent.nested import NestedTensor
-from safelight.nodes.latent.value import Latent, with_samples
+from safelight.nodes.latent.samples import Latent, with_samples
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 

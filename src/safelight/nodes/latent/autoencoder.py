@@ -1,4 +1,4 @@
-"""Nodes between pictures and latents."""
+"""Nodes that convert between images and latents."""
 
 import torch
 from torch.nn import functional
@@ -6,12 +6,12 @@ from torch.nn import functional
 from safelight.core.errors import Invalid
 from safelight.models.autoencoder.image_autoencoder import ImageAutoencoder
 from safelight.nodes.conditioning.options import Conditioning, with_options
-from safelight.nodes.latent.value import Latent
+from safelight.nodes.latent.samples import Latent
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class NoAutoencoder(Invalid):
-    """The checkpoint that was loaded has no autoencoder in it."""
+    """The loaded checkpoint contains no VAE."""
 
     code = "no_autoencoder"
 
@@ -35,7 +35,7 @@ class VAEDecode(Node):
 
     @classmethod
     def execute(cls, samples: Latent, vae: ImageAutoencoder) -> NodeOutput:
-        return NodeOutput(present(vae).decode(samples["samples"]))
+        return NodeOutput(require_autoencoder(vae).decode(samples["samples"]))
 
 
 class VAEDecodeTiled(Node):
@@ -61,7 +61,7 @@ class VAEDecodeTiled(Node):
         temporal_size: int = 64,
         temporal_overlap: int = 8,
     ) -> NodeOutput:
-        decoder = present(vae)
+        decoder = require_autoencoder(vae)
         scale = decoder.downscale
         tile, shared = tile_size // scale, min(overlap, tile_size // 4) // scale
         return NodeOutput(decoder.decode_tiled(samples["samples"], tile=tile, overlap=shared))
@@ -83,7 +83,7 @@ class VAEEncode(Node):
 
     @classmethod
     def execute(cls, pixels: torch.Tensor, vae: ImageAutoencoder) -> NodeOutput:
-        return NodeOutput({"samples": present(vae).encode(pixels)})
+        return NodeOutput({"samples": require_autoencoder(vae).encode(pixels)})
 
 
 class VAEEncodeTiled(Node):
@@ -110,7 +110,7 @@ class VAEEncodeTiled(Node):
         temporal_overlap: int = 8,
     ) -> NodeOutput:
         shared = min(overlap, tile_size // 4)
-        return NodeOutput({"samples": present(vae).encode_tiled(pixels, tile=tile_size, overlap=shared)})
+        return NodeOutput({"samples": require_autoencoder(vae).encode_tiled(pixels, tile=tile_size, overlap=shared)})
 
 
 class VAEEncodeForInpaint(Node):
@@ -136,7 +136,7 @@ class VAEEncodeForInpaint(Node):
     def execute(
         cls, pixels: torch.Tensor, vae: ImageAutoencoder, mask: torch.Tensor, grow_mask_by: int = 6
     ) -> NodeOutput:
-        encoder = present(vae)
+        encoder = require_autoencoder(vae)
         pixels, planes = _fitted(pixels, mask, encoder.downscale)
         grown = _grown(planes, grow_mask_by)
         grayed = _grayed(pixels, planes)
@@ -176,7 +176,7 @@ class InpaintModelConditioning(Node):
         mask: torch.Tensor,
         noise_mask: bool = True,
     ) -> NodeOutput:
-        encoder = present(vae)
+        encoder = require_autoencoder(vae)
         pixels, planes = _fitted(pixels, mask, encoder.downscale)
         options = {"concat_latent_image": encoder.encode(_grayed(pixels, planes)), "concat_mask": planes}
         latent: Latent = {"samples": encoder.encode(pixels)}
@@ -210,7 +210,7 @@ class InstructPixToPixConditioning(Node):
     def execute(
         cls, positive: Conditioning, negative: Conditioning, vae: ImageAutoencoder, pixels: torch.Tensor
     ) -> NodeOutput:
-        encoder = present(vae)
+        encoder = require_autoencoder(vae)
         whole = torch.ones(1, 1, *pixels.shape[1:3])
         encoded = encoder.encode(_fitted(pixels, whole, encoder.downscale)[0])
         options = {"concat_latent_image": encoded}
@@ -218,10 +218,10 @@ class InstructPixToPixConditioning(Node):
         return NodeOutput(with_options(positive, options), with_options(negative, options), latent)
 
 
-def present(vae: ImageAutoencoder | None) -> ImageAutoencoder:
-    """Raises :class:`NoAutoencoder`."""
+def require_autoencoder(vae: ImageAutoencoder | None) -> ImageAutoencoder:
+    """Return the VAE. Raises :class:`NoAutoencoder` if there is none."""
     if vae is None:
-        raise NoAutoencoder("the checkpoint that gave this VAE has none in it; load one with VAELoader")
+        raise NoAutoencoder("the checkpoint contains no VAE; load one with VAELoader")
     return vae
 
 
@@ -237,7 +237,7 @@ def _tile_inputs(*, step: int) -> list[io.Input]:
 
 
 def _fitted(pixels: torch.Tensor, mask: torch.Tensor, downscale: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Both cut in the middle to whole cells; the mask, in the picture's size, as ``[B, 1, H, W]``."""
+    """Both center-cropped to whole latent pixels; the mask, scaled to the image, as ``[B, 1, H, W]``."""
     height, width = pixels.shape[1:3]
     planes = mask.reshape(-1, 1, *mask.shape[-2:])
     planes = functional.interpolate(planes, size=(height, width), mode="bilinear")

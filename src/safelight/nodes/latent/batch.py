@@ -1,4 +1,4 @@
-"""Nodes that join latents to batches and take batches apart."""
+"""Nodes that combine latents into batches and take batches apart."""
 
 import itertools
 from collections.abc import Mapping
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F  # noqa: N812 (its name everywhere)
 
-from safelight.nodes.image.bounds import check_size
 from safelight.nodes.image.resampling import repeat_to
-from safelight.nodes.latent.value import Latent, batch_index, fit, with_samples
+from safelight.nodes.image.size_limit import check_size
+from safelight.nodes.latent.samples import Latent, batch_index, fit, with_samples
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
@@ -135,8 +135,8 @@ class RebatchLatents(Node):
         counted = itertools.count()
         numbers = []
         for latent in latents:
-            places = list(itertools.islice(counted, len(latent["samples"])))
-            numbers += latent.get("batch_index", places)
+            positions = list(itertools.islice(counted, len(latent["samples"])))
+            numbers += latent.get("batch_index", positions)
         pairs = [pair for latent in latents for pair in zip(latent["samples"], _masks(latent), strict=True)]
         items = [
             Item(samples[None], mask[None], number) for number, (samples, mask) in zip(numbers, pairs, strict=True)
@@ -200,14 +200,14 @@ class ReplaceVideoLatentFrames(Node):
 
 @dataclass(frozen=True)
 class Item:
-    """One of a batch, with a batch dimension of 1; ``number`` is its place in all the batches."""
+    """One item of a batch, with a batch dimension of 1; ``number`` is its position in all batches."""
 
     samples: torch.Tensor
     mask: torch.Tensor
     number: int
 
 
-_indices = batch_index  # an input of LatentFromBatch has its name
+_indices = batch_index  # an input of LatentFromBatch has the same name
 
 
 def _joined(latents: list[Latent]) -> Latent:
@@ -218,7 +218,7 @@ def _joined(latents: list[Latent]) -> Latent:
 
 
 def _masks(latent: Latent) -> torch.Tensor:
-    """A mask per item: white, at the size of the picture, where there is none."""
+    """A mask per item: white, in the size of the image, if there is none."""
     samples = latent["samples"]
     mask = latent.get("noise_mask")
     if mask is None:

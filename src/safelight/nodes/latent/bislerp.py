@@ -1,11 +1,11 @@
-"""Resizing latents by turning vectors: between two neighbours, the channels' direction moves along the great circle
-and the length along the line, so that the result is not weaker than its neighbours as a mean would be."""
+"""Resize latents by spherical interpolation: between two neighbors, the direction of the channel vector moves along the
+great circle and its magnitude linearly, so that the result is not weaker than its neighbors, as a mean would be."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (its name everywhere)
 
 PARALLEL = 1e-5
-"""Vectors whose cosine is this near to 1 or -1 span no plane to turn in."""
+"""Vectors whose cosine is closer to 1 or -1 than this span no plane to rotate in."""
 
 
 def bislerp(planes: torch.Tensor, width: int, height: int) -> torch.Tensor:
@@ -20,9 +20,9 @@ def _along_width(planes: torch.Tensor, width: int) -> torch.Tensor:
 
 
 def _neighbours(old: int, new: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """For each new place the old ones on both sides, and how far (0..1) it lies from the left one.
+    """For each new position, the old ones on both sides, and its distance (0..1) from the left one.
 
-    Where the places lie is what torch's bilinear interpolation of the numbers 0, 1, 2 ... says."""
+    Positions are those of torch's bilinear interpolation of the numbers 0, 1, 2 ..."""
     numbers = torch.arange(old, dtype=torch.float32, device=device)
     left = F.interpolate(numbers[None, None, None], size=(1, new), mode="bilinear")[0, 0, 0]
     following = (numbers + 1).clamp(max=old - 1)
@@ -31,7 +31,7 @@ def _neighbours(old: int, new: int, device: torch.device) -> tuple[torch.Tensor,
 
 
 def _slerp(one: torch.Tensor, other: torch.Tensor, ratio: torch.Tensor) -> torch.Tensor:
-    """Between the vectors along dimension 1; ``ratio`` is one number per place of the last dimension."""
+    """Interpolate between the vectors along dimension 1; ``ratio`` is one number per position of the last dimension."""
     length, other_length = one.norm(dim=1, keepdim=True), other.norm(dim=1, keepdim=True)
     direction = torch.where(length == 0, 0.0, one / length)
     other_direction = torch.where(other_length == 0, 0.0, other / other_length)

@@ -1,10 +1,10 @@
-"""Nodes that put one latent into another, and masks for inpainting."""
+"""Nodes that paste one latent into another, and set masks for inpainting."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (its name everywhere)
 
 from safelight.nodes.image.resampling import repeat_to
-from safelight.nodes.latent.value import Latent, with_samples
+from safelight.nodes.latent.samples import Latent, with_samples
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
@@ -33,12 +33,12 @@ class LatentComposite(Node):
         left, top, feather = x // 8, y // 8, feather // 8
         result = samples_to["samples"].clone()
         visible = samples_from["samples"][..., : result.shape[-2] - top, : result.shape[-1] - left]
-        place = result[..., top : top + visible.shape[-2], left : left + visible.shape[-1]]
+        target = result[..., top : top + visible.shape[-2], left : left + visible.shape[-1]]
         if feather > 0:
             mask = _feathered(samples_from["samples"], result, left, top, feather)
             mask = mask[..., : visible.shape[-2], : visible.shape[-1]]
-            visible = visible * mask + place * (1.0 - mask)
-        place.copy_(visible)
+            visible = visible * mask + target * (1.0 - mask)
+        target.copy_(visible)
         return NodeOutput(with_samples(samples_to, result))
 
 
@@ -108,8 +108,8 @@ def paste(
     cell: int,
     resize_source: bool,
 ) -> torch.Tensor:
-    """``source`` put into a copy of ``destination`` (both ``[B, C, H, W]``), where ``mask`` (``[B, H, W]`` in 0..1, of
-    any size) is 1. ``x`` and ``y`` are in pixels, of which ``cell`` make one value; they may lie outside."""
+    """Paste ``source`` into a copy of ``destination`` (both ``[B, C, H, W]``), where ``mask`` (``[B, H, W]`` in 0..1,
+    of any size) is 1. ``x`` and ``y`` are in pixels, ``cell`` of which make one value; they may be outside."""
     result = destination.clone()
     height, width = result.shape[-2:]
     if resize_source:
@@ -125,14 +125,14 @@ def paste(
     top = max(-source.shape[-2] * cell, min(y, height * cell)) // cell
     rows = slice(max(0, -top), max(0, min(source.shape[-2], height - top)))
     columns = slice(max(0, -left), max(0, min(source.shape[-1], width - left)))
-    place = result[..., top + rows.start : top + rows.stop, left + columns.start : left + columns.stop]
+    target = result[..., top + rows.start : top + rows.stop, left + columns.start : left + columns.stop]
     mask = mask[..., rows, columns]
-    place.copy_(mask * source[..., rows, columns] + (torch.ones_like(mask) - mask) * place)
+    target.copy_(mask * source[..., rows, columns] + (torch.ones_like(mask) - mask) * target)
     return result
 
 
 def _feathered(source: torch.Tensor, destination: torch.Tensor, left: int, top: int, feather: int) -> torch.Tensor:
-    """1 inside, falling to ``1 / feather`` at the edges that do not touch the destination's border."""
+    """1 inside, decreasing to ``1 / feather`` at the edges that do not touch the destination's border."""
     mask = torch.ones_like(source)
     height, width = source.shape[-2:]
     for step in range(feather):

@@ -1,4 +1,4 @@
-"""Nodes that make empty latents of pictures, in the channels and the scale of each family of models."""
+"""Nodes that create empty image latents, with the channels and scale of each model family."""
 
 from safelight.nodes.latent.zeros import zeros
 from safelight.sdk import Node, NodeOutput, Schema, io

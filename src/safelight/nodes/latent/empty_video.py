@@ -1,6 +1,6 @@
-"""Nodes that make empty latents of videos and of sound.
+"""Nodes that create empty latents of videos and of audio.
 
-The first frame of a video has a latent frame of its own; of the others, a few share one: ``(length - 1) // n + 1``.
+The first frame of a video has its own latent frame; of the others, ``n`` share one: ``(length - 1) // n + 1``.
 """
 
 from safelight.nodes.latent.zeros import zeros

@@ -1,4 +1,4 @@
-"""Latents of several kinds that a model denoises together, such as a video and its sound."""
+"""Latents of several kinds that a model denoises together, such as a video and its audio."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import torch
 
 @dataclass(frozen=True)
 class NestedTensor:
-    """Tensors of unlike shapes, side by side."""
+    """Several tensors of different shapes."""
 
     tensors: Sequence[torch.Tensor]
 

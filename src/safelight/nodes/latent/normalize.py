@@ -1,13 +1,13 @@
-"""Evening out the start of a video with what follows."""
+"""The node that matches the start of a video to the rest."""
 
 import torch
 
-from safelight.nodes.latent.value import Latent, with_samples
+from safelight.nodes.latent.samples import Latent, with_samples
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 MEAN_DOWN, MEAN_UP = 0.3, 0.35
 DEVIATION_DOWN, DEVIATION_UP = 0.35, 0.5
-"""How far a frame's mean and deviation may move (Kandinsky 5)."""
+"""How far a frame's mean and standard deviation may change (Kandinsky 5)."""
 
 
 class NormalizeVideoLatentStart(Node):
@@ -41,7 +41,7 @@ class NormalizeVideoLatentStart(Node):
 
 
 def _matched(source: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """Each frame of ``source`` with the mean and the deviation of all of ``reference``, as far as they may move."""
+    """Each frame of ``source`` with the mean and standard deviation of all of ``reference``, within the limits."""
     frame = (1, 3, 4)
     mean, deviation = source.mean(frame, keepdim=True), source.std(frame, keepdim=True)
     wanted_mean = torch.clamp(reference.mean(), mean - MEAN_DOWN, mean + MEAN_UP)

@@ -1,4 +1,4 @@
-"""Changes to a latent as values, so that they can be applied once or within every step of the sampling."""
+"""Operations on latents as values, which can be applied once or inside every sampling step."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -6,12 +6,12 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F  # noqa: N812 (its name everywhere)
 
-from safelight.nodes.latent.value import Latent, with_samples
+from safelight.nodes.latent.samples import Latent, with_samples
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 class Operation(Protocol):
-    """Called with ``latent=``, and with more that it may ignore; gives a tensor of the same shape."""
+    """Called with ``latent=``, and with more arguments that it may ignore; returns a tensor of the same shape."""
 
     def __call__(self, latent: torch.Tensor, **rest: Any) -> torch.Tensor: ...
 
@@ -87,7 +87,7 @@ class Sharpen:
     alpha: float
 
     def __call__(self, latent: torch.Tensor, **rest: Any) -> torch.Tensor:
-        """``[B, C, H, W]``, H and W larger than the radius. The directions of the cells' vectors are sharpened."""
+        """``[B, C, H, W]``, H and W larger than the radius. The directions of the channel vectors are sharpened."""
         length: torch.Tensor = (torch.linalg.vector_norm(latent, dim=1) + 1e-6)[:, None]
         channels = latent.shape[1]
         kernel = self._kernel().to(latent).repeat(channels, 1, 1).unsqueeze(1)
@@ -97,9 +97,9 @@ class Sharpen:
         return length * sharpened
 
     def _kernel(self) -> torch.Tensor:
-        """A negative Gaussian with a centre that makes its sum 1."""
-        places = torch.linspace(-1, 1, 2 * self.radius + 1)
-        y, x = torch.meshgrid(places, places, indexing="ij")
+        """A negative Gaussian with a center that makes the sum 1."""
+        axis = torch.linspace(-1, 1, 2 * self.radius + 1)
+        y, x = torch.meshgrid(axis, axis, indexing="ij")
         distance = torch.sqrt(x * x + y * y)
         bell = torch.exp(-(distance * distance) / (2.0 * self.sigma * self.sigma))
         kernel = bell / bell.sum() * -(self.alpha * 10)
@@ -112,12 +112,12 @@ class TonemapReinhard:
     multiplier: float
 
     def __call__(self, latent: torch.Tensor, **rest: Any) -> torch.Tensor:
-        """``[B, C, ...]``. White is five deviations above the mean length of the cells' vectors."""
+        """``[B, C, ...]``. White is five standard deviations above the mean magnitude of the channel vectors."""
         length: torch.Tensor = (torch.linalg.vector_norm(latent, dim=1) + 1e-10)[:, None]
         direction = latent / length
-        places = list(range(1, length.ndim))
-        mean = torch.mean(length, dim=places, keepdim=True)
-        deviation = torch.std(length, dim=places, keepdim=True)
+        dimensions = list(range(1, length.ndim))
+        mean = torch.mean(length, dim=dimensions, keepdim=True)
+        deviation = torch.std(length, dim=dimensions, keepdim=True)
         white = (deviation * 5 + mean) * self.multiplier
         length = length * (1.0 / white)
         return direction * (length / (length + 1.0) * white)

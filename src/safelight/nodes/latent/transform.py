@@ -1,9 +1,9 @@
-"""Nodes that turn, mirror and cut a latent."""
+"""Nodes that rotate, mirror, crop and join latents."""
 
 import torch
 
 from safelight.nodes.image.resampling import repeat_to
-from safelight.nodes.latent.value import Latent, with_samples
+from safelight.nodes.latent.samples import Latent, with_samples
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 DIMENSIONS = {"x": -1, "y": -2, "t": -3}
@@ -130,7 +130,7 @@ class LatentCutToBatch(Node):
     def execute(cls, samples: Latent, dim: str, slice_size: int) -> NodeOutput:
         old = samples["samples"]
         dimension = old.ndim + DIMENSIONS[dim]
-        if dimension < 2:  # a picture has no time
+        if dimension < 2:  # an image has no time axis
             return NodeOutput(samples)
         slice_size = min(slice_size, old.shape[dimension])
         count = old.shape[dimension] // slice_size

@@ -1,6 +1,6 @@
-"""Nodes that change the width and height of a latent."""
+"""Nodes that scale the width and height of a latent."""
 
-from safelight.nodes.latent.value import Latent, resize_samples, with_samples
+from safelight.nodes.latent.samples import Latent, resize_samples, with_samples
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 

@@ -1,11 +1,11 @@
-"""Empty tensors, as large as a prompt may ask for."""
+"""Zero tensors, within the size limit for prompts."""
 
 import torch
 
-from safelight.nodes.image.bounds import check_size
+from safelight.nodes.image.size_limit import check_size
 
 
 def zeros(*shape: int) -> torch.Tensor:
-    """Raises :class:`~safelight.core.errors.TooLarge` before any memory is taken."""
+    """Raises :class:`~safelight.core.errors.TooLarge` before any memory is allocated."""
     check_size(shape)
     return torch.zeros(shape)

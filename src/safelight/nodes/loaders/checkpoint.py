@@ -1,4 +1,4 @@
-"""Nodes that load a checkpoint or one of its parts from a file. What they give is read when it is first used."""
+"""Nodes that load a checkpoint or one of its parts. Weights are read when they are first used."""
 
 from pathlib import Path
 
@@ -58,8 +58,8 @@ _PAIR_KINDS = (
 )
 
 
-class UnreadKind(Invalid):
-    """Of a family whose text encoders or networks are not read yet."""
+class UnsupportedFamily(Invalid):
+    """Of a family whose text encoders or networks are not supported yet."""
 
     code = "unknown_weights"
 
@@ -149,7 +149,7 @@ class CLIPLoader(Node):
     @classmethod
     def execute(cls, clip_name: str, type: str, device: str = "default") -> NodeOutput:
         if type != "stable_diffusion":
-            raise UnreadKind(f"text encoders of {type!r} are not read yet; those of 'stable_diffusion' are")
+            raise UnsupportedFamily(f"text encoders of type {type!r} are not supported yet; choose 'stable_diffusion'")
         return NodeOutput(load_text_encoders([current().model_path("text_encoders", clip_name)]))
 
 
@@ -181,7 +181,7 @@ class DualCLIPLoader(Node):
     @classmethod
     def execute(cls, clip_name1: str, clip_name2: str, type: str, device: str = "default") -> NodeOutput:
         if type != "sdxl":
-            raise UnreadKind(f"text encoders of {type!r} are not read yet; those of 'sdxl' are")
+            raise UnsupportedFamily(f"text encoders of type {type!r} are not supported yet; choose 'sdxl'")
         return NodeOutput(
             load_text_encoders([current().model_path("text_encoders", name) for name in (clip_name1, clip_name2)])
         )

@@ -1,4 +1,4 @@
-"""Nodes that lay a LoRA over a model and its text encoder."""
+"""Nodes that apply a LoRA to a model and its text encoder."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Nodes that load encoders of pictures and models of styles."""
+"""Nodes that load image encoders and style models."""
 
 from safelight.models.vision.style import load_style_model
 from safelight.models.vision.vision_encoder import load_vision_encoder

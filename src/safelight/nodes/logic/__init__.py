@@ -1,1 +1,8 @@
-"""Plain values, switches and calculations."""
+"""Plain values, switches and calculations.
+
+* ``choice``: switches and lists of options.
+* ``expression``: evaluate formulas.
+* ``lists``: lists as values.
+* ``number``: calculate and convert numbers.
+* ``primitive``: single values.
+"""

@@ -1,4 +1,4 @@
-"""Choosing: which of two inputs goes on, and a list of choices that the user writes."""
+"""Nodes that choose: one of two inputs, or an option from a list that the user writes."""
 
 from typing import Any
 
@@ -52,9 +52,9 @@ class CustomCombo(Node):
 
     @classmethod
     def validate_inputs(cls, choice: str) -> bool:
-        return True  # the client keeps the options in the workflow, so that the server knows none to check against
+        return True  # the client stores the options in the workflow, so the server has none to check against
 
     @classmethod
     def execute(cls, choice: str, index: int | None = None) -> NodeOutput:
-        # clients of before the second output send no index
+        # clients from before the second output send no index
         return NodeOutput(choice) if index is None else NodeOutput(choice, index)

@@ -1,7 +1,7 @@
-"""Formulas that users write: a small part of Python's expressions, worked out over numbers and nothing else.
+"""Formulas that users write: a small subset of Python's expressions, evaluated over numbers only.
 
-The text is parsed with ``ast`` and never run as code: what is not listed here (attributes, other functions, texts,
-loops) is refused, and so are whole numbers that would grow beyond :data:`MOST_BITS`.
+The text is parsed with ``ast`` and never run as code. What is not listed here (attributes, other functions, strings,
+loops) is refused, and so are integers that would exceed :data:`MAX_BITS`.
 """
 
 import ast
@@ -12,46 +12,47 @@ from typing import Any
 
 Number = int | float
 
-MOST_BITS = 10_000
-"""Of a number on the way to a result, which must itself fit into a ``float`` of 1,024 bits."""
-LONGEST = 10_000
+MAX_BITS = 10_000
+"""Of an intermediate value; the result must itself fit into a ``float`` of 1,024 bits."""
+MAX_LENGTH = 10_000
 
 
 class InvalidExpression(ValueError):
-    """The formula cannot be worked out; the message is for its author."""
+    """The formula cannot be evaluated; the message is for its author."""
 
 
 def evaluate(expression: str, variables: Mapping[str, Number | Sequence[Number]]) -> Any:
-    """The value of a formula. Raises :class:`InvalidExpression`."""
+    """Evaluate a formula. Raises :class:`InvalidExpression`."""
     if not expression.strip():
         raise InvalidExpression("the expression is empty")
-    if len(expression) > LONGEST:
-        raise InvalidExpression(f"the expression is longer than {LONGEST} characters")
+    if len(expression) > MAX_LENGTH:
+        raise InvalidExpression(f"the expression is longer than {MAX_LENGTH} characters")
     try:
         return _value(ast.parse(expression.strip(), mode="eval").body, variables)
     except InvalidExpression:
         raise
     except SyntaxError as error:
-        raise InvalidExpression(f"{expression!r} is no expression: {error.msg}") from error
+        raise InvalidExpression(f"invalid expression {expression!r}: {error.msg}") from error
     except (ArithmeticError, IndexError, TypeError, ValueError, RecursionError, MemoryError) as error:
         raise InvalidExpression(f"{expression!r}: {error}") from error
 
 
 def _power(base: Number, exponent: Number) -> Any:
-    if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * exponent > MOST_BITS:
-        raise InvalidExpression("a power is too large")
+    if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * exponent > MAX_BITS:
+        raise InvalidExpression("the result of a power is too large")
     return base**exponent
 
 
 def _shifted(value: int, places: int) -> int:
-    if value.bit_length() + places > MOST_BITS:
-        raise InvalidExpression("a shifted number is too large")
+    if value.bit_length() + places > MAX_BITS:
+        raise InvalidExpression("the result of a shift is too large")
     return value << places
 
 
 def _rounded(value: Number, *digits: int) -> Any:
-    """Python works out ``10 ** -digits``, however many there are, to round a whole number to nothing."""
-    if isinstance(value, int) and len(digits) == 1 and isinstance(digits[0], int) and digits[0] < -MOST_BITS:
+    """Like ``round``, but returns 0 for huge negative ``digits``, for which Python would compute ``10 ** -digits``
+    first."""
+    if isinstance(value, int) and len(digits) == 1 and isinstance(digits[0], int) and digits[0] < -MAX_BITS:
         return 0
     return round(value, *digits)
 
@@ -114,7 +115,7 @@ def _value(node: ast.expr, variables: Mapping[str, Any]) -> Any:
             return value
         case ast.Name(id=name):
             if name not in variables:
-                raise InvalidExpression(f"{name!r} is not connected; there are {', '.join(variables)}")
+                raise InvalidExpression(f"{name!r} is not connected; available are {', '.join(variables)}")
             return variables[name]
         case ast.BinOp(left=left, op=op, right=right) if type(op) in BINARY:
             return BINARY[type(op)](_number(left, variables), _number(right, variables))
@@ -132,23 +133,23 @@ def _value(node: ast.expr, variables: Mapping[str, Any]) -> Any:
             return [_number(item, variables) for item in items]
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
             if name not in FUNCTIONS:
-                raise InvalidExpression(f"there is no function {name!r}; there are {', '.join(FUNCTIONS)}")
+                raise InvalidExpression(f"unknown function {name!r}: use one of {', '.join(FUNCTIONS)}")
             return FUNCTIONS[name](*[_value(arg, variables) for arg in args])
-    raise InvalidExpression(f"{ast.unparse(node)!r} may not stand in an expression")
+    raise InvalidExpression(f"{ast.unparse(node)!r} is not allowed in an expression")
 
 
 def _number(node: ast.expr, variables: Mapping[str, Any]) -> Number:
-    """No list, since those repeat and join under ``*`` and ``+``, and no whole number beyond measure."""
+    """Evaluate to a number. Refuses lists, which repeat and join under ``*`` and ``+``, and too large integers."""
     value = _value(node, variables)
     if not isinstance(value, int | float):
-        raise InvalidExpression(f"{ast.unparse(node)!r} is no number")
-    if isinstance(value, int) and value.bit_length() > MOST_BITS:
+        raise InvalidExpression(f"{ast.unparse(node)!r} is not a number")
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
         raise InvalidExpression(f"{ast.unparse(node)!r} is too large")
     return value
 
 
 def _first(parts: Sequence[ast.expr], variables: Mapping[str, Any], *, until: bool) -> Any:
-    """``and`` and ``or``: the first part whose truth is ``until``, else the last."""
+    """Evaluate ``and`` and ``or``: the first part whose truth is ``until``, else the last."""
     for part in parts[:-1]:
         value = _value(part, variables)
         if bool(value) is until:

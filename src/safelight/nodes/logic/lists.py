@@ -5,8 +5,9 @@ from typing import Any
 
 from safelight.sdk import Node, NodeOutput, Schema, io
 
-MOST_ITEMS = 100_000
-"""Of one list: ten nodes in a row that each join one list a hundred times would make more than there are atoms."""
+MAX_ITEMS = 100_000
+"""Of one list: ten nodes in a row that each join one list a hundred times would make more items than there are
+atoms."""
 
 
 class CreateList(Node):
@@ -27,8 +28,8 @@ class CreateList(Node):
 
     @classmethod
     def execute(cls, inputs: Mapping[str, list[Any]]) -> NodeOutput:
-        if sum(map(len, inputs.values())) > MOST_ITEMS:
-            raise ValueError(f"the list would have more than {MOST_ITEMS} items")
+        if sum(map(len, inputs.values())) > MAX_ITEMS:
+            raise ValueError(f"the list would have more than {MAX_ITEMS} items")
         return NodeOutput([item for items in inputs.values() for item in items])
 
 
@@ -48,7 +49,9 @@ class GetItemFromList(Node):
 
     @classmethod
     def execute(cls, list: list[Any], index: list[int]) -> NodeOutput:
-        place = index[0]
-        if not -len(list) <= place < len(list):
-            raise IndexError(f"there is no item {place} in a list of {len(list)}")
-        return NodeOutput(list[place])
+        position = index[0]
+        if not -len(list) <= position < len(list):
+            raise IndexError(
+                f"no item {position} in a list of {len(list)}: use an index from {-len(list)} to {len(list) - 1}"
+            )
+        return NodeOutput(list[position])

@@ -1,4 +1,4 @@
-"""Working out numbers: from a formula, from other kinds of values, from an aspect ratio."""
+"""Nodes that calculate numbers: from a formula, from other types of values, from an aspect ratio."""
 
 import math
 import string
@@ -42,13 +42,13 @@ class ComfyMathExpression(Node):
     def execute(cls, expression: str, values: Mapping[str, Number]) -> NodeOutput:
         result = evaluate(expression, {**values, "values": list(values.values())})
         if not isinstance(result, int | float):
-            raise InvalidExpression(f"{expression!r} gives {result!r}, which is no number")
+            raise InvalidExpression(f"the result of {expression!r} is {result!r}, which is not a number")
         try:
             exact = float(result)
         except OverflowError:
             exact = math.inf
         if not math.isfinite(exact):
-            raise InvalidExpression(f"{expression!r} gives a number that is too large, or none")
+            raise InvalidExpression(f"the result of {expression!r} is too large or not a number")
         return NodeOutput(exact, int(result), bool(result))
 
 
@@ -73,7 +73,7 @@ class ComfyNumberConvert(Node):
         except OverflowError:
             exact = math.inf
         if not math.isfinite(exact):
-            raise ValueError(f"{value!r} is no finite number")
+            raise ValueError(f"{value!r} is not a finite number")
         return NodeOutput(exact, int(number))
 
 
@@ -105,11 +105,11 @@ class ResolutionSelector(Node):
 
 
 def _parsed(text: str) -> Number:
-    """Whole numbers are read exactly, however long."""
+    """Integers of any length are parsed exactly."""
     try:
         return int(text.strip())
     except ValueError:
         try:
             return float(text.strip())
         except ValueError:
-            raise ValueError(f"{text!r} is no number") from None
+            raise ValueError(f"{text!r} is not a number") from None

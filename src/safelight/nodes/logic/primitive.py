@@ -1,4 +1,4 @@
-"""A single value, shown as a widget and given on."""
+"""Nodes with a single value, set in a widget and passed on."""
 
 import re
 
@@ -171,6 +171,6 @@ class ColorToRGBInt(Node):
     @classmethod
     def execute(cls, color: str) -> NodeOutput:
         if re.fullmatch("#[0-9a-fA-F]{6}(?:[0-9a-fA-F]{2})?", color) is None:
-            raise ValueError(f"{color!r} is neither #RRGGBB nor #RRGGBBAA")
+            raise ValueError(f"invalid color {color!r}: write #RRGGBB or #RRGGBBAA")
         alpha = int(color[7:], 16) / 255 if color[7:] else 1.0
         return NodeOutput(int(color[1:7], 16), color[:7], alpha)

@@ -1,4 +1,4 @@
-"""Nodes for alpha channels: splitting, joining, and Porter and Duff's composites.
+"""Nodes for alpha channels: splitting, joining, and Porter-Duff composites.
 
 A mask is the opposite of an alpha channel: 1 where the image is transparent.
 """
@@ -89,9 +89,10 @@ COMPOSITES: dict[str, Composite] = {
     "SRC_OVER": lambda s, sa, d, da: (s + (1 - sa) * d, sa + (1 - sa) * da),
     "XOR": lambda s, sa, d, da: ((1 - da) * s + (1 - sa) * d, (1 - da) * sa + (1 - sa) * da),
 }
-"""Of colours times alpha, and alpha, of source and destination; the result is the same of the composite.
+"""Functions of premultiplied color and alpha of the source, then of the destination; they return those of the
+composite.
 
-The formulae are Android's, which are wider than Porter and Duff's:
+The formulas are Android's, which include more modes than Porter and Duff:
 https://developer.android.com/reference/android/graphics/PorterDuff.Mode"""
 
 
@@ -125,7 +126,7 @@ class PorterDuffImageComposite(Node):
         mode: str,
     ) -> NodeOutput:
         if mode not in COMPOSITES:
-            raise ValueError(f"mode is {mode!r}; it must be one of {', '.join(COMPOSITES)}")
+            raise ValueError(f"unknown mode {mode!r}: choose one of {', '.join(COMPOSITES)}")
         size = min(map(len, (source, source_alpha, destination, destination_alpha)))
         height, width = destination.shape[1:3]
         s = resize(source[:size], width, height, method="bicubic", crop="center")

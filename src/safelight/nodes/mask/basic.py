@@ -1,4 +1,4 @@
-"""Nodes that make masks, turn them into images and back, invert, cut and threshold them."""
+"""Nodes that create masks, convert them to images and back, invert, crop and threshold them."""
 
 from collections.abc import Mapping
 
@@ -49,7 +49,7 @@ class ImageToMask(Node):
     def execute(cls, image: torch.Tensor, channel: str) -> NodeOutput:
         index = cls.CHANNELS.index(channel)
         if index >= image.shape[-1]:
-            raise ValueError(f"the image has no {channel} channel; it has {image.shape[-1]}")
+            raise ValueError(f"the image has no {channel} channel: it has only {image.shape[-1]} channels")
         return NodeOutput(image[..., index])
 
 

@@ -33,12 +33,12 @@ class GrowMask(Node):
 
 
 def grow_or_shrink(mask: torch.Tensor, pixels: int, *, tapered_corners: bool) -> torch.Tensor:
-    """``[B, H, W]``: each pixel becomes the greatest (the least, where ``pixels`` is negative) within the distance."""
+    """``[B, H, W]``: replace each pixel by the maximum (the minimum if ``pixels`` is negative) within the distance."""
     return _grow(mask, pixels, tapered_corners) if pixels >= 0 else -_grow(-mask, -pixels, tapered_corners)
 
 
 def _grow(mask: torch.Tensor, pixels: int, tapered_corners: bool) -> torch.Tensor:
-    pixels = min(pixels, mask.shape[-2] + mask.shape[-1])  # then the greatest has reached every corner
+    pixels = min(pixels, mask.shape[-2] + mask.shape[-1])  # then the maximum has reached every corner
     if not tapered_corners:
         rows = F.max_pool2d(mask, (1, 2 * pixels + 1), stride=1, padding=(0, pixels))
         return F.max_pool2d(rows, (2 * pixels + 1, 1), stride=1, padding=(pixels, 0))
@@ -80,8 +80,8 @@ def _rising(length: int, pixels: int) -> torch.Tensor:
 
 
 def _falling(length: int, pixels: int) -> torch.Tensor:
-    """Factors from 1 to near 0 at the end, as ComfyUI has them: shifted by one, so that the smallest factor lies on
-    the first pixel instead of the last."""
+    """Factors from 1 to near 0 at the end. As in ComfyUI they are shifted by one, so that the smallest factor is on the
+    first pixel instead of the last."""
     return _rising(length, pixels).flip(0).roll(1)
 
 
@@ -118,7 +118,7 @@ class MaskComposite(Node):
     @classmethod
     def execute(cls, destination: torch.Tensor, source: torch.Tensor, x: int, y: int, operation: str) -> NodeOutput:
         if operation not in cls.OPERATIONS:
-            raise ValueError(f"operation is {operation!r}; it must be one of {', '.join(cls.OPERATIONS)}")
+            raise ValueError(f"unknown operation {operation!r}: choose one of {', '.join(cls.OPERATIONS)}")
         result = destination.reshape(-1, *destination.shape[-2:]).clone()
         source = source.reshape(-1, *source.shape[-2:]).to(result.device)
         below = result[:, y : y + source.shape[1], x : x + source.shape[2]]

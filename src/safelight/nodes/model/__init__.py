@@ -1,1 +1,12 @@
-"""Nodes that change how a model is sampled, without touching its weights."""
+"""Nodes that change how a model samples, and that merge and save models.
+
+* ``attention``: scale attention weights.
+* ``freeu``: FreeU.
+* ``guidance``: change how predictions are combined.
+* ``guidance_direction``: change the direction or magnitude of guidance.
+* ``hooks``: LoRAs and models for some conditionings only.
+* ``merge``: merge two models.
+* ``sampling``: set how a model was trained.
+* ``save``: save models to files.
+* ``token_reduction``: cheaper self-attention at large sizes.
+"""

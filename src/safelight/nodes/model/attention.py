@@ -1,4 +1,4 @@
-"""Nodes that make a network's attention stronger or weaker, by scaling its weights."""
+"""Nodes that strengthen or weaken a network's attention, by scaling its weights."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ import torch
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.text.encoder import TextEncoder
 from safelight.models.weight_layers import WeightLayer, WeightPatch
-from safelight.nodes.conditioning.encode import present
+from safelight.nodes.conditioning.encode import require_text_encoder
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 _CATEGORY = "_for_testing/attention_experiments"
@@ -85,14 +85,14 @@ class CLIPAttentionMultiply(Node):
 
     @classmethod
     def execute(cls, clip: TextEncoder, q: float, k: float, v: float, out: float) -> NodeOutput:
-        encoder = present(clip)
+        encoder = require_text_encoder(clip)
         names = {"q_proj": q, "k_proj": k, "v_proj": v, "out_proj": out}
         factors = {rf"\.self_attn\.{name}\.(?:weight|bias)$": factor for name, factor in names.items()}
         return NodeOutput(encoder.with_layers(_layer(encoder.shapes, factors)))
 
 
 @dataclass(frozen=True)
-class _Scaled:
+class _ScalePatch:
     factor: float
 
     def apply(self, weight: torch.Tensor, strength: float) -> torch.Tensor:
@@ -105,9 +105,9 @@ def _projections(where: str, q: float, k: float, v: float, out: float) -> dict[s
 
 
 def _layer(names: Iterable[str], factors: Mapping[str, float]) -> WeightLayer:
-    """``factors`` by regular expressions of names; what is multiplied by one stays shared."""
+    """``factors`` by regular expressions on names; weights multiplied by 1 stay shared."""
     patches: dict[str, WeightPatch] = {
-        name: _Scaled(factor)
+        name: _ScalePatch(factor)
         for name in names
         for pattern, factor in factors.items()
         if factor != 1.0 and re.search(pattern, name)

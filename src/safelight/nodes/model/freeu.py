@@ -1,5 +1,5 @@
-"""FreeU (Si et al. 2023): in the upper half of a UNet, what comes from below counts more, and the low frequencies
-of what is skipped over count less."""
+"""FreeU (Si et al. 2023): in the upper half of a UNet, scale up the backbone features and scale down the low
+frequencies of the skips."""
 
 from dataclasses import dataclass
 
@@ -37,8 +37,9 @@ class FreeU_V2(Node):  # noqa: N801
 
 
 @dataclass(frozen=True)
-class _Weighed:
-    """``scales``: by channels, how much the hidden half and the low frequencies of the skip count."""
+class _Reweighted:
+    """``scales``: by the number of channels, the factors on half of the backbone features and on the low frequencies of
+    the skip."""
 
     scales: dict[int, tuple[float, float]]
     adapts: bool
@@ -57,11 +58,11 @@ class _Weighed:
             flat = mean.flatten(1)
             least, most = (end.reshape(-1, 1, 1, 1) for end in (flat.amin(dim=1), flat.amax(dim=1)))
             weight = (backbone - 1) * (mean - least) / (most - least) + 1
-        return torch.cat((hidden[:, :half] * weight, hidden[:, half:]), dim=1), _with_low(skip, low)
+        return torch.cat((hidden[:, :half] * weight, hidden[:, half:]), dim=1), _scale_low_frequencies(skip, low)
 
 
-def _with_low(planes: torch.Tensor, scale: float) -> torch.Tensor:
-    """The four lowest frequencies, counted in both directions, times ``scale``."""
+def _scale_low_frequencies(planes: torch.Tensor, scale: float) -> torch.Tensor:
+    """Multiply the four lowest frequencies, counted in both directions, by ``scale``."""
     spectrum = torch.fft.fftshift(torch.fft.fftn(planes.float(), dim=(-2, -1)), dim=(-2, -1))
     y, x = planes.shape[-2] // 2, planes.shape[-1] // 2
     spectrum[..., max(y - 1, 0) : y + 1, max(x - 1, 0) : x + 1] *= scale
@@ -71,7 +72,7 @@ def _with_low(planes: torch.Tensor, scale: float) -> torch.Tensor:
 
 def _hooked(model: DiffusionModel, wide: tuple[float, float], less: tuple[float, float], *, adapts: bool) -> NodeOutput:
     channels = model.network.shapes["time_embed.0.weight"][1]
-    hook = _Weighed({channels * 4: wide, channels * 2: less}, adapts)
+    hook = _Reweighted({channels * 4: wide, channels * 2: less}, adapts)
     options = options_of(model)
     return NodeOutput(model.with_(options=options.with_(hooks=options.hooks + NetworkHooks(skip=(hook,)))))
 

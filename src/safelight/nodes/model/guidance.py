@@ -1,4 +1,4 @@
-"""Nodes that change how predictions are put together.
+"""Nodes that change how predictions are combined.
 
 RescaleCFG: Lin et al. 2023, section 3.4. CFG-Zero*: Fan et al. 2025. Perturbed attention: Ahn et al. 2024.
 Self-attention guidance: Hong et al. 2023. Differential diffusion: Levin and Fried 2023. Perp-Neg: Armandpour et al.
@@ -19,8 +19,8 @@ from safelight.nodes.conditioning.options import Conditioning
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
-def after(model: DiffusionModel, change: object, **options: object) -> NodeOutput:
-    """The model with one more change behind guidance."""
+def after_guidance(model: DiffusionModel, change: object, **options: object) -> NodeOutput:
+    """The model with one more change after guidance."""
     known = options_of(model)
     return NodeOutput(model.with_(options=known.with_(after=(*known.after, change), **options)))
 
@@ -49,7 +49,7 @@ class RescaleCFG(Node):
 
 @dataclass(frozen=True)
 class _Rescaled:
-    """In terms of velocity, in which the papers' networks predict."""
+    """Computed on velocities, which the networks of the paper predict."""
 
     multiplier: float
 
@@ -90,7 +90,7 @@ class CFGNorm(Node):
             kept: torch.Tensor = (wanted / (length + 1e-8)).clamp(0, 1)
             return guided * kept * strength
 
-        return after(model, normed)
+        return after_guidance(model, normed)
 
 
 class CFGZeroStar(Node):
@@ -113,7 +113,7 @@ class CFGZeroStar(Node):
             best = (to * away).sum(dimensions, keepdim=True) / ((away**2).sum(dimensions, keepdim=True) + 1e-8)
             return guided + guidance.negative * (best - 1) * (1 - guidance.scale)
 
-        return after(model, fitted)
+        return after_guidance(model, fitted)
 
 
 class PerturbedAttentionGuidance(Node):
@@ -140,7 +140,7 @@ class PerturbedAttentionGuidance(Node):
             perturbed = guidance.reevaluate("positive", guidance.x, NetworkHooks(attention=(_values_alone,)))
             return guided + (guidance.positive - perturbed) * scale
 
-        return after(model, away)
+        return after_guidance(model, away)
 
 
 def _values_alone(attention: Attention, attend: Attend) -> torch.Tensor:
@@ -173,20 +173,20 @@ class SelfAttentionGuidance(Node):
         def away(guidance: Guidance, guided: torch.Tensor) -> torch.Tensor:
             if min(guidance.x.shape[2:]) <= 4:  # too small to blur
                 return guided
-            seen = _Watched()
-            negative = guidance.reevaluate("negative", guidance.x, NetworkHooks(attention=(seen,)))
-            if not seen.maps:
+            recorder = _AttentionRecorder()
+            negative = guidance.reevaluate("negative", guidance.x, NetworkHooks(attention=(recorder,)))
+            if not recorder.maps:
                 return guided
-            blurred = _blurred_where_attended(negative, seen.maps[-1], blur_sigma)
+            blurred = _blurred_where_attended(negative, recorder.maps[-1], blur_sigma)
             other = guidance.reevaluate("negative", blurred + guidance.x - negative, NetworkHooks())
             return guided + (blurred - other) * scale
 
-        return after(model, away, needs_negative=True)
+        return after_guidance(model, away, needs_negative=True)
 
 
 @dataclass(eq=False)
-class _Watched:
-    """Keeps how much each place of the middle is attended to, ``[B, tokens]``, and the map's size."""
+class _AttentionRecorder:
+    """Records the attention that each position of the middle block receives, ``[B, tokens]``, and the map's size."""
 
     maps: list[tuple[torch.Tensor, tuple[int, int]]] = field(default_factory=list)
 
@@ -203,9 +203,9 @@ _BLUR_KERNEL = 9
 
 
 def _blurred_where_attended(
-    latent: torch.Tensor, seen: tuple[torch.Tensor, tuple[int, int]], sigma: float
+    latent: torch.Tensor, attended: tuple[torch.Tensor, tuple[int, int]], sigma: float
 ) -> torch.Tensor:
-    weights, size = seen
+    weights, size = attended
     mask = (weights > 1.0).to(latent).reshape(-1, 1, *size)
     mask = functional.interpolate(mask, size=tuple(latent.shape[2:]))
     return torch.lerp(latent, _gaussian(latent, sigma), mask)
@@ -248,7 +248,7 @@ class DifferentialDiffusion(Node):
 
 @dataclass(frozen=True)
 class _Threshold:
-    """At each level, what is brighter than the part of the way that is left."""
+    """At each level, the parts of the mask that are brighter than the remaining share of sampling."""
 
     strength: float
 

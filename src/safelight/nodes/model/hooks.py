@@ -1,4 +1,4 @@
-"""Nodes that make hooks: LoRAs and models that hold for some conditions only, by keyframes."""
+"""Nodes that create hooks: LoRAs and models that apply only to some conditionings, scheduled by keyframes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from safelight.models.text.encoder import TextEncoder
 from safelight.models.weight_hooks import Changes, HookGroup, Keyframe, WeightHook
 from safelight.models.weight_layers import WeightLayer
 from safelight.models.weights import Identity, Weights, identity_of
-from safelight.nodes.conditioning.encode import present
+from safelight.nodes.conditioning.encode import require_text_encoder
 from safelight.sdk import Node, NodeOutput, Schema, io
 from safelight.sdk.context import current
 
@@ -116,7 +116,7 @@ class CreateHookModelAsLoraModelOnly(Node):
 
 @dataclass(frozen=True, eq=False)
 class _Replaced:
-    """A checkpoint's weights in the place of others."""
+    """Replace the weights with those of a checkpoint."""
 
     checkpoint: Checkpoint
 
@@ -164,7 +164,7 @@ class SetClipHooks(Node):
     def execute(
         cls, clip: TextEncoder, apply_to_conds: bool, schedule_clip: bool, hooks: HookGroup | None = None
     ) -> NodeOutput:
-        encoder = present(clip)
+        encoder = require_text_encoder(clip)
         if hooks is None:
             return NodeOutput(encoder)
         hooked = replace(encoder, hooks=hooks, hooks_conditions=apply_to_conds, follows_keyframes=schedule_clip)
@@ -271,16 +271,16 @@ class CreateHookKeyframesInterpolated(Node):
         prev_hook_kf: Keyframes = (),
     ) -> NodeOutput:
         ease = _EASINGS[interpolation]
-        way = [index / (keyframes_count - 1) for index in range(keyframes_count)]
-        strengths = [strength_start + (strength_end - strength_start) * ease(share) for share in way]
-        return _in_even_distances(strengths, start_percent, end_percent, prev_hook_kf, shows=print_keyframes)
+        positions = [index / (keyframes_count - 1) for index in range(keyframes_count)]
+        strengths = [strength_start + (strength_end - strength_start) * ease(position) for position in positions]
+        return _evenly_spaced(strengths, start_percent, end_percent, prev_hook_kf, shows=print_keyframes)
 
 
 _EASINGS: dict[str, Callable[[float], float]] = {
-    "linear": lambda share: share,
-    "ease_in": lambda share: share**2,
-    "ease_out": lambda share: 1 - (1 - share) ** 2,
-    "ease_in_out": lambda share: 3 * share**2 - 2 * share**3,
+    "linear": lambda position: position,
+    "ease_in": lambda position: position**2,
+    "ease_out": lambda position: 1 - (1 - position) ** 2,
+    "ease_in_out": lambda position: 3 * position**2 - 2 * position**3,
 }
 
 
@@ -309,17 +309,15 @@ class CreateHookKeyframesFromFloats(Node):
     ) -> NodeOutput:
         strengths = floats_strength if isinstance(floats_strength, list | tuple) else [floats_strength]
         numbers = [float(strength) for strength in strengths]
-        return _in_even_distances(numbers, start_percent, end_percent, prev_hook_kf, shows=print_keyframes)
+        return _evenly_spaced(numbers, start_percent, end_percent, prev_hook_kf, shows=print_keyframes)
 
 
-def _in_even_distances(
-    strengths: list[float], start: float, end: float, before: Keyframes, *, shows: bool
-) -> NodeOutput:
+def _evenly_spaced(strengths: list[float], start: float, end: float, before: Keyframes, *, shows: bool) -> NodeOutput:
     apart = (end - start) / max(1, len(strengths) - 1)
-    made = tuple(Keyframe(start + apart * index, strength) for index, strength in enumerate(strengths))
+    frames = tuple(Keyframe(start + apart * index, strength) for index, strength in enumerate(strengths))
     if shows:
-        current().show_text("\n".join(f"{frame.start:.3f}: {frame.strength:.3f}" for frame in made))
-    return NodeOutput((*(before or ()), *made))
+        current().show_text("\n".join(f"{frame.start:.3f}: {frame.strength:.3f}" for frame in frames))
+    return NodeOutput((*(before or ()), *frames))
 
 
 class SetHookKeyframes(Node):

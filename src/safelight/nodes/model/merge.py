@@ -1,4 +1,4 @@
-"""Nodes that mix two models, or two text encoders, weight by weight."""
+"""Nodes that merge two models, or two text encoders, weight by weight."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,7 +8,7 @@ from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.merging import IncompatibleModels, MergeRatios, merge_layer
 from safelight.models.stored_unet import StoredUNet
 from safelight.models.text.encoder import TextEncoder
-from safelight.nodes.conditioning.encode import present
+from safelight.nodes.conditioning.encode import require_text_encoder
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 _CATEGORY = "advanced/model_merging"
@@ -68,7 +68,7 @@ class ModelMergeBlocks(Node):
 
 
 class _ModelMergeParts(Node):
-    """By a ratio for each part; of two whose names begin a weight's, the longer one counts."""
+    """Merge with a ratio for each part. If the names of two parts begin a weight's name, the longer one is used."""
 
     @classmethod
     def execute(cls, model1: DiffusionModel, model2: DiffusionModel, **ratios: float) -> NodeOutput:
@@ -106,7 +106,7 @@ class ModelMergeSDXL(_ModelMergeParts):
 
 
 def _by_parts(node_id: str, blocks: int, *, end: str = ".") -> Schema:
-    """``blocks``: as many on the way down as on the way up. ``end``: of their names."""
+    """``blocks``: the number of input blocks and of output blocks. ``end``: the end of their names."""
     counted = (("input_blocks", blocks), ("middle_block", 3), ("output_blocks", blocks))
     names = [f"{name}.{index}{end}" for name, count in counted for index in range(count)]
     ratios = map(_ratio, ("time_embed.", "label_emb.", *names, "out."))
@@ -182,10 +182,10 @@ def _models(first: DiffusionModel, second: DiffusionModel, ratios: MergeRatios) 
 
 def _stored(model: DiffusionModel) -> StoredUNet:
     if not isinstance(model.network, StoredUNet):
-        raise IncompatibleModels(f"a model of {type(model.network).__name__} has no weights of its own to mix")
+        raise IncompatibleModels(f"a model of type {type(model.network).__name__!r} has no weights of its own to merge")
     return model.network
 
 
 def _encoders(first: TextEncoder, second: TextEncoder, ratios: Callable[[str], tuple[float, float]]) -> NodeOutput:
-    one, other = present(first), present(second)
+    one, other = require_text_encoder(first), require_text_encoder(second)
     return NodeOutput(one.with_layers(merge_layer("merge", one.weights.shapes, other.weights, other.layers, ratios)))

@@ -1,4 +1,4 @@
-"""Nodes that say how a model was trained, where its file does not."""
+"""Nodes that set how a model was trained, if its file does not show it."""
 
 from safelight.core.errors import Invalid
 from safelight.models.diffusion_model import DiffusionModel
@@ -40,11 +40,11 @@ _EDM: dict[str, Prediction] = {
 }
 
 FLUX_TOKENS = (256, 4096)
-"""Between these counts of 16x16 patches, a flow's shift grows with the picture."""
+"""The token counts (16x16 patches) between which a flow's shift grows with the image."""
 
 
 class UnknownSampling(Invalid):
-    """A parameterization that is not computed here."""
+    """A parameterization that is not supported."""
 
     code = "unknown_sampling"
 
@@ -158,7 +158,7 @@ class ModelSamplingContinuousEDM(Node):
     @classmethod
     def execute(cls, model: DiffusionModel, sampling: str, sigma_max: float, sigma_min: float) -> NodeOutput:
         if sampling not in _EDM:
-            raise UnknownSampling(f"{sampling!r} is not computed here yet; {', '.join(_EDM)} are")
+            raise UnknownSampling(f"sampling {sampling!r} is not supported yet: choose one of {', '.join(_EDM)}")
         levels = ContinuousEdmLevels(sigma_min, sigma_max)
         return NodeOutput(model.with_(parameterization=Parameterization(_EDM[sampling], levels)))
 

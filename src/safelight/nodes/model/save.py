@@ -1,4 +1,4 @@
-"""Nodes that write models to files, with what nodes changed of their weights."""
+"""Nodes that save models to files, including the changes that nodes made to their weights."""
 
 import json
 from typing import Any
@@ -14,8 +14,8 @@ from safelight.models.saving import (
     write,
 )
 from safelight.models.text.encoder import TextEncoder
-from safelight.nodes.conditioning.encode import present as present_text
-from safelight.nodes.latent.autoencoder import present as present_autoencoder
+from safelight.nodes.conditioning.encode import require_text_encoder
+from safelight.nodes.latent.autoencoder import require_autoencoder
 from safelight.sdk import Node, NodeOutput, Schema, io
 from safelight.sdk.context import current
 
@@ -38,8 +38,8 @@ class CheckpointSave(Node):
     def execute(
         cls, model: DiffusionModel, clip: TextEncoder, vae: ImageAutoencoder, filename_prefix: str
     ) -> NodeOutput:
-        tensors = model_tensors(model) | text_tensors(present_text(clip), model.family)
-        tensors |= autoencoder_tensors(present_autoencoder(vae))
+        tensors = model_tensors(model) | text_tensors(require_text_encoder(clip), model.family)
+        tensors |= autoencoder_tensors(require_autoencoder(vae))
         return _saved(cls, filename_prefix, tensors, metadata_of(model))
 
 
@@ -64,7 +64,7 @@ class CLIPSave(Node):
 
     @classmethod
     def execute(cls, clip: TextEncoder, filename_prefix: str) -> NodeOutput:
-        return _saved(cls, filename_prefix, text_tensors(present_text(clip), None), {})
+        return _saved(cls, filename_prefix, text_tensors(require_text_encoder(clip), None), {})
 
 
 class VAESave(Node):
@@ -76,7 +76,7 @@ class VAESave(Node):
 
     @classmethod
     def execute(cls, vae: ImageAutoencoder, filename_prefix: str) -> NodeOutput:
-        return _saved(cls, filename_prefix, autoencoder_tensors(present_autoencoder(vae), prefix=""), {})
+        return _saved(cls, filename_prefix, autoencoder_tensors(require_autoencoder(vae), prefix=""), {})
 
 
 def _schema(node_id: str, inputs: list[io.Input], prefix: str, *, display_name: str | None = None) -> Schema:
@@ -91,7 +91,7 @@ def _schema(node_id: str, inputs: list[io.Input], prefix: str, *, display_name: 
 
 
 def _saved(node: Any, prefix: str, tensors: Tensors, metadata: dict[str, str]) -> NodeOutput:
-    """The prompt and the workflow go into the file's metadata, as they go into pictures."""
+    """Write the file, with the prompt and the workflow in its metadata, as in images."""
     hidden = node.hidden
     if hidden is not None and hidden.prompt is not None:
         metadata = {**metadata, "prompt": json.dumps(hidden.prompt)}

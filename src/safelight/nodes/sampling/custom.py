@@ -1,4 +1,4 @@
-"""Sampling from its parts: a guider, a sampler, a schedule and noise."""
+"""Sampling from separate parts: a guider, a sampler, a noise schedule and a noise source."""
 
 import torch
 
@@ -6,10 +6,10 @@ from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.sampling.guidance import CfgGuider, DualCfgGuider, Guider, PositiveGuider
 from safelight.models.sampling.sample import ChosenSampler
 from safelight.nodes.conditioning.options import Conditioning
-from safelight.nodes.latent.value import Latent
+from safelight.nodes.latent.samples import Latent
 from safelight.nodes.sampling.ksampler import MAX_SEED
 from safelight.nodes.sampling.noise import NoiseSource, NoNoise, SeededNoise
-from safelight.nodes.sampling.sample import sampled
+from safelight.nodes.sampling.sample import run_sampling
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
@@ -50,7 +50,7 @@ class SamplerCustom(Node):
     ) -> NodeOutput:
         noise: NoiseSource = SeededNoise(noise_seed) if add_noise else NoNoise(noise_seed)
         guider = CfgGuider(model, positive, negative, cfg)
-        return NodeOutput(*sampled(guider, sampler, sigmas, latent_image, noise))
+        return NodeOutput(*run_sampling(guider, sampler, sigmas, latent_image, noise))
 
 
 class SamplerCustomAdvanced(Node):
@@ -75,7 +75,7 @@ class SamplerCustomAdvanced(Node):
     def execute(
         cls, noise: NoiseSource, guider: Guider, sampler: ChosenSampler, sigmas: torch.Tensor, latent_image: Latent
     ) -> NodeOutput:
-        return NodeOutput(*sampled(guider, sampler, sigmas, latent_image, noise))
+        return NodeOutput(*run_sampling(guider, sampler, sigmas, latent_image, noise))
 
 
 class BasicGuider(Node):

@@ -1,10 +1,10 @@
-"""Schedules of flow models, which shift evenly spaced times towards noise, the more the larger the picture is."""
+"""Noise schedules of flow models, which shift evenly spaced times towards noise, more so for larger images."""
 
 import math
 
 import torch
 
-from safelight.nodes.latent.value import Latent
+from safelight.nodes.latent.samples import Latent
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
@@ -68,8 +68,8 @@ class LTXVScheduler(Node):
 
 
 def flux2_shift(tokens: int, steps: int) -> float:
-    """The logarithm of the shift, as Black Forest Labs fitted it: lines in the number of tokens for 10 and for 200
-    steps, and a line in the number of steps between them; from 4300 tokens on, that for 200 steps."""
+    """The logarithm of the shift, as fitted by Black Forest Labs: linear in the number of tokens for 10 and for 200
+    steps, and linear in the number of steps between them; above 4300 tokens, the value for 200 steps."""
     at_10 = 8.73809524e-05 * tokens + 1.89833333
     at_200 = 0.00016927 * tokens + 0.45666666
     if tokens > 4300:
@@ -85,7 +85,7 @@ def shifted(times: torch.Tensor, shift: float) -> torch.Tensor:
 
 
 def _stretched(sigmas: torch.Tensor, terminal: float) -> torch.Tensor:
-    """Distances from 1 scaled so that the last level above 0 is ``terminal``."""
+    """Scale the distances from 1 so that the last level above 0 is ``terminal``."""
     above = sigmas != 0
     distances = 1.0 - sigmas[above]
     stretched = sigmas.clone()

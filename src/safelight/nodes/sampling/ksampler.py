@@ -5,9 +5,9 @@ from safelight.models.sampling.guidance import CfgGuider
 from safelight.models.sampling.samplers.table import SAMPLERS, SKIPS_LAST_LEVEL
 from safelight.models.sampling.schedules import SCHEDULES, schedule, step_range
 from safelight.nodes.conditioning.options import Conditioning
-from safelight.nodes.latent.value import Latent
+from safelight.nodes.latent.samples import Latent
 from safelight.nodes.sampling.noise import NoiseSource, NoNoise, SeededNoise
-from safelight.nodes.sampling.sample import sampled, sampler_named
+from safelight.nodes.sampling.sample import run_sampling, sampler_named
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 MAX_SEED = 0xFFFFFFFFFFFFFFFF
@@ -165,7 +165,7 @@ def common_ksampler(
     last_step: int | None = None,
     force_full_denoise: bool = False,
 ) -> tuple[Latent]:
-    """Both nodes' work, under the name by which node packs call it."""
+    """Run the sampling of both nodes. Node packs call it by this name."""
     levels = model.parameterization.levels
     skips = sampler_name in SKIPS_LAST_LEVEL
     sigmas = step_range(
@@ -176,5 +176,5 @@ def common_ksampler(
     )
     noise: NoiseSource = NoNoise(seed) if disable_noise else SeededNoise(seed)
     guider = CfgGuider(model, positive, negative, cfg)
-    result, _ = sampled(guider, sampler_named(sampler_name), sigmas, latent, noise)
+    result, _ = run_sampling(guider, sampler_named(sampler_name), sigmas, latent, noise)
     return (result,)

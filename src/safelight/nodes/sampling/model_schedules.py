@@ -1,11 +1,11 @@
-"""Nodes that make a schedule of a model's own levels, or read one off them."""
+"""Nodes that make a noise schedule from a model's own levels, or read a level of one."""
 
 import torch
 
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.sampling.schedules import SCHEDULES, schedule
 from safelight.models.sampling.schedules import beta as beta_schedule
-from safelight.nodes.latent.value import Latent, with_samples
+from safelight.nodes.latent.samples import Latent, with_samples
 from safelight.nodes.sampling.noise import NoiseSource
 from safelight.sdk import Node, NodeOutput, Schema, io
 

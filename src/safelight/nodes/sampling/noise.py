@@ -1,4 +1,4 @@
-"""Where a sampler's noise comes from."""
+"""Sources of the noise that sampling starts from."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -6,20 +6,20 @@ from typing import Protocol
 import torch
 
 from safelight.nodes.latent.nested import NestedTensor
-from safelight.nodes.latent.value import Latent
+from safelight.nodes.latent.samples import Latent
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 Samples = torch.Tensor | NestedTensor
 
 
 class NoiseSource(Protocol):
-    """``seed`` also starts the noise that some samplers add within their steps."""
+    """``seed`` also seeds the noise that some samplers add inside their steps."""
 
     @property
     def seed(self) -> int: ...
 
     def generate_noise(self, latent: Latent) -> Samples:
-        """In the shape of the latent's samples, on the CPU."""
+        """Noise in the shape of the latent's samples, on the CPU."""
         ...
 
 
@@ -60,8 +60,8 @@ class DisableNoise(Node):
 
 @dataclass(frozen=True)
 class SeededNoise:
-    """Normal noise, drawn on the CPU by one generator. Items of a batch draw in turn, so that the item of batch index
-    n gets what the n-th item of a large batch would get."""
+    """Normal noise, drawn on the CPU from one generator. Batch items draw in turn, so that the item with batch index n
+    gets what the n-th item of a larger batch would get."""
 
     seed: int
 

@@ -1,4 +1,4 @@
-"""Nodes that choose a sampler, and set what it leaves open."""
+"""Nodes that choose a sampler and set its options."""
 
 from typing import Any
 
@@ -195,7 +195,7 @@ class SamplerER_SDE(Node):  # noqa: N801
     @classmethod
     def execute(cls, solver_type: str, max_stage: int, eta: float, s_noise: float) -> NodeOutput:
         if solver_type == "ODE" or (solver_type == "Reverse-time SDE" and eta == 0):
-            return _chosen(stochastic.er_sde, max_stage=max_stage, s_noise=0.0, noise_scaler=_as_it_is)
+            return _chosen(stochastic.er_sde, max_stage=max_stage, s_noise=0.0, noise_scaler=_identity)
         if solver_type == "Reverse-time SDE":
             return _chosen(stochastic.er_sde, max_stage=max_stage, s_noise=s_noise, noise_scaler=_Power(eta + 1))
         return _chosen(stochastic.er_sde, max_stage=max_stage, s_noise=s_noise)
@@ -264,7 +264,7 @@ class SamplerSEEDS2(Node):
         return _chosen(stochastic.seeds_2, solver_type=solver_type, eta=eta, s_noise=s_noise, r=r)
 
 
-def _as_it_is(level: torch.Tensor) -> torch.Tensor:
+def _identity(level: torch.Tensor) -> torch.Tensor:
     return level
 
 

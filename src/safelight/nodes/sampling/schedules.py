@@ -1,4 +1,4 @@
-"""Nodes that compute a schedule of noise levels from a formula.
+"""Nodes that compute a noise schedule from a formula.
 
 Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models" (2022), for Karras' and the
 variance-preserving one; Hang et al., "Improved Noise Schedule for Diffusion Training" (2024), for the Laplace one.

@@ -1,4 +1,4 @@
-"""Nodes that write, cut and change a schedule of noise levels (sigmas)."""
+"""Nodes that write, split and change a noise schedule (sigmas)."""
 
 import itertools
 import math
@@ -16,7 +16,7 @@ SPACINGS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "cosine": lambda x: torch.sin(x * math.pi / 2),
     "sine": lambda x: 1 - torch.cos(x * math.pi / 2),
 }
-"""How far (0..1) to go between two noise levels at the part ``x`` of the steps between them."""
+"""The share (0..1) of the distance between two noise levels, at the share ``x`` of the steps between them."""
 
 
 class ManualSigmas(Node):

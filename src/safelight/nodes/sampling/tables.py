@@ -1,7 +1,7 @@
-"""Nodes whose schedules of noise levels were found by searching, and published as tables.
+"""Nodes whose noise schedules were found by optimization, and published as tables.
 
-Sabour, Fidler and Kreis, "Align Your Steps: Optimizing Sampling Schedules in Diffusion Models" (2024), whose project
-page has the numbers; Pei and others, "Optimal Stepsize for Diffusion Sampling" (2025); Chen and others, "On the
+Sabour, Fidler and Kreis, "Align Your Steps: Optimizing Sampling Schedules in Diffusion Models" (2024), with numbers
+from the project page; Pei and others, "Optimal Stepsize for Diffusion Sampling" (2025); Chen and others, "On the
 Trajectory Regularity of ODE-based Diffusion Sampling" (2024), whose table (``gits.json``) has a row for each
 coefficient and number of steps.
 """
@@ -111,7 +111,7 @@ def _schedule(levels: Sequence[float], *, steps: int, denoise: float) -> torch.T
 
 
 def _resampled(levels: Sequence[float], count: int) -> list[float]:
-    """``count`` levels of the same curve, on straight lines between the logarithms."""
+    """``count`` levels on the same curve, interpolated linearly between the logarithms."""
     old, new = np.linspace(0, 1, len(levels)), np.linspace(0, 1, count)
     rising = np.log(levels[::-1])
     resampled: list[float] = np.exp(np.interp(new, old, rising))[::-1].tolist()
@@ -120,7 +120,7 @@ def _resampled(levels: Sequence[float], count: int) -> list[float]:
 
 @cache
 def _gits() -> dict[float, dict[int, list[float]]]:
-    """Noise levels by coefficient and number of steps. The file has the levels that occur, and rows of indices."""
+    """Noise levels by coefficient and number of steps. The file lists the levels, and rows of indices into them."""
     written = json.loads(Path(__file__).with_name("gits.json").read_text())
     levels = written["levels"]
     return {

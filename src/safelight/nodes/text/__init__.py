@@ -1,1 +1,10 @@
-"""Nodes that build, change and show text."""
+"""Nodes that build, change and show text.
+
+* ``limits``: the maximum length of a text.
+* ``lists``: lists of texts.
+* ``patterns``: regular expressions with a time limit.
+* ``preview``: show any value as text.
+* ``regex``: match, extract and replace with regular expressions.
+* ``string``: join, cut, replace and compare a text.
+* ``structure``: JSON and templates.
+"""

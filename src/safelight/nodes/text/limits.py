@@ -1,26 +1,26 @@
-"""How large a text a node may make. Small inputs can ask for much: a few nodes in a row that double their text, or one
-that puts a long text wherever a short one stood."""
+"""The maximum length of a text that a node may make. Small inputs can ask for a lot: a few nodes in a row that double
+their text, or one that replaces every short match with a long text."""
 
 from collections.abc import Iterable
 
-MOST_CHARACTERS = 16 * 1024 * 1024
+MAX_CHARACTERS = 16 * 1024 * 1024
 
 
 class TextTooLong(ValueError):
-    """A node would make a text of more characters than :data:`MOST_CHARACTERS`."""
+    """A node would make a text of more than :data:`MAX_CHARACTERS` characters."""
 
     def __init__(self) -> None:
-        super().__init__(f"the text would have more than {MOST_CHARACTERS} characters")
+        super().__init__(f"the text would have more than {MAX_CHARACTERS} characters")
 
 
 def check_length(characters: int) -> None:
-    """Before a text is made. Raises :class:`TextTooLong`."""
-    if characters > MOST_CHARACTERS:
+    """Call before a text is made. Raises :class:`TextTooLong`."""
+    if characters > MAX_CHARACTERS:
         raise TextTooLong
 
 
 def joined(parts: Iterable[str]) -> str:
-    """The parts in one text. Raises :class:`TextTooLong` at the first that is one too many."""
+    """Join the parts. Raises :class:`TextTooLong` at the first part that exceeds the limit."""
     kept: list[str] = []
     size = 0
     for part in parts:

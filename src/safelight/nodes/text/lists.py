@@ -1,6 +1,6 @@
-"""Nodes on lists of texts, such as the captions of a training set: each takes them one by one and gives a list.
+"""Nodes on lists of texts, such as the captions of a training set. Each takes the texts one by one and returns a list.
 
-ComfyUI 0.8.0 gives a list here too but declares a single text, which no text input can take; ours declare the list.
+ComfyUI 0.8.0 returns a list too, but declares a single text, which no text input accepts; these nodes declare the list.
 """
 
 from safelight.nodes.text.limits import joined, replaced

@@ -1,8 +1,8 @@
-"""Regular expressions of users: ``re``'s dialect, with a limit on the time that a match may take.
+"""Users' regular expressions: ``re``'s dialect, with a time limit for matching.
 
-``re`` itself cannot be stopped, and some short patterns take longer than the age of the universe on a short text
-(``(a+)+$``). So ``re`` decides what is a pattern and what a replacement, and the ``regex`` package, which has a
-deadline, looks for it. Where the two read a pattern differently, it is rewritten to mean what it means to ``re``.
+``re`` itself cannot be stopped, and some short patterns would take longer than the age of the universe on a short text
+(``(a+)+$``). Therefore ``re`` decides which patterns and replacements are valid, and the ``regex`` package, which has a
+timeout, does the matching. Where the two read a pattern differently, it is rewritten to mean what it means to ``re``.
 """
 
 import re
@@ -15,24 +15,24 @@ import regex
 from safelight.nodes.text.limits import joined
 
 LIMIT_S = 5.0
-"""How long one node may look for its pattern."""
-LONGEST_PATTERN = 100_000
+"""Time limit of one node for matching its pattern."""
+MAX_PATTERN_LENGTH = 100_000
 _BRACES = re.compile(r"\\N\{[^}]*\}|\\.|\{(?:\d+(?:,\d*)?|,\d*)\}|\{", re.DOTALL)
 
 
 class TooSlow(ValueError):
-    """A pattern takes too long on a text; the message names it."""
+    """Matching a pattern takes too long on a text; the message names the pattern."""
 
     def __init__(self, pattern: str, limit_s: float) -> None:
         super().__init__(f"the pattern {pattern!r} takes longer than {limit_s:g} s on this text; simplify it")
 
 
 class Pattern:
-    """A pattern that is known to ``re``. Raises :class:`re.error` for any other, when it is made."""
+    """A pattern that is valid for ``re``; the constructor raises :class:`re.error` for any other."""
 
     def __init__(self, text: str, flags: re.RegexFlag, *, limit_s: float = LIMIT_S) -> None:
-        if len(text) > LONGEST_PATTERN:
-            raise re.error(f"the pattern is longer than {LONGEST_PATTERN} characters")
+        if len(text) > MAX_PATTERN_LENGTH:
+            raise re.error(f"the pattern is longer than {MAX_PATTERN_LENGTH} characters")
         self._text = text
         self._limit_s = limit_s
         self._model = re.compile(text, flags)
@@ -43,7 +43,7 @@ class Pattern:
         return self._model.groups
 
     def matches(self, text: str) -> Iterator[Any]:
-        """Those that ``re.finditer`` finds. Raises :class:`TooSlow`."""
+        """The matches that ``re.finditer`` finds. Raises :class:`TooSlow`."""
         ends = time.monotonic() + self._limit_s
         try:
             for match in self._limited.finditer(text, timeout=self._limit_s, concurrent=True):
@@ -58,8 +58,8 @@ class Pattern:
         return next(self.matches(text), None)
 
     def replace(self, text: str, template: str, *, count: int) -> str:
-        """``re.sub``; ``count`` 0: all. Raises :class:`re.error` for a template that ``re`` refuses, :class:`TooSlow`
-        and :class:`~safelight.nodes.text.limits.TextTooLong`."""
+        """``re.sub``; ``count`` 0 replaces all. Raises :class:`re.error` for a template that ``re`` refuses,
+        :class:`TooSlow` and :class:`~safelight.nodes.text.limits.TextTooLong`."""
         self._model.sub(template, "")
 
         def parts() -> Iterator[str]:
@@ -76,5 +76,5 @@ class Pattern:
 
 
 def _as_re_reads_it(pattern: str) -> str:
-    """A brace that repeats nothing is a brace; to ``regex`` it may begin a fuzzy match."""
+    """Escape a brace that does not repeat anything; ``regex`` could read it as the start of a fuzzy match."""
     return _BRACES.sub(lambda found: r"\{" if found[0] == "{" else found[0], pattern)

@@ -1,4 +1,4 @@
-"""Showing any value as text."""
+"""The node that shows any value as text."""
 
 import json
 from typing import Any
@@ -33,5 +33,5 @@ def as_text(value: Any) -> str:
         return str(value)
     try:
         return json.dumps(value, indent=4)
-    except (TypeError, ValueError):  # a tensor, a model, a circle of references
+    except (TypeError, ValueError):  # a tensor, a model, a circular reference
         return str(value)

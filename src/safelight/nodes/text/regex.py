@@ -1,4 +1,4 @@
-"""Nodes on a text by regular expressions, in Python's dialect, with a limit of time (``patterns.py``)."""
+"""Nodes on a text with regular expressions, in Python's dialect, with a time limit (``patterns.py``)."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -75,7 +75,7 @@ class RegexExtract(Node):
             pattern = Pattern(regex_pattern, _flags(case_insensitive, multiline, dotall))
         except re.error:
             return NodeOutput("")
-        # "All Matches" of a pattern with groups means the first group of each, as Python's findall has it
+        # "All Matches" of a pattern with groups means the first group of each, as in Python's findall
         group = {"First Match": 0, "All Matches": min(pattern.groups, 1)}.get(mode, group_index)
         if group > pattern.groups:
             return NodeOutput("")
@@ -87,7 +87,7 @@ class RegexExtract(Node):
                 return NodeOutput(joined(_lines(m[group] or "" for m in pattern.matches(string))))
             case "All Groups":
                 return NodeOutput(joined(_lines(m[group] for m in pattern.matches(string) if m[group] is not None)))
-        raise ValueError(f"there is no mode {mode!r}")
+        raise ValueError(f"unknown mode {mode!r}")
 
 
 class RegexReplace(Node):
@@ -128,7 +128,7 @@ class RegexReplace(Node):
 
 
 def _lines(texts: Iterable[str]) -> Iterator[str]:
-    """With a line's end between them."""
+    """The texts, with line breaks between them."""
     for index, text in enumerate(texts):
         yield f"\n{text}" if index else text
 

@@ -96,7 +96,7 @@ class CaseConverter(Node):
                 return NodeOutput(string.capitalize())
             case "Title Case":
                 return NodeOutput(string.title())
-        raise ValueError(f"there is no mode {mode!r}")
+        raise ValueError(f"unknown mode {mode!r}")
 
 
 class StringTrim(Node):
@@ -124,7 +124,7 @@ class StringTrim(Node):
                 return NodeOutput(string.lstrip())
             case "Right":
                 return NodeOutput(string.rstrip())
-        raise ValueError(f"there is no mode {mode!r}")
+        raise ValueError(f"unknown mode {mode!r}")
 
 
 class StringReplace(Node):
@@ -202,4 +202,4 @@ class StringCompare(Node):
                 return NodeOutput(string_a.endswith(string_b))
             case "Equal":
                 return NodeOutput(string_a == string_b)
-        raise ValueError(f"there is no mode {mode!r}")
+        raise ValueError(f"unknown mode {mode!r}")

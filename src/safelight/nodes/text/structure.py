@@ -9,12 +9,12 @@ from typing import Any
 from safelight.nodes.text.limits import check_length, joined
 from safelight.sdk import Node, NodeOutput, Schema, io
 
-WIDEST = 10_000
-"""The largest number in a format such as ``{a:>20}``, lest a template fill the memory."""
+MAX_FORMAT_NUMBER = 10_000
+"""The largest number in a format such as ``{a:>20}``, so that a template cannot fill the memory."""
 
 
-MOST_READ = 64 * 1024 * 1024
-"""Characters that are read to find an object, each as often as it is read."""
+MAX_CHARACTERS_READ = 64 * 1024 * 1024
+"""Characters that are read to find an object, counted each time they are read."""
 
 
 class JsonExtractString(Node):
@@ -97,15 +97,15 @@ class ConvertDictionaryToString(Node):
 
 
 def _as_json(value: Any, indent: int) -> str:
-    """Bounded: the white space of deep values is far longer than they are."""
+    """Limited in length: the indentation of deeply nested values is far longer than the values."""
     return joined(json.JSONEncoder(indent=indent or None, ensure_ascii=False).iterencode(value))
 
 
 def first_object(text: str) -> dict[str, Any]:
-    """The first JSON object that starts at any ``{``; empty if none does, or none is found within what would be
-    :data:`MOST_READ` readings of a character."""
+    """The first JSON object that starts at any ``{``; empty if there is none, or none is found before
+    :data:`MAX_CHARACTERS_READ` are read."""
     decoder = json.JSONDecoder()
-    left = MOST_READ
+    left = MAX_CHARACTERS_READ
     for start in re.finditer(r"\{", text):
         try:
             value, _ = decoder.raw_decode(text, start.start())
@@ -121,29 +121,29 @@ def first_object(text: str) -> dict[str, Any]:
 
 
 class _Template(string.Formatter):
-    """Python's formatting, without the attributes of values: they would open the process to the text's author. Mutable:
-    how long the text is so far."""
+    """Python's formatting without attribute access, which would expose the process to the text's author. Mutable: the
+    length of the text so far."""
 
     _size = 0
 
     def fill(self, template: str, values: Mapping[str, Any]) -> str:
-        """Raises :class:`~safelight.nodes.text.limits.TextTooLong`."""
+        """Fill in the placeholders. Raises :class:`~safelight.nodes.text.limits.TextTooLong`."""
         check_length(len(template))
         return self.vformat(template, (), values)
 
     def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if "." in field_name:
-            raise ValueError(f"{{{field_name}}}: a placeholder cannot name an attribute")
+            raise ValueError(f"invalid placeholder {{{field_name}}}: it cannot name an attribute")
         return super().get_field(field_name, args, kwargs)
 
     def get_value(self, key: int | str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if key not in kwargs:
-            raise ValueError(f"{{{key}}} is not connected; there are {', '.join(kwargs) or 'no values'}")
+            raise ValueError(f"{{{key}}} is not connected; available are {', '.join(kwargs) or 'no values'}")
         return kwargs[str(key)]
 
     def format_field(self, value: Any, format_spec: str) -> Any:
-        if any(int(number) > WIDEST for number in re.findall(r"\d+", format_spec)):
-            raise ValueError(f"{format_spec!r} asks for more than {WIDEST} characters")
+        if any(int(number) > MAX_FORMAT_NUMBER for number in re.findall(r"\d+", format_spec)):
+            raise ValueError(f"format {format_spec!r} asks for more than {MAX_FORMAT_NUMBER} characters")
         text: str = super().format_field(value, format_spec)
         self._size += len(text)
         check_length(self._size)

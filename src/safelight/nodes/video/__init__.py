@@ -1,1 +1,6 @@
-"""Nodes for moving pictures, and the value that travels between them."""
+"""Nodes for videos.
+
+* ``clip``: the value of type VIDEO.
+* ``load_video``: load videos, and take them apart.
+* ``save_video``: make and save videos.
+"""

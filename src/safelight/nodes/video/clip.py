@@ -1,4 +1,4 @@
-"""The value of type ``VIDEO``: a file of which frames are read when they are needed, or frames in memory.
+"""The value of type ``VIDEO``: a file whose frames are read when they are needed, or frames in memory.
 
 Method names are those that node packs call on ComfyUI's value.
 """
@@ -33,7 +33,7 @@ from safelight.nodes.audio.waveform import audio_of, sound_of
 from safelight.nodes.files.pixels import byte_frames
 
 MAX_CLIP_PIXELS = 2**31
-"""Of all frames together when they are decoded: 24 GiB as float32 RGB, 34 s of 1080p at 30 frames a second."""
+"""Pixels of all frames when they are decoded: 24 GiB as float32 RGB, 34 s of 1080p at 30 frames per second."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class VideoComponents:
 
 
 class Clip(ABC):
-    """Law: ``get_components`` gives what ``save_to`` writes, up to the encoder's loss; neither changes the clip."""
+    """Law: ``get_components`` returns what ``save_to`` writes, up to the encoder's loss; neither changes the clip."""
 
     @abstractmethod
     def get_components(self) -> VideoComponents: ...
@@ -68,16 +68,17 @@ class Clip(ABC):
 
     @abstractmethod
     def trimmed(self, *, start_s: float, duration_s: float) -> Clip:
-        """The part from ``start_s`` on, at most ``duration_s`` long (0: to the end)."""
+        """The part from ``start_s``, at most ``duration_s`` long (0: to the end)."""
 
     def as_trimmed(self, start_time: float = 0, duration: float = 0, strict_duration: bool = False) -> Clip | None:
-        """ComfyUI's name for :meth:`trimmed`; with ``strict_duration`` ``None`` where the video is too short."""
+        """ComfyUI's name for :meth:`trimmed`; with ``strict_duration`` it returns ``None`` if the video is too
+        short."""
         if strict_duration and self.get_duration() < start_time + duration:
             return None
         return self.trimmed(start_s=start_time, duration_s=duration)
 
     def get_container_format(self) -> str:
-        """What :meth:`save_to` writes."""
+        """The format that :meth:`save_to` writes."""
         return "mp4"
 
     def save_to(
@@ -87,11 +88,11 @@ class Clip(ABC):
         codec: str = "auto",
         metadata: Metadata | Mapping[str, Any] | None = None,
     ) -> None:
-        """An MP4 that browsers play; ``codec`` is ``h264``, or ``auto`` to keep what the source has if it will do.
+        """Write an MP4 that browsers play; ``codec`` is ``h264``, or ``auto`` to keep the source's codec if possible.
 
         ``metadata`` may be a mapping of names to values. Raises :class:`ValueError` for another ``format``."""
         if format not in ("auto", "mp4"):
-            raise ValueError(f"videos are saved as MP4, not as {format}")
+            raise ValueError(f"cannot save a video as {format!r}: use 'mp4'")
         if not isinstance(metadata, Metadata):
             metadata = Metadata(None, metadata) if metadata else NO_METADATA
         self._write(Path(path), codec=codec, metadata=metadata)
@@ -102,14 +103,14 @@ class Clip(ABC):
 
 @dataclass(frozen=True)
 class FileClip(Clip):
-    """``path`` is one of the owner's files; ``start_s`` and ``duration_s`` are the part of it that counts."""
+    """``path`` is one of the owner's files; ``start_s`` and ``duration_s`` select a part of it."""
 
     path: Path
     start_s: float = 0.0
     duration_s: float = 0.0
     max_pixels: int = MAX_CLIP_PIXELS
     name: str = ""
-    """What the user calls the file, for errors; by default its own name."""
+    """The user's name for the file, for errors; by default the name of ``path``."""
 
     def get_components(self) -> VideoComponents:
         info = self._probed()
@@ -196,7 +197,7 @@ class FrameClip(Clip):
         return float(len(self.components.images) / self.components.frame_rate)
 
     def trimmed(self, *, start_s: float, duration_s: float) -> FrameClip:
-        """Times between frames count for the next frame, as they do in a file."""
+        """A time between frames selects the next frame, as in a file."""
         rate = self.components.frame_rate
         first = math.ceil(round(start_s * rate, 6))
         last = math.ceil(round((start_s + duration_s) * rate, 6)) if duration_s else None
@@ -220,14 +221,14 @@ class FrameClip(Clip):
 
 def _too_large(count: int, height: int, width: int, *, max_pixels: int) -> MediaTooLarge:
     return MediaTooLarge(
-        f"{count} frames of {width} x {height} are more than can be decoded at once ({max_pixels:,} pixels): trim the "
+        f"{count} frames of {width} x {height} are more than can be decoded together ({max_pixels:,} pixels): trim the "
         "video first"
     )
 
 
 def _stacked(frames: Iterator[Frame], *, expected: int, max_pixels: int) -> torch.Tensor:
-    """Float frames in one tensor, filled as they come: the 8-bit frames are never all held beside it. Raises
-    :class:`MediaTooLarge` where there are more than the container said."""
+    """Frames as floats in one tensor, filled as they are decoded, so that the 8-bit frames are never all in memory too.
+    Raises :class:`MediaTooLarge` if there are more than the container said."""
     images = torch.empty(0)
     count = 0
     for pixels in frames:
@@ -241,5 +242,5 @@ def _stacked(frames: Iterator[Frame], *, expected: int, max_pixels: int) -> torc
         images[count] = torch.from_numpy(pixels.copy()).float() / 255
         count += 1
     if count == 0:
-        raise ValueError("the video has no frame in this part")
+        raise ValueError("the video has no frames in this part")
     return images[:count]

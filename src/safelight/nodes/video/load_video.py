@@ -1,6 +1,6 @@
-"""Videos that the user uploaded, and their parts."""
+"""Nodes that load videos that the user uploaded, and take them apart."""
 
-from safelight.nodes.files.chosen_file import content_of, judge
+from safelight.nodes.files.input_file import check_input_file, content_digest
 from safelight.nodes.video.clip import Clip, FileClip
 from safelight.sdk import Node, NodeOutput, Schema, current, io
 
@@ -21,11 +21,11 @@ class LoadVideo(Node):
 
     @classmethod
     def validate_inputs(cls, file: str) -> bool | str:
-        return judge(file, kind="video")
+        return check_input_file(file, kind="video")
 
     @classmethod
     def fingerprint_inputs(cls, file: str) -> str:
-        return content_of(file)
+        return content_digest(file)
 
     @classmethod
     def execute(cls, file: str) -> NodeOutput:
@@ -82,8 +82,8 @@ class VideoSlice(Node):
         whole_s = video.get_duration()
         start_s = max(0.0, whole_s + start_time) if start_time < 0 else start_time
         if start_s >= whole_s:
-            raise ValueError(f"the part begins at {start_s:g} s, but the video is {whole_s:g} s long")
+            raise ValueError(f"the part begins at {start_s:g} s, but the video is only {whole_s:g} s long")
         half_frame_s = 0.5 / float(video.get_frame_rate())
         if strict_duration and start_s + duration > whole_s + half_frame_s:
-            raise ValueError(f"{duration:g} s from {start_s:g} s on are asked for, but the video is {whole_s:g} s long")
+            raise ValueError(f"cannot cut {duration:g} s from {start_s:g} s: the video is only {whole_s:g} s long")
         return NodeOutput(video.trimmed(start_s=start_s, duration_s=duration))

@@ -1,4 +1,4 @@
-"""Videos made of pictures, and videos to files."""
+"""Nodes that make videos from images, and save videos to files."""
 
 import torch
 

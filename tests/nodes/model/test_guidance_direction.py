@@ -6,7 +6,7 @@ from tests.models.sampling.networks import model_of
 from tests.nodes.model.test_guidance_nodes import SHAPE, X, changed, hand_guided
 
 from safelight.models.sampling.guidance import Guidance, combined, options_of
-from safelight.nodes.model.directions import (
+from safelight.nodes.model.guidance_direction import (
     APG,
     TCFG,
     EpsilonScaling,

@@ -13,7 +13,7 @@ from safelight.models.sampling.sample import ChosenSampler, sample
 from safelight.models.sampling.samplers.table import SAMPLERS
 from safelight.models.unet.blocks import attend
 from safelight.nodes.model.attention import CLIPAttentionMultiply, UNetCrossAttentionMultiply, UNetSelfAttentionMultiply
-from safelight.nodes.model.fewer_tokens import HyperTile, PatchModelAddDownscale, TomePatchModel, merging
+from safelight.nodes.model.token_reduction import HyperTile, PatchModelAddDownscale, TomePatchModel, merging
 
 
 def attention(height: int, width: int, *, full: tuple[int, int] | None = None, index: int = 0) -> Attention:

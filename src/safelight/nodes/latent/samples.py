@@ -8,20 +8,20 @@ from safelight.nodes.image.resampling import crop_to_aspect, repeat_to, resize_p
 from safelight.nodes.latent.bislerp import bislerp
 
 Latent = dict[str, Any]
-"""``samples`` is ``[B, C, H, W]``, of a video ``[B, C, T, H, W]``, of sound ``[B, C, L]``."""
+"""``samples`` is ``[B, C, H, W]``; for a video ``[B, C, T, H, W]``, for audio ``[B, C, L]``."""
 
 VIDEO_DIMENSIONS = 5
 
 
 def with_samples(latent: Latent, samples: torch.Tensor) -> Latent:
-    """The latent with other samples; its mask, batch index and type stay."""
+    """The latent with other samples; its mask, batch index and type are kept."""
     return {**latent, "samples": samples}
 
 
 def resize_samples(samples: torch.Tensor, width: int, height: int, *, method: str, crop: str) -> torch.Tensor:
-    """Picture or video to ``[..., height, width]`` (in cells of the latent), frame by frame.
+    """Resize an image or video latent to ``[..., height, width]`` (in latent pixels), frame by frame.
 
-    ``method`` is one of torch's or ``bislerp``; ``crop="center"`` first cuts to the new aspect."""
+    ``method`` is one of torch's or ``bislerp``; ``crop="center"`` first crops to the new aspect ratio."""
     if samples.ndim == VIDEO_DIMENSIONS:
         batch, _, frames = samples.shape[:3]
         planes = samples.movedim(2, 1).flatten(0, 1)
@@ -42,5 +42,5 @@ def fit(samples: torch.Tensor, like: torch.Tensor, *, repeat: bool = True) -> to
 
 
 def batch_index(latent: Latent) -> list[int]:
-    """Which of the noises of its seed each item gets."""
+    """The index of the noise that each item gets from its seed."""
     return list(latent.get("batch_index", range(len(latent["samples"]))))

@@ -1,6 +1,6 @@
-"""Nodes that make self-attention cheaper at large sizes, and a little different.
+"""Nodes that make self-attention cheaper at large sizes, at a small loss of quality.
 
-Tiles: HyperTile. Merged tokens: Bolya and Hoffman 2023, "Token Merging for Fast Stable Diffusion". A smaller picture at
+Tiles: HyperTile. Merged tokens: Bolya and Hoffman 2023, "Token Merging for Fast Stable Diffusion". A smaller image at
 high noise: Kohya's Deep Shrink.
 """
 
@@ -13,7 +13,7 @@ from torch.nn import functional
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.network_hooks import Attend, Attention, BlockIndex, NetworkHooks
 from safelight.models.sampling.guidance import TimedHooks, options_of
-from safelight.nodes.latent.value import resize_samples
+from safelight.nodes.latent.samples import resize_samples
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
@@ -40,24 +40,24 @@ class HyperTile(Node):
     def execute(
         cls, model: DiffusionModel, tile_size: int, swap_size: int, max_depth: int, scale_depth: bool
     ) -> NodeOutput:
-        return _attending(model, _Tiled(max(32, tile_size) // 8, swap_size, max_depth, scale_depth))
+        return _with_attention_hook(model, _Tiled(max(32, tile_size) // 8, swap_size, max_depth, scale_depth))
 
 
 @dataclass(frozen=True)
 class _Tiled:
-    """``least``: the smallest side of a tile, in cells of the latent."""
+    """Attention within tiles. ``least``: the minimum side of a tile, in latent pixels."""
 
     least: int
-    turns: int
-    deepest: int
-    scales: bool
+    alternatives: int
+    max_depth: int
+    scales_with_depth: bool
 
     def __call__(self, attention: Attention, attend: Attend) -> torch.Tensor:
         depth = _halvings(attention)
-        if not attention.is_self or depth is None or depth > self.deepest:
+        if not attention.is_self or depth is None or depth > self.max_depth:
             return attend(attention)
         height, width = attention.size
-        least = self.least * 2**depth if self.scales else self.least
+        least = self.least * 2**depth if self.scales_with_depth else self.least
         rows, columns = (self._parts(side, least, attention.block) for side in (height, width))
         if rows * columns == 1:
             return attend(attention)
@@ -68,13 +68,14 @@ class _Tiled:
             return grid.reshape(len(tokens) * rows * columns, tile[0] * tile[1], -1)
 
         q, k, v, hidden = map(cut, (attention.q, attention.k, attention.v, attention.hidden))
-        made = attend(attention.with_(q=q, k=k, v=v, hidden=hidden, size=tile))
-        grid = made.reshape(-1, rows, columns, *tile, made.shape[-1]).transpose(2, 3)
+        attended = attend(attention.with_(q=q, k=k, v=v, hidden=hidden, size=tile))
+        grid = attended.reshape(-1, rows, columns, *tile, attended.shape[-1]).transpose(2, 3)
         return grid.reshape(len(attention.q), height * width, -1)
 
     def _parts(self, side: int, least: int, block: BlockIndex) -> int:
-        """Into how many a side is cut: one of the smallest tiles that are large enough, in turn from block to block."""
-        sizes = [size for size in range(min(least, side), side + 1) if side % size == 0][: self.turns]
+        """The number of parts that a side is split into; the smallest allowed tile sizes alternate from block to
+        block."""
+        sizes = [size for size in range(min(least, side), side + 1) if side % size == 0][: self.alternatives]
         return side // sizes[(block.index + block.transformer) % len(sizes)]
 
 
@@ -101,7 +102,7 @@ class TomePatchModel(Node):
 
 @dataclass(frozen=True)
 class _Merging:
-    """For one run, whose seed decides which tokens others are merged into."""
+    """Makes the hook of one run, whose seed decides which tokens are kept."""
 
     ratio: float
 
@@ -111,7 +112,7 @@ class _Merging:
 
 @dataclass(frozen=True, eq=False)
 class _Merged:
-    """At the latent's own size, where attention costs most."""
+    """Merges tokens only at the latent's full size, where attention costs most."""
 
     ratio: float
     generator: torch.Generator
@@ -130,54 +131,56 @@ Tokens = Callable[[torch.Tensor], torch.Tensor]
 def merging(
     hidden: torch.Tensor, size: tuple[int, int], count: int, generator: torch.Generator
 ) -> tuple[Tokens, Tokens]:
-    """How ``[B, tokens, C]`` become ``count`` fewer, each the mean of those that are alike, and how each of the many
-    gets the answer of its mean: bipartite soft matching between one of each 2x2 places, drawn by chance, and all others
-    (section 4)."""
+    """Return ``merge`` and ``unmerge``. ``merge`` reduces ``[B, tokens, C]`` by ``count``, averaging similar tokens;
+    ``unmerge`` copies each average's result back to its tokens. Bipartite soft matching between one random token of
+    each 2x2 and all others (section 4)."""
     height, width = size
-    first = _drawn(height, width, generator).flatten().to(hidden.device)
+    first = _random_positions(height, width, generator).flatten().to(hidden.device)
     kept, rest = first.nonzero().flatten(), (~first).nonzero().flatten()
     count = min(len(rest), count)
     metric = functional.normalize(hidden, dim=-1)
-    likeness, best = (metric[:, rest] @ metric[:, kept].transpose(1, 2)).max(dim=-1)
-    order = likeness.argsort(dim=-1, descending=True, stable=True)
-    gone, stays = rest[order[:, :count]], rest[order[:, count:]]
+    similarity, best = (metric[:, rest] @ metric[:, kept].transpose(1, 2)).max(dim=-1)
+    order = similarity.argsort(dim=-1, descending=True, stable=True)
+    merged, unmerged = rest[order[:, :count]], rest[order[:, count:]]
     to = best.gather(1, order[:, :count])
 
     def merge(tokens: torch.Tensor) -> torch.Tensor:
         features = tokens.shape[-1]
-        targets, sources = tokens[:, kept], _taken(tokens, gone)
+        targets, sources = tokens[:, kept], _gather(tokens, merged)
         index = to[..., None].expand(-1, -1, features)
         targets = targets.scatter_reduce(1, index, sources, reduce="mean", include_self=True)
-        return torch.cat((_taken(tokens, stays), targets), dim=1)
+        return torch.cat((_gather(tokens, unmerged), targets), dim=1)
 
     def unmerge(tokens: torch.Tensor) -> torch.Tensor:
         features = tokens.shape[-1]
-        alone, targets = tokens[:, : stays.shape[1]], tokens[:, stays.shape[1] :]
+        alone, targets = tokens[:, : unmerged.shape[1]], tokens[:, unmerged.shape[1] :]
         whole = tokens.new_empty(len(tokens), height * width, features)
         whole[:, kept] = targets
-        whole.scatter_(1, stays[..., None].expand(-1, -1, features), alone)
-        whole.scatter_(1, gone[..., None].expand(-1, -1, features), _taken(targets, to))
+        whole.scatter_(1, unmerged[..., None].expand(-1, -1, features), alone)
+        whole.scatter_(1, merged[..., None].expand(-1, -1, features), _gather(targets, to))
         return whole
 
     return merge, unmerge
 
 
-def _drawn(height: int, width: int, generator: torch.Generator) -> torch.Tensor:
-    """``[height, width]``: one place of each whole 2x2."""
+def _random_positions(height: int, width: int, generator: torch.Generator) -> torch.Tensor:
+    """``[height, width]``: true for one random position of each whole 2x2."""
     rows, columns = height // 2, width // 2
     chosen = torch.randint(4, (rows, columns, 1), generator=generator, device=generator.device)
     cells = torch.zeros(rows, columns, 4, dtype=torch.bool, device=generator.device).scatter_(2, chosen, True)
-    drawn = torch.zeros(height, width, dtype=torch.bool, device=generator.device)
-    drawn[: rows * 2, : columns * 2] = cells.reshape(rows, columns, 2, 2).transpose(1, 2).reshape(rows * 2, columns * 2)
-    return drawn
+    positions = torch.zeros(height, width, dtype=torch.bool, device=generator.device)
+    positions[: rows * 2, : columns * 2] = (
+        cells.reshape(rows, columns, 2, 2).transpose(1, 2).reshape(rows * 2, columns * 2)
+    )
+    return positions
 
 
-def _taken(tokens: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+def _gather(tokens: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     return tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
 
 
 def _halvings(attention: Attention) -> int | None:
-    """How often the latent was halved; none where it is of another size than that gives."""
+    """How often the latent's size was halved; ``None`` if the size is not a halving of it."""
     height, width = attention.full
     for depth in range(11):
         if attention.size == (height, width):
@@ -186,7 +189,7 @@ def _halvings(attention: Attention) -> int | None:
     return None
 
 
-def _attending(model: DiffusionModel, hook: _Tiled) -> NodeOutput:
+def _with_attention_hook(model: DiffusionModel, hook: _Tiled) -> NodeOutput:
     options = options_of(model)
     return NodeOutput(model.with_(options=options.with_(hooks=options.hooks + NetworkHooks(attention=(hook,)))))
 
@@ -244,6 +247,6 @@ class PatchModelAddDownscale(Node):
         levels = model.parameterization.levels
         start, end = levels.sigma_at(start_percent), levels.sigma_at(end_percent)
         options = options_of(model)
-        before, behind = ((), (smaller,)) if downscale_after_skip else ((smaller,), ())
-        timed = TimedHooks(NetworkHooks(skip=(larger,), block=before, after_skip=behind), start, end)
+        before, after = ((), (smaller,)) if downscale_after_skip else ((smaller,), ())
+        timed = TimedHooks(NetworkHooks(skip=(larger,), block=before, after_skip=after), start, end)
         return NodeOutput(model.with_(options=options.with_(timed=(*options.timed, timed))))

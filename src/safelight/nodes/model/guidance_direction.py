@@ -1,7 +1,7 @@
-"""Nodes that change the way from the negative prediction to the positive one, or its length.
+"""Nodes that change the direction or the magnitude of guidance, from the negative prediction to the positive one.
 
-Tangential damping: Kwon et al. 2025. Adaptive projected guidance: Sadat et al. 2024. FreSca: Huang et al. 2025.
-Epsilon scaling: Ning et al. 2023. All predictions are noise-free latents ``[B, C, h, w]``.
+Tangential damping: Kwon et al. 2025. Adaptive projected guidance: Sadat et al. 2024. FreSca: Huang et al. 2025. Epsilon
+scaling: Ning et al. 2023. All predictions are noise-free latents ``[B, C, h, w]``.
 """
 
 from collections.abc import Callable
@@ -12,13 +12,13 @@ import torch
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.sampling.guidance import Guidance, options_of
 from safelight.nodes.latent.operations import Operation
-from safelight.nodes.model.guidance import after
+from safelight.nodes.model.guidance import after_guidance
 from safelight.sdk import Node, NodeOutput, Schema, io
 
-_PICTURE = (1, 2, 3)
+_IMAGE_DIMENSIONS = (1, 2, 3)
 
 
-def _before(model: DiffusionModel, change: Callable[[Guidance], Guidance]) -> NodeOutput:
+def _before_guidance(model: DiffusionModel, change: Callable[[Guidance], Guidance]) -> NodeOutput:
     options = options_of(model)
     return NodeOutput(model.with_(options=options.with_(before=(*options.before, change))))
 
@@ -42,11 +42,11 @@ class Mahiro(Node):
     def execute(cls, model: DiffusionModel) -> NodeOutput:
         def mixed(guidance: Guidance, guided: torch.Tensor) -> torch.Tensor:
             to, away = guidance.positive * guidance.scale, guidance.negative * guidance.scale
-            likeness = torch.cosine_similarity(_root(away), _root((to + guided) / 2)).mean()
-            weight = 2 * (likeness + 1)
+            similarity = torch.cosine_similarity(_root(away), _root((to + guided) / 2)).mean()
+            weight = 2 * (similarity + 1)
             return (weight * guided + (4 - weight) * to) / 4
 
-        return after(model, mixed)
+        return after_guidance(model, mixed)
 
 
 def _root(values: torch.Tensor) -> torch.Tensor:
@@ -76,7 +76,7 @@ class TCFG(Node):
             along = (both[:, 1:] @ common.transpose(1, 2)) @ common
             return replace(guidance, negative=guidance.x - along.reshape(negative.shape).to(negative))
 
-        return _before(model, damped)
+        return _before_guidance(model, damped)
 
 
 class APG(Node):
@@ -101,32 +101,33 @@ class APG(Node):
 
     @classmethod
     def execute(cls, model: DiffusionModel, eta: float, norm_threshold: float, momentum: float) -> NodeOutput:
-        return _before(model, _Projected(eta, norm_threshold, momentum))
+        return _before_guidance(model, _Projected(eta, norm_threshold, momentum))
 
 
 @dataclass(eq=False)
 class _Projected:
     eta: float
-    longest: float
+    norm_threshold: float
     momentum: float
     _mean: torch.Tensor | None = field(default=None, init=False)
     _sigma: float = field(default=0.0, init=False)
 
     def __call__(self, guidance: Guidance) -> Guidance:
-        way = guidance.positive - guidance.negative
+        direction = guidance.positive - guidance.negative
         if self.momentum:
             sigma = float(guidance.sigma)
-            fits = self._mean is not None and sigma <= self._sigma and self._mean.shape == way.shape
-            way = way + self.momentum * self._mean if fits and self._mean is not None else way  # else a run begins
-            self._mean, self._sigma = way, sigma
-        if self.longest > 0:
-            length = torch.linalg.vector_norm(way, dim=_PICTURE, keepdim=True)
-            way = way * (self.longest / length).clamp(max=1.0)
-        direction = guidance.positive / torch.linalg.vector_norm(guidance.positive, dim=_PICTURE, keepdim=True)
-        along = (way * direction).sum(_PICTURE, keepdim=True) * direction
-        way = way - along + self.eta * along
+            fits = self._mean is not None and sigma <= self._sigma and self._mean.shape == direction.shape
+            if fits and self._mean is not None:  # otherwise a new run begins
+                direction = direction + self.momentum * self._mean
+            self._mean, self._sigma = direction, sigma
+        if self.norm_threshold > 0:
+            length = torch.linalg.vector_norm(direction, dim=_IMAGE_DIMENSIONS, keepdim=True)
+            direction = direction * (self.norm_threshold / length).clamp(max=1.0)
+        unit = guidance.positive / torch.linalg.vector_norm(guidance.positive, dim=_IMAGE_DIMENSIONS, keepdim=True)
+        along = (direction * unit).sum(_IMAGE_DIMENSIONS, keepdim=True) * unit
+        direction = direction - along + self.eta * along
         rest = (guidance.positive - guidance.negative) / guidance.scale
-        return replace(guidance, positive=guidance.negative + way + rest)
+        return replace(guidance, positive=guidance.negative + direction + rest)
 
 
 class FreSca(Node):
@@ -151,18 +152,18 @@ class FreSca(Node):
 
     @classmethod
     def execute(cls, model: DiffusionModel, scale_low: float, scale_high: float, freq_cutoff: int) -> NodeOutput:
-        def weighed(guidance: Guidance) -> Guidance:
-            way = guidance.positive - guidance.negative
+        def reweighted(guidance: Guidance) -> Guidance:
+            direction = guidance.positive - guidance.negative
             dimensions = (-2, -1)
-            spectrum = torch.fft.fftshift(torch.fft.fftn(way.float(), dim=dimensions), dim=dimensions)
-            low = torch.full(way.shape[-2:], scale_high, device=way.device)
-            centre = [(side // 2, min(freq_cutoff, side // 2)) for side in way.shape[-2:]]
+            spectrum = torch.fft.fftshift(torch.fft.fftn(direction.float(), dim=dimensions), dim=dimensions)
+            scales = torch.full(direction.shape[-2:], scale_high, device=direction.device)
+            centre = [(side // 2, min(freq_cutoff, side // 2)) for side in direction.shape[-2:]]
             rows, columns = (slice(middle - reach, middle + reach) for middle, reach in centre)
-            low[rows, columns] = scale_low
-            back = torch.fft.ifftn(torch.fft.ifftshift(spectrum * low, dim=dimensions), dim=dimensions).real
-            return replace(guidance, positive=guidance.negative + back.to(way))
+            scales[rows, columns] = scale_low
+            back = torch.fft.ifftn(torch.fft.ifftshift(spectrum * scales, dim=dimensions), dim=dimensions).real
+            return replace(guidance, positive=guidance.negative + back.to(direction))
 
-        return _before(model, weighed)
+        return _before_guidance(model, reweighted)
 
 
 class EpsilonScaling(Node):
@@ -185,7 +186,7 @@ class EpsilonScaling(Node):
         def scaled(guidance: Guidance, guided: torch.Tensor) -> torch.Tensor:
             return guidance.x - (guidance.x - guided) / scaling_factor
 
-        return after(model, scaled)
+        return after_guidance(model, scaled)
 
 
 class LatentApplyOperationCFG(Node):
@@ -204,10 +205,10 @@ class LatentApplyOperationCFG(Node):
     @classmethod
     def execute(cls, model: DiffusionModel, operation: Operation) -> NodeOutput:
         def applied(guidance: Guidance) -> Guidance:
-            way = operation(latent=guidance.positive - guidance.negative)
-            return replace(guidance, positive=guidance.negative + way)
+            direction = operation(latent=guidance.positive - guidance.negative)
+            return replace(guidance, positive=guidance.negative + direction)
 
-        return _before(model, applied)
+        return _before_guidance(model, applied)
 
 
 class VideoLinearCFGGuidance(Node):
@@ -219,7 +220,7 @@ class VideoLinearCFGGuidance(Node):
 
     @classmethod
     def execute(cls, model: DiffusionModel, min_cfg: float) -> NodeOutput:
-        return _by_frames(model, min_cfg, lambda place: place)
+        return _by_frames(model, min_cfg, lambda position: position)
 
 
 class VideoTriangleCFGGuidance(Node):
@@ -232,7 +233,7 @@ class VideoTriangleCFGGuidance(Node):
 
     @classmethod
     def execute(cls, model: DiffusionModel, min_cfg: float) -> NodeOutput:
-        return _by_frames(model, min_cfg, lambda place: 2 * (place - (place + 0.5).floor()).abs())
+        return _by_frames(model, min_cfg, lambda position: 2 * (position - (position + 0.5).floor()).abs())
 
 
 def _of_frames(node_id: str) -> Schema:
@@ -248,11 +249,11 @@ def _of_frames(node_id: str) -> Schema:
 
 
 def _by_frames(model: DiffusionModel, least: float, rise: Callable[[torch.Tensor], torch.Tensor]) -> NodeOutput:
-    """``rise``: from a frame's place in 0..1 to how far its scale is from ``least`` to the sampler's."""
+    """``rise``: from a frame's position in 0..1 to how far its scale is from ``least`` to the sampler's."""
 
     def guided(guidance: Guidance) -> torch.Tensor:
-        places = torch.linspace(0, 1, len(guidance.positive), device=guidance.positive.device)
-        scales = (least + rise(places) * (guidance.scale - least)).reshape(-1, 1, 1, 1)
+        positions = torch.linspace(0, 1, len(guidance.positive), device=guidance.positive.device)
+        scales = (least + rise(positions) * (guidance.scale - least)).reshape(-1, 1, 1, 1)
         return guidance.negative + scales * (guidance.positive - guidance.negative)
 
     return NodeOutput(model.with_(options=options_of(model).with_(combine=guided)))

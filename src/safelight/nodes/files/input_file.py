@@ -1,4 +1,4 @@
-"""A file that a user chose in a combo: whether it is there, and what tells its content from another's."""
+"""A file that a user chose in a combo: whether it exists, its path, and the digest of its content."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +11,8 @@ from safelight.media.errors import told_as
 from safelight.sdk import current
 
 
-def judge(name: Any, *, kind: str) -> bool | str:
-    """For ``validate_inputs``: ``True``, or what is wrong. A name that comes over a link is not known yet."""
+def check_input_file(name: Any, *, kind: str) -> bool | str:
+    """For ``validate_inputs``: ``True``, or an error message. A name that comes over a link is not known yet."""
     if name is None:
         return True
     try:
@@ -23,13 +23,13 @@ def judge(name: Any, *, kind: str) -> bool | str:
 
 
 @contextmanager
-def chosen(name: str) -> Iterator[Path]:
-    """The file's path. What is wrong with it is told under the name that the user gave it, not that of its bytes."""
+def input_file(name: str) -> Iterator[Path]:
+    """Yield the file's path. Errors about the file name it as the user did, not as its bytes are named on disk."""
     path = current().input_path(name)
     with told_as(name, path):
         yield path
 
 
-def content_of(name: str) -> str:
-    """For ``fingerprint_inputs``: the digest of the bytes, since a name may get new ones."""
+def content_digest(name: str) -> str:
+    """For ``fingerprint_inputs``: the digest of the bytes, because a name can get new content."""
     return hash_file(current().input_path(name))
