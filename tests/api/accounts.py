@@ -1,4 +1,4 @@
-"""Users with keys on a server under test, and what they send."""
+"""Users with keys on a server under test, and the headers of their requests."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Requests and sockets against the ASGI application itself. Every answer is held against the contract's schema."""
+"""Requests and sockets against the ASGI application itself. Every response is checked against the contract's schema."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ class Client:
         return await self.request("GET", path, headers=headers)
 
     async def post(self, path: str, content: Any = None, *, headers: Mapping[str, str] | None = None) -> Answer:
-        """``content``: bytes as they are, anything else as JSON."""
+        """``content``: bytes are sent unchanged, anything else as JSON."""
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         return await self.request("POST", path, body, headers=headers)
 
@@ -125,7 +125,7 @@ class Connection:
         self._from_server.put_nowait(message)
 
     def stop_reading(self) -> None:
-        """As a client whose machine is asleep: the server's sends do not return."""
+        """Stop reading, as a client on a suspended machine does: the server's sends do not return."""
         self._reads.clear()
 
     def say(self, kind: str, data: Any) -> None:
@@ -163,7 +163,7 @@ class Connection:
 
 
 def check(method: str, path: str, answer: Answer) -> None:
-    """The law of every answer to an operation of the contract."""
+    """Check a response against what the contract declares for its operation."""
     if method == "HEAD" or "%ff" in path:
         return
     match = _ROUTER.find(path.partition("?")[0].encode())

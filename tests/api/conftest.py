@@ -82,7 +82,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file with the present schema and the local user, which each test copies: migrating takes a while."""
+    """A database file with the present schema and the local user, which each test copies: migrating is slow."""
     path = tmp_path_factory.mktemp("database") / "safelight.db"
 
     async def make() -> None:
@@ -107,7 +107,7 @@ def settings_of(folder: Path) -> Settings:
 
 
 def is_test_server(address: Address) -> bool:
-    """127.0.0.1 stands for the world, and the rest of the machine for the operator's network."""
+    """127.0.0.1 represents the Internet; the machine's other addresses represent the operator's network."""
     return str(address) == "127.0.0.1"
 
 

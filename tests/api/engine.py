@@ -1,4 +1,4 @@
-"""An engine that follows a script: what it says of a job, for tests of what clients then see."""
+"""An engine that follows a script of what it reports about a job, for tests of what clients then see."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -63,7 +63,7 @@ def call(node_id: str) -> Call:
 
 
 class Engine:
-    """Mutable: ``script`` says what comes of the next jobs; ``jobs`` are those that were sent."""
+    """Mutable: ``script``: what the engine reports for the next jobs; ``jobs``: those that were sent to it."""
 
     def __init__(self) -> None:
         self.script: Script = run_all
@@ -124,7 +124,7 @@ def fail_first(job: RunJob) -> Iterable[ToServer]:
 
 
 def start_only(job: RunJob) -> Iterable[ToServer]:
-    """Begins its first node and says no more; a cancel ends it."""
+    """Start the first node and report nothing more; a cancel ends the job."""
     ids = {"job_id": job.job_id, "attempt": job.attempt}
     [node_id, *_] = job.prompt
     yield report(CallsCached(call_ids=[]), **ids)

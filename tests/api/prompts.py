@@ -6,7 +6,7 @@ Prompt = dict[str, dict[str, Any]]
 
 
 def picture(prefix: str = "cap") -> Prompt:
-    """Four nodes, one after another, as the captured scenarios have them."""
+    """Four nodes in a chain, as in the captured scenarios."""
     return {
         "1": {"class_type": "EmptyImage", "inputs": {"color": 3}},
         "2": {"class_type": "ImageScale", "inputs": {"image": ["1", 0], "width": 32}},

@@ -1,4 +1,4 @@
-"""A server with accounts: who comes in, by which credential, and how fast one is shut out."""
+"""A server with accounts: which credentials it accepts, and how soon a revoked one is refused."""
 
 import base64
 from collections.abc import Callable
@@ -100,7 +100,7 @@ async def test_a_disabled_user_is_out_at_once(server: Server) -> None:
     with pytest.raises(ConnectionResetError):
         await socket.hear()
     await server.db.write(lambda tx: user.disable(tx, name="anna", disabled=False, now=SystemClock().now()))
-    assert (await server.client.get("/api/user", headers=headers)).status == 401  # the key is gone for good
+    assert (await server.client.get("/api/user", headers=headers)).status == 401  # the key was deleted
     fresh = {"x-api-key": await add_key(server, "anna")}
     assert (await server.client.get("/api/user", headers=fresh)).status == 200
 

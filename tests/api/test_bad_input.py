@@ -1,6 +1,6 @@
-"""Requests that are certainly wrong, for every operation: a 4xx in the operation's own words, and nothing is written.
+"""Invalid requests to every operation: a 4xx in the form that the operation declares, and nothing is written.
 
-(The shape of each answer is checked by the client itself.)
+(The client itself checks the form of each response.)
 """
 
 import json
@@ -46,13 +46,13 @@ NO_NAMES = [
     "\x1b[0m",
     "C:/x",
 ]
-"""What is no name of anything: traversal, control characters, other systems' roots."""
+"""Invalid names: traversal, control characters, roots of other systems."""
 
 ALL = [operation for operation in CONTRACT.operations.values() if operation.id not in NOT_IMPLEMENTED]
 WITH_JSON = [operation for operation in ALL if operation.body and operation.body.json]
 WITH_PATH = [operation for operation in ALL if any(p.location == "path" for p in operation.parameters)]
 ANY_NAME = {"updateSettingById", "getSettingById"}
-"""A setting may be called ``..``: its name is a key and never a path."""
+"""A setting may be named ``..``: its name is a key, never a path."""
 
 
 @pytest.mark.parametrize("operation", WITH_JSON, ids=lambda o: o.id)
@@ -150,7 +150,7 @@ WRONG: dict[str, list[Any]] = {
 
 
 def wrongly_typed(schema: dict[str, Any]) -> Iterator[Any]:
-    """Bodies with one thing of another type than the schema gives it, and those without something that it requires."""
+    """Bodies with one value of a wrong type, and bodies without a required value."""
     if schema.get("type") != "object":
         return
     if schema.get("properties"):

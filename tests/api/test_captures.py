@@ -1,6 +1,6 @@
-"""What a running ComfyUI 0.8.0 answered, request by request in the captured order, and what this server answers.
+"""The captured responses of a running ComfyUI 0.8.0, request by request in order, compared with those of this server.
 
-``ours`` and ``why`` stand where this server does better, or where the contract says otherwise. Times are left out.
+``ours`` and ``why`` are given where this server does better or the contract differs. Times are not compared.
 """
 
 import json

@@ -1,4 +1,5 @@
-"""Assets by address: tasks, what goes wrong, and where no address may lead. 127.0.0.1 plays the world (conftest)."""
+"""Downloading assets from URLs: tasks, failures, and forbidden addresses. 127.0.0.1 represents the Internet
+(conftest)."""
 
 import asyncio
 import hashlib
@@ -33,7 +34,7 @@ Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass
 class World:
-    """A server of files; ``seen``: what was asked, with its Authorization."""
+    """A file server; ``seen``: the requests with their Authorization header."""
 
     base: str
     routes: dict[str, Handle] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Uploads, and ``/api/view`` of what was uploaded."""
+"""Uploads, and ``/api/view`` of uploaded files."""
 
 import io
 import json

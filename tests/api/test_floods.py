@@ -1,4 +1,5 @@
-"""Requests whose work grows with what a client puts into them: bounded before it is done, and ended with the client."""
+"""Requests whose work grows with their content: it is limited before it starts, and ends when the client
+disconnects."""
 
 import asyncio
 import gzip
@@ -68,7 +69,7 @@ async def test_names_of_a_prompt_cost_a_statement_for_every_500(small: Server) -
 
 @asynccontextmanager
 async def counted(server: Server) -> AsyncIterator[list[str]]:
-    """The statements on assets that are read meanwhile."""
+    """The statements on assets that are executed inside the context."""
     statements: list[str] = []
 
     def hear(conn: Any, cursor: Any, statement: str, *_: Any) -> None:
@@ -151,7 +152,7 @@ async def test_a_cancel_from_outside_stays_one() -> None:
 
 
 async def test_a_read_that_takes_too_long_answers_503(small: Server) -> None:
-    """Four reads hold all threads; what waits behind them is given up, and the server is itself again after them."""
+    """Four reads occupy all threads; a read that waits behind them is cancelled, and later reads work again."""
     gate = threading.Event()
     held = [asyncio.create_task(small.db.read(lambda tx: gate.wait(20))) for _ in range(4)]
     await asyncio.sleep(0.1)
@@ -215,7 +216,7 @@ async def test_damaged_compression_answers_400(server: Server, body: bytes) -> N
 
 
 async def test_compressed_body_is_limited_by_what_it_holds() -> None:
-    """A thousandfold: nothing of it is kept beyond the limit."""
+    """A body that grows a thousandfold: nothing beyond the limit is kept."""
     body = gzip.compress(bytes(64 << 20))
     messages: asyncio.Queue[Message] = asyncio.Queue()
     messages.put_nowait({"type": "http.request", "body": body, "more_body": False})
@@ -224,7 +225,7 @@ async def test_compressed_body_is_limited_by_what_it_holds() -> None:
         await read_body(Request(scope, decoded(scope, messages.get)), limit=1 << 20)
 
 
-# -- answers that come before the whole body was read --
+# -- responses before the whole body was read --
 
 SCOPE = {
     "type": "http",

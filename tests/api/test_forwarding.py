@@ -1,4 +1,4 @@
-"""A server that does not lead passes on what needs the workers, and answers all else."""
+"""A server that does not lead forwards requests that need the leader, and serves all others."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +20,7 @@ def _leader_has_no_contract(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class Leader:
-    """Answers everything, and remembers what it was asked. ``breaks``: it goes away instead."""
+    """Answers everything, and records the requests. ``breaks``: it drops the connection instead."""
 
     url: str = ""
     asked: list[tuple[str, str, bytes]] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Leader:
 
 @asynccontextmanager
 async def leading(server: Server) -> AsyncIterator[Leader]:
-    """Another server leads, as far as ``server`` knows."""
+    """Make ``server`` believe that another server leads."""
     leader = Leader()
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", leader.answer)

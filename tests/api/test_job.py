@@ -1,4 +1,4 @@
-"""Lists, details, queue, history, and the ways to end a job."""
+"""Lists, details, queue, history, and ending jobs."""
 
 import pytest
 from tests.api.conftest import Server
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def running_and_waiting(server: Server) -> tuple[str, str]:
-    """One job that runs until it is cancelled, and one behind it."""
+    """One job that runs until it is cancelled, and one that waits."""
     server.engine.script = start_only
     socket = await server.client.connect("/ws?clientId=looks")
     running = await submit(server, client_id="looks")
@@ -163,7 +163,7 @@ async def test_text_output_counts_no_file(server: Server) -> None:
 
 
 async def test_history_of_the_web_ui_leaves_out_what_never_began(server: Server) -> None:
-    """ComfyUI drops what is taken out of its queue; here it is kept, and told to whoever asks for cancelled jobs."""
+    """ComfyUI forgets jobs that are removed from its queue; here they stay in the list of cancelled jobs."""
     running, waiting = await running_and_waiting(server)
     socket = await server.client.connect("/ws?clientId=looks")
     await server.client.post("/api/queue", {"delete": [waiting]})

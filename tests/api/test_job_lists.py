@@ -1,4 +1,4 @@
-"""Lists of jobs that are answered from before: never one that a change has overtaken."""
+"""Cached lists of jobs: never one that is older than a change."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ ANN, BOB = UserId("ann"), UserId("bob")
 
 
 class Source:
-    """Mutable: counts its reads; each answers with its number."""
+    """Mutable: counts its reads; each returns its number."""
 
     def __init__(self) -> None:
         self.reads = 0

@@ -1,4 +1,4 @@
-"""No request, however wrong, makes the server fail: every operation with junk in its path, its query and its body."""
+"""No invalid request makes the server fail: every operation with junk in its path, query and body."""
 
 import random
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ def requests(operation: Operation, chance: random.Random) -> Iterator[tuple[str,
 
 
 def escaped(text: str) -> str:
-    """Percent-encoded where it must be; what is encoded already stays as it is."""
+    """Percent-encode where necessary; what is encoded already stays unchanged."""
     return (
         text
         if text.startswith("%")

@@ -1,4 +1,4 @@
-"""Limits against clients that want too much at once: slow ones, many uploads, many values, many who sign in."""
+"""Limits on clients: slow requests, concurrent uploads, values in a body, concurrent sign-ins."""
 
 import asyncio
 import socket
@@ -28,7 +28,7 @@ PATIENCE_S = 60.0
 
 @pytest.fixture
 async def address(tmp_path: Path, settings: Settings, migrated: Path) -> AsyncIterator[tuple[str, int]]:
-    """Of a real server that loses its patience soon."""
+    """The URL of a real server with short time limits."""
     impatient = replace(settings, slow_body_s=SLOW_S, max_body_bytes=1 << 20)
     async with running(tmp_path, impatient, migrated) as server:
         listener = socket.create_server(("127.0.0.1", 0))
@@ -49,7 +49,7 @@ async def address(tmp_path: Path, settings: Settings, migrated: Path) -> AsyncIt
 
 
 async def talk(address: tuple[str, int], *parts: bytes, pause_s: float = 0.0) -> bytes:
-    """What the server answers until it ends the connection."""
+    """The response, read until the server closes the connection."""
     reader, writer = await asyncio.open_connection(*address)
     try:
         for part in parts:
@@ -88,7 +88,7 @@ async def test_a_slow_body_is_answered_and_ends_the_connection(address: tuple[st
     assert b"body_too_slow" in answer
     drops = [HEAD % 100, *(b" " for _ in range(20))]
     answer = await talk(address, *drops, pause_s=SLOW_S / 8)
-    assert answer[:12] in (b"HTTP/1.1 408", b"")  # what is still sent then may cost the client the answer
+    assert answer[:12] in (b"HTTP/1.1 408", b"")  # data sent after that may cost the client the response
 
 
 async def test_a_body_at_a_fair_pace_is_waited_for(address: tuple[str, int]) -> None:
@@ -110,7 +110,7 @@ async def test_uploads_of_one_user_at_once(server: Server) -> None:
     again = await server.client.upload("/api/upload/image", {}, headers=hers, image=("a.txt", b"a"))
     assert again.status == 200
     for answer in [await server.client.post("/api/upload/image", b"no form", headers=hers) for _ in range(20)]:
-        assert answer.json["code"] == "invalid_body"  # what fails is over
+        assert answer.json["code"] == "invalid_body"  # a failed upload is no longer counted
 
 
 async def test_a_body_of_too_many_values_is_refused_before_it_is_parsed(

@@ -1,4 +1,4 @@
-"""Questions about files: a film's facts, and the layers of a mask."""
+"""Queries about files: facts about a video, and the layers of a mask."""
 
 from fractions import Fraction
 from pathlib import Path

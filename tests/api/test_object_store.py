@@ -1,4 +1,4 @@
-"""Files in an object store: answered from here or sent there, as safe as from here; and a store that is away."""
+"""Files in an object store: served here or by a safe redirect; and an unavailable store."""
 
 import asyncio
 import io

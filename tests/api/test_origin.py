@@ -1,4 +1,4 @@
-"""Which names the server answers to, which pages may use it, and whom it believes about that."""
+"""Which host names the server answers to, which pages may use it, and which proxies it trusts."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -27,7 +27,7 @@ async def serving(tmp_path: Path, migrated: Path, settings: Settings, **changes:
 
 
 async def statuses(client: Client, headers: Mapping[str, str]) -> tuple[int, int, int, int]:
-    """Of reading, of changing, of the web UI's page, and of a WebSocket."""
+    """The statuses of a read, a write, the web UI's page and a WebSocket."""
     socket = await client.connect("/ws", headers)
     if socket.status == 101:
         await socket.close()
@@ -71,7 +71,7 @@ async def test_names_of_a_server_on_loopback(client: Client, host: str) -> None:
     "host", ["evil.example:8188", "192.168.1.5:8188", "localhost.evil.example", "127.0.0.1.evil.example", "[::1", "@"]
 )
 async def test_names_that_are_not_its_own(client: Client, host: str) -> None:
-    """DNS rebinding: ``Host`` and ``Origin`` agree, and neither is known here."""
+    """DNS rebinding: ``Host`` and ``Origin`` match each other, and neither is a name of the server."""
     assert await statuses(client, {"host": host}) == NONE
     assert await statuses(client, {"host": host, "origin": f"http://{host}", "sec-fetch-site": "same-origin"}) == NONE
 

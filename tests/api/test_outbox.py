@@ -1,4 +1,5 @@
-"""What waits for a socket: all of it while the client keeps up, the latest of what is ephemeral when it does not."""
+"""The send queue of a socket: every frame while the client keeps up, only the latest ephemeral frames when it does
+not."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Ids that clients choose: each owner has their own, and learns nothing of what others chose (promise 7)."""
+"""Ids that clients choose belong to their owner, who learns nothing about the ids of others (promise 7)."""
 
 import pytest
 from tests.api.accounts import signed_in

@@ -1,4 +1,4 @@
-"""The door to node packs' routes: who may come in, with how much, and whose sockets hear what a route says."""
+"""Routes of node packs: who may use them, how large a body may be, and which sockets receive their messages."""
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
@@ -23,7 +23,7 @@ ROUTES = [
 
 
 class Packs:
-    """An engine whose packs say what they were asked. Mutable: the requests."""
+    """An engine whose packs return the request. Mutable: the requests."""
 
     def __init__(self) -> None:
         self.asked: list[PackRequest] = []

@@ -1,4 +1,4 @@
-"""The door itself: paths, methods, Origin and Host, errors in each shape, and every operation routed."""
+"""The request pipeline: paths, methods, Origin and Host, errors in each form, and every operation routed."""
 
 import asyncio
 from dataclasses import replace
@@ -128,7 +128,7 @@ class Nobody:
 
 
 def pipeline_client(operation: Operation, outcome: Exception | Response, server: Server) -> Client:
-    """A client of a pipeline with one operation, whose handler answers or raises."""
+    """A client of a pipeline with one operation, whose handler returns or raises ``outcome``."""
 
     async def handler(app: object, request: ApiRequest) -> Response:
         if isinstance(outcome, Exception):

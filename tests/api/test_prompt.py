@@ -1,4 +1,4 @@
-"""A prompt goes in, a job comes out, and every way to ask for it tells the same."""
+"""Submitting a prompt, and reading its job in every form."""
 
 import json
 
@@ -17,7 +17,7 @@ async def submit(server: Server, **body: object) -> str:
 
 
 async def run(server: Server, **body: object) -> str:
-    """Submit, and wait as clients do for the last word of the job."""
+    """Submit, and wait for the last message of the job as clients do."""
     socket = await server.client.connect("/ws?clientId=waits")
     job_id = await submit(server, client_id="waits", **body)
     await socket.hear_until("executing", node=None, prompt_id=job_id)

@@ -1,4 +1,4 @@
-"""Publishing by the path of a file of userdata, as the web UI does it; and feedback."""
+"""Publishing a file of userdata by its path, as the web UI does; and feedback."""
 
 import pytest
 from tests.api.client import Client

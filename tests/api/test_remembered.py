@@ -1,4 +1,4 @@
-"""Credentials that are remembered: never one that was taken away while it was looked up."""
+"""Cached credentials: never one that was revoked while it was looked up."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Held(Database):
-    """The server's database, whose answers are held back. Mutable: while ``is_closed``."""
+    """The server's database, which delays its results while ``is_closed``. Mutable: that flag."""
 
     def __init__(self, db: Database) -> None:
         self._db = db

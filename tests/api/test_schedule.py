@@ -1,4 +1,4 @@
-"""``/api/admin/schedule``: what waits and runs, for administrators; pools as clients ask for them."""
+"""``/api/admin/schedule``: waiting and running jobs, for administrators; and pools that clients request."""
 
 from dataclasses import replace
 from pathlib import Path

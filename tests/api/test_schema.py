@@ -1,4 +1,4 @@
-"""JSON schemas out of an OpenAPI 3.0 document."""
+"""JSON schemas of an OpenAPI 3.0 document."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""``/ws``: the messages of the captured scenarios, in their order, to those whom they concern and to nobody else."""
+"""``/ws``: the messages of the captured scenarios, in order, to the sockets of their owner only."""
 
 import asyncio
 import struct
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def connect(server: Server, client_id: str = "c1", *, flags: bool = False) -> Connection:
-    """Connected, greeted, and where ``flags`` with its features announced."""
+    """Connect and read the greeting; with ``flags``, announce features."""
     socket = await server.client.connect(f"/ws?clientId={client_id}")
     greeting = await socket.hear()
     assert greeting["data"]["sid"] == client_id
@@ -44,7 +44,7 @@ async def connect(server: Server, client_id: str = "c1", *, flags: bool = False)
 
 
 def brief(messages: Iterable[Any]) -> list[str]:
-    """Each message in a few words, ids and times aside; repeated ``status`` once."""
+    """A summary of each message without ids and times; repeated ``status`` messages count once."""
     words: list[str] = []
     for message in messages:
         data = message["data"]
@@ -172,7 +172,7 @@ async def test_without_a_listener_of_its_own_a_job_tells_all_of_its_owner(
 
 
 async def test_closing_the_old_socket_keeps_the_new_one(server: Server) -> None:
-    """ComfyUI unregisters the new one."""
+    """ComfyUI unregisters the newer socket."""
     old = await connect(server)
     new = await connect(server)
     await old.close()
@@ -196,7 +196,7 @@ async def test_reconnect_in_the_middle_of_a_job_gets_a_snapshot(server: Server) 
 
 
 async def test_a_job_that_another_server_began_is_told_from_where_it_is(server: Server) -> None:
-    """To who is here, to who comes, and once."""
+    """Connected sockets and new ones get the state, each once."""
     words: dict[str, Any] = {"owner_id": LOCAL_USER, "job_id": JobId("j"), "client_id": ClientId("c1")}
     here = await connect(server)
     running, finished = [call("2"), call("3")], [call("1")]
@@ -259,7 +259,7 @@ async def test_progress_previews_and_texts(server: Server) -> None:
 
 
 async def test_job_cancelled_while_it_waits(server: Server) -> None:
-    """A script hears of the end; the web UI (which announces features) would take it for the end of what runs."""
+    """A script gets the end; the web UI (which announces features) would take it for the end of the running job."""
     server.engine.script = start_only
     script, ui = await connect(server), await connect(server, flags=True)
     running = await submit(server, client_id="c1")
@@ -331,7 +331,7 @@ async def test_greeting_comes_first_whatever_happens_meanwhile(server: Server) -
 
 @pytest.mark.parametrize("client_id", ["same", None])
 async def test_users_hear_of_their_own_jobs_alone(server: Server, client_id: str | None) -> None:
-    """Also where both chose the same client id, and where the job has none."""
+    """Even if both chose the same client id, and if the job has none."""
     sockets = {}
     for name in ("anna", "ben"):
         _, headers = await signed_in(server, name)

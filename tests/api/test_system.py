@@ -1,4 +1,4 @@
-"""What the server says of itself, of nodes and of models."""
+"""What the server reports about itself, nodes and models."""
 
 import gzip
 

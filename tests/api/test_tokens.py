@@ -31,7 +31,7 @@ STRANGER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 @dataclass
 class Issuer:
-    """Mutable: what is published, and how often it was read."""
+    """Mutable: the published keys, and how often they were read."""
 
     url: str = ""
     keys: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -169,7 +169,7 @@ async def test_a_token_begins_a_session(server: Server) -> None:
     cookie = {"cookie": answer.headers["set-cookie"].partition(";")[0]}
     assert (await server.client.get("/api/user", headers=cookie)).json["id"] == anna
     again = await server.client.request("POST", "/api/auth/session", headers=cookie)
-    assert again.status == 400  # a session is no way to a longer one
+    assert again.status == 400  # a session cannot be used to start a longer one
     forged = await server.client.request("POST", "/api/auth/session", headers=bearer(token(STRANGER)))
     assert forged.status in (400, 401)
 

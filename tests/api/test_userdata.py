@@ -1,4 +1,4 @@
-"""Userdata and settings: the contract's shapes under ``/api``, ComfyUI's own without."""
+"""Userdata and settings: the contract's forms under ``/api``, ComfyUI's own without it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The same behind a real server and a real client: what depends on how uvicorn hands requests over."""
+"""Behaviour that depends on uvicorn: with a real server and a real client."""
 
 import asyncio
 import socket

@@ -1,7 +1,7 @@
 """Every operation of the contract as an anonymous caller, another user, an administrator and the owner.
 
-What Anna owns answers the others exactly as what does not exist, to the byte but for the name that they sent
-themselves; no list shows them anything of it; and after all that she finds it as it was.
+To others, Anna's objects answer exactly as objects that do not exist, byte for byte except the name that was sent; no
+list shows anything of them; and afterwards they are unchanged.
 """
 
 from collections.abc import Mapping
@@ -73,7 +73,7 @@ WORDS_OF_OURS = ("application/json", "text/plain; charset=utf-8")
 
 
 def check_bytes(answer: Answer) -> None:
-    """An answer that is none of the server's own words carries somebody's bytes, which a browser must not run."""
+    """A response that is not the server's own text contains a user's bytes, which a browser must not run."""
     if answer.body and answer.headers["content-type"] not in WORDS_OF_OURS:
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["content-security-policy"].startswith("default-src 'none'; sandbox")
@@ -94,7 +94,7 @@ NOTHING_TO_FIND = {
 
 
 async def make_objects(client: Client, anna: Mapping[str, str]) -> dict[str, str]:
-    """Anna's things, by kind."""
+    """Create Anna's objects, and return their ids by kind."""
     body, content_type = encode(Form({"tags": '["input","kept"]', "name": "anna-secret.png"}, "file"))
     body = body.replace(png(9), png(1))
     asset = await client.request("POST", "/api/assets", body, headers={**anna, **content_type})

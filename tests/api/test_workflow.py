@@ -1,4 +1,4 @@
-"""``/api/workflows`` from outside: create, read, change, delete, and what is refused."""
+"""``/api/workflows`` over HTTP: create, read, change, delete, and refused requests."""
 
 from typing import Any
 

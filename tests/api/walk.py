@@ -1,4 +1,4 @@
-"""How to try each operation of the contract on something of another user's: which object it names, and where."""
+"""How to call each operation of the contract on an object of another user: which object it names, and where."""
 
 import io
 import json
@@ -23,8 +23,8 @@ class Form:
 @dataclass(frozen=True)
 class Case:
     """``names``: the kind of object that the request names, by ``{it}`` in path and query or by the body's argument;
-    ``None`` for lists and for what a caller does with things of their own. ``is_shared``: whoever knows the id may see
-    it. ``owner``: what its owner gets, where that is not a success."""
+    ``None`` for lists and for operations on the caller's own objects. ``is_shared``: anybody who knows the id may see
+    it. ``owner``: the status for its owner, if that is not a success."""
 
     names: str | None = None
     body: Callable[[str], Any] | None = None

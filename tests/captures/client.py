@@ -1,4 +1,4 @@
-"""A client of a real server: requests sent as they were captured, and sockets that keep what they hear."""
+"""A client of a real server: requests sent as they were captured, and sockets that record their messages."""
 
 import http.client
 import io
@@ -18,7 +18,7 @@ JSON = {"content-type": "application/json"}
 
 @dataclass(frozen=True)
 class Answer:
-    """Names of headers are in lower case."""
+    """Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -30,7 +30,7 @@ class Answer:
 
 
 def ask(url: str, request: str, body: bytes = b"", *, headers: Mapping[str, str] = JSON) -> Answer:
-    """``request`` is a method and a path, which is sent as it stands."""
+    """``request``: a method and a path, which is sent unchanged."""
     method, path = request.split(" ", 1)
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=TIMEOUT_S)
     try:
@@ -46,7 +46,7 @@ def post(url: str, path: str, body: Any) -> Answer:
 
 
 def upload(url: str, path: str, fields: Mapping[str, str], files: Mapping[str, tuple[str, str, bytes]]) -> Answer:
-    """A form; a file is its name, its type and its bytes."""
+    """Send a form; each file is its name, type and bytes."""
     body = b"".join(_part(f'name="{name}"', value.encode()) for name, value in fields.items())
     for name, (filename, kind, content) in files.items():
         body += _part(f'name="{name}"; filename="{filename}"\r\nContent-Type: {kind}', content)
@@ -55,7 +55,7 @@ def upload(url: str, path: str, fields: Mapping[str, str], files: Mapping[str, t
 
 
 def picture(color: Sequence[int]) -> bytes:
-    """The picture of one colour that was uploaded then."""
+    """A picture of one colour, as it was uploaded for the capture."""
     file = io.BytesIO()
     Image.new("RGBA", (64, 48), tuple(color)).save(file, "PNG")
     return file.getvalue()
@@ -66,7 +66,7 @@ def _part(about: str, content: bytes) -> bytes:
 
 
 def submit(url: str, body: Mapping[str, Any]) -> str:
-    """The id of the job that a prompt became."""
+    """Submit a prompt and return the id of its job."""
     answer = post(url, "/prompt", body)
     assert answer.status == 200, answer.body
     return str(answer.json["prompt_id"])
@@ -74,7 +74,7 @@ def submit(url: str, body: Mapping[str, Any]) -> str:
 
 @dataclass
 class Socket:
-    """Mutable: what was heard and not yet taken. Binary messages are bytes."""
+    """Mutable: messages that were received and not taken yet. Binary messages are bytes."""
 
     connection: ClientConnection
     heard: list[Any] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Socket:
         return self.heard[-1]
 
     def until(self, is_last: Callable[[Any], bool]) -> list[Any]:
-        """Everything that has been heard since the last time, up to and with the message that ``is_last``."""
+        """All messages since the last call, up to and including the one that ``is_last``."""
         while not (self.heard and is_last(self.heard[-1])):
             self.hear()
         return self.take()
@@ -100,7 +100,7 @@ class Socket:
 
 @contextmanager
 def listening(url: str, client_id: str | None = None) -> Iterator[Socket]:
-    """A socket that has heard its greeting, which :meth:`Socket.take` gives."""
+    """A socket that has received its greeting, which :meth:`Socket.take` returns."""
     query = "" if client_id is None else f"?clientId={client_id}"
     with connect(url.replace("http", "ws", 1) + "/ws" + query) as connection:
         socket = Socket(connection)
@@ -109,18 +109,18 @@ def listening(url: str, client_id: str | None = None) -> Iterator[Socket]:
 
 
 def wait_until_idle(url: str, socket: Socket) -> None:
-    """Until no job waits or runs; each that ends is heard of."""
+    """Wait until no job waits or runs; every end is recorded."""
     while ask(url, "GET /prompt").json["exec_info"]["queue_remaining"]:
         socket.hear()
 
 
 def is_over(message: Any) -> bool:
-    """The last word of a job to its client."""
+    """Whether it is the last message of a job to its client."""
     return isinstance(message, dict) and message["type"] == "executing" and message["data"]["node"] is None
 
 
 def is_idle(message: Any) -> bool:
-    """What everybody hears when the queue is empty again."""
+    """Whether it is the status of an empty queue."""
     return (
         isinstance(message, dict)
         and message["type"] == "status"

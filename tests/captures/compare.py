@@ -1,6 +1,6 @@
-"""Whether an answer is the captured one: the same keys, JSON types and values, ids and times aside.
+"""Comparing a response with the captured one: the same keys, JSON types and values, except ids and times.
 
-Captured JSON stands in the data as it was, but for words in angle brackets where a value is another in each run.
+The data contains the captured JSON, with a word in angle brackets for each value that differs between runs.
 """
 
 import json
@@ -39,12 +39,12 @@ def rules() -> set[str]:
 
 
 def expected(case: Mapping[str, Any]) -> dict[str, Any]:
-    """A case as this server has to answer it: the captured one, with what is mended in its place."""
+    """The expected case of this server: the captured one, with the documented deviations applied."""
     return {**case, **case.get("mended", {})}
 
 
 def differences(captured: Any, actual: Any, *, adds: Collection[str] = (), at: str = "") -> Iterator[str]:
-    """What is not as captured, in words. ``adds`` names keys that are ours to add."""
+    """The differences from the capture, as messages. ``adds``: keys that this server adds."""
     if isinstance(captured, str) and captured in WORDS:
         if not WORDS[captured](actual):
             yield f"{at}: {actual!r} is not a {captured}"

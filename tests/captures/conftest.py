@@ -1,4 +1,4 @@
-"""One real server with a real engine for each module, and the pack whose nodes the captured graphs are made of."""
+"""One real server with a real engine for each module, and the pack with the nodes of the captured graphs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ collect_ignore_glob = ["packs/*"]
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Of a server that knows its nodes, and one checkpoint by name."""
+    """The URL of a server that knows its nodes and has one checkpoint."""
     packs, models = Path(__file__).with_name("packs"), tmp_path_factory.mktemp("models")
     (models / "checkpoints").mkdir()
     (models / "checkpoints" / "sd15_random.safetensors").touch()

@@ -1,4 +1,4 @@
-"""The captured uploads, in their order, and how the files are then seen."""
+"""The captured uploads, in order, and how the files are viewed afterwards."""
 
 import io
 from collections.abc import Mapping

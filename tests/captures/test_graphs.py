@@ -16,7 +16,7 @@ RUNS = [name for name, scenario in SCENARIOS.items() if "client" in scenario]
 
 @dataclass
 class Replay:
-    """Mutable while it is filled: what was answered and heard, by scenario."""
+    """Mutable while it is filled: the responses and messages by scenario."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
     heard: dict[str, Sequence[Any]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The 52 captured submits, in their order, and what history and job lists then say of those that were accepted."""
+"""The 52 captured submissions, in order, and the history and job lists of the accepted ones."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ LISTS = {case["request"]: case for case in DATA["jobs"]}
 
 @pytest.fixture(scope="module")
 def answers(url: str) -> dict[str, Answer]:
-    """By case; the jobs are over."""
+    """The responses by case; all jobs have ended."""
     with listening(url) as socket:
         answers = {name: _submit(url, case) for name, case in CASES.items()}
         wait_until_idle(url, socket)

@@ -1,4 +1,4 @@
-"""Whatever is not as captured says by which documented rule."""
+"""Every deviation from a capture names a documented rule."""
 
 from collections.abc import Iterator
 from typing import Any

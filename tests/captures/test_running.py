@@ -1,4 +1,4 @@
-"""What was asked and heard while one job ran and two waited, how it was interrupted, and what was left of it."""
+"""Requests and messages while one job ran and two waited, its interruption, and what remained of it."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ FLAGS = json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata
 
 @pytest.fixture
 def client(url: str) -> Iterator[Socket]:
-    """Of client id A. What a test left to run is over when the next begins."""
+    """The socket of client id A. Jobs that a test left running have ended when the next test starts."""
     with listening(url, "A") as socket:
         socket.take()
         yield socket
@@ -36,7 +36,7 @@ def test_while_one_runs_and_two_wait(url: str, client: Socket) -> None:
 
 
 def test_interrupt_after_a_reconnect(url: str, client: Socket) -> None:
-    """Its pictures are white, so that nothing of the other tests is cached."""
+    """Its pictures are white, so that no result of other tests is cached."""
     body = {"prompt": DATA["interrupted_prompt"], "client_id": "A", "extra_data": {"preview_method": "latent2rgb"}}
     running = submit(url, body)
     client.until(_is_step)
@@ -68,7 +68,7 @@ def test_one_id_twice_and_an_empty_queue(url: str, client: Socket) -> None:
 
 
 def test_previews_in_the_form_that_a_client_understands(url: str) -> None:
-    """The captured frames: with metadata and before the step's progress, or bare and after it."""
+    """The captured frames: with metadata and before the step's progress, or plain and after it."""
     with listening(url, "A") as rich, listening(url, "A") as plain:
         rich.say(FLAGS)
         rich.until(lambda m: m["type"] == "feature_flags")

@@ -1,4 +1,4 @@
-"""The captured scenarios of ``/ws``, in their order, with a real engine: types, order and shapes of what is heard."""
+"""The captured scenarios of ``/ws``, in order, with a real engine: types, order and forms of the messages."""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ FLAGS = json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata
 
 @dataclass
 class Replay:
-    """Mutable while it is filled: what was answered and, by listener, heard; each by scenario."""
+    """Mutable while it is filled: the responses, and the messages by listener; each by scenario."""
 
     flags: Any = None
     answers: dict[str, Answer] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What a socket heard, in a line a message: ``executing 3.0.0.1 (3)``; with what tells two runs apart left out.
+"""The messages of a socket, one line each (``executing 3.0.0.1 (3)``), without what differs between runs.
 
 The lines give types, order and values; :func:`misshapen` holds each message against the captured keys and JSON types.
 """
@@ -22,12 +22,12 @@ def lines(messages: Sequence[Any]) -> list[Any]:
 
 
 def stepping(messages: Iterable[Any]) -> list[str]:
-    """The nodes that said how far they are, each time with a ``progress_state`` and a ``progress``."""
+    """The nodes that reported progress, each time with a ``progress_state`` and a ``progress``."""
     return sorted({message["data"]["node"] for message in messages if _is_step(message)})
 
 
 def line(message: Any) -> Any:
-    """A text, or where the contents matter as a whole an object of the type and them."""
+    """A string, or an object of the type and the content where the whole content matters."""
     if isinstance(message, bytes):
         return f"binary {BINARY[struct.unpack('>I', message[:4])[0]]}"
     kind, data = message["type"], message["data"]
@@ -46,7 +46,7 @@ def line(message: Any) -> Any:
 
 
 def misshapen(messages: Iterable[Any], shapes: Mapping[str, Sequence[Any]]) -> list[str]:
-    """Messages whose data have not one of the captured shapes of their type."""
+    """Messages whose data do not have a captured form of their type."""
     return [
         f"{message['type']}: {shape(message['data'])}"
         for message in messages
@@ -106,7 +106,7 @@ def _plain(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def replaced(told: Sequence[Any], edits: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
-    """``told`` with each edit's ``from`` replaced by its ``to``, where it first stands."""
+    """``told`` with each edit's ``from`` replaced by its ``to``, at its first occurrence."""
     result = list(told)
     for edit in edits:
         old, new = edit["from"], edit["to"]

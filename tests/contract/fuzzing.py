@@ -1,4 +1,4 @@
-"""A whole server with accounts behind a real socket, in a thread of its own, for clients that know nothing of our event
+"""A whole server with accounts behind a real socket, in a thread of its own, for clients that do not use our event
 loop.
 """
 

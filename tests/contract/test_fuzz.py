@@ -1,5 +1,5 @@
-"""schemathesis over every operation of the document that the server publishes: requests that fit it and requests that
-do not, each answer held against it by all checks. ``scripts/fuzz`` does the same for longer.
+"""schemathesis over every operation of the document that the server publishes: valid and invalid requests, each
+response checked against the document. ``scripts/fuzz`` does the same for longer.
 """
 
 import os
@@ -18,7 +18,7 @@ from safelight.api.comfy.not_implemented import NOT_IMPLEMENTED
 from safelight.api.published import document
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
-"""Requests of each kind for an operation, at random; 0: a few, and always the same."""
+"""Random requests of each kind for an operation; 0: a few, always the same."""
 
 _NAMES_SOMETHING = "most texts that fit the schema name nothing, or nothing that could be"
 _NO_SCHEMA = "what is in the body is beyond a schema: graphs, pictures, JSON that calls itself text"
@@ -102,7 +102,7 @@ def test_operation_keeps_the_contract(case: schemathesis.Case, address: Address)
 @SCHEMA.parametrize()
 @hypothesis.settings(max_examples=1)
 def test_a_stranger_is_refused_as_the_contract_has_it(case: schemathesis.Case, address: Address) -> None:
-    """Whatever a caller without a credential asks for, and however wrongly."""
+    """For every request of a caller without a credential, valid or not."""
     answer = case.call(address.url)
     operation = _CONTRACT.operations[case.operation.definition.raw["operationId"]]
     is_another_method = case.method.upper() != operation.method

@@ -1,6 +1,7 @@
-"""Create, read, change, delete, over HTTP, in every order that hypothesis thinks of, against a model of what must be.
+"""Create, read, change, delete over HTTP, in any order that hypothesis chooses, compared with a model.
 
-Every answer is held against the contract's schema as well. One machine a noun, so that a failure shrinks to its own.
+Every response is also checked against the contract's schema. One state machine for each noun, so that failures shrink
+separately.
 """
 
 import http.client
@@ -33,7 +34,7 @@ class Session:
         self._key = address.key
 
     def send(self, method: str, path: str, body: Any = None, *, expect: int, **headers: str) -> Any:
-        """The answer's JSON, or its bytes. ``body``: bytes as they are, all else as JSON."""
+        """The response's JSON, or its bytes. ``body``: bytes are sent unchanged, anything else as JSON."""
         content = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
         self._connection.request(method, path, content, {"X-API-Key": self._key, **headers})
         response = self._connection.getresponse()

@@ -1,4 +1,4 @@
-"""The contract and what this server makes of it."""
+"""The compiled contract, and the routes and handlers of its operations."""
 
 import pytest
 from starlette.requests import Request

@@ -1,4 +1,4 @@
-"""What ``/openapi.json`` says is the contract, and what it says beyond that is marked as ours."""
+"""``/openapi.json`` contains the contract, and every addition to it is marked."""
 
 import hashlib
 import json
@@ -13,11 +13,11 @@ from safelight.api.published import MARK, document
 pytestmark = pytest.mark.anyio
 
 DIGEST = "2c022b28bea5da07c86cd4edd95bbf37f555cc74213308d75ab1893ae15d5b5c"
-"""SHA-256 of the contract as canonical JSON: the copy in the package is not to be edited."""
+"""SHA-256 of the contract as canonical JSON: the copy in the package must not be edited."""
 
 
 def without_ours(value: Any) -> Any:
-    """Everything but what bears the mark, and but containers that held nothing else."""
+    """The document without what is marked, and without containers that then are empty."""
     if isinstance(value, list):
         return [without_ours(item) for item in value]
     if not isinstance(value, dict):

@@ -139,7 +139,7 @@ async def test_what_an_old_leader_would_write_is_refused(tmp_path: Path) -> None
         await old.write(lambda tx: None)
         locks.holder, locks.quicker = None, "http://b"  # its connection broke
         await until(lambda: b.leadership.is_here)
-        with pytest.raises(NotLeading, match="epoch 1, and it is epoch 2"):
+        with pytest.raises(NotLeading, match="epoch 1, but the current epoch is 2"):
             await old.write(lambda tx: None)
         await until(lambda: a.workers[0].is_stopped)
         await until(lambda: a.leadership.elsewhere() == "http://b")

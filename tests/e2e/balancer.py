@@ -1,4 +1,4 @@
-"""A plain TCP balancer: each connection goes to the next server that takes it, and ends with it."""
+"""A plain TCP balancer: each connection goes to the next server that accepts it."""
 
 import asyncio
 import itertools

@@ -13,12 +13,12 @@ ARGUMENTS = [
     "--disable-quic",
     "--disable-background-networking",
 ]
-"""Tests run as root in containers, where Chromium's sandbox cannot work and /dev/shm is small; nothing but the server
-under test is to be asked for anything."""
+"""Tests run as root in containers, where Chromium's sandbox cannot work and /dev/shm is small; the browser must
+send requests to the server under test only."""
 
 
 def find() -> str | None:
-    """The system's browser: the one that playwright would bring is not needed."""
+    """The system's browser; playwright's own is not needed."""
     names = ("chromium", "chromium-browser", "google-chrome")
     return next((path for name in names if (path := shutil.which(name))), None)
 

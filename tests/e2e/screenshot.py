@@ -1,4 +1,4 @@
-"""``python -m tests.e2e.screenshot [FILE]``: the picture of the web UI that the README shows, taken anew."""
+"""``python -m tests.e2e.screenshot [FILE]``: take the screenshot of the web UI for the README again."""
 
 import sys
 import tempfile

@@ -1,4 +1,4 @@
-"""A server as a person starts it, for a browser to look at."""
+"""A server as a person starts it, for tests with a browser."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ START_LIMIT_S = 120
 
 @contextmanager
 def running_server(folder: Path) -> Iterator[str]:
-    """Its URL, when its worker is ready. It ends a cancelled job after a second at most."""
+    """Start a server and return its URL when its worker is ready. It ends a cancelled job after a second at most."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

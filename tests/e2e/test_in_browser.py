@@ -1,9 +1,8 @@
 """Each test of ``in_browser``, in a process of its own.
 
-Playwright waits without a limit for its driver and for a few answers of a page, and a test that is torn out of such a
-wait cannot be cleaned up after. So nothing of it lives in this process: a process that takes too long says where it
-stands, is ended with all that it started, and is tried once more. ``pytest tests/e2e/in_browser/web_ui.py`` runs a file
-of them directly.
+Playwright waits without a limit for its driver and for some responses of a page, and a test that is interrupted in such
+a wait cannot be cleaned up. So nothing of it runs in this process: a process that takes too long prints its stacks, is
+ended with all its children, and is tried once more. ``pytest tests/e2e/in_browser/web_ui.py`` runs a file directly.
 """
 
 import os
@@ -26,11 +25,11 @@ TESTS = [
     for test in re.findall(r"^def (test_\w+)", (HERE / f"{name}.py").read_text("utf-8"), re.MULTILINE)
 ]
 LIMIT_S = 200
-"""Of one try; the first on a cold machine takes about 50 s."""
+"""Seconds for one try; the first on a cold machine takes about 50 s."""
 KILL_AFTER_S = 30
 GONE = ("+ Timeout +", "TargetClosedError")
-"""What a process says whose browser hung or died. That says nothing of the server; whatever else fails is not tried
-again."""
+"""Output of a process whose browser hung or crashed, which is not the server's fault. Other failures are not
+retried."""
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(3 * (LIMIT_S + KILL_AFTER_S))]
 
@@ -53,7 +52,7 @@ def test_in_browser(test: str, server: str, tmp_path: Path) -> None:
 
 
 def run(test: str, server: str, folder: Path) -> tuple[int, str]:
-    """The exit code and what was printed."""
+    """The exit code and the output."""
     command = [sys.executable, "-m", "pytest", f"{HERE / test}", "-p", "no:cacheprovider", "--tb=short"]
     command += [f"--timeout={LIMIT_S}", "--timeout-method=thread"]
     output = folder / "output"
@@ -77,7 +76,7 @@ def run(test: str, server: str, folder: Path) -> tuple[int, str]:
 
 
 def end_group(process: "subprocess.Popen[bytes]") -> None:
-    """Also the browsers that it left behind."""
+    """Also the browsers that it started."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -1,8 +1,8 @@
 """A whole installation: PostgreSQL, an object store, a Ray cluster of two nodes, two servers behind a plain balancer.
 
 Twenty users queue 500 jobs of four kinds while an engine, a node of the cluster, the server that leads and the other
-server are killed in turn. No job may be lost or end twice, each has the files that it should, and each user's socket
-(which a killed server breaks: then a client connects again and asks, as they do) has told or found every end.
+server are killed in turn. No job is lost or ends twice, each has its files, and each user learns of every end by
+its socket (after a killed server breaks it, the client reconnects and reads the lists, as clients do).
 """
 
 import asyncio
@@ -68,7 +68,7 @@ TERMINAL = {"execution_success", "execution_error", "execution_interrupted"}
 
 @dataclass
 class Job:
-    """``ends``: terminal messages that its owner's socket heard."""
+    """``ends``: terminal messages that the owner's socket received."""
 
     id: str
     prompt: Mapping[str, Any]
@@ -102,7 +102,7 @@ def _id(number: int) -> str:
 
 @dataclass
 class User:
-    """A client as they are: asks again what was not answered, connects again when its socket breaks."""
+    """A typical client: repeats requests that got no response, and reconnects when its socket breaks."""
 
     key: str
     jobs: dict[str, Job]
@@ -182,7 +182,7 @@ async def make_users(url: str) -> Sequence[User]:
 
 
 class Installation:
-    """Mutable: the servers of the moment."""
+    """Mutable: the current servers."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder = folder
@@ -198,7 +198,7 @@ class Installation:
         return server
 
     async def kill_server(self, *, leading: bool) -> None:
-        """One of them; another takes its place on another port."""
+        """Kill one of the servers and start another one on another port."""
         leaders = [s for s in self.servers if any("this server leads, in epoch" in line for line in s.lines)]
         leader = leaders[-1] if leaders else self.servers[0]
         doomed = leader if leading else next(s for s in self.servers if s is not leader)

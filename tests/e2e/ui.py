@@ -1,4 +1,4 @@
-"""What a person does in the web UI, and what they see. Acts by mouse, keyboard and files; ``app`` is only read."""
+"""What a person does in the web UI, and what they see. Uses mouse, keyboard and files; ``app`` is only read."""
 
 import json
 from collections.abc import Mapping
@@ -23,12 +23,12 @@ _RECORD_RUNNING = """() => {
     }
     everyFrame()
 }"""
-"""What the page was told, and what it drew: a running node has a green border. The page draws only the newest state at
-each frame, so that a short node on a busy machine is told of and never drawn."""
+"""The messages that the page received, and what it drew: a running node has a green border. The page draws only the
+newest state at each frame, so on a busy machine a short node may never be drawn."""
 
 
 class Ui:
-    """Mutable: ``problems`` grows by what the page reports."""
+    """Mutable: ``problems``: the errors that the page reported."""
 
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
@@ -73,7 +73,7 @@ class Ui:
         self.wait_for("titles => app.graph.nodes.map(n => n.title).sort().join() === titles", _titles(workflow))
 
     def press_widget(self, node_type: str, widget: str) -> None:
-        """Click on a widget of a node. Nodes are drawn on a canvas, so its place is worked out from the view."""
+        """Click on a widget of a node. Nodes are drawn on a canvas, so the position is computed from the view."""
         x, y = self.page.evaluate(
             """([type, name]) => {
                 const node = app.graph.nodes.find(n => n.type === type)
@@ -105,7 +105,7 @@ class Ui:
         self.page.wait_for_function(condition, arg=argument)
 
     def get_json(self, path: str) -> Any:
-        """Ask the server itself, past the page."""
+        """Send a request to the server without the page."""
         answer = self.page.request.get(self._url + path)
         assert answer.ok, f"{path} answered {answer.status}"
         return answer.json()
@@ -115,7 +115,7 @@ class Ui:
         assert answer.ok, f"{path} answered {answer.status}"
 
     def upload(self, path: Path) -> None:
-        """As an input file of its name."""
+        """Upload it as an input file of its name."""
         with path.open("rb") as file:
             part = {"name": path.name, "mimeType": "image/png", "buffer": file.read()}
         answer = self.page.request.post(f"{self._url}/api/upload/image", multipart={"image": part})

@@ -97,4 +97,4 @@ ENDLESS = workflow(
     ],
     [(1, 1, 0, 2, 0, "BOOLEAN")],
 )
-"""A regular expression that backtracks for years, and holds the interpreter's lock all that time."""
+"""A regular expression that backtracks for years and keeps the interpreter's lock."""

@@ -1,4 +1,4 @@
-"""Jobs for tests: submit, claim, complete in a word."""
+"""Helpers for tests: submit, claim and complete a job."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -37,7 +37,7 @@ async def submit(
 
 
 async def claim(env: Env, who: Principal, *, now: datetime = NOW) -> Fence:
-    """The fence of the owner's next job, which runs from now on."""
+    """Claim the owner's next job and return its fence."""
     job = (await env.do(attempts.claim_next, keys=[QueueKey(who.user_id)], now=now)).job
     assert job is not None
     return Fence(job.id, job.summary.attempt)

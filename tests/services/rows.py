@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Rows:
-    """Mutable: the database, and ``events``: what was to be published so far. Each step is a transaction."""
+    """Mutable: the database, and ``events``: those published so far. Each step is a transaction."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="safelight-rows-"))
@@ -28,7 +28,7 @@ class Rows:
         self.do(add_users)
 
     def do(self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """What ``verb`` returns, after its commit; what it raises undoes it."""
+        """Call ``verb`` in a transaction and return its result; an exception rolls back."""
         tx = Transaction(self._conn)
         sqlite.run(self._conn, "BEGIN IMMEDIATE")
         try:

@@ -1,4 +1,4 @@
-"""Files by name: ComfyUI's rules for uploads, numbers for outputs, and names that lead nowhere else."""
+"""Files by name: ComfyUI's rules for uploads, numbers of outputs, and names that cannot leave their folder."""
 
 from functools import partial
 
@@ -67,7 +67,7 @@ async def test_owners_share_bytes_and_no_names(env: Env) -> None:
 
 
 async def test_any_text_may_be_asked_for_files(env: Env) -> None:
-    """A prompt is full of texts; those that name files are found, the others cost nothing and raise nothing."""
+    """Strings of a prompt that name files are found; all others are ignored."""
     await upload(env, "a.png", b"1")
     await upload(env, "b.png", b"2", subfolder="sub/deep")
     out = new_file(named("c.png", folder=Folder.OUTPUT), b"3")
@@ -113,7 +113,7 @@ async def test_numbers_go_on_after_the_highest(env: Env, prefix: str, last: int)
 
 
 async def test_an_output_takes_a_name_that_an_upload_slipped_into(env: Env) -> None:
-    """The job was promised the name, and its output says it: the upload stays, without a file name."""
+    """The job reserved the name, and its output refers to it: the upload stays, without a file name."""
     name = named("out_00001_.png", folder=Folder.OUTPUT)
     await submit(env, ANNA)
     fence = await claim(env, ANNA)
@@ -129,7 +129,8 @@ async def test_a_file_that_is_not_there(env: Env) -> None:
 
 
 async def test_an_output_that_is_not_published_is_found_by_its_name_alone(env: Env) -> None:
-    """Its owner can view it; by id and by its bytes it is found when its job is over, and never where that lost it."""
+    """Its owner can view it; it is found by id and digest after its job has ended, and never if the attempt was
+    lost."""
     file, data = named("out_00001_.png", folder=Folder.OUTPUT), b"picture"
     for name in ("lost", "kept"):
         await submit(env, ANNA, job_id=name)

@@ -1,4 +1,4 @@
-"""Lists of assets against what a plain reading of all of them finds, and the plans by which they are read."""
+"""Lists of assets compared with a plain scan of all assets, and the query plans of the lists."""
 
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -25,7 +25,7 @@ from safelight.services.asset_library import NewAsset
 pytestmark = pytest.mark.anyio
 
 COUNT = 3_900
-"""More than are ever sorted, so that every way of reading is taken."""
+"""More assets than are ever sorted, so that every query plan is used."""
 WORDS = ("Portrait", "forest", "NEBULA", "straße", "x1", "grain")
 
 
@@ -153,7 +153,7 @@ KEYS: dict[AssetSort, Callable[[Asset], Any]] = {
 
 @pytest.fixture(scope="module")
 async def everything(env: Env) -> list[Asset]:
-    """Anna's and what is public, the oldest first."""
+    """Anna's assets and public ones, oldest first."""
     found: list[Asset] = []
     after = None
     while True:
@@ -227,7 +227,7 @@ async def test_nobody_pays_for_another_owners_assets(env: Env) -> None:
 def steps_of(
     tx: Transaction, wanted: AssetFilter, sort: AssetSort, after: Any, *, is_sorting_dear: bool = False
 ) -> tuple[list[Step], Any]:
-    """By which a page and its tags are read, and where the next page begins."""
+    """The query plans of a page, of its tags, and of the next page."""
     pages: list[AssetPage] = []
 
     def read() -> None:
@@ -251,7 +251,7 @@ async def test_no_list_scans_a_table(env: Env, sort: AssetSort) -> None:
 
 @pytest.mark.parametrize("sort", AssetSort)
 async def test_an_order_is_walked_along_its_index(env: Env, sort: AssetSort) -> None:
-    """Where nothing is filtered, or what holds for most, the whole is neither read nor sorted."""
+    """Without a filter, or with one that most assets match, the table is neither scanned nor sorted."""
     index = {AssetSort.CREATED_AT: "creation", AssetSort.LAST_ACCESS_TIME: "last_access_at"}.get(sort, sort.value)
     for wanted in (AssetFilter(), AssetFilter(exclude_tags=("few",))):
         after = None

@@ -1,5 +1,5 @@
-"""Assets against a small model of them: uploads, tags, changes and deletions of two users in any order; lists, counts
-and the bytes that are needed agree with it."""
+"""Assets compared with a small model: uploads, tags, changes and deletions of two users in any order; lists, counts and
+the needed bytes agree with it."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -48,7 +48,7 @@ class AssetMachine(RuleBasedStateMachine):
 
     @rule(who=PEOPLE, name=NAMES, digest=DIGESTS, tags=TAGS)
     def upload(self, who: Principal, name: str, digest: Digest, tags: set[str]) -> None:
-        """The same bytes of the same owner are one asset, which gets the tags that it had not."""
+        """The same bytes of the same owner are one asset, which gets the missing tags."""
         new = NewAsset(name=name, digest=digest, size=7, mime_type="image/png", tags=sorted(tags))
         there = [i for i, asset in self.known.items() if (asset.owner, asset.digest) == (who.user_id, digest)]
         asset, is_new = self.rows.do(library.add, who, new=new, now=self.tick())

@@ -1,4 +1,4 @@
-"""What workers do to jobs: only under the fence, published once, one end."""
+"""What workers do to jobs: only with the current fence, outputs published once, exactly one end."""
 
 import itertools
 from typing import Any
@@ -77,7 +77,7 @@ async def test_outputs_can_be_viewed_at_once_and_are_listed_from_the_finish_on(e
 
 
 async def test_a_file_that_no_output_names_is_published_all_the_same(env: Env) -> None:
-    """A start drops what is not."""
+    """A start drops unpublished files."""
     await submit(env, ANNA, job_id="a")
     fence = await claim(env, ANNA)
     call, _ = picture(OUT.filename)
@@ -290,7 +290,7 @@ async def test_what_was_left_to_the_next_server_and_lost_costs_no_retry(env: Env
 
 
 async def test_only_attempts_that_are_named_are_given_up(env: Env) -> None:
-    """The files of the others stay, and what they have made is told to who resumes them."""
+    """The files of the other attempts stay, and their outputs are returned to the server that reattaches them."""
     for name in "ab":
         await submit(env, ANNA, job_id=name)
     given_up, kept = [await claim(env, ANNA) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""Letting jobs through, or not."""
+"""The gates of the queue and of slots."""
 
 import pytest
 from tests.database import ANNA, Env

@@ -1,4 +1,4 @@
-"""Ben does everything that there is to do with Anna's objects: he learns nothing, and nothing changes."""
+"""Ben tries every operation on Anna's objects: the results tell nothing about them, and nothing changes."""
 
 from typing import Any
 

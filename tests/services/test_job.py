@@ -1,4 +1,4 @@
-"""Jobs as their owners deal with them."""
+"""Jobs from their owners' side."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -79,7 +79,7 @@ async def test_a_job_needs_a_user(env: Env) -> None:
 
 
 async def test_numbers_count_per_owner(env: Env) -> None:
-    """Another's number would tell how busy the server is."""
+    """Numbers of other users would tell how busy the server is."""
     assert [(await submit(env, ANNA)).number for _ in range(3)] == [0, 1, 2]
     assert (await submit(env, BEN)).number == 0
     assert (await submit(env, ANNA, front=True)).number == -3
@@ -115,7 +115,7 @@ async def test_secrets_go_to_the_dispatcher_and_into_no_row(env: Env, tmp_path: 
     stored = everything_in(tmp_path)
     assert b"extra_pnginfo" in stored
     assert b"canary" not in stored
-    # Sent again out of the history, the redacted word is no key.
+    # A redacted value that is sent again from the history is not a key.
     command = SubmitJob(prompt=PROMPT, targets=["2"], extra_data=job.extra_data)
     await env.do(jobs.submit, ANNA, command=command, now=NOW)
     again = env.take_events()[0]
@@ -257,7 +257,7 @@ async def fill(env: Env) -> None:
 async def test_list(env: Env, filters: dict[str, Any], expected: str) -> None:
     await fill(env)
     assert "".join(await ids(env, **filters)) == expected
-    for limit in (1, 2, 4):  # the pages put together are the whole
+    for limit in (1, 2, 4):  # the pages together are the whole list
         paged = ""
         for offset in range(0, 8, limit):
             page = await env.read(jobs.list, ANNA, **{"states": (), **filters, "page": PageRequest(limit, offset)})
@@ -283,7 +283,7 @@ async def test_a_list_reads_no_graph_and_never_scans_or_sorts_the_table(env: Env
     await env.read(explain, workflow_id="w")
     assert len(steps) > 8
     assert [step.text for step in steps if "job_payload" in step.text] == []
-    # What runs is as much as there are workers: that index may be read from end to end.
+    # There are as many running jobs as workers, so a full scan of that index is fine.
     assert [step.text for step in steps if step.table.startswith("job") and "ix_job_running" not in step.text] == []
 
 

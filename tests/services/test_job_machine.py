@@ -1,4 +1,4 @@
-"""Jobs against a small model of them: whatever clients, the dispatcher and engines do in any order, both agree."""
+"""Jobs compared with a small model, for actions of clients, the dispatcher and engines in any order."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ ALL = PageRequest(1000)
 
 @dataclass(frozen=True)
 class Known:
-    """What the model knows of a job. ``tries``: attempts that ended with the loss of a worker, or go on."""
+    """The model of a job. ``tries``: attempts that lost their worker or still run."""
 
     owner: UserId
     state: JobState = JobState.QUEUED
@@ -112,7 +112,7 @@ class JobMachine(RuleBasedStateMachine):
 
     @rule(fence=fences, outcome=st.sampled_from(ENDS))
     def finish(self, fence: Fence, outcome: JobState) -> None:
-        """Also by an engine that was given up long ago."""
+        """Also from an engine that was abandoned long ago."""
         error = JobError("ValueError", "no", "1", "LoadImage") if outcome is JobState.FAILED else None
         if self.holds(fence):
             self.rows.do(attempts.finish, fence, outcome=outcome, error=error, now=self.tick())
@@ -138,14 +138,14 @@ class JobMachine(RuleBasedStateMachine):
 
     @rule()
     def recover(self) -> None:
-        """The server is started anew: whatever ran is lost."""
+        """The server is restarted: running attempts are lost."""
         running = [j for j, job in self.known.items() if job.state is JobState.RUNNING]
         lost = self.rows.do(attempts.recover, now=self.tick())
         assert sorted(job.id for job in lost) == sorted(running)
         for job_id in running:
             self.became(job_id, after_loss(self.known[job_id]))
 
-    # -- what must be so --
+    # -- invariants --
 
     @invariant()
     def rows_are_as_the_model(self) -> None:
@@ -168,7 +168,7 @@ class JobMachine(RuleBasedStateMachine):
     def each_end_was_told_once(self) -> None:
         assert sorted(e.job_id for e in self.rows.events if isinstance(e, JobEnded)) == sorted(self.ended)
 
-    # -- in a word --
+    # -- helpers --
 
     def tick(self) -> datetime:
         self.now += timedelta(seconds=1)
@@ -203,7 +203,7 @@ def after_loss(job: Known) -> Known:
 
 
 def after_release(job: Known) -> Known:
-    """It costs no try."""
+    """It does not count as a try."""
     state = JobState.CANCELLED if job.is_cancelled else JobState.QUEUED
     return replace(job, state=state, tries=job.tries - 1)
 

@@ -1,4 +1,4 @@
-"""How many jobs wait, and which ended lately: asked often, and never at the cost of the queue or the history."""
+"""The number of waiting jobs and the latest ends: queried often, without scanning the queue or the history."""
 
 from collections.abc import Callable
 from functools import partial
@@ -22,11 +22,11 @@ pytestmark = pytest.mark.anyio
 
 LARGE = Pool("large")
 RUNNING = "ix_job_running"
-"""What runs is as much as there are workers: that index may be read from end to end."""
+"""There are as many running jobs as workers, so a full scan of that index is fine."""
 
 
 async def counts(env: Env) -> dict[tuple[UserId, Pool], int]:
-    """What is kept, and what is counted by hand."""
+    """The stored counts, and counts of the rows."""
 
     def look(tx: Transaction) -> tuple[Any, Any]:
         kept = tx.conn.exec_driver_sql("SELECT owner_id, pool, queued FROM lane WHERE queued <> 0").all()

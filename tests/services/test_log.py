@@ -1,4 +1,4 @@
-"""What the log says of jobs, and who reads it."""
+"""What is logged about jobs, and who can read it."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ async def told(*events: Event, is_here: bool = True) -> tuple[list[LogWritten], 
     logging.getLogger().addHandler(buffer)
     try:
         bus.publish(events)
-        await asyncio.sleep(0)  # lines are told after what was being told
+        await asyncio.sleep(0)  # lines are published after the current events
     finally:
         logging.getLogger().removeHandler(buffer)
     return heard, buffer

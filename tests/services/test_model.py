@@ -1,4 +1,4 @@
-"""The model index follows the disk."""
+"""The list of model files follows the disk."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Every query on users' rows asks for the owner: forgetting him must be impossible, not unlikely."""
+"""Every query on users' rows requires the owner as an argument, so that it cannot be forgotten."""
 
 import inspect
 from collections.abc import Iterator
@@ -16,17 +16,17 @@ from safelight.db import userdata as userdata_rows
 from safelight.db import workflow as workflow_rows
 from safelight.services import asset, asset_library, feedback, job, publication, setting, userdata, workflow
 
-# What names no owner, and why that is right.
+# Functions without an owner, and why that is right.
 EXCEPTIONS = {
     "safelight.db.job.add",  # the summary carries its owner
-    "safelight.db.job.replace",  # so do both summaries, and the statement asks for it
-    "safelight.db.job.is_taken",  # chooses how a job is called inside; the answer is told to nobody
+    "safelight.db.job.replace",  # both summaries carry it, and the statement compares it
+    "safelight.db.job.is_taken",  # chooses a job's internal id; no user sees the result
     "safelight.db.asset.add",  # the asset carries its owner
-    "safelight.db.asset.assets",  # its rows were asked for by their owner
-    "safelight.db.asset.drop_unpublished",  # a start sweeps for everybody
+    "safelight.db.asset.assets",  # its rows were selected by their owner
+    "safelight.db.asset.drop_unpublished",  # sweeps the files of all users at a start
     "safelight.db.workflow.add",  # the workflow carries its owner
-    "safelight.db.workflow.fold",  # asks nothing
-    "safelight.db.publication.shared",  # to know the share id is the right to read
+    "safelight.db.workflow.fold",  # runs no query
+    "safelight.db.publication.shared",  # knowing the share id is the right to read
     "safelight.db.publication.content_of",  # the same
 }
 
@@ -56,10 +56,10 @@ def test_every_query_takes_the_owner(module: ModuleType) -> None:
 @pytest.mark.parametrize(
     "module", [asset, asset_library, feedback, job, publication, setting, userdata, workflow], ids=lambda m: m.__name__
 )
-def test_every_verb_takes_who_asks(module: ModuleType) -> None:
+def test_every_service_takes_the_caller(module: ModuleType) -> None:
     for function in public_functions(module):
         parameter = second_parameter(function)
-        # The dispatcher acts for the owner of a job that it holds, and names him.
+        # The dispatcher acts for the owner of a job that it runs, and passes the owner.
         assert parameter.name in ("who", "owner_id"), function
         assert parameter.default is inspect.Parameter.empty, function
 

@@ -1,4 +1,4 @@
-"""Publishing: what a stranger with the share id gets, what he does not, and how it ends."""
+"""Publishing: what another user with the share id gets and does not get, and withdrawing it."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Caps of users: at the limit, one beyond it, and that nobody else's work counts."""
+"""Quotas of users: at the limit, one beyond it, and other users' work does not count."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ async def test_queued_jobs(env: Env) -> None:
         await submit(env, carol)
     with pytest.raises(QuotaReached, match="You may have 2 jobs waiting, and have 2"):
         await submit(env, carol)
-    await env.do(attempts.claim_next, keys=[QueueKey(carol.user_id)], now=NOW)  # runs, and waits no more
+    await env.do(attempts.claim_next, keys=[QueueKey(carol.user_id)], now=NOW)  # it runs and no longer waits
     await submit(env, carol)
 
 
@@ -79,7 +79,7 @@ async def test_stored_bytes(env: Env) -> None:
     await store(env, BEN, "a.png", b"x" * 100)
     await store(env, carol, "a.png", b"12345")
     await store(env, carol, "b.png", b"67890")
-    await store(env, carol, "a.png", b"12345")  # it is there
+    await store(env, carol, "a.png", b"12345")  # it exists already
     with pytest.raises(TooLarge, match="You may store 10 bytes; with this it would be 11"):
         await store(env, carol, "c.png", b"!")
     await store(env, carol, "a.png", b"other", overwrite=True)
@@ -121,7 +121,7 @@ FILLERS = {"userdata": fill_userdata, "settings": fill_settings, "workflows": fi
 @pytest.mark.parametrize("first", FILLERS)
 @pytest.mark.parametrize("second", FILLERS)
 async def test_all_that_a_user_stores_counts(env: Env, first: str, second: str) -> None:
-    """Room for one: the second is refused, whatever the two are, unless it takes the first one's place."""
+    """Room for one: the second is refused, of whatever kind they are, unless it replaces the first."""
     carol = await limited(env, stored_bytes=3500)
     await FILLERS[first](env, carol)
     if first == second and first in ("userdata", "settings"):

@@ -1,4 +1,4 @@
-"""What a user's web UI remembers."""
+"""The settings of a user's web UI."""
 
 import pytest
 from tests.database import ANNA, BEN, Env

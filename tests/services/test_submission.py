@@ -96,7 +96,7 @@ async def test_a_file_that_is_removed_after_the_check_refuses_the_job(env: Env) 
 
 
 async def test_removing_and_submitting_at_once_leaves_no_job_without_its_file(env: Env) -> None:
-    """Whichever transaction is first, a job that was inserted found its file there."""
+    """Whichever transaction is first, an inserted job found its file."""
     submissions = make_submissions(env)
     asset = await upload(env)
     prepared = await submissions.prepare(ANNA, Draft(prompt=WITH_FILE))

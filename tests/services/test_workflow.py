@@ -1,4 +1,4 @@
-"""Saved workflows: versions, conflicts, search, forks, and what their graphs name."""
+"""Saved workflows: versions, conflicts, search, forks, and the assets that their graphs name."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
 """Nodes of the captured graphs that no library has: still pictures, lazy mixes, blockers, sleepers and a cycle.
 
-The names and inputs are those of the captures, so that their prompts run as they are; the code is our own.
+Names and inputs are those of the captures, so that their prompts run unchanged; the code is our own.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A real server, and Chromium looking at it. A request to another host fails the test that made it."""
+"""A real server and Chromium. A request to another host fails the test that made it."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ SERVER = "SAFELIGHT_TEST_SERVER"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The one that the environment names (see ``tests.e2e.test_in_browser``), or the file's own."""
+    """The server that the environment names (see ``tests.e2e.test_in_browser``), or one for the file."""
     if url := os.environ.get(SERVER):
         yield url
     else:
@@ -24,7 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def browser(server: str) -> Iterator[Browser]:
-    """One for each test: what hangs or breaks is gone with it."""
+    """A browser for each test, so that a hanging one does not affect the next."""
     path = chromium.find()
     if path is None:
         pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")

@@ -1,4 +1,4 @@
-"""Files that would like to run in the server's name, opened by a person in a real browser: none of them does."""
+"""Files that try to run scripts in the server's origin, opened in a real browser: none succeeds."""
 
 from contextlib import suppress
 
@@ -34,7 +34,7 @@ LOAD_AS_SCRIPT = """async url => {
 
 @pytest.fixture
 def page(browser: Browser, server: str) -> Page:
-    """A page of the server's own, whose storage a script in its name could write."""
+    """A page of the server, whose storage a script in its origin could write."""
     page = browser.new_page()
     page.set_default_timeout(LIMIT_MS)
     page.goto(f"{server}/openapi.json")
@@ -45,7 +45,7 @@ def test_no_upload_runs_as_a_page(page: Page, server: str) -> None:
     for name, content in FILES.items():
         url = upload(page, server, name, content)
         for address in (url, f"{url}&channel=rgb", f"{url}&res=64"):
-            with suppress(Error):  # what is downloaded opens no page
+            with suppress(Error):  # a download opens no page
                 page.goto(address)
         page.goto(f"{server}/openapi.json")
         assert page.evaluate("localStorage.getItem('owned')") is None, f"{name} ran"
@@ -66,7 +66,7 @@ def test_a_script_of_the_pages_own_would_have_been_seen(page: Page, server: str)
 
 
 def upload(page: Page, server: str, name: str, content: bytes) -> str:
-    """Its address among the input files."""
+    """Its URL among the input files."""
     files = {"image": {"name": name, "mimeType": "image/png", "buffer": content}}
     answer = page.request.post(f"{server}/api/upload/image", multipart=files)
     assert answer.ok, f"the upload of {name} was answered {answer.status}: {answer.text()}"
