@@ -88,12 +88,12 @@ def commands(data_dir: Path, tmp_path: Path, environment: dict[str, str]) -> Non
     read_back = safelight(
         "restore", str(tmp_path / "saved"), "--data-dir", str(tmp_path / "new"), environment=elsewhere
     )
-    assert (read_back.returncode, "5 blobs" in read_back.stdout) == (0, True), read_back.stdout + read_back.stderr
-    for expected in ("Copied 5 blobs", "Copied 0 blobs (0 B); 5 were there already"):
+    assert (read_back.returncode, "6 blobs" in read_back.stdout) == (0, True), read_back.stdout + read_back.stderr
+    for expected in ("Copied 6 blobs", "Copied 0 blobs (0 B); 6 were there already"):
         copied = safelight("blobs", "copy", "s3://pictures/here", str(tmp_path / "blobs"), *at, environment=environment)
         assert (copied.returncode, expected in copied.stdout) == (0, True), copied.stdout + copied.stderr
     moved = safelight("blobs", "copy", str(tmp_path / "blobs"), "s3://pictures/there", *at, environment=environment)
-    assert (moved.returncode, "Copied 5 blobs" in moved.stdout) == (0, True), moved.stdout + moved.stderr
+    assert (moved.returncode, "Copied 6 blobs" in moved.stdout) == (0, True), moved.stdout + moved.stderr
 
 
 def loaded(filename: str, *, prefix: str = "out") -> dict[str, Any]:

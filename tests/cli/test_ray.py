@@ -85,7 +85,13 @@ def packs(tmp_path: Path) -> Path:
 
 @contextmanager
 def serving(nodes: Nodes, tmp_path: Path, packs: Path, **settings: str) -> Iterator[Server]:
-    environment = {"BACKEND": "ray", "RAY_ADDRESS": nodes.address, "WEB": "false", "NODE_PACKAGES": "", **settings}
+    environment = {
+        "BACKEND": "ray",
+        "RAY_ADDRESS": nodes.address,
+        "WEB": "false",
+        "NODE_PACKAGES": "",
+        "WRITABLE_PACKS": "lingers",
+    } | settings
     server = launch(
         tmp_path / "data",
         *("--custom-nodes", str(packs)),
