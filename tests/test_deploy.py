@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,11 @@ import pytest
 import yaml
 
 from safelight import settings as sources
-from safelight.settings import Settings
+from safelight.settings import GROUP_OF, Settings
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 CHART = DEPLOY / "helm" / "safelight"
-SETTINGS = {field.name for field in fields(Settings)}
+SETTINGS = set(GROUP_OF)
 
 
 def helm(*words: str) -> str:
@@ -54,7 +53,11 @@ def test_the_chart_starts_servers_that_know_their_settings() -> None:
     environment = {each["name"]: each["value"] for each in server["env"] if "value" in each}
     environment["SAFELIGHT_REPLICA_URL"] = environment["SAFELIGHT_REPLICA_URL"].replace("$(POD_NAME)", "studio-0")
     settings = check({**environment, "SAFELIGHT_DATABASE_URL": "postgresql://db/x"})
-    assert (settings.replicas, settings.cancel_grace_s, settings.accounts) == (True, 7.0, True)
+    assert (settings.storage.replicas, settings.workers.cancel_grace_s, settings.access.accounts) == (
+        True,
+        7.0,
+        True,
+    )
     assert settings.replica_address == "http://studio-0.studio-servers:8188"
     assert objects["StatefulSet/studio"]["spec"]["serviceName"] == "studio-servers"
     selector = objects["Service/studio"]["spec"]["selector"]
@@ -85,7 +88,7 @@ def test_workers_may_have_a_disk_of_their_own() -> None:
     for group in objects["RayCluster/studio-ray"]["spec"]["workerGroupSpecs"]:
         pod = group["template"]["spec"]
         mounts = {each["name"]: each for each in pod["containers"][0]["volumeMounts"]}
-        assert mounts["scratch"]["mountPath"] == settings.ray_scratch
+        assert mounts["scratch"]["mountPath"] == settings.ray.ray_scratch
         assert mounts["data"]["readOnly"] is True
         assert {"name": "scratch", "emptyDir": {"sizeLimit": "50Gi"}} in pod["volumes"]
     with pytest.raises(AssertionError, match="scratchSize"):
@@ -124,6 +127,9 @@ SERVERS = [
 def test_the_servers_of_the_compose_file_know_their_settings(name: str) -> None:
     server = compose()["services"][name]
     settings = check(server["environment"])
-    assert settings.replicas
+    assert settings.storage.replicas
     keys = json.loads((DEPLOY / "s3.json").read_text("utf-8"))["identities"][0]["credentials"][0]
-    assert (settings.blob_access_key, settings.blob_secret_key) == (keys["accessKey"], keys["secretKey"])
+    assert (settings.storage.blob_access_key, settings.storage.blob_secret_key) == (
+        keys["accessKey"],
+        keys["secretKey"],
+    )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from safelight.settings import BUNDLED_MODELS, InvalidSetting, check_accounts, load
+from safelight.settings import BUNDLED_MODELS, InvalidSetting, check_accounts, load, reference
 
 
 def test_each_source_overrides_the_one_before(tmp_path: Path) -> None:
@@ -15,15 +15,25 @@ def test_each_source_overrides_the_one_before(tmp_path: Path) -> None:
         environment={"SAFELIGHT_PORT": "2", "SAFELIGHT_WORKERS": "4", "SAFELIGHT_MODELS_DIR": "x:y", "OTHER": "1"},
         config=config,
     )
-    assert (settings.port, settings.workers, settings.log_level, settings.host) == (3, 4, "debug", "127.0.0.1")
-    assert settings.custom_nodes == (Path("a"), Path("b"))
+    assert (
+        settings.server.port,
+        settings.workers.workers,
+        settings.server.log_level,
+        settings.server.host,
+    ) == (
+        3,
+        4,
+        "debug",
+        "127.0.0.1",
+    )
+    assert settings.packs.custom_nodes == (Path("a"), Path("b"))
     assert settings.model_roots == (Path("x"), Path("y"), BUNDLED_MODELS)
 
 
 def test_the_environment_names_the_file(tmp_path: Path) -> None:
     config = tmp_path / "s.toml"
     config.write_text("web = false")
-    assert load(overrides={}, environment={"SAFELIGHT_CONFIG": str(config)}).web is False
+    assert load(overrides={}, environment={"SAFELIGHT_CONFIG": str(config)}).server.web is False
 
 
 @pytest.mark.parametrize(
@@ -33,7 +43,7 @@ def test_the_environment_names_the_file(tmp_path: Path) -> None:
         ("port = ", {}, "is not TOML"),
         ("port = true", {}, "port is True"),
         ("", {"SAFELIGHT_PORT": "many"}, "SAFELIGHT_PORT is 'many'"),
-        ("", {"SAFELIGHT_PORT": "70000"}, "port is 70000"),
+        ("", {"SAFELIGHT_PORT": "70000"}, "SAFELIGHT_PORT is '70000'; expected int <= 65535"),
         ("", {"SAFELIGHT_WEB": "maybe"}, "SAFELIGHT_WEB is 'maybe'"),
         ("workers = 0", {}, "workers is 0"),
         ('backend = "cloud"', {}, "backend is 'cloud'"),
@@ -59,7 +69,7 @@ def test_a_wrong_setting_is_named(tmp_path: Path, toml: str, environment: dict[s
 
 def test_lists_with_colons_in_them_are_separated_by_commas() -> None:
     settings = load(overrides={}, environment={"SAFELIGHT_TRUSTED_PROXIES": "::1,10.0.0.0/8"})
-    assert settings.trusted_proxies == ("::1", "10.0.0.0/8")
+    assert settings.server.trusted_proxies == ("::1", "10.0.0.0/8")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -80,7 +90,7 @@ def test_an_open_address_needs_accounts_or_a_word(host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.3.2.1"])
 def test_loopback_needs_none(host: str) -> None:
     settings = load(overrides={"host": host}, environment={})
-    assert settings.is_loopback
+    assert settings.server.is_loopback
     check_accounts(settings, has_accounts=False)
 
 
@@ -107,7 +117,7 @@ def test_secrets_of_the_store_are_not_shown() -> None:
 def test_a_scratch_folder_needs_a_cluster_and_a_store_that_signs() -> None:
     store = {"blob_store": "s3://bucket", "blob_access_key": "key", "blob_secret_key": "a secret"}
     good = {"backend": "ray", "ray_scratch": "/scratch", **store}
-    assert load(overrides=good, environment={}).ray_scratch == "/scratch"
+    assert load(overrides=good, environment={}).ray.ray_scratch == "/scratch"
     for change in ({"backend": "local"}, {"blob_store": ""}, {"blob_access_key": ""}, {"ray_scratch": "scratch"}):
         with pytest.raises(InvalidSetting, match="ray_scratch"):
             load(overrides=good | change, environment={})
@@ -121,7 +131,7 @@ def test_a_scratch_folder_needs_a_cluster_and_a_store_that_signs() -> None:
     ],
 )
 def test_origins_are_separated_by_commas(text: str, origins: tuple[str, ...]) -> None:
-    assert load(overrides={}, environment={"SAFELIGHT_ALLOWED_ORIGINS": text}).allowed_origins == origins
+    assert load(overrides={}, environment={"SAFELIGHT_ALLOWED_ORIGINS": text}).server.allowed_origins == origins
 
 
 @pytest.mark.parametrize(
@@ -130,3 +140,21 @@ def test_origins_are_separated_by_commas(text: str, origins: tuple[str, ...]) ->
 def test_what_is_no_origin_is_refused(text: str) -> None:
     with pytest.raises(InvalidSetting, match="allowed_origins"):
         load(overrides={}, environment={"SAFELIGHT_ALLOWED_ORIGINS": text})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("workers", 0), ("lease_s", 0), ("run_limit_s", -1), ("run_limit_s", float("inf")), ("max_body_bytes", 0)],
+)
+def test_bounds_are_declared(name: str, value: float) -> None:
+    with pytest.raises(InvalidSetting, match=f"--{name.replace('_', '-')} is {value}; expected"):
+        load(overrides={name: value}, environment={})
+
+
+def test_the_reference_is_made_from_the_declarations(tmp_path: Path) -> None:
+    """``python -m safelight.settings.reference docs/operate/settings.md`` writes it."""
+    page = Path(__file__).parents[1] / "docs" / "operate" / "settings.md"
+    copy = tmp_path / "settings.md"
+    copy.write_text(page.read_text())
+    reference.write(copy)
+    assert copy.read_text() == page.read_text()

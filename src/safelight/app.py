@@ -89,9 +89,9 @@ class App:
     async def start(cls, settings: Settings) -> Self:
         """Open the database, then let the workers start in the background: the server answers before they are up."""
         account = await asyncio.to_thread(worker_account, settings)
-        prepare_data_dir(settings.data_dir, account)
+        prepare_data_dir(settings.server.data_dir, account)
         clock = SystemClock()
-        shared = _shared_bus() if settings.replicas else None
+        shared = _shared_bus() if settings.storage.replicas else None
         bus = MemoryBus() if shared is None else shared
         logs = LogBuffer(bus)
         logging.getLogger().addHandler(logs)
@@ -99,19 +99,21 @@ class App:
         blobs = store.blobs
         if store.checkable is not None:
             await _warn_if_unavailable(store.checkable)
-        cache = settings.data_dir / "cache"
-        files = FileCache(blobs, (cache / own_folder(settings, "blobs")).resolve(), max_bytes=settings.blob_cache_bytes)
-        models = ModelFiles([root.resolve() for root in settings.model_roots], settings.extra_models)
+        cache = settings.server.data_dir / "cache"
+        files = FileCache(
+            blobs, (cache / own_folder(settings, "blobs")).resolve(), max_bytes=settings.storage.blob_cache_bytes
+        )
+        models = ModelFiles([root.resolve() for root in settings.model_roots], settings.models.extra_models)
         catalogue = LiveCatalogue(models)
         if shared is None:
             db = await Database.open(settings.database, on_commit=bus.publish, is_server=True)
         else:
             db = await Database.open(settings.database, on_commit=shared.on_commit, announce=shared.announce)
         if store.cleanable is not None:
-            store.cleanable.clean_up(older_than_s=SWEEP_SHARED_S if settings.replicas else 0.0)
+            store.cleanable.clean_up(older_than_s=SWEEP_SHARED_S if settings.storage.replicas else 0.0)
         try:
             setup_token = await _prepare_accounts(db, settings, clock)
-            if settings.example_input:
+            if settings.server.example_input:
                 await _prepare_example(db, blobs, clock)
         except BaseException:
             await db.close()
@@ -120,14 +122,14 @@ class App:
             _hide(settings.database)
         await asyncio.to_thread(_say_as_whom, settings, account)
         kept_nodes = cache / "nodes.msgpack"
-        packs = partial(kept_catalogue.fingerprint_of, settings.custom_nodes, settings.node_packages)
+        packs = partial(kept_catalogue.fingerprint_of, settings.packs.custom_nodes, settings.packs.node_packages)
         kept = await asyncio.to_thread(kept_catalogue.load, kept_nodes)
         if kept is not None and kept.fingerprint == await asyncio.to_thread(packs):
             catalogue.publish(kept.nodes, digest=kept.digest)
         elif kept is None and (known := await db.read(node_service.load_latest)):
             catalogue.publish(list(known.values()), digest="restored")
 
-        web = Web(find_packages() if settings.web else Packages(), cache_dir=cache / "web")
+        web = Web(find_packages() if settings.server.web else Packages(), cache_dir=cache / "web")
 
         said: set[str] = set()
 
@@ -140,7 +142,7 @@ class App:
         def on_ready(ready: Ready, digest: Digest) -> None:
             catalogue.publish(ready.nodes, digest=digest)
             asyncio.get_running_loop().run_in_executor(None, keep_nodes, ready, digest)
-            web.use_packs(read_packs(settings.custom_nodes, web_directories=ready.web_directories))
+            web.use_packs(read_packs(settings.packs.custom_nodes, web_directories=ready.web_directories))
             for sentence in set(ready.unkept_rules) - said:
                 log.warning("workers are less confined than they should be; %s", sentence)
             said.update(ready.unkept_rules)
@@ -155,14 +157,16 @@ class App:
                 backend=backend,
                 transport=make_transport(settings, account, backend=backend, store=store, files=files, clock=clock),
                 labels=dict(zip(backend.slots, settings.labels, strict=True)),
-                affinity_wait_s=settings.affinity_wait_s,
-                idle_s=settings.worker_idle_s,
-                min_running=settings.workers_awake,
+                affinity_wait_s=settings.scheduling.affinity_wait_s,
+                idle_s=settings.workers.worker_idle_s,
+                min_running=settings.workers.workers_awake,
                 limits=Limits(
-                    run_s=settings.run_limit_s, pools=settings.run_limits, silent_node_s=settings.silent_node_s
+                    run_s=settings.scheduling.run_limit_s,
+                    pools=settings.run_limits,
+                    silent_node_s=settings.scheduling.silent_node_s,
                 ),
                 clock=clock,
-                cancel_grace_s=settings.cancel_grace_s,
+                cancel_grace_s=settings.workers.cancel_grace_s,
                 on_ready=on_ready,
             )
 
@@ -177,7 +181,7 @@ class App:
             return dispatcher
 
         engines: Dispatcher | Leadership
-        if settings.replicas:
+        if settings.storage.replicas:
             engines = Leadership(
                 db=db,
                 bus=bus,
@@ -196,7 +200,7 @@ class App:
             bus=bus,
             blobs=blobs,
             files=files,
-            presigning=store.presigning if settings.blob_redirects else None,
+            presigning=store.presigning if settings.storage.blob_redirects else None,
             catalogue=catalogue,
             models=models,
             dispatcher=engines,
@@ -258,7 +262,7 @@ async def _prepare_accounts(db: Database, settings: Settings, clock: Clock) -> s
     await db.write(lambda tx: user_service.ensure_local(tx, now=clock.now()))
     state = await db.read(account_revision.read)
     check_accounts(settings, has_accounts=state.has_accounts)
-    if not settings.accounts or state.has_accounts:
+    if not settings.access.accounts or state.has_accounts:
         return None
     return await db.write(lambda tx: session_service.offer_setup(tx, now=clock.now()))
 
@@ -352,7 +356,7 @@ def prepare_data_dir(folder: Path, account: Account | None) -> None:
 
 
 def _say_as_whom(settings: Settings, account: Account | None) -> None:
-    if account is None and os.geteuid() == 0 and not settings.worker_user:
+    if account is None and os.geteuid() == 0 and not settings.confinement.worker_user:
         _, reason = default_account(settings)
         why = f" ({reason})" if reason else ""
         log.warning("workers run as root, as this server does%s; `worker_user` names an account with fewer rights", why)

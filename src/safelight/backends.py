@@ -37,7 +37,7 @@ def make_backend(
 ) -> Backend:
     """``since``: when the server began to lead, where it is one of several: of two that come to one slot of a cluster,
     the later gets it."""
-    if settings.backend == "ray":
+    if settings.workers.backend == "ray":
         return _ray_backend(settings, account, presigning=presigning, since=since)
     return _local_backend(settings, account)
 
@@ -48,16 +48,16 @@ def make_transport(
     """How the backend's engines get their files, and the server what they make."""
     if backend.copies_files and store.presigning is not None:
         return CopiedFiles(store.presigning, clock=clock)
-    staging = (settings.data_dir / "staging").resolve()
+    staging = (settings.server.data_dir / "staging").resolve()
     return SharedFiles(
         files=files, blobs=store.blobs, staging=staging, clock=clock, slots=backend.slots, account=account
     )
 
 
 def _local_backend(settings: Settings, account: Account | None) -> LocalBackend:
-    devices = settings.devices or find_devices()
-    home = Path(settings.worker_home) if settings.worker_home else None
-    rooms = SlotDirs((settings.data_dir / own_folder(settings, "workers")).resolve(), home=home, account=account)
+    devices = settings.workers.devices or find_devices()
+    home = Path(settings.confinement.worker_home) if settings.confinement.worker_home else None
+    rooms = SlotDirs((settings.server.data_dir / own_folder(settings, "workers")).resolve(), home=home, account=account)
 
     def config(index: int) -> EngineConfig:
         slot = SlotId(f"local-{index}")
@@ -73,16 +73,16 @@ def _local_backend(settings: Settings, account: Account | None) -> LocalBackend:
         )
 
     return LocalBackend(
-        {SlotId(engine.slot): engine for engine in map(config, range(settings.workers))},
+        {SlotId(engine.slot): engine for engine in map(config, range(settings.workers.workers))},
         environment=process_environment(),
-        rss_limit_bytes=settings.rss_limit_bytes,
+        rss_limit_bytes=settings.workers.rss_limit_bytes,
         rooms=rooms,
     )
 
 
 def own_folder(settings: Settings, folder: str) -> str:
     """Servers that share a folder have such parts of their own: what one clears must not be another's."""
-    if not settings.replicas:
+    if not settings.storage.replicas:
         return folder
     return f"{folder}-{blake2b(settings.replica_address.encode(), digest_size=4).hexdigest()}"
 
@@ -92,28 +92,28 @@ def _ray_backend(
 ) -> RayBackend:
     """Paths go to other machines as they are here: models and node packs, and ``data_dir`` unless there is a
     ``ray_scratch``, lie on a folder of all."""
-    server = hash_bytes(str(settings.data_dir.resolve()).encode())[-16:]
-    scratch = Path(settings.ray_scratch, server) if settings.ray_scratch else None
+    server = hash_bytes(str(settings.server.data_dir.resolve()).encode())[-16:]
+    scratch = Path(settings.ray.ray_scratch, server) if settings.ray.ray_scratch else None
 
     def charge(index: int) -> SlotSpec:
         slot = SlotId(f"ray-{index}")
         writable: tuple[Path, ...] = ()
         readable: tuple[Path, ...] = ()
-        rooms = settings.data_dir / "workers"
+        rooms = settings.server.data_dir / "workers"
         if scratch is None:
             staging, inputs = _shared_places(settings, slot, account)
             writable, readable = (staging,), (inputs,)
         else:  # an outpost adds its own folders
             rooms = scratch / "workers"
-        device = _of(settings.devices, index)
+        device = _of(settings.workers.devices, index)
         return SlotSpec(
             config=_engine(settings, slot, device=device, account=account, writable=writable, readable=readable),
             rooms=str(rooms.resolve()),
-            home=settings.worker_home,
-            rss_limit_bytes=settings.rss_limit_bytes,
-            has_threads="num_cpus" in settings.ray_amounts,
+            home=settings.confinement.worker_home,
+            rss_limit_bytes=settings.workers.rss_limit_bytes,
+            has_threads="num_cpus" in settings.ray.ray_amounts,
             scratch="" if scratch is None else str(scratch),
-            scratch_bytes=settings.blob_cache_bytes,
+            scratch_bytes=settings.storage.blob_cache_bytes,
         )
 
     async def address(method: Method, digest: Digest) -> str | None:
@@ -121,10 +121,10 @@ def _ray_backend(
             return None
         return await presigning.sign_transfer(method, digest, expires_s=ADDRESS_S)
 
-    charges = {SlotId(one.config.slot): one for one in map(charge, range(settings.workers))}
+    charges = {SlotId(one.config.slot): one for one in map(charge, range(settings.workers.workers))}
     return RayBackend(
         charges,
-        cluster=Cluster(settings.ray_address, settings.ray_namespace, settings.ray_amounts or None),
+        cluster=Cluster(settings.ray.ray_address, settings.ray.ray_namespace, settings.ray.ray_amounts or None),
         server=server,
         labels=dict(zip(charges, settings.labels, strict=True)),
         epoch=None if since is None else to_ms(since) * 1_000_000,
@@ -135,7 +135,7 @@ def _ray_backend(
 def _shared_places(settings: Settings, slot: SlotId, account: Account | None) -> tuple[Path, Path]:
     """Where the slot's engines write their outputs and find their inputs. They exist before the first engine: what is
     not there cannot be allowed."""
-    staging = settings.data_dir / "staging"
+    staging = settings.server.data_dir / "staging"
     own = staging / slot, input_dirs_of(staging) / slot
     make_own(own[0], account)
     own[1].mkdir(parents=True, exist_ok=True)
@@ -155,42 +155,45 @@ def _engine(
     pack_copies: str = "",
 ) -> EngineConfig:
     """``writable``: folders of the engine's own, and where it puts its outputs; ``readable``: where its inputs are."""
-    copies = (Path(settings.model_copies),) if settings.model_copies else ()
+    copies = (Path(settings.models.model_copies),) if settings.models.model_copies else ()
     packs = [
-        path for folder in settings.custom_nodes for name in settings.writable_packs if (path := folder / name).exists()
+        path
+        for folder in settings.packs.custom_nodes
+        for name in settings.packs.writable_packs
+        if (path := folder / name).exists()
     ]
     programs = (Path(path) for path in library_paths(process_environment()))
     rules = Rules(
         account=account,
-        network=settings.worker_network,
-        writable=_absolute((*writable, *packs, *settings.worker_writable, *copies)),
+        network=settings.confinement.worker_network,
+        writable=_absolute((*writable, *packs, *settings.confinement.worker_writable, *copies)),
         readable=_absolute(
             (
                 *readable,
-                *settings.custom_nodes,
+                *settings.packs.custom_nodes,
                 *settings.model_roots,
-                *(place.path for place in settings.extra_models),
-                *settings.worker_readable,
+                *(place.path for place in settings.models.extra_models),
+                *settings.confinement.worker_readable,
                 *programs,
             )
         ),
         own_processes=True,
-        address_space_bytes=settings.worker_address_space_bytes,
-        file_bytes=settings.worker_file_bytes,
+        address_space_bytes=settings.confinement.worker_address_space_bytes,
+        file_bytes=settings.confinement.worker_file_bytes,
     )
     return EngineConfig(
         slot=slot,
         device=device,
-        node_packages=settings.node_packages,
-        custom_nodes=_absolute(settings.custom_nodes),
+        node_packages=settings.packs.node_packages,
+        custom_nodes=_absolute(settings.packs.custom_nodes),
         pack_copies=pack_copies,
-        writable_packs=settings.writable_packs,
+        writable_packs=settings.packs.writable_packs,
         model_roots=_absolute(settings.model_roots),
-        extra_models=tuple((place.folder, str(place.path), place.is_default) for place in settings.extra_models),
-        cache_bytes=settings.cache_bytes,
-        model_copies=settings.model_copies,
-        model_copies_bytes=settings.model_copies_bytes,
-        lease_s=settings.lease_s,
+        extra_models=tuple((place.folder, str(place.path), place.is_default) for place in settings.models.extra_models),
+        cache_bytes=settings.workers.cache_bytes,
+        model_copies=settings.models.model_copies,
+        model_copies_bytes=settings.models.model_copies_bytes,
+        lease_s=settings.workers.lease_s,
         rules=rules,
     )
 

@@ -101,7 +101,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def settings_of(folder: Path) -> Settings:
     url = "" if is_sqlite() else url_of(folder, "safelight.db")
-    return Settings(
+    return Settings.of(
         database_url=url, data_dir=folder, max_body_bytes=100_000, max_upload_bytes=50_000, max_asset_bytes=60_000
     )
 
@@ -153,7 +153,7 @@ async def running(
         bus=bus,
         blobs=blobs,
         files=files,
-        presigning=store.presigning if settings.blob_redirects else None,
+        presigning=store.presigning if settings.storage.blob_redirects else None,
         catalogue=catalogue,
         models=models,
         dispatcher=dispatcher,

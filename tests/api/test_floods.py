@@ -8,7 +8,6 @@ import threading
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def small(tmp_path: Path, settings: Settings, migrated: Path) -> AsyncIterator[Server]:
     """A server with low limits."""
-    limits = replace(settings, max_body_bytes=1 << 20, max_graph_nodes=1000, max_prompt_names=500, read_deadline_s=1.0)
+    limits = settings.changed(max_body_bytes=1 << 20, max_graph_nodes=1000, max_prompt_names=500, read_deadline_s=1.0)
     async with running(tmp_path, limits, migrated) as server:
         yield server
 

@@ -4,7 +4,6 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,7 +28,7 @@ PATIENCE_S = 60.0
 @pytest.fixture
 async def address(tmp_path: Path, settings: Settings, migrated: Path) -> AsyncIterator[tuple[str, int]]:
     """The URL of a real server with short time limits."""
-    impatient = replace(settings, slow_body_s=SLOW_S, max_body_bytes=1 << 20)
+    impatient = settings.changed(slow_body_s=SLOW_S, max_body_bytes=1 << 20)
     async with running(tmp_path, impatient, migrated) as server:
         listener = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(
@@ -116,7 +115,7 @@ async def test_uploads_of_one_user_at_once(server: Server) -> None:
 async def test_a_body_of_too_many_values_is_refused_before_it_is_parsed(
     tmp_path: Path, settings: Settings, migrated: Path
 ) -> None:
-    async with running(tmp_path, replace(settings, max_body_bytes=16 << 20), migrated) as server:
+    async with running(tmp_path, settings.changed(max_body_bytes=16 << 20), migrated) as server:
         for item in (b"[],", b"1,", b"{},"):
             body = b'{"prompt": [' + item * (MAX_VALUES + 1) + b"1]}"
             answer = await server.client.post("/api/prompt", body)

@@ -5,7 +5,6 @@ import io
 import urllib.request
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,7 @@ VIEW = "/api/view?filename={}&type=input"
 def in_s3(settings: Settings, s3: SeaweedFS, **words: object) -> Settings:
     environment = s3.environment(f"tests/{uuid.uuid4().hex}")
     own = {name.removeprefix("SAFELIGHT_").lower(): value for name, value in environment.items()}
-    return replace(settings, **own, **words)  # type: ignore[arg-type]
+    return settings.changed(**own, **words)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -124,7 +123,7 @@ async def test_a_store_that_is_away_is_a_503_and_all_else_is_answered(
     tmp_path: Path, settings: Settings, migrated: Path
 ) -> None:
     words = {"blob_endpoint": "http://127.0.0.1:9", "blob_access_key": "key", "blob_secret_key": "secret"}
-    away = replace(settings, blob_store="s3://bucket", **words)
+    away = settings.changed(blob_store="s3://bucket", **words)
     async with running(tmp_path, away, migrated) as server:
         answer = await server.client.upload("/api/upload/image", {}, image=("a.png", png()))
         assert (answer.status, answer.headers["retry-after"]) == (503, "5")

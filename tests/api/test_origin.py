@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from socket import gethostname
 from typing import Any
@@ -22,7 +21,7 @@ VISIT = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
 
 @asynccontextmanager
 async def serving(tmp_path: Path, migrated: Path, settings: Settings, **changes: Any) -> AsyncIterator[Server]:
-    async with running(tmp_path, replace(settings, **changes), migrated) as server:
+    async with running(tmp_path, settings.changed(**changes), migrated) as server:
         yield server
 
 

@@ -1,6 +1,5 @@
 """``/api/admin/schedule``: waiting and running jobs, for administrators; and pools that clients request."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,7 +55,7 @@ async def test_others_are_refused(server: Server, path: str) -> None:
 
 
 async def test_a_pool_that_is_not_there_is_refused(tmp_path: Path, settings: Settings, migrated: Path) -> None:
-    async with running(tmp_path, replace(settings, pools=("large=1",)), migrated) as server:
+    async with running(tmp_path, settings.changed(pools=("large=1",)), migrated) as server:
         asked = {"prompt": text(), "extra_data": {"pool": "small"}}
         refused = await server.client.post("/api/prompt", asked)
         assert (refused.status, "valid: large" in str(refused.json)) == (400, True)

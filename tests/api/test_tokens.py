@@ -80,7 +80,7 @@ def creates_users() -> bool:
 
 @pytest.fixture
 def settings(tmp_path: Path, issuer: Issuer, creates_users: bool) -> Settings:
-    return Settings(
+    return Settings.of(
         data_dir=tmp_path,
         accounts=True,
         jwt_issuer=ISSUER,

@@ -3,7 +3,6 @@
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -37,11 +36,11 @@ def secret(tmp_path: Path, settings: Settings) -> Path:
     """What lies beside each folder that a name could be taken for a path in: all of them are there, with a folder in
     each, so that a server which did that would get out."""
     for served in ("input", "output", "temp", "blobs", "models/checkpoints"):
-        folder = settings.data_dir / served
+        folder = settings.server.data_dir / served
         (folder / "a").mkdir(parents=True)
         (folder.parent / "secret.txt").write_text(SECRET)
-    (settings.data_dir.parent / "secret.txt").write_text(SECRET)
-    return settings.data_dir / "secret.txt"
+    (settings.server.data_dir.parent / "secret.txt").write_text(SECRET)
+    return settings.server.data_dir / "secret.txt"
 
 
 @pytest.mark.parametrize("name", OUT)
@@ -93,7 +92,7 @@ async def test_traversal_in_previews_of_models(client: Client, secret: Path, nam
 async def test_issue_12285_links_out_of_a_folder(client: Client, secret: Path, settings: Settings) -> None:
     """Files are found by rows and read by digest: a file that was put into a folder belongs to nobody."""
     for folder in ("input", "output", "temp", "blobs"):
-        place = settings.data_dir / folder
+        place = settings.server.data_dir / folder
         place.mkdir(exist_ok=True)
         os.symlink(secret.parent, place / "away")
         os.symlink(secret, place / "link.txt")
@@ -147,7 +146,7 @@ async def test_issue_12860_names_that_were_made_to_point_here(server: Server) ->
 
 async def test_cve_2025_67303_configuration_under_the_users_files(client: Client, settings: Settings) -> None:
     """A user's files are rows of a database: the server and packs read none of them from disk."""
-    files = set(settings.data_dir.rglob("*.ini")) | set(settings.data_dir.rglob("*.json"))
+    files = set(settings.server.data_dir.rglob("*.ini")) | set(settings.server.data_dir.rglob("*.json"))
     for path in (
         "ComfyUI-Manager/config.ini",
         "default/ComfyUI-Manager/config.ini",
@@ -155,7 +154,7 @@ async def test_cve_2025_67303_configuration_under_the_users_files(client: Client
         "comfy.settings.json",
     ):
         await client.post(f"/api/userdata/{quote(path, safe='')}?overwrite=true", b"[default]\nsecurity_level = weak\n")
-    assert set(settings.data_dir.rglob("*.ini")) | set(settings.data_dir.rglob("*.json")) == files
+    assert set(settings.server.data_dir.rglob("*.ini")) | set(settings.server.data_dir.rglob("*.json")) == files
 
 
 @pytest.mark.parametrize(
@@ -176,7 +175,7 @@ async def test_cve_2024_21574_no_route_installs_code(client: Client, path: str) 
 
 async def test_a_server_beyond_loopback_wants_credentials(tmp_path: Path, settings: Settings, migrated: Path) -> None:
     """What scanners find of ComfyUI is open to whoever finds it."""
-    async with running(tmp_path, replace(settings, accounts=True), migrated) as server:
+    async with running(tmp_path, settings.changed(accounts=True), migrated) as server:
         for path in ("/api/queue", "/api/settings", "/api/object_info", "/api/view?filename=x", "/api/userdata?dir="):
             assert (await server.client.get(path)).status == 401
         assert (await server.client.post("/api/prompt", {"prompt": picture("x")})).status == 401

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import click
 import pytest
 
 from safelight.cli.main import COMMANDS, cli
-from safelight.settings import Settings
+from safelight.settings import GROUP_OF
 from safelight.wire import messages
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +27,7 @@ FOLDERS = {entry.name for base in BASES for entry in base.iterdir() if entry.is_
 NOT_OURS = {"prestartup_script.py", "models/checkpoints"}
 """Files of node packs and of the operator."""
 
-SETTINGS = {field.name for field in fields(Settings)}
+SETTINGS = set(GROUP_OF)
 WORD = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")
 VARIABLE = re.compile(r"SAFELIGHT_([A-Z_]+)")
 OTHER_WORDS = {

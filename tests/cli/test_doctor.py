@@ -41,7 +41,7 @@ def test_it_says_how_far_workers_are_confined(tmp_path: Path) -> None:
     ran = safelight("doctor", "--data-dir", str(tmp_path / "data"), "--port", "0")
     lines = [line for line in ran.stdout.splitlines() if " Workers: " in line]
     assert any("are less confined than they should be" in line or "confined: files, network" in line for line in lines)
-    account, reason = default_account(Settings(data_dir=tmp_path / "data"))
+    account, reason = default_account(Settings.of(data_dir=tmp_path / "data"))
     if account is not None:
         assert any(f"run as the account {account.uid}" in line for line in lines)
     elif os.geteuid() == 0:

@@ -51,7 +51,7 @@ def served(folder: Path, migrated: Path) -> Iterator[Address]:
 async def _serve(
     web: uvicorn.Server, listener: socket.socket, folder: Path, migrated: Path, ready: SimpleQueue[str]
 ) -> None:
-    settings = Settings(data_dir=folder, max_body_bytes=100_000, max_upload_bytes=50_000)
+    settings = Settings.of(data_dir=folder, max_body_bytes=100_000, max_upload_bytes=50_000)
     async with running(folder, settings, migrated) as server:
         ready.put(await server.db.write(_add_user))
         web.config.app = server.app

@@ -61,9 +61,9 @@ def test_what_an_account_cannot_reach_is_told(nobody: object, public_path: Path)
 
 
 def test_only_root_has_a_default_for_its_workers(tmp_path: Path) -> None:
-    account, reason = default_account(Settings(data_dir=tmp_path, backend="ray"))
+    account, reason = default_account(Settings.of(data_dir=tmp_path, backend="ray"))
     assert (account, reason) == (None, "")
-    account, reason = default_account(Settings(data_dir=tmp_path))
+    account, reason = default_account(Settings.of(data_dir=tmp_path))
     if os.geteuid() != 0:
         assert (account, reason) == (None, "")
     else:

@@ -76,8 +76,8 @@ def create_http_app(
     """``leader``: returns the address of the server that leads, where that is another server of the same database."""
     heavy = HeavyWork()
     rules = SubmissionRules(
-        limits=Limits(nodes=settings.max_graph_nodes),
-        max_names=settings.max_prompt_names,
+        limits=Limits(nodes=settings.limits.max_graph_nodes),
+        max_names=settings.limits.max_prompt_names,
         pools=settings.pool_names,
         size_classes=settings.size_classes,
     )
@@ -102,13 +102,13 @@ def create_http_app(
             db=db,
             blobs=blobs,
             clock=clock,
-            folder=settings.data_dir / "downloads",
-            max_bytes=settings.max_asset_bytes,
-            timeout_s=settings.download_timeout_s,
+            folder=settings.server.data_dir / "downloads",
+            max_bytes=settings.limits.max_asset_bytes,
+            timeout_s=settings.models.download_timeout_s,
             egress=egress or Egress(),
             sites=sites
             if sites is not None
-            else (HuggingFace(settings.huggingface_token), Civitai(settings.civitai_token)),
+            else (HuggingFace(settings.models.huggingface_token), Civitai(settings.models.civitai_token)),
         ),
         sign_in=SignIn(db, clock),
         uploads=Uploads(),
@@ -122,17 +122,20 @@ def create_http_app(
 
 def _authenticator(settings: Settings, clock: Clock, db: Database, bus: Bus) -> Authenticator:
     tokens = None
-    if settings.jwt_issuer:
+    if settings.access.jwt_issuer:
         tokens = TokenVerifier(
-            clock, issuer=settings.jwt_issuer, audience=settings.jwt_audience, jwks_url=settings.jwt_jwks_url
+            clock,
+            issuer=settings.access.jwt_issuer,
+            audience=settings.access.jwt_audience,
+            jwks_url=settings.access.jwt_jwks_url,
         )
     return AccountAuthenticator(
         db,
         clock,
         bus,
-        may_be_open=not settings.accounts and (settings.is_loopback or settings.insecure),
+        may_be_open=not settings.access.accounts and (settings.server.is_loopback or settings.access.insecure),
         tokens=tokens,
-        creates_users=settings.jwt_create_users,
+        creates_users=settings.access.jwt_create_users,
     )
 
 
@@ -146,14 +149,14 @@ class HttpApp:
         contract = contracts.load()
         self._document = published.document(contract)
         self._origins = Origins(app.settings, authenticator)
-        self._cross_origin = CrossOrigin(app.settings.allowed_origins)
-        self._proxies = Proxies(app.settings.proxy_networks)
+        self._cross_origin = CrossOrigin(app.settings.server.allowed_origins)
+        self._proxies = Proxies(app.settings.server.proxy_networks)
         self._pipeline = Pipeline(app, build_router(contract), authenticator, self._origins, forwarder)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope = self._cross_origin.mark(self._proxies.client_scope(scope))
         if scope["type"] == "http":
-            draining = Draining(scope, PatientReceive(receive, grace_s=self._app.settings.slow_body_s), send)
+            draining = Draining(scope, PatientReceive(receive, grace_s=self._app.settings.limits.slow_body_s), send)
             receive, send = draining.receive, self._cross_origin.sender(scope, draining.send)
         if scope["type"] == "websocket":
             await self._socket(scope, receive, send)

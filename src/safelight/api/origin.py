@@ -38,10 +38,10 @@ class Origins:
 
     def __init__(self, settings: Settings, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
-        self._is_loopback = settings.is_loopback and not settings.insecure
-        self._public = urlsplit(settings.public_url)
-        self._names = {name.lower() for name in settings.allowed_hosts}
-        self._is_listed = bool(self._names or settings.public_url)
+        self._is_loopback = settings.server.is_loopback and not settings.access.insecure
+        self._public = urlsplit(settings.server.public_url)
+        self._names = {name.lower() for name in settings.server.allowed_hosts}
+        self._is_listed = bool(self._names or settings.server.public_url)
         if self._public.hostname:
             self._names.add(self._public.hostname)
 

@@ -52,7 +52,7 @@ async def answer_pack_route(
         if principal is None:
             raise Unauthenticated
         _check(app.settings, pack, request.method, principal)
-        body = await read_body(request, limit=min(app.settings.max_upload_bytes, MAX_PACK_BODY_BYTES))
+        body = await read_body(request, limit=min(app.settings.limits.max_upload_bytes, MAX_PACK_BODY_BYTES))
         answer = await app.dispatcher.ask_pack(
             principal.user_id,
             method=request.method,
@@ -74,7 +74,7 @@ async def answer_pack_route(
 
 
 def _rule(settings: Settings, pack: str) -> str:
-    rules = settings.pack_rules
+    rules = settings.packs.pack_rules
     return rules.get(pack, rules.get("*", "user"))
 
 
@@ -84,7 +84,7 @@ def _check(settings: Settings, pack: str, method: str, principal: Principal) -> 
         return
     if _rule(settings, pack) == "admin":
         raise Forbidden(f"only administrators may use the routes of the node pack {pack!r}")
-    if method not in READING and not {pack, "*"} & set(settings.pack_routes_changed_by_users):
+    if method not in READING and not {pack, "*"} & set(settings.packs.pack_routes_changed_by_users):
         raise Forbidden(
             f"only administrators may send {method} to the node pack {pack!r}, unless the setting "
             "pack_routes_changed_by_users includes the pack"

@@ -100,7 +100,7 @@ class Pipeline:
             values = dict(zip(names, match.values, strict=True))
             if request.method not in _SAFE:
                 return await self._call(request, endpoint, values)
-            async with attended(request, limit_s=self._app.settings.read_deadline_s):
+            async with attended(request, limit_s=self._app.settings.limits.read_deadline_s):
                 return await self._call(request, endpoint, values)
         except ClientDisconnect:
             raise
@@ -138,7 +138,7 @@ class Pipeline:
             if "multipart/form-data" in declared.content_types:
                 return None
             raise InvalidBody("the body is a form; JSON is expected")
-        raw = await read_body(http, limit=request.settings.max_body_bytes)
+        raw = await read_body(http, limit=request.settings.limits.max_body_bytes)
         if not raw.strip() and not declared.required:
             return None
         schema = declared.json

@@ -39,5 +39,5 @@ def backup(folder: Path, config: Path | None, data_dir: Path | None) -> None:
 
 async def _back_up(settings: Settings, folder: Path) -> Manifest:
     async with opened(settings) as here:
-        with alone(settings.data_dir):
+        with alone(settings.server.data_dir):
             return await back_up(settings.database, here.blobs, folder=folder, now=SystemClock().now())

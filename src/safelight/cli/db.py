@@ -75,6 +75,6 @@ def copy(target: str, config: Path | None, data_dir: Path | None) -> None:
 def _existing(config: Path | None, data_dir: Path | None) -> Settings:
     """Raises :class:`Unavailable` where there is no database: a typing error must not make one."""
     settings = sources.load(overrides={"data_dir": data_dir}, config=config)
-    if not settings.database_url and not (settings.data_dir / "safelight.db").exists():
-        raise Unavailable(f"there is no Safelight in {settings.data_dir.resolve()}")
+    if not settings.storage.database_url and not (settings.server.data_dir / "safelight.db").exists():
+        raise Unavailable(f"there is no Safelight in {settings.server.data_dir.resolve()}")
     return settings

@@ -89,7 +89,7 @@ def _sqlite(_: Settings) -> Iterator[Finding]:
 
 
 def _data_dir(chosen: Settings) -> Iterator[Finding]:
-    folder = chosen.data_dir.resolve()
+    folder = chosen.server.data_dir.resolve()
     existing = next(p for p in (folder, *folder.parents) if p.exists())
     try:
         with tempfile.TemporaryFile(dir=existing):
@@ -103,16 +103,16 @@ def _data_dir(chosen: Settings) -> Iterator[Finding]:
 
 
 def _blob_store(chosen: Settings) -> Iterator[Finding]:
-    if not chosen.blob_store:
+    if not chosen.storage.blob_store:
         return
     try:
         checkable = open_store(chosen.blobs).checkable
         assert checkable is not None
         asyncio.run(checkable.check())
     except Unavailable as error:
-        yield Finding(Verdict.BAD, "Object store", f"{chosen.blob_store}: {error}")
+        yield Finding(Verdict.BAD, "Object store", f"{chosen.storage.blob_store}: {error}")
     else:
-        yield Finding(Verdict.GOOD, "Object store", f"{chosen.blob_store} answers")
+        yield Finding(Verdict.GOOD, "Object store", f"{chosen.storage.blob_store} answers")
 
 
 def _models(chosen: Settings) -> Iterator[Finding]:
@@ -121,10 +121,10 @@ def _models(chosen: Settings) -> Iterator[Finding]:
             yield Finding(Verdict.GOOD, "Models", str(root.resolve()))
         else:
             yield Finding(Verdict.NOTE, "Models", f"{root.resolve()} does not exist: loaders will offer no files")
-    for place in chosen.extra_models:
+    for place in chosen.models.extra_models:
         if not place.path.is_dir():
             yield Finding(Verdict.NOTE, "Models", f"{place.path} ({place.folder} of extra_model_paths) does not exist")
-    for folder in chosen.custom_nodes:
+    for folder in chosen.packs.custom_nodes:
         if not folder.is_dir():
             yield Finding(Verdict.BAD, "Node packs", f"{folder} is not a folder")
 
@@ -133,11 +133,13 @@ def _port(chosen: Settings) -> Iterator[Finding]:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((chosen.host, chosen.port))
+            probe.bind((chosen.server.host, chosen.server.port))
         except OSError as error:
-            yield Finding(Verdict.NOTE, "Port", f"{chosen.host}:{chosen.port} is not free: {error.strerror}")
+            yield Finding(
+                Verdict.NOTE, "Port", f"{chosen.server.host}:{chosen.server.port} is not free: {error.strerror}"
+            )
         else:
-            yield Finding(Verdict.GOOD, "Port", f"{chosen.host}:{chosen.port} is free")
+            yield Finding(Verdict.GOOD, "Port", f"{chosen.server.host}:{chosen.server.port} is free")
 
 
 def _torch(_: Settings) -> Iterator[Finding]:
@@ -162,7 +164,7 @@ _PACKS_S = 600
 
 def _packs(chosen: Settings) -> Iterator[Finding]:
     """Loaded as a worker loads them, in a process of their own; again without one that ends it."""
-    folders = [str(folder.resolve()) for folder in chosen.custom_nodes if folder.is_dir()]
+    folders = [str(folder.resolve()) for folder in chosen.packs.custom_nodes if folder.is_dir()]
     if not folders or importlib.util.find_spec("torch") is None:
         return
     with tempfile.TemporaryDirectory() as place:
@@ -188,14 +190,16 @@ def _confinement(chosen: Settings) -> Iterator[Finding]:
     """What workers can't be kept from here; asked of a process that tries, as what it gives up it can't have again."""
     account = settings.worker_account(chosen)
     if account is None and os.geteuid() == 0:
-        _, reason = (None, "") if chosen.worker_user else settings.default_account(chosen)
+        _, reason = (None, "") if chosen.confinement.worker_user else settings.default_account(chosen)
         text = "run as root; worker_user names an account with fewer rights"
         yield Finding(Verdict.NOTE, "Workers", f"{text} ({reason})" if reason else text)
     elif account is not None:
         yield Finding(Verdict.GOOD, "Workers", f"run as the account {account.uid}")
-    rules = Rules(account=account, network=chosen.worker_network, writable=(), readable=(), own_processes=True)
-    needed = (Path(sys.prefix), Path(__file__), *chosen.model_roots, *chosen.custom_nodes)
-    needed = (*needed, *(place.path for place in chosen.extra_models))
+    rules = Rules(
+        account=account, network=chosen.confinement.worker_network, writable=(), readable=(), own_processes=True
+    )
+    needed = (Path(sys.prefix), Path(__file__), *chosen.model_roots, *chosen.packs.custom_nodes)
+    needed = (*needed, *(place.path for place in chosen.models.extra_models))
     paths = [str(path.resolve()) for path in needed if path.exists()]
     command = [sys.executable, "-P", "-m", "safelight.sandbox.probe", json.dumps(asdict(rules)), *paths]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, env=_environment())
@@ -204,11 +208,11 @@ def _confinement(chosen: Settings) -> Iterator[Finding]:
         return
     told = json.loads(ran.stdout)
     for path in told["unreadable"]:
-        yield Finding(Verdict.BAD, "Workers", f"{chosen.worker_user} cannot read {path}")
+        yield Finding(Verdict.BAD, "Workers", f"{chosen.confinement.worker_user} cannot read {path}")
     for sentence in told["missing"]:
         yield Finding(Verdict.NOTE, "Workers", f"are less confined than they should be; {sentence}")
     if not told["missing"]:
-        kept = "files" if chosen.worker_network else "files, network"
+        kept = "files" if chosen.confinement.worker_network else "files, network"
         yield Finding(Verdict.GOOD, "Workers", f"confined: {kept}, processes, signals, privileges")
 
 

@@ -34,5 +34,5 @@ def gc(protect_s: float, config: Path | None, data_dir: Path | None) -> None:
 
 async def _collect(settings: Settings, protected: timedelta) -> Collected:
     async with opened(settings) as here:
-        with alone(settings.data_dir):
+        with alone(settings.server.data_dir):
             return await blobs.collect(here.db, here.blobs, before=SystemClock().now() - protected)

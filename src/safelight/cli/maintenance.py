@@ -24,8 +24,8 @@ class Installation:
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Installation]:
     """Raises :class:`Unavailable` where there is no installation: a typing error must not make one."""
-    if not settings.database_url and not (settings.data_dir / "safelight.db").exists():
-        raise Unavailable(f"there is no Safelight in {settings.data_dir.resolve()}")
+    if not settings.storage.database_url and not (settings.server.data_dir / "safelight.db").exists():
+        raise Unavailable(f"there is no Safelight in {settings.server.data_dir.resolve()}")
     db = await Database.open(settings.database, on_commit=lambda events: None)
     try:
         yield Installation(db, open_store(settings.blobs).blobs)

@@ -101,7 +101,7 @@ def convert_pickle(path: Path, target: Path) -> None:
 
 def _weights(settings: Settings) -> Iterator[Path]:
     """Once each, as the index of the server has them."""
-    index = ModelFiles([root.resolve() for root in settings.model_roots], settings.extra_models)
+    index = ModelFiles([root.resolve() for root in settings.model_roots], settings.models.extra_models)
     index.refresh()
     folders = (index.folders()[name] for name, folder in MODEL_FOLDERS.items() if folder.extensions is WEIGHTS)
     found = {path for places in folders for place in places for path in place.rglob("*.gguf")}  # in no list

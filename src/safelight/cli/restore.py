@@ -23,18 +23,17 @@ def restore(folder: Path, config: Path | None, data_dir: Path | None) -> None:
     """Read the backup in FOLDER into a new data folder, checking every byte. What is there is never replaced."""
     settings = sources.load(overrides={"data_dir": data_dir}, config=config)
     copied = asyncio.run(_restore(settings, folder))
-    out.print(
-        f"Restored the database and {copied.blobs} blobs ({shown_size(copied.size)}) to {settings.data_dir.resolve()}."
-    )
+    folder = settings.server.data_dir.resolve()
+    out.print(f"Restored the database and {copied.blobs} blobs ({shown_size(copied.size)}) to {folder}.")
     if copied.lost:
         err.print(f"{len(copied.lost)} blobs were damaged or missing when the backup was made, and still are.")
 
 
 async def _restore(settings: Settings, folder: Path) -> Copied:
-    if settings.database_url:
+    if settings.storage.database_url:
         raise Unavailable("a backup is restored into the SQLite file of a data folder; unset database_url for it")
     return await read_back(
         folder,
-        database=settings.data_dir.resolve() / "safelight.db",
+        database=settings.server.data_dir.resolve() / "safelight.db",
         blobs=open_store(settings.blobs).blobs,
     )

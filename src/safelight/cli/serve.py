@@ -9,7 +9,6 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,9 @@ def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises :class:`CannotListen` and whatever keeps the parts from starting."""
     os.umask(0o077)  # what the server writes is its users', and nobody else's
     logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
+        level=settings.server.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        datefmt="%H:%M:%S",
     )
     # At INFO uvicorn writes the addresses of WebSockets, and with them the keys of ``?token=``; at DEBUG all headers.
     for name in ("uvicorn", "uvicorn.error", "websockets"):
@@ -57,13 +58,13 @@ def run(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    listener = _listen(settings.host, settings.port)
+    listener = _listen(settings.server.host, settings.server.port)
     _allow_many_connections()
-    app = await App.start(replace(settings, port=listener.getsockname()[1]))
+    app = await App.start(settings.changed(port=listener.getsockname()[1]))
     try:
         config = uvicorn.Config(
             app.asgi,
-            http=patient_http(headers_s=settings.slow_headers_s),
+            http=patient_http(headers_s=settings.limits.slow_headers_s),
             ws="websockets-sansio",
             ws_per_message_deflate=False,
             ws_max_size=MAX_MESSAGE_BYTES,
@@ -76,10 +77,10 @@ async def _serve(settings: Settings) -> None:
         )
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        if settings.insecure and not settings.is_loopback:
+        if settings.access.insecure and not settings.server.is_loopback:
             err.print(f"[bold red]No accounts:[/] whoever reaches {shown}:{port} may read, run and delete everything.")
-        url = settings.public_url or f"http://{shown}:{port}"
-        out.print(f"Safelight is at [bold]http://{shown}:{port}[/]  (data in {settings.data_dir.resolve()})")
+        url = settings.server.public_url or f"http://{shown}:{port}"
+        out.print(f"Safelight is at [bold]http://{shown}:{port}[/]  (data in {settings.server.data_dir.resolve()})")
         if app.setup_token is not None:
             out.print("Nobody has an account yet. This link makes the first one, an administrator, and works once:")
             out.print(f"  [bold]{url}/setup#{app.setup_token}[/]", soft_wrap=True)

@@ -30,7 +30,10 @@ async def get_session(app: App, request: ApiRequest) -> Response:
         return account_revision.read(tx), users.find(tx, who) if who else None
 
     state, account = await app.db.read(read)
-    body = {"accounts": state.has_accounts or app.settings.accounts, "user": _shown(account) if account else None}
+    body = {
+        "accounts": state.has_accounts or app.settings.access.accounts,
+        "user": _shown(account) if account else None,
+    }
     return json_response(body, headers={"cache-control": "no-store"})
 
 
@@ -85,7 +88,7 @@ async def _begin(app: App, request: Request, account: Account) -> Response:
 
 def _cookie_attributes(app: App, request: Request) -> dict[str, Any]:
     path = request.scope.get("root_path") or "/"
-    is_secure = request.url.scheme == "https" or app.settings.public_url.startswith("https:")
+    is_secure = request.url.scheme == "https" or app.settings.server.public_url.startswith("https:")
     return {"path": path, "secure": is_secure, "httponly": True, "samesite": "lax"}
 
 

@@ -44,7 +44,7 @@ async def upload_asset(app: App, request: ApiRequest) -> Response:
 async def _download(app: App, request: ApiRequest) -> Response:
     """The task continues if the client disconnects; a request with the same ``Idempotency-Key`` finds it again."""
     who, key = request.who, request.http.headers.get("idempotency-key")
-    body = await request.decode(await request.read(limit=app.settings.max_body_bytes))
+    body = await request.decode(await request.read(limit=app.settings.limits.max_body_bytes))
     declared = request.operation.body
     assert declared is not None
     assert declared.json is not None
@@ -64,7 +64,7 @@ async def _download(app: App, request: ApiRequest) -> Response:
     task = await app.downloads.submit(who, payload=payload, key=key)
     task = await app.downloads.wait(who, task_id=task.id)
     if task.state is not TaskState.COMPLETED:
-        raise _failure(task, limit=app.settings.max_asset_bytes)
+        raise _failure(task, limit=app.settings.limits.max_asset_bytes)
     asset_id = AssetId(task.result["asset_id"])
     asset = await app.db.read(lambda tx: library.get(tx, who, asset_id=asset_id))
     return json_response(asset_json(asset, request.http) | {"created_new": task.result["created_new"]}, status=201)
@@ -86,7 +86,7 @@ def _failure(task: Task, *, limit: int) -> Exception:
 async def _upload(app: App, request: ApiRequest) -> Response:
     who, now = request.who, app.clock.now()
     with app.uploads.one(who.user_id):
-        form = await read_form(request.http, app.blobs, file_field="file", limit=app.settings.max_asset_bytes)
+        form = await read_form(request.http, app.blobs, file_field="file", limit=app.settings.limits.max_asset_bytes)
     new = _new_asset(form)
     asset, is_new = await app.db.write(lambda tx: library.add(tx, who, new=new, now=now))
     return json_response(asset_json(asset, request.http) | {"created_new": is_new}, status=201)

@@ -85,7 +85,7 @@ def get_job_detail(tx: Transaction, request: ApiRequest) -> Any:
 @reads
 def get_job_status(tx: Transaction, request: ApiRequest) -> Any:
     job = jobs.get(tx, request.who, job_id=request.params["job_id"])
-    return status(job.summary, dialect=request.settings.job_status_dialect)
+    return status(job.summary, dialect=request.settings.server.job_status_dialect)
 
 
 @writes
@@ -96,7 +96,7 @@ def cancel_job(tx: Transaction, request: ApiRequest) -> Any:
 async def cancel_jobs(app: App, request: ApiRequest) -> Response:
     """``POST /api/jobs/cancel`` of the web UI: ids of unknown and finished jobs are ignored."""
     who, now = request.who, request.now
-    body = await request.read_json(limit=app.settings.max_body_bytes)
+    body = await request.read_json(limit=app.settings.limits.max_body_bytes)
     ids = body.get("job_ids") if isinstance(body, dict) else None
     if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids) or len(ids) > MAX_CANCELLED_AT_ONCE:
         raise InvalidBody(f"'job_ids' must be a list of at most {MAX_CANCELLED_AT_ONCE} ids")
@@ -116,7 +116,7 @@ async def cancel_jobs(app: App, request: ApiRequest) -> Response:
 async def interrupt_job(app: App, request: ApiRequest) -> Response:
     """Interrupt the caller's running jobs: the one that the body names, else all. No match is not an error."""
     who, now = request.who, request.now
-    body = await request.read_json(limit=app.settings.max_body_bytes)
+    body = await request.read_json(limit=app.settings.limits.max_body_bytes)
     job_id = body.get("prompt_id") if isinstance(body, dict) else None
     wanted = None if job_id is None else str(job_id)
     await app.db.write(lambda tx: jobs.interrupt(tx, who, job_id=wanted, now=now))

@@ -27,9 +27,9 @@ def get_prompt_info(tx: Transaction, request: ApiRequest) -> Any:
 @unchecked_body
 async def execute_prompt(app: App, request: ApiRequest) -> Response:
     who = request.who
-    raw = await request.read(limit=app.settings.max_body_bytes)
-    async with attended(request.http, limit_s=app.settings.read_deadline_s):
-        body = await _decode(request, raw, limits=Limits(nodes=app.settings.max_graph_nodes))
+    raw = await request.read(limit=app.settings.limits.max_body_bytes)
+    async with attended(request.http, limit_s=app.settings.limits.read_deadline_s):
+        body = await _decode(request, raw, limits=Limits(nodes=app.settings.limits.max_graph_nodes))
         draft = read_draft(body, is_large=len(raw) > LARGE_BODY_BYTES)
         prepared = await app.submissions.prepare(who, draft)
     return json_response(_rendered(await app.submissions.accept(who, prepared)))

@@ -34,7 +34,7 @@ def post_userdata_file_publish(tx: Transaction, request: ApiRequest) -> Any:
         request.who,
         path=request.params["file"],
         asset_ids=[AssetId(asset_id) for asset_id in request.body["asset_ids"]],
-        max_bytes=request.settings.max_published_bytes,
+        max_bytes=request.settings.limits.max_published_bytes,
         now=whole_ms(request.now),
     )
     return _info(seen)
@@ -42,7 +42,7 @@ def post_userdata_file_publish(tx: Transaction, request: ApiRequest) -> Any:
 
 @reads
 def get_published_workflow(tx: Transaction, request: ApiRequest) -> Any:
-    share_id, limit = ShareId(request.params["share_id"]), request.settings.max_published_bytes
+    share_id, limit = ShareId(request.params["share_id"]), request.settings.limits.max_published_bytes
     seen, content = publications.read(tx, request.who, share_id=share_id, max_bytes=limit)
     return _info(seen) | {"name": seen.publication.name, "workflow_json": content}
 

@@ -52,4 +52,4 @@ async def update_setting_by_id(app: App, request: ApiRequest) -> Response:
 
 
 async def _read_value(request: ApiRequest) -> Any:
-    return await request.decode(await request.read(limit=request.settings.max_body_bytes))
+    return await request.decode(await request.read(limit=request.settings.limits.max_body_bytes))

@@ -25,7 +25,7 @@ def features(settings: Settings) -> dict[str, Any]:
     """The flags by which clients adapt to the server, sent over HTTP and over ``/ws``."""
     return {
         "supports_preview_metadata": True,
-        "max_upload_size": settings.max_upload_bytes,
+        "max_upload_size": settings.limits.max_upload_bytes,
         "extension": {"manager": {"supports_v4": False}},
     }
 

@@ -59,7 +59,7 @@ async def upload_mask(app: App, request: ApiRequest) -> Response:
 
 async def _read(app: App, request: ApiRequest) -> tuple[Form, UploadedFile]:
     with app.uploads.one(request.who.user_id):
-        form = await read_form(request.http, app.blobs, file_field="image", limit=app.settings.max_upload_bytes)
+        form = await read_form(request.http, app.blobs, file_field="image", limit=app.settings.limits.max_upload_bytes)
     uploaded = form.files.get("image")
     if uploaded is None:
         raise InvalidBody("the form has no file 'image'")
@@ -103,7 +103,7 @@ def _mime_type(uploaded: UploadedFile) -> str:
 
 async def _check_picture(app: App, digest: Digest, mime_type: str, *, name: str) -> None:
     """Refuse a picture that is too large to process. Files of any other kind are accepted, as in ComfyUI."""
-    limit = app.settings.max_image_pixels
+    limit = app.settings.limits.max_image_pixels
     if not mime_type.startswith("image/"):
         return
 

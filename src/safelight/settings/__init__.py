@@ -1,0 +1,45 @@
+"""The server's settings: declared in groups, read from their sources, checked, and documented from the declarations.
+
+Below this package, settings are arguments; nothing else reads the environment.
+
+* ``access``: accounts and identity providers.
+* ``checks``: what must hold between several settings.
+* ``confinement``: what workers may read, write and reach.
+* ``declare``: how a setting is declared.
+* ``environment``: what the server passes on of its own environment.
+* ``errors``: the error of an unusable setting.
+* ``extra_model_paths``: reading ComfyUI's file of model folders.
+* ``groups``: all settings, in their groups.
+* ``limits``: how much a request may ask for, and how long it may take.
+* ``load``: defaults, TOML, environment and command line, put together.
+* ``models``: where model files are found.
+* ``packs``: node packs and what they may do.
+* ``reference``: the tables of ``docs/operate/settings.md``.
+* ``scheduling``: which worker runs which job, and for how long.
+* ``server``: where the server listens, and which pages and proxies it trusts.
+* ``storage``: where rows and bytes are stored.
+* ``worker_account``: the system account that workers run as.
+* ``workers``: how many workers there are, where they run and when they end.
+"""
+
+from safelight.settings.checks import check_accounts
+from safelight.settings.environment import library_paths, process_environment
+from safelight.settings.errors import InvalidSetting
+from safelight.settings.groups import BUNDLED_MODELS, GROUP_OF, Settings
+from safelight.settings.load import load
+from safelight.settings.server import Network
+from safelight.settings.worker_account import default_account, worker_account
+
+__all__ = [
+    "BUNDLED_MODELS",
+    "GROUP_OF",
+    "InvalidSetting",
+    "Network",
+    "Settings",
+    "check_accounts",
+    "default_account",
+    "library_paths",
+    "load",
+    "process_environment",
+    "worker_account",
+]
