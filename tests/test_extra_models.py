@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from safelight.settings.models.extra_model_paths import read_extra_model_paths
 
 from safelight import settings
 from safelight.core.model_folders import ExtraPlace, places_of
 from safelight.services.model import ModelFiles
+from safelight.settings.extra_model_paths import read_extra_model_paths
 from safelight.shims import model_folders
 
 YAML = """

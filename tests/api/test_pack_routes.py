@@ -1,7 +1,6 @@
 """Routes of node packs: who may use them, how large a body may be, and which sockets receive their messages."""
 
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -38,8 +37,8 @@ class Packs:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return replace(
-        settings, pack_routes=("guarded=admin", "closed=off"), pack_routes_changed_by_users=("open", "guarded")
+    return settings.changed(
+        pack_routes=("guarded=admin", "closed=off"), pack_routes_changed_by_users=("open", "guarded")
     )
 
 
