@@ -1,8 +1,8 @@
 """``python -m benchmarks.claims [--jobs N]``: a fair claim from a long queue, on SQLite and on PostgreSQL.
 
-Makes a queue of N jobs of 500 users (100,000 jobs take some minutes), lets the dispatcher's own line pick and the
+Makes a queue of N jobs of 500 users (100,000 jobs take some minutes), lets the dispatcher's own queue pick and the
 database's door commit, one claim after the other as the dispatcher does, and finishes each job. ``fair pick``: the
-line's decision and the claim's transaction together, until its commit. A real PostgreSQL server is started for it
+queue's decision and the claim's transaction together, until its commit. A real PostgreSQL server is started for it
 (Debian: ``apt-get install postgresql``).
 """
 
@@ -42,7 +42,7 @@ PROMPT = {
     "1": {"class_type": "PrimitiveInt", "inputs": {"value": 7}},
     "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}},
 }
-PLACE = SlotView(SlotId("0"), labels=frozenset(), warm=frozenset(), is_idle=True)
+SLOT = SlotView(SlotId("0"), labels=frozenset(), warm=frozenset(), is_idle=True)
 
 
 def main() -> None:
@@ -69,15 +69,15 @@ async def measure(url: str, *, jobs_count: int) -> Result:
         begun = time.perf_counter()
         await fill(db, jobs_count)
         filled_s = time.perf_counter() - begun
-        line = SchedulerQueue(SystemClock(), affinity_wait_s=0)
+        queue = SchedulerQueue(SystemClock(), affinity_wait_s=0)
         for number in range(USERS):
-            line.wait(QueueKey(_owner(number).user_id))
+            queue.add(QueueKey(_owner(number).user_id))
         picks, whole = [], time.perf_counter()
         for _ in range(CLAIMS):
             start = time.perf_counter()
-            job = await claim(db, line)
+            job = await claim(db, queue)
             picks.append(time.perf_counter() - start)
-            await finish(db, line, job)
+            await finish(db, queue, job)
         whole = time.perf_counter() - whole
         return {
             **{f"fair_pick_{key}": value for key, value in spread(picks).items()},
@@ -105,29 +105,29 @@ async def fill(db: Database, count: int) -> None:
         await db.write(submit)
 
 
-async def claim(db: Database, line: SchedulerQueue) -> JobSummary:
-    """As the dispatcher claims (``dispatch/dispatcher.py``)."""
-    lanes = line.lanes([PLACE])
+async def claim(db: Database, queue: SchedulerQueue) -> JobSummary:
+    """As the dispatcher claims (``dispatch/slots/claims.py``)."""
+    keys = queue.waiting([SLOT])
 
     pick = Pick(None, None)
 
     def choose(heads: Iterable[JobSummary]) -> JobSummary | None:
         nonlocal pick
-        pick = line.pick(heads, [PLACE])
+        pick = queue.pick(heads, [SLOT])
         return pick.job
 
     now = SystemClock().now()
-    found = await db.enqueue(lambda tx: attempts.claim_next(tx, keys=lanes, choose=choose, now=now), is_durable=False)
+    found = await db.enqueue(lambda tx: attempts.claim_next(tx, keys=keys, choose=choose, now=now), is_durable=False)
     assert found.job is not None, "the queue is empty"
-    line.claimed(pick, found)
+    queue.claimed(pick, found)
     return found.job.summary
 
 
-async def finish(db: Database, line: SchedulerQueue, job: JobSummary) -> None:
+async def finish(db: Database, queue: SchedulerQueue, job: JobSummary) -> None:
     fence = Fence(job.id, job.attempt)
     now = SystemClock().now()
     await db.write(lambda tx: attempts.finish(tx, fence, outcome=JobState.COMPLETED, error=None, outputs=(), now=now))
-    line.left(PLACE.slot, job.owner_id, job.id)
+    queue.left_slot(SLOT.slot, job.owner_id, job.id)
 
 
 def _owner(number: int) -> Principal:

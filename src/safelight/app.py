@@ -158,7 +158,7 @@ class App:
                 transport=make_transport(settings, account, backend=backend, store=store, files=files, clock=clock),
                 labels=dict(zip(backend.slots, settings.labels, strict=True)),
                 affinity_wait_s=settings.scheduling.affinity_wait_s,
-                idle_s=settings.workers.worker_idle_s,
+                idle_timeout_s=settings.workers.worker_idle_s,
                 min_running=settings.workers.workers_awake,
                 limits=Limits(
                     run_s=settings.scheduling.run_limit_s,

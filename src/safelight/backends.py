@@ -1,4 +1,4 @@
-"""Where the workers of a server run, as its settings say: on this machine, or on a Ray cluster."""
+"""Makes the backend and the file transport that the settings choose: on this machine, or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ from safelight.core.clock import Clock, to_ms
 from safelight.core.digest import Digest
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import Backend
-from safelight.dispatch.backends.agent import SlotSpec
+from safelight.dispatch.backends.agent_messages import SlotSpec
 from safelight.dispatch.backends.local import LocalBackend, find_devices
 from safelight.dispatch.backends.ray import Cluster, RayBackend
-from safelight.dispatch.backends.slot_dirs import SlotDirs, make_own
+from safelight.dispatch.backends.slot_dirs import SlotDirs
+from safelight.dispatch.files.copied import CopiedFiles
+from safelight.dispatch.files.folders import make_private
+from safelight.dispatch.files.shared import SharedFiles, input_dirs_of
 from safelight.dispatch.files.transfer import Method
-from safelight.dispatch.files.transport import CopiedFiles, FileTransport, SharedFiles, input_dirs_of
+from safelight.dispatch.files.transport import FileTransport
 from safelight.sandbox.rules import Account, Rules
 from safelight.settings import Settings, library_paths, process_environment
 from safelight.wire.config import EngineConfig
 
-ADDRESS_S = 3600
-"""How long a worker's machine may take to begin with a file that it carries."""
+PRESIGNED_S = 3600
+"""Time for a worker's machine to begin with a file that it copies."""
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +38,8 @@ log = logging.getLogger(__name__)
 def make_backend(
     settings: Settings, account: Account | None, *, presigning: Presigning | None, since: datetime | None = None
 ) -> Backend:
-    """``since``: when the server began to lead, where it is one of several: of two that come to one slot of a cluster,
-    the later gets it."""
+    """``since``: when this server became the leader, if it is one of several: the latest leader gets the slots of a
+    cluster."""
     if settings.workers.backend == "ray":
         return _ray_backend(settings, account, presigning=presigning, since=since)
     return _local_backend(settings, account)
@@ -45,7 +48,7 @@ def make_backend(
 def make_transport(
     settings: Settings, account: Account | None, *, backend: Backend, store: OpenStore, files: FileCache, clock: Clock
 ) -> FileTransport:
-    """How the backend's engines get their files, and the server what they make."""
+    """The transport between the backend's engines and the store."""
     if backend.copies_files and store.presigning is not None:
         return CopiedFiles(store.presigning, clock=clock)
     staging = (settings.server.data_dir / "staging").resolve()
@@ -57,31 +60,33 @@ def make_transport(
 def _local_backend(settings: Settings, account: Account | None) -> LocalBackend:
     devices = settings.workers.devices or find_devices()
     home = Path(settings.confinement.worker_home) if settings.confinement.worker_home else None
-    rooms = SlotDirs((settings.server.data_dir / own_folder(settings, "workers")).resolve(), home=home, account=account)
+    slot_dirs = SlotDirs(
+        (settings.server.data_dir / own_folder(settings, "workers")).resolve(), home=home, account=account
+    )
 
     def config(index: int) -> EngineConfig:
         slot = SlotId(f"local-{index}")
-        staging, inputs = _shared_places(settings, slot, account)
+        staging, inputs = _shared_folders(settings, slot, account)
         return _engine(
             settings,
             slot,
             device=_of(devices, index),
             account=account,
-            writable=(staging, rooms.home(slot), rooms.temp(slot), rooms.packs(slot)),
+            writable=(staging, slot_dirs.home(slot), slot_dirs.temp(slot), slot_dirs.packs(slot)),
             readable=(inputs,),
-            pack_copies=str(rooms.packs(slot)),
+            pack_copies=str(slot_dirs.packs(slot)),
         )
 
     return LocalBackend(
         {SlotId(engine.slot): engine for engine in map(config, range(settings.workers.workers))},
         environment=process_environment(),
         rss_limit_bytes=settings.workers.rss_limit_bytes,
-        rooms=rooms,
+        slot_dirs=slot_dirs,
     )
 
 
 def own_folder(settings: Settings, folder: str) -> str:
-    """Servers that share a folder have such parts of their own: what one clears must not be another's."""
+    """The name of a folder that servers with a common data folder must not share, because each clears its own."""
     if not settings.storage.replicas:
         return folder
     return f"{folder}-{blake2b(settings.replica_address.encode(), digest_size=4).hexdigest()}"
@@ -90,25 +95,25 @@ def own_folder(settings: Settings, folder: str) -> str:
 def _ray_backend(
     settings: Settings, account: Account | None, *, presigning: Presigning | None, since: datetime | None
 ) -> RayBackend:
-    """Paths go to other machines as they are here: models and node packs, and ``data_dir`` unless there is a
-    ``ray_scratch``, lie on a folder of all."""
+    """Paths are sent to other machines unchanged: models and node packs, and ``data_dir`` unless ``ray_scratch`` is
+    set, must be in folders that all machines share."""
     server = hash_bytes(str(settings.server.data_dir.resolve()).encode())[-16:]
     scratch = Path(settings.ray.ray_scratch, server) if settings.ray.ray_scratch else None
 
-    def charge(index: int) -> SlotSpec:
+    def spec(index: int) -> SlotSpec:
         slot = SlotId(f"ray-{index}")
         writable: tuple[Path, ...] = ()
         readable: tuple[Path, ...] = ()
-        rooms = settings.server.data_dir / "workers"
+        slot_dirs = settings.server.data_dir / "workers"
         if scratch is None:
-            staging, inputs = _shared_places(settings, slot, account)
+            staging, inputs = _shared_folders(settings, slot, account)
             writable, readable = (staging,), (inputs,)
-        else:  # an outpost adds its own folders
-            rooms = scratch / "workers"
+        else:  # an agent adds its own folders
+            slot_dirs = scratch / "workers"
         device = _of(settings.workers.devices, index)
         return SlotSpec(
             config=_engine(settings, slot, device=device, account=account, writable=writable, readable=readable),
-            rooms=str(rooms.resolve()),
+            slot_dirs=str(slot_dirs.resolve()),
             home=settings.confinement.worker_home,
             rss_limit_bytes=settings.workers.rss_limit_bytes,
             has_threads="num_cpus" in settings.ray.ray_amounts,
@@ -116,28 +121,28 @@ def _ray_backend(
             scratch_bytes=settings.storage.blob_cache_bytes,
         )
 
-    async def address(method: Method, digest: Digest) -> str | None:
+    async def presign(method: Method, digest: Digest) -> str | None:
         if presigning is None:
             return None
-        return await presigning.sign_transfer(method, digest, expires_s=ADDRESS_S)
+        return await presigning.sign_transfer(method, digest, expires_s=PRESIGNED_S)
 
-    charges = {SlotId(one.config.slot): one for one in map(charge, range(settings.workers.workers))}
+    specs = {SlotId(one.config.slot): one for one in map(spec, range(settings.workers.workers))}
     return RayBackend(
-        charges,
+        specs,
         cluster=Cluster(settings.ray.ray_address, settings.ray.ray_namespace, settings.ray.ray_amounts or None),
         server=server,
-        labels=dict(zip(charges, settings.labels, strict=True)),
+        labels=dict(zip(specs, settings.labels, strict=True)),
         epoch=None if since is None else to_ms(since) * 1_000_000,
-        address=address,
+        presigner=presign,
     )
 
 
-def _shared_places(settings: Settings, slot: SlotId, account: Account | None) -> tuple[Path, Path]:
-    """Where the slot's engines write their outputs and find their inputs. They exist before the first engine: what is
-    not there cannot be allowed."""
+def _shared_folders(settings: Settings, slot: SlotId, account: Account | None) -> tuple[Path, Path]:
+    """The folders of the slot's outputs and inputs. They are made before the first engine starts: an engine cannot be
+    allowed a folder that does not exist."""
     staging = settings.server.data_dir / "staging"
     own = staging / slot, input_dirs_of(staging) / slot
-    make_own(own[0], account)
+    make_private(own[0], account)
     own[1].mkdir(parents=True, exist_ok=True)
     for folder in (own[1], own[1].parent):
         folder.chmod(0o755)
@@ -154,7 +159,7 @@ def _engine(
     readable: tuple[Path, ...],
     pack_copies: str = "",
 ) -> EngineConfig:
-    """``writable``: folders of the engine's own, and where it puts its outputs; ``readable``: where its inputs are."""
+    """``writable``: the engine's own folders and that of its outputs. ``readable``: the folder of its inputs."""
     copies = (Path(settings.models.model_copies),) if settings.models.model_copies else ()
     packs = [
         path

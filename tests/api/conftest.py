@@ -28,7 +28,7 @@ from safelight.core.worker import SlotId
 from safelight.db.engine import Database
 from safelight.dispatch.backends.fake import FakeBackend
 from safelight.dispatch.dispatcher import Dispatcher
-from safelight.dispatch.files.transport import SharedFiles
+from safelight.dispatch.files.shared import SharedFiles
 from safelight.services import user
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.egress import Address, Egress

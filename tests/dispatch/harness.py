@@ -25,7 +25,9 @@ from safelight.core.worker import EngineInfo, SlotId
 from safelight.db.engine import Database
 from safelight.dispatch.backends.fake import Crash, FakeBackend
 from safelight.dispatch.dispatcher import Dispatcher
-from safelight.dispatch.files.transport import CopiedFiles, FileTransport, SharedFiles
+from safelight.dispatch.files.copied import CopiedFiles
+from safelight.dispatch.files.shared import SharedFiles
+from safelight.dispatch.files.transport import FileTransport
 from safelight.services import job as jobs
 from safelight.services.job import SubmitJob
 from safelight.wire import messages as wire

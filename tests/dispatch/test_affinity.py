@@ -30,9 +30,9 @@ def place(name: str, *warm: str, idle: bool = True, labels: Sequence[Pool] = ())
 
 
 def waiting(*owners: UserId) -> Affinity:
-    affinity = Affinity(wait_s=WAIT_S)
+    affinity = Affinity(max_wait_s=WAIT_S)
     for owner in owners:
-        affinity.wait(owner)
+        affinity.add(owner)
     return affinity
 
 
@@ -69,7 +69,7 @@ def test_a_slot_prefers_what_it_has_warm_until_the_patience_of_the_first_ends() 
     pick = affinity.pick(line, [place("s", "m")], now_s=10)
     assert pick == Pick(line[1], SlotId("s"), (ANNA,))
     affinity.note(pick, now_s=10)
-    assert affinity.patience_s([ANNA], now_s=12) == 3
+    assert affinity.wait_s([ANNA], now_s=12) == 3
     assert affinity.pick(line, [place("t", "m")], now_s=14.9).job == line[1]
     assert affinity.pick(line, [place("t", "m")], now_s=15).job == line[0]
 
@@ -101,7 +101,7 @@ def test_a_job_waits_for_its_slot_no_longer_than_those_behind_who_may_not_pass_i
     line = [job(ANNA, models=["m"]), job(BEN)]
     affinity = waiting(ANNA, BEN)
     affinity.start(BEN, SlotId("t"))
-    affinity.wait(ANNA)  # came while his job ran there
+    affinity.add(ANNA)  # came while his job ran there
     affinity.end(BEN, SlotId("t"))
     places = [place("s", "m", idle=False), place("t")]
     pick = affinity.pick(line, places, now_s=0)
@@ -136,7 +136,7 @@ class Arrival:
 
 def simulate(arrivals: Sequence[Arrival], *, slots: int, wait_s: float = WAIT_S) -> tuple[list[Start], float]:
     """The starts in order, and the longest that anybody waited beyond the ends of what ran when he came first."""
-    turns, affinity = FairQueue(), Affinity(wait_s=wait_s)
+    fair, affinity = FairQueue(), Affinity(max_wait_s=wait_s)
     names = [SlotId(f"s{n}") for n in range(slots)]
     warm: dict[SlotId, str] = {}
     running: dict[SlotId, tuple[UserId, str]] = {}
@@ -162,17 +162,17 @@ def simulate(arrivals: Sequence[Arrival], *, slots: int, wait_s: float = WAIT_S)
             arrival = arrivals[int(name)]
             one = job(arrival.owner, job_id=name, models=[arrival.model])
             queues.setdefault(arrival.owner, []).append(one)
-            if turns.wait(QueueKey(arrival.owner), now_s=now):
-                affinity.wait(arrival.owner)
+            if fair.add(QueueKey(arrival.owner), now_s=now):
+                affinity.add(arrival.owner)
                 begin_wait(arrival.owner)
         elif kind == "ends":
             owner, job_id = running.pop(SlotId(name))
-            turns.end(owner, JobId(job_id), now_s=now)
+            fair.end(owner, JobId(job_id), now_s=now)
             affinity.end(owner, SlotId(name))
         if events and events[0][0] == now:
             continue
         while True:
-            order = [lane.owner_id for lane in turns.order(now_s=now)]
+            order = [key.owner_id for key in fair.order(now_s=now)]
             places = [
                 SlotView(slot, frozenset(), frozenset([warm[slot]] if slot in warm else []), slot not in running)
                 for slot in names
@@ -186,21 +186,21 @@ def simulate(arrivals: Sequence[Arrival], *, slots: int, wait_s: float = WAIT_S)
                 longest_passed = max(longest_passed, now - first_passed[owner])
             if pick.job is None or pick.slot is None:
                 serial += 1
-                heapq.heappush(events, (now + affinity.patience_s(pick.passed, now_s=now), serial, "wakes", ""))
+                heapq.heappush(events, (now + affinity.wait_s(pick.passed, now_s=now), serial, "wakes", ""))
                 break
             owner, slot = pick.job.owner_id, pick.slot
             queues[owner].pop(0)
             running[slot] = (owner, pick.job.id)
             warm[slot] = pick.job.models[0]
-            turns.start(owner, pick.job.id, now_s=now)
+            fair.start(owner, pick.job.id, now_s=now)
             affinity.start(owner, slot)
-            for other in {lane.owner_id for lane in turns.order(now_s=now)} - {owner}:
+            for other in {key.owner_id for key in fair.order(now_s=now)} - {owner}:
                 behind[other, slot, owner] = behind.get((other, slot, owner), 0) + 1
             starts.append(Start(now, owner, slot, dict(behind)))
             begin_wait(owner)
             if not queues[owner]:
-                turns.rest(QueueKey(owner))
-                affinity.rest(owner)
+                fair.remove(QueueKey(owner))
+                affinity.remove(owner)
                 for key in [key for key in behind if key[0] == owner]:
                     del behind[key]
             serial += 1

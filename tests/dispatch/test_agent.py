@@ -13,8 +13,8 @@ from tests.dispatch.engines import SLOT, TIMEOUT_S, deed, engine_config, node
 from tests.events import opened
 
 from safelight.core.event import CallsCached, CallStarted
-from safelight.dispatch.backends.agent import (
-    LEASES_ALONE,
+from safelight.dispatch.backends.agent import LEASES_ALONE, OtherProtocol, SlotAgent
+from safelight.dispatch.backends.agent_messages import (
     Attached,
     Command,
     Drain,
@@ -22,10 +22,8 @@ from safelight.dispatch.backends.agent import (
     Entry,
     Envelope,
     Kill,
-    OtherProtocol,
     Resume,
     Send,
-    SlotAgent,
     SlotSpec,
     Token,
 )
@@ -48,16 +46,16 @@ class Owner:
     seen: int = 0
     begun: int = 0
 
-    async def adopt(self, *, succeeds: bool = False, **config: object) -> Attached | None:
-        charge = msgspec.msgpack.encode(SlotSpec(config=engine_config(slot=SLOT, **config)))
-        answer = await self.agent.adopt(self.token, PROTOCOL, charge, succeeds=succeeds)
-        adopted = msgspec.msgpack.decode(answer, type=Attached) if answer else None
-        self.begun = adopted.number if adopted else 0
-        return adopted
+    async def attach(self, *, reattach: bool = False, **config: object) -> Attached | None:
+        spec = msgspec.msgpack.encode(SlotSpec(config=engine_config(slot=SLOT, **config)))
+        answer = await self.agent.attach(self.token, PROTOCOL, spec, reattach=reattach)
+        attached = msgspec.msgpack.decode(answer, type=Attached) if answer else None
+        self.begun = attached.number if attached else 0
+        return attached
 
-    async def take(self) -> list[Entry] | None:
+    async def poll(self) -> list[Entry] | None:
         after = self.heard[-1].number if self.heard else self.begun
-        answer = await self.agent.take(self.token, after)
+        answer = await self.agent.poll(self.token, after)
         if answer is None:
             return None
         entries: list[Entry] = list(Decoder[Entry](Entry).feed(answer))
@@ -75,10 +73,10 @@ class Owner:
                         isinstance(entry, Envelope) and isinstance(opened(entry.message), kind)
                     ):
                         return entry
-                await self.take()
+                await self.poll()
 
-    async def tell(self, *orders: Command) -> bool:
-        return await self.agent.tell(self.token, encode(orders))
+    async def command(self, *commands: Command) -> bool:
+        return await self.agent.command(self.token, encode(commands))
 
     async def hear(self, kind: type[ToServer]) -> ToServer:
         entry = await self.until(kind)
@@ -91,7 +89,7 @@ async def owner() -> AsyncIterator[Owner]:
     ended = asyncio.Event()
     owner = Owner(SlotAgent(os.environ, end=ended.set))
     yield owner
-    await owner.agent.leave(owner.agent._token)
+    await owner.agent.shutdown(owner.agent._token)
 
 
 def job(prompt: dict[str, object], job_id: str = "j", staging: str = "/nowhere") -> RunJob:
@@ -99,26 +97,26 @@ def job(prompt: dict[str, object], job_id: str = "j", staging: str = "/nowhere")
 
 
 async def test_what_was_said_is_told_again_until_it_is_acknowledged(owner: Owner) -> None:
-    assert await owner.adopt()
+    assert await owner.attach()
     ready = await owner.until(Ready)
     assert ready.number == 1
     owner.heard.clear()  # the answer was lost on the way
     owner.seen = 0
     assert (await owner.until(Ready)).number == 1
-    await owner.tell(Send(generation=0, message=job(NUMBER)))
+    await owner.command(Send(generation=0, message=job(NUMBER)))
     await owner.until(JobDone)
     assert [entry.number for entry in owner.heard] == list(range(1, len(owner.heard) + 1))
 
 
 async def test_orders_for_an_engine_that_is_gone_reach_no_other(owner: Owner) -> None:
-    await owner.adopt()
+    await owner.attach()
     await owner.until(Ready)
-    await owner.tell(Kill(generation=0, reason="enough"), Kill(generation=0, reason="enough of enough"))
+    await owner.command(Kill(generation=0, reason="enough"), Kill(generation=0, reason="enough of enough"))
     lost = await owner.until(EngineLost)
     assert isinstance(lost, EngineLost)
     assert lost.reason == "enough"
     await owner.until(Ready)
-    await owner.tell(
+    await owner.command(
         Send(generation=0, message=job(NUMBER, "for the dead")),
         Kill(generation=0, reason="late"),
         Send(generation=1, message=job(NUMBER, "for the living")),
@@ -131,34 +129,34 @@ async def test_orders_for_an_engine_that_is_gone_reach_no_other(owner: Owner) ->
 
 
 async def test_a_retired_slot_has_no_engine_until_it_is_restored(owner: Owner) -> None:
-    await owner.adopt()
+    await owner.attach()
     await owner.until(Ready)
-    await owner.tell(Drain(reason="drained"))
+    await owner.command(Drain(reason="drained"))
     await owner.until(EngineLost)
     count = len(owner.heard)
-    await owner.tell(Resume())
+    await owner.command(Resume())
     await owner.until(Ready)
     assert len([entry for entry in owner.heard[count:] if not _is(Pong)(entry)]) == 1
 
 
 async def test_the_later_owner_wins_and_begins_with_a_fresh_engine(owner: Owner) -> None:
-    await owner.adopt()
+    await owner.attach()
     await owner.until(Ready)
-    await owner.tell(Send(generation=0, message=job(deed("hang"))))
+    await owner.command(Send(generation=0, message=job(deed("hang"))))
     await owner.until(CallStarted)
-    waiting = asyncio.create_task(owner.take())
+    waiting = asyncio.create_task(owner.poll())
     later = Owner(owner.agent, (2, 1))
-    assert await later.adopt()
+    assert await later.attach()
     while (answer := await waiting) is not None:  # what was on its way
         assert not any(isinstance(entry, EngineLost) for entry in answer)
-        waiting = asyncio.create_task(owner.take())
-    assert not await owner.tell(Send(generation=0, message=job(NUMBER)))
-    assert not await owner.adopt()
-    assert not await owner.agent.leave(owner.token)
+        waiting = asyncio.create_task(owner.poll())
+    assert not await owner.command(Send(generation=0, message=job(NUMBER)))
+    assert not await owner.attach()
+    assert not await owner.agent.shutdown(owner.token)
     owner.token = (1, 2)
-    assert not await owner.adopt()
+    assert not await owner.attach()
     assert (await later.until(Ready)).number == 1
-    await later.tell(Send(generation=0, message=job(NUMBER)))
+    await later.command(Send(generation=0, message=job(NUMBER)))
     await later.until(JobDone)
 
 
@@ -166,29 +164,29 @@ async def number(owner: Owner, first: int) -> None:
     """Answer the engine's next request for names."""
     asked = await owner.hear(ReserveNames)
     assert isinstance(asked, ReserveNames)
-    await owner.tell(Send(generation=0, message=NamesReserved(request_id=asked.request_id, first=first)))
+    await owner.command(Send(generation=0, message=NamesReserved(request_id=asked.request_id, first=first)))
 
 
 async def test_an_attempt_goes_on_for_the_next_owner(owner: Owner, tmp_path: Path) -> None:
     """It gets what the one before had heard, hears the rest itself, and then has an engine of its own."""
-    await owner.adopt()
+    await owner.attach()
     ready = await owner.hear(Ready)
     assert isinstance(ready, Ready)
     prompt = {"1": node("Await", path=str(tmp_path / "go"))}
-    await owner.tell(Send(generation=0, message=job(prompt, staging=str(tmp_path))))
+    await owner.command(Send(generation=0, message=job(prompt, staging=str(tmp_path))))
     await number(owner, 7)
 
     later = Owner(owner.agent, (2, 1))
-    adopted = await later.adopt(succeeds=True, cache_bytes=1)
-    assert adopted is not None
-    assert adopted.ready is not None
-    assert adopted.ready.info.pid == ready.info.pid
-    journal = adopted.journal
+    attached = await later.attach(reattach=True, cache_bytes=1)
+    assert attached is not None
+    assert attached.ready is not None
+    assert attached.ready.info.pid == ready.info.pid
+    journal = attached.journal
     assert journal is not None
     assert (journal.job_id, journal.attempt, journal.staging, journal.is_over) == ("j", 1, str(tmp_path), False)
-    assert [type(opened(message)) for _, message in journal.said] == [CallsCached, CallStarted, ReserveNames]
+    assert [type(opened(message)) for _, message in journal.messages] == [CallsCached, CallStarted, ReserveNames]
     assert journal.numbers == {1: 7}
-    assert not await owner.tell(Kill(generation=0, reason="by the one before"))
+    assert not await owner.command(Kill(generation=0, reason="by the one before"))
 
     (tmp_path / "go").touch()
     await number(later, 9)
@@ -202,7 +200,7 @@ async def test_an_attempt_goes_on_for_the_next_owner(owner: Owner, tmp_path: Pat
     second = await later.hear(Ready)
     assert isinstance(second, Ready)
     assert second.info.pid != ready.info.pid
-    await later.tell(Send(generation=1, message=job(NUMBER, "next")))
+    await later.command(Send(generation=1, message=job(NUMBER, "next")))
     done = await later.hear(JobDone)
     assert isinstance(done, JobDone)
     assert done.job_id == "next"
@@ -210,39 +208,39 @@ async def test_an_attempt_goes_on_for_the_next_owner(owner: Owner, tmp_path: Pat
 
 
 async def test_an_end_that_nobody_may_have_written_down_is_told_to_the_next_owner(owner: Owner) -> None:
-    await owner.adopt()
+    await owner.attach()
     await owner.until(Ready)
-    await owner.tell(Send(generation=0, message=job(NUMBER)))
+    await owner.command(Send(generation=0, message=job(NUMBER)))
     await owner.until(JobDone)
-    await owner.take()  # acknowledges it
+    await owner.poll()  # acknowledges it
     later = Owner(owner.agent, (2, 1))
-    adopted = await later.adopt(succeeds=True)
-    assert adopted is not None
-    assert adopted.journal is not None
-    assert adopted.journal.is_over
+    attached = await later.attach(reattach=True)
+    assert attached is not None
+    assert attached.journal is not None
+    assert attached.journal.is_over
     await later.until(EngineLost)
     await later.until(Ready)
-    await later.tell(Send(generation=1, message=job(NUMBER, "next")))
+    await later.command(Send(generation=1, message=job(NUMBER, "next")))
     await later.until(JobDone)
 
 
 async def test_an_engine_that_died_with_its_attempt_is_told_lost_to_the_next_owner(owner: Owner) -> None:
-    await owner.adopt()
+    await owner.attach()
     await owner.until(Ready)
-    await owner.tell(Send(generation=0, message=job(deed("be_killed"))))
+    await owner.command(Send(generation=0, message=job(deed("be_killed"))))
     async with asyncio.timeout(TIMEOUT_S):
         while not any(kept.message is None for kept in owner.agent._outbox):
             owner.agent._news.clear()
             await owner.agent._news.wait()
     later = Owner(owner.agent, (2, 1))
-    adopted = await later.adopt(succeeds=True)
-    assert adopted is not None
-    assert adopted.journal is not None
+    attached = await later.attach(reattach=True)
+    assert attached is not None
+    assert attached.journal is not None
     lost = await later.until(EngineLost)
     assert isinstance(lost, EngineLost)
     assert "SIGKILL" in lost.reason
     await later.until(Ready)
-    await later.tell(Send(generation=_losses(later), message=job(NUMBER, "next")))
+    await later.command(Send(generation=_losses(later), message=job(NUMBER, "next")))
     done = await later.hear(JobDone)
     assert isinstance(done, JobDone)
     assert done.job_id == "next"
@@ -250,43 +248,43 @@ async def test_an_engine_that_died_with_its_attempt_is_told_lost_to_the_next_own
 
 async def test_a_slot_that_was_retired_has_an_engine_for_the_next_owner(owner: Owner) -> None:
     """Also where the last one did not hear of its end."""
-    await owner.adopt()
+    await owner.attach()
     await owner.until(Ready)
-    await owner.tell(Send(generation=0, message=job(NUMBER)))
+    await owner.command(Send(generation=0, message=job(NUMBER)))
     await owner.until(JobDone)
-    await owner.tell(Drain(reason="drained"))
+    await owner.command(Drain(reason="drained"))
     later = Owner(owner.agent, (2, 1))
-    adopted = await later.adopt(succeeds=True)
-    assert adopted is not None
-    assert adopted.journal is not None
+    attached = await later.attach(reattach=True)
+    assert attached is not None
+    assert attached.journal is not None
     await later.until(Ready)
-    await later.tell(Send(generation=_losses(later), message=job(NUMBER, "next")))
+    await later.command(Send(generation=_losses(later), message=job(NUMBER, "next")))
     await later.until(JobDone)
 
 
 async def test_without_an_attempt_the_next_owner_begins_anew(owner: Owner) -> None:
     """Also after one that was heard to be lost."""
-    await owner.adopt()
+    await owner.attach()
     await owner.until(Ready)
-    await owner.tell(Send(generation=0, message=job(deed("be_killed"))))
+    await owner.command(Send(generation=0, message=job(deed("be_killed"))))
     await owner.until(EngineLost)
     await owner.until(Ready)
-    await owner.take()
+    await owner.poll()
     later = Owner(owner.agent, (2, 1))
-    assert await later.adopt(succeeds=True) == Attached()
+    assert await later.attach(reattach=True) == Attached()
     assert (await later.until(Ready)).number == 1
 
 
 async def test_an_attempt_is_bequeathed_for_one_lease(owner: Owner) -> None:
     ended = asyncio.Event()
     owner.agent._end = ended.set
-    await owner.adopt(lease_s=1.0)
+    await owner.attach(lease_s=1.0)
     ready = await owner.hear(Ready)
     assert isinstance(ready, Ready)
-    await owner.tell(Send(generation=0, message=job(deed("hang"))))
+    await owner.command(Send(generation=0, message=job(deed("hang"))))
     await owner.until(CallStarted)
-    assert not await owner.agent.bequeath((0, 9))
-    assert await owner.agent.bequeath(owner.token)
+    assert not await owner.agent.detach((0, 9))
+    assert await owner.agent.detach(owner.token)
     os.kill(ready.info.pid, 0)
     begun = time.monotonic()
     await asyncio.wait_for(ended.wait(), TIMEOUT_S)
@@ -300,9 +298,9 @@ def _losses(owner: Owner) -> int:
 
 
 async def test_an_owner_that_asks_for_nothing_loses_the_engine_until_it_asks_again(owner: Owner) -> None:
-    await owner.adopt(lease_s=1.0)
+    await owner.attach(lease_s=1.0)
     await owner.until(Ready)
-    await owner.tell(Send(generation=0, message=job(deed("hang"))))
+    await owner.command(Send(generation=0, message=job(deed("hang"))))
     await owner.until(CallStarted)
     await asyncio.wait_for(owner.agent._news.wait(), TIMEOUT_S)  # nothing is taken meanwhile
     while owner.agent._outbox[-1].message is not None:
@@ -310,14 +308,14 @@ async def test_an_owner_that_asks_for_nothing_loses_the_engine_until_it_asks_aga
         await asyncio.wait_for(owner.agent._news.wait(), TIMEOUT_S)
     lost = await owner.until(EngineLost)
     assert isinstance(lost, EngineLost)
-    assert "asked for nothing" in lost.reason
+    assert "did not poll" in lost.reason
     await owner.until(Ready)
 
 
 async def test_an_outpost_that_nobody_asks_for_ends_itself() -> None:
     ended = asyncio.Event()
     owner = Owner(SlotAgent(os.environ, end=ended.set))
-    await owner.adopt(lease_s=0.5)
+    await owner.attach(lease_s=0.5)
     ready = await owner.until(Ready)
     assert isinstance(ready, Envelope)
     assert isinstance(ready.message, Ready)
@@ -329,7 +327,7 @@ async def test_an_outpost_that_nobody_asks_for_ends_itself() -> None:
 async def test_an_outpost_of_another_protocol_says_so() -> None:
     agent = SlotAgent(os.environ, end=lambda: None)
     with pytest.raises(OtherProtocol, match=r"the server speaks 1;"):
-        await agent.adopt((1, 1), 1, b"")
+        await agent.attach((1, 1), 1, b"")
 
 
 def _is(kind: type[ToServer]) -> Callable[[Entry], bool]:

@@ -14,7 +14,7 @@ from tests.services.files import new_file
 from safelight.blobs.hashing import hash_bytes
 from safelight.blobs.memory import MemoryBlobStore
 from safelight.blobs.object import ObjectBlobStore
-from safelight.blobs.store import StoreUnavailable
+from safelight.blobs.store import STORE_RETRY, StoreUnavailable
 from safelight.blobs.stores import BlobStoreConfig
 from safelight.core.asset import FileName, Folder
 from safelight.core.digest import Digest, Sha256Digest
@@ -22,7 +22,6 @@ from safelight.core.event import JobRequeued
 from safelight.core.ids import JobId
 from safelight.core.job import JobState
 from safelight.services import asset as assets
-from safelight.services.patience import PATIENCE_S
 from safelight.wire import messages as wire
 
 pytestmark = pytest.mark.anyio
@@ -128,15 +127,15 @@ async def test_a_job_whose_store_stays_away_waits_and_loses_no_retry(tmp_path: P
         await it.submit(ANNA, "a")
         for tries in range(1, 5):
             await it.clock.until_asleep(1)
-            it.clock.pass_s(PATIENCE_S)
+            it.clock.pass_s(STORE_RETRY.limit_s)
             await it.until(lambda: it.of_job("a").count("JobRequeued") == tries)  # noqa: B023 - awaited at once
         reasons = [event.reason for event in it.events if isinstance(event, JobRequeued)]
-        for words in ("input file cat.png could not be fetched within 300 s", "the object store does not answer"):
+        for words in ("could not fetch the input file cat.png within 300 s", "the object store does not answer"):
             assert words in reasons[0]
         assert it.orders == []
         store.is_away = False
         while not it.orders:
-            it.clock.pass_s(PATIENCE_S / 10)
+            it.clock.pass_s(STORE_RETRY.limit_s / 10)
             await it.settle()
         order = await it.order("a", attempt=5)
         it.say(order, done(order))
@@ -272,4 +271,4 @@ async def test_what_is_told_and_not_stored_ends_the_attempt(
         it.say(order, carried(order, b"woof", sha256=sha256))
         ended = await it.end("a")
         assert ended.error is not None
-        assert "could not be used" in ended.error.exception_message
+        assert "could not be handled" in ended.error.exception_message

@@ -22,9 +22,9 @@ from safelight.core.ids import ClientId, JobId
 from safelight.core.job import JobError, JobState
 from safelight.core.node import NodeSchema
 from safelight.core.pool import QueueKey
+from safelight.core.retry import DATABASE_RETRY
 from safelight.core.user import Quota
 from safelight.core.worker import SlotId
-from safelight.dispatch.attempts.outcomes import LONGEST_PAUSE_S
 from safelight.dispatch.backends.fake import Crash
 from safelight.services import asset as assets
 from safelight.services import attempt as attempts
@@ -146,7 +146,7 @@ async def test_an_engine_that_lies_about_a_file_is_replaced(tmp_path: Path, lie:
         ended = await it.end("a")
         assert ended.state is JobState.FAILED
         assert ended.error is not None
-        assert "could not be used" in ended.error.exception_message
+        assert "could not be handled" in ended.error.exception_message
         with pytest.raises(NotFound):
             await it.db.read(lambda tx: assets.find_file(tx, ANNA, file=OUT))
         assert Path("/etc/passwd").exists()
@@ -279,8 +279,9 @@ async def claimed_by_a_dead_slot(it: Stage) -> None:
     order = await it.order("first")
     gate = threading.Event()
     it.db.enqueue(lambda tx: gate.wait(20))
-    it.dispatcher.engine_message(SlotId("s0"), done(order))  # the finish, and behind it the claim, wait for the gate
-    it.dispatcher.engine_lost(SlotId("s0"), "died")
+    listener = it.dispatcher.listener
+    listener.engine_message(SlotId("s0"), done(order))  # the finish, and behind it the claim, wait for the gate
+    listener.engine_lost(SlotId("s0"), "died")
     gate.set()
     await it.until(lambda: "JobStarted" in it.of_job("a"))
 
@@ -289,7 +290,7 @@ async def test_a_job_waits_on_its_slot_for_the_next_engine(tmp_path: Path) -> No
     async with running(tmp_path) as it:
         await claimed_by_a_dead_slot(it)
         assert [order.job_id for order in it.orders] == ["first"]
-        it.dispatcher.engine_ready(SlotId("s0"), READY)
+        it.dispatcher.listener.engine_ready(SlotId("s0"), READY)
         assert (await it.order("a")).attempt == 1
         await it.end("first")
 
@@ -300,7 +301,7 @@ async def test_cancel_of_a_job_that_no_engine_has_yet(tmp_path: Path) -> None:
         await claimed_by_a_dead_slot(it)
         await it.cancel(ANNA, JobId("a"))
         assert (await it.end("a")).state is JobState.CANCELLED
-        it.dispatcher.engine_ready(SlotId("s0"), READY)
+        it.dispatcher.listener.engine_ready(SlotId("s0"), READY)
         await it.submit(ANNA, "b")
         await it.order("b")
         assert [order.job_id for order in it.orders] == ["first", "b"]
@@ -419,10 +420,10 @@ async def test_the_end_of_a_job_is_kept_although_the_database_was_away(tmp_path:
             it.say(order, done(order))
             for _ in range(3):
                 await it.clock.until_asleep(1)
-                it.clock.pass_s(LONGEST_PAUSE_S)
+                it.clock.pass_s(DATABASE_RETRY.backoff.longest_s)
             await it.clock.until_asleep(1)
             assert "JobEnded" not in it.of_job("a")
-        it.clock.pass_s(LONGEST_PAUSE_S)
+        it.clock.pass_s(DATABASE_RETRY.backoff.longest_s)
         assert (await it.end("a")).state is JobState.COMPLETED
 
 
@@ -434,7 +435,7 @@ async def test_jobs_are_claimed_when_the_database_is_back(tmp_path: Path) -> Non
         async with database_away(it, tmp_path):
             it.say(order, done(order))
             await it.clock.until_asleep(2)  # the end of a, and the claim of b
-        it.clock.pass_s(LONGEST_PAUSE_S)
+        it.clock.pass_s(DATABASE_RETRY.backoff.longest_s)
         await it.end("a")
         await it.order("b")
 

@@ -29,14 +29,14 @@ class Start:
     owner: UserId
     job: JobId
     waiting: dict[UserId, float]
-    """Who waited, and since when without a job of his own having started."""
+    """Who waited, and since when without a job of their own having started."""
 
 
 def simulate(
     arrivals: list[tuple[float, UserId, float]], *, slots: int, weights: Mapping[UserId, float] | None = None
 ) -> tuple[list[Start], dict[UserId, float]]:
     """``arrivals``: time, owner, length. Returns the starts in order, and the seconds that each owner got."""
-    turns = FairQueue()
+    queue = FairQueue()
     lengths = {JobId(str(n)): length for n, (_, _, length) in enumerate(arrivals)}
     events = [Event(at, n, owner, JobId(str(n)), False) for n, (at, owner, _) in enumerate(arrivals)]
     heapq.heapify(events)
@@ -50,25 +50,25 @@ def simulate(
         now = event.at
         if event.is_end:
             free += 1
-            turns.end(event.owner, event.job, now_s=now)
+            queue.end(event.owner, event.job, now_s=now)
             got[event.owner] = got.get(event.owner, 0) + lengths[event.job]
         else:
             queues.setdefault(event.owner, []).append(event.job)
             since.setdefault(event.owner, now)
-            turns.wait(QueueKey(event.owner), now_s=now)
+            queue.add(QueueKey(event.owner), now_s=now)
         if events and events[0].at == now:
             continue  # what happens at the same time happens before the next choice
-        while free and (order := turns.order(now_s=now)):
+        while free and (order := queue.order(now_s=now)):
             owner = order[0].owner_id
-            assert {lane.owner_id for lane in order} == {o for o, jobs in queues.items() if jobs}
+            assert {key.owner_id for key in order} == {o for o, jobs in queues.items() if jobs}
             job = queues[owner].pop(0)
             starts.append(Start(now, owner, job, dict(since)))
-            turns.start(owner, job, now_s=now, weight=(weights or {}).get(owner, 1.0))
+            queue.start(owner, job, now_s=now, weight=(weights or {}).get(owner, 1.0))
             since.pop(owner, None)
             if queues[owner]:
                 since[owner] = now
             else:
-                turns.rest(QueueKey(owner))
+                queue.remove(QueueKey(owner))
             free -= 1
             serial += 1
             heapq.heappush(events, Event(now + lengths[job], serial, owner, job, True))
@@ -133,15 +133,15 @@ def test_users_of_different_weight_get_seconds_by_their_weights(slots: int, weig
 
 
 def test_a_user_waits_in_each_pool_and_is_one_all_the_same() -> None:
-    turns, large = FairQueue(), Pool("large")
-    assert turns.wait(QueueKey(USERS[0]), now_s=0)
-    assert not turns.wait(QueueKey(USERS[0], large), now_s=0)
-    turns.wait(QueueKey(USERS[1]), now_s=0)
-    turns.start(USERS[0], JobId("a"), now_s=0)
-    assert turns.order(now_s=5) == [QueueKey(USERS[1]), QueueKey(USERS[0], large), QueueKey(USERS[0])]
-    assert not turns.rest(QueueKey(USERS[0], large))
-    assert turns.rest(QueueKey(USERS[0]))
-    assert turns.order(now_s=5) == [QueueKey(USERS[1])]
+    queue, large = FairQueue(), Pool("large")
+    assert queue.add(QueueKey(USERS[0]), now_s=0)
+    assert not queue.add(QueueKey(USERS[0], large), now_s=0)
+    queue.add(QueueKey(USERS[1]), now_s=0)
+    queue.start(USERS[0], JobId("a"), now_s=0)
+    assert queue.order(now_s=5) == [QueueKey(USERS[1]), QueueKey(USERS[0], large), QueueKey(USERS[0])]
+    assert not queue.remove(QueueKey(USERS[0], large))
+    assert queue.remove(QueueKey(USERS[0]))
+    assert queue.order(now_s=5) == [QueueKey(USERS[1])]
 
 
 def test_a_thousand_jobs_of_one_and_three_of_each_of_nine() -> None:
@@ -168,13 +168,13 @@ def test_a_rest_earns_nothing() -> None:
 
 
 def test_accounts_of_those_who_rest_are_forgotten() -> None:
-    turns = FairQueue()
+    queue = FairQueue()
     for n in range(100):
         owner, job = UserId(f"user {n}"), JobId(str(n))
-        turns.wait(QueueKey(owner), now_s=n)
-        turns.start(owner, job, now_s=n)
-        turns.rest(QueueKey(owner))
-        turns.end(owner, job, now_s=n + 0.5)
-    turns.wait(QueueKey(USERS[0]), now_s=1000)
-    assert turns.order(now_s=1000) == [QueueKey(USERS[0])]
-    assert len(turns) == 1
+        queue.add(QueueKey(owner), now_s=n)
+        queue.start(owner, job, now_s=n)
+        queue.remove(QueueKey(owner))
+        queue.end(owner, job, now_s=n + 0.5)
+    queue.add(QueueKey(USERS[0]), now_s=1000)
+    assert queue.order(now_s=1000) == [QueueKey(USERS[0])]
+    assert len(queue) == 1

@@ -15,7 +15,7 @@ from safelight.core.pool import ANY, Pool
 from safelight.core.worker import SlotGate, SlotId, SlotState
 from safelight.db.engine import Database, Transaction
 from safelight.dispatch.backends.fake import Crash
-from safelight.dispatch.slots.idle import slots_to_start
+from safelight.dispatch.scheduling.idle import slots_to_start
 from safelight.services import attempt as attempts
 from safelight.wire import messages as wire
 
@@ -23,12 +23,12 @@ pytestmark = pytest.mark.anyio
 
 S2 = SlotId("s2")
 IDLE_S = 60.0
-IDLE, ASLEEP, RUNNING = SlotState.IDLE, SlotState.STOPPED, SlotState.RUNNING
+IDLE, STOPPED, RUNNING = SlotState.IDLE, SlotState.STOPPED, SlotState.RUNNING
 NONE: frozenset[Pool] = frozenset()
 
 
 @pytest.mark.parametrize(
-    ("waiting", "coming", "asleep", "expected"),
+    ("waiting", "free", "stopped", "expected"),
     [
         ({}, [], {S0: NONE}, []),
         ({ANY: 1}, [], {S0: NONE, S1: NONE}, [S0]),
@@ -42,11 +42,11 @@ NONE: frozenset[Pool] = frozenset()
 )
 def test_as_many_wake_as_jobs_wait(
     waiting: dict[Pool, int],
-    coming: list[frozenset[Pool]],
-    asleep: dict[SlotId, frozenset[Pool]],
+    free: list[frozenset[Pool]],
+    stopped: dict[SlotId, frozenset[Pool]],
     expected: list[SlotId],
 ) -> None:
-    assert slots_to_start(waiting, coming=coming, asleep=asleep) == expected
+    assert slots_to_start(waiting, free=free, stopped=stopped) == expected
 
 
 async def until(it: Stage, **expected: SlotState) -> None:
@@ -61,52 +61,52 @@ async def finish(it: Stage, *names: str) -> None:
 
 
 async def test_slots_wake_for_jobs_that_wait_and_sleep_when_there_are_none(tmp_path: Path) -> None:
-    async with running(tmp_path, slots=3, idle_s=IDLE_S) as it:
-        await until(it, s0=IDLE, s1=ASLEEP, s2=ASLEEP)  # one tells what nodes there are
+    async with running(tmp_path, slots=3, idle_timeout_s=IDLE_S) as it:
+        await until(it, s0=IDLE, s1=STOPPED, s2=STOPPED)  # one tells what nodes there are
         for name in "ab":
             await it.submit(ANNA, name)
-        await until(it, s0=RUNNING, s1=RUNNING, s2=ASLEEP)
+        await until(it, s0=RUNNING, s1=RUNNING, s2=STOPPED)
         await finish(it, "a", "b")
-        await until(it, s0=IDLE, s1=IDLE, s2=ASLEEP)
+        await until(it, s0=IDLE, s1=IDLE, s2=STOPPED)
         it.clock.pass_s(IDLE_S - 1)
         await it.submit(ANNA, "c")  # whoever takes it is not idle since before
         await finish(it, "c")
         it.clock.pass_s(2)
-        await it.until(lambda: list(states(it).values()).count(ASLEEP) == 2)
+        await it.until(lambda: list(states(it).values()).count(STOPPED) == 2)
         it.clock.pass_s(IDLE_S)
-        await until(it, s0=ASLEEP, s1=ASLEEP, s2=ASLEEP)
+        await until(it, s0=STOPPED, s1=STOPPED, s2=STOPPED)
         assert len(it.dispatcher.engines()) == 2  # what they said of their devices is still so
         await it.submit(ANNA, "d")
         await it.order("d")
-        await it.until(lambda: list(states(it).values()).count(ASLEEP) == 2)
+        await it.until(lambda: list(states(it).values()).count(STOPPED) == 2)
 
 
 async def test_some_stay_awake(tmp_path: Path) -> None:
-    async with running(tmp_path, slots=3, idle_s=IDLE_S, min_running=2) as it:
-        await until(it, s0=IDLE, s1=IDLE, s2=ASLEEP)
+    async with running(tmp_path, slots=3, idle_timeout_s=IDLE_S, min_running=2) as it:
+        await until(it, s0=IDLE, s1=IDLE, s2=STOPPED)
         for _ in range(3):
             it.clock.pass_s(IDLE_S)
             await it.settle()
-        await until(it, s0=IDLE, s1=IDLE, s2=ASLEEP)
+        await until(it, s0=IDLE, s1=IDLE, s2=STOPPED)
 
 
 async def test_a_job_of_a_pool_wakes_a_slot_of_that_pool(tmp_path: Path) -> None:
     labels = {S2: frozenset([LARGE])}
-    async with running(tmp_path, slots=3, idle_s=IDLE_S, labels=labels) as it:
-        await until(it, s0=IDLE, s1=ASLEEP, s2=ASLEEP)
+    async with running(tmp_path, slots=3, idle_timeout_s=IDLE_S, labels=labels) as it:
+        await until(it, s0=IDLE, s1=STOPPED, s2=STOPPED)
         await it.submit(ANNA, "large", **needs(pool=LARGE))
         assert it.slot_of(await it.order("large")) == S2
-        await until(it, s0=IDLE, s1=ASLEEP, s2=RUNNING)
+        await until(it, s0=IDLE, s1=STOPPED, s2=RUNNING)
 
 
 async def test_behind_a_gate_nobody_wakes(tmp_path: Path) -> None:
-    async with running(tmp_path, slots=2, idle_s=IDLE_S) as it:
-        await until(it, s0=IDLE, s1=ASLEEP)
+    async with running(tmp_path, slots=2, idle_timeout_s=IDLE_S) as it:
+        await until(it, s0=IDLE, s1=STOPPED)
         await set_queue(it, QueueGate.PAUSED)
         for name in "ab":
             await it.submit(ANNA, name)
         await it.settle()
-        assert states(it) == {S0: IDLE, S1: ASLEEP}
+        assert states(it) == {S0: IDLE, S1: STOPPED}
         await set_slot(it, S1, SlotGate.DRAINED)
         await set_queue(it, QueueGate.OPEN)
         await it.order("a")
@@ -118,7 +118,7 @@ async def test_behind_a_gate_nobody_wakes(tmp_path: Path) -> None:
 
 
 async def test_a_paused_slot_keeps_its_engine(tmp_path: Path) -> None:
-    async with running(tmp_path, idle_s=IDLE_S) as it:
+    async with running(tmp_path, idle_timeout_s=IDLE_S) as it:
         await until(it, s0=IDLE)
         await set_slot(it, S0, SlotGate.PAUSED)
         await it.settle()
@@ -129,7 +129,7 @@ async def test_a_paused_slot_keeps_its_engine(tmp_path: Path) -> None:
         await set_slot(it, S0, SlotGate.OPEN)
         await it.settle()
         it.clock.pass_s(IDLE_S)
-        await until(it, s0=ASLEEP)
+        await until(it, s0=STOPPED)
 
 
 async def test_a_job_whose_worker_died_wakes_another(tmp_path: Path) -> None:
@@ -141,8 +141,8 @@ async def test_a_job_whose_worker_died_wakes_another(tmp_path: Path) -> None:
             return [Crash("died")]
         return []
 
-    async with running(tmp_path, slots=2, idle_s=IDLE_S, script=dies_once) as it:
-        await until(it, s0=IDLE, s1=ASLEEP)
+    async with running(tmp_path, slots=2, idle_timeout_s=IDLE_S, script=dies_once) as it:
+        await until(it, s0=IDLE, s1=STOPPED)
         await it.submit(ANNA, "a")
         order = await it.order("a", attempt=2)
         it.say(order, done(order))
@@ -167,18 +167,18 @@ class LateCounts:
 
 
 async def test_a_job_that_was_counted_before_its_claim_wakes_one_slot(tmp_path: Path) -> None:
-    async with stage(tmp_path, slots=3, idle_s=IDLE_S) as it:
+    async with stage(tmp_path, slots=3, idle_timeout_s=IDLE_S) as it:
         counts = LateCounts(it.db)
         it.db = cast(Database, counts)
         it.dispatcher = it.new_dispatcher()
         await it.dispatcher.start()
         try:
-            await until(it, s0=IDLE, s1=ASLEEP, s2=ASLEEP)
+            await until(it, s0=IDLE, s1=STOPPED, s2=STOPPED)
             await it.submit(ANNA, "a")  # is counted, and claimed before the count is here
             await it.order("a")
             counts.may_tell.set()
             await it.settle()
-            await until(it, s0=RUNNING, s1=ASLEEP, s2=ASLEEP)
+            await until(it, s0=RUNNING, s1=STOPPED, s2=STOPPED)
             counts.may_tell.clear()
             await it.submit(ANNA, "b")
             await it.submit(ANNA, "c")  # comes while the first count is on its way

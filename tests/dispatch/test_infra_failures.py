@@ -14,7 +14,7 @@ from safelight.core.event import CallFinished, CallStarted, JobEnded
 from safelight.core.ids import JobId
 from safelight.core.job import JobState
 from safelight.core.worker import SlotGate, SlotState, SlotStatus
-from safelight.dispatch.attempts.infra_failures import LOSSES_TO_SHUT, SHUT_S
+from safelight.dispatch.attempts.infra_failures import FAILURES_TO_SHUT, SHUT_S
 from safelight.dispatch.backends.fake import Crash
 from safelight.wire import messages as wire
 
@@ -39,7 +39,7 @@ async def test_a_slot_that_loses_three_in_a_row_is_shut_and_no_job_fails(tmp_pat
             await it.submit(ANNA, name)
         await it.until(lambda: status(it).state is SlotState.SHUT)
         assert status(it).reason == REASON
-        assert len(it.orders) == LOSSES_TO_SHUT
+        assert len(it.orders) == FAILURES_TO_SHUT
         await it.settle()
         for name in "ab":
             job = (await it.job(ANNA, JobId(name))).summary
@@ -66,17 +66,17 @@ async def test_the_other_slots_finish_what_a_bad_one_loses(tmp_path: Path) -> No
             assert (await it.end(name)).state is JobState.COMPLETED
         assert status(it).state in (SlotState.SHUT, SlotState.IDLE, SlotState.STARTING)
         assert status(it, "s1").state is SlotState.IDLE
-        assert sum(slot == S0 for slot, sent in it.backend.sent if isinstance(sent, wire.RunJob)) <= LOSSES_TO_SHUT
+        assert sum(slot == S0 for slot, sent in it.backend.sent if isinstance(sent, wire.RunJob)) <= FAILURES_TO_SHUT
 
 
 async def test_a_success_between_keeps_the_slot_open(tmp_path: Path) -> None:
     async with running(tmp_path) as it:
         for name in "abc":
             await it.submit(ANNA, name)
-            for attempt in range(1, LOSSES_TO_SHUT):
+            for attempt in range(1, FAILURES_TO_SHUT):
                 order = await it.order(name, attempt=attempt)
                 it.say(order, wire.AttemptLost(**of(order), reason=REASON))
-            order = await it.order(name, attempt=LOSSES_TO_SHUT)
+            order = await it.order(name, attempt=FAILURES_TO_SHUT)
             it.say(order, done(order))
             assert (await it.end(name)).state is JobState.COMPLETED
         assert status(it).state is SlotState.IDLE
@@ -88,10 +88,10 @@ async def test_a_slot_that_is_shut_is_tried_again_with_one_job(tmp_path: Path) -
         await it.submit(ANNA, "a")
         for tries in range(4):
             await it.until(lambda: status(it).state is SlotState.SHUT)
-            assert len(it.orders) == LOSSES_TO_SHUT + tries
+            assert len(it.orders) == FAILURES_TO_SHUT + tries
             await it.clock.until_asleep(1)
             it.clock.pass_s(SHUT_S)
-            expected = LOSSES_TO_SHUT + tries + 1
+            expected = FAILURES_TO_SHUT + tries + 1
             await it.until(lambda: len(it.orders) == expected)  # noqa: B023 - awaited at once
             await it.settle()
         await it.until(lambda: status(it).state is SlotState.SHUT)
@@ -118,7 +118,7 @@ async def test_a_job_that_no_slot_has_room_for_ends_while_others_complete(tmp_pa
         assert ended.state is JobState.FAILED
         assert ended.error is not None
         assert REASON in ended.error.exception_message
-        assert attempt == LOSSES_TO_SHUT + 2
+        assert attempt == FAILURES_TO_SHUT + 2
 
 
 async def test_a_cancelled_job_that_is_lost_is_cancelled(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ async def ended(pid: int) -> bool:
         ("be_killed", "signal 9 (SIGKILL)"),
         ("segfault", "signal 11 (SIGSEGV)"),
         ("exit", "status 0"),
-        ("garbage", "garbage: a frame of 4294967295 bytes"),
+        ("garbage", "not a message: a frame of 4294967295 bytes"),
     ],
 )
 async def test_the_death_of_an_engine_is_told_and_a_fresh_one_works(engine: Bench, what: str, words: str) -> None:
@@ -295,12 +295,12 @@ async def test_output_is_split_into_lines_that_a_progress_bar_rewrote() -> None:
 async def test_nodes_judge_a_prompt_beside_whatever_runs(engine: Bench) -> None:
     engine.send({"1": node("Deed", what="hang")}, "1")
     await engine.line("hanging")
-    for value, objections in ((2, {}), (3, {"1": "3 is odd"}), (13, {"1": "ValueError: unlucky"})):
+    for value, violations in ((2, {}), (3, {"1": "3 is odd"}), (13, {"1": "ValueError: unlucky"})):
         prompt = {"1": node("Even", value=value)}
         asked = ValidateInputs(request_id=value, owner_id="ada", prompt=prompt, targets=["1"])
         engine.backend.send(SLOT, asked)
         _, answer = await engine.ear.until(InputsValidated)
-        assert (answer.request_id, answer.objections) == (value, objections)
+        assert (answer.request_id, answer.violations) == (value, violations)
 
 
 async def test_what_a_node_refuses_ends_its_job_before_it_runs(engine: Bench) -> None:

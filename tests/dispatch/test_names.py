@@ -10,11 +10,12 @@ from tests.database import ANNA, BEN, opened
 from safelight.core.asset import Folder
 from safelight.core.ids import JobId
 from safelight.db.engine import Database
-from safelight.dispatch.attempts.names import NameCounters, Series
+from safelight.dispatch.attempts.names import NameCounters
+from safelight.dispatch.files.outputs import FilenameSequence
 
 pytestmark = pytest.mark.anyio
 
-OURS = Series(ANNA.user_id, Folder.OUTPUT, "", "out")
+OURS = FilenameSequence(ANNA.user_id, Folder.OUTPUT, "", "out")
 A, B, C = JobId("a"), JobId("b"), JobId("c")
 
 
@@ -45,7 +46,7 @@ async def test_the_end_of_one_job_leaves_the_numbers_of_another_in_use(db: Datab
 
 async def test_what_an_earlier_server_gave_is_not_given_again(db: Database) -> None:
     names = NameCounters(db)
-    await asyncio.gather(names.remember(OURS, job_id=A, last=7), names.remember(OURS, job_id=B, last=4))
+    await asyncio.gather(names.restore(OURS, job_id=A, last=7), names.restore(OURS, job_id=B, last=4))
     assert await names.reserve(OURS, job_id=C, count=1) == 8
-    other = Series(BEN.user_id, Folder.OUTPUT, "", "out")
+    other = FilenameSequence(BEN.user_id, Folder.OUTPUT, "", "out")
     assert await names.reserve(other, job_id=C, count=1) == 1

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from safelight.dispatch.files.owned_folder import OwnFolder, sweep
+from safelight.dispatch.files.owned_folder import OwnedFolder, sweep
 
 HOLDS = """
 import sys, time
 from pathlib import Path
-from safelight.dispatch.files.owned_folder import OwnFolder
-folder = OwnFolder.claim(Path(sys.argv[1]))
+from safelight.dispatch.files.owned_folder import OwnedFolder
+folder = OwnedFolder.claim(Path(sys.argv[1]))
 folder.path.mkdir()
 (folder.path / "file").write_text("its own")
 print(folder.path, flush=True)
@@ -35,7 +35,7 @@ def holder(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
 def test_a_folder_is_removed_only_after_its_owner_has_ended(tmp_path: Path, holder: "subprocess.Popen[str]") -> None:
     assert holder.stdout is not None
     theirs = Path(holder.stdout.readline().strip())
-    ours = OwnFolder.claim(tmp_path)
+    ours = OwnedFolder.claim(tmp_path)
     ours.path.mkdir()
     seen: list[Path] = []
     sweep(tmp_path, before=seen.append)
@@ -50,7 +50,7 @@ def test_a_folder_is_removed_only_after_its_owner_has_ended(tmp_path: Path, hold
 
 
 def test_claims_differ_and_what_has_no_lock_stays(tmp_path: Path) -> None:
-    one, other = OwnFolder.claim(tmp_path, prefix="a-"), OwnFolder.claim(tmp_path, prefix="a-")
+    one, other = OwnedFolder.claim(tmp_path, prefix="a-"), OwnedFolder.claim(tmp_path, prefix="a-")
     assert one.path != other.path
     (tmp_path / "of somebody else").mkdir()
     sweep(tmp_path)

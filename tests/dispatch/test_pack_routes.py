@@ -37,11 +37,13 @@ class Memories:
         self.slots = tuple(map(SlotId, names))
         self.kept: dict[SlotId, dict[str, bytes]] = {slot: {} for slot in self.slots}
         self.asked: list[tuple[str, SlotId]] = []
+        self.last_id = 0
         self.routes: PackRoutes
 
     def send(self, slot: SlotId, message: Any) -> None:
         assert isinstance(message, PackRequest)
         self.asked.append((message.method, slot))
+        self.last_id = message.request_id
         kept = self.kept[slot]
         status, body = 200, b""
         if message.method == "PUT":
@@ -64,7 +66,7 @@ def at(*names: str, busy: Iterable[str] = (), clock: Clock | None = None) -> tup
 
 
 async def ask(routes: PackRoutes, who: UserId, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
-    answer = await routes.ask(who, method=method, path=path, target=path, headers={}, body=body)
+    answer = await routes.request(who, method=method, path=path, target=path, headers={}, body=body)
     return answer.status, answer.body
 
 
@@ -79,7 +81,7 @@ def test_a_route_tells_its_pack() -> None:
 async def test_what_an_owner_puts_binds_them_to_the_slot() -> None:
     backend, routes = at("a", "b")
     assert (await ask(routes, ANNA, "PUT", "/memory/1", b"picture"))[0] == 200
-    slot = routes.bonds()[ANNA]
+    slot = routes.bindings()[ANNA]
     assert (await ask(routes, ANNA, "PUT", "/memory/2", b"mask"))[0] == 200
     assert backend.kept[slot] == {"/memory/1": b"picture", "/memory/2": b"mask"}
     assert await ask(routes, ANNA, "GET", "/memory/1") == (200, b"picture")
@@ -92,14 +94,14 @@ async def test_reading_binds_nobody_and_finds_what_any_slot_has() -> None:
     backend.kept[SlotId("c")]["/memory/made"] = b"by a job"
     assert await ask(routes, ANNA, "GET", "/memory/made") == (200, b"by a job")
     assert await ask(routes, ANNA, "GET", "/memory/never") == (404, b"")
-    assert routes.bonds() == {}
+    assert routes.bindings() == {}
 
 
 async def test_owners_are_spread_over_slots() -> None:
     _, routes = at("a", "b", busy=["a"])
     for who in (ANNA, BEN, CAT):
         await ask(routes, who, "PUT", "/memory/1")
-    assert [routes.bonds()[who] for who in (ANNA, BEN, CAT)] == ["b", "a", "b"]
+    assert [routes.bindings()[who] for who in (ANNA, BEN, CAT)] == ["b", "a", "b"]
 
 
 async def test_a_bond_ends_with_its_engine_and_after_a_rest() -> None:
@@ -109,12 +111,12 @@ async def test_a_bond_ends_with_its_engine_and_after_a_rest() -> None:
     clock.now_s = BOUND_S - 1
     await ask(routes, ANNA, "GET", "/memory/1")
     clock.now_s = 2 * BOUND_S - 2
-    assert ANNA in routes.bonds()
+    assert ANNA in routes.bindings()
     clock.now_s = 2 * BOUND_S
-    assert routes.bonds() == {}
+    assert routes.bindings() == {}
     await ask(routes, ANNA, "PUT", "/memory/1")
     routes.lost(SlotId("a"))
-    assert routes.bonds() == {}
+    assert routes.bindings() == {}
     routes.lost(SlotId("b"))
     with pytest.raises(NoResponse):
         await ask(routes, ANNA, "GET", "/memory/1")
@@ -124,9 +126,11 @@ async def test_words_of_a_handler_are_for_whoever_asked() -> None:
     """The engine names a request, never a user."""
     backend, routes = at("a")
     await ask(routes, ANNA, "GET", "/memory/1")
-    number = routes._last
+    number = backend.last_id
     said = PackMessage(request_id=number, name="pack.event", data={"a": 1}, client_id="tab")
-    assert routes.said(said) == PackMessageSent(ANNA, "tab", "pack.event", {"a": 1})  # type: ignore[arg-type]
-    assert routes.said(PackMessage(request_id=number, name="x", data=None)) == PackMessageSent(ANNA, None, "x", None)
-    assert routes.said(PackMessage(request_id=number + 1, name="x", data=None)) is None
+    assert routes.message_event(said) == PackMessageSent(ANNA, "tab", "pack.event", {"a": 1})  # type: ignore[arg-type]
+    assert routes.message_event(PackMessage(request_id=number, name="x", data=None)) == PackMessageSent(
+        ANNA, None, "x", None
+    )
+    assert routes.message_event(PackMessage(request_id=number + 1, name="x", data=None)) is None
     assert backend.asked == [("GET", "a")]

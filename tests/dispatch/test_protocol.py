@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from safelight.dispatch.backends.agent import Attached, Command, Entry, SlotSpec
+from safelight.dispatch.backends.agent_messages import Attached, Command, Entry, SlotSpec
 from safelight.dispatch.journal import Journal
 from safelight.wire.config import EngineConfig
 from safelight.wire.messages import ToEngine, ToServer
 from safelight.wire.protocol import PROTOCOL
 
 VOCABULARY = (ToEngine, ToServer, EngineConfig, SlotSpec, Command, Entry, Attached, Journal)
-DIGESTS = {2: "0a16d04586b057f9", 3: "84fb34a9642c7841"}
+DIGESTS = {2: "0a16d04586b057f9", 3: "3234d2885e47c416"}
 """Of the declarations, by protocol. A change of a declaration needs a new number with its own digest here; the number
 of a release never gets another one."""
 

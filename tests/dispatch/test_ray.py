@@ -15,7 +15,7 @@ from safelight.core.event import CallStarted
 from safelight.core.job import JobState
 from safelight.core.pool import Pool
 from safelight.core.worker import SlotId
-from safelight.dispatch.backends.agent import SlotSpec
+from safelight.dispatch.backends.agent_messages import SlotSpec
 from safelight.dispatch.backends.ray import Cluster, RayBackend, _slot_resources
 from safelight.wire.messages import JobDone, NamesReserved, OutputReady, Ready, ReserveNames, RunJob
 
@@ -58,7 +58,7 @@ class Host:
         await self.ear.until(CallStarted)
 
     def has_nothing_to_tell(self) -> bool:
-        return self.backend._slots[SLOT]._orders.empty()
+        return self.backend._slots[SLOT]._commands.empty()
 
     def fall_silent(self) -> None:
         """As a server that was killed: its actor stays."""
@@ -246,11 +246,11 @@ async def test_a_retired_slot_leaves_its_place_to_others(ray_nodes: Nodes, serve
     options: dict[str, Any] = {"resources": {"lonely": 1}}
     async with host(ray_nodes, server, **options) as it, host(ray_nodes, server + "-other", **options) as other:
         await it.start()
-        it.backend.retire(SLOT, "drained")
+        it.backend.drain(SLOT, "drained")
         assert (await it.ear.until(EngineLost))[1].reason == "drained"
         await other.start()
-        it.backend.restore(SLOT)  # waits for its place, which is no failure
-        other.backend.retire(SLOT, "drained as well")
+        it.backend.resume(SLOT)  # waits for its place, which is no failure
+        other.backend.drain(SLOT, "drained as well")
         await it.ready()
         it.run(NUMBER)
         await it.ear.until(JobDone)

@@ -16,7 +16,8 @@ from tests.events import opened, output, report
 from safelight.core.event import CallProgressed, CallStarted
 from safelight.dispatch.backend import EngineListener
 from safelight.dispatch.backends import agent as module
-from safelight.dispatch.backends.agent import Attached, EngineLost, Entry, Envelope, Send, SlotAgent, SlotSpec, Token
+from safelight.dispatch.backends.agent import SlotAgent
+from safelight.dispatch.backends.agent_messages import Attached, EngineLost, Entry, Envelope, Send, SlotSpec, Token
 from safelight.wire import messages as wire
 from safelight.wire.codec import Decoder, encode
 from safelight.wire.protocol import PROTOCOL
@@ -72,9 +73,9 @@ class Engine:
 
     def kill(self, reason: str) -> None: ...
 
-    retire = kill
+    drain = kill
 
-    def restore(self) -> None: ...
+    def resume(self) -> None: ...
 
     async def stop(self) -> None:
         self.listener = None
@@ -100,19 +101,19 @@ class World:
     async def come(self) -> None:
         """Another owner: the last one is gone without a word."""
         self.token = (self.token[0] + 1, 1)
-        charge = msgspec.msgpack.encode(SlotSpec(config=engine_config(slot=SLOT)))
-        answer = await self.agent.adopt(self.token, PROTOCOL, charge, succeeds=True)
-        adopted = msgspec.msgpack.decode(answer, type=Attached)
-        self.after, self.generation = adopted.number, adopted.generation
-        self.is_ready = self.is_passing = adopted.journal is not None
+        spec = msgspec.msgpack.encode(SlotSpec(config=engine_config(slot=SLOT)))
+        answer = await self.agent.attach(self.token, PROTOCOL, spec, reattach=True)
+        attached = msgspec.msgpack.decode(answer, type=Attached)
+        self.after, self.generation = attached.number, attached.generation
+        self.is_ready = self.is_passing = attached.journal is not None
         self.job: str | None = None
         self.known: list[wire.ToServer] = []
         self.open: list[wire.ReserveNames] = []
         self.numbers: dict[int, int] = {}
-        if (journal := adopted.journal) is not None:
+        if (journal := attached.journal) is not None:
             self.successions += 1
             self.job = journal.job_id
-            for _, message in journal.said:
+            for _, message in journal.messages:
                 self.hear_of_job(message)
             for request, first in journal.numbers.items():
                 assert self.given[journal.job_id, request] == first
@@ -130,11 +131,11 @@ class World:
             assert self.known == self.said[message.job_id]  # all, in its order, once
             self.job = None
 
-    async def take(self) -> None:
+    async def poll(self) -> None:
         answer: bytes | None = b""
         with suppress(TimeoutError):  # nothing was said since; what was is acknowledged all the same
             async with asyncio.timeout(0):
-                answer = await self.agent.take(self.token, self.after)
+                answer = await self.agent.poll(self.token, self.after)
         assert answer is not None
         if self.rng.random() < 0.2:
             return  # it was lost on the way
@@ -152,7 +153,7 @@ class World:
 
     async def send(self, message: wire.ToEngine) -> None:
         order = Send(generation=self.generation, message=message)
-        assert await self.agent.tell(self.token, encode([order]))
+        assert await self.agent.command(self.token, encode([order]))
 
     async def run(self) -> None:
         if self.is_ready and self.job is None and not self.is_passing:
@@ -196,7 +197,7 @@ class World:
         await self.come()
         acts: list[Callable[[], Any]] = [
             *(2 * [self.run]),
-            *(4 * [self.take]),
+            *(4 * [self.poll]),
             *(2 * [self.answer]),
             *(6 * [self.speak]),
             self.come,
@@ -209,12 +210,12 @@ class World:
         for _ in range(2):
             goal = self.jobs + 1
             for _ in range(2000):
-                await self.rng.choice((self.run, self.take, self.answer, self.speak))()
+                await self.rng.choice((self.run, self.poll, self.answer, self.speak))()
                 await asyncio.sleep(0)
                 if self.jobs >= goal:
                     break
             assert self.jobs >= goal, "the slot stands still"
-        await self.agent.leave(self.token)
+        await self.agent.shutdown(self.token)
         self.agent._watching.cancel()
 
 

@@ -24,7 +24,7 @@ from safelight.core.job import Fence, JobState
 from safelight.core.pool import QueueKey
 from safelight.core.user import Principal
 from safelight.core.worker import SlotId
-from safelight.dispatch.journal import Work
+from safelight.dispatch.journal import JournalWriter
 from safelight.services import asset as assets
 from safelight.services import attempt as attempts
 from safelight.services import job as jobs
@@ -45,12 +45,12 @@ class Past:
     said: list[wire.ToServer] = field(default_factory=list)
     numbers: dict[int, int] = field(default_factory=dict)
 
-    def work(self) -> Work:
-        work = Work(self.order, ready=READY, generation=0)
+    def work(self) -> JournalWriter:
+        work = JournalWriter(self.order, ready=READY, generation=0)
         for n, message in enumerate(self.said):
-            work.heard(message, at_ms=HEARD_AT_MS + n)
+            work.record(message, at_ms=HEARD_AT_MS + n)
         for request_id, first in self.numbers.items():
-            work.answered(request_id, first)
+            work.record_numbers(request_id, first)
         return work
 
     def say(self, *messages: wire.ToServer) -> None:
@@ -80,7 +80,7 @@ async def claim(it: Stage, who: Principal) -> None:
 async def begin(it: Stage, past: Past | None, slot: SlotId = S0) -> None:
     """The new server; the slot's engine works on what the old one sent."""
     if past is not None:
-        it.backend.works[slot] = past.work()
+        it.backend.journals[slot] = past.work()
     await it.dispatcher.start()
     await it.settle()
 
@@ -325,7 +325,7 @@ async def test_a_stop_leaves_what_is_at_work_to_the_next_server(tmp_path: Path) 
         await it.submit(ANNA, "a")
         order = await it.order("a")
         await it.dispatcher.stop()
-        assert it.backend.left == [it.slot_of(order)]
+        assert it.backend.detached == [it.slot_of(order)]
         assert Path(order.staging).exists()
         job = await it.job(ANNA, JobId("a"))
         assert (job.summary.state, job.summary.attempt) == (JobState.RUNNING, 1)
@@ -336,7 +336,7 @@ async def test_a_stop_before_all_slots_have_spoken_leaves_the_rest(tmp_path: Pat
         await begin(it, None)
         await it.until(lambda: bool(it.ready))
         await it.dispatcher.stop()
-        assert it.backend.left == [S1]
+        assert it.backend.detached == [S1]
         assert (await it.job(ANNA, JobId("a"))).summary.state is JobState.RUNNING
 
 

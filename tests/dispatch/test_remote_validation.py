@@ -34,7 +34,7 @@ class Post:
 
 
 async def ask(subject: RemoteValidation) -> "asyncio.Task[Violations]":
-    asked = subject.ask(SLOT, owner_id=UserId("ada"), prompt={"1": {}}, targets=["1"], files={})
+    asked = subject.validate(SLOT, owner_id=UserId("ada"), prompt={"1": {}}, targets=["1"], files={})
     task = asyncio.create_task(asked)  # type: ignore[arg-type]
     await asyncio.sleep(0)
     return task
@@ -45,9 +45,9 @@ async def test_answers_find_their_questions(tmp_path: Path) -> None:
     subject = RemoteValidation(post)
     first, second = await ask(subject), await ask(subject)
     numbers = [m.request_id for m in post.sent if isinstance(m, ValidateInputs)]
-    subject.answered(InputsValidated(request_id=numbers[1], objections={"1": "no"}))
+    subject.answered(InputsValidated(request_id=numbers[1], violations={"1": "no"}))
     subject.answered(InputsValidated(request_id=numbers[0]))
-    subject.answered(InputsValidated(request_id=99, objections={"1": "nobody asked"}))
+    subject.answered(InputsValidated(request_id=99, violations={"1": "nobody asked"}))
     assert (await first, await second) == ({}, {"1": "no"})
 
 

@@ -6,7 +6,8 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from tests.seaweedfs import SeaweedFS
 
 from safelight.blobs.hashing import hash_bytes
 from safelight.blobs.object import ObjectBlobStore
+from safelight.blobs.store import STORE_RETRY
 from safelight.core.digest import Digest
 from safelight.core.job import JobState
-from safelight.dispatch.backends.agent import (
+from safelight.dispatch.backends.agent import SlotAgent
+from safelight.dispatch.backends.agent_messages import (
     Attached,
     Command,
     EngineLost,
@@ -30,7 +33,6 @@ from safelight.dispatch.backends.agent import (
     PresignRequest,
     PresignResponse,
     Send,
-    SlotAgent,
     SlotSpec,
     Token,
 )
@@ -72,12 +74,12 @@ class Server:
     generation: int = 0
     seen: int = 0
 
-    async def adopt(self, **changes: Any) -> Attached:
-        charge = SlotSpec(config=engine_config(slot=SLOT), scratch=str(self.scratch), scratch_bytes=10**9, **changes)
-        answer = await self.agent.adopt(self.token, PROTOCOL, msgspec.msgpack.encode(charge), succeeds=True)
-        adopted = msgspec.msgpack.decode(answer, type=Attached)
-        self.after, self.generation = adopted.number, adopted.generation
-        return adopted
+    async def attach(self, **changes: Any) -> Attached:
+        spec = SlotSpec(config=engine_config(slot=SLOT), scratch=str(self.scratch), scratch_bytes=10**9, **changes)
+        answer = await self.agent.attach(self.token, PROTOCOL, msgspec.msgpack.encode(spec), reattach=True)
+        attached = msgspec.msgpack.decode(answer, type=Attached)
+        self.after, self.generation = attached.number, attached.generation
+        return attached
 
     async def until(self, kind: type[Any], *, matching: Callable[[Any], bool] = lambda word: True) -> Any:
         async with asyncio.timeout(TIMEOUT_S):
@@ -87,10 +89,10 @@ class Server:
                     self.seen += 1
                     if isinstance(word, kind) and matching(word):
                         return word
-                await self.take()
+                await self.poll()
 
-    async def take(self) -> None:
-        answer = await self.agent.take(self.token, self.after)
+    async def poll(self) -> None:
+        answer = await self.agent.poll(self.token, self.after)
         assert answer is not None
         for entry in Decoder[Entry](Entry).feed(answer):
             self.after = entry.number
@@ -111,30 +113,42 @@ class Server:
         """So many addresses were asked for."""
         async with asyncio.timeout(TIMEOUT_S):
             while len(self.wanted) < count:
-                await self.take()
+                await self.poll()
 
     async def sign(self, wanted: PresignRequest, *, expires_s: int = 60) -> None:
         url = await self.store.sign_transfer(wanted.method, Digest(wanted.digest), expires_s=expires_s)
-        await self.tell(PresignResponse(request=wanted.request, url=url or ""))
+        await self.command(PresignResponse(request_id=wanted.request_id, url=url or ""))
 
     async def send(self, message: Any) -> None:
-        await self.tell(Send(generation=self.generation, message=message))
+        await self.command(Send(generation=self.generation, message=message))
 
-    async def tell(self, order: Command) -> None:
-        assert await self.agent.tell(self.token, encode([order]))
+    async def command(self, order: Command) -> None:
+        assert await self.agent.command(self.token, encode([order]))
 
     def folder(self, name: str) -> list[Path]:
         """What lies in the slot's folders of that name, of all its outposts."""
         return sorted(path for path in (self.scratch / SLOT).glob(f"*/{name}/**/*") if path.is_file())
 
 
+@asynccontextmanager
+async def serving(s3: SeaweedFS, folder: Path, **options: Any) -> AsyncIterator[Server]:
+    store = ObjectBlobStore(s3.place(f"tests/{uuid.uuid4().hex}", folder=folder))
+    agent = SlotAgent(os.environ, end=lambda: None, **options)
+    yield Server(agent, store, folder / "scratch")
+    await agent.shutdown(agent._token)
+
+
 @pytest.fixture
 async def server(s3: SeaweedFS, tmp_path: Path) -> AsyncIterator[Server]:
-    store = ObjectBlobStore(s3.place(f"tests/{uuid.uuid4().hex}", folder=tmp_path))
-    agent = SlotAgent(os.environ, end=lambda: None)
-    it = Server(agent, store, tmp_path / "scratch")
-    yield it
-    await agent.leave(agent._token)
+    async with serving(s3, tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+async def impatient(s3: SeaweedFS, tmp_path: Path) -> AsyncIterator[Server]:
+    """A server whose agent does not wait for a store that is unreachable."""
+    async with serving(s3, tmp_path, store_retry=replace(STORE_RETRY, limit_s=0.0)) as server:
+        yield server
 
 
 async def stored(store: ObjectBlobStore, data: bytes) -> FileRef:
@@ -166,7 +180,7 @@ SAVING = {"1": node("Save", text="made here", prefix="a")}
 
 async def test_files_come_from_the_store_and_go_there(server: Server) -> None:
     """What an engine reads is brought once; what it makes is there when it is told of, and nothing is left behind."""
-    await server.adopt()
+    await server.attach()
     await server.until(Ready)
     await server.send(job(READING, a_txt=await stored(server.store, TEXT.encode())))
     assert (await server.until(JobDone)).outcome is JobState.COMPLETED
@@ -190,7 +204,7 @@ async def test_files_come_from_the_store_and_go_there(server: Server) -> None:
 
 async def test_what_is_said_waits_for_what_is_stored(server: Server) -> None:
     """In the engine's order, however long an address takes; an engine that is lost after its job takes none along."""
-    await server.adopt()
+    await server.attach()
     await server.until(Ready)
     server.signs = False
     await server.send(job(SAVING))
@@ -198,7 +212,7 @@ async def test_what_is_said_waits_for_what_is_stored(server: Server) -> None:
     assert not [word for word in server.heard if isinstance(word, OutputReady | JobDone)]
     for _ in range(3):  # it has long said the rest
         await asyncio.sleep(0.05)
-    await server.tell(Kill(generation=0, reason="enough"))
+    await server.command(Kill(generation=0, reason="enough"))
     for wanted in server.wanted:
         await server.sign(wanted)
     await server.until(Ready)
@@ -212,7 +226,7 @@ async def test_what_is_said_waits_for_what_is_stored(server: Server) -> None:
 
 
 async def test_a_job_whose_files_are_on_their_way_can_be_cancelled(server: Server) -> None:
-    await server.adopt()
+    await server.attach()
     await server.until(Ready)
     server.signs = False
     await server.send(job(READING, a_txt=await stored(server.store, TEXT.encode())))
@@ -226,7 +240,7 @@ async def test_a_job_whose_files_are_on_their_way_can_be_cancelled(server: Serve
 
 
 async def test_a_file_that_is_gone_is_left_to_the_node_to_say(server: Server) -> None:
-    await server.adopt()
+    await server.attach()
     await server.until(Ready)
     await server.send(job(READING, a_txt=FileRef(hash_bytes(b"never stored"), 12, "text/plain", "")))
     done = await server.until(JobDone)
@@ -234,18 +248,16 @@ async def test_a_file_that_is_gone_is_left_to_the_node_to_say(server: Server) ->
     assert "a.txt" in done.error.exception_message
 
 
-async def test_a_store_that_is_away_for_too_long_loses_the_attempt(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_store_that_is_away_for_too_long_loses_the_attempt(impatient: Server) -> None:
     """Its engine follows it: whoever hears of both sends the next job to another engine."""
-    monkeypatch.setattr("safelight.services.patience.PATIENCE_S", 0.0)
+    server = impatient
     file = await stored(server.store, TEXT.encode())
-    await server.adopt()
+    await server.attach()
     await server.until(Ready)
     server.signs = False
     await server.send(job(READING, a_txt=file))
     await server.until_wanted(1)
-    await server.tell(PresignResponse(request=server.wanted[0].request, url="http://127.0.0.1:9/nobody"))
+    await server.command(PresignResponse(request_id=server.wanted[0].request_id, url="http://127.0.0.1:9/nobody"))
     lost_attempt = await server.until(AttemptLost)
     assert (lost_attempt.job_id, lost_attempt.attempt) == ("j", 1)
     assert "does not answer this machine" in lost_attempt.reason
@@ -255,30 +267,28 @@ async def test_a_store_that_is_away_for_too_long_loses_the_attempt(
     await server.send(job(SAVING, "made"))
     await server.until_wanted(3)
     for wanted in server.wanted[1:]:
-        await server.tell(PresignResponse(request=wanted.request, url=""))
+        await server.command(PresignResponse(request_id=wanted.request_id, url=""))
     lost_attempt = await server.until(AttemptLost)
-    assert (lost_attempt.job_id, "can sign no address" in lost_attempt.reason) == ("made", True)
-    assert "can sign no address" in (await server.until(EngineLost)).reason
+    assert (lost_attempt.job_id, "can presign no URL" in lost_attempt.reason) == ("made", True)
+    assert "can presign no URL" in (await server.until(EngineLost)).reason
     assert not [word for word in server.heard if isinstance(word, JobDone) and word.job_id == "made"]
     await server.until(Ready)
 
 
-async def test_an_output_that_cannot_be_stored_costs_no_other_engine(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_output_that_cannot_be_stored_costs_no_other_engine(impatient: Server) -> None:
     """Its own is gone by then; the job has no end, and is lost with it."""
-    monkeypatch.setattr("safelight.services.patience.PATIENCE_S", 0.0)
-    await server.adopt()
+    server = impatient
+    await server.attach()
     await server.until(Ready)
     server.signs = False
     await server.send(job(SAVING))
     await server.until_wanted(2)
-    words = server.agent._supervisor._words  # type: ignore[union-attr]
+    words = server.agent._host._messages  # type: ignore[union-attr]
     await _until(lambda: any(isinstance(word, JobDone) for word in words))
-    await server.tell(Kill(generation=0, reason="enough"))
+    await server.command(Kill(generation=0, reason="enough"))
     await _until(lambda: any(isinstance(word, Ready) for word in words))
     for wanted in server.wanted:
-        await server.tell(PresignResponse(request=wanted.request, url=""))
+        await server.command(PresignResponse(request_id=wanted.request_id, url=""))
     assert (await server.until(EngineLost)).reason == "enough"
     await server.until(Ready)
     server.signs = True
@@ -287,23 +297,23 @@ async def test_an_output_that_cannot_be_stored_costs_no_other_engine(
     assert server.generation == 1
 
 
-async def test_damaged_bytes_are_not_given_to_an_engine(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_damaged_bytes_are_not_given_to_an_engine(server: Server) -> None:
     file = await stored(server.store, TEXT.encode())
     wrong = FileRef(hash_bytes(b"other bytes"), file.size, "text/plain", "")
-    await server.adopt()
+    await server.attach()
     await server.until(Ready)
     server.signs = False
     await server.send(job(READING, a_txt=wrong))
     await server.until_wanted(1)
     url = await server.store.sign_transfer("GET", Digest(file.digest), expires_s=60)  # of another blob
-    await server.tell(PresignResponse(request=server.wanted[0].request, url=url or ""))
+    await server.command(PresignResponse(request_id=server.wanted[0].request_id, url=url or ""))
     assert "damaged" in (await server.until(AttemptLost)).reason
     assert server.folder("inputs") == []
 
 
 async def test_a_folder_that_is_gone_loses_the_attempt_and_is_made_again(server: Server) -> None:
     """The engine is replaced as well: its rules let it write to the old folder only."""
-    await server.adopt()
+    await server.attach()
     await server.until(Ready)
     for staging in (server.scratch / SLOT).glob("*/staging"):
         shutil.rmtree(staging)
@@ -316,7 +326,7 @@ async def test_a_folder_that_is_gone_loses_the_attempt_and_is_made_again(server:
 
 
 async def test_an_engine_whose_folder_goes_while_it_works_loses_the_attempt(server: Server, tmp_path: Path) -> None:
-    await server.adopt()
+    await server.attach()
     await server.until(Ready)
     go = tmp_path / "go"
     await server.send(job({"1": node("Await", path=str(go))}))
@@ -332,14 +342,14 @@ async def test_an_engine_whose_folder_goes_while_it_works_loses_the_attempt(serv
 async def test_the_end_of_an_outpost_leaves_the_folders_of_its_successor(server: Server) -> None:
     """An actor whose server was killed ends itself long after another has been made for its slot."""
     old, new = server, Server(SlotAgent(os.environ, end=lambda: None), server.store, server.scratch)
-    await old.adopt(rooms=str(server.scratch / "workers"))
+    await old.attach(slot_dirs=str(server.scratch / "workers"))
     await old.until(Ready)
-    await new.adopt(rooms=str(server.scratch / "workers"))
+    await new.attach(slot_dirs=str(server.scratch / "workers"))
     try:
         await new.until(Ready)
         before = set((server.scratch / SLOT).glob("*/staging"))
         assert len(before) == 2
-        await old.agent.leave(old.token)
+        await old.agent.shutdown(old.token)
         assert len(set((server.scratch / SLOT).glob("*/staging"))) == 1
         assert new.agent._temp is not None
         assert new.agent._temp.path.is_dir()
@@ -348,7 +358,7 @@ async def test_the_end_of_an_outpost_leaves_the_folders_of_its_successor(server:
         await new.send(job(READING, "reads", a_txt=await stored(server.store, TEXT.encode())))
         assert (await new.until(JobDone)).outcome is JobState.COMPLETED
     finally:
-        await new.agent.leave(new.token)
+        await new.agent.shutdown(new.token)
 
 
 async def test_what_an_engine_tells_wrongly_is_not_stored(tmp_path: Path) -> None:
@@ -366,7 +376,7 @@ async def test_what_an_engine_tells_wrongly_is_not_stored(tmp_path: Path) -> Non
 
 
 async def test_judging_gets_its_files_as_well(server: Server) -> None:
-    await server.adopt()
+    await server.attach()
     await server.until(Ready)
     file = await stored(server.store, TEXT.encode())
     await server.send(ValidateInputs(request_id=5, owner_id="u", prompt=READING, targets=["1"], files={"a.txt": file}))
@@ -376,23 +386,23 @@ async def test_judging_gets_its_files_as_well(server: Server) -> None:
     server.signs = False
     await server.send(ValidateInputs(request_id=6, owner_id="u", prompt=READING, targets=["1"], files={"a.txt": gone}))
     await server.until_wanted(2)
-    await server.tell(PresignResponse(request=server.wanted[1].request, url=""))
+    await server.command(PresignResponse(request_id=server.wanted[1].request_id, url=""))
     assert (await server.until(InputsValidated)).request_id == 6
 
 
 async def test_the_next_server_signs_what_the_last_one_did_not(server: Server, tmp_path: Path) -> None:
     go = tmp_path / "go"
-    await server.adopt()
+    await server.attach()
     await server.until(Ready)
     await server.send(job({"1": node("Await", path=str(go))}))
     go.touch()
     server.signs = False
     await server.until_wanted(1)
-    await server.take()  # acknowledges the question
+    await server.poll()  # acknowledges the question
 
     later = Server(server.agent, server.store, server.scratch, token=(2, 1))
-    adopted = await later.adopt()
-    assert adopted.journal is not None
+    attached = await later.attach()
+    assert attached.journal is not None
     output = await later.until(OutputReady)
     assert await read(server.store, output.files[0].digest) in (b"before", b"after")
     assert (await later.until(JobDone)).outcome is JobState.COMPLETED

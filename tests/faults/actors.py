@@ -20,14 +20,14 @@ from tests.faults.ledger import Ledger
 
 from safelight.blobs.hashing import hash_bytes
 from safelight.core.job import JobState
-from safelight.dispatch.backends.agent import (
+from safelight.dispatch.backends.agent import SlotAgent
+from safelight.dispatch.backends.agent_messages import (
     Command,
     Entry,
     Envelope,
     PresignRequest,
     PresignResponse,
     Send,
-    SlotAgent,
     SlotSpec,
 )
 from safelight.wire.codec import Decoder, encode
@@ -76,25 +76,27 @@ class Owner:
     def __post_init__(self) -> None:
         self.agent = SlotAgent(os.environ, end=self.has_ended.set)
 
-    async def adopt(self) -> None:
-        charge = SlotSpec(
+    async def attach(self) -> None:
+        spec = SlotSpec(
             config=engine_config(slot=SLOT, lease_s=LEASE_S),
-            rooms=str(self.folder / "workers"),
+            slot_dirs=str(self.folder / "workers"),
             scratch=str(self.folder),
             scratch_bytes=10**9,
         )
-        assert await self.agent.adopt(self.token, PROTOCOL, msgspec.msgpack.encode(charge))
+        assert await self.agent.attach(self.token, PROTOCOL, msgspec.msgpack.encode(spec))
         await self.until(Ready)
 
     async def until(self, kind: type[Any]) -> Any:
         async with asyncio.timeout(PATIENCE_S):
             while True:
-                answer = await self.agent.take(self.token, self.after)
+                answer = await self.agent.poll(self.token, self.after)
                 assert answer is not None
                 for entry in Decoder[Entry](Entry).feed(answer):
                     self.after = entry.number
                     if isinstance(entry, PresignRequest):
-                        await self.tell(PresignResponse(request=entry.request, url=f"{self.address}/{entry.digest}"))
+                        await self.command(
+                            PresignResponse(request_id=entry.request_id, url=f"{self.address}/{entry.digest}")
+                        )
                     if isinstance(entry, Envelope) and isinstance(entry.message, ReserveNames):
                         await self.send(NamesReserved(request_id=entry.message.request_id, first=1))
                     if isinstance(entry, Envelope) and isinstance(entry.message, kind):
@@ -107,10 +109,10 @@ class Owner:
         return done
 
     async def send(self, message: Any) -> None:
-        await self.tell(Send(generation=0, message=message))
+        await self.command(Send(generation=0, message=message))
 
-    async def tell(self, order: Command) -> None:
-        assert await self.agent.tell(self.token, encode([order]))
+    async def command(self, order: Command) -> None:
+        assert await self.agent.command(self.token, encode([order]))
 
 
 def ends(folder: Path, rng: random.Random, ledger: Ledger) -> None:
@@ -122,9 +124,9 @@ async def _ends(folder: Path, rng: random.Random, ledger: Ledger) -> None:
     with store() as (address, held):
         outlived = [Owner(folder, address) for _ in range(rng.randint(1, 2))]
         for old in outlived:
-            await old.adopt()  # and never asks again
+            await old.attach()  # and never asks again
         new = Owner(folder, address)
-        await new.adopt()
+        await new.attach()
         try:
             count = 0
             while not all(old.has_ended.is_set() for old in outlived):
@@ -134,7 +136,7 @@ async def _ends(folder: Path, rng: random.Random, ledger: Ledger) -> None:
             for number in range(3):
                 await _completes(new, f"after{number}", held)
         finally:
-            await new.agent.leave(new.token)
+            await new.agent.shutdown(new.token)
 
 
 async def _completes(owner: Owner, name: str, held: dict[str, bytes]) -> None:

@@ -19,7 +19,7 @@ from safelight.db import user
 from safelight.db.engine import Database, Transaction
 from safelight.dispatch.backends.fake import FakeBackend
 from safelight.dispatch.dispatcher import Dispatcher
-from safelight.dispatch.files.transport import SharedFiles
+from safelight.dispatch.files.shared import SharedFiles
 from safelight.services import job as jobs
 from safelight.services.job import SubmitJob
 from safelight.wire import messages as wire

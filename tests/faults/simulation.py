@@ -30,8 +30,8 @@ from safelight.db.engine import Database
 from safelight.dispatch.attempts.infra_failures import SHUT_S
 from safelight.dispatch.backends.fake import FakeBackend
 from safelight.dispatch.dispatcher import Dispatcher
-from safelight.dispatch.files.transport import SharedFiles
-from safelight.dispatch.journal import Work
+from safelight.dispatch.files.shared import SharedFiles
+from safelight.dispatch.journal import JournalWriter
 from safelight.services import job as jobs
 from safelight.services.job import SubmitJob
 from safelight.wire import messages as wire
@@ -122,7 +122,7 @@ class _World:
             clock=self.clock,
             cancel_grace_s=GRACE_S,
             on_ready=lambda ready, digest: None,
-            idle_s=IDLE_S if self.seed % 3 == 0 else 0.0,
+            idle_timeout_s=IDLE_S if self.seed % 3 == 0 else 0.0,
             sleep=self.clock.sleep,
         )
 
@@ -241,7 +241,9 @@ class _World:
         await self.dispatcher.stop()
         for seen in self.seen.values():
             seen.releases += 1
-        await self._succeed({slot: work for slot, work in self.backend.works.items() if slot in self.backend.left})
+        await self._succeed(
+            {slot: work for slot, work in self.backend.journals.items() if slot in self.backend.detached}
+        )
 
     async def _kill(self) -> None:
         """Without a word; its last writes may or may not be done."""
@@ -249,26 +251,28 @@ class _World:
         self.ledger.injected("simulated: the death of the dispatcher")
         await kill(self.dispatcher)
         await self.backend.stop()
-        works = self.backend.works if self.detached_s else {}
+        works = self.backend.journals if self.detached_s else {}
         for seen in self.seen.values():
             seen.releases += not self.detached_s
         await self._succeed({slot: work for slot, work in works.items() if self.rng.random() < 0.8})
 
-    async def _succeed(self, works: Mapping[SlotId, Work]) -> None:
+    async def _succeed(self, works: Mapping[SlotId, JournalWriter]) -> None:
         """By another dispatcher, which resumes ``works`` as it hears of them; some words come to it once more."""
         orders = {slot: order for slot, order in self._orders() if slot in works}
         again: list[tuple[SlotId, wire.ToServer]] = []
-        handed: dict[SlotId, Work] = {}
+        handed: dict[SlotId, JournalWriter] = {}
         for slot, work in works.items():
-            said = [message for _, message in work.journal().said]
+            said = [message for _, message in work.journal().messages]
             acknowledged = self.rng.randint(max(0, len(said) - 2), len(said))
-            handed[slot] = Work(orders[slot], ready=READY, generation=0)
+            handed[slot] = JournalWriter(orders[slot], ready=READY, generation=0)
             for message in said[:acknowledged]:
-                handed[slot].heard(message, at_ms=0)
+                handed[slot].record(message, at_ms=0)
             again += [(slot, message) for message in said[acknowledged:]]
             self.ledger.injected("simulated: an attempt that outlives its dispatcher")
         late = [slot for slot in handed if self.rng.random() < 0.3]
-        self.backend = FakeBackend(self.backend.slots, ready=READY, detached_s=self.detached_s, works=handed, late=late)
+        self.backend = FakeBackend(
+            self.backend.slots, ready=READY, detached_s=self.detached_s, journals=handed, late=late
+        )
         self.backend.sent += orders.items()
         self.dispatcher = self._new_dispatcher()
         await self.dispatcher.start()
@@ -353,12 +357,8 @@ class _World:
 
 async def kill(dispatcher: Dispatcher) -> None:
     """As if its process were gone: it hears nothing any more, and writes nothing that is not on its way."""
-    dispatcher._is_stopping = True
-    dispatcher._unsubscribe()
-    tasks = list(dispatcher._tasks)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    dispatcher.close()
+    await dispatcher._tasks.cancel()
 
 
 def run(folder: Path, seeds: range, ledger: Ledger, *, is_over: Callable[[], bool] = lambda: False) -> int:

@@ -16,7 +16,7 @@ from safelight.core.event import Call, CallStarted
 from safelight.core.job import JobState
 from safelight.core.worker import EngineInfo, SlotId
 from safelight.dispatch.backend import Backend
-from safelight.dispatch.backends.agent import SlotSpec
+from safelight.dispatch.backends.agent_messages import SlotSpec
 from safelight.dispatch.backends.fake import Crash, FakeBackend
 from safelight.dispatch.backends.local import LocalBackend
 from safelight.dispatch.backends.ray import Cluster, RayBackend
@@ -84,8 +84,8 @@ async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
         server = f"port-{next(_servers)}"
 
         def make() -> Backend:
-            charges = {slot: SlotSpec(config=engine_config(slot=slot)) for slot in SLOTS}
-            return RayBackend(charges, cluster=Cluster(nodes.address), server=server)
+            specs = {slot: SlotSpec(config=engine_config(slot=slot)) for slot in SLOTS}
+            return RayBackend(specs, cluster=Cluster(nodes.address), server=server)
 
     else:
         info = EngineInfo("3", "2", (), 1)
@@ -178,12 +178,12 @@ async def test_a_retired_slot_has_no_engine_until_it_is_restored(case: Case) -> 
     ready = set()
     while ready != set(SLOTS):
         ready.add((await case.ear.heard.get())[0])
-    case.backend.retire(SLOTS[0], "drained")
+    case.backend.drain(SLOTS[0], "drained")
     assert (await case.say_of(SLOTS[0], EngineLost))[-1].reason == "drained"
     case.backend.send(SLOTS[0], job(NUMBER, "to nobody"))
     case.backend.send(SLOTS[1], job(NUMBER))
     await case.say_of(SLOTS[1], JobDone)
-    case.backend.restore(SLOTS[0])
+    case.backend.resume(SLOTS[0])
     assert [type(m) for m in await case.say_of(SLOTS[0], Ready)] == [Ready]
     case.backend.send(SLOTS[0], job(NUMBER, "again"))
     assert (await case.say_of(SLOTS[0], JobDone))[-1].job_id == "again"
@@ -194,7 +194,7 @@ async def test_what_is_left_is_resumed_where_engines_outlive_their_server(case: 
     await case.say_of(SLOTS[0], Ready)
     case.backend.send(SLOTS[0], job({"1": node("Async", value=1, seconds=3.0), "2": node("Show", value=["1", 0])}))
     await case.say_of(SLOTS[0], CallStarted)
-    await case.backend.stop(leaving=[SLOTS[0]])
+    await case.backend.stop(detach=[SLOTS[0]])
 
     case.backend, case.ear = case.make(), Ear()
     await case.backend.start(case.ear)

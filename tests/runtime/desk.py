@@ -19,7 +19,7 @@ from safelight.sdk import Node
 from safelight.wire.codec import Decoder
 from safelight.wire.messages import CheckFiles, FilesChecked, NamesReserved, OutputReady, ReserveNames, RunJob, ToServer
 
-Hear = Callable[[ToServer, RunningJob], None]
+Hear = Callable[[Any, RunningJob], None]
 
 
 class GaveUpError(Exception):
@@ -69,7 +69,7 @@ class Desk:
                 if isinstance(message, CheckFiles):
                     gone = [n for n, file in enumerate(message.files) if file.filename in self.gone]
                     job.answer(FilesChecked(request_id=message.request_id, gone=gone))
-                hear(message, job)
+                hear(opened(message), job)
 
         run = RunJob(
             job_id="j",

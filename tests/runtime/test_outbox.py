@@ -4,6 +4,7 @@ import threading
 from typing import Any
 
 import pytest
+from tests.events import report
 
 from safelight.core.event import CallsCached
 from safelight.runtime.outbox import SPACING_S, Outbox
@@ -27,7 +28,7 @@ class Hearing:
 
 
 def named(name: str) -> CallReport:
-    return CallsCached(job_id=name, attempt=1, nodes=[])
+    return report(CallsCached([]), job_id=name, attempt=1)
 
 
 def step(name: str) -> Any:

@@ -43,7 +43,7 @@ class Engines(RemoteValidation, Protocol):
         """The node pack that has a route for this decoded path."""
         ...
 
-    async def ask_pack(
+    async def request_pack(
         self, owner_id: UserId, *, method: str, path: str, target: str, headers: Mapping[str, str], body: bytes
     ) -> PackResponse:
         """The pack's response. ``target``: the path as the client sent it, with its query."""

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from safelight.core.digest import Digest, Sha256Digest
 from safelight.core.errors import Invalid, NotFound, SafelightError, Unavailable
+from safelight.core.retry import Backoff, RetryPolicy
 
 
 class BlobMissing(NotFound):
@@ -35,6 +36,10 @@ class StoreUnavailable(Unavailable):
     """The store does not answer, or answers with an error. Its blobs are readable again when it is back."""
 
     code = "storage_unavailable"
+
+
+STORE_RETRY = RetryPolicy(StoreUnavailable, Backoff(first_s=0.5, longest_s=10.0), limit_s=300.0)
+"""How long work waits for a store that is unreachable, before it fails."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
-"""Which of several servers of one database has the dispatcher: the one that holds the lock of the database's server.
+"""Which of several servers of one database has the dispatcher: the one that holds the lock in the database.
 
-A server that leads asks the database every second whether it still does. It stops leading when another has taken the
-lock, and not when the database is away for a moment. What it would write as the leader of an epoch that is over is
-refused in the transaction itself (``services/leader.py``), whatever it knows.
+The leader checks every second whether it still leads. It steps down when another server has taken the lock, but not
+when the database is unavailable for a moment. Writes of a leader whose epoch is over are refused in the transaction
+itself (``services/leader.py``), even if that server has not noticed yet.
 
-States: *standing by* -> *leading* (a dispatcher and its engines) -> *standing by* ...
+States: *standby* -> *leading* (a dispatcher and its engines) -> *standby* ...
 """
 
 import asyncio
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 CHECK_S = 1.0
 RETRY_S = 1.0
-"""How often a server that stands by tries to lead; one that goes in good order says so, and is followed at once."""
+"""Between two tries of a standby server to lead. A leader that steps down announces it, and is followed immediately."""
 
 
 class Lock(Protocol):
@@ -42,8 +42,8 @@ class Lock(Protocol):
 
 
 class Leadership:
-    """Mutable: who leads, and the dispatcher where it is this server. Speaks for the dispatcher to those who would not
-    know whether there is one here."""
+    """Mutable: the current leader, and the dispatcher if that is this server. Stands in for the dispatcher where
+    callers cannot know whether this server has it."""
 
     def __init__(
         self,
@@ -56,9 +56,9 @@ class Leadership:
         begin: Callable[[Database, Leader], Awaitable[Dispatcher]],
         end: Callable[[], Awaitable[None]],
     ) -> None:
-        """``begin``: make and start a dispatcher that writes by the database it is given; ``end``: it has stopped.
-
-        ``take_lock`` raises :class:`Unavailable` where another server holds the lock, or the database is away."""
+        """``begin``: make and start a dispatcher that writes through the given database. ``end``: called when it has
+        stopped. ``take_lock`` raises :class:`Unavailable` if another server holds the lock, or the database is
+        unavailable."""
         self._db = db
         self._clock = clock
         self._address = address
@@ -66,40 +66,40 @@ class Leadership:
         self._begin = begin
         self._end = end
         self._dispatcher: Dispatcher | None = None
-        self._lock: Lock | None = None  # while it leads
+        self._lock: Lock | None = None  # while this server leads
         self._epoch = 0
         self._leader: Leader | None = None
-        self._must_try, self._must_look = asyncio.Event(), asyncio.Event()
+        self._must_try, self._must_read = asyncio.Event(), asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._unsubscribe = bus.subscribe(self._hear)
+        self._unsubscribe = bus.subscribe(self._on_event)
 
     @property
     def is_here(self) -> bool:
         return self._dispatcher is not None
 
     def elsewhere(self) -> str | None:
-        """The address of the server that leads, where it is another one."""
+        """The address of the leader, if it is another server."""
         if self.is_here or self._leader is None or self._leader.epoch == self._epoch:
             return None
         return self._leader.address or None
 
     async def start(self) -> None:
-        """Lead if nobody does, before this returns."""
-        await self._look()
+        """Become the leader before this returns, if there is none."""
+        await self._read_leader()
         await self._try_to_lead()
         self._tasks = [
-            asyncio.create_task(self._lead_and_stand_by(), name="leadership"),
+            asyncio.create_task(self._lead_or_wait(), name="leadership"),
             asyncio.create_task(self._follow(), name="leadership-follow"),
         ]
 
     async def stop(self) -> None:
-        """Stop leading in good order: the jobs that ran wait again, and another server leads at once."""
+        """Step down in good order: running jobs wait again, and another server leads immediately."""
         self._unsubscribe()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    # -- what HTTP asks of a dispatcher (api/app.py: Engines) --
+    # -- for HTTP (api/app.py: Engines) --
 
     def engines(self) -> Sequence[EngineInfo]:
         return self._dispatcher.engines() if self._dispatcher else ()
@@ -116,7 +116,7 @@ class Leadership:
     async def validate_inputs(
         self, owner_id: UserId, *, prompt: Mapping[str, Any], targets: Sequence[str], files: Mapping[str, Asset]
     ) -> Violations:
-        """Without a worker to ask nobody objects: the run will."""
+        """Without a dispatcher there are no violations: the run validates the inputs."""
         if self._dispatcher is None:
             return {}
         return await self._dispatcher.validate_inputs(owner_id, prompt=prompt, targets=targets, files=files)
@@ -124,10 +124,10 @@ class Leadership:
     def pack_of_route(self, method: str, path: str) -> str | None:
         return self._dispatcher.pack_of_route(method, path) if self._dispatcher is not None else None
 
-    async def ask_pack(
+    async def request_pack(
         self, owner_id: UserId, *, method: str, path: str, target: str, headers: Mapping[str, str], body: bytes
     ) -> PackResponse:
-        return await self._here().ask_pack(
+        return await self._here().request_pack(
             owner_id, method=method, path=path, target=target, headers=headers, body=body
         )
 
@@ -138,13 +138,13 @@ class Leadership:
 
     # -- leading --
 
-    async def _lead_and_stand_by(self) -> None:
+    async def _lead_or_wait(self) -> None:
         while True:
             if self._lock is not None:
                 try:
                     await self._while_leading()
                 finally:
-                    await self._stand_down()
+                    await self._step_down()
             await self._pause()
             await self._try_to_lead()
 
@@ -159,35 +159,35 @@ class Leadership:
             self._epoch = epoch = leader.epoch
             self._dispatcher = await self._begin(self._db.fenced(lambda tx: leaders.check(tx, epoch=epoch)), leader)
         except BaseException as error:
-            await self._let_go()
+            await self._release_lock()
             if not isinstance(error, Exception):
                 raise
-            # A boundary: whatever keeps it from leading now, it may lead later.
+            # A boundary: whatever prevents it from leading now, it may lead later.
             log.error("this server cannot lead: %s", error, exc_info=not isinstance(error, SafelightError))
             return
-        log.info("this server leads, in epoch %d", epoch)
+        log.info("this server is the leader, in epoch %d", epoch)
 
     async def _while_leading(self) -> None:
-        """Returns when another server leads."""
+        """Return when another server leads."""
         while self._lock is not None:
             await asyncio.sleep(CHECK_S)
             if not await self._lock.is_held():
-                with suppress(Unavailable):  # the database is away, or another server leads, as the epoch will tell
+                with suppress(Unavailable):  # the database is unavailable, or another server leads, as the epoch shows
                     taken = await self._take_lock()
-                    await self._let_go()
+                    await self._release_lock()
                     self._lock = taken
             with suppress(Unavailable):
                 now = await self._db.read(leaders.find)
                 if now is None or now.epoch != self._epoch:
                     return
 
-    async def _let_go(self) -> None:
+    async def _release_lock(self) -> None:
         lock, self._lock = self._lock, None
         if lock is not None:
             await lock.release()
 
-    async def _stand_down(self) -> None:
-        log.info("this server leads no more")
+    async def _step_down(self) -> None:
+        log.info("this server is not the leader any more")
         dispatcher, self._dispatcher = self._dispatcher, None
         if dispatcher is not None:
             await dispatcher.stop()
@@ -195,7 +195,7 @@ class Leadership:
         epoch = self._epoch
         with suppress(SafelightError):
             await self._db.write(lambda tx: leaders.step_down(tx, epoch=epoch))
-        await self._let_go()
+        await self._release_lock()
 
     async def _pause(self) -> None:
         with suppress(TimeoutError):
@@ -205,19 +205,19 @@ class Leadership:
 
     # -- following --
 
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         if isinstance(event, LeaderChanged | EventsMissed):
             self._must_try.set()
-            self._must_look.set()
+            self._must_read.set()
 
     async def _follow(self) -> None:
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(10 * CHECK_S):
-                    await self._must_look.wait()
-            self._must_look.clear()
+                    await self._must_read.wait()
+            self._must_read.clear()
             with suppress(Unavailable):
-                await self._look()
+                await self._read_leader()
 
-    async def _look(self) -> None:
+    async def _read_leader(self) -> None:
         self._leader = await self._db.read(leaders.find)

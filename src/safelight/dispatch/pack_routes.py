@@ -1,10 +1,10 @@
-"""Which routes node packs have, and asking an engine for the answer of one.
+"""The HTTP routes of node packs: which there are, and requests to the engines that serve them.
 
-A pack keeps what it is told in its engine's memory, where a job's nodes look for it, and what a job leaves there its
-routes tell. So an owner who has changed something over a pack's route is *bound* to the slot that answered: later
-requests go there, and jobs (``affinity.py``), until that engine ends or the owner asks for nothing for a while. What
-only reads is asked of the other slots as well, where the first does not know: a picture that a job has made is in the
-slot that ran it.
+A pack keeps its state in its engine's memory: its routes write what a job's nodes read there, and read what the nodes
+write. So an owner whose request has changed something is *bound* to the slot that answered: later requests and jobs
+(``scheduling/affinity.py``) go to that slot, until its engine ends or the owner sends no request for a while. A request
+that only reads is sent to the other slots too if the first answers 404: an image that a job made is in the slot that
+ran it.
 """
 
 import asyncio
@@ -22,17 +22,18 @@ from safelight.core.event import PackMessageSent
 from safelight.core.ids import ClientId, UserId
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import Backend
+from safelight.wire.correlator import Correlator
 from safelight.wire.messages import PackMessage, PackRequest, PackResponse, PackRoute
 
 ANSWER_S = 65.0
-"""A little longer than the engine itself gives a pack."""
+"""A little longer than the time limit that the engine itself sets for a pack."""
 BOUND_S = 900.0
-"""How long an owner stays bound after the last request."""
+"""An owner stays bound for this long after their last request."""
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Methods that change nothing, or are the pack's fault where they do."""
+"""Methods that must not change anything; a pack whose handler does is at fault."""
 _NOT_FOUND = 404
 _MAX_REMEMBERED = 1024
-"""Requests whose handlers may still have something to say."""
+"""Requests whose handlers may still send messages to clients."""
 
 
 class NoResponse(Unavailable):
@@ -47,14 +48,14 @@ class _Route:
 
 
 @dataclass(slots=True)
-class _Bond:
+class _Binding:
     slot: SlotId
     until_s: float
 
 
 class PackRoutes:
-    """Mutable: the routes of each engine that is ready, who is bound to which, and the questions that are out. Event
-    loop's thread only."""
+    """Mutable: the routes of each ready engine, which owner is bound to which slot, and the requests without an answer.
+    Used on the event loop's thread only."""
 
     def __init__(
         self, backend: Backend, *, clock: Clock, is_idle: Callable[[SlotId], bool] = lambda slot: True
@@ -63,28 +64,27 @@ class PackRoutes:
         self._clock = clock
         self._is_idle = is_idle
         self._routes: dict[SlotId, list[_Route]] = {}
-        self._bonds: dict[UserId, _Bond] = {}
-        self._asked: dict[int, tuple[SlotId, asyncio.Future[PackResponse]]] = {}
-        self._askers: OrderedDict[int, UserId] = OrderedDict()
-        self._last = secrets.randbits(48)  # an engine may be yet to answer what another server asked
+        self._bindings: dict[UserId, _Binding] = {}
+        self._requests: Correlator[PackResponse] = Correlator(first_id=secrets.randbits(48))
+        self._owners: OrderedDict[int, UserId] = OrderedDict()  # of the latest requests
 
     def ready(self, slot: SlotId, routes: Sequence[PackRoute]) -> None:
         self._routes[slot] = [_Route(route.pack, route.method, re.compile(route.pattern)) for route in routes]
 
     def pack_of(self, method: str, path: str) -> str | None:
-        """The pack that answers at ``path`` (decoded, without its query); ``None`` where none does."""
+        """The pack that serves ``path`` (decoded, without its query); ``None`` if there is none."""
         for slot in self._backend.slots:
             if (route := self._find(slot, method, path)) is not None:
                 return route.pack
         return None
 
-    def bonds(self) -> Mapping[UserId, SlotId]:
-        """Who is bound to which slot."""
+    def bindings(self) -> Mapping[UserId, SlotId]:
+        """The slot of each bound owner."""
         now = self._clock.monotonic_s()
-        self._bonds = {owner: bond for owner, bond in self._bonds.items() if bond.until_s > now}
-        return {owner: bond.slot for owner, bond in self._bonds.items()}
+        self._bindings = {owner: binding for owner, binding in self._bindings.items() if binding.until_s > now}
+        return {owner: binding.slot for owner, binding in self._bindings.items()}
 
-    async def ask(
+    async def request(
         self,
         owner_id: UserId,
         *,
@@ -94,13 +94,13 @@ class PackRoutes:
         headers: Mapping[str, str],
         body: bytes,
     ) -> PackResponse:
-        """``target``: the path as it was written, with its query. Raises :class:`NoResponse`."""
+        """The pack's response. ``target``: the path with its query, as sent. Raises :class:`NoResponse`."""
         slots = [slot for slot in self._backend.slots if self._find(slot, method, path) is not None]
         if not slots:
-            raise NoResponse("The worker that answers for this node pack is not there")
+            raise NoResponse("no running worker has this node pack")
         slot = self._choose(owner_id, slots)
-        if method not in READING or owner_id in self._bonds:
-            self._bonds[owner_id] = _Bond(slot, self._clock.monotonic_s() + BOUND_S)
+        if method not in READING or owner_id in self._bindings:
+            self._bindings[owner_id] = _Binding(slot, self._clock.monotonic_s() + BOUND_S)
         message = PackRequest(
             request_id=0,
             method=method,
@@ -108,54 +108,48 @@ class PackRoutes:
             headers=[*headers.items(), ("comfy-user", owner_id)],
             body=body,
         )
-        answer = await self._ask(owner_id, slot, message)
+        answer = await self._send(owner_id, slot, message)
         if method in READING and answer.status == _NOT_FOUND:
             for other in slots:
-                if other != slot and (found := await self._ask(owner_id, other, message)).status != _NOT_FOUND:
+                if other != slot and (found := await self._send(owner_id, other, message)).status != _NOT_FOUND:
                     return found
         return answer
 
-    async def _ask(self, owner_id: UserId, slot: SlotId, message: PackRequest) -> PackResponse:
-        self._last += 1
-        number, answer = self._last, asyncio.get_running_loop().create_future()
-        self._asked[number] = (slot, answer)
-        self._askers[number] = owner_id
-        while len(self._askers) > _MAX_REMEMBERED:
-            self._askers.popitem(last=False)
-        self._backend.send(slot, msgspec.structs.replace(message, request_id=number))
-        try:
-            return await asyncio.wait_for(answer, ANSWER_S)
-        except TimeoutError:
-            raise NoResponse("The node pack did not answer in time") from None
-        finally:
-            del self._asked[number]
+    async def _send(self, owner_id: UserId, slot: SlotId, message: PackRequest) -> PackResponse:
+        with self._requests.request(slot) as request:
+            self._owners[request.id] = owner_id
+            while len(self._owners) > _MAX_REMEMBERED:
+                self._owners.popitem(last=False)
+            self._backend.send(slot, msgspec.structs.replace(message, request_id=request.id))
+            try:
+                return await asyncio.wait_for(asyncio.wrap_future(request.answer), ANSWER_S)
+            except TimeoutError:
+                raise NoResponse(f"the node pack did not answer within {ANSWER_S:g} s") from None
 
     def answered(self, message: PackResponse) -> None:
-        _, answer = self._asked.get(message.request_id, (None, None))
-        if answer is not None and not answer.done():
-            answer.set_result(message)
+        self._requests.answer(message.request_id, message)
 
-    def said(self, message: PackMessage) -> PackMessageSent | None:
-        """What a handler tells a client, for sockets of whoever asked it: an engine does not say whose they are."""
-        owner = self._askers.get(message.request_id)
+    def message_event(self, message: PackMessage) -> PackMessageSent | None:
+        """The event for a handler's message. It goes to the sockets of the owner whose request the handler serves: the
+        engine does not name them."""
+        owner = self._owners.get(message.request_id)
         if owner is None:
             return None
         client = ClientId(message.client_id) if message.client_id else None
         return PackMessageSent(owner, client, message.name, message.data)
 
     def lost(self, slot: SlotId) -> None:
+        """The slot's engine has ended."""
         self._routes.pop(slot, None)
-        self._bonds = {owner: bond for owner, bond in self._bonds.items() if bond.slot != slot}
-        for asked, answer in self._asked.values():
-            if asked == slot and not answer.done():
-                answer.set_exception(NoResponse("The worker that answers for this node pack has ended"))
+        self._bindings = {owner: binding for owner, binding in self._bindings.items() if binding.slot != slot}
+        self._requests.fail(lambda: NoResponse("the worker that served this node pack has ended"), scope=slot)
 
     def _choose(self, owner_id: UserId, slots: Collection[SlotId]) -> SlotId:
-        """The owner's own slot; else one that few are bound to, so that not all wait for the first."""
-        bonds = self.bonds()
-        if (bound := bonds.get(owner_id)) in slots and bound is not None:
+        """The slot that the owner is bound to; else one with few bound owners, so that not all share the first."""
+        bindings = self.bindings()
+        if (bound := bindings.get(owner_id)) in slots and bound is not None:
             return bound
-        counts = Counter(bonds.values())
+        counts = Counter(bindings.values())
         return min(slots, key=lambda slot: (counts[slot], not self._is_idle(slot)))
 
     def _find(self, slot: SlotId, method: str, path: str) -> _Route | None:

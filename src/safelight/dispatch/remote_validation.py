@@ -1,4 +1,4 @@
-"""Asking an engine what its nodes say of a prompt that is yet to be accepted."""
+"""Validation in a worker: the ``VALIDATE_INPUTS`` of a prompt's nodes, before the prompt is accepted."""
 
 import asyncio
 import secrets
@@ -8,23 +8,28 @@ from typing import Any
 from safelight.core.ids import UserId
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import Backend
+from safelight.wire.correlator import Correlator
 from safelight.wire.messages import FileRef, InputsValidated, ValidateInputs
 
 ANSWER_S = 5.0
-"""How long a submit waits. A node may hold the engine for longer; then the nodes judge when the job runs."""
+"""Longest wait of a submit. A node may keep the engine busy for longer; its inputs are then validated by the run."""
 
 Violations = Mapping[str, str | None]
+"""By call id, why its node rejects its inputs; ``None`` for a rejection without a reason."""
+
+
+class _EngineLost(Exception):
+    """The engine ended without an answer."""
 
 
 class RemoteValidation:
-    """Mutable: the questions that are out, by number. Event loop's thread only."""
+    """Mutable: the requests without an answer. Used on the event loop's thread only."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._asked: dict[int, tuple[SlotId, asyncio.Future[Violations]]] = {}
-        self._last = secrets.randbits(48)  # an engine may be yet to answer what another server asked
+        self._requests: Correlator[Violations] = Correlator(first_id=secrets.randbits(48))
 
-    async def ask(
+    async def validate(
         self,
         slot: SlotId,
         *,
@@ -33,27 +38,24 @@ class RemoteValidation:
         targets: Sequence[str],
         files: Mapping[str, FileRef],
     ) -> Violations:
-        """By call id why its node refuses; nothing where the engine does not answer in time, or is lost."""
-        self._last += 1
-        number, answer = self._last, asyncio.get_running_loop().create_future()
-        self._asked[number] = (slot, answer)
-        message = ValidateInputs(
-            request_id=number, owner_id=owner_id, prompt=dict(prompt), targets=list(targets), files=dict(files)
-        )
-        self._backend.send(slot, message)
-        try:
-            return await asyncio.wait_for(answer, ANSWER_S)
-        except TimeoutError:
-            return {}
-        finally:
-            del self._asked[number]
+        """The violations that the slot's engine finds; none where it does not answer in time, or is lost."""
+        with self._requests.request(slot) as request:
+            message = ValidateInputs(
+                request_id=request.id,
+                owner_id=owner_id,
+                prompt=dict(prompt),
+                targets=list(targets),
+                files=dict(files),
+            )
+            self._backend.send(slot, message)
+            try:
+                return await asyncio.wait_for(asyncio.wrap_future(request.answer), ANSWER_S)
+            except (TimeoutError, _EngineLost):
+                return {}
 
     def answered(self, message: InputsValidated) -> None:
-        _, answer = self._asked.get(message.request_id, (None, None))
-        if answer is not None and not answer.done():
-            answer.set_result(message.objections)
+        self._requests.answer(message.request_id, message.violations)
 
     def lost(self, slot: SlotId) -> None:
-        for asked, answer in self._asked.values():
-            if asked == slot and not answer.done():
-                answer.set_result({})
+        """The slot's engine has ended."""
+        self._requests.fail(_EngineLost, scope=slot)

@@ -151,8 +151,8 @@ class Engine:
                 found = list(JobLoop(RunningJob(run, self._outbox), place).objections())
             except Exception:  # the same objection ends the job when it runs, and is told there
                 found = []
-            objections = {objection.call_id: objection.reason for objection in found}
-            self._outbox.post(InputsValidated(request_id=asked.request_id, objections=objections), flush=True)
+            violations = {objection.call_id: objection.reason for objection in found}
+            self._outbox.post(InputsValidated(request_id=asked.request_id, violations=violations), flush=True)
 
     def _take_lines(self) -> list[LogLines]:
         with self._lock:

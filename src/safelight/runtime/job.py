@@ -1,13 +1,13 @@
 """The attempt at a job that this engine works on: its cancel flag, its files, and its questions to the server."""
 
 import itertools
-import queue
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from safelight.runtime.outbox import Outbox
 from safelight.sdk.context import Cancelled
+from safelight.wire.correlator import Correlator
 from safelight.wire.messages import CheckFiles, FilesChecked, KeptFile, NamesReserved, ReserveNames, RunJob
 
 Answer = NamesReserved | FilesChecked
@@ -26,8 +26,7 @@ class RunningJob:
         self.has_files = False  # some call has begun to write one
         self._cancelled = threading.Event()
         self._numbers = itertools.count(1)
-        self._asked = itertools.count(1)
-        self._answers: dict[int, queue.SimpleQueue[Answer | None]] = {}
+        self._requests: Correlator[Answer] = Correlator()
         self._lock = threading.Lock()
 
     @property
@@ -43,8 +42,7 @@ class RunningJob:
             if self._cancelled.is_set():
                 return
             self._cancelled.set()
-            for answer in self._answers.values():
-                answer.put(None)
+        self._requests.fail(Cancelled)
         self.on_cancel()
 
     def raise_if_cancelled(self) -> None:
@@ -66,24 +64,15 @@ class RunningJob:
         return answer.gone
 
     def answer(self, message: Answer) -> None:
-        """The server answered; an answer that nobody waits for belongs to a job that is over."""
-        with self._lock:
-            waiting = self._answers.pop(message.request_id, None)
-        if waiting is not None:
-            waiting.put(message)
+        """The server's answer; one that nothing waits for belongs to a job that is over."""
+        self._requests.answer(message.request_id, message)
 
     def _ask(self, question: Callable[..., ReserveNames | CheckFiles]) -> Answer:
-        request_id = next(self._asked)
-        answer: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
-        with self._lock:
-            self.raise_if_cancelled()
-            self._answers[request_id] = answer
         job_id, attempt = self.fence
-        self.outbox.post(question(job_id=job_id, attempt=attempt, request_id=request_id), flush=True)
-        given = answer.get()
-        if given is None:
-            raise Cancelled
-        return given
+        with self._requests.request() as request:
+            self.raise_if_cancelled()  # after the request is known: a cancel from now on fails it
+            self.outbox.post(question(job_id=job_id, attempt=attempt, request_id=request.id), flush=True)
+            return request.answer.result()
 
     def new_path(self, extension: str) -> Path:
         """A path in the staging folder that no other file of the job has: nothing that a user typed is part of it."""

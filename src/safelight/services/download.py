@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from safelight.blobs.hashing import hash_file
-from safelight.blobs.store import BlobStore
+from safelight.blobs.store import STORE_RETRY, BlobStore
 from safelight.core.clock import Clock
 from safelight.core.errors import Invalid, SafelightError, Unavailable
+from safelight.core.retry import Retrier
 from safelight.core.task import Task, TaskId
 from safelight.core.user import Principal
 from safelight.db.engine import Database
@@ -27,7 +28,6 @@ from safelight.services import task as tasks
 from safelight.services.asset_library import NewAsset
 from safelight.services.egress import Egress, check_url
 from safelight.services.model_site import ModelSite, secrets_for
-from safelight.services.patience import Patience
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Downloads:
     ) -> None:
         self._db = db
         self._blobs = blobs
-        self._patience = Patience(clock, asyncio.sleep)
+        self._retry = Retrier(STORE_RETRY, clock, asyncio.sleep)
         self._clock = clock
         self._folder = folder
         self._max_bytes = max_bytes
@@ -209,8 +209,8 @@ class Downloads:
             return hash_file(part), part.stat().st_size, head
 
         digest, size, head = await asyncio.to_thread(look)
-        what = "the file could not be stored"
-        sha256 = await self._patience.with_(partial(self._blobs.adopt, part, digest), what=what)
+        what = "store the file"
+        sha256 = await self._retry.run(partial(self._blobs.adopt, part, digest), what=what)
         if facts.get("sha256") not in (None, sha256):
             raise DownloadFailed(NETWORK, "the file's SHA256 differs from the one that its site reports")
         payload = task.payload

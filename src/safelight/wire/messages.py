@@ -150,7 +150,7 @@ class InputsValidated(Message, frozen=True, kw_only=True):
     """The answer to :class:`ValidateInputs`: by call id what a node objects to, ``None`` for a no without a reason."""
 
     request_id: int
-    objections: dict[str, str | None] = {}
+    violations: dict[str, str | None] = {}
 
 
 class PackResponse(Message, frozen=True, kw_only=True):

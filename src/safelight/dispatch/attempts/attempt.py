@@ -1,4 +1,4 @@
-"""One attempt of a job on a slot, as the dispatcher follows it, and its words for listeners."""
+"""One attempt at a job, as the dispatcher follows it."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from safelight.wire import messages as wire
 
 
 @dataclass(slots=True, eq=False)
-class Run:
-    """Mutable: what the engine has said of the attempt so far.
+class Attempt:
+    """Mutable: what the engine has reported so far.
 
-    ``outputs``: without files, said to listeners but not yet in a row; the finish keeps them.
+    ``outputs``: those without files, which listeners know and no row has yet; the finish stores them.
     """
 
     job: Job
-    fetching: asyncio.Task[None] | None = None  # its files are on their way here
-    held: ExitStack = field(default_factory=ExitStack)  # its files, until it is over
+    preparing: asyncio.Task[None] | None = None  # while its folder is made and its files are fetched
+    inputs: ExitStack = field(default_factory=ExitStack)  # its input files, until it is over
     message: wire.RunJob | None = None
     staging: Path | None = None
     is_sent: bool = False
-    is_resumed: bool = False  # another server sent it
-    kept: int = 0  # so many outputs with files are rows already that the engine is yet to tell of
-    mishap: str = ""  # why the attempt cannot go on, where neither the job nor its node is to blame
-    is_sent_back: bool = False  # an administrator wants the worker at once, and the job waits again
-    own_limit_s: float | None = None  # how long its owner's jobs may run, where that is said
+    is_reattached: bool = False  # another server sent it
+    recorded: int = 0  # outputs with files that are rows already, and that the engine is yet to report
+    infra_failure: str = ""  # why it cannot continue, where neither the job nor its node is to blame
+    must_requeue: bool = False  # an administrator needs the worker now, and the job waits again
+    own_limit_s: float | None = None  # the run limit of its owner, if they have one
     sent_s: float = 0.0  # when it began, by the monotonic clock
-    heard_s: float = 0.0  # when its engine last said something of it
-    verdict: JobError | None = None  # the limit that it has exceeded
-    is_given_up: bool = False  # its engine said something that cannot be used, and is being killed
+    last_seen_s: float = 0.0  # when its engine last sent a message about it
+    limit_error: JobError | None = None  # the limit that it has exceeded
+    is_abandoned: bool = False  # a message of its engine cannot be used, and the engine is being killed
     cached: Cached | None = None
     calls: dict[str, Call] = field(default_factory=dict)
     executed: list[str] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
-    grace: asyncio.Task[None] | None = None
-    watch: asyncio.Task[None] | None = None  # over its limits
+    cancelling: asyncio.Task[None] | None = None  # kills the engine after the grace period
+    limit_watch: asyncio.Task[None] | None = None
 
     @property
     def fence(self) -> Fence:
@@ -59,17 +59,17 @@ class Run:
     def job_id(self) -> JobId:
         return self.job.id
 
-    def words(self, at: datetime) -> dict[str, Any]:
-        """What every event of a job carries."""
+    def common_fields(self, at: datetime) -> dict[str, Any]:
+        """The fields that every event of a job has."""
         summary = self.job.summary
         return {"owner_id": summary.owner_id, "job_id": summary.id, "client_id": summary.client_id, "at": at}
 
     def interrupted(self) -> JobError:
-        """The call that ran when the job was stopped."""
+        """The error of a job that was cancelled while it ran."""
         return self.error("Cancelled", "the job was cancelled")
 
     def error(self, exception_type: str, message: str) -> JobError:
-        """Blamed on the node that is running, if one is."""
+        """An error that names the running node, if there is one."""
         call = next(reversed(self.calls.values()), None)
         node = self.job.prompt.get(call.real_id) if call else None
         return JobError(
@@ -93,13 +93,13 @@ class Run:
                 self.executed.append(event.call.real_id)
             case OutputMade():
                 self.outputs.append((event.call, event.output))
-        return CallReported(**self.words(at), event=event)
+        return CallReported(**self.common_fields(at), event=event)
 
 
 def run_job(
     job: Job, staging: Path | None, files: Mapping[str, wire.FileRef], *, secrets: Mapping[str, str]
 ) -> wire.RunJob:
-    """The order to an engine."""
+    """The message that tells an engine to run the job."""
     pnginfo = job.extra_data.get("extra_pnginfo")
     preview_method = job.extra_data.get("preview_method")
     return wire.RunJob(

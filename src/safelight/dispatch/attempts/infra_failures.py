@@ -1,7 +1,7 @@
-"""Attempts that are lost beside the node: files that cannot be brought, a folder that is gone, a disk without room.
+"""Infrastructure failures: files that cannot be copied, a folder that is gone, a disk that is full. Pure.
 
-Such a loss is neither the job's fault nor its node's, so the job waits again and loses no retry. A slot that loses
-three in a row without one job that completes is shut: it would eat the queue.
+Such a failure is the fault of neither the job nor its node, so the job waits again and keeps its retry. A slot with
+three such failures in a row, without a job that completes, is shut: it would fail the whole queue.
 """
 
 from collections import Counter
@@ -10,25 +10,27 @@ from safelight.blobs.store import StoreUnavailable
 from safelight.core.errors import StorageFull
 from safelight.core.ids import JobId
 
-LOSSES_TO_SHUT = 3
+FAILURES_TO_SHUT = 3
 SHUT_S = 600.0
-"""A slot that is shut is tried again with one job after so long."""
-_FREE_PER_SLOT = LOSSES_TO_SHUT
+"""A shut slot is tried again with one job after this long."""
+_FREE_PER_SLOT = FAILURES_TO_SHUT
 
 
 class FreeRetries:
-    """Mutable: how often each job was lost beside its node on a slot that was in order. ``slots``: how many there are.
+    """Mutable: the infrastructure failures of each job, on slots that were in order. ``slots``: the number of slots.
 
-    A job that no machine has room for would go round for ever, while other jobs complete: after as many such losses as
-    shut every slot, each costs it a retry. A loss on a slot that lost its last attempt as well is the slot's.
+    A job too large for every machine would be retried for ever while other jobs complete. So after as many failures as
+    shut every slot, each further one costs the job a retry. A failure on a slot whose last attempt failed too counts
+    against the slot, not the job.
     """
 
     def __init__(self, *, slots: int) -> None:
         self._limit = _FREE_PER_SLOT * slots
         self._counts: Counter[JobId] = Counter()
 
-    def may_be_free(self, job_id: JobId, *, is_first: bool) -> bool:
-        """Whether a loss of the job costs no retry. ``is_first``: of those that its slot had in a row."""
+    def take(self, job_id: JobId, *, is_first: bool) -> bool:
+        """Count a failure of the job. Return whether it costs no retry. ``is_first``: of its slot's failures in a
+        row."""
         self._counts[job_id] += is_first
         return self._counts[job_id] <= self._limit
 
@@ -38,10 +40,10 @@ class FreeRetries:
 
 
 def is_infra_failure(error: Exception) -> bool:
-    """Whether it is the fault of a place for files, and not of what an engine says."""
+    """Whether a disk or a store failed, as opposed to a message of the engine that is wrong."""
     return isinstance(error, OSError | StorageFull | StoreUnavailable)
 
 
 def is_slot_failure(error: Exception) -> bool:
-    """A store that does not answer the server is the fault of no slot."""
+    """Whether the slot is to blame. No slot is to blame for a store that the server cannot reach."""
     return not isinstance(error, StoreUnavailable)

@@ -1,25 +1,27 @@
-"""Attempts that another server began: which of them a slot still works on, and which are given up.
+"""Attempts that another server began: which of them an engine still works on, and which have failed.
 
-A server that starts asks the database what ran, and waits for what the slots say. An attempt that no slot has when all
-have had their first word is given up; and each that was not found when no engine can be left that works without a
-server.
+A server that starts reads from the database what ran, and waits for the first message of each slot. An attempt that no
+slot reports once all slots have sent their first message has failed. The same holds for one that was not found when
+no engine can be left that runs without a server.
 
-Until it is known what became of a user's attempts, nobody gives that user's jobs numbers for names: only the journals
-know those that were given, and have become no rows yet.
+Until all attempts of a user are found or have failed, no numbers for names are reserved for that user's jobs: only the
+journals know the numbers that were reserved and are no rows yet.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
 
+from safelight.core.clock import Clock
 from safelight.core.errors import Conflict, NotFound
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import Fence
+from safelight.core.retry import DATABASE_RETRY, Retrier
 from safelight.core.worker import SlotId
 from safelight.db.engine import Database
 from safelight.dispatch.attempts.names import NameCounters
-from safelight.dispatch.attempts.outcomes import Outcomes, until_available
-from safelight.dispatch.files.outputs import series_of
+from safelight.dispatch.attempts.outcomes import Outcomes
+from safelight.dispatch.files.outputs import sequence_of
 from safelight.dispatch.files.transport import FileTransport
 from safelight.dispatch.journal import Journal
 from safelight.services import attempt as attempts
@@ -30,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class Recovery:
-    """Mutable: the attempts that are looked for, and the slots that have not spoken yet. One event loop."""
+    """Mutable: the attempts that are not found yet, and the slots without a first message. One event loop."""
 
     def __init__(
         self,
@@ -39,51 +41,53 @@ class Recovery:
         names: NameCounters,
         outcomes: Outcomes,
         transport: FileTransport,
+        clock: Clock,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._db = db
         self._names = names
         self._outcomes = outcomes
-        self._exchange = transport
+        self._transport = transport
         self._sleep = sleep
+        self._retry = Retrier(DATABASE_RETRY, clock, sleep)
         self._attempts: dict[Fence, UserId] = {}
         self._cancelled: set[Fence] = set()
-        self._silent: set[SlotId] = set()
-        self._have_spoken = asyncio.Event()
+        self._unheard: set[SlotId] = set()
+        self._all_heard = asyncio.Event()
         self._changed = asyncio.Event()
         self._is_over = False
 
     @property
-    def silent(self) -> Collection[SlotId]:
-        """The slots that may work on an attempt that is looked for."""
-        return self._silent if self._attempts else ()
+    def unheard(self) -> Collection[SlotId]:
+        """The slots that may work on an attempt that is not found yet."""
+        return self._unheard if self._attempts else ()
 
     async def start(self, slots: Collection[SlotId]) -> None:
-        """Look for what runs."""
-        await asyncio.to_thread(self._exchange.look)
-        running = await self._db.write(attempts.running)  # a write: behind the last ones of the server before
+        """Read which attempts ran."""
+        await asyncio.to_thread(self._transport.scan)
+        running = await self._db.write(attempts.running)  # a write: it comes after the last ones of the earlier server
         self._attempts = {Fence(job.id, job.attempt): job.owner_id for job in running}
-        self._silent = set(slots)
+        self._unheard = set(slots)
 
-    async def end(self, *, within_s: float) -> None:
-        """Give up what is not found in time. Returns when nothing is looked for any more."""
+    async def finish(self, *, within_s: float) -> None:
+        """Wait for attempts to be found, then fail the others. Afterwards no attempt is looked for."""
         if within_s and self._attempts:
             await self._wait(within_s)
         self._is_over = True
-        for job in await self._outcomes.recover(set(self._attempts)):
+        for job in await self._outcomes.abandon(set(self._attempts)):
             log.info("job %s ran when the server stopped; it is %s now", job.id, job.state)
         self._attempts.clear()
-        self._tell_changed()
-        await asyncio.to_thread(self._exchange.sweep)
+        self._notify()
+        await asyncio.to_thread(self._transport.sweep)
 
     def heard(self, slot: SlotId) -> None:
-        """The slot has had its first word."""
-        self._silent.discard(slot)
-        if not self._silent:
-            self._have_spoken.set()
+        """The slot has sent its first message."""
+        self._unheard.discard(slot)
+        if not self._unheard:
+            self._all_heard.set()
 
     async def find(self, journal: Journal) -> Reattached | None:
-        """The attempt of a journal, which is this server's from now on; ``None`` where it is given up, or has ended.
+        """The attempt of a journal, which this server follows from now on; ``None`` if it has ended or failed.
 
         Raises :class:`~safelight.core.errors.Invalid` for a journal that cannot be true.
         """
@@ -91,12 +95,11 @@ class Recovery:
         owner_id = self._attempts.get(fence)
         if owner_id is None:
             return None
-        await self._remember_names(owner_id, journal)
+        await self._restore_names(owner_id, journal)
         try:
-            found = await until_available(
+            found = await self._retry.run(
                 lambda: self._db.read(lambda tx: attempts.reattach(tx, fence)),
-                what=f"whether job {fence.job_id} still runs cannot be known yet",
-                sleep=self._sleep,
+                what=f"look up whether job {fence.job_id} still runs",
             )
         except (Conflict, NotFound):
             found = None
@@ -104,36 +107,36 @@ class Recovery:
             self._names.release(fence.job_id)
             return None
         del self._attempts[fence]
-        self._tell_changed()
+        self._notify()
         return found
 
     def cancel(self, fence: Fence) -> None:
-        """Its owner wants the attempt to end, which may be told while it is being found."""
+        """The owner cancels an attempt, which may not be found yet."""
         if fence in self._attempts:
             self._cancelled.add(fence)
 
     def is_cancelled(self, fence: Fence) -> bool:
         return fence in self._cancelled
 
-    async def settled(self, owner_id: UserId) -> None:
-        """Returns when none of the user's attempts is looked for."""
+    async def wait_for(self, owner_id: UserId) -> None:
+        """Return when all attempts of the user are found or have failed."""
         while owner_id in self._attempts.values():
             await self._changed.wait()
 
-    async def _remember_names(self, owner_id: UserId, journal: Journal) -> None:
-        for _, message in journal.said:
+    async def _restore_names(self, owner_id: UserId, journal: Journal) -> None:
+        for _, message in journal.messages:
             if isinstance(message, ReserveNames) and (first := journal.numbers.get(message.request_id)) is not None:
-                series, last = series_of(owner_id, message), first + message.count - 1
-                await self._names.remember(series, job_id=JobId(journal.job_id), last=last)
+                sequence, last = sequence_of(owner_id, message), first + message.count - 1
+                await self._names.restore(sequence, job_id=JobId(journal.job_id), last=last)
 
     async def _wait(self, within_s: float) -> None:
-        times = asyncio.ensure_future(self._sleep(within_s)), asyncio.ensure_future(self._have_spoken.wait())
+        waits = asyncio.ensure_future(self._sleep(within_s)), asyncio.ensure_future(self._all_heard.wait())
         try:
-            await asyncio.wait(times, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for time in times:
-                time.cancel()
+            for wait in waits:
+                wait.cancel()
 
-    def _tell_changed(self) -> None:
+    def _notify(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()

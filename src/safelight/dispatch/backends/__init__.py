@@ -1,1 +1,11 @@
-"""Where engines run: local processes, a Ray cluster, or a fake for tests."""
+"""Where engines run: as local processes, on a Ray cluster, or nowhere (a fake for tests).
+
+* ``agent``: what runs beside a remote slot: its supervisor, its outbox, and which server owns it.
+* ``agent_messages``: the messages between a server and an agent.
+* ``fake``: a backend without engines, for tests.
+* ``local``: engines as child processes of the server.
+* ``process``: one engine process, as the operating system sees it.
+* ``ray``: engines on a Ray cluster, each behind an agent in a detached actor.
+* ``slot_dirs``: the home and the temporary folder of each slot's engines.
+* ``supervisor``: keeps an engine running on a slot.
+"""

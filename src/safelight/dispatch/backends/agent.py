@@ -1,23 +1,23 @@
-"""A slot away from its server: the supervisor of its engines, an outbox for what they say, and whose it is.
+"""The agent of a remote slot: the supervisor of its engines, an outbox for their messages, and the slot's owner.
 
-* **Outbox.** What engines say is numbered and kept until the owner has asked for what comes after it: an answer that
-  is lost on the way is asked for again, and nothing is told twice.
-* **Generation.** Orders name the engine that they are meant for, as the number of engines that were lost before it. An
-  order that crosses the loss of its engine is dropped, and never reaches the next one. (A ``RunJob`` that did would
+* **Outbox.** Messages of engines are numbered and kept until the owner has asked for the entries after them. An answer
+  that is lost on the way is sent again, and nothing is delivered twice.
+* **Generation.** Commands name the engine that they are meant for, by the number of engines that were lost before it. A
+  command that crosses the loss of its engine is dropped, and never reaches the next one. (A ``RunJob`` that did would
   run beside the next attempt of its job.)
-* **Ownership.** Each :meth:`SlotAgent.adopt` comes with a token; the greater one wins. Whoever holds another token than
-  the last is refused.
-* **Succession.** An attempt outlives its server: the next one gets its journal (``journal.py``) and hears what was said
-  since. When the attempt is over, its engine makes room for one that is as the new server wants it; where no attempt
-  was under way, that is at once.
-* **Folders.** Those on the machine's own disk belong to this agent alone (``own_folder.py``): it may outlive the
-  moment at which another one is made for its slot, and what it removes at its end must not be that one's.
-* **Placement.** An owner may want other resources than the process has. It goes on until its attempt is over; its last
-  loss says that the owner must make another process.
-* **Lease.** An owner that takes nothing for the lease may be gone: the engine is ended, until it takes again. After a
-  longer while the agent gives itself up.
+* **Ownership.** Each :meth:`SlotAgent.attach` carries a token; the greatest one wins. Calls with another token are
+  refused.
+* **Reattachment.** An attempt outlives its server: the next one gets its journal (``journal.py``) and the messages
+  since then. When the attempt is over, its engine is replaced by one with the configuration of the new server. Without
+  an attempt, that happens immediately.
+* **Folders.** Those on the machine's own disk belong to this agent alone (``files/owned_folder.py``). It may still run
+  when another one is made for its slot, and at its end it must not remove that one's folders.
+* **Placement.** An owner may need other resources than this process has. The process runs until its attempt is over;
+  its last ``EngineLost`` says that the owner must make another process.
+* **Lease.** An owner that does not poll within the lease may be gone: the engine is ended until the owner polls again.
+  After several leases the agent ends itself.
 
-Knows nothing of Ray: whoever carries the calls carries bytes.
+Knows nothing of Ray: calls carry bytes.
 """
 
 import asyncio
@@ -33,200 +33,127 @@ from pathlib import Path
 
 import msgspec
 
+from safelight.blobs.store import STORE_RETRY
+from safelight.core.digest import Digest
 from safelight.core.errors import SafelightError
+from safelight.core.retry import RetryPolicy
 from safelight.core.worker import SlotId
+from safelight.dispatch.backend import EngineHost
+from safelight.dispatch.backends.agent_messages import (
+    Attached,
+    Command,
+    Drain,
+    EngineLost,
+    Entry,
+    Envelope,
+    Kill,
+    PresignRequest,
+    PresignResponse,
+    Resume,
+    Send,
+    SlotSpec,
+    Token,
+)
 from safelight.dispatch.backends.local import ENGINE_COMMAND
 from safelight.dispatch.backends.process import scrub
-from safelight.dispatch.backends.slot_dirs import SEARCHABLE, SlotDirs
+from safelight.dispatch.backends.slot_dirs import SlotDirs
 from safelight.dispatch.backends.supervisor import Supervisor
-from safelight.dispatch.files.owned_folder import OwnFolder, sweep
-from safelight.dispatch.files.transfer import FileTransfer, Method, Want, given_to, inputs_of, staging_of
-from safelight.dispatch.journal import Journal, Work
+from safelight.dispatch.files.folders import SEARCHABLE
+from safelight.dispatch.files.owned_folder import OwnedFolder, sweep
+from safelight.dispatch.files.transfer import FileTransfer, Method, given_to, inputs_of, staging_of
+from safelight.dispatch.journal import JournalWriter
 from safelight.wire.codec import Decoder, encode
 from safelight.wire.config import EngineConfig
-from safelight.wire.messages import JobDone, Message, NamesReserved, Ready, ReserveNames, RunJob, ToEngine, ToServer
+from safelight.wire.messages import JobDone, NamesReserved, Ready, ReserveNames, RunJob, ToEngine, ToServer
 from safelight.wire.protocol import PROTOCOL
 
 log = logging.getLogger(__name__)
 
-Token = tuple[int, int]
-"""Of an adoption: the owner's own number, later owners having greater ones, and how often it adopted."""
-
-TAKES_PER_LEASE = 3
-LONGEST_TAKE_S = 10.0
+POLLS_PER_LEASE = 3
+LONGEST_POLL_S = 10.0
 LEASES_ALONE = 4
-"""An agent ends itself after so many leases without an owner."""
-_LOOKS_PER_LEASE = 5
-"""How often it looks whether the lease is over."""
+"""An agent ends itself after this many leases without an owner."""
+_CHECKS_PER_LEASE = 5
+"""How often it checks whether the lease is over."""
 FIRST_LEASE_S = 60.0
 """How long it waits for its first owner, in place of the lease."""
 _MAX_ANSWER_BYTES = 8 * 1024 * 1024
 
 
-class SlotSpec(Message, frozen=True, kw_only=True):
-    """What an owner wants on the slot. Paths are the same on all machines."""
-
-    config: EngineConfig
-    rooms: str = ""
-    """The root of the engines' own folders; empty: they use this process's."""
-    home: str = ""
-    """A home that all engines share and that stays; empty: a new one for each engine, below ``rooms``."""
-    rss_limit_bytes: int = 0
-    has_threads: bool = True
-    """Whether ``OMP_NUM_THREADS`` of this process is meant for engines."""
-    command: tuple[str, ...] = ()
-    """Empty: this machine's own engine command."""
-    scratch: str = ""
-    """The root of folders on the machine's own disk for what engines read and write, which is carried between there and
-    the store; empty: it lies in folders that all machines share."""
-    scratch_bytes: int = 0
-    """How much of the store may lie there for engines to read."""
-    placement: str = ""
-    """What a process for the slot takes of the cluster, and where, as the owner writes it."""
-
-    @property
-    def scratch_of_slot(self) -> Path | None:
-        """Where the slot's outposts have their folders."""
-        return Path(self.scratch, self.config.slot) if self.scratch else None
-
-
 class OtherProtocol(SafelightError):
-    """The server's words may mean something else here, or nothing."""
+    """The server's messages may have another meaning here, or none."""
 
     code = "other_protocol"
 
 
-class Envelope(Message, frozen=True, kw_only=True):
-    number: int
-    message: ToServer
+def poll_s(lease_s: float) -> float:
+    """How long a poll waits for an entry."""
+    return min(lease_s / POLLS_PER_LEASE, LONGEST_POLL_S)
 
 
-class EngineLost(Message, frozen=True, kw_only=True):
-    """``is_meant``: nothing is wrong with the engine. ``is_last``: no other follows here, the slot needs a process of
-    another placement."""
-
-    number: int
-    reason: str
-    is_meant: bool = False
-    is_last: bool = False
-
-
-class PresignRequest(Message, frozen=True, kw_only=True):
-    """An address of the store is asked for, to do one thing with one blob."""
-
-    number: int
-    request: int
-    method: Method
-    digest: str
-
-
-Entry = Envelope | EngineLost | PresignRequest
-
-
-class Send(Message, frozen=True, kw_only=True):
-    generation: int
-    message: ToEngine
-
-
-class Kill(Message, frozen=True, kw_only=True):
-    generation: int
-    reason: str
-
-
-class Drain(Message, frozen=True, kw_only=True):
-    reason: str
-
-
-class Resume(Message, frozen=True, kw_only=True):
-    pass
-
-
-class PresignResponse(Message, frozen=True, kw_only=True):
-    """The answer to :class:`PresignRequest`; without a ``url`` where there is none."""
-
-    request: int
-    url: str
-
-
-Command = Send | Kill | Drain | Resume | PresignResponse
-
-
-class Attached(Message, frozen=True, kw_only=True):
-    """What there is for the owner: entries come after ``number``, from the engine of ``generation`` on.
-
-    ``journal`` where an attempt outlived the server before; then that engine has been ``ready``. ``is_misplaced``:
-    there is no engine here, the slot needs a process of another placement.
-    """
-
-    number: int = 0
-    generation: int = 0
-    ready: Ready | None = None
-    journal: Journal | None = None
-    is_misplaced: bool = False
-
-
-def take_s(lease_s: float) -> float:
-    """How long a take waits for something to be said."""
-    return min(lease_s / TAKES_PER_LEASE, LONGEST_TAKE_S)
-
-
-def alone_s(lease_s: float) -> float:
-    """How long an engine goes on at most after the last take of its owner."""
-    return lease_s + lease_s / _LOOKS_PER_LEASE
+def detached_s(lease_s: float) -> float:
+    """Longest time for which an engine runs after the last poll of its owner."""
+    return lease_s + lease_s / _CHECKS_PER_LEASE
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _Buffered:
     """An entry that the owner has not acknowledged."""
 
     number: int
     frame: bytes
-    message: ToServer | None  # where it is one
+    message: ToServer | None  # of an envelope
     is_loss: bool
     at_ms: int
 
 
 class SlotAgent:
-    """Mutable: the supervisor, the outbox, the token. All calls are on one event loop.
+    """Mutable: the supervisor, the outbox, the token. All calls are on one event loop."""
 
-    ``environment`` is that of its process, of which engines get a part; ``end`` ends the process. ``placement``: what
-    the process was made with.
-    """
-
-    def __init__(self, environment: Mapping[str, str], *, end: Callable[[], None], placement: str = "") -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        *,
+        end: Callable[[], None],
+        placement: str = "",
+        store_retry: RetryPolicy = STORE_RETRY,
+    ) -> None:
+        """``environment``: of this process; engines get a part of it. ``end`` ends the process. ``placement``: the
+        placement that the process was made with."""
         self._environment = environment
         self.placement = placement
         self._end = end
+        self._store_retry = store_retry
         self._token: Token = (0, 0)
-        self._charge: SlotSpec | None = None
+        self._spec: SlotSpec | None = None
         self._lease_s = FIRST_LEASE_S
         self._leases_alone = LEASES_ALONE
-        self._supervisor: Supervisor | FileTransfer | None = None
-        self._temp: OwnFolder | None = None
-        self._scratch: OwnFolder | None = None
-        self._outbox: deque[_Kept] = deque()
+        self._host: EngineHost | None = None
+        self._temp: OwnedFolder | None = None
+        self._scratch: OwnedFolder | None = None
+        self._outbox: deque[_Buffered] = deque()
         self._count = 0
         self._generation = 0
         self._acknowledged = 0
-        self._lost = 0  # of those acknowledged, so many are losses
-        self._ready: tuple[int, Ready] | None = None  # of the engine of the moment, with the number of its entry
-        self._work: Work | None = None
-        self._is_passing = False  # the engine is of an earlier owner, and goes when its attempt is over
-        self._is_changing = False  # it has no say any more
+        self._losses = 0  # among the acknowledged entries
+        self._ready: tuple[int, Ready] | None = None  # of the current engine, with the number of its entry
+        self._journal: JournalWriter | None = None
+        self._is_inherited = False  # the engine belongs to an earlier owner, and is replaced after its attempt
+        self._is_replacing = False  # its messages are ignored
         self._is_wanted = True
         self._is_fenced = False
         self._news = asyncio.Event()
         self._changing = asyncio.Lock()
-        self._orders: Decoder[Command] = Decoder(Command)
-        self._taken_at = time.monotonic()
+        self._commands: Decoder[Command] = Decoder(Command)
+        self._polled_at = time.monotonic()
         self._watching = asyncio.create_task(self._watch())
-        self._change: asyncio.Task[None] | None = None
+        self._replacing: asyncio.Task[None] | None = None
 
-    async def adopt(self, token: Token, protocol: int, charge: bytes, *, succeeds: bool = False) -> bytes:
-        """Work for the holder of ``token``, as a :class:`SlotSpec` in msgpack says. Returns an :class:`Attached` in
-        msgpack; nothing where a greater token was here.
+    async def attach(self, token: Token, protocol: int, spec: bytes, *, reattach: bool = False) -> bytes:
+        """Work for the owner of ``token``, by a :class:`SlotSpec` in msgpack. Return an :class:`Attached` in msgpack;
+        nothing if a greater token came before.
 
-        What runs here ends, and all begins anew; but for an owner that ``succeeds`` the one before an attempt goes on.
+        What runs here ends, and a fresh engine starts. With ``reattach``, an attempt of the earlier owner continues.
         Raises :class:`OtherProtocol`, and :class:`OSError` where the slot's folders cannot be made.
         """
         if protocol != PROTOCOL:
@@ -237,269 +164,279 @@ class SlotAgent:
         if token <= self._token:
             return b""
         self._token = token
-        self._news.set()  # whoever waits in a take is refused
+        self._news.set()  # a poll of the earlier owner is refused
         async with self._changing:
             if token != self._token:
                 return b""
-            self._charge = msgspec.msgpack.decode(charge, type=SlotSpec)
-            self._orders = Decoder(Command)
+            self._spec = msgspec.msgpack.decode(spec, type=SlotSpec)
+            self._commands = Decoder(Command)
             self._leases_alone = LEASES_ALONE
-            if succeeds and self._work is not None:
-                adopted = self._hand_over(self._work)
+            if reattach and self._journal is not None:
+                attached = self._hand_over(self._journal)
             else:
                 await self._close()
                 self._reset()
                 if not self._is_misplaced:
                     self._start_engine()
-                adopted = Attached(is_misplaced=self._is_misplaced)
-            self._keep_lease()
-        return msgspec.msgpack.encode(adopted)
+                attached = Attached(is_misplaced=self._is_misplaced)
+            self._begin_lease()
+        return msgspec.msgpack.encode(attached)
 
-    async def take(self, token: Token, after: int) -> bytes | None:
-        """What was said after the entry ``after``, as frames; waits a while for it. ``None``: another is the owner.
+    async def poll(self, token: Token, after: int) -> bytes | None:
+        """The entries after the number ``after``, as frames; waits a while for one. ``None``: another is the owner.
 
         Entries up to ``after`` are acknowledged.
         """
         if token != self._token:
             return None
-        self._taken_at = time.monotonic()
+        self._polled_at = time.monotonic()
         self._unfence()
         self._acknowledge(after)
         if not self._outbox:
             self._news.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(take_s(self._lease_s)):
+                async with asyncio.timeout(poll_s(self._lease_s)):
                     await self._news.wait()
-        return self._answer() if token == self._token else None
+        return self._entries() if token == self._token else None
 
-    async def tell(self, token: Token, orders: bytes) -> bool:
-        """Carry out ``orders``, frames of :data:`Command`; false where another is the owner."""
+    async def command(self, token: Token, commands: bytes) -> bool:
+        """Carry out ``commands``, frames of :data:`Command`. Return false if another is the owner."""
         if token != self._token:
             return False
-        for order in self._orders.feed(orders):
-            self._obey(order)
+        for command in self._commands.feed(commands):
+            self._carry_out(command)
         return True
 
-    async def leave(self, token: Token) -> bool:
-        """End the engine, and say no more; false where another is the owner."""
+    async def shutdown(self, token: Token) -> bool:
+        """End the engine and send no more entries. Return false if another is the owner."""
         async with self._changing:
             if token != self._token:
                 return False
             await self._close()
         return True
 
-    async def bequeath(self, token: Token) -> bool:
-        """The owner goes, and the attempt goes on for a lease, in which another may adopt it; false where one has."""
+    async def detach(self, token: Token) -> bool:
+        """The owner stops; the attempt continues for one lease, during which another may reattach to it. Return false
+        if another is the owner."""
         if token != self._token:
             return False
         self._leases_alone = 1
         return True
 
-    # -- what the supervisor says (dispatch/backend.py: EngineListener) --
+    # -- messages of the engine (dispatch/backend.py: EngineListener) --
 
     def engine_ready(self, slot: SlotId, ready: Ready) -> None:
-        if not self._is_changing:
-            self._say(ready)
+        if not self._is_replacing:
+            self._add_message(ready)
             self._ready = (self._count, ready)
 
     def engine_message(self, slot: SlotId, message: ToServer) -> None:
-        if self._is_changing:
+        if self._is_replacing:
             return
-        self._say(message)
-        if isinstance(message, JobDone) and self._work is not None and self._work.is_of(message):
-            self._work.is_over = True
-            self._change_if_passing()
+        self._add_message(message)
+        if isinstance(message, JobDone) and self._journal is not None and self._journal.covers(message):
+            self._journal.is_over = True
+            self._replace_if_inherited()
 
     def engine_lost(self, slot: SlotId, reason: str) -> None:
-        if not self._is_changing:
-            self._lose(reason)
-            self._change_if_passing()
+        if not self._is_replacing:
+            self._add_loss(reason)
+            self._replace_if_inherited()
 
-    def _say(self, message: ToServer) -> None:
+    def _add_message(self, message: ToServer) -> None:
         self._count += 1
-        self._keep(Envelope(number=self._count, message=message))
+        self._add(Envelope(number=self._count, message=message))
 
-    def _lose(self, reason: str, *, is_meant: bool = False, is_last: bool = False) -> None:
+    def _add_loss(self, reason: str, *, is_expected: bool = False, is_last: bool = False) -> None:
         self._ready = None
         self._generation += 1
         self._count += 1
-        is_meant = is_meant or not self._is_wanted
-        self._keep(EngineLost(number=self._count, reason=reason, is_meant=is_meant, is_last=is_last))
+        is_expected = is_expected or not self._is_wanted
+        self._add(EngineLost(number=self._count, reason=reason, is_expected=is_expected, is_last=is_last))
 
-    def _want(self, want: Want) -> None:
+    def _presign(self, request_id: int, method: Method, digest: Digest) -> None:
         self._count += 1
-        self._keep(PresignRequest(number=self._count, request=want.request, method=want.method, digest=want.digest))
+        self._add(PresignRequest(number=self._count, request_id=request_id, method=method, digest=digest))
 
-    def _keep(self, entry: Entry) -> None:
+    def _add(self, entry: Entry) -> None:
         message = entry.message if isinstance(entry, Envelope) else None
         at_ms = time.time_ns() // 1_000_000
-        self._outbox.append(_Kept(entry.number, encode([entry]), message, isinstance(entry, EngineLost), at_ms))
+        self._outbox.append(_Buffered(entry.number, encode([entry]), message, isinstance(entry, EngineLost), at_ms))
         self._news.set()
 
     def _acknowledge(self, number: int) -> None:
-        """The owner has heard the entries up to that number."""
+        """The owner has received the entries up to that number."""
         while self._outbox and self._outbox[0].number <= number:
-            kept = self._outbox.popleft()
-            self._acknowledged = kept.number
-            self._lost += kept.is_loss
-            if self._work is not None and self._work.generation < self._lost:
-                self._work = None
-            if self._work is not None and kept.message is not None:
-                self._work.heard(kept.message, at_ms=kept.at_ms)
+            entry = self._outbox.popleft()
+            self._acknowledged = entry.number
+            self._losses += entry.is_loss
+            if self._journal is not None and self._journal.generation < self._losses:
+                self._journal = None
+            if self._journal is not None and entry.message is not None:
+                self._journal.record(entry.message, at_ms=entry.at_ms)
 
-    def _answer(self) -> bytes:
+    def _entries(self) -> bytes:
         frames: list[bytes] = []
         size = 0
-        for kept in self._outbox:
-            size += len(kept.frame)
+        for entry in self._outbox:
+            size += len(entry.frame)
             if frames and size > _MAX_ANSWER_BYTES:
                 break
-            frames.append(kept.frame)
+            frames.append(entry.frame)
         return b"".join(frames)
 
-    def _obey(self, order: Command) -> None:
-        if self._supervisor is None:
+    def _carry_out(self, command: Command) -> None:
+        if self._host is None:
             return
-        match order:
-            case Send() if order.generation == self._generation and not self._is_changing:
-                self._note(order.message)
-                self._supervisor.send(order.message)
-            case Kill() if order.generation == self._generation:
-                self._supervisor.kill(order.reason)
+        match command:
+            case Send() if command.generation == self._generation and not self._is_replacing:
+                self._note(command.message)
+                self._host.send(command.message)
+            case Kill() if command.generation == self._generation:
+                self._host.kill(command.reason)
             case Drain():
                 self._is_wanted = False
-                self._supervisor.retire(order.reason)
+                self._host.drain(command.reason)
             case Resume():
                 self._is_wanted = True
                 if not self._is_fenced:
-                    self._supervisor.restore()
-            case PresignResponse() if isinstance(self._supervisor, FileTransfer):
-                self._supervisor.addressed(order.request, order.url)
+                    self._host.resume()
+            case PresignResponse() if isinstance(self._host, FileTransfer):
+                self._host.presigned(command.request_id, command.url)
 
     def _note(self, message: ToEngine) -> None:
+        """A message of the owner's also shows what the owner has received."""
         match message:
             case RunJob() if self._ready is not None:
                 number, ready = self._ready
-                self._acknowledge(number)  # who sends a job has heard that the engine is ready
-                self._work = Work(message, ready=ready, generation=self._generation)
-            case NamesReserved() if self._work is not None:
-                asked = (kept.number for kept in self._outbox if _asks(kept.message, message.request_id))
-                self._acknowledge(max(asked, default=0))  # who answers has heard the question
-                self._work.answered(message.request_id, message.first)
+                self._acknowledge(number)  # an owner that sends a job knows that the engine is ready
+                self._journal = JournalWriter(message, ready=ready, generation=self._generation)
+            case NamesReserved() if self._journal is not None:
+                requests = (e.number for e in self._outbox if _requests_names(e.message, message.request_id))
+                self._acknowledge(max(requests, default=0))  # an owner that answers has received the request
+                self._journal.record_numbers(message.request_id, message.first)
 
     # -- engines --
 
-    def _hand_over(self, work: Work) -> Attached:
-        """To a new owner. What the engine has said that nobody has heard is still in the outbox."""
-        self._is_passing = self._is_wanted = True  # what the last owner wanted is over
-        self._change_if_passing()
-        if isinstance(self._supervisor, FileTransfer):
-            self._supervisor.ask_again()
-        return Attached(number=self._acknowledged, generation=work.generation, ready=work.ready, journal=work.journal())
+    def _hand_over(self, journal: JournalWriter) -> Attached:
+        """Hand the attempt over to a new owner. Entries that nobody has received are still in the outbox."""
+        self._is_inherited = self._is_wanted = True  # the commands of the last owner no longer hold
+        self._replace_if_inherited()
+        if isinstance(self._host, FileTransfer):
+            self._host.presign_again()
+        return Attached(
+            number=self._acknowledged, generation=journal.generation, ready=journal.ready, journal=journal.journal()
+        )
 
-    def _change_if_passing(self) -> None:
-        """The engine of an earlier owner makes room for one of this, if its attempt is over, or it with its attempt.
+    def _replace_if_inherited(self) -> None:
+        """Replace the engine of an earlier owner if its attempt is over, or if it was lost together with its attempt.
 
-        The loss is said in the moment of the attempt's end, before the owner could send the next one.
+        The loss is reported together with the end of the attempt, before the owner could send the next one.
         """
-        work = self._work
-        if not self._is_passing or (work is not None and not work.is_over and work.generation == self._generation):
+        journal = self._journal
+        is_running = journal is not None and not journal.is_over and journal.generation == self._generation
+        if not self._is_inherited or is_running:
             return
         if self._ready is not None or self._is_misplaced:
-            self._lose("the server was restarted", is_meant=True, is_last=self._is_misplaced)
-        self._is_passing, self._is_changing = False, True
-        self._change = asyncio.create_task(self._change_engine())
+            self._add_loss("the server was restarted", is_expected=True, is_last=self._is_misplaced)
+        self._is_inherited, self._is_replacing = False, True
+        self._replacing = asyncio.create_task(self._replace_engine())
 
-    async def _change_engine(self) -> None:
+    async def _replace_engine(self) -> None:
         async with self._changing:
-            if not self._is_changing:
+            if not self._is_replacing:
                 return
             try:
                 await self._end_engine()
                 if not self._is_misplaced:
                     self._start_engine()
-            except Exception:  # a boundary: whoever asks next finds no actor, and makes one
+            except Exception:  # a boundary: the next server finds no actor, and makes one
                 log.exception("no other engine can be started here")
                 self._end()
 
     @property
     def _is_misplaced(self) -> bool:
-        return self._charge is not None and self._charge.placement != self.placement
+        return self._spec is not None and self._spec.placement != self.placement
 
     def _reset(self) -> None:
-        self._count = self._generation = self._acknowledged = self._lost = 0
-        self._is_wanted, self._is_fenced, self._is_passing = True, False, False
+        self._count = self._generation = self._acknowledged = self._losses = 0
+        self._is_wanted, self._is_fenced, self._is_inherited = True, False, False
 
     async def _close(self) -> None:
         await self._end_engine()
         self._outbox.clear()
-        self._work = None
-        self._is_changing = False
+        self._journal = None
+        self._is_replacing = False
 
     def _start_engine(self) -> None:
-        assert self._charge is not None
-        charge, config = self._charge, self._charge.config
+        assert self._spec is not None
+        spec, config = self._spec, self._spec.config
         slot = SlotId(config.slot)
         environment: Mapping[str, str] = scrub(self._environment)
-        if not charge.has_threads:
+        if not spec.has_threads:
             environment = {name: value for name, value in environment.items() if name != "OMP_NUM_THREADS"}
         account = config.rules.account if config.rules is not None else None
         prepare: Callable[[], None] = _nothing
-        if charge.rooms:
-            home = Path(charge.home) if charge.home else None
-            rooms = SlotDirs(Path(charge.rooms), home=home, account=account)
+        if spec.slot_dirs:
+            home = Path(spec.home) if spec.home else None
+            slot_dirs = SlotDirs(Path(spec.slot_dirs), home=home, account=account)
             if self._temp is None:
-                sweep(rooms.temps)
-                self._temp = OwnFolder.claim(rooms.temps, prefix=f"{slot}-")
+                sweep(slot_dirs.temps)
+                self._temp = OwnedFolder.claim(slot_dirs.temps, prefix=f"{slot}-")
             temp = self._temp.path
-            environment = rooms.prepare(slot, environment, temp=temp)
-            prepare = partial(rooms.renew, slot, temp=temp)
-            config = _with_writable(config, (str(rooms.home(slot)), str(temp), str(rooms.packs(slot))))
-            config = msgspec.structs.replace(config, pack_copies=str(rooms.packs(slot)))
-        folder = self._claim_scratch(charge)
+            environment = slot_dirs.prepare(slot, environment, temp=temp)
+            prepare = partial(slot_dirs.renew, slot, temp=temp)
+            config = _with_writable(config, (str(slot_dirs.home(slot)), str(temp), str(slot_dirs.packs(slot))))
+            config = msgspec.structs.replace(config, pack_copies=str(slot_dirs.packs(slot)))
+        folder = self._claim_scratch(spec)
         if folder is not None:
             config = _with_writable(config, (str(staging_of(folder)),))
             config = _with_readable(config, (str(given_to(folder)),))
-        self._is_changing = False
-        supervisor = Supervisor(
+        self._is_replacing = False
+        host: EngineHost = Supervisor(
             slot,
-            command=charge.command or ENGINE_COMMAND,
+            command=spec.command or ENGINE_COMMAND,
             environment=environment,
             config=config,
-            rss_limit_bytes=charge.rss_limit_bytes,
+            rss_limit_bytes=spec.rss_limit_bytes,
             prepare=prepare,
         )
-        self._supervisor = supervisor
         if folder is not None:
-            self._supervisor = FileTransfer(
-                supervisor, folder=folder, cache_bytes=charge.scratch_bytes, account=account, want=self._want
+            host = FileTransfer(
+                host,
+                folder=folder,
+                cache_bytes=spec.scratch_bytes,
+                account=account,
+                presign=self._presign,
+                store_retry=self._store_retry,
             )
+        self._host = host
         if self._is_fenced or not self._is_wanted:
-            self._supervisor.retire("")
-        self._supervisor.start(self)
+            host.drain("")
+        host.start(self)
 
     async def _end_engine(self) -> None:
         self._ready = None
-        if self._supervisor is not None:
-            await self._supervisor.stop()
-            self._supervisor = None
+        if self._host is not None:
+            await self._host.stop()
+            self._host = None
         if self._temp is not None:
             temp, self._temp = self._temp, None
             await asyncio.to_thread(temp.release)
 
-    def _claim_scratch(self, charge: SlotSpec) -> Path | None:
-        """This agent's folder for files that are carried; with the input files of those that have ended."""
-        parent = charge.scratch_of_slot
+    def _claim_scratch(self, spec: SlotSpec) -> Path | None:
+        """This agent's folder for copied files, with the cached input files of agents that have ended."""
+        parent = spec.scratch_of_slot
         if parent is None:
             return None
         if self._scratch is not None and self._scratch.path.parent != parent:
             self._scratch.release()
             self._scratch = None
         if self._scratch is None:
-            self._scratch = OwnFolder.claim(parent)
+            self._scratch = OwnedFolder.claim(parent)
             inputs = inputs_of(self._scratch.path)
             inputs.parent.mkdir()
-            inputs.parent.chmod(SEARCHABLE)  # the engine may be of another account
+            inputs.parent.chmod(SEARCHABLE)  # the engine may run as another account
 
             def keep_inputs(left: Path) -> None:
                 if not inputs.exists() and inputs_of(left).is_dir():
@@ -510,44 +447,43 @@ class SlotAgent:
 
     # -- the lease --
 
-    def _keep_lease(self) -> None:
-        """Begin the owner's lease."""
-        assert self._charge is not None
-        self._lease_s = self._charge.config.lease_s
-        self._taken_at = time.monotonic()
+    def _begin_lease(self) -> None:
+        assert self._spec is not None
+        self._lease_s = self._spec.config.lease_s
+        self._polled_at = time.monotonic()
         self._watching.cancel()
         self._watching = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
         while True:
-            alone = time.monotonic() - self._taken_at
-            if alone > self._lease_s * self._leases_alone:
+            alone_s = time.monotonic() - self._polled_at
+            if alone_s > self._lease_s * self._leases_alone:
                 break
-            if alone > self._lease_s:
+            if alone_s > self._lease_s:
                 self._fence()
-            await asyncio.sleep(self._lease_s / _LOOKS_PER_LEASE)
-        log.warning("nobody asked for this worker for %.0f s; it ends", alone)
+            await asyncio.sleep(self._lease_s / _CHECKS_PER_LEASE)
+        log.warning("no server polled this worker for %.0f s; it ends", alone_s)
         async with self._changing:
             await self._close()
         self._end()
 
     def _fence(self) -> None:
-        if self._supervisor is not None and not self._is_fenced:
+        if self._host is not None and not self._is_fenced:
             self._is_fenced = True
-            self._supervisor.retire(f"the server asked for nothing for {self._lease_s:.0f} s")
+            self._host.drain(f"the server did not poll for {self._lease_s:.0f} s")
 
     def _unfence(self) -> None:
-        if self._supervisor is not None and self._is_fenced:
+        if self._host is not None and self._is_fenced:
             self._is_fenced = False
             if self._is_wanted:
-                self._supervisor.restore()
+                self._host.resume()
 
 
 def _nothing() -> None:
     pass
 
 
-def _asks(message: ToServer | None, request_id: int) -> bool:
+def _requests_names(message: ToServer | None, request_id: int) -> bool:
     return isinstance(message, ReserveNames) and message.request_id == request_id
 
 

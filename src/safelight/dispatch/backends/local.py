@@ -1,4 +1,4 @@
-"""Engines as child processes of the server, one a slot."""
+"""Engines as child processes of the server, one per slot."""
 
 import asyncio
 import sys
@@ -15,14 +15,14 @@ from safelight.wire.config import EngineConfig
 from safelight.wire.messages import ToEngine
 
 ENGINE_COMMAND = (sys.executable, "-P", "-u", "-X", "faulthandler", "-m", "safelight.runtime.main")
-"""``-P``: nothing is imported from the folder in which the server happens to run. A crash prints where it was."""
+"""``-P``: nothing is imported from the server's working directory. A crash prints its stack."""
 
 
 class LocalBackend:
     """The :class:`~safelight.dispatch.backend.Backend` of one machine.
 
-    ``engines`` has a slot's configuration each; ``environment`` is the server's, of which engines get what
-    :func:`~safelight.dispatch.backends.process.scrub` leaves, and what leads to their own folders in ``rooms``.
+    ``engines``: the configuration of each slot. ``environment``: the server's; engines get the part that
+    :func:`~safelight.dispatch.backends.process.scrub` keeps, and the variables that point to their ``slot_dirs``.
     """
 
     def __init__(
@@ -32,18 +32,18 @@ class LocalBackend:
         environment: Mapping[str, str],
         command: Sequence[str] = ENGINE_COMMAND,
         rss_limit_bytes: int = 0,
-        rooms: SlotDirs | None = None,
+        slot_dirs: SlotDirs | None = None,
     ) -> None:
-        self._rooms = rooms
+        self._slot_dirs = slot_dirs
         kept = scrub(environment)
         self._supervisors = {
             slot: Supervisor(
                 slot,
                 command=command,
-                environment=kept if rooms is None else rooms.prepare(slot, kept),
+                environment=kept if slot_dirs is None else slot_dirs.prepare(slot, kept),
                 config=config,
                 rss_limit_bytes=rss_limit_bytes,
-                prepare=partial(rooms.renew, slot) if rooms is not None else lambda: None,
+                prepare=partial(slot_dirs.renew, slot) if slot_dirs is not None else lambda: None,
             )
             for slot, config in engines.items()
         }
@@ -70,22 +70,23 @@ class LocalBackend:
     def kill(self, slot: SlotId, reason: str) -> None:
         self._supervisors[slot].kill(reason)
 
-    def retire(self, slot: SlotId, reason: str) -> None:
-        self._supervisors[slot].retire(reason)
+    def drain(self, slot: SlotId, reason: str) -> None:
+        self._supervisors[slot].drain(reason)
 
-    def restore(self, slot: SlotId) -> None:
-        self._supervisors[slot].restore()
+    def resume(self, slot: SlotId) -> None:
+        self._supervisors[slot].resume()
 
-    async def stop(self, *, leaving: Collection[SlotId] = ()) -> None:
+    async def stop(self, *, detach: Collection[SlotId] = ()) -> None:
         await asyncio.gather(*(s.stop() for s in self._supervisors.values()))
-        if self._rooms is not None:
-            await asyncio.to_thread(self._rooms.clear)
+        if self._slot_dirs is not None:
+            await asyncio.to_thread(self._slot_dirs.clear)
 
 
 def find_devices(driver_files: Path = Path("/dev")) -> Sequence[str]:
-    """The machine's NVIDIA devices (``cuda:0`` ...), as the driver shows them: the server itself never asks torch.
+    """The machine's NVIDIA devices (``cuda:0`` ...), from the files of their driver, because the server imports no
+    torch.
 
-    Empty where there is none: then each engine takes what torch offers it.
+    Empty if there are none: each engine then uses the device that torch chooses.
     """
     numbers = (path.name.removeprefix("nvidia") for path in driver_files.glob("nvidia[0-9]*"))
     return [f"cuda:{number}" for number in sorted(int(n) for n in numbers if n.isdigit())]

@@ -1,9 +1,9 @@
-"""One engine process as the operating system knows it: its group, its pipe, what it prints, its end.
+"""One engine process, as the operating system sees it: its group, its pipe, its output, its end.
 
-Between the server and the engine stands a keeper (``sandbox/keeper.py``): one signal to it ends the engine and all that
-the engine has started, and nothing of that outlives it or the server. The engine gets a chosen few of the server's
-environment variables. The keeper's end is seen when it happens: a thread waits for it without reaping it, so that its
-id cannot be taken by another process before the rest of its group has been killed.
+A keeper (``sandbox/keeper.py``) runs between the server and the engine: one signal to it ends the engine and all
+processes that the engine has started, and none of them outlives the keeper or the server. The engine gets only a few of
+the server's environment variables. The keeper's end is detected immediately: a thread waits for it without reaping it,
+so that no other process can get its id before the rest of its group has been killed.
 """
 
 import asyncio
@@ -31,16 +31,16 @@ KEPT_PREFIXES = (
 )
 
 MAX_LINE_BYTES = 8192
-"""Longer lines of output are cut into pieces."""
+"""Longer lines of output are split."""
 
 
 def scrub(environment: Mapping[str, str]) -> dict[str, str]:
-    """What an engine may know of the server's environment: paths, locale, devices, threads. No keys, no settings."""
+    """The part of the server's environment that engines get: paths, locale, devices, threads; no keys, no settings."""
     return {k: v for k, v in environment.items() if k in KEPT_VARIABLES or k.startswith(KEPT_PREFIXES)}
 
 
 class EngineProcess:
-    """A running process. ``on_exit`` is called once, on the loop, with what a person would say of the end."""
+    """A running process. ``on_exit`` is called once, on the event loop, with a description of the end."""
 
     def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, output: int) -> None:
         self._process = process
@@ -57,10 +57,10 @@ class EngineProcess:
         on_exit: Callable[[str], None],
         rules: Rules | None = None,
     ) -> "EngineProcess":
-        """Start ``command --fd N --parent PID --server PID`` under a keeper, in a process table of its own if the
-        ``rules`` say so. Raises :class:`OSError` where it cannot be started."""
+        """Start ``command --fd N --parent PID --server PID`` under a keeper, in its own process namespace if the
+        ``rules`` say so. Raises :class:`OSError` if it cannot be started."""
         if shutil.which(command[0]) is None:
-            raise FileNotFoundError(f"there is no program {command[0]!r}")
+            raise FileNotFoundError(f"program {command[0]!r} not found")
         ours, theirs = socket.socketpair()
         output, output_of_child = os.pipe()
         try:
@@ -100,22 +100,22 @@ class EngineProcess:
 
     @property
     def pid(self) -> int:
-        """The keeper's."""
+        """The id of the keeper."""
         return self._process.pid
 
     @property
     def engine_pid(self) -> int | None:
-        """The engine's own; ``None`` before it is there, and after it."""
+        """The id of the engine; ``None`` before it has started and after it has ended."""
         return engine_below(self.pid)
 
     def kill(self) -> None:
-        """End the engine and all that it has started at once."""
+        """End the engine and all processes that it has started."""
         if not self._is_over:
             os.kill(self.pid, signal.SIGTERM)
-            os.kill(self.pid, signal.SIGCONT)  # should somebody have stopped it
+            os.kill(self.pid, signal.SIGCONT)  # a stopped keeper must handle the signal too
 
     def rss(self) -> int:
-        """Resident memory in bytes; 0 where the system does not tell."""
+        """Resident memory in bytes; 0 if the system does not report it."""
         try:
             with open(f"/proc/{self.engine_pid}/statm", "rb") as file:
                 return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -123,7 +123,7 @@ class EngineProcess:
             return 0
 
     def is_stopped(self) -> bool:
-        """Whether a signal has stopped it; false where the system does not tell."""
+        """Whether a signal has stopped the engine; false if the system does not report it."""
         try:
             with open(f"/proc/{self.engine_pid}/stat", "rb") as file:
                 return file.read().rpartition(b") ")[2][:1] == b"T"
@@ -138,11 +138,11 @@ class EngineProcess:
 
 
 def engine_below(pid: int) -> int | None:
-    """The engine of a keeper, whose id this is; ``None`` while it has none."""
+    """The id of the engine below the keeper ``pid``; ``None`` if there is none."""
     try:
         while Path("/proc", str(pid), "comm").read_text().strip() in keeper.NAMES:
             children = Path("/proc", str(pid), "task", str(pid), "children").read_text().split()
-            pid = int(children[0])  # what is adopted comes behind it
+            pid = int(children[0])  # processes that the keeper has adopted come after it
     except (OSError, IndexError):
         return None
     return pid
@@ -152,7 +152,7 @@ def describe_exit(status: int) -> str:
     if status == OUT_OF_MEMORY_STATUS:
         return "the worker's device ran out of memory"
     if status == DEVICE_LOST_STATUS:
-        return "the worker's device failed, and needs a fresh process"
+        return "the worker's device failed and needs a fresh process"
     if status >= 0:
         return f"the worker process ended with status {status}"
     try:
@@ -163,7 +163,7 @@ def describe_exit(status: int) -> str:
 
 
 class OutputLines(asyncio.Protocol):
-    """Splits what a process prints into lines. ``ended`` is done when no one can print any more."""
+    """Splits the output of a process into lines. ``ended`` is done when no process can print any more."""
 
     def __init__(self, on_lines: Callable[[list[str]], None]) -> None:
         self._on_lines = on_lines
@@ -186,5 +186,5 @@ class OutputLines(asyncio.Protocol):
 
 
 def _shown(line: bytes) -> str:
-    """The last state of a line that a progress bar rewrote."""
+    """The line; if a progress bar has rewritten it, its last state."""
     return line.removesuffix(b"\r").rsplit(b"\r", 1)[-1].decode("utf-8", "replace")

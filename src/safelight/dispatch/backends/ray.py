@@ -1,10 +1,10 @@
-"""Engines on a Ray cluster: a detached actor holds each slot's :class:`~safelight.dispatch.backends.agent.SlotAgent`.
+"""Engines on a Ray cluster: a detached actor holds the agent of each slot (``agent.py``).
 
-The actor's name is made of the server's, the slot, and the protocol (``wire/protocol.py``), so that a server that is
-started again finds its own, and goes on with the attempt that runs there; one that nobody comes back for ends itself.
-What an actor takes of the cluster is not in its name: an actor that the server would place otherwise goes on until its
-attempt is over, and is replaced then. An actor that waits for its place is a slot that is starting: what the cluster
-lacks is for its autoscaler to see and to bring.
+The actor's name consists of the server's name, the slot and the protocol (``wire/protocol.py``), so that a server that
+is restarted finds its own actors, and reattaches to the attempts that run there. An actor that no server comes back
+for ends itself. The resources that an actor takes are not part of its name: an actor that the server would place
+elsewhere now runs until its attempt is over, and is then replaced. A slot whose actor waits for its place is starting:
+the cluster's autoscaler sees what is missing, and may provide it.
 
 The only module that imports Ray, and only when a backend starts.
 """
@@ -28,7 +28,8 @@ from safelight.core.errors import SafelightError
 from safelight.core.pool import Pool
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import Listener
-from safelight.dispatch.backends.agent import (
+from safelight.dispatch.backends.agent import SlotAgent, detached_s, poll_s
+from safelight.dispatch.backends.agent_messages import (
     Attached,
     Command,
     Drain,
@@ -40,11 +41,8 @@ from safelight.dispatch.backends.agent import (
     PresignResponse,
     Resume,
     Send,
-    SlotAgent,
     SlotSpec,
     Token,
-    alone_s,
-    take_s,
 )
 from safelight.dispatch.backends.supervisor import pause_s
 from safelight.dispatch.files.transfer import Method
@@ -57,29 +55,29 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Address = Callable[[Method, Digest], Awaitable[str | None]]
-"""Signs an address of the store."""
+Presigner = Callable[[Method, Digest], Awaitable[str | None]]
+"""Returns a presigned URL of the store; ``None`` if there is none."""
 
 POOL_LABEL = "safelight-pool/"
-"""A node with the label ``safelight-pool/large=yes`` is for slots of the pool ``large``, and for no others."""
+"""A node with the label ``safelight-pool/large=yes`` serves slots of the pool ``large``, and no others."""
 YES = "yes"
 SLOT_RESOURCE = "safelight-slot"
-"""The custom resource of a node without GPUs that ``safelight worker`` starts: how many slots it takes."""
+"""The custom resource of a node without GPUs that ``safelight worker`` starts: the number of its slots."""
 _OFFERED = {"num_gpus": "GPU", "num_cpus": "CPU"}
-"""What the cluster calls an option's resource."""
-_LOOK_S = 5.0
-"""Between two looks at what the cluster offers to a slot without a place."""
-_CALLS_AT_ONCE = 16
-_PATIENCE_S = 10.0
-"""How long a cluster may take to answer before that is said."""
-_LEAVE_S = 15.0
-"""How long the end of an engine may take, before its actor is ended all the same."""
+"""The cluster's name for the resource of an option."""
+_CHECK_S = 5.0
+"""Between two checks of what the cluster offers to a slot without a place."""
+_CONCURRENT_CALLS = 16
+_WARN_AFTER_S = 10.0
+"""A cluster that takes longer to answer is reported in the log."""
+_SHUTDOWN_S = 15.0
+"""Time for an engine to end, before its actor is ended anyway."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Where the actors run. ``resources``: what each takes; empty: a GPU where the cluster has any at the time, else a
-    ``safelight-slot``, and never a mere CPU."""
+    """Where the actors run. ``resources``: those of each actor; empty: a GPU if the cluster has any at that time, else
+    a ``safelight-slot``; never just a CPU."""
 
     address: str
     namespace: str = "safelight"
@@ -87,56 +85,55 @@ class Cluster:
 
 
 class RayMissing(SafelightError):
-    """The backend is Ray's, which is not installed."""
+    """The backend is Ray, which is not installed."""
 
     code = "ray_missing"
 
 
 class SlotActor:
-    """What Ray runs: it hands calls on. Its process is the slot's alone, and ends with it."""
+    """The class that Ray runs: it passes calls on to the agent. Its process is the slot's alone, and ends with it."""
 
     def __init__(self, placement: str) -> None:
         logging.basicConfig(level=logging.INFO)  # to the files of this process in Ray's folder of logs
-        self._outpost = SlotAgent(process_environment(), end=lambda: os._exit(0), placement=placement)
+        self._agent = SlotAgent(process_environment(), end=lambda: os._exit(0), placement=placement)
 
     async def is_placed(self) -> bool:
         """Answers as soon as the actor has a process."""
         return True
 
-    async def adopt(self, token: Token, protocol: int, charge: bytes, succeeds: bool) -> bytes:
-        return await self._outpost.adopt(token, protocol, charge, succeeds=succeeds)
+    async def attach(self, token: Token, protocol: int, spec: bytes, reattach: bool) -> bytes:
+        return await self._agent.attach(token, protocol, spec, reattach=reattach)
 
-    async def take(self, token: Token, after: int) -> bytes | None:
-        return await self._outpost.take(token, after)
+    async def poll(self, token: Token, after: int) -> bytes | None:
+        return await self._agent.poll(token, after)
 
-    async def tell(self, token: Token, orders: bytes) -> bool:
-        return await self._outpost.tell(token, orders)
+    async def command(self, token: Token, commands: bytes) -> bool:
+        return await self._agent.command(token, commands)
 
-    async def leave(self, token: Token) -> bool:
-        return await self._outpost.leave(token)
+    async def shutdown(self, token: Token) -> bool:
+        return await self._agent.shutdown(token)
 
-    async def bequeath(self, token: Token) -> bool:
-        return await self._outpost.bequeath(token)
+    async def detach(self, token: Token) -> bool:
+        return await self._agent.detach(token)
 
 
 class RayBackend:
     """The :class:`~safelight.dispatch.backend.Backend` of a Ray cluster.
 
-    ``server`` names the server among those of the namespace; ``labels`` are those of the slots' pools. ``epoch``: of
-    two servers that come to the same slot the greater one gets it; by default the time of the start. ``address``: of a
-    blob in the store, for machines that carry files themselves; ``None`` where there is none. Mutable: the slots, and
-    whether it is connected. Raises :class:`RayMissing`.
+    ``server``: its name among the servers of the namespace. ``labels``: the pools of each slot. ``epoch``: the server
+    with the greater one gets a slot; by default the time of the start. ``presigner``: for machines that copy files
+    themselves. Mutable: the slots, and whether it is connected. Raises :class:`RayMissing`.
     """
 
     def __init__(
         self,
-        charges: Mapping[SlotId, SlotSpec],
+        specs: Mapping[SlotId, SlotSpec],
         *,
         cluster: Cluster,
         server: str,
         labels: Mapping[SlotId, frozenset[Pool]] | None = None,
         epoch: int | None = None,
-        address: Address | None = None,
+        presigner: Presigner | None = None,
     ) -> None:
         _ray()
         labels = labels or {}
@@ -144,10 +141,10 @@ class RayBackend:
         self._epoch = epoch
         self._connection = _Connection(cluster, server)
         self._slots = {
-            slot: _Slot(slot, charge, self._connection, _selector(labels.get(slot, frozenset()), pools), address)
-            for slot, charge in charges.items()
+            slot: _Slot(slot, spec, self._connection, _selector(labels.get(slot, frozenset()), pools), presigner)
+            for slot, spec in specs.items()
         }
-        self.copies_files = any(charge.scratch for charge in charges.values())
+        self.copies_files = any(spec.scratch for spec in specs.values())
 
     @property
     def slots(self) -> Sequence[SlotId]:
@@ -155,7 +152,7 @@ class RayBackend:
 
     @property
     def detached_s(self) -> float:
-        return max((slot.alone_s for slot in self._slots.values()), default=0.0)
+        return max((slot.detached_s for slot in self._slots.values()), default=0.0)
 
     async def start(self, listener: Listener) -> None:
         epoch = time.time_ns() if self._epoch is None else self._epoch
@@ -169,53 +166,53 @@ class RayBackend:
     def kill(self, slot: SlotId, reason: str) -> None:
         self._slots[slot].kill(reason)
 
-    def retire(self, slot: SlotId, reason: str) -> None:
-        self._slots[slot].retire(reason)
+    def drain(self, slot: SlotId, reason: str) -> None:
+        self._slots[slot].drain(reason)
 
-    def restore(self, slot: SlotId) -> None:
-        self._slots[slot].restore()
+    def resume(self, slot: SlotId) -> None:
+        self._slots[slot].resume()
 
-    async def stop(self, *, leaving: Collection[SlotId] = ()) -> None:
-        await asyncio.gather(*(slot.stop(is_leaving=name in leaving) for name, slot in self._slots.items()))
+    async def stop(self, *, detach: Collection[SlotId] = ()) -> None:
+        await asyncio.gather(*(slot.stop(detach=name in detach) for name, slot in self._slots.items()))
         await self._connection.close()
 
 
 class _Slot:
-    """Mutable: one slot, its actor of the moment, and what is on the way to it.
+    """Mutable: one slot, its current actor, and the commands on their way to it.
 
-    *wanted* -> an actor is found or made -> *adopted* -> it is asked what was said, and told orders, until it fails,
-    belongs to another, or is wanted no more.
+    *wanted* -> an actor is found or made -> *attached* -> the actor is polled for entries and sent commands, until it
+    fails, belongs to another server, or is not wanted any more.
     """
 
     def __init__(
         self,
         slot: SlotId,
-        charge: SlotSpec,
+        spec: SlotSpec,
         connection: "_Connection",
         selector: Mapping[str, str],
-        address: Address | None,
+        presigner: Presigner | None,
     ) -> None:
         self._slot = slot
-        self._address = address
-        self._addressing: set[asyncio.Task[None]] = set()
-        self._charge = charge
+        self._presigner = presigner
+        self._presigning: set[asyncio.Task[None]] = set()
+        self._spec = spec
         self._connection = connection
         self._selector = selector
         self._epoch = 0
-        self._lease_s = charge.config.lease_s
+        self._lease_s = spec.config.lease_s
         self._listener: Listener | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_wanted = asyncio.Event()
         self._is_wanted.set()
         self._is_unwanted = asyncio.Event()
-        self._orders: asyncio.Queue[Command] = asyncio.Queue()
+        self._commands: asyncio.Queue[Command] = asyncio.Queue()
         self._actor: Any = None
-        self._token: Token | None = None  # since the actor is adopted
-        self._adoptions = 0
-        self._has_adopted = False  # what runs in the actor from now on is this server's
+        self._token: Token | None = None  # since this server has attached to the actor
+        self._attachments = 0
+        self._has_attached = False  # from now on, the actor runs this server's engines
         self._generation = 0
         self._is_ready = False
-        self._reason: str | None = None  # of a kill or a retirement that is on its way
+        self._reason: str | None = None  # of a kill or a drain that is on its way
         self._is_over = False  # another server has the slot
 
     def start(self, listener: Listener, epoch: int) -> None:
@@ -224,32 +221,32 @@ class _Slot:
 
     def send(self, message: ToEngine) -> None:
         if self._is_ready and self._reason is None:
-            self._orders.put_nowait(Send(generation=self._generation, message=message))
+            self._commands.put_nowait(Send(generation=self._generation, message=message))
 
     def kill(self, reason: str) -> None:
         if self._token is not None and self._reason is None:
             self._reason = reason
-            self._orders.put_nowait(Kill(generation=self._generation, reason=reason))
+            self._commands.put_nowait(Kill(generation=self._generation, reason=reason))
 
-    def retire(self, reason: str) -> None:
+    def drain(self, reason: str) -> None:
         self._is_wanted.clear()
         if not self._is_ready:
             self._is_unwanted.set()
             return
         if self._reason is None:
             self._reason = reason
-        self._orders.put_nowait(Drain(reason=reason))
+        self._commands.put_nowait(Drain(reason=reason))
 
-    def restore(self) -> None:
+    def resume(self) -> None:
         self._is_wanted.set()
-        self._orders.put_nowait(Resume())
+        self._commands.put_nowait(Resume())
 
     @property
-    def alone_s(self) -> float:
-        return alone_s(self._lease_s)
+    def detached_s(self) -> float:
+        return detached_s(self._lease_s)
 
-    async def stop(self, *, is_leaving: bool) -> None:
-        """End the engine and its actor, or leave them to the next server; nothing more is said."""
+    async def stop(self, *, detach: bool) -> None:
+        """End the engine and its actor, or keep them for the next server. The listener is not called any more."""
         self._listener = None
         task, self._task = self._task, None
         if task is not None:
@@ -257,10 +254,10 @@ class _Slot:
             await asyncio.gather(task, return_exceptions=True)
         self._is_ready, self._reason = False, None
         with contextlib.suppress(Exception):  # a boundary: the cluster may be gone
-            if not is_leaving:
-                await self._part()
+            if not detach:
+                await self._disconnect()
             elif self._token is not None:
-                await self._bequeath(self._token)
+                await self._detach(self._token)
 
     async def _keep_alive(self) -> None:
         failures = 0
@@ -273,144 +270,146 @@ class _Slot:
                 await self._connection.is_open.wait()
                 reason = await self._live()
                 failures = 0
-            except Exception as error:  # a boundary: whatever Ray raises, the slot goes on
+            except Exception as error:  # a boundary: whatever Ray raises, the slot tries again
                 reason = f"the worker's actor is lost: {_first_line(error)}"
                 if not self._is_ready:
                     failures += 1
                     log.warning("the slot %s has no worker yet: %s", self._slot, _first_line(error))
             self._lose(reason)
             if not self._is_over:
-                with contextlib.suppress(Exception):  # the same boundary: an actor that is gone needs no farewell
-                    await self._part()
+                with contextlib.suppress(Exception):  # the same boundary: the actor may be gone
+                    await self._disconnect()
             await asyncio.sleep(pause_s(failures))
 
     async def _live(self) -> str:
-        """Adopt the slot's actor and follow it. Returns why it is over; raises what Ray does."""
+        """Attach to the slot's actor and follow it. Return why that ended; raises what Ray raises."""
         found = await self._connection.find(self._slot, self._selector)
         self._actor = found.actor
-        if not found.is_new:  # one that waits for a place may wait for another than it would be given now
+        if not found.is_new:  # one that waits for a place may wait for an outdated one
             try:
                 await self._call("is_placed", limit_s=self._lease_s)
             except TimeoutError:
-                return f"its actor had no place for {self._lease_s:g} s, and is made again"
-        self._adoptions += 1
-        token = (self._epoch, self._adoptions)
-        charge = msgspec.msgpack.encode(msgspec.structs.replace(self._charge, placement=found.placement))
+                return f"its actor had no place for {self._lease_s:g} s, and is replaced"
+        self._attachments += 1
+        token = (self._epoch, self._attachments)
+        spec = msgspec.msgpack.encode(msgspec.structs.replace(self._spec, placement=found.placement))
         answer = await _either(
-            self._call("adopt", token, PROTOCOL, charge, not self._has_adopted),
+            self._call("attach", token, PROTOCOL, spec, not self._has_attached),
             self._is_unwanted.wait(),
             self._connection.outdated(found),
         )
         if answer is None:
             return ""
         if not answer:
-            return self._give_way()
-        adopted = msgspec.msgpack.decode(answer, type=Attached)
-        if adopted.is_misplaced:
-            log.info("the slot %s has an actor of other resources, which is replaced", self._slot)
+            return self._yield()
+        attached = msgspec.msgpack.decode(answer, type=Attached)
+        if attached.is_misplaced:
+            log.info("the slot %s has an actor with other resources, which is replaced", self._slot)
             self._token = token
             return ""
-        self._token, self._generation, self._orders = token, adopted.generation, asyncio.Queue()
-        self._has_adopted = True
-        if adopted.ready is not None and adopted.journal is not None:
+        self._token, self._generation, self._commands = token, attached.generation, asyncio.Queue()
+        self._has_attached = True
+        if attached.ready is not None and attached.journal is not None:
             self._is_ready = True
             if self._listener is not None:
-                self._listener.engine_reattached(self._slot, adopted.ready, adopted.journal)
+                self._listener.engine_reattached(self._slot, attached.ready, attached.journal)
         async with asyncio.TaskGroup() as group:
-            telling = group.create_task(self._tell(token))
-            reason = await _either(self._follow(token, adopted.number), self._is_unwanted.wait())
-            telling.cancel()
+            sending = group.create_task(self._send_commands(token))
+            reason = await _either(self._follow(token, attached.number), self._is_unwanted.wait())
+            sending.cancel()
         return reason or ""
 
     async def _follow(self, token: Token, after: int) -> str:
-        """Hear what the actor's engines say from then on, until no engine is wanted or another server has the actor."""
+        """Receive the entries after ``after``, until no engine is wanted or another server has the actor."""
         decoder: Decoder[Entry] = Decoder(Entry)
-        while (answer := await self._call("take", token, after, limit_s=self._silence_s)) is not None:
+        while (answer := await self._call("poll", token, after, limit_s=self._silence_s)) is not None:
             for entry in decoder.feed(answer):
                 after = entry.number
-                self._hear(entry)
+                self._receive(entry)
                 if isinstance(entry, EngineLost) and entry.is_last:
                     return entry.reason
             if not self._is_ready and not self._is_wanted.is_set():
                 return ""
-        return self._give_way()
+        return self._yield()
 
-    async def _tell(self, token: Token) -> None:
-        """Orders in their order, those that wait together in one call."""
+    async def _send_commands(self, token: Token) -> None:
+        """Send commands in their order; those that wait go in one call."""
         while True:
-            orders = [await self._orders.get()]
-            while not self._orders.empty():
-                orders.append(self._orders.get_nowait())
-            await self._call("tell", token, encode(orders), limit_s=self._silence_s)
+            commands = [await self._commands.get()]
+            while not self._commands.empty():
+                commands.append(self._commands.get_nowait())
+            await self._call("command", token, encode(commands), limit_s=self._silence_s)
 
-    def _hear(self, entry: Entry) -> None:
+    def _receive(self, entry: Entry) -> None:
         match entry:
-            case EngineLost(is_last=True) if not self._is_ready:  # its engine is lost already, and told so
+            case EngineLost(is_last=True) if not self._is_ready:  # the loss of its engine is reported already
                 self._generation += 1
             case EngineLost():
                 self._generation += 1
-                self._is_ready = True  # the loss of an engine that never was ready is told as well
-                self._lose(entry.reason, is_meant=entry.is_meant)
+                self._is_ready = True  # the loss of an engine that was never ready is reported too
+                self._lose(entry.reason, is_expected=entry.is_expected)
             case Envelope(message=Ready() as ready):
                 self._is_ready = True
                 if self._listener is not None:
                     self._listener.engine_ready(self._slot, ready)
             case PresignRequest():
-                task = asyncio.get_running_loop().create_task(self._answer(entry))
-                self._addressing.add(task)
-                task.add_done_callback(self._addressing.discard)
+                task = asyncio.get_running_loop().create_task(self._answer_presign(entry))
+                self._presigning.add(task)
+                task.add_done_callback(self._presigning.discard)
             case Envelope() if self._listener is not None:
                 self._listener.engine_message(self._slot, entry.message)
 
-    async def _answer(self, wanted: PresignRequest) -> None:
-        url = await self._address(wanted.method, parse_digest(wanted.digest)) if self._address is not None else None
-        self._orders.put_nowait(PresignResponse(request=wanted.request, url=url or ""))
+    async def _answer_presign(self, request: PresignRequest) -> None:
+        url = None
+        if self._presigner is not None:
+            url = await self._presigner(request.method, parse_digest(request.digest))
+        self._commands.put_nowait(PresignResponse(request_id=request.request_id, url=url or ""))
 
-    def _lose(self, reason: str, *, is_meant: bool = False) -> None:
+    def _lose(self, reason: str, *, is_expected: bool = False) -> None:
         reason, self._reason = self._reason or reason, None
         was_ready, self._is_ready = self._is_ready, False
         if was_ready and self._listener is not None:
-            level = logging.INFO if is_meant else logging.WARNING
+            level = logging.INFO if is_expected else logging.WARNING
             log.log(level, "the worker of slot %s is gone: %s", self._slot, reason)
             self._listener.engine_lost(self._slot, reason)
 
-    def _give_way(self) -> str:
+    def _yield(self) -> str:
         self._is_over = True
-        log.error("another server has taken over the slot %s; this one does without", self._slot)
+        log.error("another server has taken over the slot %s; this server stops using it", self._slot)
         return "another server has taken the worker over"
 
-    async def _bequeath(self, token: Token) -> None:
-        """Leave the actor to the next server, with the orders that are still here."""
-        orders: list[Command] = []
-        while not self._orders.empty():
-            orders.append(self._orders.get_nowait())
-        if orders:
-            await self._call("tell", token, encode(orders), limit_s=_LEAVE_S)
-        await self._call("bequeath", token, limit_s=_LEAVE_S)
+    async def _detach(self, token: Token) -> None:
+        """Send the commands that are left, and keep the actor for the next server."""
+        commands: list[Command] = []
+        while not self._commands.empty():
+            commands.append(self._commands.get_nowait())
+        if commands:
+            await self._call("command", token, encode(commands), limit_s=_SHUTDOWN_S)
+        await self._call("detach", token, limit_s=_SHUTDOWN_S)
 
-    async def _part(self) -> None:
+    async def _disconnect(self) -> None:
         """End the actor, its engine first."""
         actor, self._actor = self._actor, None
         token, self._token = self._token, None
-        self._orders = asyncio.Queue()
+        self._commands = asyncio.Queue()
         if actor is None or self._is_over:
             return
         try:
-            if token is not None and not await self._call("leave", token, limit_s=_LEAVE_S, actor=actor):
+            if token is not None and not await self._call("shutdown", token, limit_s=_SHUTDOWN_S, actor=actor):
                 return
         finally:
             await self._connection.end(actor)
 
     @property
     def _silence_s(self) -> float:
-        """After so long without an answer the actor has ended its engine, for want of an owner."""
-        return self._lease_s + take_s(self._lease_s)
+        """An actor that gives no answer for this long has ended its engine, because it has no owner."""
+        return self._lease_s + poll_s(self._lease_s)
 
     async def _call(self, method: str, *arguments: Any, limit_s: float | None = None, actor: Any = None) -> Any:
-        """Who stops waiting leaves Ray's future alone: its client loses its connection over one that is cancelled."""
+        """Call the actor. Ray's future is never cancelled: its client would lose its connection."""
         reference = getattr(actor or self._actor, method).remote(*arguments)
         answer = asyncio.wrap_future(reference.future())
-        answer.add_done_callback(lambda it: it.cancelled() or it.exception())
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
         async with asyncio.timeout(limit_s):
             return await asyncio.shield(answer)
 
@@ -426,31 +425,31 @@ class _Connection:
         self.is_open = asyncio.Event()
 
     def open(self) -> None:
-        """Connect, however long it takes until there is a cluster."""
+        """Connect, and keep trying until there is a cluster."""
         self._task = asyncio.get_running_loop().create_task(self._open())
 
     async def find(self, slot: SlotId, selector: Mapping[str, str]) -> "_Found":
-        """The slot's actor: the one that is there, else a new one, which waits for its place by itself."""
+        """The slot's actor: the existing one, else a new one, which may still wait for its place."""
         making = _in_thread(self._find, slot, selector)
         try:
             return await asyncio.shield(making)
         except asyncio.CancelledError:
             with contextlib.suppress(Exception):
-                await self.end((await asyncio.wait_for(making, _LEAVE_S)).actor)
+                await self.end((await asyncio.wait_for(making, _SHUTDOWN_S)).actor)
             raise
 
     async def outdated(self, found: "_Found") -> None:
-        """Returns when an actor that still waits for its place would be placed otherwise now. Says once if no node of
-        the moment offers what it waits for."""
-        is_said = False
+        """Return when an actor that still waits for its place would be placed elsewhere now. Warn once if no current
+        node offers the resources that it waits for."""
+        has_warned = False
         while True:
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_CHECK_S)
             offered = await _in_thread(lambda: _ray().cluster_resources())
             if not self._cluster.resources and _slot_resources(offered) != found.resources:
                 return
             missing = [name for name in found.resources if not offered.get(_OFFERED.get(name, name))]
-            if missing and not is_said:
-                is_said = True
+            if missing and not has_warned:
+                has_warned = True
                 log.warning(
                     "no node of the cluster offers %s, which a worker takes; start nodes with `safelight worker`, or "
                     "set ray_resources to what the nodes have",
@@ -467,20 +466,20 @@ class _Connection:
         if self._is_ours:
             self._is_ours = False
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(_in_thread(_ray().shutdown), _LEAVE_S)
+                await asyncio.wait_for(_in_thread(_ray().shutdown), _SHUTDOWN_S)
 
     async def _open(self) -> None:
         failures = 0
         while not self.is_open.is_set():
             try:
                 connecting = _in_thread(self._connect)
-                await asyncio.wait((connecting,), timeout=_PATIENCE_S)
+                await asyncio.wait((connecting,), timeout=_WARN_AFTER_S)
                 if not connecting.done():
                     log.warning("the Ray cluster at %s does not answer yet", self._cluster.address)
                 await connecting
                 _keep_signal(signal.SIGTERM)
                 self.is_open.set()
-            except Exception as error:  # a boundary: whatever Ray raises, the server answers and tries again
+            except Exception as error:  # a boundary: whatever Ray raises, the server keeps serving and tries again
                 failures += 1
                 log.warning("no connection to the Ray cluster at %s: %s", self._cluster.address, _first_line(error))
                 await asyncio.sleep(pause_s(failures + 1))
@@ -503,7 +502,7 @@ class _Connection:
         name = f"{self._server}/{slot}/{PROTOCOL}"
         resources = self._cluster.resources or _slot_resources(ray.cluster_resources())
         placement = f"{sorted(resources.items())} {sorted(selector.items())}"
-        with contextlib.suppress(ValueError):  # there is none of that name
+        with contextlib.suppress(ValueError):  # there is no actor of that name
             there = ray.get_actor(name, namespace=self._cluster.namespace)
             return _Found(there, resources, placement, is_new=False)
         options: dict[str, Any] = {"resources": {}, "num_cpus": 0, "num_gpus": 0}
@@ -522,7 +521,7 @@ class _Connection:
                 lifetime="detached",
                 get_if_exists=True,
                 max_restarts=0,
-                max_concurrency=_CALLS_AT_ONCE,
+                max_concurrency=_CONCURRENT_CALLS,
                 **options,
             )
             .remote(placement)
@@ -532,7 +531,7 @@ class _Connection:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A slot's actor. ``resources`` and ``placement``: of one that would be made now."""
+    """A slot's actor. ``resources`` and ``placement``: those of an actor that would be made now."""
 
     actor: Any
     resources: Mapping[str, float]
@@ -541,11 +540,11 @@ class _Found:
 
 
 def _in_thread(work: Callable[..., T], *arguments: object) -> "asyncio.Future[T]":
-    """Of its own: a cluster that does not answer holds up neither the loop's threads nor the end of the process."""
+    """Run ``work`` in a new thread: a cluster that does not answer must block neither the loop nor the exit."""
     done: Future[T] = Future()
 
     def run() -> None:
-        if done.set_running_or_notify_cancel():  # from here on it can't be cancelled
+        if done.set_running_or_notify_cancel():  # it cannot be cancelled any more
             try:
                 done.set_result(work(*arguments))
             except BaseException as error:
@@ -560,12 +559,12 @@ def _ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise RayMissing(f"Ray cannot be imported ({error}); pip install 'safelight[ray]' brings it") from None
+        raise RayMissing(f"Ray cannot be imported ({error}); install it with pip install 'safelight[ray]'") from None
     return ray
 
 
 async def _either(work: Coroutine[Any, Any, T], *others: Coroutine[Any, Any, object]) -> T | None:
-    """What ``work`` returns, or ``None`` if one of the others ends first."""
+    """The result of ``work``, or ``None`` if one of the others ends first."""
     task = asyncio.ensure_future(work)
     tasks = [task, *(asyncio.ensure_future(other) for other in others)]
     try:
@@ -578,13 +577,13 @@ async def _either(work: Coroutine[Any, Any, T], *others: Coroutine[Any, Any, obj
 
 
 def _keep_signal(number: signal.Signals) -> None:
-    """Ray's core puts a handler before this process's own, which prints a stack as if that were an error."""
+    """Restore the signal handler: Ray's core installs one before it, which prints a stack as if there were an error."""
     if threading.current_thread() is threading.main_thread() and (handler := signal.getsignal(number)) is not None:
         signal.signal(number, handler)
 
 
 def _selector(labels: frozenset[Pool], pools: frozenset[Pool]) -> Mapping[str, str]:
-    """Nodes of all of a slot's pools; and a slot of none keeps off the nodes of those that there are."""
+    """Select nodes with the labels of all of the slot's pools. A slot without pools uses only nodes without pools."""
     if labels:
         return {f"{POOL_LABEL}{label}": YES for label in sorted(labels)}
     return {f"{POOL_LABEL}{pool}": f"!{YES}" for pool in sorted(pools)}
@@ -597,7 +596,7 @@ def _slot_resources(cluster: Mapping[str, float]) -> Mapping[str, float]:
 def _first_line(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    if isinstance(cause := getattr(error, "cause", None), BaseException):  # what an actor's method raised
+    if isinstance(cause := getattr(error, "cause", None), BaseException):  # the error that an actor's method raised
         error = cause
     text = str(error).strip()
     return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__

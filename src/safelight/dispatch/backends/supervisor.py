@@ -1,14 +1,14 @@
-"""One slot: starts its engine, speaks with it, notices its death, starts the next.
+"""Keeps an engine running on one slot: starts it, exchanges messages with it, detects its death, starts the next.
 
-States of a slot: *starting* (a process without its first word) -> *ready* (may get messages, may run a job) -> *dying*
-(killed or dead, its last messages still on their way) -> *lost* (told to the listener) -> after a pause *starting*.
+States of a slot: *starting* (a process without a first message) -> *ready* (gets messages, may run a job) -> *dying*
+(killed or dead, its last messages still on their way) -> *lost* (reported to the listener) -> after a pause *starting*.
 
-* A process that the system reports dead is lost at once. Silence alone ends no job: a node may hold Python's lock for
-  minutes, and its owner can cancel. An engine that is silent for the lease and *idle* or *stopped* (by a signal) does
-  nothing, and is killed.
-* The engine, for its part, ends itself when it hears nothing for the lease (self-fence), so that an engine that was
-  given up because it could not be reached cannot go on.
-* Engines that die before they finished anything are started again after a growing pause.
+* A process that the system reports dead is lost immediately. Silence alone ends no job: a node may hold Python's lock
+  for minutes, and the owner can cancel. An engine that is unresponsive for the lease, and *idle* or *stopped* (by a
+  signal), does nothing and is killed.
+* The engine ends itself when it receives nothing for the lease (self-fence), so that an engine that cannot be reached,
+  and was replaced, stops working.
+* Engines that die before they have finished a job are started again after a growing pause.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from safelight.core.retry import Backoff
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import EngineListener
 from safelight.dispatch.backends.process import EngineProcess, OutputLines
@@ -26,18 +27,20 @@ from safelight.wire.messages import JobDone, LogLines, Ping, Ready, RunJob, ToEn
 log = logging.getLogger(__name__)
 
 START_LIMIT_S = 300.0
-"""How long an engine may import torch and its node packs before it counts as hung."""
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 30.0
+"""Time for an engine to import torch and its node packs, before it counts as hung."""
+BACKOFF = Backoff(first_s=0.5, longest_s=30.0)
 _PINGS_PER_LEASE = 5
 _DRAIN_S = 0.25
-"""How long, after the death of its group, the pipes may stay open: a child may have left the group with them."""
+"""How long the pipes may stay open after the death of the process group: a child may have left it with them."""
 _CLOSED_PIPE_S = 2.0
-"""How long an engine that closed its pipe may take to end."""
+"""Time for an engine that has closed its pipe to end."""
 
 
 class Supervisor:
-    """Mutable: the engine of the moment, and whether one is wanted. All calls and callbacks are on one event loop."""
+    """The :class:`~safelight.dispatch.backend.EngineHost` of a process on this machine.
+
+    Mutable: the current engine, and whether one is wanted. All calls and callbacks are on one event loop.
+    """
 
     def __init__(
         self,
@@ -62,7 +65,7 @@ class Supervisor:
         self._is_wanted.set()
 
     def start(self, listener: EngineListener) -> None:
-        """Start the first engine; from now on there is always one, or one to come, unless the slot is retired."""
+        """Start the first engine. From now on an engine runs or is about to start, unless the slot is drained."""
         self._task = asyncio.get_running_loop().create_task(self._keep_alive(listener))
 
     def send(self, message: ToEngine) -> None:
@@ -73,17 +76,17 @@ class Supervisor:
         if self._engine is not None:
             self._engine.kill(reason)
 
-    def retire(self, reason: str) -> None:
-        """End the engine and start no other before :meth:`restore`."""
+    def drain(self, reason: str) -> None:
+        """End the engine and start no other before :meth:`resume`."""
         self._is_wanted.clear()
         if self._engine is not None:
-            self._engine.kill(reason, is_meant=True)
+            self._engine.kill(reason, is_expected=True)
 
-    def restore(self) -> None:
+    def resume(self) -> None:
         self._is_wanted.set()
 
     async def stop(self) -> None:
-        """End the engine and start no other; the listener hears nothing of it."""
+        """End the engine and start no other. The listener is not called."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -105,11 +108,11 @@ class Supervisor:
 
 
 def pause_s(failures: int) -> float:
-    """How long to wait before the next start, after so many engines in a row that died without having worked.
+    """The pause before the next start, after ``failures`` engines in a row died without having finished a job.
 
-    One death may be a job's doing, which its next attempt tells; the pause begins with the second.
+    A single death may be the fault of a job, which its next attempt shows; so only the second one causes a pause.
     """
-    return 0.0 if failures < 2 else float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failures - 2, 16)))
+    return BACKOFF.pause_s(failures - 1)
 
 
 class _Engine:
@@ -123,12 +126,12 @@ class _Engine:
         self._process: EngineProcess | None = None
         self._connection: Connection | None = None
         self._reason: str | None = None
-        self._is_meant = False
+        self._is_expected = False
         self._exit: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._pipe_ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._is_ready = False
         self._job: RunJob | None = None
-        self._heard_at = time.monotonic()
+        self._last_seen = time.monotonic()
         self.has_worked = False
 
     @property
@@ -142,15 +145,16 @@ class _Engine:
             self._job = message
         self._connection.send(message)
 
-    def kill(self, reason: str, *, is_meant: bool = False) -> None:
-        """``is_meant``: nothing is wrong with it."""
+    def kill(self, reason: str, *, is_expected: bool = False) -> None:
+        """``is_expected``: nothing is wrong with the engine."""
         if self._reason is None:
-            self._reason, self._is_meant = reason, is_meant
+            self._reason, self._is_expected = reason, is_expected
         if self._process is not None:
             self._process.kill()
 
     async def live(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Run to the end, which the listener is told. Cancelled, it kills the process and says nothing more."""
+        """Run the engine to its end, and report that to the listener. If cancelled, kill the process and report
+        nothing."""
         loop = asyncio.get_running_loop()
         try:
             process = EngineProcess.spawn(
@@ -161,7 +165,7 @@ class _Engine:
             return
         self._process = process
         output = OutputLines(self._printed)
-        connection = Connection(ToServer, on_message=self._said, on_end=self._pipe_end)
+        connection = Connection(ToServer, on_message=self._received, on_end=self._pipe_end)
         ends: list[Callable[[], None]] = [process.output.close, process.sock.close]
         try:
             printed, _ = await loop.connect_read_pipe(lambda: output, process.output)
@@ -181,7 +185,7 @@ class _Engine:
             await asyncio.wait((self._exit,))
 
     async def _watch(self, connection: Connection, process: EngineProcess) -> str:
-        """Ping until the process ends, and kill it where it hangs."""
+        """Ping until the process ends, and kill it if it hangs."""
         started = time.monotonic()
         pause = self._config.lease_s / _PINGS_PER_LEASE
         sequence = 0
@@ -191,16 +195,16 @@ class _Engine:
             await asyncio.wait((self._exit,), timeout=pause)
             now = time.monotonic()
             if not self._is_ready and now - started > START_LIMIT_S:
-                self.kill(f"the worker process did not get ready within {START_LIMIT_S:.0f} s")
-            elif self._is_ready and now - self._heard_at > self._config.lease_s and self._does_nothing(process):
-                self.kill(f"the worker process said nothing for {self._config.lease_s:.0f} s")
+                self.kill(f"the worker process was not ready within {START_LIMIT_S:.0f} s")
+            elif self._is_ready and now - self._last_seen > self._config.lease_s and self._does_nothing(process):
+                self.kill(f"the worker process did not respond for {self._config.lease_s:.0f} s")
         return self._exit.result()
 
     def _does_nothing(self, process: EngineProcess) -> bool:
         return self._job is None or process.is_stopped()
 
-    def _said(self, message: ToServer) -> None:
-        self._heard_at = time.monotonic()
+    def _received(self, message: ToServer) -> None:
+        self._last_seen = time.monotonic()
         if self._listener is None:
             return
         if not self._is_ready:
@@ -218,9 +222,9 @@ class _Engine:
             self._recycle_if_grown()
 
     def _recycle_if_grown(self) -> None:
-        """Between two jobs is the one moment at which an engine can go without costing anybody a retry.
+        """Replace an engine that has grown too large, between two jobs: at any other moment that would cost a retry.
 
-        The loss is told at once, before the listener finds the time to give the slot another job.
+        The loss is reported immediately, before the listener can send the slot another job.
         """
         rss = self._process.rss() if self._process is not None and self._rss_limit_bytes else 0
         if rss > self._rss_limit_bytes:
@@ -229,7 +233,7 @@ class _Engine:
 
     def _lose(self, reason: str) -> None:
         if self._listener is not None:
-            level = logging.INFO if self._is_meant else logging.WARNING
+            level = logging.INFO if self._is_expected else logging.WARNING
             log.log(level, "the worker of slot %s is gone: %s", self._slot, reason)
             self._listener.engine_lost(self._slot, reason)
             self._listener = None
@@ -238,7 +242,7 @@ class _Engine:
         if not self._pipe_ended.done():
             self._pipe_ended.set_result(None)
         if reason is not None:
-            self.kill(f"the worker process sent garbage: {reason}")
+            self.kill(f"the worker process sent data that is not a message: {reason}")
         elif not self._exit.done():
             asyncio.get_running_loop().call_later(_CLOSED_PIPE_S, self._kill_if_alive)
 

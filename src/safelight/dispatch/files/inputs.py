@@ -1,7 +1,7 @@
-"""The files of a prompt as an engine finds them: by the names that the prompt uses, with paths that it may read.
+"""The input files of a prompt as its engine finds them: under the names that the prompt uses, with readable paths.
 
-An engine may read nothing of the store, nor of the cache of files, since what other users own lies there too. The
-files of its job are linked into a *room*, a folder that the server makes for one attempt or one question.
+An engine must not read the store or the cache of files, because they hold the files of other users too. The files of
+its job are linked into an *input folder*, which the server makes for one attempt or one validation.
 """
 
 import asyncio
@@ -16,58 +16,59 @@ from safelight.blobs.cache import FileCache
 from safelight.blobs.store import BlobMissing
 from safelight.core.asset import Asset
 from safelight.core.digest import Digest
-from safelight.services.patience import Patience
+from safelight.core.retry import Retrier
 from safelight.wire.messages import FileRef
 
-_FOR_ENGINES = 0o755
-"""Which account reaches a room is decided by the folders above it."""
+_MODE = 0o755
+"""Of an input folder: the folders above it decide which account can reach it."""
 
-_AT_ONCE = 4
-"""Downloads for one job."""
+_DOWNLOADS = 4
+"""Concurrent downloads for one job."""
 
 
 class Inputs:
-    def __init__(self, files: FileCache, patience: Patience) -> None:
+    def __init__(self, files: FileCache, retry: Retrier) -> None:
         self._files = files
-        self._patience = patience
+        self._retry = retry
 
-    def at_hand(self, files: Mapping[str, Asset], held: ExitStack, *, room: Path) -> dict[str, FileRef] | None:
-        """What the store shows as files, linked into ``room``; ``None`` where one must be fetched or copied. The room
-        goes when ``held`` is closed."""
+    def available(self, files: Mapping[str, Asset], inputs: ExitStack, *, folder: Path) -> dict[str, FileRef] | None:
+        """The files linked into ``folder``; ``None`` if one must be fetched or copied first. The folder is removed when
+        ``inputs`` is closed."""
         refs = {}
-        held.callback(_remove, room)
+        inputs.callback(_remove, folder)
         for name, asset in files.items():
             if (path := self._files.local_path(asset.digest)) is None:
                 return None
             try:
-                linked = _link(path, room)
+                linked = _link(path, folder)
             except FileNotFoundError:
-                linked = path  # its bytes are gone: it is for the node to say so
+                linked = path  # its bytes are gone: the node reports that
             except OSError:
                 return None
             refs[name] = FileRef(asset.digest, asset.size, asset.mime_type, str(linked))
         return refs
 
     async def fetch(
-        self, files: Mapping[str, Asset | FileRef], held: ExitStack, *, room: Path, is_patient: bool = True
+        self, files: Mapping[str, Asset | FileRef], inputs: ExitStack, *, folder: Path, retry: bool = True
     ) -> dict[str, FileRef]:
-        """Files that stay in ``room`` until ``held`` is closed. One whose bytes are gone is left out."""
+        """Like :meth:`available`, after fetching what is missing. A file whose bytes are gone is left out. ``retry``:
+        whether to wait for a store that is unreachable."""
         refs: dict[str, FileRef] = {}
-        free = asyncio.Semaphore(_AT_ONCE)
-        held.callback(_remove, room)
+        free = asyncio.Semaphore(_DOWNLOADS)
+        inputs.callback(_remove, folder)
 
         async def fetch(name: str, wanted: Asset | FileRef) -> None:
             async def hold() -> None:
                 file = await self._files.hold(Digest(wanted.digest))
-                held.callback(file.let_go)
-                held.callback(_remove, room)  # once more: `held` may have been closed meanwhile
-                path = await asyncio.to_thread(_link_or_copy, file.path, room)
+                inputs.callback(file.let_go)
+                inputs.callback(_remove, folder)  # again: `inputs` may have been closed meanwhile
+                path = await asyncio.to_thread(_link_or_copy, file.path, folder)
                 refs[name] = FileRef(wanted.digest, wanted.size, wanted.mime_type, str(path))
 
             async with free:
                 try:
-                    if is_patient:
-                        await self._patience.with_(hold, what=f"the input file {name} could not be fetched")
+                    if retry:
+                        await self._retry.run(hold, what=f"fetch the input file {name}")
                     else:
                         await hold()
                 except BlobMissing:
@@ -77,34 +78,34 @@ class Inputs:
             async with asyncio.TaskGroup() as group:
                 for name, wanted in files.items():
                     group.create_task(fetch(name, wanted))
-        except ExceptionGroup as errors:  # the first says it all
+        except ExceptionGroup as errors:  # one error is enough
             raise errors.exceptions[0] from None
         return refs
 
 
-def _link(path: Path, room: Path) -> Path:
-    """Raises :class:`OSError` where the two lie on different disks."""
-    room.mkdir(mode=_FOR_ENGINES, parents=True, exist_ok=True)
-    room.chmod(_FOR_ENGINES)
-    link = room / path.name
+def _link(path: Path, folder: Path) -> Path:
+    """Raises :class:`OSError` if the two are on different disks."""
+    folder.mkdir(mode=_MODE, parents=True, exist_ok=True)
+    folder.chmod(_MODE)
+    link = folder / path.name
     with suppress(FileExistsError):
         os.link(path, link)
     return link
 
 
-def _link_or_copy(path: Path, room: Path) -> Path:
+def _link_or_copy(path: Path, folder: Path) -> Path:
     try:
-        return _link(path, room)
+        return _link(path, folder)
     except FileNotFoundError as error:
         raise BlobMissing(f"the bytes of {path.name} are gone") from error
     except OSError:
-        copy = room / path.name
-        part = room / f".{uuid.uuid4().hex}"
+        copy = folder / path.name
+        part = folder / f".{uuid.uuid4().hex}"
         shutil.copyfile(path, part)
         part.chmod(0o444)
         part.replace(copy)
         return copy
 
 
-def _remove(room: Path) -> None:
-    shutil.rmtree(room, ignore_errors=True)
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)

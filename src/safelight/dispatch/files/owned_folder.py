@@ -1,7 +1,8 @@
-"""Folders that belong to one process, and are removed by nobody else while it lives.
+"""Folders that belong to one process: no other process removes them while it lives.
 
-``<parent>/<name>`` lies beside ``<parent>/<name>.lock``, which its owner holds locked (``flock``) until its process
-ends, however it ends. A folder whose lock is free has no owner any more, and the next owner in that parent removes it.
+``<parent>/<name>`` has a lock file ``<parent>/<name>.lock`` beside it, which the owner keeps locked (``flock``) until
+its process ends, however it ends. A folder whose lock is free has no owner any more, and the next owner in that parent
+removes it.
 """
 
 import fcntl
@@ -12,31 +13,31 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from safelight.dispatch.backends.slot_dirs import make_way
+from safelight.dispatch.files.folders import make_parents
 
 _LOCK = ".lock"
 
 
-class OwnFolder:
-    """``path`` is made by its owner. Mutable: held until :meth:`release`."""
+class OwnedFolder:
+    """Its owner makes ``path``. Mutable: locked until :meth:`release`."""
 
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
         self._lock = lock
 
     @classmethod
-    def claim(cls, parent: Path, *, prefix: str = "") -> "OwnFolder":
-        """A folder that nobody has had before. Raises :class:`OSError`."""
-        make_way(parent / "any")
+    def claim(cls, parent: Path, *, prefix: str = "") -> "OwnedFolder":
+        """A folder with a new name. Raises :class:`OSError`."""
+        make_parents(parent / "any")
         while True:
-            path = parent / f"{prefix}{uuid.uuid4().hex[:12]}"  # paths of sockets in it are to be short
+            path = parent / f"{prefix}{uuid.uuid4().hex[:12]}"  # short, because paths of sockets in it must be
             lock = os.open(_lock_of(path), os.O_CREAT | os.O_RDWR, 0o600)
             if _take(lock, _lock_of(path)):
                 return cls(path, lock)
             os.close(lock)
 
     def release(self) -> None:
-        """Remove the folder, and let go of it. Blocks."""
+        """Remove the folder and its lock. Blocks."""
         shutil.rmtree(self.path, ignore_errors=True)
         with suppress(OSError):
             os.unlink(_lock_of(self.path))
@@ -70,7 +71,7 @@ def _lock_of(path: Path) -> Path:
 
 
 def _take(lock: int, lock_file: Path) -> bool:
-    """Whether the lock is ours now; false where another holds it, or has removed the file meanwhile."""
+    """Whether this process has the lock now; false if another has it, or has removed the lock file meanwhile."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return os.path.samestat(os.fstat(lock), os.stat(lock_file))

@@ -1,6 +1,7 @@
-"""Folders in which attempts write their outputs before the server takes them over. No user string is in their names.
+"""Staging folders: attempts write their outputs here before the server moves them into the store.
 
-Each slot has a folder of its own for them, the only one that its engines may write to.
+No user string is part of their names. Each slot has a parent folder of its own for them, the only one that its engines
+may write to.
 """
 
 import asyncio
@@ -12,24 +13,28 @@ from pathlib import Path
 
 from safelight.core.errors import Invalid
 from safelight.core.worker import SlotId
-from safelight.dispatch.backends.slot_dirs import make_own, own
+from safelight.dispatch.files.folders import make_private, set_owner
 from safelight.sandbox.rules import Account
 
 
 class Staging:
-    """Mutable: folders that were left empty, to be used again: to make and remove one costs more than a small job."""
+    """Mutable: folders that were left empty, for reuse: to make and remove one costs more than a small job.
+
+    The root may be on a network file system, so that no method blocks the event loop on it.
+    """
 
     def __init__(self, root: Path, *, slots: Collection[SlotId] = (), account: Account | None = None) -> None:
-        """``slots``: whose folders stay. ``account``: as whom the engines write, where it is not as the server."""
+        """``slots``: those whose parent folders stay. ``account``: the account that the engines run as, if not the
+        server's."""
         self._root = root
         self._slots = slots
         self._account = account
         self._empty: dict[SlotId, list[Path]] = {}
         self._left: set[Path] = set()
-        self._made: set[SlotId] = set()  # the slots' own folders, each made once: engines are bound to what was there
+        self._made: set[SlotId] = set()  # parent folders, each made once: engines are bound to the one they found
 
-    def look(self) -> None:
-        """Which folders an earlier server has left. Blocks; comes before all else."""
+    def scan(self) -> None:
+        """Find the folders that an earlier server left. Blocks. Called before all other methods."""
         self._root.mkdir(parents=True, exist_ok=True)
         self._left = {Path(entry.path) for entry in os.scandir(self._root) if entry.name not in self._slots}
         for slot in self._slots:
@@ -37,14 +42,14 @@ class Staging:
                 self._left.update(Path(entry.path) for entry in os.scandir(folder))
 
     def take_over(self, path: Path) -> Path:
-        """A folder that an earlier server made for an attempt that goes on. Raises :class:`Invalid` for any other."""
+        """The folder of an attempt that an earlier server began. Raises :class:`Invalid` for any other path."""
         if path not in self._left:
-            raise Invalid(f"{path} is not the folder of an attempt")
+            raise Invalid(f"{str(path)!r} is not the folder of an attempt")
         self._left.discard(path)
         return path
 
     def sweep(self) -> None:
-        """Remove what was left and not taken over. Blocks."""
+        """Remove the folders that were left and not taken over. Blocks."""
         while self._left:
             left = self._left.pop()
             if left.is_dir() and not left.is_symlink():
@@ -52,36 +57,57 @@ class Staging:
             else:
                 left.unlink(missing_ok=True)
 
-    def make(self, slot: SlotId) -> Path:
-        """Raises :class:`OSError`."""
+    async def make(self, slot: SlotId) -> Path:
+        """An empty folder for an attempt. Raises :class:`OSError`."""
+        making = asyncio.ensure_future(asyncio.to_thread(self._make, slot))
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(self._reuse)
+            raise
+
+    async def give_back(self, path: Path) -> None:
+        """The attempt has ended by itself. Keep its folder for the next one if it is empty; remove it otherwise."""
+        match await asyncio.to_thread(_is_empty, path):
+            case True:
+                self._keep(path)
+            case False:
+                await self.remove(path)
+
+    async def remove(self, path: Path) -> None:
+        """The attempt was lost. If its engine still runs, it must not write where another attempt does."""
+        await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+
+    def _make(self, slot: SlotId) -> Path:
         empty = self._empty.get(slot, [])
         while empty:
             if (path := empty.pop()).is_dir():
                 return path
         if slot not in self._made:
-            make_own(self._root / slot, self._account)
+            make_private(self._root / slot, self._account)
             self._made.add(slot)
         path = self._root / slot / uuid.uuid4().hex
         try:
             path.mkdir(mode=0o700)
         except FileNotFoundError:
-            make_own(self._root / slot, self._account)  # for engines that start later: others may not write there
+            make_private(self._root / slot, self._account)  # for engines that start later: running ones cannot use it
             raise
-        own(path, self._account)
+        set_owner(path, self._account)
         return path
 
-    async def give_back(self, path: Path) -> None:
-        """The attempt has ended by itself. What it left is of no use to anybody."""
-        try:
-            with os.scandir(path) as left:
-                is_empty = next(left, None) is None
-        except FileNotFoundError:
-            return
-        if is_empty:
-            self._empty.setdefault(SlotId(path.parent.name), []).append(path)
-        else:
-            await self.remove(path)
+    def _keep(self, path: Path) -> None:
+        self._empty.setdefault(SlotId(path.parent.name), []).append(path)
 
-    async def remove(self, path: Path) -> None:
-        """The attempt was lost: should something of it still run, it may not write where another attempt does."""
-        await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+    def _reuse(self, making: "asyncio.Future[Path]") -> None:
+        """The attempt was cancelled while its folder was made."""
+        if not making.cancelled() and making.exception() is None:
+            self._keep(making.result())
+
+
+def _is_empty(path: Path) -> bool | None:
+    """``None`` if there is no such folder."""
+    try:
+        with os.scandir(path) as entries:
+            return next(entries, None) is None
+    except FileNotFoundError:
+        return None

@@ -1,1 +1,7 @@
-"""Which job starts next, and on which slot. Pure: no clock, no I/O."""
+"""Which job starts next, and on which slot. Pure: no clock, no I/O.
+
+* ``affinity``: on which slot: one that has the job's models loaded, within a bounded wait.
+* ``fairness``: whose job is next: the user with the least virtual time.
+* ``idle``: how many stopped slots must start for the jobs that wait.
+* ``queue``: both of them together, with the users who are at their concurrency limit.
+"""

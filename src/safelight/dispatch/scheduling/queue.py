@@ -1,5 +1,5 @@
-"""Those who wait: whose turn it is (``fairness.py``), on which slot (``affinity.py``), and who must wait for an end of
-a job of their own before the next may start."""
+"""The queue as the scheduler sees it: whose job is next (``fairness.py``), on which slot (``affinity.py``), and which
+users are at their concurrency limit."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,62 +14,62 @@ from safelight.services.attempt import Claim
 
 
 class SchedulerQueue:
-    """Mutable: who waits, who runs where, who is held."""
+    """Mutable: the keys with waiting jobs, which user runs on which slot, and the users at their limit."""
 
     def __init__(self, clock: Clock, *, affinity_wait_s: float) -> None:
         self._clock = clock
-        self._turns = FairQueue()
-        self._affinity = Affinity(wait_s=affinity_wait_s)
-        self._held: dict[UserId, set[QueueKey]] = {}
+        self._fair = FairQueue()
+        self._affinity = Affinity(max_wait_s=affinity_wait_s)
+        self._at_limit: dict[UserId, set[QueueKey]] = {}
 
-    def wait(self, lane: QueueKey) -> None:
-        """A job of the lane waits."""
-        if self._turns.wait(lane, now_s=self._clock.monotonic_s()):
-            self._affinity.wait(lane.owner_id)
+    def add(self, key: QueueKey) -> None:
+        """A job of ``key`` waits."""
+        if self._fair.add(key, now_s=self._clock.monotonic_s()):
+            self._affinity.add(key.owner_id)
 
-    def lanes(self, places: Iterable[SlotView]) -> Sequence[QueueKey]:
-        """Those that wait for one of ``places``, the next first."""
-        labels = [place.labels for place in places if place.is_idle]
-        order = self._turns.order(now_s=self._clock.monotonic_s()) if labels else ()
-        return [lane for lane in order if any(fits(lane.pool, one) for one in labels)]
+    def waiting(self, slots: Iterable[SlotView]) -> Sequence[QueueKey]:
+        """The keys with a job that waits for one of the idle ``slots``, the next first."""
+        labels = [slot.labels for slot in slots if slot.is_idle]
+        order = self._fair.order(now_s=self._clock.monotonic_s()) if labels else ()
+        return [key for key in order if any(fits(key.pool, one) for one in labels)]
 
-    def pick(self, line: Iterable[JobSummary], places: Sequence[SlotView]) -> Pick:
-        return self._affinity.pick(line, places, now_s=self._clock.monotonic_s())
+    def pick(self, jobs: Iterable[JobSummary], slots: Sequence[SlotView]) -> Pick:
+        return self._affinity.pick(jobs, slots, now_s=self._clock.monotonic_s())
 
     def claimed(self, pick: Pick, claim: Claim) -> None:
         """Follow what a claim found and did."""
-        for lane in (*claim.idle, *claim.at_limit):
-            self._rest(lane)
-        for lane in claim.at_limit:
-            self._held.setdefault(lane.owner_id, set()).add(lane)
+        for key in (*claim.idle, *claim.at_limit):
+            self._remove(key)
+        for key in claim.at_limit:
+            self._at_limit.setdefault(key.owner_id, set()).add(key)
         self._affinity.note(pick, now_s=self._clock.monotonic_s())
         if claim.job is not None and pick.slot is not None:
             job = claim.job.summary
-            self.resumed(pick.slot, job.owner_id, job.id, weight=claim.weight)
+            self.started(pick.slot, job.owner_id, job.id, weight=claim.weight)
             if not claim.has_more:
-                self._rest(QueueKey(job.owner_id, job.pool))
+                self._remove(QueueKey(job.owner_id, job.pool))
 
-    def resumed(self, slot: SlotId, owner: UserId, job_id: JobId, *, weight: float) -> None:
-        """The job runs on the slot since an earlier server claimed it."""
-        self._turns.start(owner, job_id, now_s=self._clock.monotonic_s(), weight=weight)
+    def started(self, slot: SlotId, owner: UserId, job_id: JobId, *, weight: float) -> None:
+        """The job runs on the slot."""
+        self._fair.start(owner, job_id, now_s=self._clock.monotonic_s(), weight=weight)
         self._affinity.start(owner, slot)
 
-    def left(self, slot: SlotId, owner: UserId, job_id: JobId) -> None:
-        """The job has left its slot, however it ended."""
-        self._turns.end(owner, job_id, now_s=self._clock.monotonic_s())
+    def left_slot(self, slot: SlotId, owner: UserId, job_id: JobId) -> None:
+        """The job runs on the slot no longer, whatever its outcome."""
+        self._fair.end(owner, job_id, now_s=self._clock.monotonic_s())
         self._affinity.end(owner, slot)
 
     def ended(self, owner: UserId) -> bool:
-        """A job of the owner's has ended. Whether that lets jobs of theirs wait again."""
-        lanes = self._held.pop(owner, set())
-        for lane in lanes:
-            self.wait(lane)
-        return bool(lanes)
+        """A job of the owner's has ended. Return whether more of their jobs may start now."""
+        keys = self._at_limit.pop(owner, set())
+        for key in keys:
+            self.add(key)
+        return bool(keys)
 
-    def patience_s(self, pick: Pick) -> float:
-        """When to ask again for those whom a pick passed although it started nothing."""
-        return self._affinity.patience_s(pick.passed, now_s=self._clock.monotonic_s())
+    def wait_s(self, pick: Pick) -> float:
+        """Seconds until the first user that a pick passed over must be served, if the pick started nothing."""
+        return self._affinity.wait_s(pick.passed, now_s=self._clock.monotonic_s())
 
-    def _rest(self, lane: QueueKey) -> None:
-        if self._turns.rest(lane):
-            self._affinity.rest(lane.owner_id)
+    def _remove(self, key: QueueKey) -> None:
+        if self._fair.remove(key):
+            self._affinity.remove(key.owner_id)

@@ -1,114 +1,129 @@
-"""Slots that have nothing to do give up their engine, and with it memory, a device, a place in the cluster; jobs that
-wait wake them.
+"""Idle scale-down: a slot without work gives up its engine, and with it memory, a device and a place in the cluster;
+waiting jobs start it again.
 
-*awake* -> idle for long enough, and not one of those that are to stay -> *asleep* -> a job waits that no other slot is
-free or starting for -> *awake*, with an engine that starts.
+*running* -> idle for ``idle_timeout_s``, and more than ``min_running`` slots run -> *stopped* -> a job waits for which
+no other slot is free or starting -> *running*, with an engine that starts.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 
 from safelight.core.clock import Clock
-from safelight.core.pool import ANY, Pool
 from safelight.core.worker import SlotId
+from safelight.db.engine import Database
 from safelight.dispatch.backend import Backend
 from safelight.dispatch.scheduling.affinity import SlotView
+from safelight.dispatch.scheduling.idle import slots_to_start
 from safelight.dispatch.slots.slot import Slot
+from safelight.dispatch.tasks import Tasks
+from safelight.services import attempt as attempts
 
-_AGAIN_S = 10.0
-"""Until the next look at one that may not sleep at the moment."""
+_CHECK_S = 10.0
+"""Until the next check of a slot that must not stop yet."""
 
 
 class IdleScaler:
-    """Mutable: which of the slots sleep. ``idle_s``: 0, and none does. ``stay``: so many slots never do."""
+    """Mutable: which slots are stopped, and whether waiting jobs are being counted."""
 
     def __init__(
         self,
         slots: Collection[Slot],
         *,
+        db: Database,
         backend: Backend,
         clock: Clock,
         sleep: Callable[[float], Awaitable[None]],
-        idle_s: float,
-        stay: int,
+        tasks: Tasks,
+        idle_timeout_s: float,
+        min_running: int,
+        is_open: Callable[[SlotId], bool],
+        may_stop: Callable[[], bool],
     ) -> None:
+        """``idle_timeout_s``: 0 means that slots never stop. ``min_running``: minimum number of slots kept running.
+        ``is_open``: whether a slot's gate is open. ``may_stop``: false while a claim may send a job to any slot."""
         self._slots = slots
+        self._db = db
         self._backend = backend
         self._clock = clock
         self._sleep = sleep
-        self._idle_s = idle_s
-        self._stay = stay
+        self._tasks = tasks
+        self._idle_timeout_s = idle_timeout_s
+        self._min_running = min_running
+        self._is_open = is_open
+        self._may_stop = may_stop
+        self._is_counting = False
+        self._must_count = False
+        self._taken: set[SlotId] = set()  # slots that got a job since the waiting jobs were last counted
 
     def begin(self) -> None:
-        """Of a backend that has just started, one slot is enough to tell what nodes there are."""
-        if self._idle_s:
-            for slot in list(self._slots)[max(self._stay, 1) :]:
-                self._put_to_sleep(slot)
+        """The backend has just started: stop all slots but one (or ``min_running``), which reports the nodes."""
+        if self._idle_timeout_s:
+            for slot in list(self._slots)[max(self._min_running, 1) :]:
+                self._stop(slot)
+
+    def note_free(self, slot: Slot) -> None:
+        """The slot has no work from now on: stop it when it has been idle for long enough."""
+        if not slot.is_free:
+            return
+        slot.idle_since_s = self._clock.monotonic_s()
+        if self._idle_timeout_s > 0 and (slot.idle_watch is None or slot.idle_watch.done()):
+            slot.idle_watch = self._tasks.spawn(self._watch(slot))
+
+    def note_taken(self, slot: SlotId) -> None:
+        """The slot got a job."""
+        self._taken.add(slot)
 
     @property
-    def places(self) -> Sequence[SlotView]:
-        """Those that sleep, as if they were idle."""
-        return [SlotView(slot.id, slot.labels, frozenset(), True) for slot in self._slots if slot.is_asleep]
+    def stopped(self) -> Sequence[SlotView]:
+        """The stopped slots, as if they were idle."""
+        return [SlotView(slot.id, slot.labels, frozenset(), True) for slot in self._slots if slot.is_stopped]
 
-    def note_free(self, slot: Slot) -> bool:
-        """The slot has nothing to do from now on. Whether somebody must :meth:`follow` it."""
-        slot.idle_since_s = self._clock.monotonic_s()
-        return self._idle_s > 0 and (slot.dozing is None or slot.dozing.done())
+    def start_for_waiting(self) -> None:
+        """Start as many stopped slots as there are waiting jobs for them."""
+        self._must_count = True
+        if not self._is_counting:
+            self._is_counting = True
+            self._tasks.spawn(self._count_and_start())
 
-    async def follow(self, slot: Slot, *, may_sleep: Callable[[], bool]) -> None:
-        """Until the slot has something to do, or sleeps. ``may_sleep``: no job is about to come to it, and no gate has
-        it stay as it is."""
+    async def _count_and_start(self) -> None:
+        """A job may be claimed while the jobs are counted, and then needs no other slot. The count is repeated if a job
+        arrived or was claimed meanwhile."""
+        try:
+            while self._must_count or self._taken:
+                self._must_count = False
+                self._taken.clear()
+                waiting = await self._db.read(attempts.depths)
+                free = [slot.labels for slot in self._slots if self._will_take_a_job(slot)]
+                stopped = {slot.id: slot for slot in self._slots if slot.is_stopped and self._is_open(slot.id)}
+                labels = {slot_id: slot.labels for slot_id, slot in stopped.items()}
+                for slot_id in slots_to_start(waiting, free=free, stopped=labels):
+                    self._start(stopped[slot_id])
+        finally:
+            self._is_counting = False
+
+    def _will_take_a_job(self, slot: Slot) -> bool:
+        """Whether the slot is free or starting, or has taken a job that may be among those that were counted."""
+        is_available = self._is_open(slot.id) and not slot.is_stopped and slot.attempt is None and not slot.is_drained
+        return slot.id in self._taken or is_available
+
+    async def _watch(self, slot: Slot) -> None:
         while slot.is_free:
-            left_s = slot.idle_since_s + self._idle_s - self._clock.monotonic_s()
-            if left_s <= 0 and may_sleep() and self._has_spare():
-                self._put_to_sleep(slot)
+            left_s = slot.idle_since_s + self._idle_timeout_s - self._clock.monotonic_s()
+            if left_s <= 0 and self._may_stop() and self._is_open(slot.id) and self._has_spare():
+                self._stop(slot)
             else:
-                await self._sleep(left_s if left_s > 0 else min(self._idle_s, _AGAIN_S))
-
-    def wake(
-        self, waiting: Mapping[Pool, int], *, taken: Collection[SlotId], is_open: Callable[[SlotId], bool]
-    ) -> None:
-        """``waiting``: how many jobs, by pool. ``taken``: the slots that got a job since those were counted, which may
-        be one of them."""
-        coming = [
-            slot.labels
-            for slot in self._slots
-            if slot.id in taken
-            or (is_open(slot.id) and not slot.is_asleep and slot.run is None and not slot.is_retired)
-        ]
-        asleep = {slot.id: slot for slot in self._slots if slot.is_asleep and is_open(slot.id)}
-        for slot_id in slots_to_start(
-            waiting, coming=coming, asleep={key: slot.labels for key, slot in asleep.items()}
-        ):
-            slot = asleep[slot_id]
-            slot.is_asleep = False
-            if not slot.is_retired:
-                self._backend.restore(slot_id)
+                await self._sleep(left_s if left_s > 0 else min(self._idle_timeout_s, _CHECK_S))
 
     def _has_spare(self) -> bool:
-        return sum(not slot.is_asleep and not slot.is_retired for slot in self._slots) > self._stay
+        return sum(not slot.is_stopped and not slot.is_drained for slot in self._slots) > self._min_running
 
-    def _put_to_sleep(self, slot: Slot) -> None:
-        slot.is_asleep = True
+    def _start(self, slot: Slot) -> None:
+        slot.is_stopped = False
+        if not slot.is_drained:
+            self._backend.resume(slot.id)
+
+    def _stop(self, slot: Slot) -> None:
+        slot.is_stopped = True
         if slot.info is not None:
             slot.info = replace(slot.info, warm_models=())
-        self._backend.retire(slot.id, f"it had nothing to do for {self._idle_s:g} s")
-
-
-def slots_to_start(
-    waiting: Mapping[Pool, int], *, coming: Sequence[frozenset[Pool]], asleep: Mapping[SlotId, frozenset[Pool]]
-) -> Sequence[SlotId]:
-    """Which slots to wake so that each job that waits has one. ``coming``: the labels of those that are about to take
-    one; a slot takes a job of one of its labels before one that any may run."""
-    left = dict(waiting)
-    for labels in coming:
-        _take(left, labels)
-    return [slot for slot, labels in asleep.items() if _take(left, labels)]
-
-
-def _take(left: dict[Pool, int], labels: frozenset[Pool]) -> bool:
-    for pool in (*sorted(labels), ANY):
-        if left.get(pool, 0) > 0:
-            left[pool] -= 1
-            return True
-    return False
+        self._backend.drain(slot.id, f"the slot was idle for {self._idle_timeout_s:g} s")
