@@ -49,7 +49,8 @@ def test_a_pickle_that_would_do_something_is_refused_and_nothing_is_left(tmp_pat
     ran = safelight("model", "convert", source)
     assert ran.returncode == 1
     assert (
-        ran.stderr == f"safelight: {source}: the pickle wants posix.mkdir, which no weights need; it is not converted\n"
+        ran.stderr
+        == f"safelight: {source}: not converted: the pickle asks for posix.mkdir, which weights do not need\n"
     )
     assert os.listdir(tmp_path) == ["evil.pt"]
 
@@ -58,7 +59,10 @@ def test_a_small_file_cannot_fill_the_disk(tmp_path: Path) -> None:
     source = tmp_path / "w.pt"
     torch.save({f"t{n}": torch.ones(1).expand(2**20, 2**6) for n in range(8)}, source)
     ran = safelight("model", "convert", source)
-    assert (ran.returncode, ran.stderr) == (1, f"safelight: {source}: it would become far larger than it is\n")
+    assert (ran.returncode, ran.stderr) == (
+        1,
+        f"safelight: {source}: the converted file would be far larger than the original\n",
+    )
     assert os.listdir(tmp_path) == ["w.pt"]
 
 
@@ -73,7 +77,7 @@ def test_check_names_what_is_not_loaded(tmp_path: Path) -> None:
     assert ran.returncode == 1
     _, cut, renamed = ran.stdout.splitlines()
     assert "cut.safetensors" in cut
-    assert "the file at 7" in cut
+    assert "the file at byte 7" in cut
     assert "renamed.safetensors is a pickle" in renamed
     assert safelight("model", "check", folder / "good.safetensors").returncode == 0
 

@@ -144,7 +144,7 @@ def test_a_png_with_a_large_text_is_read(is_compressed: bool) -> None:
 
 
 def test_what_is_no_picture_is_refused() -> None:
-    with pytest.raises(UnreadableMedia, match="known format"):
+    with pytest.raises(UnreadableMedia, match="supported format"):
         decode_image(b"GIF? No.")
 
 
@@ -165,7 +165,7 @@ def test_a_bomb_is_refused_before_it_is_decoded() -> None:
 def test_limits_of_frames_and_pixels() -> None:
     frames = [Image.new("RGB", (10, 10), (i, 0, 0)) for i in range(5)]
     source = encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
-    with pytest.raises(MediaTooLarge, match="10 x 10 pixels; 99 are"):
+    with pytest.raises(MediaTooLarge, match="10 x 10 pixels; the limit is 99"):
         decode_image(source, max_pixels=99)
     with pytest.raises(MediaTooLarge, match="5 frames"):
         decode_image(source, max_total_pixels=499)
@@ -186,7 +186,7 @@ def test_a_bomb_behind_a_harmless_first_page_is_not_decoded() -> None:
 
 
 def test_programs_are_no_pictures() -> None:
-    with pytest.raises(UnreadableMedia, match="known format"):
+    with pytest.raises(UnreadableMedia, match="supported format"):
         decode_image(encoded(gradient(), "EPS"))
 
 
@@ -228,7 +228,7 @@ def test_png_of_1_3_and_4_channels(tmp_path: Path, channels: int) -> None:
 
 
 def test_two_channels_are_no_picture(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not 2"):
+    with pytest.raises(ValueError, match="with 2 channels"):
         save_png(tmp_path / "a.png", np.zeros((4, 4, 2), dtype=np.uint8))
 
 

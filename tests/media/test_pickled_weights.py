@@ -93,7 +93,7 @@ def test_what_a_trainer_left_is_ignored() -> None:
         b"\x80\x02}(X\x09\x00\x00\x00callbackscpytorch_lightning.callbacks.model_checkpoint\nModelCheckpoint\n)\x81"
         b"}X\x04\x00\x00\x00bestK\x01sbX\x01\x00\x00\x00aK\x02u."
     )
-    with pytest.raises(UnreadableWeights, match="no tensor under a name"):
+    with pytest.raises(UnreadableWeights, match="no named tensor"):
         converted(with_pickle(saved({"a": torch.ones(1)}), pickled))
 
 
@@ -117,7 +117,7 @@ def test_nothing_is_run(tmp_path: Path, zipped: bool, function: Any, name: str) 
     arguments = {"exec": (f"open({str(target)!r}, 'w')",), "getattr": (str(target), "upper")}
     evil = Evil(function, *arguments.get(function.__name__, (str(target),)))
     data = saved({"a": torch.ones(1), "b": evil}, zipped=zipped)
-    with pytest.raises(UnreadableWeights, match=f"the pickle wants {name}"):
+    with pytest.raises(UnreadableWeights, match=f"the pickle asks for {name}"):
         converted(data)
     assert not target.exists()
 
@@ -131,7 +131,7 @@ def test_nothing_is_run(tmp_path: Path, zipped: bool, function: Any, name: str) 
 )
 def test_no_other_name_is_known(name: str) -> None:
     pickled = b"\x80\x02c" + name.encode() + b"\n."
-    with pytest.raises(UnreadableWeights, match="which no weights need"):
+    with pytest.raises(UnreadableWeights, match="which weights do not need"):
         converted(with_pickle(saved({"a": torch.ones(1)}), pickled))
 
 
@@ -160,14 +160,14 @@ def tensor_pickle(*, count: int = 4, offset: int = 0, shape: tuple[int, ...] = (
     ("said", "words"),
     [
         ({"offset": 1}, "beyond its storage"),
-        ({"offset": -1}, "-1 is no size"),
+        ({"offset": -1}, "invalid size -1"),
         ({"shape": (2, 2), "strides": (1, 9)}, "beyond its storage"),
         ({"shape": (2**61, 8), "strides": (1, 1)}, "beyond its storage"),
-        ({"strides": (1, 1)}, "from something else"),
+        ({"strides": (1, 1)}, "from something other than a storage"),
         ({"shape": (1,) * 65, "strides": (1,) * 65}, "65 dimensions"),
-        ({"shape": ("a",)}, "'a' is no size"),
-        ({"count": 1000, "shape": (1000,)}, "cut off"),
-        ({"count": 2**63}, "is no size"),
+        ({"shape": ("a",)}, "invalid size 'a'"),
+        ({"count": 1000, "shape": (1000,)}, "truncated"),
+        ({"count": 2**63}, "invalid size"),
     ],
 )
 def test_a_tensor_that_is_not_in_its_storage_is_refused(said: dict[str, Any], words: str) -> None:
@@ -180,7 +180,7 @@ def test_a_tensor_that_is_not_in_its_storage_is_refused(said: dict[str, Any], wo
 @pytest.mark.parametrize("number", [b"r\xff\xff\xff\x7f", b"q\xff", b"p4000000000\n"])
 def test_a_memo_far_away_takes_no_memory(number: bytes) -> None:
     tracemalloc.start()
-    with pytest.raises(UnreadableWeights, match="before it has as many"):
+    with pytest.raises(UnreadableWeights, match="invalid memo number"):
         converted(b"\x80\x02}" + number + b".")
     assert tracemalloc.get_traced_memory()[1] < 1_000_000
     tracemalloc.stop()
@@ -201,7 +201,7 @@ def test_junk_is_converted_or_refused_and_never_raises_anything_else(
 
 
 def test_other_pickles_are_said_to_be_none_of_torch() -> None:
-    with pytest.raises(UnreadableWeights, match="not one of torch"):
+    with pytest.raises(UnreadableWeights, match="was not written by torch"):
         converted(pickle.dumps({"a": 1}))
     with pytest.raises(UnreadableWeights, match="damaged"):
         converted(struct.pack("<BB", 0x80, 9))

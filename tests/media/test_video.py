@@ -195,7 +195,7 @@ def test_what_is_no_film_is_unreadable(tmp_path: Path) -> None:
 
 def test_sound_alone_is_no_film(tmp_path: Path) -> None:
     write_audio(tmp_path / "a.flac", tone(0.1), format=FLAC)
-    with pytest.raises(UnreadableMedia, match="no picture"):
+    with pytest.raises(UnreadableMedia, match="no readable video track"):
         probe(tmp_path / "a.flac")
 
 

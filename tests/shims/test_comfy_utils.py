@@ -9,7 +9,7 @@ import torch
 from tests.nodes.context import FolderContext
 
 import safelight.shims.modules.comfy.utils as utils
-from safelight.media.weights import PickledWeights
+from safelight.media.weights_format import PickledWeights
 
 
 @pytest.mark.parametrize(("width", "height", "tile", "overlap"), [(20, 13, 8, 4), (8, 8, 8, 2), (5, 30, 16, 8)])

@@ -1,4 +1,4 @@
-"""Sound: files to samples and back, and resampling. Knows no torch and no node."""
+"""Audio: files to samples and back, and resampling. Knows no torch and no node."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
-from safelight.media.container import opened_container, sound_track
+from safelight.media.container import audio_track, opened_container
 from safelight.media.errors import MediaTooLarge, UnreadableMedia
 from safelight.media.metadata import NO_METADATA, Metadata
 
 MAX_SAMPLES = 2**29
-"""Of all channels together: 2 GiB as float32, 100 minutes of stereo at 44.1 kHz."""
+"""Samples of all channels together: 2 GiB as float32, 100 minutes of stereo at 44.1 kHz."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +31,8 @@ class Sound:
 
 @dataclass(frozen=True, slots=True)
 class SoundFormat:
-    """How a file is encoded. ``rates``: the only ones that the codec takes, ascending; empty where any will do."""
+    """How a file is encoded. ``rates``: the only sample rates that the codec accepts, ascending; empty if any is
+    accepted."""
 
     extension: str
     codec: str
@@ -51,9 +52,9 @@ OPUS = SoundFormat(".opus", "libopus", "flt", 128_000, {}, _OPUS_RATES)
 
 
 def mp3(quality: str) -> SoundFormat:
-    """``V0`` (best variable rate) or a constant rate such as ``128k``."""
+    """``V0`` (the best variable bit rate) or a constant bit rate such as ``128k``."""
     if quality == "V0":
-        # The encoder reads its quality in ffmpeg's fixed-point scale; 0 is V0.
+        # The encoder takes the quality on ffmpeg's fixed-point scale; 0 is V0.
         return SoundFormat(".mp3", "libmp3lame", "fltp", None, {"flags": "+qscale", "global_quality": "0"}, _MP3_RATES)
     return SoundFormat(".mp3", "libmp3lame", "fltp", _bits(quality), {}, _MP3_RATES)
 
@@ -63,17 +64,17 @@ def opus(quality: str) -> SoundFormat:
 
 
 def read_audio(path: Path, *, start_s: float = 0.0, duration_s: float = 0.0) -> Sound | None:
-    """The first sound track of a file, from ``start_s`` for ``duration_s`` (0: to the end); ``None`` without a track.
+    """Read the first audio track of a file, from ``start_s`` for ``duration_s`` (0: to the end); ``None`` without a
+    track.
 
-    Raises :class:`UnreadableMedia` and :class:`MediaTooLarge`.
-    """
+    Raises :class:`UnreadableMedia` and :class:`MediaTooLarge`."""
     with opened_container(path) as container:
-        stream = sound_track(container)
+        stream = audio_track(container)
         return None if stream is None else _decoded(container, stream, start_s=start_s, duration_s=duration_s)
 
 
 def write_audio(path: Path, sound: Sound, *, format: SoundFormat, metadata: Metadata = NO_METADATA) -> None:
-    """Of 1, 2 or 6 channels; at the nearest rate that the format takes."""
+    """Write audio with 1, 2 or 6 channels, at the nearest sample rate that the format accepts."""
     with av.open(str(path), mode="w") as container:
         for name, text in metadata.texts().items():
             container.metadata[name] = text
@@ -81,7 +82,7 @@ def write_audio(path: Path, sound: Sound, *, format: SoundFormat, metadata: Meta
 
 
 class SoundTrack:
-    """A sound track of a container that is being written, beside others. Mutable: it knows how far it has come."""
+    """Write the audio track of a container along with other tracks. Mutable: the position in the samples."""
 
     def __init__(self, container: Any, sound: Sound, format: SoundFormat) -> None:
         self._rate = _nearest_rate(sound.rate, format.rates)
@@ -98,7 +99,7 @@ class SoundTrack:
         self._written = 0
 
     def write_until(self, time_s: float) -> None:
-        """Write what is heard before ``time_s``, in pieces of a second at most."""
+        """Write the samples before ``time_s``, in pieces of at most a second."""
         end = min(round(time_s * self._rate), self._samples.shape[1])
         while self._written < end:
             size = min(self._rate, end - self._written)
@@ -111,7 +112,7 @@ class SoundTrack:
             self._written += size
 
     def end(self, *, whole: bool) -> None:
-        """Finish the track; ``whole`` writes the rest of the sound first."""
+        """Finish the track; ``whole`` writes the remaining samples first."""
         if whole:
             self.write_until(self._samples.shape[1] / self._rate)
         self._encode(None)
@@ -144,17 +145,17 @@ def _decoded(container: Any, stream: Any, *, start_s: float, duration_s: float) 
         begin += samples.shape[1]
         total += kept.size
         if total > MAX_SAMPLES:
-            raise MediaTooLarge(f"the sound has more than {MAX_SAMPLES:,} samples")
+            raise MediaTooLarge(f"the audio has more than {MAX_SAMPLES:,} samples")
         chunks.append(kept)
     if not chunks:
         return Sound(np.zeros((stream.codec_context.channels, 0), dtype=np.float32), rate)
     if len({len(c) for c in chunks}) > 1:
-        raise UnreadableMedia("the sound changes its number of channels")
+        raise UnreadableMedia("the audio changes its number of channels")
     return Sound(np.concatenate(chunks, axis=1), rate)
 
 
 def _chunks(container: Any, stream: Any, rate: int) -> Iterator[NDArray[np.float32]]:
-    """Of one layout and rate throughout, even where a damaged stream changes its own."""
+    """Chunks of one layout and rate throughout, even if a damaged stream changes its own."""
     resampler = av.AudioResampler(format="fltp", layout=stream.codec_context.layout, rate=rate)
     for frame in chain(container.decode(stream), [None]):
         for converted in resampler.resample(frame):
@@ -164,7 +165,7 @@ def _chunks(container: Any, stream: Any, rate: int) -> Iterator[NDArray[np.float
 def _layout(channels: int) -> str:
     layouts = {1: "mono", 2: "stereo", 6: "5.1"}
     if channels not in layouts:
-        raise ValueError(f"sound of {channels} channels cannot be saved (1, 2 and 6 can)")
+        raise ValueError(f"cannot save audio with {channels} channels: use 1, 2 or 6")
     return layouts[channels]
 
 

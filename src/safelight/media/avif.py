@@ -1,4 +1,4 @@
-"""AVIF files: still pictures in 8 bits with metadata, and pictures in 10 bits, of high dynamic range, or moving."""
+"""AVIF files: still 8-bit images with metadata, and images with 10 bits, with high dynamic range, or animated."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from safelight.media.metadata import NO_METADATA, Metadata
 
 @dataclass(frozen=True, slots=True)
 class Colours:
-    """Primaries, transfer and matrix by their numbers in ITU-T H.273; ``space`` is the matrix as swscale calls it."""
+    """Primaries, transfer and matrix as numbers of ITU-T H.273; ``space`` is swscale's name for the matrix."""
 
     primaries: int
     transfer: int
@@ -33,7 +33,7 @@ PQ = Colours(9, 16, 9, Colorspace.BT2020)
 
 
 def save_avif(path: Path, pixels: ByteArray, *, crf: int, metadata: Metadata = NO_METADATA) -> None:
-    """``[H, W, C]`` with C of 1 or 3, in 8 bits and sRGB; ``crf`` from 1 (best) to 63, as AV1 encoders count."""
+    """Save ``[H, W, C]`` with C of 1 or 3, in 8 bits and sRGB; ``crf`` from 1 (best) to 63, as for AV1 encoders."""
     quality = round(100 - crf * 100 / 63)
     pil_image(pixels).save(
         path, format="AVIF", quality=quality, subsampling="4:2:0", exif=embedded.exif(metadata) or b""
@@ -50,8 +50,8 @@ def save_deep_avif(
     frame_rate: Fraction = Fraction(1),
     loop_count: int = 0,
 ) -> None:
-    """``[H, W, 3]`` in 0..1, already in the encoding of ``colours``; several frames move. 0 loops without end. The
-    encoder behind it has no place for metadata."""
+    """Save ``[H, W, 3]`` in 0..1, already encoded in ``colours``; several frames are an animation. A ``loop_count`` of
+    0 repeats it forever. The encoder cannot write metadata."""
     iterator = iter(frames)
     first = next(iterator)
     with av.open(str(path), mode="w", format="avif", options={"loop": str(loop_count)}) as container:

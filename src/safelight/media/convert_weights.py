@@ -1,8 +1,9 @@
-"""``python -m safelight.media.convert_weights``: a pickled checkpoint on its standard input, safetensors on its output.
+"""``python -m safelight.media.convert_weights``: convert a pickled checkpoint on standard input to safetensors on
+standard output.
 
-A process of its own, because it reads what a stranger wrote: it opens no file, and before the first byte it gives up
-the network, all writing by name, root's rights, and more memory and room than it was allowed. Both ends are files that
-can be sought. What went wrong is a line on standard error, with exit status 1.
+A process of its own, because it reads untrusted bytes: it opens no file, and before the first byte it gives up the
+network, all writing by name, root privileges, and memory and file size beyond its limits. Both ends are seekable files.
+An error is a line on standard error, with exit status 1.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from safelight.sandbox.rules import Account, Rules
 _NOBODY = 65534
 _ALIGNMENT = 8
 _WHOLE_NUMBERS: Mapping[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
-"""What :class:`memoryview` calls numbers of so many bytes; which numbers they are does not matter here."""
+""":class:`memoryview`'s formats for numbers of this many bytes; their type does not matter here."""
 
 
 def main() -> None:
@@ -34,22 +35,24 @@ def main() -> None:
     parser.add_argument("--file-bytes", type=int, required=True)
     options = parser.parse_args()
     source, target = os.fdopen(0, "rb"), os.fdopen(1, "wb")
-    _give_up_all_but(memory_bytes=options.memory_bytes, file_bytes=options.file_bytes)
+    _drop_privileges(memory_bytes=options.memory_bytes, file_bytes=options.file_bytes)
     try:
         convert(source, target)
         target.flush()
     except SafelightError as error:
         sys.exit(error.message)
     except MemoryError:
-        sys.exit("it needs more memory than a conversion may have")
+        sys.exit("the conversion needs more memory than its limit")
     except OSError as error:
-        sys.exit("it would become far larger than it is" if error.errno == errno.EFBIG else str(error))
+        sys.exit(
+            "the converted file would be far larger than the original" if error.errno == errno.EFBIG else str(error)
+        )
 
 
-def _give_up_all_but(*, memory_bytes: int, file_bytes: int) -> None:
+def _drop_privileges(*, memory_bytes: int, file_bytes: int) -> None:
     rules = Rules(network=False, writable=(), address_space_bytes=memory_bytes, file_bytes=file_bytes)
     if os.geteuid() == 0:
-        # In some containers not even root can become another.
+        # In some containers not even root can change to another user.
         with contextlib.suppress(OSError):
             confine(replace(rules, account=Account(_NOBODY, _NOBODY)))
             return
@@ -57,17 +60,17 @@ def _give_up_all_but(*, memory_bytes: int, file_bytes: int) -> None:
 
 
 def convert(source: BinaryIO, target: BinaryIO) -> None:
-    """Tensor by tensor, so that memory holds one storage at a time. Raises :class:`UnreadableWeights`."""
+    """Convert tensor by tensor, so that memory holds one storage at a time. Raises :class:`UnreadableWeights`."""
     pickled = pickled_weights.read(source)
     tensors = pickled_weights.weights_of(pickled.content)
     target.write(_header(tensors))
-    loaded = _Loaded(pickled.storages)
+    cache = _StorageCache(pickled.storages)
     for tensor in tensors.values():
-        target.writelines(_rows(tensor, loaded.load(tensor)))
+        target.writelines(_rows(tensor, cache.load(tensor)))
 
 
-class _Loaded:
-    """Mutable: the last storage, since the tensors of one mostly follow each other."""
+class _StorageCache:
+    """Mutable: caches the last storage, because tensors of one storage mostly follow each other."""
 
     def __init__(self, storages: Storages) -> None:
         self._storages = storages
@@ -95,7 +98,7 @@ def _header(tensors: Mapping[str, PickledTensor]) -> bytes:
 
 
 def _rows(tensor: PickledTensor, storage: memoryview) -> Iterator[bytes | memoryview]:
-    """The tensor's bytes in the order of its indices: in one piece where they lie so, else row by row."""
+    """The tensor's bytes in the order of its indices: in one piece if they are contiguous, else row by row."""
     size = tensor.dtype.size
     if tensor.size == 0:
         return

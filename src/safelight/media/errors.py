@@ -1,4 +1,4 @@
-"""What can be wrong with files: bytes that cannot be read, and bytes that are not worth the memory."""
+"""Errors of files: unreadable bytes, and files that would take too much memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,26 +8,26 @@ from safelight.core.errors import Invalid, LimitExceeded
 
 
 class UnreadableMedia(Invalid):
-    """The bytes are damaged, or of a format that is not read here."""
+    """The bytes are damaged, or in an unsupported format."""
 
     code = "unreadable_media"
 
 
 class MediaTooLarge(LimitExceeded):
-    """Decoded, it would take more memory than a single file may."""
+    """Decoded, the file would take more memory than the limit for one file."""
 
     code = "media_too_large"
 
 
 class UnreadableWeights(Invalid):
-    """No file of weights that is loaded here, or a damaged one."""
+    """Not a supported weights file, or a damaged one."""
 
     code = "unreadable_weights"
 
 
 @contextmanager
-def told_as(name: str, path: Path) -> Iterator[None]:
-    """Raise what is wrong with the file at ``path`` under the name that its owner gave it, not that of its bytes."""
+def report_as(name: str, path: Path) -> Iterator[None]:
+    """Raise errors about the file at ``path`` under the name that its owner gave it, instead of that of its bytes."""
     try:
         yield
     except (UnreadableMedia, MediaTooLarge, UnreadableWeights) as error:

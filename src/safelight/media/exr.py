@@ -1,7 +1,7 @@
-"""OpenEXR files of one part, in scan lines: scene-linear light in half or single floats.
+"""OpenEXR files with one part, in scan lines: scene-linear light in half or single precision.
 
-The format is that of the OpenEXR project's "OpenEXR File Layout". Blocks of 16 lines are compressed with zlib, after
-the bytes were split into their low and high halves and replaced by their differences.
+The format is the OpenEXR project's "OpenEXR File Layout". Blocks of 16 lines are compressed with zlib, after their
+bytes are split into low and high halves and replaced by their differences.
 """
 
 import struct
@@ -32,10 +32,10 @@ def save_exr(
     chromaticities: tuple[float, ...] = REC_709,
     metadata: Metadata = NO_METADATA,
 ) -> None:
-    """``[H, W, C]`` of linear light, with C of 1, 3 or 4."""
+    """Save ``[H, W, C]`` of linear light, with C of 1, 3 or 4."""
     height, width, channels = values.shape
     if channels not in _NAMES:
-        raise ValueError(f"a picture has 1, 3 or 4 channels, not {channels}")
+        raise ValueError(f"cannot save an image with {channels} channels: use 1, 3 or 4")
     pixels = _samples(values, half=half)
     header = _header(width, height, _NAMES[channels], half=half, chromaticities=chromaticities, metadata=metadata)
     order = sorted(range(channels), key=lambda c: _NAMES[channels][c])  # channels are stored by name

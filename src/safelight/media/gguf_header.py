@@ -1,7 +1,7 @@
-"""The header of a GGUF file, bounded and checked. The format is that of the ggml project's ``docs/gguf.md``.
+"""Read the header of a GGUF file, with limits and checks. The format is the ggml project's ``docs/gguf.md``.
 
-Numbers are little-endian: the magic, a version, how many tensors and how many facts there are; the facts (a name, a
-type, a value); then each tensor's name, dimensions, type and place, counted from the first aligned byte after that.
+Numbers are little-endian: the magic, a version, the number of tensors and of metadata entries; the metadata entries
+(name, type, value); then each tensor's name, dimensions, type and offset, counted from the next aligned byte.
 """
 
 import math
@@ -17,10 +17,10 @@ MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 MAX_HEADER_BYTES = 100_000_000
 MAX_TENSORS = 100_000
-MAX_FACTS = 100_000
+MAX_METADATA = 100_000
 MAX_DIMENSIONS = 4
 
-_FACT_FORMATS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_VALUE_FORMATS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _TEXT, _LIST = 8, 9
 
 BLOCKS: Mapping[int, tuple[int, int]] = {
@@ -51,7 +51,7 @@ BLOCKS: Mapping[int, tuple[int, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class GgufTensor:
-    """``shape`` as the file has it, the fastest dimension first; ``offset`` from the start of the tensors' bytes."""
+    """``shape`` as stored, the fastest dimension first; ``offset`` from the start of the tensor data."""
 
     type: int
     shape: tuple[int, ...]
@@ -60,27 +60,27 @@ class GgufTensor:
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """``facts`` without those that are lists: the longest, vocabularies, are not worth the memory."""
+    """``metadata`` without entries that are lists: the longest, vocabularies, are not worth the memory."""
 
     tensors: Mapping[str, GgufTensor]
-    facts: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     data_start: int
 
 
 def read(file: BinaryIO, *, name: str, max_bytes: int = MAX_HEADER_BYTES) -> GgufHeader:
-    """The header of a whole file that can be sought. Raises :class:`UnreadableWeights` for what is no GGUF file, is
-    longer than ``max_bytes`` or describes more than follows it."""
+    """Read the header of a complete, seekable file. Raises :class:`UnreadableWeights` if it is not a GGUF file, is
+    longer than ``max_bytes`` or describes more data than the file has."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     reader = _Reader(file, left=min(size, max_bytes))
     try:
         return _read(reader, size=size)
     except (ValueError, struct.error) as error:
-        raise UnreadableWeights(f"{name} has a header that cannot be right: {error}") from None
+        raise UnreadableWeights(f"invalid header in {name!r}: {error}") from None
 
 
 class _Reader:
-    """Mutable: how far it may still go, so that no length in the file makes it read more."""
+    """Mutable: the number of bytes that may still be read, so that no length in the file can exceed it."""
 
     def __init__(self, file: BinaryIO, *, left: int) -> None:
         self._file = file
@@ -88,7 +88,7 @@ class _Reader:
 
     def take(self, size: int) -> bytes:
         if size > self._left:
-            raise ValueError("it is cut off, or longer than a header may be")
+            raise ValueError("truncated, or longer than the limit")
         self._left -= size
         return self._file.read(size)
 
@@ -105,27 +105,27 @@ class _Reader:
 
 def _read(reader: _Reader, *, size: int) -> GgufHeader:
     if reader.take(4) != MAGIC:
-        raise ValueError("it does not begin with GGUF")
+        raise ValueError("it does not start with 'GGUF'")
     if (version := reader.number("I")) not in VERSIONS:
-        raise ValueError(f"its version is {version}")
-    tensor_count, fact_count = reader.number("Q"), reader.number("Q")
-    if tensor_count > MAX_TENSORS or fact_count > MAX_FACTS:
-        raise ValueError(f"{tensor_count} tensors and {fact_count} facts are too many")
-    facts = dict(_fact(reader) for _ in range(fact_count))
+        raise ValueError(f"unsupported version {version}")
+    tensor_count, metadata_count = reader.number("Q"), reader.number("Q")
+    if tensor_count > MAX_TENSORS or metadata_count > MAX_METADATA:
+        raise ValueError(f"{tensor_count} tensors and {metadata_count} metadata entries are too many")
+    metadata = dict(_metadata_entry(reader) for _ in range(metadata_count))
     tensors = dict(_tensor(reader) for _ in range(tensor_count))
     if len(tensors) != tensor_count:
-        raise ValueError("it names a tensor twice")
-    alignment = facts.get("general.alignment", 32)
+        raise ValueError("duplicate tensor name")
+    alignment = metadata.get("general.alignment", 32)
     if not isinstance(alignment, int) or alignment < 1 or alignment % 8:
-        raise ValueError(f"its alignment is {alignment!r}")
+        raise ValueError(f"invalid alignment {alignment!r}")
     data_start = math.ceil(reader.position / alignment) * alignment
     for tensor in tensors.values():
         if tensor.offset % alignment or data_start + tensor.offset + _bytes_of(tensor) > size:
-            raise ValueError("a tensor lies beyond the end of the file, or not where one may begin")
-    return GgufHeader(tensors, {key: fact for key, fact in facts.items() if fact is not None}, data_start)
+            raise ValueError("a tensor is misaligned or beyond the end of the file")
+    return GgufHeader(tensors, {key: value for key, value in metadata.items() if value is not None}, data_start)
 
 
-def _fact(reader: _Reader) -> tuple[str, Any]:
+def _metadata_entry(reader: _Reader) -> tuple[str, Any]:
     return reader.text(), _value(reader, reader.number("I"))
 
 
@@ -133,22 +133,22 @@ def _value(reader: _Reader, kind: int) -> Any:
     if kind == _TEXT:
         return reader.text()
     if kind == _LIST:
-        _pass_list(reader)
+        _skip_list(reader)
         return None
-    if kind not in _FACT_FORMATS:
-        raise ValueError(f"a fact is of the unknown type {kind}")
-    return reader.number(_FACT_FORMATS[kind])
+    if kind not in _VALUE_FORMATS:
+        raise ValueError(f"unknown metadata type {kind}")
+    return reader.number(_VALUE_FORMATS[kind])
 
 
-def _pass_list(reader: _Reader) -> None:
+def _skip_list(reader: _Reader) -> None:
     kind, count = reader.number("I"), reader.number("Q")
     if kind == _TEXT:
         for _ in range(count):
             reader.take(reader.number("Q"))
-    elif kind in _FACT_FORMATS:
-        reader.take(count * struct.calcsize(f"<{_FACT_FORMATS[kind]}"))
+    elif kind in _VALUE_FORMATS:
+        reader.take(count * struct.calcsize(f"<{_VALUE_FORMATS[kind]}"))
     else:
-        raise ValueError(f"a list holds the unknown type {kind}")
+        raise ValueError(f"unknown list type {kind}")
 
 
 def _tensor(reader: _Reader) -> tuple[str, GgufTensor]:
@@ -160,10 +160,10 @@ def _tensor(reader: _Reader) -> tuple[str, GgufTensor]:
 
 
 def _bytes_of(tensor: GgufTensor) -> int:
-    """At least one where this version does not know how the type is packed."""
+    """The tensor's size; at least 1 if the type's packing is unknown to this version."""
     numbers, size = BLOCKS.get(tensor.type, (0, 0))
     if not numbers:
         return 1
     if math.prod(tensor.shape[:1]) % numbers:
-        raise ValueError(f"a row of {tensor.shape[0]} numbers is no whole number of blocks")
+        raise ValueError(f"a row of {tensor.shape[0]} numbers is not a whole number of blocks")
     return math.prod(tensor.shape) // numbers * size

@@ -1,4 +1,4 @@
-"""Pictures: files to arrays in 0..1, and arrays to files. Knows no torch and no node."""
+"""Images: files to arrays in 0..1, and arrays to files. Knows no torch and no node."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,33 +11,34 @@ from PIL import Image, ImageOps, ImageSequence
 
 from safelight.media import metadata as embedded
 from safelight.media.errors import MediaTooLarge, UnreadableMedia
-from safelight.media.header import MAX_PIXELS, Source, opened
+from safelight.media.image_header import MAX_PIXELS, Source, open_image
 from safelight.media.metadata import NO_METADATA, Metadata
 
 MAX_TOTAL_PIXELS = 2**29
-"""Of all frames of a file together: 6 GiB as float32 RGB."""
+"""Pixels of all frames of a file: 6 GiB as float32 RGB."""
 
 FloatArray = NDArray[np.float32]
 ByteArray = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
-    """``frames``: ``[B, H, W, 3]`` in 0..1, upright; ``alpha``: ``[B, H, W]``, 1 is opaque, ``None`` without any."""
+class DecodedImage:
+    """``frames``: ``[B, H, W, 3]`` in 0..1, upright; ``alpha``: ``[B, H, W]``, 1 is opaque, ``None`` without alpha."""
 
     frames: FloatArray
     alpha: FloatArray | None
 
 
-def decode_image(source: Source, *, max_pixels: int = MAX_PIXELS, max_total_pixels: int = MAX_TOTAL_PIXELS) -> Picture:
-    """Every frame of a picture, turned as its EXIF orientation says. Frames of another size than the first are left
-    out, and so are the further views of a stereo JPEG (MPO).
+def decode_image(
+    source: Source, *, max_pixels: int = MAX_PIXELS, max_total_pixels: int = MAX_TOTAL_PIXELS
+) -> DecodedImage:
+    """Decode every frame of an image, rotated by its EXIF orientation. Frames of another size than the first are
+    dropped, and so are the further views of a stereo JPEG (MPO).
 
-    Raises :class:`UnreadableMedia` and, before any pixel is decoded, :class:`MediaTooLarge`.
-    """
+    Raises :class:`UnreadableMedia` and, before any pixel is decoded, :class:`MediaTooLarge`."""
     colours: list[FloatArray] = []
     alphas: list[FloatArray | None] = []
-    with opened(source, max_pixels=max_pixels) as image:
+    with open_image(source, max_pixels=max_pixels) as image:
         count = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
         if image.width * image.height * count > max_total_pixels:
             raise MediaTooLarge(
@@ -45,7 +46,7 @@ def decode_image(source: Source, *, max_pixels: int = MAX_PIXELS, max_total_pixe
             )
         size = image.size
         for frame in islice(ImageSequence.Iterator(image), count):
-            if frame.size != size:  # not decoded either: its size was never judged
+            if frame.size != size:  # not decoded either: its size was not checked
                 continue
             upright = ImageOps.exif_transpose(frame)
             colour = _colour(upright)
@@ -53,12 +54,12 @@ def decode_image(source: Source, *, max_pixels: int = MAX_PIXELS, max_total_pixe
                 colours.append(colour)
                 alphas.append(_alpha(upright))
     if not colours:
-        raise UnreadableMedia("the picture has no frame")
-    return Picture(np.stack(colours), _stack_alphas(alphas, colours[0].shape))
+        raise UnreadableMedia("the image has no frames")
+    return DecodedImage(np.stack(colours), _stack_alphas(alphas, colours[0].shape))
 
 
 def to_uint8(values: FloatArray) -> ByteArray:
-    """ComfyUI's rule of saving: 255 x, clipped, cut off rather than rounded. NaN becomes 0."""
+    """ComfyUI's rule for saving: 255 x, clipped, truncated rather than rounded. NaN becomes 0."""
     scaled: FloatArray = np.nan_to_num(values * np.float32(255), nan=0.0, posinf=255.0, neginf=0.0)
     clipped: FloatArray = np.clip(scaled, 0, 255)
     return clipped.astype(np.uint8)
@@ -69,7 +70,7 @@ def pil_image(pixels: ByteArray) -> Image.Image:
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     if pixels.ndim == 3 and pixels.shape[2] not in (3, 4):
-        raise ValueError(f"a picture has 1, 3 or 4 channels, not {pixels.shape[2]}")
+        raise ValueError(f"cannot save an image with {pixels.shape[2]} channels: use 1, 3 or 4")
     return Image.fromarray(np.ascontiguousarray(pixels))
 
 
@@ -107,7 +108,7 @@ def save_webp(
     method: int = 4,
     metadata: Metadata = NO_METADATA,
 ) -> None:
-    """One frame makes a still picture. ``method``: 0 (fast) to 6 (small)."""
+    """One frame is a still image. ``method``: 0 (fast) to 6 (small)."""
     first, *rest = [pil_image(f) for f in frames]
     first.save(
         path,
@@ -124,7 +125,7 @@ def save_webp(
 
 
 def _colour(image: Image.Image) -> FloatArray:
-    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own way to RGB would clip it at 255
+    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion to RGB would clip it at 255
         grey = np.clip(np.asarray(image, dtype=np.float32) / np.float32(65535), 0, 1)
         return np.repeat(grey[:, :, None], 3, axis=2)
     return np.asarray(image.convert("RGB")).astype(np.float32) / np.float32(255)

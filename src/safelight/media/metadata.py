@@ -1,7 +1,8 @@
-"""The prompt and the workflow inside a saved file, where ComfyUI's clients look when a file is dropped on them.
+"""The prompt and the workflow inside a saved file, where ComfyUI's clients look for them when a file is dropped on
+them.
 
 PNG: text chunks named ``prompt``, ``workflow`` ... ; animated PNG: ``comf`` chunks after the pixels; WebP, AVIF and
-JPEG: EXIF strings ``prompt:{...}`` in Model and ``workflow:{...}`` in Make; sound and video: tags of the container.
+JPEG: EXIF strings ``prompt:{...}`` in Model and ``workflow:{...}`` in Make; audio and video: tags of the container.
 """
 
 import json
@@ -18,14 +19,14 @@ _EXIF_MAKE = 0x010F
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What a run says of itself; both are ``None`` where the user wants none in his files."""
+    """What a job embeds in its files; both are ``None`` if the user wants no metadata in their files."""
 
     prompt: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] | None = None
-    """By name, as clients sent it in ``extra_pnginfo``: usually ``workflow`` alone."""
+    """By name, as clients sent it in ``extra_pnginfo``: usually only ``workflow``."""
 
     def texts(self) -> dict[str, str]:
-        """Name to JSON, the prompt first. ASCII only, so that every container can hold it."""
+        """Name to JSON, the prompt first. ASCII only, so that every container can store it."""
         values: dict[str, Any] = {} if self.prompt is None else {"prompt": self.prompt}
         values |= self.extra or {}
         return {name: json.dumps(value) for name, value in values.items()}

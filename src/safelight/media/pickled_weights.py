@@ -1,9 +1,9 @@
-"""Reads the tensors of a pickled checkpoint as torch writes them, without torch and without running what is in it.
+"""Read the tensors of a pickled checkpoint in torch's format, without torch and without running code from it.
 
-The pickle may name a dozen functions that put tensors together; here each of them only notes what it was given. What
-trainers leave beside the weights becomes an inert :class:`Ignored`. Any other name ends the reading: nothing is ever
-imported by a file's wish. Formats: the zip of torch 1.6 and later (``data.pkl`` and a member for each storage), and the
-older sequence of pickles with all storages behind them.
+The pickle may name a dozen functions that build tensors; here each of them only records its arguments. Objects that
+trainers store next to the weights become an inert :class:`Ignored`. Any other name aborts the reading; a file can never
+import anything. Formats: the zip of torch 1.6 and later (``data.pkl`` and a member for each storage), and the older
+sequence of pickles followed by all storages.
 """
 
 import collections
@@ -23,7 +23,7 @@ from safelight.media.errors import UnreadableWeights
 MAX_NESTING = 16
 MAX_DIMENSIONS = 64
 MAX_PICKLE_BYTES = 256 * 1024 * 1024
-"""Of the objects around the weights; the weights lie outside of it."""
+"""Size of the pickle itself; the weights are stored outside of it."""
 
 DTYPES: Mapping[str, tuple[str, int]] = {
     # torch's name: (the name in safetensors, bytes of a number)
@@ -54,14 +54,14 @@ _STORAGES = {
     "UntypedStorage": "uint8",
 }
 _IGNORED = ("pytorch_lightning.", "lightning.", "lightning_fabric.", "omegaconf.", "numpy.", "_codecs.", "typing.")
-"""Modules whose objects lie beside the weights of well-known checkpoints: counters, settings, callbacks."""
+"""Modules of objects that well-known checkpoints contain besides the weights: counters, settings, callbacks."""
 
 _DAMAGE = (
     *(pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, MemoryError),
     *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError),
 )
-"""What the readers below raise for bytes that are not what they should be; the unpickler lets pass what an operation
-on the wrong kind of object raises."""
+"""Exceptions that the readers below raise for damaged bytes; the unpickler passes on what an operation on the wrong
+kind of object raises."""
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
@@ -73,7 +73,7 @@ class Dtype:
 
     @property
     def code(self) -> str:
-        """As safetensors calls it."""
+        """The name in safetensors."""
         return DTYPES[self.name][0]
 
     @property
@@ -92,7 +92,7 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class PickledTensor:
-    """``offset`` and ``strides`` count numbers of the ``dtype``, from the start of the storage."""
+    """``offset`` and ``strides`` count elements of the ``dtype``, from the start of the storage."""
 
     storage: Storage
     dtype: Dtype
@@ -115,7 +115,7 @@ class PickledTensor:
 
 
 class Ignored:
-    """Stands for an object of a trainer: takes everything and does nothing."""
+    """Reranges an object of a trainer: accepts everything and does nothing."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Ignored":
         return object.__new__(cls)
@@ -135,21 +135,22 @@ class Ignored:
 
 
 class Storages(Protocol):
-    """The bytes of storages, each held only while it is looked at."""
+    """The bytes of storages; each is in memory only while it is used."""
 
     def load(self, storage: Storage) -> memoryview: ...
 
 
 @dataclass(frozen=True, slots=True)
 class PickledFile:
-    """``content``: what the pickle holds, with a :class:`PickledTensor` for each tensor."""
+    """``content``: the pickled objects, with a :class:`PickledTensor` for each tensor."""
 
     content: Any
     storages: Storages
 
 
 def read(file: BinaryIO) -> PickledFile:
-    """Raises :class:`UnreadableWeights` for what is damaged, of no known form, or names what no weights need."""
+    """Read a pickle. Raises :class:`UnreadableWeights` if it is damaged, of an unknown format, or names something that
+    weights do not need."""
     try:
         if zipfile.is_zipfile(file):
             return _read_zip(file)
@@ -162,8 +163,8 @@ def read(file: BinaryIO) -> PickledFile:
 
 
 def weights_of(content: Any) -> dict[str, PickledTensor]:
-    """The tensors by name: those under ``state_dict`` or, as upscalers have it, ``params_ema`` or ``params``; names of
-    mappings within mappings are joined by dots. Raises :class:`UnreadableWeights` where there is none."""
+    """The tensors by name: those under ``state_dict`` or, in upscalers, ``params_ema`` or ``params``; names in nested
+    mappings are joined by dots. Raises :class:`UnreadableWeights` if there are none."""
     if isinstance(content, Mapping):
         for key in ("state_dict", "params_ema", "params"):
             if isinstance(content.get(key), Mapping):
@@ -171,7 +172,7 @@ def weights_of(content: Any) -> dict[str, PickledTensor]:
                 break
     found = dict(_walk(content, "", MAX_NESTING))
     if not found:
-        raise UnreadableWeights("the pickle holds no tensor under a name")
+        raise UnreadableWeights("the pickle contains no named tensor")
     return found
 
 
@@ -188,7 +189,7 @@ class _Unpickler(pickle.Unpickler):
     """Knows the names of :data:`_KNOWN` and the dtypes and storages of torch; nothing is imported."""
 
     def __init__(self, file: BinaryIO) -> None:
-        _refuse_far_memos(file)
+        _check_memo_numbers(file)
         super().__init__(file, encoding="utf-8")
 
     def find_class(self, module: str, name: str) -> Any:
@@ -201,13 +202,13 @@ class _Unpickler(pickle.Unpickler):
                 return Dtype(name)
         if f"{module}.".startswith(_IGNORED):
             return Ignored
-        raise UnreadableWeights(f"the pickle wants {module}.{name}, which no weights need; it is not converted")
+        raise UnreadableWeights(f"not converted: the pickle asks for {module}.{name}, which weights do not need")
 
     def persistent_load(self, pid: Any) -> Storage:
-        """``("storage", type, key, place, numbers)``, in old files with the part of a storage that is seen."""
+        """``("storage", type, key, location, count)``, in old files with the visible part of a storage."""
         kind, dtype, key, _, count, *view = pid
         if kind != "storage" or not isinstance(dtype, Dtype) or not isinstance(key, str) or any(view):
-            raise UnreadableWeights("the pickle refers to something that is no storage")
+            raise UnreadableWeights("the pickle refers to something other than a storage")
         return Storage(key, dtype, _natural(count) * dtype.size)
 
 
@@ -221,9 +222,9 @@ def _tensor_with_dtype(storage: Any, offset: Any, shape: Any, strides: Any, *res
 
 
 def _tensor_of(storage: Any, dtype: Any, offset: Any, shape: Any, strides: Any) -> PickledTensor:
-    """Raises :class:`UnreadableWeights` for one that reaches beyond its storage."""
+    """Raises :class:`UnreadableWeights` if the tensor reaches beyond its storage."""
     if not isinstance(storage, Storage) or not isinstance(dtype, Dtype) or len(shape) != len(strides):
-        raise UnreadableWeights("the pickle puts a tensor together from something else")
+        raise UnreadableWeights("the pickle builds a tensor from something other than a storage")
     if len(shape) > MAX_DIMENSIONS:
         raise UnreadableWeights(f"a tensor has {len(shape)} dimensions")
     tensor = PickledTensor(storage, dtype, _natural(offset), tuple(map(_natural, shape)), tuple(map(_natural, strides)))
@@ -238,9 +239,9 @@ def _parameter(data: Any, *_: Any) -> Any:
 
 
 def _of_type(function: Any, kind: Any, arguments: Any, state: Any) -> Any:
-    """``_rebuild_from_type_v2``: a tensor of a class of its own."""
+    """``_rebuild_from_type_v2``: a tensor of a subclass."""
     if function not in (_tensor, _tensor_with_dtype, _parameter):
-        raise UnreadableWeights("the pickle puts a tensor together in an unknown way")
+        raise UnreadableWeights("the pickle builds a tensor in an unknown way")
     return function(*arguments)
 
 
@@ -265,7 +266,7 @@ _KNOWN: Mapping[tuple[str, str], Callable[..., Any] | type] = {
 
 def _natural(number: Any) -> int:
     if type(number) is not int or not 0 <= number < 2**62:
-        raise UnreadableWeights(f"{number!r} is no size")
+        raise UnreadableWeights(f"invalid size {number!r}")
     return number
 
 
@@ -278,7 +279,7 @@ class _ZipStorages:
         try:
             info = self._archive.getinfo(f"{self._prefix}data/{storage.key}")
             if info.file_size < storage.size:
-                raise UnreadableWeights(f"the storage {storage.key} is cut off")
+                raise UnreadableWeights(f"the storage {storage.key} is truncated")
             with self._archive.open(info) as member:
                 return memoryview(member.read(storage.size))
         except UnreadableWeights:
@@ -291,69 +292,70 @@ def _read_zip(file: BinaryIO) -> PickledFile:
     archive = zipfile.ZipFile(file)
     name = next((n for n in archive.namelist() if n == "data.pkl" or n.endswith("/data.pkl")), None)
     if name is None:
-        raise UnreadableWeights("the archive holds no data.pkl: it is not one of torch.save")
+        raise UnreadableWeights("the archive contains no data.pkl: it was not written by torch.save")
     prefix = name.removesuffix("data.pkl")
     if f"{prefix}byteorder" in archive.namelist() and archive.read(f"{prefix}byteorder") != b"little":
-        raise UnreadableWeights("the numbers are stored with their high bytes first")
+        raise UnreadableWeights("the numbers are stored in big-endian order")
     if archive.getinfo(name).file_size > MAX_PICKLE_BYTES:
         raise UnreadableWeights(f"the pickle itself has more than {MAX_PICKLE_BYTES} bytes")
     with archive.open(name) as member:
         return PickledFile(_Unpickler(io.BytesIO(member.read())).load(), _ZipStorages(archive, prefix))
 
 
-def _refuse_far_memos(file: BinaryIO) -> None:
-    """Objects are remembered under numbers, and an unpickler makes room for all numbers up to the highest: five bytes
-    would take gigabytes. Writers count from 0."""
+def _check_memo_numbers(file: BinaryIO) -> None:
+    """Refuse memo numbers that are too high. Unpicklers allocate space for all numbers up to the highest, so that five
+    bytes would take gigabytes. Writers count from 0."""
     start = file.tell()
     for count, (operation, number, _) in enumerate(pickletools.genops(file)):
         if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and isinstance(number, int) and number > count:
-            raise UnreadableWeights(f"the pickle remembers its object {number} before it has as many")
+            raise UnreadableWeights(f"invalid memo number {number} in the pickle: too high")
     file.seek(start)
 
 
 class _FileStorages:
-    """``places``: where each storage begins, and its bytes."""
+    """``ranges``: the start and the size of each storage."""
 
-    def __init__(self, file: BinaryIO, places: Mapping[str, tuple[int, int]]) -> None:
+    def __init__(self, file: BinaryIO, ranges: Mapping[str, tuple[int, int]]) -> None:
         self._file = file
-        self._places = places
+        self._ranges = ranges
 
     def load(self, storage: Storage) -> memoryview:
-        begin, size = self._places.get(storage.key, (0, 0))
+        begin, size = self._ranges.get(storage.key, (0, 0))
         self._file.seek(begin)
         data = self._file.read(storage.size) if size >= storage.size else b""
         if len(data) < storage.size:
-            raise UnreadableWeights(f"the storage {storage.key} is cut off")
+            raise UnreadableWeights(f"the storage {storage.key} is truncated")
         return memoryview(data)
 
 
 def _read_legacy(file: BinaryIO) -> PickledFile:
-    """Magic, version and system; the objects; the storages' keys; then of each storage its count and its numbers."""
+    """Magic, version and system; the objects; the storages' keys; then for each storage its count and its numbers."""
     if _load(file) != _LEGACY_MAGIC or _load(file) != _LEGACY_PROTOCOL:
-        raise UnreadableWeights("the pickle is not one of torch.save")
+        raise UnreadableWeights("the pickle was not written by torch.save")
     if _load(file).get("little_endian") is not True:
-        raise UnreadableWeights("the numbers are stored with their high bytes first")
+        raise UnreadableWeights("the numbers are stored in big-endian order")
     storages: dict[str, Storage] = {}
     content = _load(file, storages)
-    places: dict[str, tuple[int, int]] = {}
+    ranges: dict[str, tuple[int, int]] = {}
     for key in _load(file):
         (count,) = struct.unpack("<q", file.read(8))
         size = _natural(count) * storages[key].dtype.size
-        places[key] = (file.tell(), size)
+        ranges[key] = (file.tell(), size)
         file.seek(size, 1)
-    return PickledFile(content, _FileStorages(file, places))
+    return PickledFile(content, _FileStorages(file, ranges))
 
 
 def _load(file: BinaryIO, storages: dict[str, Storage] | None = None) -> Any:
-    unpickler = _NotingUnpickler(file)
+    unpickler = _RecordingUnpickler(file)
     content = unpickler.load()
     if storages is not None:
         storages |= unpickler.storages
     return content
 
 
-class _NotingUnpickler(_Unpickler):
-    """Mutable: the storages that were referred to, whose types the places behind the pickle need."""
+class _RecordingUnpickler(_Unpickler):
+    """Mutable: records the storages that were referenced, because the data after the pickle does not repeat their
+    types."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file)

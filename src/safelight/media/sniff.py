@@ -1,10 +1,10 @@
-"""What are these bytes? The MIME type of a file from its first bytes, else from its name. Standard library only."""
+"""Detect the MIME type of a file from its first bytes, else from its name. Standard library only."""
 
 import re
 from pathlib import PurePosixPath
 
 HEAD_BYTES = 512
-"""How much of a file's start :func:`sniff` wants to see."""
+"""The number of bytes from a file's start that :func:`sniff` needs."""
 
 UNKNOWN = "application/octet-stream"
 
@@ -78,7 +78,7 @@ _SVG = re.compile(
 
 
 def sniff(head: bytes) -> str | None:
-    """The MIME type that the first bytes show (``HEAD_BYTES`` are enough), ``None`` where they show none."""
+    """The MIME type by the first bytes (``HEAD_BYTES`` are enough); ``None`` if they show none."""
     for prefix, mime_type in _PREFIXES:
         if head.startswith(prefix):
             return mime_type
@@ -98,15 +98,14 @@ def sniff(head: bytes) -> str | None:
 
 
 def mime_type_of(filename: str, head: bytes) -> str:
-    """What :func:`sniff` sees, else what the name's ending says, else ``application/octet-stream``.
+    """The MIME type by :func:`sniff`, else by the name's extension, else ``application/octet-stream``.
 
-    The bytes come first: a name is what a stranger typed.
-    """
+    The bytes take precedence, because names are untrusted input."""
     return sniff(head) or _SUFFIXES.get(PurePosixPath(filename).suffix.lower(), UNKNOWN)
 
 
 def _iso_media(head: bytes) -> str:
-    """MP4 and its relatives: the major brand decides, then the compatible ones (``mif1`` may be AVIF inside)."""
+    """MP4 and related formats: the major brand decides, then the compatible ones (``mif1`` may be AVIF inside)."""
     size = min(int.from_bytes(head[:4], "big"), len(head))
     brands = [head[8:12]] + [head[i : i + 4] for i in range(16, size - 3, 4)]
     if b"avif" in brands or b"avis" in brands:
@@ -115,7 +114,8 @@ def _iso_media(head: bytes) -> str:
 
 
 def _raw_stream(head: bytes) -> str | None:
-    """MPEG audio without a container: a frame's header is 11 set bits and then fields that exclude some values."""
+    """MPEG audio without a container: a frame header has 11 set bits, followed by fields in which some values are
+    invalid."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3

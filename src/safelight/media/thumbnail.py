@@ -1,6 +1,6 @@
-"""What ``/api/view`` renders of a stored picture: one channel, a smaller file, a thumbnail. Pillow only, no numpy.
+"""Render stored images for ``/api/view``: one channel, a smaller file, a thumbnail. Pillow only, no numpy.
 
-Decoding is work of 10 to 1000 ms on a stranger's bytes: callers run it in a thread, and few at a time.
+Decoding takes 10 to 1000 ms on untrusted bytes: call it in a thread, with limited concurrency.
 """
 
 import io
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from PIL import Image, ImageOps
 
-from safelight.media.header import Source, opened
+from safelight.media.image_header import Source, open_image
 
 MAX_RENDERED_PIXELS = 100_000_000
 MIN_SIDE, MAX_SIDE = 64, 1024
@@ -28,9 +28,9 @@ class Rendered:
 
 
 def render_channel(source: Source, *, channel: Channel, max_pixels: int = MAX_RENDERED_PIXELS) -> Rendered:
-    """``RGB``: the colours without alpha. ``ALPHA``: black under the picture's alpha, which is what mask editors draw
-    from. Both as PNG; so is ``RGBA``."""
-    with opened(source, max_pixels=max_pixels) as image:
+    """``RGB``: the colors without alpha. ``ALPHA``: black with the image's alpha, which mask editors use. All as PNG,
+    including ``RGBA``."""
+    with open_image(source, max_pixels=max_pixels) as image:
         return _encoded(_channel(ImageOps.exif_transpose(image), channel), "png")
 
 
@@ -42,14 +42,14 @@ def render_preview(
     channel: Channel = Channel.RGBA,
     max_pixels: int = MAX_RENDERED_PIXELS,
 ) -> Rendered:
-    """``format`` is ``webp`` or ``jpeg``; JPEG holds no alpha, so that a channel with one is made WebP."""
-    with opened(source, max_pixels=max_pixels) as image:
+    """``format`` is ``webp`` or ``jpeg``. JPEG has no alpha, so a channel with alpha becomes WebP."""
+    with open_image(source, max_pixels=max_pixels) as image:
         return _encoded(_channel(ImageOps.exif_transpose(image), channel), format, quality=quality)
 
 
 def parse_preview(text: str, *, channel: str | None = None) -> tuple[str, int]:
-    """ComfyUI's ``webp;90``: format and quality. Any other format is WebP, and JPEG is so too when a channel with alpha
-    is asked for; a quality that is no number in 1..100 is 90."""
+    """Parse ComfyUI's ``webp;90`` into format and quality. Any other format is WebP, and so is JPEG if a channel with
+    alpha is requested; a quality that is not a number in 1..100 is 90."""
     format, _, quality = text.partition(";")
     if format != "jpeg" or "a" in (channel or ""):
         format = "webp"
@@ -59,11 +59,12 @@ def parse_preview(text: str, *, channel: str | None = None) -> tuple[str, int]:
 def render_thumbnail(
     source: Source, *, side: int, quality: int = 85, max_pixels: int = MAX_RENDERED_PIXELS
 ) -> Rendered:
-    """A JPEG that fits in ``side`` x ``side`` pixels, never larger than the picture; what is transparent is white."""
+    """A JPEG that fits in ``side`` x ``side`` pixels and is never larger than the image; transparent parts are
+    white."""
     if not MIN_SIDE <= side <= MAX_SIDE:
-        raise ValueError(f"a thumbnail's side is {MIN_SIDE} to {MAX_SIDE} pixels, not {side}")
-    with opened(source, max_pixels=max_pixels) as image:
-        image.draft("RGB", (side * 2, side * 2))  # lets the JPEG decoder scale by itself: 10 times faster
+        raise ValueError(f"invalid thumbnail side {side}: use {MIN_SIDE} to {MAX_SIDE} pixels")
+    with open_image(source, max_pixels=max_pixels) as image:
+        image.draft("RGB", (side * 2, side * 2))  # the JPEG decoder scales while decoding: 10 times faster
         upright = ImageOps.exif_transpose(image)
         upright = _flattened(upright)
         upright.thumbnail((side, side), Image.Resampling.LANCZOS)
@@ -91,7 +92,7 @@ def _flattened(image: Image.Image) -> Image.Image:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """16-bit grey to 8 bits: Pillow's own conversion would clip at 255."""
+    """Convert 16-bit grey to 8 bits; Pillow's own conversion would clip at 255."""
     if not image.mode.startswith("I"):
         return image
     return image.convert("I").point(lambda value: value * (1 / 257)).convert("L")

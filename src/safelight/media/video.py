@@ -1,6 +1,6 @@
-"""Moving pictures: files to frames and back. Frames are uint8 RGB, one at a time, so that memory stays with the caller.
+"""Videos: files to frames and back. Frames are uint8 RGB, one at a time, so that the caller controls the memory.
 
-Frame rates are exact fractions (30000/1001, not 29.97). Colours are BT.709, and say so in the file.
+Frame rates are exact fractions (30000/1001, not 29.97). Colors are BT.709, and marked as such in the file.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,23 +16,23 @@ from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from safelight.media.audio import AAC, OPUS, Sound, SoundFormat, SoundTrack
-from safelight.media.container import opened_container, picture_track, sound_track
+from safelight.media.container import audio_track, opened_container, video_track
 from safelight.media.errors import MediaTooLarge, UnreadableMedia
 from safelight.media.metadata import NO_METADATA, Metadata
 
 MAX_FRAME_PIXELS = 178_956_970
 
 _CLOCK_S = 0.001
-"""The coarsest clock of a container (WebM): times closer than this are the same."""
+"""The coarsest clock of a container (WebM): times closer than this are equal."""
 
 Frame = NDArray[np.uint8]
-"""``[H, W, 3]``; to write also ``[H, W, 1]`` (grey), and ``[H, W, 4]`` where the codec keeps alpha."""
+"""``[H, W, 3]``; for writing also ``[H, W, 1]`` (grey), and ``[H, W, 4]`` if the codec supports alpha."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """``width`` and ``height`` as shown, after the rotation that phones note. ``frame_count`` is 0 where the container
-    does not say."""
+    """``width`` and ``height`` as displayed, after the rotation that phones record. ``frame_count`` is 0 if the
+    container does not know it."""
 
     width: int
     height: int
@@ -46,7 +46,7 @@ class VideoInfo:
 
 @dataclass(frozen=True, slots=True)
 class VideoFormat:
-    """How frames are encoded. ``subsampled``: sides must be even, and are padded with their last row or column."""
+    """How frames are encoded. Sides must be even for subsampling, and are padded with their last row or column."""
 
     codec: str
     pixel_format: str
@@ -70,16 +70,16 @@ def av1_webm(crf: float) -> VideoFormat:
 
 
 def frame_rate_of(fps: float) -> Fraction:
-    """The fraction that people mean by a decimal: 29.97002997 is 30000/1001, 23.976 is 2997/125."""
+    """The fraction that a decimal stands for: 29.97002997 is 30000/1001, 23.976 is 2997/125."""
     return Fraction(fps).limit_denominator(1001)
 
 
 def probe(path: Path, *, max_frame_pixels: int = MAX_FRAME_PIXELS) -> VideoInfo:
-    """What the container says; nothing is decoded but the first frame, for its rotation. Raises
+    """Read a video's properties from the container; only the first frame is decoded, for its rotation. Raises
     :class:`UnreadableMedia` and :class:`MediaTooLarge`."""
     with opened_container(path) as container:
         stream = _bounded_track(container, path, max_frame_pixels)
-        sound = sound_track(container)
+        sound = audio_track(container)
         rate = _rate(stream)
         duration_s = _duration_s(container, stream, rate)
         turned = next((round(f.rotation / 90) % 2 == 1 for f in container.decode(stream)), False)
@@ -99,7 +99,7 @@ def probe(path: Path, *, max_frame_pixels: int = MAX_FRAME_PIXELS) -> VideoInfo:
 def read_frames(
     path: Path, *, start_s: float = 0.0, duration_s: float = 0.0, max_frame_pixels: int = MAX_FRAME_PIXELS
 ) -> Iterator[Frame]:
-    """RGB frames ``[H, W, 3]``, upright, shown at or after ``start_s`` and before ``start_s + duration_s`` (0: to the
+    """Yield RGB frames ``[H, W, 3]``, upright, with times from ``start_s`` up to ``start_s + duration_s`` (0: to the
     end). Raises :class:`UnreadableMedia` and :class:`MediaTooLarge`."""
     with opened_container(path) as container:
         stream = _bounded_track(container, path, max_frame_pixels)
@@ -125,8 +125,8 @@ def write_video(
     sound: Sound | None = None,
     metadata: Metadata = NO_METADATA,
 ) -> None:
-    """At least one frame; all of one size. Sound beyond the last frame is left out. The container follows from the
-    path's ending."""
+    """Write at least one frame, all of one size. Audio after the last frame is dropped. The path's extension selects
+    the container."""
     iterator = iter(frames)
     first = next(iterator, None)
     if first is None:
@@ -152,19 +152,19 @@ def write_video(
 
 
 def fits_mp4(info: VideoInfo) -> bool:
-    """Whether :func:`copy_video` makes a file of it that current browsers play."""
+    """Whether :func:`copy_video` can make a file of it that current browsers play."""
     return info.codec in {"h264", "hevc", "av1", "vp9"} and info.audio_codec in {None, "aac", "mp3", "opus", "flac"}
 
 
 def copy_video(source: Path, path: Path, *, metadata: Metadata = NO_METADATA) -> None:
-    """The same picture and sound, bit for bit, in a new MP4 container. Raises :class:`UnreadableMedia`."""
+    """Copy the video and audio, bit for bit, into a new MP4 container. Raises :class:`UnreadableMedia`."""
     with (
         opened_container(source) as container,
         av.open(str(path), mode="w", format="mp4", options=dict(_MP4)) as target,
     ):
         for name, text in {**container.metadata, **metadata.texts()}.items():
             target.metadata[name] = text
-        wanted = [s for s in (picture_track(container), sound_track(container)) if s is not None]
+        wanted = [s for s in (video_track(container), audio_track(container)) if s is not None]
         streams = {s.index: target.add_stream_from_template(s, opaque=True) for s in wanted}
         for packet in container.demux(wanted):
             if packet.dts is not None:
@@ -173,12 +173,12 @@ def copy_video(source: Path, path: Path, *, metadata: Metadata = NO_METADATA) ->
 
 
 def _bounded_track(container: Any, path: Path, max_frame_pixels: int) -> Any:
-    """The picture track, whose decoder takes no memory for a larger frame, also where frames grow on the way."""
-    stream = picture_track(container)
+    """The video track, with a decoder that allocates no memory for a larger frame, even if frame sizes grow later."""
+    stream = video_track(container)
     if stream is None:
-        raise UnreadableMedia(f"{path.name} has no picture track that can be read")
+        raise UnreadableMedia(f"{path.name!r} has no readable video track")
     if stream.codec_context.width * stream.codec_context.height > max_frame_pixels:
-        raise MediaTooLarge(f"a frame of {path.name} has more than {max_frame_pixels:,} pixels")
+        raise MediaTooLarge(f"a frame of {path.name!r} has more than {max_frame_pixels:,} pixels")
     stream.codec_context.options = {"max_pixels": str(max_frame_pixels)}
     return stream
 
@@ -188,7 +188,7 @@ def _rate(stream: Any) -> Fraction:
 
 
 def _duration_s(container: Any, stream: Any, rate: Fraction) -> float:
-    """Of the picture track; the whole file's where the track has none (WebM)."""
+    """The duration of the video track; of the whole file if the track has none (WebM)."""
     if stream.duration:
         return float(stream.duration * stream.time_base)
     if stream.frames:
@@ -225,6 +225,6 @@ def _yuv(pixels: Frame, pixel_format: str) -> Any:
 
 
 def _mark_bt709(codec: Any) -> None:
-    """Players guess the colours of an unmarked file by its size. The numbers are those of ITU-T H.273."""
+    """Mark the colors; players guess those of an unmarked file by its size. The numbers are those of ITU-T H.273."""
     codec.color_primaries = codec.color_trc = codec.colorspace = 1
     codec.color_range = ColorRange.MPEG

@@ -1,9 +1,10 @@
-"""What a film is, without decoding it: its true number of frames, rate, size and duration. PyAV alone, no numpy."""
+"""Properties of a video without decoding it: the exact number of frames, rate, size and duration. Uses PyAV, not
+numpy."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from safelight.media.container import opened_container, picture_track
+from safelight.media.container import opened_container, video_track
 from safelight.media.errors import UnreadableMedia
 
 
@@ -17,11 +18,11 @@ class VideoFacts:
 
 
 def read_video_facts(path: Path) -> VideoFacts:
-    """Reads the whole file where its header does not count the frames. Raises :class:`UnreadableMedia`."""
+    """Reads the whole file if its header does not count the frames. Raises :class:`UnreadableMedia`."""
     with opened_container(path) as container:
-        track = picture_track(container)
+        track = video_track(container)
         if track is None:
-            raise UnreadableMedia("the file has no moving picture")
+            raise UnreadableMedia("the file has no video track")
         rate = float(track.average_rate or track.guessed_rate or 0)
         frames = track.frames or sum(1 for packet in container.demux(track) if packet.size)
         duration_s = float(track.duration * track.time_base) if track.duration else 0.0

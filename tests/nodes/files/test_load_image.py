@@ -91,7 +91,7 @@ def test_new_bytes_under_an_old_name_are_new(run: FolderContext) -> None:
 
 def test_a_file_that_is_no_picture(run: FolderContext) -> None:
     (run.input / "a.png").write_text("not a picture")
-    with pytest.raises(UnreadableMedia, match=r"a\.png is not a picture"):
+    with pytest.raises(UnreadableMedia, match=r"'a\.png' is not an image"):
         LoadImage.execute(image="a.png")
 
 
@@ -103,5 +103,5 @@ def test_errors_name_the_users_file(run: FolderContext, node: type, inputs: dict
     blob = run.input / ("0f" * 32)
     blob.write_bytes(b"no picture")
     run.input_path = lambda name: blob  # type: ignore[method-assign]
-    with pytest.raises(UnreadableMedia, match=r"^holiday\.png is not a picture"):
+    with pytest.raises(UnreadableMedia, match=r"^'holiday\.png' is not an image"):
         node.execute(image="holiday.png", **inputs)

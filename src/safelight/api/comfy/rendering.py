@@ -8,7 +8,7 @@ from safelight.blobs.cache import FileCache
 from safelight.core.digest import Digest
 
 if TYPE_CHECKING:
-    from safelight.media.header import Source
+    from safelight.media.image_header import Source
     from safelight.media.thumbnail import Rendered
 
 AT_ONCE = 2
@@ -23,8 +23,8 @@ class Renderer:
 
     async def render(self, digest: Digest, make: "Callable[[Source], Rendered]", *, name: str) -> "Rendered":
         """Return what ``make`` renders. ``name``: the owner's name for the picture, used in errors."""
-        from safelight.media.errors import told_as
+        from safelight.media.errors import report_as
 
         async with self._free, self._files.held(digest) as source:
-            with told_as(name, source):
+            with report_as(name, source):
                 return await asyncio.to_thread(make, source)

@@ -108,11 +108,11 @@ async def _check_picture(app: App, digest: Digest, mime_type: str, *, name: str)
         return
 
     def check(source: Path) -> None:
-        from safelight.media.errors import UnreadableMedia, told_as
-        from safelight.media.header import opened
+        from safelight.media.errors import UnreadableMedia, report_as
+        from safelight.media.image_header import open_image
 
         try:
-            with told_as(name, source), opened(source, max_pixels=limit) as image:
+            with report_as(name, source), open_image(source, max_pixels=limit) as image:
                 if max(image.size) > MAX_EDGE:
                     longest = max(image.size)
                     raise Invalid(f"{name!r} has an edge of {longest} pixels, which is too long (at most {MAX_EDGE})")
@@ -125,14 +125,14 @@ async def _check_picture(app: App, digest: Digest, mime_type: str, *, name: str)
 
 async def _masked(app: App, original: Asset, mask: Digest, *, mask_name: str) -> bytes:
     def compose(picture_source: Path, mask_source: Path) -> bytes:
-        from safelight.media.errors import told_as
-        from safelight.media.header import opened
+        from safelight.media.errors import report_as
+        from safelight.media.image_header import open_image
 
         with (
-            told_as(original.name, picture_source),
-            told_as(mask_name, mask_source),
-            opened(picture_source) as picture,
-            opened(mask_source) as alpha,
+            report_as(original.name, picture_source),
+            report_as(mask_name, mask_source),
+            open_image(picture_source) as picture,
+            open_image(mask_source) as alpha,
         ):
             if picture.size != alpha.size:
                 raise Invalid(f"the mask has {alpha.size} pixels and the original {picture.size}")

@@ -28,12 +28,12 @@ async def get_vhs_query_video(app: App, request: ApiRequest) -> Response:
 
     asset = await app.db.read(find)
     # Imported here: PyAV is loaded for the first query, not when the server starts.
-    from safelight.media.errors import told_as
+    from safelight.media.errors import report_as
     from safelight.media.video_facts import read_video_facts
 
     try:
         async with app.files.held(asset.digest) as path:
-            with told_as(name, path):
+            with report_as(name, path):
                 facts = await asyncio.to_thread(read_video_facts, path)
     except BlobMissing:
         raise Invalid(f"the bytes of {name!r} are missing") from None

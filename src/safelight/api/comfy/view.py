@@ -15,7 +15,7 @@ from safelight.core.errors import InvalidName
 from safelight.services import asset as assets
 
 if TYPE_CHECKING:
-    from safelight.media.header import Source
+    from safelight.media.image_header import Source
     from safelight.media.thumbnail import Rendered
 
 _RASTER = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp", "image/tiff", "image/avif")

@@ -9,7 +9,7 @@ from safetensors import safe_open
 
 from safelight.core.errors import Invalid
 from safelight.media.errors import UnreadableWeights
-from safelight.media.weights import WeightsFormat, check_weights
+from safelight.media.weights_format import WeightsFormat, check_weights
 from safelight.models.lora.changes import (
     AdditivePatch,
     Change,

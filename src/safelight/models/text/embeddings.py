@@ -6,7 +6,7 @@ import torch
 from safetensors import safe_open
 
 from safelight.media.errors import UnreadableWeights
-from safelight.media.weights import WeightsFormat, check_weights
+from safelight.media.weights_format import WeightsFormat, check_weights
 from safelight.sdk.context import current
 
 _EXTENSIONS = ("", ".safetensors", ".pt", ".bin")

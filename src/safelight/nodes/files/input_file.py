@@ -7,7 +7,7 @@ from typing import Any
 
 from safelight.blobs.hashing import hash_file
 from safelight.core.errors import InvalidName
-from safelight.media.errors import told_as
+from safelight.media.errors import report_as
 from safelight.sdk import current
 
 
@@ -26,7 +26,7 @@ def check_input_file(name: Any, *, kind: str) -> bool | str:
 def input_file(name: str) -> Iterator[Path]:
     """Yield the file's path. Errors about the file name it as the user did, not as its bytes are named on disk."""
     path = current().input_path(name)
-    with told_as(name, path):
+    with report_as(name, path):
         yield path
 
 

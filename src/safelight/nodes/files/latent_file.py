@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from safelight.media.metadata import Metadata
-from safelight.media.weights import check_weights
+from safelight.media.weights_format import check_weights
 from safelight.nodes.files.input_file import check_input_file, content_digest, input_file
 from safelight.sdk import Node, NodeOutput, Schema, current, io, ui
 

@@ -6,18 +6,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from safelight.media.image import ByteArray, Picture, to_uint8
+from safelight.media.image import ByteArray, DecodedImage, to_uint8
 
 NO_MASK_SIDE = 64
 """Side of the all-zero mask of an image without alpha."""
 
 
-def image_tensor(picture: Picture) -> torch.Tensor:
+def image_tensor(picture: DecodedImage) -> torch.Tensor:
     """``[B, H, W, 3]`` in 0..1."""
     return torch.from_numpy(picture.frames)
 
 
-def mask_tensor(picture: Picture) -> torch.Tensor:
+def mask_tensor(picture: DecodedImage) -> torch.Tensor:
     """``[B, H, W]``: 1 where the image is transparent; ``[1, 64, 64]`` of zeros if it has no alpha."""
     if picture.alpha is None:
         return torch.zeros((1, NO_MASK_SIDE, NO_MASK_SIDE))

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from safelight.media.audio import Sound, read_audio
-from safelight.media.errors import MediaTooLarge, told_as
+from safelight.media.errors import MediaTooLarge, report_as
 from safelight.media.metadata import NO_METADATA, Metadata
 from safelight.media.video import (
     H264_MP4,
@@ -163,7 +163,7 @@ class FileClip(Clip):
             return read_audio(self.path, start_s=self.start_s, duration_s=self.duration_s)
 
     def _named(self) -> AbstractContextManager[None]:
-        return told_as(self.name or self.path.name, self.path)
+        return report_as(self.name or self.path.name, self.path)
 
     def _duration_s(self, info: VideoInfo) -> float:
         rest_s = max(0.0, info.duration_s - self.start_s)

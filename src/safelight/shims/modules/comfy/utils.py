@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from safelight.media.weights import WeightsFormat, check_weights
+from safelight.media.weights_format import WeightsFormat, check_weights
 from safelight.nodes.image import resampling
 from safelight.nodes.latent.bislerp import bislerp as _bislerp
 from safelight.sdk.context import Context, current
@@ -229,8 +229,10 @@ def _ramp(size: int, feather: int, dim: int, like: torch.Tensor) -> torch.Tensor
 
 
 def load_torch_file(ckpt: Any, safe_load: bool = False, device: Any = None, return_metadata: bool = False) -> Any:
-    """The tensors of a safetensors file. Raises :class:`~safelight.media.weights.PickledWeights` for a pickle, whatever
-    its name, and :class:`NotSupported` for GGUF, whose tensors are blocks that this function has no way to give."""
+    """The tensors of a safetensors file.
+
+    Raises :class:`~safelight.media.weights_format.PickledWeights` for a pickle, whatever its name, and
+    :class:`NotSupported` for GGUF, whose tensors are blocks that this function has no way to give."""
     path = Path(ckpt)
     if check_weights(path) is not WeightsFormat.SAFETENSORS:
         raise NotSupported(f"{path.name} is a GGUF file; its quantized tensors are not read here")

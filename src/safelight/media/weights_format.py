@@ -1,8 +1,8 @@
-"""What a file of weights is, by its bytes and never by its name: who loads one asks here first.
+"""Detect the format of a weights file by its bytes, never by its name. Every loader calls this first.
 
-safetensors and GGUF are tables of numbers, and pass once their header holds what it says; loaders read safetensors
-alone. A pickle is a program, whatever it calls itself, and is refused: ``safelight model convert`` makes a safetensors
-file of the tensors in it.
+safetensors and GGUF are tables of numbers, and are accepted if their header matches the file; loaders read only
+safetensors. A pickle is a program, whatever its name, and is refused: ``safelight model convert`` converts its tensors
+to a safetensors file.
 """
 
 from enum import StrEnum
@@ -28,14 +28,14 @@ class PickledWeights(UnreadableWeights):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"{name} is a pickle, which could run any code when it is read; `safelight model convert` makes a "
-            "safetensors file of it"
+            f"{name} is a pickle, which could run any code when it is read; `safelight model convert` converts "
+            "it to safetensors"
         )
 
 
 def check_weights(path: Path) -> WeightsFormat:
-    """The format of a file that is a table of numbers. Raises :class:`PickledWeights`; :class:`UnreadableWeights` for
-    what is no file of weights, or damaged; :class:`OSError`. Reads the header alone."""
+    """The format of a file that is a table of numbers; reads only the header. Raises :class:`PickledWeights`;
+    :class:`UnreadableWeights` if it is not a weights file, or damaged; :class:`OSError`."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
         if head.startswith(gguf_header.MAGIC):
@@ -48,12 +48,12 @@ def check_weights(path: Path) -> WeightsFormat:
 
 
 def is_pickle(head: bytes) -> bool:
-    """Whether a file that begins so is one of torch's (a zip, a bare pickle or, of the first versions, a tar) or
-    another pickle of protocol 2 and later."""
+    """Whether the first bytes are those of torch's files (a zip, a bare pickle or, in the first versions, a tar) or of
+    another pickle of protocol 2 or later."""
     protocol = head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05" and not _begins_like_safetensors(head)
     return protocol or head.startswith(_ZIP) or head[_TAR_AT : _TAR_AT + len(_TAR)] == _TAR
 
 
 def _begins_like_safetensors(head: bytes) -> bool:
-    """The low byte of a header's length may be a pickle's first."""
+    """The low byte of a header's length can equal the first byte of a pickle."""
     return head[8:9] == b"{" and head[5:8] == b"\0\0\0"
