@@ -15,7 +15,7 @@ from tests.api.conftest import Server, running
 from safelight.api.comfy.frame import Frame
 from safelight.api.comfy.outbox import MAX_BYTES, Outbox
 from safelight.api.request_body import MAX_VALUES
-from safelight.api.slow_clients import patient_http
+from safelight.api.slow_clients import http_with_header_limit
 from safelight.api.uploads import MOST_AT_ONCE
 from safelight.settings import Settings
 
@@ -33,7 +33,7 @@ async def address(tmp_path: Path, settings: Settings, migrated: Path) -> AsyncIt
         listener = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(
             server.app,
-            http=patient_http(headers_s=SLOW_S),
+            http=http_with_header_limit(headers_s=SLOW_S),
             lifespan="off",
             log_config=None,
             timeout_graceful_shutdown=1,
@@ -101,7 +101,7 @@ async def test_uploads_of_one_user_at_once(server: Server) -> None:
     _, bens = await signed_in(server, "ben")
     with ExitStack() as under_way:
         for _ in range(MOST_AT_ONCE):
-            under_way.enter_context(server.app._app.uploads.one(anna.user_id))
+            under_way.enter_context(server.app._app.uploads.counted(anna.user_id))
         refused = await server.client.upload("/api/upload/image", {}, headers=hers, image=("a.txt", b"a"))
         assert (refused.json["code"], refused.headers["retry-after"]) == ("too_many_uploads", "5")
         other = await server.client.upload("/api/upload/image", {}, headers=bens, image=("a.txt", b"a"))

@@ -114,7 +114,7 @@ async def test_a_new_password_ends_sessions(server: Server) -> None:
 async def test_sessions_run_out(server: Server) -> None:
     account = await add_user(server, "anna")
     begun = SystemClock().now() - session.LIFETIME
-    token = await server.db.write(lambda tx: session.begin(tx, account.principal, now=begun))
+    token = await server.db.write(lambda tx: session.start(tx, account.principal, now=begun))
     assert (await server.client.get("/api/user", headers={"cookie": f"session={token}"})).status == 401
 
 

@@ -145,7 +145,7 @@ async def test_an_output_that_is_not_published_is_found_by_its_name_alone(env: E
         digest = hash_bytes(data)
         for look in (
             partial(library.get, asset_id=asset_id),
-            partial(library.find_of_digest, digest=digest, is_sha256=False),
+            partial(library.find_by_digest, digest=digest, is_sha256=False),
             partial(library.is_referenced, asset_id=asset_id),
             partial(assets.find_file, file=named(f"{digest}.png", folder=Folder.OUTPUT)),
         ):
@@ -169,6 +169,6 @@ async def test_an_output_that_is_not_published_is_found_by_its_name_alone(env: E
     assert await is_hidden(asset_id)
     await complete(env, kept, outputs=[])
     assert (await env.read(library.get, ANNA, asset_id=asset_id)).file == file
-    assert (await env.read(library.find_of_digest, ANNA, digest=hash_bytes(data), is_sha256=False)).id == asset_id
+    assert (await env.read(library.find_by_digest, ANNA, digest=hash_bytes(data), is_sha256=False)).id == asset_id
     with pytest.raises(NotFound):
         await env.read(library.get, BEN, asset_id=asset_id)

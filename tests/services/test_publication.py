@@ -14,7 +14,7 @@ from safelight.core.user import Principal
 from safelight.db import user
 from safelight.db.transaction import Transaction
 from safelight.services import asset, publication, userdata, workflow
-from safelight.services.publication import Seen
+from safelight.services.publication import PublicationView
 
 pytestmark = pytest.mark.anyio
 
@@ -33,12 +33,12 @@ async def upload(env: Env, who: Principal, name: str, data: bytes) -> AssetId:
     return (await env.do(asset.upload, who, new=new, overwrite=False, now=NOW)).id
 
 
-async def publish(env: Env, *asset_ids: AssetId, path: str = PATH, now: float = 0) -> Seen:
+async def publish(env: Env, *asset_ids: AssetId, path: str = PATH, now: float = 0) -> PublicationView:
     words: dict[str, Any] = {"path": path, "asset_ids": asset_ids, "max_bytes": LIMIT}
     return await env.do(publication.publish, ANNA, now=at(now), **words)
 
 
-async def read(env: Env, who: Principal, seen: Seen) -> tuple[Seen, Any]:
+async def read(env: Env, who: Principal, seen: PublicationView) -> tuple[PublicationView, Any]:
     return await env.read(publication.read, who, share_id=seen.publication.share_id, max_bytes=LIMIT)
 
 

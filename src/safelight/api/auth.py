@@ -167,16 +167,16 @@ class AccountAuthenticator:
             now = self._clock.now()
             session = await self._db.read(lambda tx: sessions.authenticate(tx, credential.secret, now=now))
             return _Known(session.principal, session.expires_at) if session else None
-        vouched = await self._tokens.verify(credential.secret) if self._tokens else None
-        principal = await self._find_user(vouched.identity) if vouched else None
-        return _Known(principal, vouched.expires_at) if vouched and principal else None
+        verified = await self._tokens.verify(credential.secret) if self._tokens else None
+        principal = await self._find_user(verified.identity) if verified else None
+        return _Known(principal, verified.expires_at) if verified and principal else None
 
     async def _find_user(self, identity: Identity) -> Principal | None:
         """The user of an identity; created now if that is allowed."""
         principal = await self._db.read(lambda tx: users.authenticate(tx, identity))
         if principal is None and self._creates_users:
             now = self._clock.now()
-            principal = await self._db.write(lambda tx: users.welcome(tx, identity, now=now))
+            principal = await self._db.write(lambda tx: users.authenticate_or_create(tx, identity, now=now))
         return principal
 
     def _remember(self, mark: bytes, known: _Known) -> None:

@@ -29,7 +29,7 @@ from safelight.api.request_path import decoded_path
 from safelight.api.responses import json_response
 from safelight.api.routes import build_router
 from safelight.api.sign_in import SignIn
-from safelight.api.slow_clients import PatientReceive
+from safelight.api.slow_clients import TimedReceive
 from safelight.api.uploads import Uploads
 from safelight.blobs.cache import FileCache
 from safelight.blobs.store import BlobStore, Presigning
@@ -156,7 +156,7 @@ class HttpApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope = self._cross_origin.mark(self._proxies.client_scope(scope))
         if scope["type"] == "http":
-            draining = Draining(scope, PatientReceive(receive, grace_s=self._app.settings.limits.slow_body_s), send)
+            draining = Draining(scope, TimedReceive(receive, grace_s=self._app.settings.limits.slow_body_s), send)
             receive, send = draining.receive, self._cross_origin.sender(scope, draining.send)
         if scope["type"] == "websocket":
             await self._socket(scope, receive, send)

@@ -63,8 +63,8 @@ async def answer_pack_route(
         )
     except Exception as error:  # a boundary: any exception becomes a response
         return error_response(error, _PACKS)
-    response = Response(answer.body, answer.status)
-    kept = [(k, v) for k, v in answer.headers if k.lower() not in _DROPPED_HEADERS]
+    response = Response(pack_response.body, pack_response.status)
+    kept = [(k, v) for k, v in pack_response.headers if k.lower() not in _DROPPED_HEADERS]
     if any(k.lower() == "content-type" for k, _ in kept):
         del response.headers["content-type"]
     for name, value in kept:

@@ -21,7 +21,7 @@ class SlowBody(TooSlow):
         super().__init__(f"the body arrived too slowly; send at least {LEAST_BYTES_PER_S} bytes a second")
 
 
-class PatientHttp(HttpToolsProtocol):
+class HeaderLimitHttp(HttpToolsProtocol):
     """uvicorn's protocol with a time limit for headers, which uvicorn lacks. Mutable: the timer of the current
     request."""
 
@@ -58,12 +58,12 @@ class PatientHttp(HttpToolsProtocol):
         self.transport.abort()
 
 
-def patient_http(*, headers_s: float) -> type[PatientHttp]:
+def http_with_header_limit(*, headers_s: float) -> type[HeaderLimitHttp]:
     """For ``uvicorn.Config(http=...)``."""
-    return type("PatientHttp", (PatientHttp,), {"headers_s": headers_s})
+    return type("HeaderLimitHttp", (HeaderLimitHttp,), {"headers_s": headers_s})
 
 
-class PatientReceive:
+class TimedReceive:
     """``receive`` of one request. Raises :class:`SlowBody`. Mutable: the bytes received, and the time waited for
     them."""
 

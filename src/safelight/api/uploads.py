@@ -21,7 +21,7 @@ class Uploads:
         self._in_progress: Counter[UserId] = Counter()
 
     @contextmanager
-    def one(self, owner_id: UserId) -> Iterator[None]:
+    def counted(self, owner_id: UserId) -> Iterator[None]:
         """Count an upload while the context is open. Raises :class:`TooManyUploads`."""
         if self._in_progress[owner_id] >= MOST_AT_ONCE:
             message = f"you already have {MOST_AT_ONCE} uploads in progress; wait for one to finish"

@@ -11,7 +11,7 @@ from safelight.cli.console import err, out
 from safelight.cli.database import database_options
 from safelight.cli.maintenance import shown_size
 from safelight.core.errors import Unavailable
-from safelight.services.backup import Copied
+from safelight.services.backup import CopyResult
 from safelight.services.backup import restore as read_back
 from safelight.settings import Settings
 
@@ -29,7 +29,7 @@ def restore(folder: Path, config: Path | None, data_dir: Path | None) -> None:
         err.print(f"{len(copied.lost)} blobs were damaged or missing when the backup was made, and still are.")
 
 
-async def _restore(settings: Settings, folder: Path) -> Copied:
+async def _restore(settings: Settings, folder: Path) -> CopyResult:
     if settings.storage.database_url:
         raise Unavailable("a backup is restored into the SQLite file of a data folder; unset database_url for it")
     return await read_back(

@@ -18,7 +18,7 @@ import uvloop
 
 from safelight import settings as sources
 from safelight.api.comfy.socket import MAX_MESSAGE_BYTES
-from safelight.api.slow_clients import patient_http
+from safelight.api.slow_clients import http_with_header_limit
 from safelight.app import App
 from safelight.cli.console import err, out
 from safelight.cli.options import given, server_options
@@ -64,7 +64,7 @@ async def _serve(settings: Settings) -> None:
     try:
         config = uvicorn.Config(
             app.asgi,
-            http=patient_http(headers_s=settings.limits.slow_headers_s),
+            http=http_with_header_limit(headers_s=settings.limits.slow_headers_s),
             ws="websockets-sansio",
             ws_per_message_deflate=False,
             ws_max_size=MAX_MESSAGE_BYTES,

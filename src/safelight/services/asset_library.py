@@ -135,7 +135,7 @@ def get(tx: Transaction, who: Principal, *, asset_id: AssetId) -> Asset:
     raise _missing(asset_id)
 
 
-def find_of_digest(tx: Transaction, who: Principal, *, digest: Digest | Sha256Digest, is_sha256: bool) -> Asset:
+def find_by_digest(tx: Transaction, who: Principal, *, digest: Digest | Sha256Digest, is_sha256: bool) -> Asset:
     """An asset of the caller, or a public one, with these bytes. Other owners' bytes answer as unknown bytes do."""
     blake3 = blobs.of_sha256(tx.conn, Sha256Digest(digest)) if is_sha256 else Digest(digest)
     for owner in _owners(who, public=True) if blake3 else ():
@@ -148,18 +148,18 @@ def find_of_digest(tx: Transaction, who: Principal, *, digest: Digest | Sha256Di
 def add(tx: Transaction, who: Principal, *, new: NewAsset, now: datetime) -> tuple[Asset, bool]:
     """Add an upload. ``False``: the caller had it already, by its id or its bytes; its missing tags were added."""
     blobs.ensure(tx.conn, digest=new.digest, size=new.size, now=now, sha256=new.sha256)
-    there = rows.find(tx.conn, who.user_id, asset_id=new.id) if new.id else None
-    if there:
-        return there[1], False
-    if there := rows.find_of_digest(tx.conn, who.user_id, digest=new.digest):
-        seq, asset = there
+    existing = rows.find(tx.conn, who.user_id, asset_id=new.id) if new.id else None
+    if existing:
+        return existing[1], False
+    if existing := rows.find_of_digest(tx.conn, who.user_id, digest=new.digest):
+        seq, asset = existing
         missing = [tag for tag in new.tags if tag not in asset.tags]
         asset_index.change_tags(tx.conn, who.user_id, seq=seq, add=missing, remove=())
         return replace(asset, tags=tuple(sorted({*asset.tags, *missing}))), False
-    return refer(tx, who, new=new, now=now), True
+    return create(tx, who, new=new, now=now), True
 
 
-def refer(tx: Transaction, who: Principal, *, new: NewAsset, now: datetime) -> Asset:
+def create(tx: Transaction, who: Principal, *, new: NewAsset, now: datetime) -> Asset:
     """Create an asset for bytes that are in the store."""
     check_asset_name(new.name)
     _check_preview(tx, who, new.preview_id)

@@ -41,7 +41,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
+class CopyResult:
     blobs: int
     size: int
     lost: Sequence[Digest]
@@ -69,7 +69,7 @@ async def back_up(database: str, blobs: BlobStore, *, folder: Path, now: datetim
     return manifest
 
 
-async def restore(folder: Path, *, database: Path, blobs: BlobStore) -> Copied:
+async def restore(folder: Path, *, database: Path, blobs: BlobStore) -> CopyResult:
     """Restore a backup into a new database file and a blob store. The database is put in place last, so an installation
     is complete or does not exist. Raises :class:`Invalid` for an incomplete backup, and :class:`Conflict` for a
     database that exists."""
@@ -103,17 +103,17 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-async def _copy(db: Database, source: BlobStore, target: BlobStore) -> Copied:
+async def _copy(db: Database, source: BlobStore, target: BlobStore) -> CopyResult:
     """Copy and hash every blob that ``db`` names; skip those that ``target`` has already."""
     number = size = 0
     lost: list[Digest] = []
     async for row in blob_service.all_rows(db):
         if await target.stat(row.digest) != row.size and not await copy_blob(row.digest, source, target):
-            if not await blob_service.is_elsewhere(db, row.digest):
+            if not await blob_service.is_scanned_file(db, row.digest):
                 lost.append(row.digest)
             continue
         number, size = number + 1, size + row.size
-    return Copied(number, size, lost)
+    return CopyResult(number, size, lost)
 
 
 async def _prune(folder: Path, kept: LocalBlobStore) -> None:

@@ -76,7 +76,7 @@ async def collect(db: Database, blobs: BlobStore, *, before: datetime) -> Collec
     return Collected(number, size)
 
 
-async def is_elsewhere(db: Database, digest: Digest) -> bool:
+async def is_scanned_file(db: Database, digest: Digest) -> bool:
     """Whether a scanned file in the server's own folders has these bytes; such bytes are not in the store."""
     paths = await db.read(lambda tx: rows.scanned_paths(tx.conn, digest))
     return any([await asyncio.to_thread(_has_bytes, Path(path), digest) for path in paths])
@@ -90,7 +90,7 @@ async def _condition(db: Database, blobs: BlobStore, row: BlobRow) -> Condition:
     except BlobCorrupt:
         return Condition.CORRUPT
     except BlobMissing:
-        if await is_elsewhere(db, row.digest) or not await db.read(lambda tx: rows.known(tx.conn, [row.digest])):
+        if await is_scanned_file(db, row.digest) or not await db.read(lambda tx: rows.known(tx.conn, [row.digest])):
             return Condition.WHOLE  # or removed after the row was read
         return Condition.MISSING
     return Condition.WHOLE if size == row.size else Condition.CORRUPT

@@ -239,8 +239,8 @@ class Downloads:
                     body = await response.content.read(_MAX_FACTS) if response.status == 200 else b""
                     while body and not response.content.at_eof() and len(body) < _MAX_FACTS:
                         body += await response.content.read(_MAX_FACTS)
-                answer = json.loads(body) if body else None
-                return site.facts(answer) if isinstance(answer, dict) else {}
+                facts = json.loads(body) if body else None
+                return site.facts(facts) if isinstance(facts, dict) else {}
         return {}
 
     async def _read(self, who: Principal, task_id: TaskId) -> Task:
@@ -262,7 +262,7 @@ def _check_status(status: int) -> None:
     if status in (404, 410):
         raise DownloadFailed(NOT_FOUND, "the source does not have this file")
     if status not in (200, 206):
-        raise DownloadFailed(NETWORK, f"the source answered {status}")
+        raise DownloadFailed(NETWORK, f"the source responded with status {status}")
 
 
 def _offset(content_range: str | None) -> int:

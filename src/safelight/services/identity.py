@@ -29,7 +29,7 @@ _LARGEST_SET = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Vouched:
+class VerifiedToken:
     """The identity that a token proves, and when the token expires."""
 
     identity: Identity
@@ -48,7 +48,7 @@ class TokenVerifier:
         self._fetched_at_s = self._requested_at_s = float("-inf")
         self._fetching = asyncio.Lock()
 
-    async def verify(self, token: str) -> Vouched | None:
+    async def verify(self, token: str) -> VerifiedToken | None:
         """``None`` for anything that is not a valid token of the issuer for the audience. Never raises, never logs the
         token."""
         if len(token) > MAX_TOKEN:
@@ -73,18 +73,18 @@ class TokenVerifier:
                 leeway=LEEWAY_S,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
-            return self._vouched(claims)
+            return self._verified(claims)
         except (jwt.PyJWTError, ValueError, OverflowError, OSError):
             return None
 
-    def _vouched(self, claims: dict[str, Any]) -> Vouched | None:
+    def _verified(self, claims: dict[str, Any]) -> VerifiedToken | None:
         subject = claims["sub"]
         if not isinstance(subject, str) or not 0 < len(subject) <= 255:
             return None
         email = claims.get("email")
         name = email if isinstance(email, str) and claims.get("email_verified") is True else ""
         identity = Identity(issuer=self._issuer, subject=subject, name=name)
-        return Vouched(identity, datetime.fromtimestamp(int(claims["exp"]) + LEEWAY_S, UTC))
+        return VerifiedToken(identity, datetime.fromtimestamp(int(claims["exp"]) + LEEWAY_S, UTC))
 
     async def _key(self, key_id: str) -> jwt.PyJWK | None:
         if key_id in self._keys and not self._is_older(self._fetched_at_s, KEEP_S):
@@ -109,8 +109,8 @@ class TokenVerifier:
 
 
 def _read_keys(url: str) -> dict[str, jwt.PyJWK]:
-    with urllib.request.urlopen(url, timeout=FETCH_TIMEOUT_S) as answer:
-        body = answer.read(_LARGEST_SET + 1)
+    with urllib.request.urlopen(url, timeout=FETCH_TIMEOUT_S) as response:
+        body = response.read(_LARGEST_SET + 1)
     if len(body) > _LARGEST_SET:
         raise ValueError(f"the response has more than {_LARGEST_SET} bytes")
     document = msgspec.json.decode(body)

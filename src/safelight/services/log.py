@@ -25,7 +25,7 @@ class LogBuffer(logging.Handler):
         self._bus = bus
         self._loop = asyncio.get_running_loop()
         self._lines: deque[tuple[UserId | None, datetime, str]] = deque(maxlen=KEPT_LINES)
-        bus.subscribe(self._hear)
+        bus.subscribe(self._on_event)
 
     def entries(self, *, owner: UserId | None) -> Sequence[tuple[datetime, str]]:
         """The lines with their times, oldest first; each ends with a line break. ``owner``: only those of this user's
@@ -40,7 +40,7 @@ class LogBuffer(logging.Handler):
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._bus.publish, [event])
 
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         if isinstance(event, LogWritten):
             owner = event.owner_id
             self._lines.extend((owner, at, text if text.endswith("\n") else text + "\n") for at, text in event.entries)
@@ -57,9 +57,9 @@ class JobLog:
         self._bus = bus
         self._is_here = is_here
         self._begun: dict[JobId, datetime] = {}
-        bus.subscribe(self._hear)
+        bus.subscribe(self._on_event)
 
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         if isinstance(event, JobStarted):
             self._begun[event.job_id] = event.at
         elif isinstance(event, JobRequeued):

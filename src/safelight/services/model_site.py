@@ -20,7 +20,7 @@ class ModelSite(Protocol):
         """The URL of the site's metadata of the file at ``url``; ``None`` for a URL that is not a file of the site."""
         ...
 
-    def facts(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+    def facts(self, response: Mapping[str, Any]) -> dict[str, Any]:
         """Return the asset's metadata from the site's response."""
         ...
 
@@ -34,18 +34,18 @@ class HuggingFace:
         match = re.fullmatch(r"/([^/]+/[^/]+)/(?:resolve|blob)/([^/]+)/.+", _path_on(url, self.base))
         return f"{self.base}/api/models/{match[1]}/revision/{match[2]}" if match else None
 
-    def facts(self, answer: Mapping[str, Any]) -> dict[str, Any]:
-        card = answer.get("cardData") if isinstance(answer.get("cardData"), dict) else {}
+    def facts(self, response: Mapping[str, Any]) -> dict[str, Any]:
+        card = response.get("cardData") if isinstance(response.get("cardData"), dict) else {}
         assert isinstance(card, dict)
         return _known(
             source="huggingface",
-            name=answer.get("id"),
-            author=answer.get("author"),
+            name=response.get("id"),
+            author=response.get("author"),
             base_model=card.get("base_model"),
             license=card.get("license"),
-            revision=answer.get("sha"),
+            revision=response.get("sha"),
             preview=card.get("thumbnail"),
-            tags=answer.get("tags"),
+            tags=response.get("tags"),
         )
 
 
@@ -58,25 +58,25 @@ class Civitai:
         match = re.fullmatch(r"/api/download/models/(\d+)", _path_on(url, self.base))
         return f"{self.base}/api/v1/model-versions/{match[1]}" if match else None
 
-    def facts(self, answer: Mapping[str, Any]) -> dict[str, Any]:
-        model = answer.get("model") if isinstance(answer.get("model"), dict) else {}
+    def facts(self, response: Mapping[str, Any]) -> dict[str, Any]:
+        model = response.get("model") if isinstance(response.get("model"), dict) else {}
         assert isinstance(model, dict)
-        file = _first(answer.get("files"))
+        file = _first(response.get("files"))
         hashes = file.get("hashes") if isinstance(file.get("hashes"), dict) else {}
         assert isinstance(hashes, dict)
         return _known(
             source="civitai",
             name=model.get("name"),
-            version=answer.get("name"),
+            version=response.get("name"),
             type=model.get("type"),
-            base_model=answer.get("baseModel"),
-            trained_words=answer.get("trainedWords"),
+            base_model=response.get("baseModel"),
+            trained_words=response.get("trainedWords"),
             license=model.get("allowCommercialUse"),
             filename=file.get("name"),
             sha256=str(hashes["SHA256"]).lower() if "SHA256" in hashes else None,
-            preview=_first(answer.get("images")).get("url"),
-            model_id=answer.get("modelId"),
-            version_id=answer.get("id"),
+            preview=_first(response.get("images")).get("url"),
+            model_id=response.get("modelId"),
+            version_id=response.get("id"),
         )
 
 

@@ -34,7 +34,7 @@ MODEL_TAG = "models"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PublicationView:
     """A publication as its reader sees it. ``owned``: the digests of assets that the reader has as well."""
 
     publication: Publication
@@ -43,7 +43,7 @@ class Seen:
 
 def publish(
     tx: Transaction, who: Principal, *, path: str, asset_ids: Sequence[AssetId], max_bytes: int, now: datetime
-) -> Seen:
+) -> PublicationView:
     """Raises :class:`NotFound` for a missing file, and :class:`Invalid` for assets that the caller does not own."""
     content = read_document(_read(tx, who, path))
     shared = without_credentials(content)
@@ -64,23 +64,25 @@ def publish(
         assets=assets,
     )
     rows.add(tx.conn, who.user_id, new=new, content=shared)
-    return _seen(tx, who, new)
+    return _view(tx, who, new)
 
 
-def status(tx: Transaction, who: Principal, *, path: str) -> Seen | None:
+def status(tx: Transaction, who: Principal, *, path: str) -> PublicationView | None:
     """The caller's latest publication of a file; ``None`` for a file that was never published."""
     _stat(tx, who, path)
     workflow_id = workflow_rows.find_at(tx.conn, who.user_id, path=clean_path(path))
     found = None if workflow_id is None else rows.newest(tx.conn, who.user_id, workflow_id=workflow_id)
-    return None if found is None else _seen(tx, who, found)
+    return None if found is None else _view(tx, who, found)
 
 
-def read(tx: Transaction, who: Principal, *, share_id: ShareId, max_bytes: int) -> tuple[Seen, Mapping[str, Any]]:
+def read(
+    tx: Transaction, who: Principal, *, share_id: ShareId, max_bytes: int
+) -> tuple[PublicationView, Mapping[str, Any]]:
     """A publication and its graph. Raises :class:`TooLarge` if the limit was lowered after it was published."""
     found = _shared(tx, share_id)
     if found.size > max_bytes:
         raise TooLarge(f"the workflow has {found.size} bytes; at most {max_bytes} are served")
-    return _seen(tx, who, found), rows.content_of(tx.conn, share_id=share_id)
+    return _view(tx, who, found), rows.content_of(tx.conn, share_id=share_id)
 
 
 def read_asset(tx: Transaction, who: Principal, *, share_id: ShareId, asset_id: AssetId) -> Asset:
@@ -108,9 +110,9 @@ def _shared(tx: Transaction, share_id: ShareId) -> Publication:
     return found
 
 
-def _seen(tx: Transaction, who: Principal, publication: Publication) -> Seen:
+def _view(tx: Transaction, who: Principal, publication: Publication) -> PublicationView:
     digests = {asset.digest for asset in publication.assets}
-    return Seen(publication, frozenset(library.ids_of(tx.conn, who.user_id, digests=digests)))
+    return PublicationView(publication, frozenset(library.ids_of(tx.conn, who.user_id, digests=digests)))
 
 
 def _keep_version(

@@ -28,7 +28,7 @@ def find_password(tx: Transaction, *, name: str) -> tuple[Account, str | None] |
     return None if found is None or found[0].is_disabled else found
 
 
-def begin(tx: Transaction, who: Principal, *, now: datetime) -> str:
+def start(tx: Transaction, who: Principal, *, now: datetime) -> str:
     """Start a session and return its secret. Raises :class:`Forbidden` for a user who has been disabled."""
     account = accounts.find(tx.conn, who.user_id)
     if account is None or account.is_disabled:

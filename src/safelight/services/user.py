@@ -54,7 +54,7 @@ def authenticate(tx: Transaction, identity: Identity) -> Principal | None:
     return None if account is None or account.is_disabled else account.principal
 
 
-def welcome(tx: Transaction, identity: Identity, *, now: datetime) -> Principal | None:
+def authenticate_or_create(tx: Transaction, identity: Identity, *, now: datetime) -> Principal | None:
     """:func:`authenticate`, after creating an account for a new identity, named by the e-mail address that the issuer
     has verified.
 

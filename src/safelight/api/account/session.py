@@ -79,7 +79,7 @@ async def set_up(app: App, request: ApiRequest) -> Response:
 async def _begin(app: App, request: Request, account: Account) -> Response:
     """Start a session with a new secret: an existing one may be known to somebody else."""
     now = app.clock.now()
-    token = await app.db.write(lambda tx: sessions.begin(tx, account.principal, now=now))
+    token = await app.db.write(lambda tx: sessions.start(tx, account.principal, now=now))
     response = json_response({"user": _shown(account)}, status=201, headers={"cache-control": "no-store"})
     age_s = int(sessions.LIFETIME.total_seconds())
     response.set_cookie(COOKIE, token, max_age=age_s, **_cookie_attributes(app, request))

@@ -89,7 +89,7 @@ def create_asset_from_hash(tx: Transaction, request: ApiRequest) -> Any:
     mime_type = read_mime_type(body)
     if not body["tags"]:
         raise Invalid("an asset from a hash needs a tag")
-    source = library.find_of_digest(tx, who, digest=Digest(digits), is_sha256=algorithm == "sha256")
+    source = library.find_by_digest(tx, who, digest=Digest(digits), is_sha256=algorithm == "sha256")
     new = NewAsset(
         name=body.get("name") or source.name,
         digest=source.digest,
@@ -99,14 +99,14 @@ def create_asset_from_hash(tx: Transaction, request: ApiRequest) -> Any:
         user_metadata=body.get("user_metadata"),
         source_metadata=source.source_metadata,
     )
-    asset = library.refer(tx, who, new=new, now=request.now)
+    asset = library.create(tx, who, new=new, now=request.now)
     return asset_json(asset, request.http) | {"created_new": True}
 
 
 @reads
 def check_asset_by_hash(tx: Transaction, request: ApiRequest) -> Response:
     try:
-        library.find_of_digest(tx, request.who, digest=parse_digest(request.params["hash"]), is_sha256=False)
+        library.find_by_digest(tx, request.who, digest=parse_digest(request.params["hash"]), is_sha256=False)
     except NotFound:
         return Response(status_code=404)
     return Response(status_code=200)

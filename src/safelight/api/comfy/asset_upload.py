@@ -85,7 +85,7 @@ def _failure(task: Task, *, limit: int) -> Exception:
 
 async def _upload(app: App, request: ApiRequest) -> Response:
     who, now = request.who, app.clock.now()
-    with app.uploads.one(who.user_id):
+    with app.uploads.counted(who.user_id):
         form = await read_form(request.http, app.blobs, file_field="file", limit=app.settings.limits.max_asset_bytes)
     new = _new_asset(form)
     asset, is_new = await app.db.write(lambda tx: library.add(tx, who, new=new, now=now))

@@ -35,7 +35,7 @@ class JobLists:
     def __init__(self, bus: Bus) -> None:
         self._changes = Revisions()
         self._lists: OrderedDict[tuple[UserId, Hashable], tuple[int, asyncio.Future[bytes]]] = OrderedDict()
-        bus.subscribe(self._hear)
+        bus.subscribe(self._on_event)
 
     async def get(self, owner: UserId, query: Hashable, make: Callable[[], Awaitable[bytes]]) -> bytes:
         """The cached list if nothing has changed since, else what ``make`` returns."""
@@ -57,7 +57,7 @@ class JobLists:
         while len(self._lists) > KEPT_LISTS:
             self._lists.popitem(last=False)
 
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         if isinstance(event, EventsMissed):
             self._lists.clear()
         if isinstance(event, _CHANGES):

@@ -49,9 +49,9 @@ class NodeInfoBodies:
         self._uploads = Revisions()
         self._bodies: OrderedDict[UserId, tuple[tuple[str, int], Body]] = OrderedDict()
         self._lock = asyncio.Lock()
-        bus.subscribe(self._hear)
+        bus.subscribe(self._on_event)
 
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         if isinstance(event, FilesChanged):
             self._uploads.increment(event.owner_id)
         elif isinstance(event, EventsMissed):

@@ -14,22 +14,22 @@ from safelight.core.ids import AssetId, ShareId
 from safelight.db.publication import PublishedAsset
 from safelight.db.transaction import Transaction
 from safelight.services import publication as publications
-from safelight.services.publication import Seen
+from safelight.services.publication import PublicationView
 
 _SHOWN_KINDS = ("image/", "video/", "audio/")
 
 
 @reads
 def get_userdata_file_publish(tx: Transaction, request: ApiRequest) -> Any:
-    seen = publications.status(tx, request.who, path=request.params["file"])
-    if seen is None:
+    view = publications.status(tx, request.who, path=request.params["file"])
+    if view is None:
         return {"workflow_id": "", "share_id": "", "listed": False, "publish_time": None, "assets": []}
-    return _info(seen)
+    return _info(view)
 
 
 @writes
 def post_userdata_file_publish(tx: Transaction, request: ApiRequest) -> Any:
-    seen = publications.publish(
+    view = publications.publish(
         tx,
         request.who,
         path=request.params["file"],
@@ -37,14 +37,14 @@ def post_userdata_file_publish(tx: Transaction, request: ApiRequest) -> Any:
         max_bytes=request.settings.limits.max_published_bytes,
         now=whole_ms(request.now),
     )
-    return _info(seen)
+    return _info(view)
 
 
 @reads
 def get_published_workflow(tx: Transaction, request: ApiRequest) -> Any:
     share_id, limit = ShareId(request.params["share_id"]), request.settings.limits.max_published_bytes
-    seen, content = publications.read(tx, request.who, share_id=share_id, max_bytes=limit)
-    return _info(seen) | {"name": seen.publication.name, "workflow_json": content}
+    view, content = publications.read(tx, request.who, share_id=share_id, max_bytes=limit)
+    return _info(view) | {"name": view.publication.name, "workflow_json": content}
 
 
 async def get_published_asset(app: App, request: ApiRequest) -> Response:
@@ -54,19 +54,19 @@ async def get_published_asset(app: App, request: ApiRequest) -> Response:
     return await blob_response(request.http, asset, app.blobs, presigning=app.presigning)
 
 
-def _info(seen: Seen) -> dict[str, Any]:
-    publication = seen.publication
+def _info(view: PublicationView) -> dict[str, Any]:
+    publication = view.publication
     return {
         "workflow_id": publication.workflow_id,
         "share_id": publication.share_id,
         "listed": False,  # this server has no hub that lists publications
         "publish_time": publication.published_at,
-        "assets": [_asset(seen, asset) for asset in publication.assets],
+        "assets": [_asset(view, asset) for asset in publication.assets],
     }
 
 
-def _asset(seen: Seen, asset: PublishedAsset) -> dict[str, Any]:
-    share_id = quote(seen.publication.share_id, safe="")
+def _asset(view: PublicationView, asset: PublishedAsset) -> dict[str, Any]:
+    share_id = quote(view.publication.share_id, safe="")
     url = f"/api/workflows/published/{share_id}/assets/{quote(asset.asset_id, safe='')}"
     return {
         "id": asset.asset_id,
@@ -75,5 +75,5 @@ def _asset(seen: Seen, asset: PublishedAsset) -> dict[str, Any]:
         "storage_url": url,
         "model": asset.is_model,
         "public": asset.is_public,
-        "in_library": asset.digest in seen.owned,
+        "in_library": asset.digest in view.owned,
     }

@@ -58,7 +58,7 @@ async def upload_mask(app: App, request: ApiRequest) -> Response:
 
 
 async def _read(app: App, request: ApiRequest) -> tuple[Form, UploadedFile]:
-    with app.uploads.one(request.who.user_id):
+    with app.uploads.counted(request.who.user_id):
         form = await read_form(request.http, app.blobs, file_field="image", limit=app.settings.limits.max_upload_bytes)
     uploaded = form.files.get("image")
     if uploaded is None:
