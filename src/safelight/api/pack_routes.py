@@ -53,7 +53,7 @@ async def answer_pack_route(
             raise Unauthenticated
         _check(app.settings, pack, request.method, principal)
         body = await read_body(request, limit=min(app.settings.limits.max_upload_bytes, MAX_PACK_BODY_BYTES))
-        answer = await app.dispatcher.request_pack(
+        pack_response = await app.dispatcher.request_pack(
             principal.user_id,
             method=request.method,
             path=path,
