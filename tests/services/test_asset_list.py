@@ -15,7 +15,7 @@ from safelight.core.asset import PUBLIC_OWNER, Asset, AssetFilter, AssetPage, As
 from safelight.core.digest import Digest
 from safelight.core.errors import Invalid
 from safelight.core.ids import AssetId
-from safelight.core.metadata_field import parse_wishes
+from safelight.core.metadata_field import parse_metadata_filter
 from safelight.core.user import Principal
 from safelight.db import user
 from safelight.db.transaction import Transaction
@@ -115,10 +115,10 @@ FILTERS = [
     AssetFilter(name_contains='" OR "'),
     AssetFilter(name_contains="forest", include_tags=("few",)),
     AssetFilter(digest=Digest(f"{5:064x}")),
-    AssetFilter(fields=parse_wishes('{"base": "SDXL"}')),
-    AssetFilter(fields=parse_wishes('{"base": ["SDXL", "SD1"], "sizes": 3}')),
-    AssetFilter(fields=parse_wishes('{"base": null}'), include_tags=("few",)),
-    AssetFilter(fields=parse_wishes('{"other": 1}')),
+    AssetFilter(fields=parse_metadata_filter('{"base": "SDXL"}')),
+    AssetFilter(fields=parse_metadata_filter('{"base": ["SDXL", "SD1"], "sizes": 3}')),
+    AssetFilter(fields=parse_metadata_filter('{"base": null}'), include_tags=("few",)),
+    AssetFilter(fields=parse_metadata_filter('{"other": 1}')),
 ]
 
 
@@ -128,10 +128,10 @@ def matches(asset: Asset, wanted: AssetFilter) -> bool:
         "base": {asset.user_metadata["base"]} if "base" in asset.user_metadata else set(),
         "sizes": set(asset.user_metadata.get("sizes", [])),
     }
-    for wish in wanted.fields:
-        key = wish.words[0].partition("=")[0]
+    for field in wanted.fields:
+        key = field.words[0].partition("=")[0]
         held = {f'{key}="{v}"' if isinstance(v, str) else f"{key}={v}" for v in fields.get(key, ())}
-        if wish.is_absent == bool(held) if wish.is_absent else not held & set(wish.words):
+        if field.is_absent == bool(held) if field.is_absent else not held & set(field.words):
             return False
     return (
         tags >= set(wanted.include_tags)

@@ -9,7 +9,7 @@ from typing import Any
 from safelight.core.digest import Digest
 from safelight.core.errors import Invalid, InvalidName, ReservedTag
 from safelight.core.ids import AssetId, JobId, UserId
-from safelight.core.metadata_field import FieldWish
+from safelight.core.metadata_field import FieldFilter
 
 MAX_NAME_BYTES = 255
 MAX_TAG_LENGTH = 255
@@ -74,19 +74,19 @@ class AssetSort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AssetFilter:
-    """What a list is to show. ``fields``: one set of wishes (``core/metadata_field.py``) for each key of metadata."""
+    """The filter of a list. ``fields``: a filter for each key of metadata (``core/metadata_field.py``)."""
 
     include_tags: tuple[str, ...] = ()
     exclude_tags: tuple[str, ...] = ()
     any_tags: tuple[str, ...] = ()
     name_contains: str = ""
-    fields: tuple[FieldWish, ...] = ()
+    fields: tuple[FieldFilter, ...] = ()
     digest: Digest | None = None
     include_public: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class AssetPlace:
+class AssetCursor:
     """Where a page begins: after this asset, in the order of ``sort``."""
 
     sort: AssetSort
@@ -102,7 +102,7 @@ class AssetPage:
     assets: Sequence[Asset]
     total: int
     has_more: bool
-    next: AssetPlace | None
+    next: AssetCursor | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""Fields of an asset's metadata, as a filter asks for them: each becomes a word that an index can hold.
+"""The fields of an asset's metadata as index words, and the filters on them.
 
-``{"base": "SDXL", "sizes": [512, 768]}`` has the words ``base``, ``base="SDXL"``, ``sizes``, ``sizes=512`` and
-``sizes=768``. Objects inside have only the word of their key.
+``{"base": "SDXL", "sizes": [512, 768]}`` has the index words ``base``, ``base="SDXL"``, ``sizes``, ``sizes=512`` and
+``sizes=768``. A nested object has only the word of its key.
 """
 
 import json
@@ -12,21 +12,21 @@ from typing import Any
 
 from safelight.core.errors import Invalid
 
-MAX_WISHES = 16
+MAX_FIELDS = 16
 _MAX_WORDS = 200
 _LONGEST = 300
 
 
 @dataclass(frozen=True, slots=True)
-class FieldWish:
-    """One of these words, or with ``is_absent`` none of them."""
+class FieldFilter:
+    """Matches assets with one of these words; with ``is_absent``, assets with none of them."""
 
     words: tuple[str, ...]
     is_absent: bool = False
 
 
 def words_of(metadata: Mapping[str, Any]) -> list[str]:
-    """At most 200, those of the first fields."""
+    """The index words of metadata; at most 200, those of the first fields."""
     words: dict[str, None] = {}
     for word in _all_words(metadata):
         words[word] = None
@@ -45,31 +45,31 @@ def _all_words(metadata: Mapping[str, Any]) -> Iterator[str]:
                 yield _word(key, item)
 
 
-def parse_wishes(text: str) -> tuple[FieldWish, ...]:
-    """Read ``{"base": "SDXL", "kind": ["lora", "vae"], "license": null}``: equal, one of, and absent."""
+def parse_metadata_filter(text: str) -> tuple[FieldFilter, ...]:
+    """Parse ``{"base": "SDXL", "kind": ["lora", "vae"], "license": null}``: equal, one of, absent."""
     try:
-        asked = json.loads(text)
+        fields = json.loads(text)
     except (ValueError, RecursionError):
         raise Invalid("metadata_filter is not JSON") from None
-    if not isinstance(asked, dict):
+    if not isinstance(fields, dict):
         raise Invalid("metadata_filter is not a JSON object")
-    if len(asked) > MAX_WISHES:
-        raise Invalid(f"metadata_filter has {len(asked)} fields (at most {MAX_WISHES})")
-    return tuple(_wish(key, value) for key, value in asked.items())
+    if len(fields) > MAX_FIELDS:
+        raise Invalid(f"metadata_filter has {len(fields)} fields (at most {MAX_FIELDS})")
+    return tuple(_field_filter(key, value) for key, value in fields.items())
 
 
-def _wish(key: str, value: Any) -> FieldWish:
+def _field_filter(key: str, value: Any) -> FieldFilter:
     if value is None:
-        return FieldWish((_short(key),), is_absent=True)
+        return FieldFilter((_short(key),), is_absent=True)
     items = value if isinstance(value, list) else [value]
-    if not items or len(items) > MAX_WISHES or not all(isinstance(item, (str, int, float, bool)) for item in items):
-        raise Invalid(f"metadata_filter: {key!r} must be a text, a number, true, false, null, or a list of such")
-    return FieldWish(tuple(_word(key, item) for item in items))
+    if not items or len(items) > MAX_FIELDS or not all(isinstance(item, (str, int, float, bool)) for item in items):
+        raise Invalid(f"metadata_filter: {key!r} must be a string, a number, true, false, null, or a list of these")
+    return FieldFilter(tuple(_word(key, item) for item in items))
 
 
 def _word(key: str, value: str | int | float | bool) -> str:
     if isinstance(value, float) and value.is_integer():
-        value = int(value)  # JSON knows one kind of number
+        value = int(value)  # JSON has one kind of number
     return _short(f"{key}={json.dumps(value)}")
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from safelight.core.asset import AssetFilter, AssetPage, AssetPlace, AssetSort
+from safelight.core.asset import AssetCursor, AssetFilter, AssetPage, AssetSort
 from safelight.core.clock import from_ms, to_ms
 from safelight.core.ids import UserId
 from safelight.db import asset as rows
@@ -80,7 +80,7 @@ def page(
     descending: bool,
     limit: int,
     offset: int = 0,
-    after: AssetPlace | None = None,
+    after: AssetCursor | None = None,
 ) -> AssetPage:
     """The assets of ``owners``, merged. ``after`` takes the place of ``offset``."""
     offset = 0 if after else offset
@@ -98,7 +98,7 @@ def page(
     has_more = len(shown) > limit
     shown = shown[:limit]
     last = _place(shown[-1], sort) if has_more else None
-    following = AssetPlace(sort, descending, _plain(last[0]), last[1]) if last else None
+    following = AssetCursor(sort, descending, _plain(last[0]), last[1]) if last else None
     if after is None and shown:
         total = max(total, offset + len(shown) + has_more)
     return AssetPage(rows.assets(conn, shown), total, has_more, following)
@@ -138,10 +138,10 @@ def _plan(
         long_kind = Kind.NAME_LIKE if name_search.is_index(conn) else Kind.NAME
         kind = long_kind if len(text) >= name_search.SHORTEST else Kind.SHORT_NAME
         conditions.append(_estimated(conn, owner, Shape(kind), text, everything))
-    for wish in wanted.fields:
-        several = len(wish.words) > 1
-        value = list(wish.words) if several else wish.words[0]
-        shape = Shape(Kind.FIELD, is_several=several, is_absent=wish.is_absent)
+    for field in wanted.fields:
+        several = len(field.words) > 1
+        value = list(field.words) if several else field.words[0]
+        shape = Shape(Kind.FIELD, is_several=several, is_absent=field.is_absent)
         conditions.append(_estimated(conn, owner, shape, value, everything))
     if wanted.digest is not None:
         conditions.append(_estimated(conn, owner, Shape(Kind.DIGEST), wanted.digest, everything))
@@ -187,7 +187,7 @@ def _is_one_tag(wanted: AssetFilter, conditions: Sequence[_Condition]) -> bool:
     return len(conditions) == 1 and len(wanted.include_tags) == 1
 
 
-def _after(after: AssetPlace | None) -> dict[str, Any]:
+def _after(after: AssetCursor | None) -> dict[str, Any]:
     if after is None:
         return {}
     is_time = after.sort in (AssetSort.UPDATED_AT, AssetSort.LAST_ACCESS_TIME)

@@ -48,5 +48,4 @@ Accounts and the server:
 * ``quota``: what users use, and their limits.
 * ``feedback``: feedback for the operator.
 * ``log``: the latest log lines.
-* ``patience``: retries while the object store is unavailable.
 """

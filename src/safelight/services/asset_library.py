@@ -13,9 +13,9 @@ from typing import Any
 from safelight.core.asset import (
     PUBLIC_OWNER,
     Asset,
+    AssetCursor,
     AssetFilter,
     AssetPage,
-    AssetPlace,
     AssetSort,
     FileName,
     Folder,
@@ -85,7 +85,7 @@ def list(
     descending: bool = True,
     limit: int,
     offset: int = 0,
-    after: AssetPlace | None = None,
+    after: AssetCursor | None = None,
 ) -> AssetPage:
     """A page of assets. Raises :class:`Invalid` for a cursor that was made for another order."""
     if after is not None and (after.sort is not sort or after.descending != descending):

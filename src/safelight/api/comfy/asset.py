@@ -14,7 +14,7 @@ from safelight.core.asset import MAX_ASSET_NAME, AssetFilter, AssetSort
 from safelight.core.digest import Digest, parse_digest
 from safelight.core.errors import Invalid, NotFound
 from safelight.core.ids import AssetId
-from safelight.core.metadata_field import parse_wishes
+from safelight.core.metadata_field import parse_metadata_filter
 from safelight.db.transaction import Transaction
 from safelight.services import asset_library as library
 from safelight.services.asset_library import Change, NewAsset
@@ -131,7 +131,7 @@ def read_filter(request: ApiRequest) -> AssetFilter:
         exclude_tags=exclude,
         any_tags=any_of,
         name_contains=name,
-        fields=parse_wishes(params["metadata_filter"]) if params["metadata_filter"] else (),
+        fields=parse_metadata_filter(params["metadata_filter"]) if params["metadata_filter"] else (),
         digest=parse_digest(digest.partition(".")[0]) if digest else None,
         include_public=params["include_public"],
     )

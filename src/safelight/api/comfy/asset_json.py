@@ -9,7 +9,7 @@ from uuid import UUID
 
 from starlette.requests import Request
 
-from safelight.core.asset import PUBLIC_OWNER, Asset, AssetPlace, AssetSort
+from safelight.core.asset import PUBLIC_OWNER, Asset, AssetCursor, AssetSort
 from safelight.core.digest import tagged
 from safelight.core.errors import Invalid
 from safelight.core.ids import AssetId, shown_job_id
@@ -65,24 +65,24 @@ def parse_asset_id(text: object, *, what: str = "id") -> AssetId:
     return AssetId(str(UUID(text)))
 
 
-def write_cursor(place: AssetPlace) -> str:
-    plain = json.dumps([place.sort.value, place.descending, place.key, place.seq], separators=(",", ":"))
+def write_cursor(cursor: AssetCursor) -> str:
+    plain = json.dumps([cursor.sort.value, cursor.descending, cursor.key, cursor.seq], separators=(",", ":"))
     return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
 
 
-def read_cursor(text: str) -> AssetPlace:
+def read_cursor(text: str) -> AssetCursor:
     """Raises :class:`Invalid` for what :func:`write_cursor` did not write."""
     try:
         sort, descending, key, seq = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        place = AssetPlace(AssetSort(sort), descending, key, seq)
+        cursor = AssetCursor(AssetSort(sort), descending, key, seq)
     except (ValueError, TypeError, binascii.Error, RecursionError):
         raise Invalid("this cursor was not made by this server") from None
-    is_text = place.sort is AssetSort.NAME
+    is_text = cursor.sort is AssetSort.NAME
     numbers = [seq] if is_text else [seq, key]
     is_right = all(type(n) is int and 0 <= n < 2**62 for n in numbers) and isinstance(descending, bool)
     if not is_right or (is_text and (not isinstance(key, str) or not key.isprintable())):
         raise Invalid("this cursor was not made by this server")
-    return place
+    return cursor
 
 
 def _preview_url(asset: Asset, request: Request) -> str:
