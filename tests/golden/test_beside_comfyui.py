@@ -1,5 +1,5 @@
-"""Sampling beside ComfyUI's recorded numbers (``benchmarks/beside_comfyui``, which runs all of them and a ComfyUI).
-Here: all sampler nodes' options and all conditionings, and of each other kind every fifth run."""
+"""Sampling against ComfyUI's recorded numbers (``benchmarks/beside_comfyui`` runs all cases, and ComfyUI itself).
+Here: all sampler nodes' options and all conditionings, and every fifth run of each other kind."""
 
 import json
 
@@ -37,6 +37,6 @@ def test_latents_are_comfyuis(name: str) -> None:
 
 
 def test_the_seed_after_the_highest_is_the_first() -> None:
-    """ComfyUI fails there, for it has no number for ``seed + 1``."""
+    """ComfyUI fails there, because ``seed + 1`` is out of its range."""
     for sampler in ("euler_ancestral", "ddim", "lcm"):
         assert run(ALL[f"highest seed {sampler}"]).isfinite().all()

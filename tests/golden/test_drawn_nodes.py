@@ -1,5 +1,5 @@
-"""Nodes with inputs that were drawn from their schemas, against what ComfyUI gave for them: up to two cases a node
-(``benchmarks/beside_comfyui/nodes.py`` draws others, and runs them beside a ComfyUI)."""
+"""Nodes with random inputs from their schemas, against ComfyUI's recorded results: up to two cases per node
+(``benchmarks/beside_comfyui/nodes.py`` draws others, and runs them in ComfyUI too)."""
 
 import json
 from typing import Any

@@ -1,5 +1,5 @@
-"""Sampling with the bundled model, as it was when every pair was explained (``benchmarks/samplers.py``, which checks
-all 396). Here each schedule once, each with another kind of sampler."""
+"""Sampling with the bundled model, against recorded results. ``benchmarks/samplers.py`` checks all 396 pairs; here each
+schedule is checked once, each with a different kind of sampler."""
 
 import json
 

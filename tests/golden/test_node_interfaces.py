@@ -65,7 +65,7 @@ def _inputs(info: dict[str, Any]) -> dict[str, Any]:
 
 
 def _input(written: Any) -> Any:
-    """``["IMAGE"]`` and ``["IMAGE", {}]`` are one; a combo of files is a combo of whatever files there are."""
+    """``["IMAGE"]`` and ``["IMAGE", {}]`` are equal; the options of a combo of files are ignored."""
     if isinstance(written, str):
         return [written, {}]
     kind, config = [*written, {}][:2]

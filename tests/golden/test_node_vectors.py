@@ -89,7 +89,7 @@ def call(node: str, inputs: dict[str, Any]) -> NodeOutput:
 
 @pytest.fixture
 def two_threads() -> Iterator[None]:
-    """A picture that torch scales on one thread alone differs in the last bit; the measured ones had more."""
+    """An image scaled by torch on one thread differs in the last bit; the measured ones were scaled on several."""
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield

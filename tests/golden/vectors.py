@@ -3,7 +3,7 @@
 A value is a literal or a dict of one tag: ``{"tensor": key}``, ``{"full": {shape, value}}``, ``{"sampled": {...}}``
 (every flat_step-th value of a large tensor), ``{"latent": {...}}``, ``{"conditioning": [{cond, options}]}``,
 ``{"dict"}``, ``{"list"}``, ``{"tuple"}``, ``{"nested": [tensor]}``, ``{"float": "nan"}``, ``{"noise": {seed, probes}}``
-(a source, asked for noise on each probe's latent), ``{"node_output": {node, index, inputs}}`` (made by another node).
+(a noise source, called with each probe's latent), ``{"node_output": {node, index, inputs}}`` (another node's output).
 """
 
 import json
@@ -52,7 +52,7 @@ class Vectors:
         ]
 
     def inputs(self, case: Case, calls: Calls) -> dict[str, Any]:
-        """A case's inputs as the node gets them; the tensors are copies, so that no case can spoil another."""
+        """A case's inputs as the node gets them; the tensors are copies, so that no case can change another's."""
         return {name: self._value(value, calls) for name, value in case.inputs.items()}
 
     def _value(self, value: Any, calls: Calls) -> Any:
@@ -92,7 +92,7 @@ class Vectors:
         return tensor.to(getattr(torch, value["dtype"])) if "dtype" in value else tensor
 
     def differences(self, actual: Any, expected: Any, *, atol: float = 0.0, at: str = "") -> Iterator[str]:
-        """What tells ``actual`` from ``expected``, a line each; none when they agree to the last bit (or ``atol``)."""
+        """How ``actual`` differs from ``expected``, line by line; empty if they agree to the last bit (or ``atol``)."""
         if not isinstance(expected, dict):
             if not _same_literal(actual, expected):
                 yield f"{at}: {actual!r} is not {expected!r}"
@@ -151,7 +151,7 @@ class Vectors:
 
 
 def _tag(value: Mapping[str, Any]) -> str:
-    """The one key that says what a written value is (``shape`` and ``dtype`` qualify a tensor)."""
+    """The tag of a stored value: its only key apart from ``shape`` and ``dtype``, which describe a tensor."""
     (tag,) = set(value) - {"shape", "dtype"}
     return tag
 

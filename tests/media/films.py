@@ -1,4 +1,4 @@
-"""Small films to test with."""
+"""Small videos to test with."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -13,7 +13,7 @@ __all__ = ["H264_MP4", "av1_webm", "film", "frame_number", "grey_frames", "tone"
 
 
 def grey_frames(count: int, *, width: int = 64, height: int = 48) -> Iterator[np.ndarray]:
-    """Frame ``i`` is plain grey of level ``20 + 7 i``, so that a decoded frame tells its number."""
+    """Frame ``i`` is plain gray of level ``20 + 7 i``, so that a decoded frame shows its number."""
     for index in range(count):
         yield np.full((height, width, 3), 20 + 7 * index, dtype=np.uint8)
 

@@ -1,4 +1,4 @@
-"""Odd pictures, as bytes."""
+"""Unusual images, as bytes."""
 
 import io
 import struct
@@ -18,7 +18,7 @@ def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
 
 
 def gradient(width: int = 8, height: int = 6) -> Image.Image:
-    """Every pixel another colour: red grows to the right, green downwards."""
+    """Every pixel has a different color: red grows to the right, green downwards."""
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     return Image.fromarray(np.stack([x * 20, y * 30, np.full_like(x, 7)], axis=2).astype(np.uint8))
 
@@ -33,7 +33,7 @@ def png_of_size(width: int, height: int) -> bytes:
 
 
 def exr_samples(path: Path) -> np.ndarray:
-    """``[H, W, C]``, as ffmpeg's own decoder reads them: its planes, without a conversion that would clip."""
+    """``[H, W, C]``, as ffmpeg's own decoder reads them: its planes, without a conversion, which would clip."""
     with av.open(str(path)) as container:
         frame = next(container.decode(video=0))
     kind = np.dtype("<f2" if "f16" in frame.format.name else "<f4")

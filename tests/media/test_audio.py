@@ -1,4 +1,4 @@
-"""Sounds written and read back."""
+"""Audio is written and read back."""
 
 import json
 from pathlib import Path
@@ -93,7 +93,7 @@ def test_a_silent_film_has_no_sound(tmp_path: Path) -> None:
 
 
 def test_tags_in_old_encodings_do_no_harm(tmp_path: Path) -> None:
-    """ID3v1, the last 128 bytes, is Latin-1 by custom."""
+    """ID3v1, the last 128 bytes, is Latin-1 by convention."""
     write_audio(tmp_path / "a.mp3", tone(0.2), format=mp3("128k"))
     tag = b"TAG" + "Größe".encode("latin-1").ljust(30, b"\0") + bytes(95)
     (tmp_path / "b.mp3").write_bytes((tmp_path / "a.mp3").read_bytes().replace(b"ID3", b"XXX", 1) + tag)

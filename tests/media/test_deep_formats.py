@@ -1,4 +1,4 @@
-"""Formats of more than 8 bits, read back by decoders that are not ours."""
+"""Formats of more than 8 bits, read back by independent decoders."""
 
 import json
 from fractions import Fraction
@@ -20,7 +20,7 @@ METADATA = Metadata({"1": {"class_type": "X"}}, {"workflow": {"title": "größe"
 
 
 def decoded(path: Path, format: str) -> np.ndarray:
-    """ffmpeg's reading of the first frame."""
+    """The first frame, decoded by ffmpeg."""
     with av.open(str(path)) as container:
         return next(container.decode(video=0)).to_ndarray(format=format)
 
@@ -51,7 +51,7 @@ def test_png_of_16_bits_clips(tmp_path: Path) -> None:
 @pytest.mark.parametrize("half", [True, False])
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_exr(tmp_path: Path, half: bool, channels: int) -> None:
-    """37 lines are two whole blocks and a part of one; values above 1 and below 0 are light too."""
+    """37 lines are two full blocks and a partial one; values above 1 and below 0 are kept."""
     values = noise(channels) * 5 - 1
     exr.save_exr(tmp_path / "a.exr", values, half=half, metadata=METADATA)
     found = exr_samples(tmp_path / "a.exr")
@@ -74,7 +74,7 @@ def test_exr_in_half_floats_never_overflows(tmp_path: Path) -> None:
 
 
 def test_transfer_functions() -> None:
-    """Published points: sRGB 0.5 is 0.21404 of light; HLG 0.5 is 1/12, 1 is 1."""
+    """Published values: sRGB 0.5 is 0.21404 in linear light; HLG 0.5 is 1/12, 1 is 1."""
     signal = np.array([0, 0.04045, 0.5, 1, -0.5], dtype=np.float32)
     assert exr.srgb_to_linear(signal) == pytest.approx([0, 0.0031308, 0.2140411, 1, -0.2140411], abs=1e-6)
     assert exr.hlg_to_linear(np.array([0, 0.5, 1], dtype=np.float32)) == pytest.approx([0, 1 / 12, 1], abs=1e-5)

@@ -1,4 +1,4 @@
-"""Pictures of every odd kind to arrays; arrays to files whose pixels are the documented ones."""
+"""Unusual images become arrays, and arrays become files whose pixels are the documented ones."""
 
 import io
 import tracemalloc
@@ -17,7 +17,7 @@ from safelight.media.thumbnail import render_thumbnail
 
 
 def levels(source: bytes) -> np.ndarray:
-    """The first frame in 0..255."""
+    """The first frame, with values 0..255."""
     return np.rint(decode_image(source).frames[0] * 255).astype(int)
 
 
@@ -117,7 +117,7 @@ def test_only_the_first_view_of_a_stereo_jpeg_is_read() -> None:
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG"])
 def test_a_truncated_file_is_read_as_far_as_it_goes(format: str) -> None:
-    """As in ComfyUI: half a download is half a picture."""
+    """As in ComfyUI, half a download gives half an image."""
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
     source = encoded(noise, format)
     whole = decode_image(source).frames
@@ -129,7 +129,7 @@ def test_a_truncated_file_is_read_as_far_as_it_goes(format: str) -> None:
 
 
 def test_a_truncated_webp_is_refused() -> None:
-    """Its decoder gives nothing of half a file."""
+    """Its decoder returns nothing for half a file."""
     source = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)), "WEBP")
     with pytest.raises(UnreadableMedia):
         decode_image(source[: len(source) // 2])
@@ -137,7 +137,7 @@ def test_a_truncated_webp_is_refused() -> None:
 
 @pytest.mark.parametrize("is_compressed", [False, True])
 def test_a_png_with_a_large_text_is_read(is_compressed: bool) -> None:
-    """Workflows of some megabytes are kept in pictures; Pillow refuses compressed texts above 1 MiB by itself."""
+    """Images carry workflows of several megabytes; by default, Pillow refuses compressed texts above 1 MiB."""
     text = PngInfo()
     text.add_text("workflow", "x" * 3_000_000, zip=is_compressed)
     assert decode_image(encoded(gradient(), "PNG", pnginfo=text)).frames.shape == (1, 6, 8, 3)
@@ -193,7 +193,7 @@ def test_programs_are_no_pictures() -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "WEBP", "AVIF", "BMP", "TIFF", "DDS", "ICO", "JPEG2000"])
 def test_damaged_bytes_fail_in_one_way(format: str) -> None:
-    """Whatever is broken, the answer is a picture or one of two errors."""
+    """Whatever is broken, the result is an image or one of two errors."""
     whole = encoded(gradient(40, 30), format)
     random = np.random.default_rng(7)
     for _ in range(60):
@@ -212,7 +212,7 @@ def test_saving_cuts_off_instead_of_rounding() -> None:
 
 
 def test_every_level_survives_saving_and_loading(tmp_path: Path) -> None:
-    """255 x is cut off: v / 255 in float32 times 255 must not fall below v for any v."""
+    """255 x is truncated, so v / 255 in float32 times 255 must not be below v for any v."""
     all_levels = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
     save_png(tmp_path / "a.png", all_levels)
     assert np.array_equal(to_uint8(decode_image(tmp_path / "a.png").frames[0]), all_levels)

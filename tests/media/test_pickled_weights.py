@@ -1,4 +1,4 @@
-"""Pickles become safetensors with the same numbers, and what they would run is never run."""
+"""Pickles become safetensors with the same numbers, and the code in them never runs."""
 
 import collections
 import contextlib
@@ -41,7 +41,7 @@ def converted(data: bytes) -> dict[str, torch.Tensor]:
 
 
 def with_pickle(data: bytes, pickled: bytes) -> bytes:
-    """The archive with another ``data.pkl``."""
+    """The archive with a different ``data.pkl``."""
     made = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(made, "w") as target:
         for name in source.namelist():
@@ -88,7 +88,7 @@ def test_mappings_in_mappings_are_joined_by_dots() -> None:
 
 
 def test_what_a_trainer_left_is_ignored() -> None:
-    """As the checkpoints of Stable Diffusion 1 hold objects of their trainer, which no one has installed."""
+    """Stable Diffusion 1 checkpoints contain objects of their training program, which is not installed."""
     pickled = (
         b"\x80\x02}(X\x09\x00\x00\x00callbackscpytorch_lightning.callbacks.model_checkpoint\nModelCheckpoint\n)\x81"
         b"}X\x04\x00\x00\x00bestK\x01sbX\x01\x00\x00\x00aK\x02u."
@@ -136,7 +136,7 @@ def test_no_other_name_is_known(name: str) -> None:
 
 
 def test_what_stands_for_other_objects_does_nothing() -> None:
-    """Calls, states, items: of an ignored name they make nothing at all, whatever they are given."""
+    """Calls, states and items of an ignored name create nothing, whatever their arguments."""
     pickled = b"\x80\x02cnumpy.core.multiarray\nscalar\n(X\x02\x00\x00\x00osK\x01tR}X\x01\x00\x00\x00xK\x01sb."
     content = read(io.BytesIO(with_pickle(saved({"a": torch.ones(1)}), pickled))).content
     assert type(content).__name__ == "Ignored"
@@ -144,7 +144,7 @@ def test_what_stands_for_other_objects_does_nothing() -> None:
 
 
 def tensor_pickle(*, count: int = 4, offset: int = 0, shape: tuple[int, ...] = (4,), strides: Any = (1,)) -> bytes:
-    """Of one tensor over the storage ``0``, with what it says of itself."""
+    """The pickle of one tensor over the storage ``0``, with the given claims about it."""
 
     class Raw(pickle._Pickler):
         def persistent_id(self, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The signatures, against files that real encoders wrote, and against bytes that only look like one."""
+"""Signatures, against files from real encoders and against bytes that only resemble one."""
 
 import io
 import sys
@@ -94,7 +94,7 @@ def test_the_name_counts_only_where_the_bytes_are_silent(filename: str, head: by
 
 
 def test_is_light() -> None:
-    """The server sniffs every upload; it must not pay for numpy."""
+    """The server sniffs every upload; it must not import numpy for that."""
     source = Path(sys.modules["safelight.media.sniff"].__file__ or "").read_text()
     imported = {line.split()[1].split(".")[0] for line in source.splitlines() if line.startswith(("import ", "from "))}
     assert imported <= set(sys.stdlib_module_names)

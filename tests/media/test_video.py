@@ -1,4 +1,4 @@
-"""Films written and read back: every frame in its place, rates exact, colours right, sound beside the picture."""
+"""Videos are written and read back: frames in order, rates exact, colors right, audio in sync."""
 
 import contextlib
 import io
@@ -98,7 +98,7 @@ def test_alpha_in_vp9(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("quarter_turns", [1, 2, 3])
 def test_phones_films_stand_upright(tmp_path: Path, quarter_turns: int) -> None:
-    """The track's matrix is patched in as a phone writes it: the picture is to be turned clockwise when shown."""
+    """The track's matrix is patched in as phones write it: the image is rotated clockwise when it is shown."""
     frame = np.full((48, 64, 3), 20, dtype=np.uint8)
     frame[:24, :32] = 230  # bright at the upper left
     write_video(tmp_path / "a.mp4", [frame] * 2, frame_rate=Fraction(5), format=H264_MP4)
@@ -213,7 +213,7 @@ def test_a_frame_that_is_too_large_is_not_decoded(tmp_path: Path) -> None:
 
 
 def test_a_frame_that_grows_on_the_way_is_not_decoded_either(tmp_path: Path) -> None:
-    """A stream of JPEGs, of which the first is small."""
+    """A stream of JPEGs, the first of which is small."""
     written = io.BytesIO()
     for size in ((64, 48), (640, 480)):
         Image.new("RGB", size, "red").save(written, format="JPEG")

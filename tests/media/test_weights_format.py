@@ -1,4 +1,4 @@
-"""Files of weights are judged by their bytes: what may be loaded, what is a pickle, and headers that lie."""
+"""Files of weights are recognized by their bytes: what may be loaded, what is a pickle, and false headers."""
 
 import contextlib
 import json
@@ -117,7 +117,7 @@ def test_a_pickle_is_one_by_any_name(tmp_path: Path, name: str) -> None:
 
 
 def test_a_header_whose_length_looks_like_a_pickle_is_none(path: Path) -> None:
-    """0x0280 bytes, as a pickle of protocol 2 begins."""
+    """A length of 0x0280 bytes, which is also how a pickle of protocol 2 begins."""
     header = json.dumps({"a": entry("U8", [1], 0, 1)}).encode()
     path.write_bytes(safetensors(header.ljust(0x0280), b"x"))
     assert path.read_bytes()[:2] == b"\x80\x02"

@@ -1,4 +1,4 @@
-"""The bundled model is the one that was scored, and small enough to come in one."""
+"""The bundled model is the one that was scored, and is small enough to be packaged."""
 
 import hashlib
 
@@ -10,7 +10,7 @@ SHA256 = "90ea88ee48fc61c1e7c59cf9f17d9068f45bf79073faa2e69d63ccd7ace4f607"
 
 
 def test_the_file_is_the_one_that_was_scored() -> None:
-    """`training/README.md` has its scores; whoever trains another writes both anew."""
+    """`training/README.md` has its scores; after training a new model, update both."""
     assert hashlib.sha256(PATH.read_bytes()).hexdigest() == SHA256
     assert PATH.stat().st_size <= 20_000_000
 

@@ -1,4 +1,4 @@
-"""What the diffusion library costs a worker that doesn't use it, and that the pinned packages go together."""
+"""The import cost of diffusion for a worker that doesn't use it, and that the pinned packages fit together."""
 
 import importlib.metadata
 import subprocess
@@ -18,6 +18,6 @@ def test_a_worker_that_runs_no_model_does_not_import_the_libraries() -> None:
 
 
 def test_torchvision_is_not_installed() -> None:
-    """PyPI's build of it is for CUDA; over a CPU build of torch, diffusers can't be imported beside it."""
+    """PyPI's build of it is for CUDA; with a CPU build of torch, diffusers can't be imported if it is installed."""
     with pytest.raises(importlib.metadata.PackageNotFoundError):
         importlib.metadata.version("torchvision")

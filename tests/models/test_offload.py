@@ -1,4 +1,4 @@
-"""Networks larger than the room on their device."""
+"""Networks larger than the free memory of their device."""
 
 from pathlib import Path
 

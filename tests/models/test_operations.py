@@ -1,4 +1,4 @@
-"""Packed weights compute what dense ones do, and stand where dense ones stood."""
+"""Packed weights compute what dense ones do, and can be replaced by them."""
 
 from pathlib import Path
 
@@ -103,7 +103,7 @@ def test_a_convolution_orders_its_weight_for_each_new_size_and_keeps_it_once(
 
 @torch.inference_mode()
 def test_a_layer_is_rounded_to_the_files_type_where_asked(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
-    """As ComfyUI's text encoders, which stay in half precision under a LoRA."""
+    """Like ComfyUI's text encoders, which stay in half precision under a LoRA."""
     weights = weight_file(tmp_path / "a.safetensors").weights()
     change = torch.randn(96, 800) * 1e-3
     layer = WeightLayer("more", {"out.weight": AdditivePatch(FullDifference(change))}, 1.0)

@@ -1,4 +1,4 @@
-"""Weights in memory: shared under layers, let go by use, freed when asked."""
+"""Weights in memory: shared under layers, evicted by use, freed on request."""
 
 import threading
 from pathlib import Path

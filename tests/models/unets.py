@@ -1,4 +1,4 @@
-"""UNets of every family without numbers: the shapes of their weights."""
+"""The shapes of the weights of UNets of every family, without numbers."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """A run for nodes in tests: the surface of :mod:`safelight.sdk.context` over plain folders, without jobs and servers.
 
-``with FolderContext(tmp_path).running() as run: ...`` makes it current. Files to load lie in ``run.input``; what nodes
-saved is in ``run.saved``, what they reported in ``run.steps`` and ``run.texts``.
+``with FolderContext(tmp_path).running() as run: ...`` makes it current. Files to load are in ``run.input``, saved ones
+in ``run.saved``, reported steps and texts in ``run.steps`` and ``run.texts``.
 """
 
 import re
@@ -128,5 +128,5 @@ class FolderSeries:
 
 
 def with_hidden(node: type[Node], **hidden: Any) -> type[Node]:
-    """The node as a run calls it: with what its schema asks for in ``hidden``."""
+    """Call the node as a worker does, with the hidden inputs of its schema."""
     return type(node.__name__, (node,), {"hidden": Hidden(**hidden)})

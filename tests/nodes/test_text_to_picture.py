@@ -1,4 +1,4 @@
-"""The nodes from a checkpoint to a picture, with the bundled model."""
+"""The nodes from a checkpoint to an image, with the bundled model."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +45,7 @@ def context(tmp_path: Path) -> Iterator[FolderContext]:
 
 
 def made(node: Any, *arguments: Any, **keywords: Any) -> Any:
-    """What a node gives: a value alone, or all of them."""
+    """The output of a node: a single value, or a tuple of several."""
     values = node.execute(*arguments, **keywords).values
     return values[0] if len(values) == 1 else values
 

@@ -1,4 +1,4 @@
-"""The pictures and captions that the bundled model was trained on, and the reader that scores it."""
+"""The images and captions that the bundled model was trained on, and the reader that scores it."""
 
 import random
 

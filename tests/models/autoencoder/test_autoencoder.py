@@ -1,4 +1,4 @@
-"""The autoencoder against diffusers' on the same random weights, and tiles against the whole."""
+"""The autoencoder against diffusers' on the same random weights, and tiled against untiled."""
 
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def test_a_file_without_an_autoencoder_is_an_error(tmp_path: Path) -> None:
 
 
 def test_tiles_of_local_work_are_seamless() -> None:
-    """Work that looks at nothing but the pixel itself cannot tell tiles from the whole."""
+    """A function of single pixels gives the same result for tiles as for the whole image."""
     planes = torch.rand(1, 3, 37, 50)
 
     def doubled(part: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Tiny autoencoders: as diffusers has them, by their files' names, as VAE and for previews."""
+"""Tiny autoencoders against diffusers', by file name, as VAE and for previews."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""T2I-Adapters as diffusers has them, in both layouts, and what they add to a UNet."""
+"""T2I-Adapters against diffusers', in both layouts, and what they add to a UNet."""
 
 from pathlib import Path
 from typing import Any

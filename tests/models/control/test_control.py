@@ -1,4 +1,4 @@
-"""Control networks against diffusers' on the same random weights, and how they count in a run."""
+"""Control networks against diffusers' on the same random weights, and their effect on sampling."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -99,7 +99,7 @@ def test_strength_and_the_part_of_the_way(ours: ControlNetwork) -> None:
 
 
 def asked(positive: Any, negative: Any) -> tuple[list[tuple[int, ...]], int]:
-    """Which batches the network sees, and how many of them with control."""
+    """The batches that the network is called with, and how many of them have control."""
     network = Plain()
     model = model_of(network)
     denoise = CfgGuider(model, positive, negative, 4.0).denoiser(network._predict, SamplingSetup(SHAPE, CPU))

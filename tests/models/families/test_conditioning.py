@@ -1,4 +1,4 @@
-"""What conditioning means to each family's network."""
+"""How each family's network uses conditioning."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Families told apart by names and shapes alone."""
+"""Families are recognized by names and shapes alone."""
 
 import json
 from dataclasses import replace

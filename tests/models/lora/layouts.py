@@ -1,4 +1,4 @@
-"""Names and shapes of weights of the published networks, written down from their configurations."""
+"""Names and shapes of the weights of published networks, written down from their configurations."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,7 +8,7 @@ Shapes = dict[str, torch.Size]
 
 
 def unet(*, width: int, multipliers: Sequence[int], depths: Sequence[int], middle: int, context: int) -> Shapes:
-    """A UNet of latent diffusion's layout with two residual blocks a level. ``depths``: transformer blocks a level."""
+    """A UNet in latent diffusion's layout, two residual blocks per level. ``depths``: transformer blocks per level."""
     found: list[tuple[str, tuple[int, ...]]] = [("input_blocks.0.0.weight", (width, 4, 3, 3))]
     last, skips, number = width, [width], 1
     for level, multiplier in enumerate(multipliers):
@@ -46,7 +46,7 @@ def sdxl() -> Shapes:
 
 
 def clip(*, width: int, layers: int, prefix: str = "", inner: int = 4) -> Shapes:
-    """A text encoder by transformers' names."""
+    """A text encoder under transformers' names."""
     shapes = {}
     for layer in range(layers):
         at = f"{prefix}text_model.encoder.layers.{layer}"

@@ -1,4 +1,4 @@
-"""Every dialect's file, applied to a weight, against the change written out number by number."""
+"""A file of every LoRA format, applied to a weight, against the change computed element by element."""
 
 from pathlib import Path
 from typing import Any
@@ -240,7 +240,7 @@ def test_whole_differences(tmp_path: Path, module: str, part: str, name: str) ->
 
 
 def test_every_module_of_published_layouts_is_found(tmp_path: Path) -> None:
-    """A file that changes all matrices of SD1, in kohya's spelling, fits SD1 whole and not SDXL."""
+    """A file that changes all matrices of SD1, with kohya's names, fits SD1 completely and SDXL not at all."""
     matrices = {name: shape for name, shape in sd1().items() if len(shape) == 2}
     names = diffusers_names(name.removesuffix(".weight") for name in sd1())
     tensors = {}

@@ -1,4 +1,5 @@
-"""A network that can be followed by hand: it sees the mean of its condition everywhere, and counts what it is asked."""
+"""A network whose results can be computed by hand: it predicts the mean of its conditioning everywhere, and counts
+its calls."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -57,5 +58,5 @@ def model_of(network: Plain | None = None, **changes: Any) -> DiffusionModel:
 
 
 def saying(value: float, *, tokens: int = 7, **options: Any) -> list[list[Any]]:
-    """A conditioning under which the network sees ``value``."""
+    """A conditioning for which the network predicts ``value``."""
     return [[torch.full((1, tokens, 3), value), options]]

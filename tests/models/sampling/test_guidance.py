@@ -29,7 +29,7 @@ def denoised(guider: Guider, *, sigma: float = 5.0, needs_negative: bool = False
 
 
 def seen(guider: Guider, **keywords: Any) -> float:
-    """The value that is predicted everywhere."""
+    """The uniform value of the prediction."""
     guided = denoised(guider, **keywords).guided
     assert guided.amax() == guided.amin()
     return float(guided.amax())
@@ -66,7 +66,7 @@ def test_two_guidances() -> None:
 
 
 def test_perp_neg_leaves_what_is_asked_for() -> None:
-    """What the negative says lies wholly along the positive: there is nothing to avoid."""
+    """The negative prediction is parallel to the positive one: there is nothing to avoid."""
     guider = PerpNegGuider(model_of(), saying(5.0), saying(3.0), saying(1.0), 2.0, 10.0)
     assert seen(guider) == pytest.approx(1 + 2 * 4)
 

@@ -1,4 +1,4 @@
-"""What a network predicts: the right output for a known signal and noise gives the signal back."""
+"""The right output for a known signal and noise gives the signal back, for each kind of prediction."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Whole runs: where they start, what a mask keeps, what is told of each step."""
+"""Complete runs: where they start, what a mask keeps, and what each step reports."""
 
 import pytest
 import torch

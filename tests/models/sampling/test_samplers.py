@@ -1,5 +1,5 @@
-"""Samplers on a distribution whose denoiser is known: a normal one. Its probability flow has an exact solution, and
-what stochastic samplers draw has its variance."""
+"""Samplers on a normal distribution, whose denoiser is known. Its probability flow has an exact solution, and the
+samples of stochastic samplers have its variance."""
 
 import math
 from collections.abc import Callable
@@ -70,7 +70,7 @@ def flow_context(steps: int) -> SamplingContext:
 
 @pytest.mark.parametrize("name", sorted(DETERMINISTIC))
 def test_follows_the_probability_flow(name: str) -> None:
-    """Where the variance shrinks from one level to another, the flow shrinks each point alike."""
+    """As the variance shrinks from one level to another, the flow shrinks every point by the same factor."""
     for steps, tolerance in (
         (20, 0.15 if name in FIRST_ORDER else 0.04),
         (200, 0.03 if name == "dpm_adaptive" else 0.015),
@@ -109,7 +109,7 @@ def test_flows(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(SAMPLERS))
 def test_one_step_gives_the_prediction(name: str) -> None:
-    """From one level to none: there is nothing to do but to believe the network."""
+    """From one level to zero: the result is the network's prediction."""
     if name in ("dpm_fast", "dpm_adaptive"):
         pytest.skip("ends at the lowest level above 0")
     context = context_of(EXPLODING, torch.tensor([2.0, 0.0]), torch.full((COUNT,), 3.0))
@@ -141,7 +141,7 @@ def test_reports_each_step(name: str) -> None:
 @pytest.mark.parametrize("scheduler", sorted(SCHEDULES))
 @pytest.mark.parametrize("name", sorted(SAMPLERS))
 def test_every_sampler_on_every_schedule(name: str, scheduler: str) -> None:
-    """The deviation shrinks from that of the first level to that of the latents, as far as 150 steps allow."""
+    """The standard deviation shrinks from that of the first level to that of the latents, as far as 150 steps allow."""
     sigmas = schedule(EXPLODING.levels, scheduler, 150, skip_last_level=name in SKIPS_LAST_LEVEL)
     first = math.sqrt(VARIANCE + float(sigmas[0]) ** 2)
     start = torch.randn(4_000, generator=torch.Generator().manual_seed(1)) * first

@@ -1,4 +1,4 @@
-"""Schedules against ComfyUI's (measured for Stable Diffusion 1), and which part of one a run uses."""
+"""Schedules against ComfyUI's (measured for Stable Diffusion 1), and which part of one is used."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Textual inversion: files of every layout, found by name, beside what is refused."""
+"""Textual inversion: files of every layout, found by name, and those that are refused."""
 
 from collections.abc import Iterator
 from pathlib import Path

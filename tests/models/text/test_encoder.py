@@ -1,4 +1,4 @@
-"""Text encoders against transformers' on the same random weights, and what the node's value makes of them."""
+"""Text encoders against transformers' on the same random weights, and the conditioning that nodes make with them."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def theirs() -> Any:
 
 @pytest.fixture(scope="module")
 def state(theirs: Any) -> dict[str, torch.Tensor]:
-    """Under the names that files have."""
+    """Under the names that files use."""
     named = {}
     for name, value in theirs.state_dict().items():
         name = name if name.startswith(("text_model.", "text_projection")) else f"text_model.{name}"
@@ -99,7 +99,7 @@ def test_windows_stand_behind_each_other(state: dict[str, torch.Tensor], tmp_pat
 
 
 def test_the_layout_of_open_clip(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
-    """Fused projections, other names, a projection that is transposed."""
+    """Fused projections, other names, a transposed projection."""
     named = {
         "token_embedding.weight": state["text_model.embeddings.token_embedding.weight"],
         "positional_embedding": state["text_model.embeddings.position_embedding.weight"],

@@ -1,4 +1,4 @@
-"""Diffusers' names of modules, against diffusers' own converter."""
+"""Diffusers' module names, against diffusers' own converter."""
 
 import pytest
 import torch

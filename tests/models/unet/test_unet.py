@@ -1,4 +1,4 @@
-"""The UNet against diffusers' on the same random weights: an implementation of other people's."""
+"""The UNet against diffusers', an independent implementation, on the same random weights."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ SDXL: dict[str, Any] = {
 
 
 def pair(config: dict[str, Any], heads: Heads) -> tuple[UNet, Any]:
-    """Ours, and diffusers' with the same weights under its names."""
+    """Our UNet, and diffusers' with the same weights under its names."""
     from diffusers import UNet2DConditionModel
 
     torch.manual_seed(0)
@@ -51,7 +51,7 @@ def pair(config: dict[str, Any], heads: Heads) -> tuple[UNet, Any]:
 
 
 def ldm_names(theirs: list[str], config: dict[str, Any]) -> dict[str, str]:
-    """By names in latent diffusion's layout, those of diffusers: the inverse of what LoRA files are read with."""
+    """Names in latent diffusion's layout -> diffusers' names: the inverse of the map that LoRA files are read with."""
     candidates = layout(config)
     modules = {name.rpartition(".")[0] for name in theirs}
     spelt = diffusers_names(candidates)
@@ -67,7 +67,7 @@ def ldm_names(theirs: list[str], config: dict[str, Any]) -> dict[str, str]:
 
 
 def layout(config: dict[str, Any]) -> list[str]:
-    """Names of all modules that such a UNet may have."""
+    """The names of all modules that such a UNet can have."""
     residual = ["in_layers.0", "in_layers.2", "emb_layers.1", "out_layers.0", "out_layers.3", "skip_connection"]
     attention = [f"attn{i}.{part}" for i in (1, 2) for part in ("to_q", "to_k", "to_v", "to_out.0")]
     block = [*attention, "ff.net.0.proj", "ff.net.2", "norm1", "norm2", "norm3"]

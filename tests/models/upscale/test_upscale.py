@@ -1,4 +1,4 @@
-"""Upscalers: kinds told apart by their weights, and what each computes, by hand."""
+"""Upscalers: kinds recognized by their weights, and the result of each, computed by hand."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Encoders of pictures as transformers has them, and what nodes make of them."""
+"""Image encoders against transformers', and what nodes make with them."""
 
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ def test_nodes(tmp_path: Path) -> None:
 
 
 def test_the_style_adapter_by_hand(tmp_path: Path) -> None:
-    """Without attention and inner layers, what was learnt passes both norms and is projected."""
+    """Without attention and inner layers, the style embedding passes both norms and is projected."""
     width = 16
     state = {
         "style_embedding": torch.randn(1, 4, width),

@@ -1,4 +1,4 @@
-"""Sounds through the nodes, on values."""
+"""Audio nodes, called with values."""
 
 import json
 import re

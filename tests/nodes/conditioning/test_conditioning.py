@@ -1,4 +1,4 @@
-"""Conditioning: what the measured values do not show."""
+"""Conditioning nodes: what the measured values do not cover."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Loading pictures as nodes: the tensors that graphs work on."""
+"""Nodes that load images: the tensors that they output."""
 
 from pathlib import Path
 
@@ -99,7 +99,7 @@ def test_a_file_that_is_no_picture(run: FolderContext) -> None:
     ("node", "inputs"), [(LoadImage, {}), (LoadImageMask, {"channel": "red"}), (LoadImageOutput, {})]
 )
 def test_errors_name_the_users_file(run: FolderContext, node: type, inputs: dict[str, str]) -> None:
-    """The bytes lie in a file that is named by their digest."""
+    """The bytes are in a file that is named by their digest."""
     blob = run.input / ("0f" * 32)
     blob.write_bytes(b"no picture")
     run.input_path = lambda name: blob  # type: ignore[method-assign]

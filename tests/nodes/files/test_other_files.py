@@ -1,4 +1,4 @@
-"""Texts, drawings and latents as files."""
+"""Texts, vector drawings and latents as files."""
 
 import json
 import re

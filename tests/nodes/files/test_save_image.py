@@ -1,4 +1,4 @@
-"""Saved and shown pictures: pixels, names, metadata and the shapes that clients read."""
+"""Saved and previewed images: pixels, names, metadata and the results that clients read."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""The choices of the advanced save, each by what lands in the file."""
+"""The options of the advanced save node, each by its effect on the file."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pictures through the socket."""
+"""Images sent through the WebSocket."""
 
 import io
 import math

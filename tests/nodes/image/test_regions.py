@@ -1,4 +1,4 @@
-"""Parts of images, and what is painted on them."""
+"""Regions of images, and what is painted on them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Batches of latents: what the measured values do not show."""
+"""Batches of latents: what the measured values do not cover."""
 
 import torch
 
@@ -16,7 +16,7 @@ def test_repetitions_get_noise_of_their_own() -> None:
 
 
 def test_masks_are_repeated_in_turn() -> None:
-    """As in ComfyUI, with and without channels; samplers repeat masks that are fewer than the latents."""
+    """As in ComfyUI, with and without channels; samplers repeat masks if there are fewer than latents."""
     for shape in ((2, 1, 4, 4), (2, 4, 4)):
         mask = torch.rand(*shape)
         (repeated,) = RepeatLatentBatch.execute(latent(2, noise_mask=mask), 3).values

@@ -1,4 +1,4 @@
-"""Changes to latents: what the measured values do not show."""
+"""Changes to latents: what the measured values do not cover."""
 
 import torch
 

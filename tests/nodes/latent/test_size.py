@@ -1,4 +1,4 @@
-"""Sizes that are allowed one by one may be too large together; then no memory is taken."""
+"""Sizes that are allowed one by one may be too large together; then no memory is allocated."""
 
 import resource
 from collections.abc import Callable

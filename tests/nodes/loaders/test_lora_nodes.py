@@ -1,4 +1,4 @@
-"""LoRA nodes: which layers they lay over what."""
+"""LoRA nodes: which weight layers they add to which network."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A switch asks only for the input that it gives on; a custom combo takes any choice."""
+"""A switch evaluates only the input that it passes on; a custom combo accepts any choice."""
 
 import pytest
 

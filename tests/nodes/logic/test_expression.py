@@ -1,4 +1,4 @@
-"""Formulas: those of the published templates, and what must be refused."""
+"""Formulas: those of the published templates, and those that must be refused."""
 
 import time
 
@@ -83,7 +83,7 @@ def test_refused(expression: str, message: str) -> None:
 
 
 def test_no_formula_takes_long() -> None:
-    """The longest that is allowed, of the dearest operations."""
+    """The longest formula that is allowed, of the most expensive operations."""
     formula = f"sum([{','.join(['(1<<9998)%(1<<5000|1)'] * 430)}]) % 7"
     assert len(formula) <= MAX_LENGTH
     begun = time.monotonic()

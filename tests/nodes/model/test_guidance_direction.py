@@ -1,4 +1,4 @@
-"""Nodes that change the way between the predictions: on predictions that are the same everywhere, by hand."""
+"""Nodes that change the guidance direction: on uniform predictions, computed by hand."""
 
 import pytest
 import torch
@@ -38,7 +38,7 @@ def test_epsilon_scaling() -> None:
 
 
 def test_tangential_damping_keeps_what_is_parallel() -> None:
-    """Of parallel predictions all is kept; of perpendicular ones of other lengths the shorter one goes."""
+    """Parallel predictions are kept; of perpendicular ones with different lengths the shorter one is removed."""
     model = changed(TCFG, model_of())
     positive, negative = torch.zeros(1, 1, 1, 2), torch.zeros(1, 1, 1, 2)
     positive[..., 0], negative[..., 0] = 3.0, 1.0
@@ -51,7 +51,7 @@ def test_tangential_damping_keeps_what_is_parallel() -> None:
 
 
 def test_projected_guidance() -> None:
-    """With all of what goes along, and no limit: the positive prediction and three times the way to it."""
+    """With the whole parallel part and no limit: the positive prediction plus three times the difference."""
     torch.testing.assert_close(together(APG, 1.0, 0.0, 0.0), POSITIVE + 3.0 * (POSITIVE - NEGATIVE))
     across = (together(APG, 0.0, 0.0, 0.0) - POSITIVE) / 3.0
     assert torch.allclose((across * POSITIVE).sum((1, 2, 3)), torch.zeros(2), atol=1e-3)
@@ -81,7 +81,7 @@ def test_frequencies_of_guidance() -> None:
 
 
 def test_mahiro() -> None:
-    """Predictions that agree in each sign are as alike as can be: the guided one counts wholly."""
+    """Predictions that agree in every sign have the highest similarity: the guided one is used in full."""
     torch.testing.assert_close(hand_guided(changed(Mahiro, model_of())), torch.full(SHAPE, 9.0))
     opposed = hand_guided(changed(Mahiro, model_of()), positive=3.0, negative=-1.0)
     torch.testing.assert_close(opposed, torch.full(SHAPE, 12.0))

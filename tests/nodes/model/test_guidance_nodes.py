@@ -1,4 +1,4 @@
-"""Nodes that change guidance, on a network that can be followed by hand, and on a small UNet."""
+"""Nodes that change guidance, on a network whose results can be computed by hand and on a small UNet."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ def hand_guided(
 
 
 def test_rescale_cfg_brings_back_the_contrast_of_the_positive() -> None:
-    """By the paper's formula, in velocities: what is wholly rescaled deviates as the positive one does."""
+    """By the paper's formula, in velocities: fully rescaled, the result has the positive one's standard deviation."""
     made = hand_guided(changed(RescaleCFG, model_of(), 1.0))
     x, sigma, root = X / 5.0, 2.0, 5.0**0.5
 

@@ -1,4 +1,4 @@
-"""Changes of weights for some conditions only: what the network sees under them is what it sees with them as layers."""
+"""Weight changes for some conditionings only: the network computes what it does with them as weight layers."""
 
 from collections.abc import Mapping
 from pathlib import Path

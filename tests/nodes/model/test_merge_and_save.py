@@ -1,4 +1,4 @@
-"""Models merge_layer weight by weight, and written to files that load again."""
+"""Models are merged weight by weight, and saved to files that load again."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Nodes that say how a model was trained: which levels, and what is predicted."""
+"""Nodes that set how a model was trained: which noise levels, and what it predicts."""
 
 import math
 from typing import Any
@@ -47,7 +47,7 @@ def test_pictures_to_pictures_see_the_latent_as_it_is() -> None:
 
 
 def test_flows_are_shifted() -> None:
-    """The level at half the way, by the formula of the SD3 paper: s t / (1 + (s - 1) t)."""
+    """The level halfway through sampling, by the formula of the SD3 paper: s t / (1 + (s - 1) t)."""
     sd3 = chosen(ModelSamplingSD3, 3.0)
     assert isinstance(sd3.prediction, Flow)
     assert float(sd3.levels.sigma(torch.tensor(500.0))) == pytest.approx(0.75)

@@ -1,4 +1,4 @@
-"""Self-attention over fewer tokens: what is cut and merged, and that the picture stays what it was where it may."""
+"""Self-attention over fewer tokens: which are merged, and that the output is unchanged where it should be."""
 
 import pytest
 import torch
@@ -54,7 +54,7 @@ def seeded(seed: int = 5) -> torch.Generator:
 
 
 def test_merged_tokens_are_means_of_those_alike() -> None:
-    """Two halves of a picture, each of one colour: merging loses nothing."""
+    """Two halves of an image, each of one color: merging loses nothing."""
     hidden = torch.zeros(1, 16, 3)
     hidden[:, :8, 0], hidden[:, 8:, 1] = 1.0, 2.0
     merge, unmerge = merging(hidden, (4, 4), 8, seeded())
@@ -99,7 +99,7 @@ def test_the_seed_draws_the_same_tokens_as_in_comfyui(
 
 
 def test_a_run_gives_its_chance_to_the_hooks() -> None:
-    """The same seed merges the same tokens; another one others."""
+    """The same seed merges the same tokens; a different seed merges others."""
     drawn: list[float] = []
 
     def chance(generator: torch.Generator) -> NetworkHooks:

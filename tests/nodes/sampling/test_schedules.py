@@ -1,4 +1,4 @@
-"""Schedules and noise: what the measured values do not show."""
+"""Schedules and noise: what the measured values do not cover."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Small inputs of text nodes that ask for more than a machine has."""
+"""Text nodes whose small inputs ask for more memory or time than a machine has."""
 
 import json
 
@@ -50,7 +50,7 @@ def test_deep_values_with_white_space() -> None:
 
 
 def test_a_text_with_many_beginnings_of_objects() -> None:
-    """Each would be read to the end of the text."""
+    """The pattern would read each to the end of the text."""
     inner = '{"a":[' + "1," * 2000
     assert first_object(inner * 5000) == {}
     assert first_object('x {y} {"a": 1} {"b": 2}') == {"a": 1}

@@ -1,4 +1,4 @@
-"""Patterns of users: what ``re`` says of them, and never for longer than the limit."""
+"""Users' patterns: the same results as ``re``, and never past the time limit."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""Texts with structure: JSON among words, templates that cannot reach into the process."""
+"""Structured text: JSON within text, and templates that cannot reach into the process."""
 
 import pytest
 

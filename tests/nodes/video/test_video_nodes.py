@@ -1,4 +1,4 @@
-"""Videos through the nodes: loaded, taken apart, cut, made and saved."""
+"""Video nodes: load, split, trim, create and save."""
 
 import json
 from fractions import Fraction
@@ -192,7 +192,7 @@ def test_a_film_that_would_fill_the_memory_is_refused(run: FolderContext) -> Non
 
 
 def test_a_film_that_does_not_say_how_long_it_is_is_refused_on_the_way(run: FolderContext) -> None:
-    """A bare H.264 stream has no header that would count its frames."""
+    """A bare H.264 stream has no header with the number of frames."""
     source, path = film(run.input / "a.mp4", count=12), run.input / "a.h264"
     with av.open(str(source)) as container, av.open(str(path), "w", format="h264") as target:
         stream = target.add_stream_from_template(container.streams.video[0])

@@ -54,7 +54,7 @@ def _root(values: torch.Tensor) -> torch.Tensor:
 
 
 class TCFG(Node):
-    """Keep of the negative prediction only the component that it shares with the positive one (tangential damping), for
+    """Keep only the component of the negative prediction that it shares with the positive one (tangential damping), for
     fewer artifacts."""
 
     @classmethod
