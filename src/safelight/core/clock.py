@@ -1,4 +1,4 @@
-"""Time as a port: the wall clock for what is stored, the monotonic clock for what is waited for."""
+"""Time as a port: the wall clock for stored times, the monotonic clock for waits."""
 
 import time
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Law: ``monotonic_s`` never goes back; ``now`` is aware UTC."""
+    """Law: ``monotonic_s`` never decreases; ``now`` is aware UTC."""
 
     def now(self) -> datetime: ...
 
@@ -22,7 +22,7 @@ class SystemClock:
 
 
 def to_ms(moment: datetime) -> int:
-    """Milliseconds since the epoch: how times are stored, and how the contract writes most of them."""
+    """Milliseconds since the epoch, as times are stored and as the contract writes most of them."""
     return int(moment.timestamp() * 1000)
 
 
@@ -31,5 +31,5 @@ def from_ms(ms: int) -> datetime:
 
 
 def whole_ms(moment: datetime) -> datetime:
-    """As it will be read back: times are kept in milliseconds."""
+    """The moment as it will be read back: times are stored in milliseconds."""
     return from_ms(to_ms(moment))

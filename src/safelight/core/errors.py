@@ -1,21 +1,21 @@
-"""What can go wrong, in the domain's words; ``api/errors.py`` words each one for HTTP.
+"""The errors of the domain; ``api/errors.py`` renders each one for HTTP.
 
 ::
 
     SafelightError
-    ├── NotFound            the object does not exist, or is not the caller's: the two answer alike
+    ├── NotFound            the object does not exist, or is not the caller's: both look the same
     ├── Conflict            the state of the object does not allow it
     ├── Invalid             the caller's data is wrong
     │   ├── InvalidDigest
     │   ├── InvalidName
-    │   ├── Unprocessable   well-formed, and yet not to be done
+    │   ├── Unprocessable   well-formed, but cannot be carried out
     │   │   └── ReservedTag
     │   ├── UnsupportedMedia
-    │   └── InvalidPrompt   carries ComfyUI's error vocabulary
+    │   └── InvalidPrompt   carries errors in ComfyUI's shape
     ├── LimitExceeded       a limit of size or number
-    │   └── TooLarge        what is asked for is larger than may be given
+    │   └── TooLarge        the requested object is too large
     ├── Forbidden
-    └── Unavailable         a part that is needed is away for the moment
+    └── Unavailable         a part of the system cannot be reached at the moment
         └── StorageFull
 """
 
@@ -24,7 +24,7 @@ from typing import Any
 
 
 class SafelightError(Exception):
-    """Something that a caller can understand; the message is written for a person."""
+    """An error that a caller can understand; its message is written for people."""
 
     code = "internal_error"
 

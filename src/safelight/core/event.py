@@ -27,8 +27,8 @@ class JobEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobQueued(JobEvent):
-    """Durable: the submit was committed. ``secrets``, for the run only, stay in this process: they are never stored,
-    shown or sent on by a bus."""
+    """Durable: the submit was committed. ``secrets`` are for the run only and stay in this process: they are never
+    stored, shown, or sent to another server."""
 
     pool: Pool = ANY
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -43,8 +43,8 @@ class JobStarted(JobEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobReattached(JobEvent):
-    """A server follows an attempt that another one began: where it is. ``running`` and ``finished`` are of class
-    :class:`Call`; whoever has heard of them hears nothing new."""
+    """This server has reattached to an attempt that another one began. ``running`` and ``finished``: the state of its
+    calls, which is not new to listeners that followed the other server."""
 
     attempt: int
     running: "Sequence[Call]" = ()
@@ -53,7 +53,7 @@ class JobReattached(JobEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequeued(JobEvent):
-    """Durable: the worker was lost and the job waits again."""
+    """Durable: the attempt was lost, and the job waits again."""
 
     reason: str
     pool: Pool = ANY
@@ -61,14 +61,14 @@ class JobRequeued(JobEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelRequested(JobEvent):
-    """Durable: the owner wants a running job to end."""
+    """Durable: a cancel of a running job was requested."""
 
     attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEnded(JobEvent):
-    """Durable, and the last of a job: its row can be read by whoever hears this. ``executed``: calls that ran."""
+    """Durable, and the last event of a job: listeners can read its row. ``executed``: the ids of the calls that ran."""
 
     state: JobState
     error: JobError | None = None
@@ -77,7 +77,7 @@ class JobEnded(JobEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobForgotten(JobEvent):
-    """Durable: the owner deleted a finished job from the history."""
+    """Durable: the owner has deleted a finished job from the history."""
 
 
 # -- what happens to the calls of a running job --
@@ -194,7 +194,7 @@ class CallReported(JobEvent):
 
 @dataclass(frozen=True, slots=True)
 class QueueChanged:
-    """The number of the owner's active jobs changed (queued + running)."""
+    """The number of the owner's active jobs (queued and running) has changed."""
 
     owner_id: UserId
     remaining: int
@@ -202,8 +202,8 @@ class QueueChanged:
 
 @dataclass(frozen=True, slots=True)
 class PackMessageSent:
-    """Ephemeral: a node pack's route tells a client of whoever called it something. ``client_id``: of the socket;
-    ``None``: all of the owner's."""
+    """Ephemeral: a message of a node pack's route to the user who called it. ``client_id``: of one of their sockets;
+    ``None``: to all of them."""
 
     owner_id: UserId
     client_id: ClientId | None
@@ -221,15 +221,15 @@ class LogWritten:
 
 @dataclass(frozen=True, slots=True)
 class AccessChanged:
-    """Who may do what changed: a user, a key or a session. For the server itself; no socket hears of it."""
+    """A user, a key or a session has changed. For the server itself; not sent to sockets."""
 
 
 @dataclass(frozen=True, slots=True)
 class GatesChanged:
-    """An administrator paused, drained or opened the queue or a slot. For the dispatcher; no socket hears of it.
+    """An administrator has paused, drained or opened the queue or a slot. For the dispatcher; not sent to sockets.
 
-    ``opened``: the slot that was opened, which may have been shut for its losses. ``is_at_once``: what runs behind a
-    gate that is drained or closed goes back to the queue."""
+    ``opened``: the slot that was opened, which may have been shut for its failures. ``is_at_once``: jobs that run
+    behind a drained or closed gate go back to the queue."""
 
     gates: Gates
     opened: SlotId | None = None
@@ -238,29 +238,29 @@ class GatesChanged:
 
 @dataclass(frozen=True, slots=True)
 class FilesChanged:
-    """The owner's files are others than before. For the server; no socket hears of it."""
+    """The owner's files have changed. For the server; not sent to sockets."""
 
     owner_id: UserId
 
 
 @dataclass(frozen=True, slots=True)
 class NodesChanged:
-    """A worker declared its nodes, which can be read by now. For the server; no socket hears of it."""
+    """A worker has declared its nodes, which are stored. For the server; not sent to sockets."""
 
     digest: str
 
 
 @dataclass(frozen=True, slots=True)
 class LeaderChanged:
-    """Another server leads from now on. For servers; no socket hears of it."""
+    """Another server is the leader from now on. For servers; not sent to sockets."""
 
     epoch: int
 
 
 @dataclass(frozen=True, slots=True)
 class EventsMissed:
-    """Events of other servers may have been missed: whoever keeps what follows from events must look again. What
-    clients must not miss comes after it."""
+    """Events of other servers may have been missed: listeners that keep state must read it again. The events that
+    clients must not miss are published after this one."""
 
 
 Event = (

@@ -1,4 +1,4 @@
-"""Gates: whether the queue, and each slot, lets jobs through. An administrator sets them; they survive restarts."""
+"""Gates: whether the queue, and each slot, lets jobs start. An administrator sets them; they survive restarts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ from safelight.core.worker import SlotGate, SlotId
 
 class QueueGate(StrEnum):
     OPEN = "open"
-    PAUSED = "paused"  # jobs are accepted and none starts; those that run go on
-    DRAINING = "draining"  # no job is accepted; those that wait still run
+    PAUSED = "paused"  # jobs are accepted and none starts; running jobs continue
+    DRAINING = "draining"  # no job is accepted; waiting jobs still run
     CLOSED = "closed"  # no job is accepted and none starts
 
 

@@ -1,4 +1,4 @@
-"""Which of several servers leads: it alone claims jobs and speaks with workers."""
+"""The leader among several servers: only it claims jobs and has workers."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,8 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Leader:
-    """``epoch`` rises with each change. ``address``: where the others reach it, "" where it went in good order."""
+    """``epoch``: incremented with each change. ``address``: where other servers reach it; empty after it has stepped
+    down."""
 
     epoch: int
     address: str

@@ -1,4 +1,4 @@
-"""A node as data: what its author declared, without its code. Workers send these, the server validates by them.
+"""A node as data: its author's declaration, without its code. Workers send these, and the server validates with them.
 
 The JSON side (``object_info``) is ComfyUI's; a :class:`NodeSchema` is made once from an author's class (``sdk``) and
 travels to the server, which keeps it by digest and never imports the node.
@@ -14,7 +14,7 @@ ANY = "*"
 FILLED_IN = frozenset(
     {"PROMPT", "EXTRA_PNGINFO", "UNIQUE_ID", "DYNPROMPT", "AUTH_TOKEN_COMFY_ORG", "API_KEY_COMFY_ORG"}
 )
-"""Types of hidden inputs whose value the engine knows."""
+"""Types of hidden inputs that the engine fills in."""
 
 
 class Section(StrEnum):
@@ -47,7 +47,7 @@ class InputSchema:
 
     @property
     def is_filled_in(self) -> bool:
-        """Whether the engine gives the value. Other hidden inputs get what the prompt says (GRAPH-15)."""
+        """Whether the engine fills in the value. Other hidden inputs get the value in the prompt (GRAPH-15)."""
         return self.section is Section.HIDDEN and self.type in FILLED_IN
 
     @property
@@ -87,11 +87,11 @@ class NodeSchema:
     listed_combos: bool = False
     not_idempotent: bool = False
     has_validator: bool = False
-    """The node has code of its own that judges inputs (``VALIDATE_INPUTS``)."""
+    """The node has its own validation of inputs (``VALIDATE_INPUTS``)."""
     validated_inputs: tuple[str, ...] = ()
-    """Inputs that the node's own code judges instead of the range and option checks; ``("*",)`` for all."""
+    """Inputs that the node's own code validates instead of the checks of ranges and options; ``("*",)`` for all."""
     validates_types: bool = False
-    """The node's own code judges the types of its links (``input_types``)."""
+    """The node's own code validates the types of its links (``input_types``)."""
     has_fingerprint: bool = False
     deprecated: bool = False
     experimental: bool = False
@@ -107,4 +107,4 @@ class NodeSchema:
 
 
 Catalogue = Mapping[str, NodeSchema]
-"""Every node that a worker can run, by name."""
+"""Every node that a worker can run, by its name."""

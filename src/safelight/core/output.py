@@ -1,4 +1,4 @@
-"""What a job produced, as its clients see it: outputs by node, and the few words that a list shows of them.
+"""The outputs of a job, as its clients see them: by node, and the summary that lists show.
 
 An output is a call's ``ui`` value: lists by key (``images``, ``text`` ...), whose files are objects with a
 ``filename``, a ``subfolder`` and a ``type``.
@@ -28,7 +28,7 @@ KINDS = tuple(_KINDS)
 
 @dataclass(frozen=True, slots=True)
 class OutputsSummary:
-    """``count``: files. ``preview``: the file that stands for the job, with its ``nodeId`` and ``mediaType``."""
+    """``count``: of files. ``preview``: the file that represents the job, with its ``nodeId`` and ``mediaType``."""
 
     count: int
     preview: Mapping[str, Any] | None
@@ -36,7 +36,7 @@ class OutputsSummary:
 
 
 def by_node(outputs: Iterable[Output]) -> dict[str, dict[str, Any]]:
-    """Outputs by the node that the user sees. The calls of an expanded node are put together, in order."""
+    """Outputs by the node that the user sees. Those of an expanded node's calls are merged, in order."""
     latest = {call.id: (call, ui) for call, ui in outputs}
     merged: dict[str, dict[str, Any]] = {}
     for call, ui in latest.values():
@@ -50,12 +50,12 @@ def by_node(outputs: Iterable[Output]) -> dict[str, dict[str, Any]]:
 
 
 def meta_by_node(outputs: Iterable[Output]) -> dict[str, dict[str, Any]]:
-    """The ``meta`` of a history entry: who stands behind each of :func:`by_node`."""
+    """The ``meta`` of a history entry: the call behind each output of :func:`by_node`."""
     meta: dict[str, dict[str, Any]] = {}
     for call, ui in outputs:
         if ui is not None:
-            words = {"node_id": call.id, "display_node": call.display_id, "parent_node": call.parent_id}
-            meta.setdefault(call.display_id, words | {"real_node_id": call.real_id})
+            fields = {"node_id": call.id, "display_node": call.display_id, "parent_node": call.parent_id}
+            meta.setdefault(call.display_id, fields | {"real_node_id": call.real_id})
     return meta
 
 

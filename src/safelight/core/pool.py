@@ -1,6 +1,6 @@
-"""Pools: which slots may run a job. A slot bears labels; a job of a pool runs where its label is.
+"""Pools: which slots may run a job. A slot has labels; a job of a pool runs on slots with that label.
 
-A job's pool is what its client asks for, else the *class* of its models by their size, else none: any slot will do.
+A job's pool is the one that its client requests, else the *size class* of its models, else none: any slot may run it.
 """
 
 import re
@@ -12,14 +12,14 @@ from safelight.core.errors import Invalid
 from safelight.core.ids import UserId
 
 Pool = NewType("Pool", str)
-"""A label that a slot must bear to run a job."""
+"""A label that a slot must have to run a job."""
 
 ANY = Pool("")
 """The pool of a job that any slot may run."""
 
 
 class QueueKey(NamedTuple):
-    """One owner's jobs of one pool: they start in their order, whatever holds the owner's other lanes up."""
+    """The queue of one owner's jobs for one pool: they start in their order, independently of the owner's other queues."""
 
     owner_id: UserId
     pool: Pool = ANY
@@ -39,7 +39,7 @@ def fits(pool: Pool, labels: Collection[Pool]) -> bool:
 
 
 def class_of(model_bytes: int, classes: Sequence[SizeClass]) -> Pool:
-    """The pool of the largest class that the models reach; :data:`ANY` below the smallest."""
+    """The pool of the largest class that the size of the models reaches; :data:`ANY` below the smallest."""
     reached = [one for one in classes if model_bytes >= one.min_bytes]
     return max(reached, key=lambda one: one.min_bytes).pool if reached else ANY
 
@@ -48,7 +48,7 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 
 
 def read_labels(entries: Sequence[str], *, slots: int) -> Sequence[frozenset[Pool]]:
-    """The labels of each of ``slots``, in order: ``large+fast=2`` gives two of them both labels; what is left has none.
+    """The labels of each of ``slots``, in order: ``large+fast=2`` gives two of them both labels; the rest has none.
 
     Raises :class:`Invalid`.
     """
@@ -56,10 +56,10 @@ def read_labels(entries: Sequence[str], *, slots: int) -> Sequence[frozenset[Poo
     for entry in entries:
         names, number = _split(entry, example="large=2")
         if number < 1:
-            raise Invalid(f"{entry!r} gives labels to no worker")
+            raise Invalid(f"{entry!r} must give labels to at least one worker")
         labels += [frozenset(_label(name) for name in names.split("+"))] * number
     if len(labels) > slots:
-        raise Invalid(f"{', '.join(entries)} gives labels to {len(labels)} workers, and there are {slots}")
+        raise Invalid(f"{', '.join(entries)!r} gives labels to {len(labels)} workers, but there are only {slots}")
     return labels + [frozenset[Pool]()] * (slots - len(labels))
 
 
@@ -69,7 +69,7 @@ def read_classes(entries: Sequence[str], *, pools: Collection[Pool]) -> Sequence
     for entry in entries:
         name, min_bytes = _split(entry, example="large=17179869184")
         if (pool := _label(name)) not in pools:
-            raise Invalid(f"{entry!r}: no worker has the label {name!r}, so such jobs would wait for ever")
+            raise Invalid(f"{entry!r}: no worker has the label {name!r}, so these jobs would wait for ever")
         classes.append(SizeClass(min_bytes, pool))
     return classes
 
@@ -94,5 +94,5 @@ def _split(entry: str, *, example: str) -> tuple[str, int]:
 
 def _label(name: str) -> Pool:
     if not _LABEL.fullmatch(name):
-        raise Invalid(f"{name!r} is no label: 1 to 63 of a-z 0-9 . _ - are, a letter or digit at both ends")
+        raise Invalid(f"invalid label {name!r}: use 1 to 63 of a-z 0-9 . _ -, with a letter or digit at both ends")
     return Pool(name)

@@ -1,4 +1,4 @@
-"""A background task, such as the download of a file: made by a request, done whether or not the client stays."""
+"""A background task, such as a download: started by a request, and finished even if the client disconnects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ TaskId = NewType("TaskId", str)
 
 class TaskState(StrEnum):
     CREATED = "created"
-    RUNNING = "running"  # after a restart it runs again
+    RUNNING = "running"  # runs again after a restart
     COMPLETED = "completed"
     FAILED = "failed"
 
@@ -24,7 +24,7 @@ class TaskState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """``result`` tells the progress while it runs, and what came of it at the end."""
+    """``result``: the progress while it runs, and the result at the end."""
 
     id: TaskId
     owner_id: UserId

@@ -24,14 +24,15 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What an engine process says of itself when it is ready."""
+    """What an engine process reports about itself when it is ready."""
 
     python_version: str
     pytorch_version: str
     devices: tuple[Device, ...]
     pid: int
     warm_models: tuple[str, ...] = ()
-    """Files of the models in its memory, by the names that prompts use; an idle slot prefers jobs that name them."""
+    """Files of the models that it has loaded, by the names that prompts use; an idle slot prefers jobs that name them.
+    """
     host: str = ""
     """The name of its machine."""
 
@@ -40,22 +41,22 @@ class SlotGate(StrEnum):
     """Whether a slot lets jobs through (``core/gate.py``)."""
 
     OPEN = "open"
-    PAUSED = "paused"  # takes no job; its engine stays, with what it has in memory
-    DRAINED = "drained"  # takes no job, and after its last one has no engine either: its device is free
+    PAUSED = "paused"  # takes no job; its engine keeps running, with its models loaded
+    DRAINED = "drained"  # takes no job, and has no engine after its last one: its device is free
 
 
 class SlotState(StrEnum):
-    STARTING = "starting"  # without an engine that is ready
+    STARTING = "starting"  # its engine is not ready yet
     IDLE = "idle"
     RUNNING = "running"
-    DRAINED = "drained"  # without an engine, and meant to be
-    STOPPED = "asleep"  # without an engine until jobs wait for one
-    SHUT = "shut"  # without an engine, because it lost one attempt after another; ``SlotStatus.reason`` says why
+    DRAINED = "drained"  # without an engine, because its gate is drained
+    STOPPED = "asleep"  # without an engine until a job waits for one; the API calls this state asleep
+    SHUT = "shut"  # without an engine, after several infrastructure failures in a row; see ``SlotStatus.reason``
 
 
 @dataclass(frozen=True, slots=True)
 class SlotStatus:
-    """A slot at this moment. ``owner_id``: whose job it runs; ``info``: what its engine last said of itself."""
+    """A slot at this moment. ``owner_id``: of the job that it runs; ``info``: what its engine last reported."""
 
     id: SlotId
     labels: tuple[str, ...]
@@ -64,4 +65,4 @@ class SlotStatus:
     owner_id: UserId | None
     info: EngineInfo | None
     reason: str = ""
-    """Why it is shut."""
+    """Why the slot is shut."""

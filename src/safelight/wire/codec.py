@@ -1,7 +1,7 @@
 """Messages to frames and back: a length of four bytes (big-endian), then msgpack. Pure: bytes in, messages out.
 
-msgpack ends at 64 bits and UTF-8 has no lone surrogates, while Python, and with it JSON from a client, knows both: an
-integer beyond 64 bits travels as an extension and arrives as it was; a lone surrogate arrives as a question mark.
+Python, and JSON from a client, has integers beyond 64 bits and lone surrogates; msgpack and UTF-8 do not. Such an
+integer is encoded as an extension and decoded unchanged; a lone surrogate is decoded as a question mark.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from safelight.core.errors import SafelightError
 M = TypeVar("M")
 
 MAX_FRAME_BYTES = 256 * 1024 * 1024
-"""A longer frame is taken for garbage: files go by path, so that no message comes near."""
+"""A longer frame is treated as garbage: files are passed by path, so no message comes near this size."""
 
 _LENGTH_BYTES = 4
 _BIG_INTEGER = 1
@@ -23,19 +23,19 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 class CorruptStream(SafelightError):
-    """What came through the pipe is no sequence of frames; nothing after it can be trusted."""
+    """The data on the pipe is not a sequence of frames; nothing after it can be trusted."""
 
     code = "corrupt_stream"
 
 
 def encode(messages: Iterable[msgspec.Struct]) -> bytes:
-    """The frames of ``messages``, one after the other. Raises :class:`TypeError` for what is not plain data and
-    :class:`ValueError` for a message that is too long."""
+    """The frames of ``messages``, one after the other. Raises :class:`TypeError` for values that are not plain data,
+    and :class:`ValueError` for a message that is too long."""
     return b"".join(_frame(m) for m in messages)
 
 
 class Decoder(Generic[M]):
-    """Bytes as they arrive to messages of a union such as ``ToServer``. Mutable: it holds the unfinished frame."""
+    """Decodes bytes, as they arrive, to messages of a union such as ``ToServer``. Mutable: it buffers the last frame."""
 
     def __init__(self, messages: Any, *, max_bytes: int = MAX_FRAME_BYTES) -> None:
         self._decoder = msgspec.msgpack.Decoder(messages, ext_hook=_read_extension)
@@ -43,15 +43,15 @@ class Decoder(Generic[M]):
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[M]:
-        """The messages that ``data`` completes, to be taken until there are no more.
+        """Yield the messages that ``data`` completes. The caller must consume all of them.
 
-        Raises :class:`CorruptStream` behind the last good one; the decoder is of no use after it.
+        Raises :class:`CorruptStream` after the last valid one; the decoder cannot be used after that.
         """
         self._buffer += data
         while len(self._buffer) >= _LENGTH_BYTES:
             length = int.from_bytes(self._buffer[:_LENGTH_BYTES], "big")
             if length > self._max_bytes:
-                raise CorruptStream(f"a frame of {length} bytes was announced, more than {self._max_bytes}")
+                raise CorruptStream(f"a frame of {length} bytes is longer than {self._max_bytes} bytes")
             end = _LENGTH_BYTES + length
             if len(self._buffer) < end:
                 return
@@ -60,9 +60,9 @@ class Decoder(Generic[M]):
             yield self._decode(body)
 
     def finish(self) -> None:
-        """The stream is over. Raises :class:`CorruptStream` if it ended inside a frame."""
+        """End the stream. Raises :class:`CorruptStream` if it ended inside a frame."""
         if self._buffer:
-            raise CorruptStream(f"the stream ended inside a frame, after {len(self._buffer)} bytes of it")
+            raise CorruptStream(f"the stream ended inside a frame, after {len(self._buffer)} of its bytes")
 
     def _decode(self, body: bytes) -> M:
         try:
@@ -98,5 +98,5 @@ def _encodable(value: Any) -> Any:
 
 def _read_extension(code: int, data: memoryview) -> Any:
     if code != _BIG_INTEGER:
-        raise CorruptStream(f"extension {code} is unknown")
+        raise CorruptStream(f"unknown extension {code}")
     return int(bytes(data), 16)

@@ -1,4 +1,4 @@
-"""The server's end of the pipe: an asyncio protocol that hands on messages as they arrive."""
+"""The server's end of the pipe: an asyncio protocol that passes on messages as they arrive."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from safelight.wire.codec import CorruptStream, Decoder, encode
 class Connection(asyncio.Protocol):
     """Calls ``on_message`` for each message of the union ``incoming`` and ``on_end`` once, after the last one.
 
-    ``on_end`` gets ``None`` when the other side closed, else the reason why the stream is of no use any more.
+    ``on_end`` gets ``None`` if the other side closed the pipe, else the reason why the stream cannot be used any more.
     """
 
     def __init__(
@@ -24,12 +24,12 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def send(self, *messages: msgspec.Struct) -> None:
-        """Write in one go; what is sent to a closed connection is dropped."""
+        """Send messages in one write. Messages to a closed connection are dropped."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(encode(messages))
 
     def close(self) -> None:
-        """Drop what is unwritten and close; ``on_end`` follows unless it came before."""
+        """Discard unwritten data and close; ``on_end`` follows, unless it was called before."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -38,7 +38,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._on_end is None:
-            return  # the bytes after garbage are garbage
+            return  # bytes after garbage are garbage too
         try:
             for message in self._decoder.feed(data):
                 self._on_message(message)

@@ -1,7 +1,7 @@
-"""The messages between the server and an engine process; the only vocabulary that both columns speak.
+"""The messages between the server and an engine process.
 
-Every message about a job carries its fence ``(job_id, attempt)``: the receiver drops what belongs to an attempt that
-is over. Values are plain data (msgpack): never pickles, never tensors.
+Every message about a job carries its fence ``(job_id, attempt)``: the receiver drops messages of an attempt that is
+over. Values are plain data (msgpack): never pickles, never tensors.
 """
 
 from collections.abc import Sequence
@@ -29,8 +29,8 @@ class JobMessage(Message, frozen=True, kw_only=True):
 
 
 class FileRef(msgspec.Struct, frozen=True):
-    """One of the owner's files that the prompt may name; ``path`` is readable by the engine. On its way to an engine
-    whose machine fetches files by itself it is empty."""
+    """One of the owner's files that the prompt may name; the engine can read ``path``. It is empty in a message to a
+    machine that fetches files itself."""
 
     digest: str
     size: int
@@ -41,9 +41,9 @@ class FileRef(msgspec.Struct, frozen=True):
 class RunJob(JobMessage, frozen=True, kw_only=True):
     """Run ``targets`` (output calls) of ``prompt``.
 
-    ``files`` holds every string of the prompt that names one of the owner's files, as it is written there
+    ``files``: by every string of the prompt that names one of the owner's files, as it is written there
     (``a.png``, ``sub/b.png [output]``). Outputs are written under ``staging`` and reported with :class:`OutputReady`.
-    ``extra_pnginfo`` goes into saved files; ``secrets`` (partner keys) goes to nodes that ask and nowhere else.
+    ``extra_pnginfo`` is written to saved files; ``secrets`` (partner keys) are given to nodes that request them only.
     """
 
     owner_id: str
@@ -57,13 +57,13 @@ class RunJob(JobMessage, frozen=True, kw_only=True):
 
 
 class CancelJob(JobMessage, frozen=True, kw_only=True):
-    """Stop softly: at the next node, or the next progress report of a node."""
+    """Stop at the next node, or at the next progress report of a node."""
 
 
 class ValidateInputs(Message, frozen=True, kw_only=True):
-    """Ask the nodes that ``targets`` rest on what they say of their inputs (``VALIDATE_INPUTS``). Nothing runs.
+    """Validate the inputs of the nodes that ``targets`` depend on (``VALIDATE_INPUTS``). No node runs.
 
-    ``prompt`` and ``files`` are as in :class:`RunJob`. Answered beside whatever runs.
+    ``prompt`` and ``files`` are as in :class:`RunJob`. Answered also while a job runs.
     """
 
     request_id: int
@@ -93,7 +93,7 @@ class FreeMemory(Message, frozen=True, kw_only=True):
 
 
 class PackRequest(Message, frozen=True, kw_only=True):
-    """A request for a route of a node pack: the path as it was written, with its query. No credentials."""
+    """A request for a route of a node pack. ``path``: as the client sent it, with its query. No credentials."""
 
     request_id: int
     method: str
@@ -107,36 +107,36 @@ class Ping(Message, frozen=True, kw_only=True):
 
 
 class Stop(Message, frozen=True, kw_only=True):
-    """End the process when the current job is over."""
+    """End the process after the current job."""
 
 
 # -- engine -> server --
 
 MAX_PACK_BODY_BYTES = 128 * 1024 * 1024
-"""Of a request to a node pack's route, and of its answer."""
+"""Largest body of a request to a node pack's route, and of the response."""
 
 
 class PackRoute(msgspec.Struct, frozen=True):
-    """A route that a node pack added; ``pattern``: a regular expression for the whole decoded path."""
+    """A route of a node pack. ``pattern``: a regular expression that matches the whole decoded path."""
 
     method: str
     pattern: str
     pack: str = ""
-    """Whose it is, by the name of its folder."""
+    """The name of the pack's folder."""
 
 
 class Ready(Message, frozen=True, kw_only=True):
-    """The first message of an engine: what it is, and every node that it can run."""
+    """The first message of an engine: what it runs on, and every node that it can run."""
 
     info: EngineInfo
     nodes: list[NodeSchema]
     failed_packs: dict[str, str] = {}
-    """Node packs that could not be imported, with the reason."""
+    """Node packs that could not be imported, with the reason of each."""
     web_directories: dict[str, str] = {}
     """Web folders of node packs, by the pack's name."""
     routes: list[PackRoute] = []
     unkept_rules: list[str] = []
-    """A sentence for each rule that the system cannot keep."""
+    """A sentence for each confinement rule that the system cannot enforce."""
 
 
 class Pong(Message, frozen=True, kw_only=True):
@@ -147,7 +147,7 @@ class Pong(Message, frozen=True, kw_only=True):
 
 
 class InputsValidated(Message, frozen=True, kw_only=True):
-    """The answer to :class:`ValidateInputs`: by call id what a node objects to, ``None`` for a no without a reason."""
+    """The answer to :class:`ValidateInputs`: by call id, why a node rejects its inputs; ``None``: without a reason."""
 
     request_id: int
     violations: dict[str, str | None] = {}
@@ -163,8 +163,8 @@ class PackResponse(Message, frozen=True, kw_only=True):
 
 
 class PackMessage(Message, frozen=True, kw_only=True):
-    """What the handler of a :class:`PackRequest` tells a client of whoever asked; ``client_id``: the socket's, empty
-    for all of theirs."""
+    """A message of the handler of a :class:`PackRequest` to the user who sent the request. ``client_id``: of one of
+    their sockets; empty: to all of them."""
 
     request_id: int
     name: str
@@ -193,9 +193,9 @@ class CallReport(JobMessage, frozen=True, kw_only=True):
 
 
 class SavedFile(msgspec.Struct, frozen=True):
-    """A finished file under the job's staging folder, and the name by which the owner will find it.
+    """A finished file in the job's staging folder, and the name under which the owner will find it.
 
-    ``sha256``: where the engine's machine has put it into the store; an engine does not say it.
+    ``sha256``: set by the engine's machine when it has stored the file; engines leave it empty.
     """
 
     folder: str
@@ -216,7 +216,7 @@ class OutputReady(JobMessage, frozen=True, kw_only=True):
 
 
 class ReserveNames(JobMessage, frozen=True, kw_only=True):
-    """Ask for ``count`` free counters of ``<prefix>_00001_`` in the owner's folder; they follow one another."""
+    """Request ``count`` consecutive free numbers for names such as ``<prefix>_00001_`` in the owner's folder."""
 
     request_id: int
     folder: str
@@ -226,7 +226,7 @@ class ReserveNames(JobMessage, frozen=True, kw_only=True):
 
 
 class KeptFile(msgspec.Struct, frozen=True):
-    """A file that an earlier job of the owner saved."""
+    """A file that an earlier job of the owner has saved."""
 
     folder: str
     subfolder: str
@@ -235,7 +235,7 @@ class KeptFile(msgspec.Struct, frozen=True):
 
 
 class CheckFiles(JobMessage, frozen=True, kw_only=True):
-    """Ask which of the files that cached results name the owner has no longer."""
+    """Ask which of the files that cached results name are gone: the owner has deleted or replaced them."""
 
     request_id: int
     files: list[KeptFile]
@@ -248,18 +248,18 @@ class JobDone(JobMessage, frozen=True, kw_only=True):
     error: JobError | None = None
     executed: list[str] = []
     device_s: float = 0.0
-    """Seconds that the attempt held the device."""
+    """Seconds for which the attempt occupied the device."""
 
 
 class AttemptLost(JobMessage, frozen=True, kw_only=True):
-    """The attempt cannot go on, and its node is not to blame: its files cannot be brought, its folder is gone, there is
-    no room. The last message of the attempt; the loss of its engine follows."""
+    """The attempt cannot continue, and its node is not to blame: its files cannot be copied, its folder is gone, a disk
+    is full. The last message of the attempt; the loss of its engine follows."""
 
     reason: str
 
 
 class LogLines(Message, frozen=True, kw_only=True):
-    """Lines written by the engine; ``at_ms`` since the epoch. ``job_id`` where a job was running."""
+    """Lines that the engine has printed; ``at_ms`` since the epoch. ``job_id``: of the job that was running."""
 
     lines: Sequence[tuple[int, str]]
     job_id: str | None = None

@@ -13,7 +13,7 @@ _CHUNK_BYTES = 256 * 1024
 
 
 class Pipe(Generic[M]):
-    """Messages of the union ``incoming`` come in, frames go out."""
+    """Reads messages of the union ``incoming``, and writes frames."""
 
     def __init__(self, sock: socket.socket, incoming: Any) -> None:
         self._sock = sock
@@ -21,18 +21,18 @@ class Pipe(Generic[M]):
         self._writing = threading.Lock()
 
     def write(self, frames: bytes | bytearray) -> None:
-        """Send what :func:`~safelight.wire.codec.encode` made. Raises :class:`OSError` when the other side is gone."""
+        """Send frames of :func:`~safelight.wire.codec.encode`. Raises :class:`OSError` if the other side is gone."""
         with self._writing:
             self._sock.sendall(frames)
 
     def read(self) -> Iterator[M]:
-        """Messages until the other side closes. Raises :class:`~safelight.wire.codec.CorruptStream`."""
+        """Yield messages until the other side closes the pipe. Raises :class:`~safelight.wire.codec.CorruptStream`."""
         while data := self._sock.recv(_CHUNK_BYTES):
             yield from self._decoder.feed(data)
         self._decoder.finish()
 
     def has_unread(self) -> bool:
-        """Whether bytes wait that :meth:`read` has not taken yet."""
+        """Whether there are bytes that :meth:`read` has not received yet."""
         try:
             return bool(self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
         except BlockingIOError:

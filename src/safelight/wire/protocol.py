@@ -1,8 +1,8 @@
-"""The version of what servers, outposts and engines say to each other.
+"""The version of the messages between servers, agents and engines.
 
-It is part of the names of actors on a cluster: a server goes on with the attempts of an earlier one of the same
-protocol, and leaves those of another alone.
+It is part of the names of actors on a cluster: a server reattaches to the attempts of an earlier server with the same
+protocol, and leaves those of another protocol alone.
 """
 
 PROTOCOL = 3
-"""Raise it with every change of a message's declaration. ``tests/dispatch/test_protocol.py`` fails until it is."""
+"""Increment it whenever the declaration of a message changes; ``tests/dispatch/test_protocol.py`` checks that."""
