@@ -1,4 +1,4 @@
-"""The server's composition root: the one place that knows every part, and the order in which they start and end."""
+"""The server's composition root: the only place that knows all parts, and the order in which they start and stop."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SWEEP_SHARED_S = 24 * 3600.0
-"""What another server of the same folder may still be writing is not so old."""
+"""Unfinished files that are older than this are not being written by another server of the same folder."""
 SWEEP_S = 6 * 3600.0
-"""Between two looks for what was not finished in an object store."""
+"""Between two sweeps of unfinished uploads in an object store."""
 
 
 class App:
@@ -73,7 +73,7 @@ class App:
         following: Sequence[Coroutine[Any, Any, None]],
         setup_token: str | None,
     ) -> None:
-        """``following``: what runs beside it, until its end."""
+        """``following``: background work that runs until the server stops."""
         self._db = db
         self._bus = bus
         self._engines = engines
@@ -83,11 +83,11 @@ class App:
         self._http_app = http_app
         self._following = [asyncio.create_task(work) for work in following]
         self.setup_token = setup_token
-        """Where nobody can come in yet: the secret of the link that makes the first administrator."""
+        """While there are no accounts yet: the secret of the link that creates the first administrator."""
 
     @classmethod
     async def start(cls, settings: Settings) -> Self:
-        """Open the database, then let the workers start in the background: the server answers before they are up."""
+        """Open the database, then start the workers in the background: the server answers before they are ready."""
         account = await asyncio.to_thread(worker_account, settings)
         prepare_data_dir(settings.server.data_dir, account)
         clock = SystemClock()
@@ -131,21 +131,21 @@ class App:
 
         web = Web(find_packages() if settings.server.web else Packages(), cache_dir=cache / "web")
 
-        said: set[str] = set()
+        warned: set[str] = set()
 
         def keep_nodes(ready: Ready, digest: Digest) -> None:
             try:
                 kept_catalogue.keep(kept_nodes, kept_catalogue.KeptCatalogue(packs(), digest, ready.nodes))
             except OSError as error:
-                log.warning("the catalogue of nodes cannot be kept for the next start: %s", error)
+                log.warning("the catalogue of nodes could not be stored for the next start: %s", error)
 
         def on_ready(ready: Ready, digest: Digest) -> None:
             catalogue.publish(ready.nodes, digest=digest)
             asyncio.get_running_loop().run_in_executor(None, keep_nodes, ready, digest)
             web.use_packs(read_packs(settings.packs.custom_nodes, web_directories=ready.web_directories))
-            for sentence in set(ready.unkept_rules) - said:
+            for sentence in set(ready.unkept_rules) - warned:
                 log.warning("workers are less confined than they should be; %s", sentence)
-            said.update(ready.unkept_rules)
+            warned.update(ready.unkept_rules)
             for pack, reason in ready.failed_packs.items():
                 log.warning("the node pack %s could not be imported: %s", pack, reason)
 
@@ -258,7 +258,7 @@ class App:
 
 
 async def _prepare_accounts(db: Database, settings: Settings, clock: Clock) -> str | None:
-    """Raises :class:`~safelight.settings.InvalidSetting` where strangers would be let in."""
+    """Raises :class:`~safelight.settings.InvalidSetting` if the settings would give access to strangers."""
     await db.write(lambda tx: user_service.ensure_local(tx, now=clock.now()))
     state = await db.read(account_revision.read)
     check_accounts(settings, has_accounts=state.has_accounts)
@@ -275,31 +275,31 @@ async def _prepare_example(db: Database, blobs: BlobStore, clock: Clock) -> None
 
 
 def _shared_bus() -> PostgresBus:
-    from safelight.bus.postgres import PostgresBus  # a driver that a server alone on SQLite starts without
+    from safelight.bus.postgres import PostgresBus  # its driver is not needed by a server on SQLite
 
     return PostgresBus(secrets.token_hex(8))
 
 
 async def _follow_nodes(db: Database, bus: Bus, catalogue: LiveCatalogue) -> None:
-    """The nodes of a worker that another server speaks with."""
+    """Load the nodes of workers that another server has."""
     changed = asyncio.Event()
-    heard: list[str] = []  # the digest that was declared last, unless it may have been missed
+    declared: list[str] = []  # the digest that was declared last, unless it may have been missed
 
     def hear(event: Event) -> None:
         if isinstance(event, NodesChanged):
-            heard[:] = [event.digest]
+            declared[:] = [event.digest]
         elif isinstance(event, EventsMissed):
-            heard.clear()
+            declared.clear()
         else:
             return
         changed.set()
 
     bus.subscribe(hear)
-    changed.set()  # for what was declared while this server started
+    changed.set()  # nodes may have been declared while this server started
     while True:
         await changed.wait()
         changed.clear()
-        if heard and heard[0] == catalogue.digest:
+        if declared and declared[0] == catalogue.digest:
             continue
         try:
             known = await db.read(node_service.load_latest)
@@ -308,7 +308,7 @@ async def _follow_nodes(db: Database, bus: Bus, catalogue: LiveCatalogue) -> Non
             changed.set()
         else:
             if known:
-                catalogue.publish(list(known.values()), digest=heard[0] if heard else "restored")
+                catalogue.publish(list(known.values()), digest=declared[0] if declared else "restored")
 
 
 async def _warn_if_unavailable(store: Checkable) -> None:
@@ -336,11 +336,11 @@ async def _follow_the_disk(models: ModelFiles) -> None:
 
 PRIVATE = 0o700
 _PRIVATE_FOLDERS = ("blobs*", "cache", "downloads")
-"""Of the data folder: what workers are given, they are given elsewhere."""
+"""In the data folder; files for workers are in other folders."""
 
 
 def prepare_data_dir(folder: Path, account: Account | None) -> None:
-    """Make the data folder, for this account alone; that of the workers may pass through it to their own folders."""
+    """Make the data folder, for this account only; the workers' account may pass through it to its own folders."""
     for missing in reversed([path for path in folder.parents if not path.exists()]):
         missing.mkdir(exist_ok=True)
         missing.chmod(0o755)
@@ -352,18 +352,18 @@ def prepare_data_dir(folder: Path, account: Account | None) -> None:
         for private in (path for pattern in _PRIVATE_FOLDERS for path in folder.glob(pattern) if path.is_dir()):
             private.chmod(PRIVATE)
     except PermissionError:
-        log.warning("%s belongs to another account; its mode stays as it is", folder)
+        log.warning("%s belongs to another account; its mode is not changed", folder)
 
 
 def _say_as_whom(settings: Settings, account: Account | None) -> None:
     if account is None and os.geteuid() == 0 and not settings.confinement.worker_user:
         _, reason = default_account(settings)
         why = f" ({reason})" if reason else ""
-        log.warning("workers run as root, as this server does%s; `worker_user` names an account with fewer rights", why)
+        log.warning("workers run as root, like this server%s; set `worker_user` to an account with fewer rights", why)
 
 
 def _hide(database: str) -> None:
-    """From other accounts: the database has the digests of keys, and what users wrote."""
+    """Hide the database from other accounts: it has the digests of keys, and the data of users."""
     path = database.removeprefix("sqlite:///")
     for file in (path, f"{path}-wal", f"{path}-shm"):
         with contextlib.suppress(FileNotFoundError, PermissionError):

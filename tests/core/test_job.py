@@ -25,7 +25,7 @@ def test_a_claim_raises_the_fence() -> None:
 def test_a_late_finish_is_refused_by_the_fence() -> None:
     first = claim(QUEUED, NOW)
     second = claim(lose(first, Fence(first.id, 1), NOW, "engine died"), NOW)
-    with pytest.raises(Conflict, match="attempt 1 has no say"):
+    with pytest.raises(Conflict, match="attempt 1 is outdated"):
         finish(second, Fence(first.id, 1), JobState.COMPLETED, NOW)
     assert finish(second, Fence(first.id, 2), JobState.COMPLETED, NOW).state is JobState.COMPLETED
 

@@ -51,7 +51,7 @@ class Reattached:
 Heard = ToServer | CallEvent | Reattached | EngineLost
 
 
-class Ear:
+class Listener:
     """What all slots sent, in order; of a report its event."""
 
     def __init__(self) -> None:
@@ -94,13 +94,13 @@ class Bench:
     """One slot with a real engine."""
 
     backend: LocalBackend
-    ear: Ear
+    listener: Listener
     staging: Path
     jobs: int = 0
     reserved: dict[str, int] = field(default_factory=dict)
 
     async def ready(self) -> Ready:
-        _, ready = await self.ear.until(Ready)
+        _, ready = await self.listener.until(Ready)
         return ready
 
     def send(self, prompt: Mapping[str, Any], *targets: str, **options: Any) -> RunJob:
@@ -123,7 +123,7 @@ class Bench:
     async def end(self) -> tuple[list[Heard], JobDone]:
         """What a job says, and how it ends; asked for names, the bench counts like a server."""
         said: list[Heard] = []
-        while not isinstance(message := await self.ear.next(), JobDone):
+        while not isinstance(message := await self.listener.next(), JobDone):
             said.append(message)
             if isinstance(message, ReserveNames):
                 key = f"{message.folder}/{message.subfolder}/{message.prefix}"
@@ -144,7 +144,7 @@ class Bench:
     async def line(self, start: str) -> str:
         """Wait for a printed line."""
         while True:
-            _, message = await self.ear.until(LogLines)
+            _, message = await self.listener.until(LogLines)
             for _, line in message.lines:
                 if line.startswith(start):
                     return line
@@ -155,7 +155,7 @@ def bench(staging: Path, *, rss_limit_bytes: int = 0, command: Sequence[str] | N
     backend = LocalBackend(
         {SLOT: engine_config(**config)}, environment=os.environ, rss_limit_bytes=rss_limit_bytes, **options
     )
-    return Bench(backend, Ear(), staging)
+    return Bench(backend, Listener(), staging)
 
 
 def node(class_type: str, **inputs: Any) -> dict[str, Any]:

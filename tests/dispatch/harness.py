@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from tests.database import at, opened
 from tests.events import output, report
@@ -13,8 +13,7 @@ from tests.events import output, report
 from safelight.blobs.cache import FileCache
 from safelight.blobs.hashing import hash_bytes
 from safelight.blobs.local import LocalBlobStore
-from safelight.blobs.object import ObjectBlobStore
-from safelight.blobs.store import BlobStore
+from safelight.blobs.store import BlobStore, Presigning
 from safelight.bus.memory import MemoryBus
 from safelight.core.digest import Digest
 from safelight.core.event import Call, CallFinished, CallReported, CallsCached, CallStarted, Event, JobEnded, JobEvent
@@ -39,7 +38,7 @@ GRACE_S = 5.0
 E = TypeVar("E", bound=JobEvent)
 
 
-class HandClock:
+class ManualClock:
     """Time stands still until a test moves it; who sleeps wakes when it has passed."""
 
     def __init__(self) -> None:
@@ -99,13 +98,13 @@ def silent(message: wire.ToEngine) -> Iterable[wire.ToServer | Crash]:
     return ()
 
 
-class Stage:
+class Harness:
     def __init__(
         self,
         db: Database,
         bus: MemoryBus,
         backend: FakeBackend,
-        clock: HandClock,
+        clock: ManualClock,
         folder: Path,
         blobs: BlobStore,
         **scheduling: Any,
@@ -122,8 +121,8 @@ class Stage:
         )
         self.ready: list[Digest] = []
         self.events: list[Event] = []
-        if isinstance(blobs, ObjectBlobStore) and backend.copies_files:
-            self.transport = CopiedFiles(blobs, clock=clock, sleep=clock.sleep)
+        if backend.copies_files:  # the store is one that can presign
+            self.transport = CopiedFiles(cast(Presigning, blobs), clock=clock, sleep=clock.sleep)
         self._bus = bus
         self._changed = asyncio.Event()
         bus.subscribe(self._hear)
@@ -202,7 +201,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(
+async def make_harness(
     folder: Path,
     *,
     script: Any = silent,
@@ -211,7 +210,7 @@ async def stage(
     blobs: BlobStore | None = None,
     engines: Mapping[str, Any] | None = None,
     **scheduling: Any,
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[Harness]:
     """Everything but the start of the dispatcher. ``engines``: of the backend, what outlived another server.
     ``scheduling``: the dispatcher's labels and patience."""
     bus = MemoryBus()
@@ -219,17 +218,17 @@ async def stage(
         names = [SlotId(f"s{n}") for n in range(slots)]
         backend = FakeBackend(names, ready=ready, script=script, **(engines or {}))
         blobs = blobs or LocalBlobStore(folder / "blobs")
-        yield Stage(db, bus, backend, HandClock(), folder, blobs, **scheduling)
+        yield Harness(db, bus, backend, ManualClock(), folder, blobs, **scheduling)
 
 
 @asynccontextmanager
-async def running(folder: Path, **words: Any) -> AsyncIterator[Stage]:
-    async with stage(folder, **words) as it:
-        await it.dispatcher.start()
+async def running(folder: Path, **words: Any) -> AsyncIterator[Harness]:
+    async with make_harness(folder, **words) as env:
+        await env.dispatcher.start()
         try:
-            yield it
+            yield env
         finally:
-            await it.dispatcher.stop()
+            await env.dispatcher.stop()
 
 
 def saved(order: wire.RunJob, name: str, data: bytes, **words: Any) -> wire.SavedFile:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pysqlite3 import dbapi2
 from tests.database import ANNA, BEN
-from tests.dispatch.harness import GRACE_S, READY, Stage, at_once, call, done, of, picture, running, stage
+from tests.dispatch.harness import GRACE_S, READY, Harness, at_once, call, done, make_harness, of, picture, running
 from tests.events import report
 from tests.services.files import new_file
 
@@ -39,80 +39,80 @@ OUT = FileName(Folder.OUTPUT, "", "out_00001_.png")
 
 
 async def test_a_job_runs_and_its_events_come_in_order(tmp_path: Path) -> None:
-    async with running(tmp_path, script=at_once) as it:
-        await it.submit(ANNA, "a", client_id=ClientId("c"))
-        ended = await it.end("a")
+    async with running(tmp_path, script=at_once) as env:
+        await env.submit(ANNA, "a", client_id=ClientId("c"))
+        ended = await env.end("a")
         assert (ended.state, ended.executed, ended.client_id) == (JobState.COMPLETED, ["1", "2"], "c")
         expected = "JobQueued JobStarted CallsCached CallStarted OutputMade CallFinished JobEnded"
-        assert it.of_job("a") == expected.split()
-        job = await it.job(ANNA, JobId("a"))
+        assert env.of_job("a") == expected.split()
+        job = await env.job(ANNA, JobId("a"))
         assert job.outputs == {"2": {"text": ["a"]}}
         assert [name for name, _ in job.messages] == ["execution_start", "execution_cached", "execution_success"]
-        kinds = [type(event).__name__ for event in it.events]
+        kinds = [type(event).__name__ for event in env.events]
         assert kinds[-1] == "QueueChanged"  # after the end, when the history can be read
-        assert it.events[-1] == events.QueueChanged(ANNA.user_id, 0)
+        assert env.events[-1] == events.QueueChanged(ANNA.user_id, 0)
 
 
 async def test_an_order_carries_what_the_engine_needs(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
+    async with running(tmp_path) as env:
         cat = FileName(Folder.INPUT, "", "cat.png")
-        writer = it.blobs.writer()
+        writer = env.blobs.writer()
         await writer.write(b"meow")
         digest, _ = await writer.finish()
-        await it.db.write(
-            lambda tx: assets.upload(tx, ANNA, new=new_file(cat, b"meow"), overwrite=False, now=it.clock.now())
+        await env.db.write(
+            lambda tx: assets.upload(tx, ANNA, new=new_file(cat, b"meow"), overwrite=False, now=env.clock.now())
         )
         extra = {
             "extra_pnginfo": {"workflow": {"id": 1}},
             "preview_method": "auto",
             "api_key_comfy_org": "secret",
         }
-        await it.submit(ANNA, "a", extra_data=extra)
-        order = await it.order("a")
+        await env.submit(ANNA, "a", extra_data=extra)
+        order = await env.order("a")
         assert (order.owner_id, order.targets, order.attempt) == ("anna", ["2"], 1)
         assert (order.extra_pnginfo, order.preview_method) == ({"workflow": {"id": 1}}, "auto")
         assert order.secrets == {"api_key_comfy_org": "secret"}
-        linked = it.staging.with_name("inputs") / "s0" / Path(order.staging).name / digest
+        linked = env.staging.with_name("inputs") / "s0" / Path(order.staging).name / digest
         assert order.files == {"cat.png": wire.FileRef(digest, 4, "image/png", str(linked))}
-        assert linked.samefile(it.blobs.local_path(digest) or ""), "no byte is copied"
+        assert linked.samefile(env.blobs.local_path(digest) or ""), "no byte is copied"
         assert Path(order.files["cat.png"].path).read_bytes() == b"meow"
         assert list(Path(order.staging).iterdir()) == []
 
 
 async def test_secrets_are_given_to_a_retry_and_forgotten_at_the_end(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        await it.submit(ANNA, "a", extra_data={"api_key_comfy_org": "secret"})
-        first = await it.order("a")
-        it.backend.crash(it.slot_of(first), "died")
-        second = await it.order("a", attempt=2)
+    async with running(tmp_path) as env:
+        await env.submit(ANNA, "a", extra_data={"api_key_comfy_org": "secret"})
+        first = await env.order("a")
+        env.backend.crash(env.slot_of(first), "died")
+        second = await env.order("a", attempt=2)
         assert second.secrets == {"api_key_comfy_org": "secret"}
-        it.say(second, done(second))
-        await it.end("a")
-        await it.db.write(lambda tx: jobs.forget_all(tx, ANNA, at_most=9, now=it.clock.now()))
-        await it.submit(ANNA, "a")
-        await it.until(lambda: len(it.orders) == 3)
-        assert it.orders[2].secrets == {}
+        env.say(second, done(second))
+        await env.end("a")
+        await env.db.write(lambda tx: jobs.forget_all(tx, ANNA, at_most=9, now=env.clock.now()))
+        await env.submit(ANNA, "a")
+        await env.until(lambda: len(env.orders) == 3)
+        assert env.orders[2].secrets == {}
 
 
 async def test_outputs_are_taken_over_and_published_with_the_end(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        await it.submit(ANNA, "a")
-        order = await it.order("a")
-        it.say(order, report(CallStarted(call=call("2")), **of(order)))
-        it.say(order, picture(order, "out_00001_.png"))
-        it.say(order, report(CallFinished(call=call("2")), **of(order)))
-        await it.until(lambda: "CallFinished" in it.of_job("a"))
+    async with running(tmp_path) as env:
+        await env.submit(ANNA, "a")
+        order = await env.order("a")
+        env.say(order, report(CallStarted(call=call("2")), **of(order)))
+        env.say(order, picture(order, "out_00001_.png"))
+        env.say(order, report(CallFinished(call=call("2")), **of(order)))
+        await env.until(lambda: "CallFinished" in env.of_job("a"))
         # What the engine said later is heard later, although the output had to wait for its commit.
-        assert it.of_job("a")[-3:] == ["CallStarted", "OutputMade", "CallFinished"]
-        asset = await it.db.read(lambda tx: assets.find_file(tx, ANNA, file=OUT))
-        path = it.blobs.local_path(asset.digest)
+        assert env.of_job("a")[-3:] == ["CallStarted", "OutputMade", "CallFinished"]
+        asset = await env.db.read(lambda tx: assets.find_file(tx, ANNA, file=OUT))
+        path = env.blobs.local_path(asset.digest)
         assert path is not None
         assert path.read_bytes() == b"picture"
-        assert await it.db.read(lambda tx: assets.list_files(tx, ANNA, folder=Folder.OUTPUT)) == []
-        it.say(order, done(order))
-        await it.end("a")
-        assert len(await it.db.read(lambda tx: assets.list_files(tx, ANNA, folder=Folder.OUTPUT))) == 1
-        assert (await it.job(ANNA, JobId("a"))).summary.outputs_count == 1
+        assert await env.db.read(lambda tx: assets.list_files(tx, ANNA, folder=Folder.OUTPUT)) == []
+        env.say(order, done(order))
+        await env.end("a")
+        assert len(await env.db.read(lambda tx: assets.list_files(tx, ANNA, folder=Folder.OUTPUT))) == 1
+        assert (await env.job(ANNA, JobId("a"))).summary.outputs_count == 1
 
 
 @pytest.mark.parametrize(
@@ -133,78 +133,78 @@ async def test_outputs_are_taken_over_and_published_with_the_end(tmp_path: Path)
 )
 async def test_an_engine_that_lies_about_a_file_is_replaced(tmp_path: Path, lie: dict[str, Any]) -> None:
     """The job is tried once more, then fails; nothing of the lie is stored, and nothing outside is touched."""
-    async with running(tmp_path) as it:
-        await it.submit(ANNA, "a")
+    async with running(tmp_path) as env:
+        await env.submit(ANNA, "a")
         for attempt in (1, 2):
-            order = await it.order("a", attempt=attempt)
+            order = await env.order("a", attempt=attempt)
             staging = Path(order.staging)
             (staging.parent / "escaped").write_bytes(b"picture")
             (staging / "link").symlink_to("/etc/hostname")
             words = {k: v.format(staging=staging) if isinstance(v, str) else v for k, v in lie.items()}
-            it.say(order, picture(order, "out_00001_.png", **words))
-            it.say(order, done(order))
-        ended = await it.end("a")
+            env.say(order, picture(order, "out_00001_.png", **words))
+            env.say(order, done(order))
+        ended = await env.end("a")
         assert ended.state is JobState.FAILED
         assert ended.error is not None
         assert "could not be handled" in ended.error.exception_message
         with pytest.raises(NotFound):
-            await it.db.read(lambda tx: assets.find_file(tx, ANNA, file=OUT))
+            await env.db.read(lambda tx: assets.find_file(tx, ANNA, file=OUT))
         assert Path("/etc/passwd").exists()
         assert (staging.parent / "escaped").exists()
 
 
 async def test_names_are_reserved_one_after_another(tmp_path: Path) -> None:
-    async with running(tmp_path, slots=3) as it:
+    async with running(tmp_path, slots=3) as env:
         there = FileName(Folder.OUTPUT, "", "out_00004_.png")
-        await it.db.write(
-            lambda tx: assets.upload(tx, ANNA, new=new_file(there, b"x"), overwrite=False, now=it.clock.now())
+        await env.db.write(
+            lambda tx: assets.upload(tx, ANNA, new=new_file(there, b"x"), overwrite=False, now=env.clock.now())
         )
 
         async def reserve(order: wire.RunJob, number: int, **words: Any) -> int:
             fields = {"folder": "output", "subfolder": "", "prefix": "out", "count": 1, **words}
-            it.say(order, wire.ReserveNames(**of(order), request_id=number, **fields))
-            answers = it.sent(wire.NamesReserved)
-            await it.until(lambda: any(a.request_id == number for a in it.sent(wire.NamesReserved)))
+            env.say(order, wire.ReserveNames(**of(order), request_id=number, **fields))
+            answers = env.sent(wire.NamesReserved)
+            await env.until(lambda: any(a.request_id == number for a in env.sent(wire.NamesReserved)))
             assert all(a.request_id != number for a in answers)
-            return next(a.first for a in it.sent(wire.NamesReserved) if a.request_id == number)
+            return next(a.first for a in env.sent(wire.NamesReserved) if a.request_id == number)
 
-        await it.submit(ANNA, "a")
-        await it.submit(ANNA, "b")
-        await it.submit(BEN, "c")
-        a, b, c = await it.order("a"), await it.order("b"), await it.order("c")
+        await env.submit(ANNA, "a")
+        await env.submit(ANNA, "b")
+        await env.submit(BEN, "c")
+        a, b, c = await env.order("a"), await env.order("b"), await env.order("c")
         assert await reserve(a, 1, count=3) == 5
         assert await reserve(c, 2) == 1  # another owner
         assert await reserve(b, 3) == 8  # while a runs and none of its files is a row
         assert await reserve(a, 4, subfolder="sub") == 1
-        it.say(a, picture(a, "out_00006_.png"))
-        it.say(a, done(a))
-        it.say(b, done(b))
-        await it.end("a")
-        await it.end("b")
-        await it.submit(ANNA, "d")
-        assert await reserve(await it.order("d"), 5) == 7  # after the highest that there is
+        env.say(a, picture(a, "out_00006_.png"))
+        env.say(a, done(a))
+        env.say(b, done(b))
+        await env.end("a")
+        await env.end("b")
+        await env.submit(ANNA, "d")
+        assert await reserve(await env.order("d"), 5) == 7  # after the highest that there is
 
 
 async def test_a_lost_worker_costs_one_retry(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        await it.submit(ANNA, "a")
-        await it.submit(ANNA, "b")
-        first = await it.order("a")
-        it.say(first, picture(first, "out_00001_.png"))
-        it.backend.crash(SlotId("s0"), "signal 9")
-        second = await it.order("a", attempt=2)
+    async with running(tmp_path) as env:
+        await env.submit(ANNA, "a")
+        await env.submit(ANNA, "b")
+        first = await env.order("a")
+        env.say(first, picture(first, "out_00001_.png"))
+        env.backend.crash(SlotId("s0"), "signal 9")
+        second = await env.order("a", attempt=2)
         assert second.staging != first.staging
-        await it.until(lambda: not Path(first.staging).exists())
-        it.say(first, done(first))  # what the dead one still wanted to say
-        it.say(second, picture(second, "out_00001_.png", b"again"))
-        it.say(second, done(second))
-        assert (await it.end("a")).state is JobState.COMPLETED
-        assert it.of_job("a").count("JobRequeued") == 1
-        job = await it.job(ANNA, JobId("a"))
+        await env.until(lambda: not Path(first.staging).exists())
+        env.say(first, done(first))  # what the dead one still wanted to say
+        env.say(second, picture(second, "out_00001_.png", b"again"))
+        env.say(second, done(second))
+        assert (await env.end("a")).state is JobState.COMPLETED
+        assert env.of_job("a").count("JobRequeued") == 1
+        job = await env.job(ANNA, JobId("a"))
         assert (job.summary.attempt, job.summary.outputs_count) == (2, 1)
-        files = await it.db.read(lambda tx: assets.list_files(tx, ANNA, folder=Folder.OUTPUT))
+        files = await env.db.read(lambda tx: assets.list_files(tx, ANNA, folder=Folder.OUTPUT))
         assert [file.size for file in files] == [5]
-        await it.order("b")  # the queue went on
+        await env.order("b")  # the queue went on
 
 
 async def test_the_second_loss_fails_the_job_with_the_reason(tmp_path: Path) -> None:
@@ -214,196 +214,196 @@ async def test_the_second_loss_fails_the_job_with_the_reason(tmp_path: Path) -> 
         else:
             yield from at_once(message)
 
-    async with running(tmp_path, script=dies) as it:
-        await it.submit(ANNA, "poison")
-        await it.submit(ANNA, "b")
-        ended = await it.end("poison")
+    async with running(tmp_path, script=dies) as env:
+        await env.submit(ANNA, "poison")
+        await env.submit(ANNA, "b")
+        ended = await env.end("poison")
         assert ended.state is JobState.FAILED
         assert ended.error is not None
         assert ended.error.exception_message == "signal 11 (attempt 2 of 2)"
-        assert (await it.end("b")).state is JobState.COMPLETED
+        assert (await env.end("b")).state is JobState.COMPLETED
 
 
 async def test_an_exception_in_a_node_is_no_loss(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        await it.submit(ANNA, "a")
-        order = await it.order("a")
+    async with running(tmp_path) as env:
+        await env.submit(ANNA, "a")
+        order = await env.order("a")
         error = JobError("ValueError", "bad", "1", "Load", ["line"], {"x": 1}, ["2"], ["5"])
-        it.say(order, done(order, JobState.FAILED, error=error))
-        assert (await it.end("a")).error == error
-        assert (await it.job(ANNA, JobId("a"))).summary.error == error
-        assert len(it.orders) == 1
+        env.say(order, done(order, JobState.FAILED, error=error))
+        assert (await env.end("a")).error == error
+        assert (await env.job(ANNA, JobId("a"))).summary.error == error
+        assert len(env.orders) == 1
 
 
 async def test_cancel_is_soft_first(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        await it.submit(ANNA, "a")
-        order = await it.order("a")
-        it.say(order, report(CallStarted(call=call("1")), **of(order)))
-        await it.cancel(ANNA, JobId("a"))
-        await it.until(lambda: it.sent(wire.CancelJob) == [wire.CancelJob(**of(order))])
-        it.say(order, done(order, JobState.CANCELLED))
-        ended = await it.end("a")
+    async with running(tmp_path) as env:
+        await env.submit(ANNA, "a")
+        order = await env.order("a")
+        env.say(order, report(CallStarted(call=call("1")), **of(order)))
+        await env.cancel(ANNA, JobId("a"))
+        await env.until(lambda: env.sent(wire.CancelJob) == [wire.CancelJob(**of(order))])
+        env.say(order, done(order, JobState.CANCELLED))
+        ended = await env.end("a")
         assert ended.state is JobState.CANCELLED
         assert ended.error is not None
         assert (ended.error.node_id, ended.error.node_type) == ("1", "Load")
-        it.clock.pass_s(GRACE_S * 2)
-        await it.submit(ANNA, "b")
-        await it.order("b")
-        await it.settle()
-        assert it.of_job("b") == ["JobQueued", "JobStarted"]  # the late timer hit nobody
+        env.clock.pass_s(GRACE_S * 2)
+        await env.submit(ANNA, "b")
+        await env.order("b")
+        await env.settle()
+        assert env.of_job("b") == ["JobQueued", "JobStarted"]  # the late timer hit nobody
 
 
 async def test_a_job_that_does_not_stop_is_killed_after_the_grace(tmp_path: Path) -> None:
-    async with running(tmp_path, slots=2) as it:
-        await it.submit(ANNA, "a")
-        await it.submit(BEN, "b")
-        order, other = await it.order("a"), await it.order("b")
-        it.say(order, report(CallStarted(call=call("1")), **of(order)))
-        await it.cancel(ANNA, JobId("a"))
-        await it.clock.until_asleep(1)
-        it.clock.pass_s(GRACE_S - 0.1)
-        await it.settle()
-        assert "JobEnded" not in it.of_job("a")
-        it.clock.pass_s(0.2)
-        ended = await it.end("a")
+    async with running(tmp_path, slots=2) as env:
+        await env.submit(ANNA, "a")
+        await env.submit(BEN, "b")
+        order, other = await env.order("a"), await env.order("b")
+        env.say(order, report(CallStarted(call=call("1")), **of(order)))
+        await env.cancel(ANNA, JobId("a"))
+        await env.clock.until_asleep(1)
+        env.clock.pass_s(GRACE_S - 0.1)
+        await env.settle()
+        assert "JobEnded" not in env.of_job("a")
+        env.clock.pass_s(0.2)
+        ended = await env.end("a")
         assert (ended.state, ended.error and ended.error.node_id) == (JobState.CANCELLED, "1")
-        it.say(other, done(other))
-        assert (await it.end("b")).state is JobState.COMPLETED
+        env.say(other, done(other))
+        assert (await env.end("b")).state is JobState.COMPLETED
 
 
-async def claimed_by_a_dead_slot(it: Stage) -> None:
+async def claimed_by_a_dead_slot(env: Harness) -> None:
     """Job a is claimed in the moment in which the engine of its slot dies, and no other is up yet."""
-    await it.submit(ANNA, "first")
-    await it.submit(ANNA, "a")
-    order = await it.order("first")
+    await env.submit(ANNA, "first")
+    await env.submit(ANNA, "a")
+    order = await env.order("first")
     gate = threading.Event()
-    it.db.enqueue(lambda tx: gate.wait(20))
-    listener = it.dispatcher.listener
+    env.db.enqueue(lambda tx: gate.wait(20))
+    listener = env.dispatcher.listener
     listener.engine_message(SlotId("s0"), done(order))  # the finish, and behind it the claim, wait for the gate
     listener.engine_lost(SlotId("s0"), "died")
     gate.set()
-    await it.until(lambda: "JobStarted" in it.of_job("a"))
+    await env.until(lambda: "JobStarted" in env.of_job("a"))
 
 
 async def test_a_job_waits_on_its_slot_for_the_next_engine(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        await claimed_by_a_dead_slot(it)
-        assert [order.job_id for order in it.orders] == ["first"]
-        it.dispatcher.listener.engine_ready(SlotId("s0"), READY)
-        assert (await it.order("a")).attempt == 1
-        await it.end("first")
+    async with running(tmp_path) as env:
+        await claimed_by_a_dead_slot(env)
+        assert [order.job_id for order in env.orders] == ["first"]
+        env.dispatcher.listener.engine_ready(SlotId("s0"), READY)
+        assert (await env.order("a")).attempt == 1
+        await env.end("first")
 
 
 async def test_cancel_of_a_job_that_no_engine_has_yet(tmp_path: Path) -> None:
     """There is nobody to ask, and no reason to wait for the grace."""
-    async with running(tmp_path) as it:
-        await claimed_by_a_dead_slot(it)
-        await it.cancel(ANNA, JobId("a"))
-        assert (await it.end("a")).state is JobState.CANCELLED
-        it.dispatcher.listener.engine_ready(SlotId("s0"), READY)
-        await it.submit(ANNA, "b")
-        await it.order("b")
-        assert [order.job_id for order in it.orders] == ["first", "b"]
+    async with running(tmp_path) as env:
+        await claimed_by_a_dead_slot(env)
+        await env.cancel(ANNA, JobId("a"))
+        assert (await env.end("a")).state is JobState.CANCELLED
+        env.dispatcher.listener.engine_ready(SlotId("s0"), READY)
+        await env.submit(ANNA, "b")
+        await env.order("b")
+        assert [order.job_id for order in env.orders] == ["first", "b"]
 
 
 async def test_a_finish_that_overtakes_the_cancel_wins(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        await it.submit(ANNA, "a")
-        order = await it.order("a")
-        it.say(order, done(order))
-        await it.cancel(ANNA, JobId("a"))
-        ended = await it.end("a")
-        job = await it.job(ANNA, JobId("a"))
+    async with running(tmp_path) as env:
+        await env.submit(ANNA, "a")
+        order = await env.order("a")
+        env.say(order, done(order))
+        await env.cancel(ANNA, JobId("a"))
+        ended = await env.end("a")
+        job = await env.job(ANNA, JobId("a"))
         assert ended.state is job.summary.state is JobState.COMPLETED
 
 
 async def test_waiting_jobs_are_cancelled_where_they_wait(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        await it.submit(ANNA, "a")
-        await it.submit(ANNA, "b")
-        order = await it.order("a")
-        await it.cancel(ANNA, JobId("b"))
-        assert (await it.end("b")).state is JobState.CANCELLED
-        it.say(order, done(order))
-        await it.end("a")
-        await it.submit(ANNA, "c")
-        await it.order("c")
-        assert [o.job_id for o in it.orders] == ["a", "c"]
+    async with running(tmp_path) as env:
+        await env.submit(ANNA, "a")
+        await env.submit(ANNA, "b")
+        order = await env.order("a")
+        await env.cancel(ANNA, JobId("b"))
+        assert (await env.end("b")).state is JobState.CANCELLED
+        env.say(order, done(order))
+        await env.end("a")
+        await env.submit(ANNA, "c")
+        await env.order("c")
+        assert [o.job_id for o in env.orders] == ["a", "c"]
 
 
 async def test_messages_of_another_attempt_are_not_heard(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        await it.submit(ANNA, "a")
-        order = await it.order("a")
+    async with running(tmp_path) as env:
+        await env.submit(ANNA, "a")
+        order = await env.order("a")
         for words in ({"job_id": "a", "attempt": 2}, {"job_id": "a", "attempt": 0}, {"job_id": "b", "attempt": 1}):
-            it.say(order, report(CallStarted(call=call("1")), **words))
-            it.say(order, wire.JobDone(**words, outcome=JobState.COMPLETED))
-        it.say(order, done(order))
-        await it.end("a")
-        assert it.of_job("a") == ["JobQueued", "JobStarted", "JobEnded"]
+            env.say(order, report(CallStarted(call=call("1")), **words))
+            env.say(order, wire.JobDone(**words, outcome=JobState.COMPLETED))
+        env.say(order, done(order))
+        await env.end("a")
+        assert env.of_job("a") == ["JobQueued", "JobStarted", "JobEnded"]
 
 
 async def test_users_take_turns(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
+    async with running(tmp_path) as env:
         for n in range(4):
-            await it.submit(ANNA, f"anna{n}")
-        order = await it.order("anna0")
+            await env.submit(ANNA, f"anna{n}")
+        order = await env.order("anna0")
         for n in range(2):
-            await it.submit(BEN, f"ben{n}")
+            await env.submit(BEN, f"ben{n}")
         for name in ("ben0", "anna1", "ben1", "anna2", "anna3"):
-            it.clock.pass_s(10)
-            it.say(order, done(order))
-            order = await it.order(name)
+            env.clock.pass_s(10)
+            env.say(order, done(order))
+            order = await env.order(name)
 
 
 async def test_every_slot_has_a_job_of_its_own(tmp_path: Path) -> None:
-    async with running(tmp_path, slots=3) as it:
+    async with running(tmp_path, slots=3) as env:
         for n in range(4):
-            await it.submit(ANNA, str(n))
-        await it.until(lambda: len(it.orders) == 3)
-        assert len({it.slot_of(order) for order in it.orders}) == 3
-        first = it.orders[0]
-        it.say(first, done(first))
-        assert it.slot_of(await it.order("3")) == it.slot_of(first)
+            await env.submit(ANNA, str(n))
+        await env.until(lambda: len(env.orders) == 3)
+        assert len({env.slot_of(order) for order in env.orders}) == 3
+        first = env.orders[0]
+        env.say(first, done(first))
+        assert env.slot_of(await env.order("3")) == env.slot_of(first)
 
 
 async def test_a_restart_runs_again_what_ran_and_what_waited(tmp_path: Path) -> None:
     """Killed without a word: rows say that jobs run, and nobody runs them."""
-    async with stage(tmp_path) as it:
+    async with make_harness(tmp_path) as env:
         for name in ("a", "b"):
-            await it.submit(ANNA, name)
-        await it.db.write(lambda tx: attempts.claim_next(tx, keys=[QueueKey(ANNA.user_id)], now=it.clock.now()))
-        it.staging.mkdir()
-        (it.staging / "left").write_bytes(b"x")
-        await it.dispatcher.start()
-        order = await it.order("a", attempt=2)
-        assert not (it.staging / "left").exists()
-        it.say(order, done(order))
-        await it.order("b")
-        await it.dispatcher.stop()
+            await env.submit(ANNA, name)
+        await env.db.write(lambda tx: attempts.claim_next(tx, keys=[QueueKey(ANNA.user_id)], now=env.clock.now()))
+        env.staging.mkdir()
+        (env.staging / "left").write_bytes(b"x")
+        await env.dispatcher.start()
+        order = await env.order("a", attempt=2)
+        assert not (env.staging / "left").exists()
+        env.say(order, done(order))
+        await env.order("b")
+        await env.dispatcher.stop()
 
 
 async def test_a_stop_in_good_order_lets_jobs_wait_again(tmp_path: Path) -> None:
-    async with stage(tmp_path) as it:
-        await it.dispatcher.start()
-        await it.submit(ANNA, "a")
-        await it.submit(ANNA, "b")
-        await it.order("a")
-        await it.dispatcher.stop()
-        assert (await it.job(ANNA, JobId("a"))).summary.state is JobState.QUEUED
-        again = it.new_dispatcher()
+    async with make_harness(tmp_path) as env:
+        await env.dispatcher.start()
+        await env.submit(ANNA, "a")
+        await env.submit(ANNA, "b")
+        await env.order("a")
+        await env.dispatcher.stop()
+        assert (await env.job(ANNA, JobId("a"))).summary.state is JobState.QUEUED
+        again = env.new_dispatcher()
         await again.start()
-        order = await it.order("a", attempt=2)
-        it.say(order, done(order))
-        assert (await it.end("a")).state is JobState.COMPLETED
+        order = await env.order("a", attempt=2)
+        env.say(order, done(order))
+        assert (await env.end("a")).state is JobState.COMPLETED
         await again.stop()
 
 
 @asynccontextmanager
-async def database_away(it: Stage, folder: Path) -> AsyncIterator[None]:
+async def database_away(env: Harness, folder: Path) -> AsyncIterator[None]:
     """Somebody else holds the database's write lock, and nobody waits for it."""
-    await it.db.write(lambda tx: tx.conn.exec_driver_sql("PRAGMA busy_timeout=0").all())
+    await env.db.write(lambda tx: tx.conn.exec_driver_sql("PRAGMA busy_timeout=0").all())
     other = dbapi2.connect(folder / "test.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:
@@ -413,41 +413,41 @@ async def database_away(it: Stage, folder: Path) -> AsyncIterator[None]:
 
 
 async def test_the_end_of_a_job_is_kept_although_the_database_was_away(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        await it.submit(ANNA, "a")
-        order = await it.order("a")
-        async with database_away(it, tmp_path):
-            it.say(order, done(order))
+    async with running(tmp_path) as env:
+        await env.submit(ANNA, "a")
+        order = await env.order("a")
+        async with database_away(env, tmp_path):
+            env.say(order, done(order))
             for _ in range(3):
-                await it.clock.until_asleep(1)
-                it.clock.pass_s(DATABASE_RETRY.backoff.longest_s)
-            await it.clock.until_asleep(1)
-            assert "JobEnded" not in it.of_job("a")
-        it.clock.pass_s(DATABASE_RETRY.backoff.longest_s)
-        assert (await it.end("a")).state is JobState.COMPLETED
+                await env.clock.until_asleep(1)
+                env.clock.pass_s(DATABASE_RETRY.backoff.longest_s)
+            await env.clock.until_asleep(1)
+            assert "JobEnded" not in env.of_job("a")
+        env.clock.pass_s(DATABASE_RETRY.backoff.longest_s)
+        assert (await env.end("a")).state is JobState.COMPLETED
 
 
 async def test_jobs_are_claimed_when_the_database_is_back(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        await it.submit(ANNA, "a")
-        order = await it.order("a")
-        await it.submit(ANNA, "b")
-        async with database_away(it, tmp_path):
-            it.say(order, done(order))
-            await it.clock.until_asleep(2)  # the end of a, and the claim of b
-        it.clock.pass_s(DATABASE_RETRY.backoff.longest_s)
-        await it.end("a")
-        await it.order("b")
+    async with running(tmp_path) as env:
+        await env.submit(ANNA, "a")
+        order = await env.order("a")
+        await env.submit(ANNA, "b")
+        async with database_away(env, tmp_path):
+            env.say(order, done(order))
+            await env.clock.until_asleep(2)  # the end of a, and the claim of b
+        env.clock.pass_s(DATABASE_RETRY.backoff.longest_s)
+        await env.end("a")
+        await env.order("b")
 
 
 async def test_an_end_that_cannot_be_stored_is_an_end_all_the_same(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        await it.submit(ANNA, "a")
+    async with running(tmp_path) as env:
+        await env.submit(ANNA, "a")
         for attempt in (1, 2):
-            order = await it.order("a", attempt=attempt)
+            order = await env.order("a", attempt=attempt)
             error = JobError("ValueError", "bad", current_inputs={"x": object()})
-            it.say(order, done(order, JobState.FAILED, error=error))
-        ended = await it.end("a")
+            env.say(order, done(order, JobState.FAILED, error=error))
+        ended = await env.end("a")
         assert ended.state is JobState.FAILED
         assert ended.error is not None
         assert "cannot be stored" in ended.error.exception_message
@@ -456,73 +456,73 @@ async def test_an_end_that_cannot_be_stored_is_an_end_all_the_same(tmp_path: Pat
 async def test_a_catalogue_is_kept_and_told(tmp_path: Path) -> None:
     node = NodeSchema(name="Blur", display_name="Blur", category="image", inputs=(), outputs=())
     ready = wire.Ready(info=READY.info, nodes=[node])
-    async with running(tmp_path, ready=ready, slots=2) as it:
-        await it.until(lambda: len(it.ready) == 2)
-        assert len(set(it.ready)) == 1
-        await it.settle()
-        assert await it.db.read(nodes.load_latest) == {"Blur": node}
-        assert [info.pid for info in it.dispatcher.engines()] == [7, 7]
-        it.dispatcher.free(owner_id=None, unload_models=True, free_memory=False)
-        assert it.sent(wire.FreeMemory) == [wire.FreeMemory(unload_models=True)] * 2
+    async with running(tmp_path, ready=ready, slots=2) as env:
+        await env.until(lambda: len(env.ready) == 2)
+        assert len(set(env.ready)) == 1
+        await env.settle()
+        assert await env.db.read(nodes.load_latest) == {"Blur": node}
+        assert [info.pid for info in env.dispatcher.engines()] == [7, 7]
+        env.dispatcher.free(owner_id=None, unload_models=True, free_memory=False)
+        assert env.sent(wire.FreeMemory) == [wire.FreeMemory(unload_models=True)] * 2
 
 
 async def test_an_owner_hears_the_log_of_his_own_job_only(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        await it.submit(ANNA, "a")
-        order = await it.order("a")
+    async with running(tmp_path) as env:
+        await env.submit(ANNA, "a")
+        order = await env.order("a")
         for job_id in ("a", "other", None):
-            it.say(order, wire.LogLines(lines=[(0, f"of {job_id}")], job_id=job_id))
-        await it.until(lambda: sum(isinstance(e, events.LogWritten) for e in it.events) == 3)
-        heard = [(e.owner_id, e.entries[0][1]) for e in it.events if isinstance(e, events.LogWritten)]
+            env.say(order, wire.LogLines(lines=[(0, f"of {job_id}")], job_id=job_id))
+        await env.until(lambda: sum(isinstance(e, events.LogWritten) for e in env.events) == 3)
+        heard = [(e.owner_id, e.entries[0][1]) for e in env.events if isinstance(e, events.LogWritten)]
         assert heard == [("anna", "of a"), (None, "of other"), (None, "of None")]
 
 
 async def test_who_runs_all_that_they_may_waits_for_an_end_of_their_own(tmp_path: Path) -> None:
-    async with running(tmp_path, slots=2) as it:
-        account = await it.db.write(lambda tx: users.add(tx, name="carol", is_admin=False, now=it.clock.now()))
-        await it.db.write(lambda tx: users.set_quota(tx, name="carol", quota=Quota(running_jobs=1)))
+    async with running(tmp_path, slots=2) as env:
+        account = await env.db.write(lambda tx: users.add(tx, name="carol", is_admin=False, now=env.clock.now()))
+        await env.db.write(lambda tx: users.set_quota(tx, name="carol", quota=Quota(running_jobs=1)))
         carol = account.principal
-        await it.submit(carol, "c1")
-        first = await it.order("c1")
-        await it.submit(carol, "c2")
-        await it.submit(BEN, "b1")
-        await it.order("b1")
-        assert [order.job_id for order in it.orders] == ["c1", "b1"]
-        it.say(first, done(first))
-        await it.order("c2")
-        await it.end("c1")
+        await env.submit(carol, "c1")
+        first = await env.order("c1")
+        await env.submit(carol, "c2")
+        await env.submit(BEN, "b1")
+        await env.order("b1")
+        assert [order.job_id for order in env.orders] == ["c1", "b1"]
+        env.say(first, done(first))
+        await env.order("c2")
+        await env.end("c1")
 
 
 async def test_an_engine_is_told_which_files_its_owner_has_no_longer(tmp_path: Path) -> None:
     """Of the owner's own: another user's of that name and other bytes of that name are as good as none."""
-    async with running(tmp_path) as it:
-        now = it.clock.now()
+    async with running(tmp_path) as env:
+        now = env.clock.now()
         kept, other = (FileName(Folder.OUTPUT, "sub", f"{name}_00001_.png") for name in ("kept", "other"))
         for who, name, data in ((ANNA, kept, b"kept"), (ANNA, other, b"new bytes"), (BEN, OUT, b"ben's")):
             new = new_file(name, data)
-            await it.db.write(
+            await env.db.write(
                 lambda tx, who=who, new=new: assets.upload(tx, who, new=new, overwrite=False, now=now)  # type: ignore[misc]
             )
-        await it.submit(ANNA, "a")
-        order = await it.order("a")
+        await env.submit(ANNA, "a")
+        order = await env.order("a")
         asked = [
             wire.KeptFile("output", "sub", "kept_00001_.png", hash_bytes(b"kept")),
             wire.KeptFile("output", "sub", "other_00001_.png", hash_bytes(b"old bytes")),
             wire.KeptFile("output", "", "out_00001_.png", hash_bytes(b"ben's")),
             wire.KeptFile("temp", "sub", "kept_00001_.png", hash_bytes(b"kept")),
         ]
-        it.say(order, wire.CheckFiles(**of(order), request_id=4, files=asked))
-        await it.until(lambda: bool(it.sent(wire.FilesChecked)))
-        assert it.sent(wire.FilesChecked) == [wire.FilesChecked(request_id=4, gone=[1, 2, 3])]
+        env.say(order, wire.CheckFiles(**of(order), request_id=4, files=asked))
+        await env.until(lambda: bool(env.sent(wire.FilesChecked)))
+        assert env.sent(wire.FilesChecked) == [wire.FilesChecked(request_id=4, gone=[1, 2, 3])]
 
 
 async def test_a_user_frees_the_memory_of_workers_that_ran_their_job_last(tmp_path: Path) -> None:
     """Others' models stay where they are."""
-    async with running(tmp_path, slots=2) as it:
-        await it.submit(ANNA, "a")
-        order = await it.order("a")
-        used = next(slot for slot, sent in it.backend.sent if sent is order)
-        it.dispatcher.free(owner_id=BEN.user_id, unload_models=True, free_memory=True)
-        assert it.sent(wire.FreeMemory) == []
-        it.dispatcher.free(owner_id=ANNA.user_id, unload_models=True, free_memory=True)
-        assert [slot for slot, sent in it.backend.sent if isinstance(sent, wire.FreeMemory)] == [used]
+    async with running(tmp_path, slots=2) as env:
+        await env.submit(ANNA, "a")
+        order = await env.order("a")
+        used = next(slot for slot, sent in env.backend.sent if sent is order)
+        env.dispatcher.free(owner_id=BEN.user_id, unload_models=True, free_memory=True)
+        assert env.sent(wire.FreeMemory) == []
+        env.dispatcher.free(owner_id=ANNA.user_id, unload_models=True, free_memory=True)
+        assert [slot for slot, sent in env.backend.sent if isinstance(sent, wire.FreeMemory)] == [used]

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 from tests.database import ANNA
-from tests.dispatch.harness import Stage, done, running, stage
+from tests.dispatch.harness import Harness, done, make_harness, running
 from tests.dispatch.test_scheduling import LARGE, S0, S1, needs, set_queue, set_slot, states
 
 from safelight.core.gate import QueueGate
@@ -49,87 +49,87 @@ def test_as_many_wake_as_jobs_wait(
     assert slots_to_start(waiting, free=free, stopped=stopped) == expected
 
 
-async def until(it: Stage, **expected: SlotState) -> None:
-    await it.until(lambda: {str(slot): state for slot, state in states(it).items()} == expected)
+async def until(env: Harness, **expected: SlotState) -> None:
+    await env.until(lambda: {str(slot): state for slot, state in states(env).items()} == expected)
 
 
-async def finish(it: Stage, *names: str) -> None:
+async def finish(env: Harness, *names: str) -> None:
     for name in names:
-        order = await it.order(name)
-        it.say(order, done(order))
-        await it.end(name)
+        order = await env.order(name)
+        env.say(order, done(order))
+        await env.end(name)
 
 
 async def test_slots_wake_for_jobs_that_wait_and_sleep_when_there_are_none(tmp_path: Path) -> None:
-    async with running(tmp_path, slots=3, idle_timeout_s=IDLE_S) as it:
-        await until(it, s0=IDLE, s1=STOPPED, s2=STOPPED)  # one tells what nodes there are
+    async with running(tmp_path, slots=3, idle_timeout_s=IDLE_S) as env:
+        await until(env, s0=IDLE, s1=STOPPED, s2=STOPPED)  # one tells what nodes there are
         for name in "ab":
-            await it.submit(ANNA, name)
-        await until(it, s0=RUNNING, s1=RUNNING, s2=STOPPED)
-        await finish(it, "a", "b")
-        await until(it, s0=IDLE, s1=IDLE, s2=STOPPED)
-        it.clock.pass_s(IDLE_S - 1)
-        await it.submit(ANNA, "c")  # whoever takes it is not idle since before
-        await finish(it, "c")
-        it.clock.pass_s(2)
-        await it.until(lambda: list(states(it).values()).count(STOPPED) == 2)
-        it.clock.pass_s(IDLE_S)
-        await until(it, s0=STOPPED, s1=STOPPED, s2=STOPPED)
-        assert len(it.dispatcher.engines()) == 2  # what they said of their devices is still so
-        await it.submit(ANNA, "d")
-        await it.order("d")
-        await it.until(lambda: list(states(it).values()).count(STOPPED) == 2)
+            await env.submit(ANNA, name)
+        await until(env, s0=RUNNING, s1=RUNNING, s2=STOPPED)
+        await finish(env, "a", "b")
+        await until(env, s0=IDLE, s1=IDLE, s2=STOPPED)
+        env.clock.pass_s(IDLE_S - 1)
+        await env.submit(ANNA, "c")  # whoever takes it is not idle since before
+        await finish(env, "c")
+        env.clock.pass_s(2)
+        await env.until(lambda: list(states(env).values()).count(STOPPED) == 2)
+        env.clock.pass_s(IDLE_S)
+        await until(env, s0=STOPPED, s1=STOPPED, s2=STOPPED)
+        assert len(env.dispatcher.engines()) == 2  # what they said of their devices is still so
+        await env.submit(ANNA, "d")
+        await env.order("d")
+        await env.until(lambda: list(states(env).values()).count(STOPPED) == 2)
 
 
 async def test_some_stay_awake(tmp_path: Path) -> None:
-    async with running(tmp_path, slots=3, idle_timeout_s=IDLE_S, min_running=2) as it:
-        await until(it, s0=IDLE, s1=IDLE, s2=STOPPED)
+    async with running(tmp_path, slots=3, idle_timeout_s=IDLE_S, min_running=2) as env:
+        await until(env, s0=IDLE, s1=IDLE, s2=STOPPED)
         for _ in range(3):
-            it.clock.pass_s(IDLE_S)
-            await it.settle()
-        await until(it, s0=IDLE, s1=IDLE, s2=STOPPED)
+            env.clock.pass_s(IDLE_S)
+            await env.settle()
+        await until(env, s0=IDLE, s1=IDLE, s2=STOPPED)
 
 
 async def test_a_job_of_a_pool_wakes_a_slot_of_that_pool(tmp_path: Path) -> None:
     labels = {S2: frozenset([LARGE])}
-    async with running(tmp_path, slots=3, idle_timeout_s=IDLE_S, labels=labels) as it:
-        await until(it, s0=IDLE, s1=STOPPED, s2=STOPPED)
-        await it.submit(ANNA, "large", **needs(pool=LARGE))
-        assert it.slot_of(await it.order("large")) == S2
-        await until(it, s0=IDLE, s1=STOPPED, s2=RUNNING)
+    async with running(tmp_path, slots=3, idle_timeout_s=IDLE_S, labels=labels) as env:
+        await until(env, s0=IDLE, s1=STOPPED, s2=STOPPED)
+        await env.submit(ANNA, "large", **needs(pool=LARGE))
+        assert env.slot_of(await env.order("large")) == S2
+        await until(env, s0=IDLE, s1=STOPPED, s2=RUNNING)
 
 
 async def test_behind_a_gate_nobody_wakes(tmp_path: Path) -> None:
-    async with running(tmp_path, slots=2, idle_timeout_s=IDLE_S) as it:
-        await until(it, s0=IDLE, s1=STOPPED)
-        await set_queue(it, QueueGate.PAUSED)
+    async with running(tmp_path, slots=2, idle_timeout_s=IDLE_S) as env:
+        await until(env, s0=IDLE, s1=STOPPED)
+        await set_queue(env, QueueGate.PAUSED)
         for name in "ab":
-            await it.submit(ANNA, name)
-        await it.settle()
-        assert states(it) == {S0: IDLE, S1: STOPPED}
-        await set_slot(it, S1, SlotGate.DRAINED)
-        await set_queue(it, QueueGate.OPEN)
-        await it.order("a")
-        await it.settle()
-        assert states(it) == {S0: RUNNING, S1: SlotState.DRAINED}
-        await set_slot(it, S1, SlotGate.OPEN)
-        await until(it, s0=RUNNING, s1=RUNNING)
-        await finish(it, "a", "b")
+            await env.submit(ANNA, name)
+        await env.settle()
+        assert states(env) == {S0: IDLE, S1: STOPPED}
+        await set_slot(env, S1, SlotGate.DRAINED)
+        await set_queue(env, QueueGate.OPEN)
+        await env.order("a")
+        await env.settle()
+        assert states(env) == {S0: RUNNING, S1: SlotState.DRAINED}
+        await set_slot(env, S1, SlotGate.OPEN)
+        await until(env, s0=RUNNING, s1=RUNNING)
+        await finish(env, "a", "b")
 
 
 async def test_a_paused_slot_keeps_its_engine(tmp_path: Path) -> None:
-    async with running(tmp_path, idle_timeout_s=IDLE_S) as it:
-        await until(it, s0=IDLE)
-        await set_slot(it, S0, SlotGate.PAUSED)
-        await it.settle()
+    async with running(tmp_path, idle_timeout_s=IDLE_S) as env:
+        await until(env, s0=IDLE)
+        await set_slot(env, S0, SlotGate.PAUSED)
+        await env.settle()
         for _ in range(3):
-            it.clock.pass_s(IDLE_S)
-            await it.settle()
-        assert states(it) == {S0: IDLE}
-        await set_slot(it, S0, SlotGate.OPEN)
-        await it.settle()
-        it.clock.pass_s(IDLE_S)
-        await until(it, s0=STOPPED)
+            env.clock.pass_s(IDLE_S)
+            await env.settle()
+        assert states(env) == {S0: IDLE}
+        await set_slot(env, S0, SlotGate.OPEN)
+        await env.settle()
+        env.clock.pass_s(IDLE_S)
+        await until(env, s0=STOPPED)
 
 
 async def test_a_job_whose_worker_died_wakes_another(tmp_path: Path) -> None:
@@ -141,16 +141,16 @@ async def test_a_job_whose_worker_died_wakes_another(tmp_path: Path) -> None:
             return [Crash("died")]
         return []
 
-    async with running(tmp_path, slots=2, idle_timeout_s=IDLE_S, script=dies_once) as it:
-        await until(it, s0=IDLE, s1=STOPPED)
-        await it.submit(ANNA, "a")
-        order = await it.order("a", attempt=2)
-        it.say(order, done(order))
-        await it.end("a")
+    async with running(tmp_path, slots=2, idle_timeout_s=IDLE_S, script=dies_once) as env:
+        await until(env, s0=IDLE, s1=STOPPED)
+        await env.submit(ANNA, "a")
+        order = await env.order("a", attempt=2)
+        env.say(order, done(order))
+        await env.end("a")
 
 
 class LateCounts:
-    """A database that tells how many jobs wait as it was some commits ago. Mutable: whether it does."""
+    """A database that tells how many jobs wait as env was some commits ago. Mutable: whether it does."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -167,23 +167,23 @@ class LateCounts:
 
 
 async def test_a_job_that_was_counted_before_its_claim_wakes_one_slot(tmp_path: Path) -> None:
-    async with stage(tmp_path, slots=3, idle_timeout_s=IDLE_S) as it:
-        counts = LateCounts(it.db)
-        it.db = cast(Database, counts)
-        it.dispatcher = it.new_dispatcher()
-        await it.dispatcher.start()
+    async with make_harness(tmp_path, slots=3, idle_timeout_s=IDLE_S) as env:
+        counts = LateCounts(env.db)
+        env.db = cast(Database, counts)
+        env.dispatcher = env.new_dispatcher()
+        await env.dispatcher.start()
         try:
-            await until(it, s0=IDLE, s1=STOPPED, s2=STOPPED)
-            await it.submit(ANNA, "a")  # is counted, and claimed before the count is here
-            await it.order("a")
+            await until(env, s0=IDLE, s1=STOPPED, s2=STOPPED)
+            await env.submit(ANNA, "a")  # is counted, and claimed before the count is here
+            await env.order("a")
             counts.may_tell.set()
-            await it.settle()
-            await until(it, s0=RUNNING, s1=STOPPED, s2=STOPPED)
+            await env.settle()
+            await until(env, s0=RUNNING, s1=STOPPED, s2=STOPPED)
             counts.may_tell.clear()
-            await it.submit(ANNA, "b")
-            await it.submit(ANNA, "c")  # comes while the first count is on its way
-            await it.settle()
+            await env.submit(ANNA, "b")
+            await env.submit(ANNA, "c")  # comes while the first count is on its way
+            await env.settle()
             counts.may_tell.set()
-            await until(it, s0=RUNNING, s1=RUNNING, s2=RUNNING)
+            await until(env, s0=RUNNING, s1=RUNNING, s2=RUNNING)
         finally:
-            await it.dispatcher.stop()
+            await env.dispatcher.stop()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.database import ANNA, BEN
-from tests.dispatch.harness import Stage, at_once, call, done, of, picture, running
+from tests.dispatch.harness import Harness, at_once, call, done, of, picture, running
 from tests.dispatch.test_scheduling import S0, set_slot
 from tests.events import report
 
@@ -29,92 +29,92 @@ def loses(message: wire.ToEngine) -> Iterable[wire.ToServer | Crash]:
         yield wire.AttemptLost(**of(message), reason=REASON)
 
 
-def status(it: Stage, slot: str = "s0") -> SlotStatus:
-    return next(each for each in it.dispatcher.slots() if each.id == slot)
+def status(env: Harness, slot: str = "s0") -> SlotStatus:
+    return next(each for each in env.dispatcher.slots() if each.id == slot)
 
 
 async def test_a_slot_that_loses_three_in_a_row_is_shut_and_no_job_fails(tmp_path: Path) -> None:
-    async with running(tmp_path, script=loses) as it:
+    async with running(tmp_path, script=loses) as env:
         for name in "ab":
-            await it.submit(ANNA, name)
-        await it.until(lambda: status(it).state is SlotState.SHUT)
-        assert status(it).reason == REASON
-        assert len(it.orders) == FAILURES_TO_SHUT
-        await it.settle()
+            await env.submit(ANNA, name)
+        await env.until(lambda: status(env).state is SlotState.SHUT)
+        assert status(env).reason == REASON
+        assert len(env.orders) == FAILURES_TO_SHUT
+        await env.settle()
         for name in "ab":
-            job = (await it.job(ANNA, JobId(name))).summary
+            job = (await env.job(ANNA, JobId(name))).summary
             assert (job.state, job.tries - 1 < 1) == (JobState.QUEUED, True)
 
-        it.backend._script = at_once
-        await set_slot(it, S0, SlotGate.OPEN)
+        env.backend._script = at_once
+        await set_slot(env, S0, SlotGate.OPEN)
         for name in "ab":
-            assert (await it.end(name)).state is JobState.COMPLETED
-        assert (status(it).state, status(it).reason) == (SlotState.IDLE, "")
+            assert (await env.end(name)).state is JobState.COMPLETED
+        assert (status(env).state, status(env).reason) == (SlotState.IDLE, "")
 
 
 async def test_the_other_slots_finish_what_a_bad_one_loses(tmp_path: Path) -> None:
     def one_is_bad(message: wire.ToEngine) -> Iterable[wire.ToServer | Crash]:
         if isinstance(message, wire.RunJob):
-            slot = next(slot for slot, sent in it.backend.sent if sent is message)
+            slot = next(slot for slot, sent in env.backend.sent if sent is message)
             yield from (loses if slot == S0 else at_once)(message)
 
-    async with running(tmp_path, slots=2, script=one_is_bad) as it:
+    async with running(tmp_path, slots=2, script=one_is_bad) as env:
         names = [f"j{n}" for n in range(8)]
         for name in names:
-            await it.submit(ANNA, name)
+            await env.submit(ANNA, name)
         for name in names:
-            assert (await it.end(name)).state is JobState.COMPLETED
-        assert status(it).state in (SlotState.SHUT, SlotState.IDLE, SlotState.STARTING)
-        assert status(it, "s1").state is SlotState.IDLE
-        assert sum(slot == S0 for slot, sent in it.backend.sent if isinstance(sent, wire.RunJob)) <= FAILURES_TO_SHUT
+            assert (await env.end(name)).state is JobState.COMPLETED
+        assert status(env).state in (SlotState.SHUT, SlotState.IDLE, SlotState.STARTING)
+        assert status(env, "s1").state is SlotState.IDLE
+        assert sum(slot == S0 for slot, sent in env.backend.sent if isinstance(sent, wire.RunJob)) <= FAILURES_TO_SHUT
 
 
 async def test_a_success_between_keeps_the_slot_open(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
+    async with running(tmp_path) as env:
         for name in "abc":
-            await it.submit(ANNA, name)
+            await env.submit(ANNA, name)
             for attempt in range(1, FAILURES_TO_SHUT):
-                order = await it.order(name, attempt=attempt)
-                it.say(order, wire.AttemptLost(**of(order), reason=REASON))
-            order = await it.order(name, attempt=FAILURES_TO_SHUT)
-            it.say(order, done(order))
-            assert (await it.end(name)).state is JobState.COMPLETED
-        assert status(it).state is SlotState.IDLE
+                order = await env.order(name, attempt=attempt)
+                env.say(order, wire.AttemptLost(**of(order), reason=REASON))
+            order = await env.order(name, attempt=FAILURES_TO_SHUT)
+            env.say(order, done(order))
+            assert (await env.end(name)).state is JobState.COMPLETED
+        assert status(env).state is SlotState.IDLE
 
 
 async def test_a_slot_that_is_shut_is_tried_again_with_one_job(tmp_path: Path) -> None:
     """However long it is broken, no job fails for it."""
-    async with running(tmp_path, script=loses) as it:
-        await it.submit(ANNA, "a")
+    async with running(tmp_path, script=loses) as env:
+        await env.submit(ANNA, "a")
         for tries in range(4):
-            await it.until(lambda: status(it).state is SlotState.SHUT)
-            assert len(it.orders) == FAILURES_TO_SHUT + tries
-            await it.clock.until_asleep(1)
-            it.clock.pass_s(SHUT_S)
+            await env.until(lambda: status(env).state is SlotState.SHUT)
+            assert len(env.orders) == FAILURES_TO_SHUT + tries
+            await env.clock.until_asleep(1)
+            env.clock.pass_s(SHUT_S)
             expected = FAILURES_TO_SHUT + tries + 1
-            await it.until(lambda: len(it.orders) == expected)  # noqa: B023 - awaited at once
-            await it.settle()
-        await it.until(lambda: status(it).state is SlotState.SHUT)
-        it.backend._script = at_once
-        await it.clock.until_asleep(1)
-        it.clock.pass_s(SHUT_S)
-        assert (await it.end("a")).state is JobState.COMPLETED
+            await env.until(lambda: len(env.orders) == expected)  # noqa: B023 - awaited at once
+            await env.settle()
+        await env.until(lambda: status(env).state is SlotState.SHUT)
+        env.backend._script = at_once
+        await env.clock.until_asleep(1)
+        env.clock.pass_s(SHUT_S)
+        assert (await env.end("a")).state is JobState.COMPLETED
 
 
 async def test_a_job_that_no_slot_has_room_for_ends_while_others_complete(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        await it.submit(ANNA, "huge", number=0.0)
+    async with running(tmp_path) as env:
+        await env.submit(ANNA, "huge", number=0.0)
         attempt = 0
-        while not any(isinstance(event, JobEnded) and event.job_id == "huge" for event in it.events):
+        while not any(isinstance(event, JobEnded) and event.job_id == "huge" for event in env.events):
             attempt += 1
-            order = await it.order("huge", attempt=attempt)
-            await it.submit(BEN, f"small{attempt}")
-            it.say(order, wire.AttemptLost(**of(order), reason=REASON))
-            small = await it.order(f"small{attempt}")
-            it.say(small, done(small))
-            await it.end(f"small{attempt}")
+            order = await env.order("huge", attempt=attempt)
+            await env.submit(BEN, f"small{attempt}")
+            env.say(order, wire.AttemptLost(**of(order), reason=REASON))
+            small = await env.order(f"small{attempt}")
+            env.say(small, done(small))
+            await env.end(f"small{attempt}")
             assert attempt < 10
-        ended = await it.end("huge")
+        ended = await env.end("huge")
         assert ended.state is JobState.FAILED
         assert ended.error is not None
         assert REASON in ended.error.exception_message
@@ -122,38 +122,38 @@ async def test_a_job_that_no_slot_has_room_for_ends_while_others_complete(tmp_pa
 
 
 async def test_a_cancelled_job_that_is_lost_is_cancelled(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        await it.submit(ANNA, "a")
-        order = await it.order("a")
-        await it.cancel(ANNA, JobId("a"))
-        it.say(order, wire.AttemptLost(**of(order), reason=REASON))
-        assert (await it.end("a")).state is JobState.CANCELLED
+    async with running(tmp_path) as env:
+        await env.submit(ANNA, "a")
+        order = await env.order("a")
+        await env.cancel(ANNA, JobId("a"))
+        env.say(order, wire.AttemptLost(**of(order), reason=REASON))
+        assert (await env.end("a")).state is JobState.CANCELLED
 
 
 async def test_a_staging_folder_that_is_gone_costs_no_job(tmp_path: Path) -> None:
     """Engines may write to the folder that was there when they began: the slot gets another one."""
-    async with running(tmp_path, script=at_once) as it:
-        await it.submit(ANNA, "first")
-        await it.end("first")
-        shutil.rmtree(it.staging)
-        await it.submit(ANNA, "a")
-        assert (await it.end("a")).state is JobState.COMPLETED
-        assert (await it.job(ANNA, JobId("a"))).summary.tries == 1
-        assert it.backend.engines[S0] == 2
+    async with running(tmp_path, script=at_once) as env:
+        await env.submit(ANNA, "first")
+        await env.end("first")
+        shutil.rmtree(env.staging)
+        await env.submit(ANNA, "a")
+        assert (await env.end("a")).state is JobState.COMPLETED
+        assert (await env.job(ANNA, JobId("a"))).summary.tries == 1
+        assert env.backend.engines[S0] == 2
 
 
 async def test_a_folder_that_goes_with_its_outputs_costs_no_retry(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        await it.submit(ANNA, "a")
-        order = await it.order("a")
+    async with running(tmp_path) as env:
+        await env.submit(ANNA, "a")
+        order = await env.order("a")
         output = picture(order, "out_00001_.png")
         shutil.rmtree(order.staging)
-        it.say(order, output)
-        again = await it.order("a", attempt=2)
-        it.say(again, picture(again, "out_00001_.png"))
-        it.say(again, done(again))
-        assert (await it.end("a")).state is JobState.COMPLETED
-        assert (await it.job(ANNA, JobId("a"))).summary.tries == 1
+        env.say(order, output)
+        again = await env.order("a", attempt=2)
+        env.say(again, picture(again, "out_00001_.png"))
+        env.say(again, done(again))
+        assert (await env.end("a")).state is JobState.COMPLETED
+        assert (await env.job(ANNA, JobId("a"))).summary.tries == 1
 
 
 async def test_an_engine_that_dies_while_a_node_runs_names_the_node(tmp_path: Path) -> None:
@@ -164,13 +164,13 @@ async def test_an_engine_that_dies_while_a_node_runs_names_the_node(tmp_path: Pa
             yield report(CallStarted(call=call("2")), **of(message))
             yield Crash("signal 11")
 
-    async with running(tmp_path, script=dies) as it:
-        await it.submit(ANNA, "a")
-        error = (await it.end("a")).error
+    async with running(tmp_path, script=dies) as env:
+        await env.submit(ANNA, "a")
+        error = (await env.end("a")).error
         assert error is not None
         assert (error.exception_type, error.node_id, error.node_type) == ("WorkerLost", "2", "Save")
         assert error.exception_message == "signal 11 while node 2 (Save) ran (attempt 2 of 2)"
-        job = await it.job(ANNA, JobId("a"))
+        job = await env.job(ANNA, JobId("a"))
         assert job.summary.error is not None
         assert job.summary.error.node_id == "2"
         [(_, told)] = [message for message in job.messages if message[0] == "execution_error"]

@@ -1,4 +1,4 @@
-"""One of several servers leads, and whoever led before has no say."""
+"""One of several servers leads; writes of an earlier leader are refused."""
 
 import asyncio
 import contextlib

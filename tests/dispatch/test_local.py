@@ -29,7 +29,7 @@ NUMBER = {"1": node("Number", value=7), "2": node("Show", value=["1", 0])}
 @pytest.fixture
 async def engine(tmp_path: Path) -> AsyncIterator[Bench]:
     under_test = bench(tmp_path)
-    await under_test.backend.start(under_test.ear)
+    await under_test.backend.start(under_test.listener)
     await under_test.ready()
     yield under_test
     await under_test.backend.stop()
@@ -60,12 +60,12 @@ async def ended(pid: int) -> bool:
         ("be_killed", "signal 9 (SIGKILL)"),
         ("segfault", "signal 11 (SIGSEGV)"),
         ("exit", "status 0"),
-        ("garbage", "not a message: a frame of 4294967295 bytes"),
+        ("garbage", "not a message: a frame of 4294967295 bytes is longer"),
     ],
 )
 async def test_the_death_of_an_engine_is_told_and_a_fresh_one_works(engine: Bench, what: str, words: str) -> None:
     engine.send(deed(what), "1")
-    before, lost = await engine.ear.until(EngineLost)
+    before, lost = await engine.listener.until(EngineLost)
     assert words in lost.reason
     assert any(isinstance(m, CallStarted) for m in before), "what it said before its death is heard"
     await engine.ready()
@@ -80,7 +80,7 @@ async def test_death_is_seen_in_milliseconds(engine: Bench) -> None:
         await engine.line("hanging")
         killed = time.monotonic()
         engine.backend.kill(SLOT, "for the test")
-        await engine.ear.until(EngineLost)
+        await engine.listener.until(EngineLost)
         delays.append(time.monotonic() - killed)
         await engine.ready()
     assert min(delays) < 0.1
@@ -88,7 +88,7 @@ async def test_death_is_seen_in_milliseconds(engine: Bench) -> None:
 
 async def test_a_crash_says_where_it_was(engine: Bench) -> None:
     job = engine.send(deed("segfault"), "1")
-    before, _ = await engine.ear.until(EngineLost)
+    before, _ = await engine.listener.until(EngineLost)
     lines = [(m.job_id, line) for m in before if isinstance(m, LogLines) for _, line in m.lines]
     assert (job.job_id, "Fatal Python error: Segmentation fault") in lines
     assert any("in segfault" in line for _, line in lines)
@@ -98,7 +98,7 @@ async def test_kill_gives_its_own_reason_and_ends_the_children_too(engine: Bench
     engine.send(deed("spawn_and_hang"), "1")
     child = int((await engine.line("child ")).split()[1])
     engine.backend.kill(SLOT, "the job did not stop")
-    _, lost = await engine.ear.until(EngineLost)
+    _, lost = await engine.listener.until(EngineLost)
     assert lost.reason == "the job did not stop"
     assert await ended(child)
     await engine.ready()
@@ -107,14 +107,14 @@ async def test_kill_gives_its_own_reason_and_ends_the_children_too(engine: Bench
 async def test_children_end_with_an_engine_that_dies_by_itself(engine: Bench) -> None:
     engine.send(deed("spawn_and_die"), "1")
     child = int((await engine.line("child ")).split()[1])
-    await engine.ear.until(EngineLost)
+    await engine.listener.until(EngineLost)
     assert await ended(child)
 
 
 async def test_a_running_call_is_cancelled_softly_and_the_engine_stays(engine: Bench) -> None:
     prompt = {"1": node("Async", value=1, seconds=60.0), "2": node("Show", value=["1", 0])}
     job = engine.send(prompt, "2")
-    await engine.ear.until(CallStarted)
+    await engine.listener.until(CallStarted)
     engine.cancel(job)
     _, done = await engine.end()
     assert done.outcome is JobState.CANCELLED
@@ -164,7 +164,7 @@ async def test_the_environment_is_scrubbed(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("SAFELIGHT_DATABASE_URL", "postgresql://secret")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     engine = bench(tmp_path)
-    await engine.backend.start(engine.ear)
+    await engine.backend.start(engine.listener)
     await engine.ready()
     said, _ = await engine.run(deed("reveal"), "1")
     await engine.backend.stop()
@@ -180,12 +180,12 @@ def test_scrub_keeps_devices_and_locale() -> None:
 
 async def test_an_engine_that_has_grown_is_replaced_between_two_jobs(tmp_path: Path) -> None:
     engine = bench(tmp_path, rss_limit_bytes=80 * 1024 * 1024)
-    await engine.backend.start(engine.ear)
+    await engine.backend.start(engine.listener)
     first = await engine.ready()
     await assert_works(engine)
     _, done = await engine.run(deed("grow"), "1")
     assert done.outcome is JobState.COMPLETED
-    lost = await engine.ear.next()
+    lost = await engine.listener.next()
     assert isinstance(lost, EngineLost)
     assert "is replaced" in lost.reason
     assert (await engine.ready()).info.pid != first.info.pid
@@ -216,7 +216,7 @@ async def test_an_engine_dies_with_its_server(tmp_path: Path) -> None:
         "import asyncio, os, sys; from pathlib import Path\n"
         "from tests.dispatch.engines import *\n"
         "async def main():\n"
-        "    b = bench(Path(sys.argv[1])); await b.backend.start(b.ear); ready = await b.ready()\n"
+        "    b = bench(Path(sys.argv[1])); await b.backend.start(b.listener); ready = await b.ready()\n"
         "    b.send(deed('hang'), '1'); await b.line('hanging'); print(ready.info.pid, flush=True)\n"
         "    await asyncio.sleep(600)\n"
         "asyncio.run(main())"
@@ -234,14 +234,14 @@ async def test_an_engine_dies_with_its_server(tmp_path: Path) -> None:
 async def test_stop_is_heeded_between_jobs(engine: Bench) -> None:
     engine.backend.send(SLOT, Stop())
     engine.send(NUMBER, "2")
-    _, lost = await engine.ear.until(EngineLost)
+    _, lost = await engine.listener.until(EngineLost)
     assert "status 0" in lost.reason
 
 
 async def test_a_command_that_cannot_be_started_is_told(tmp_path: Path) -> None:
     engine = bench(tmp_path, command=("/nonexistent/python",))
-    await engine.backend.start(engine.ear)
-    _, lost = await engine.ear.until(EngineLost)
+    await engine.backend.start(engine.listener)
+    _, lost = await engine.listener.until(EngineLost)
     assert "cannot be started" in lost.reason
     await engine.backend.stop()
 
@@ -254,8 +254,8 @@ async def test_an_engine_that_does_not_begin_with_ready_is_killed(tmp_path: Path
         "input()"
     )
     engine = bench(tmp_path, command=(sys.executable, "-c", speak))
-    await engine.backend.start(engine.ear)
-    before, lost = await engine.ear.until(EngineLost)
+    await engine.backend.start(engine.listener)
+    before, lost = await engine.listener.until(EngineLost)
     assert before == []
     assert "began with JobDone" in lost.reason
     await engine.backend.stop()
@@ -263,7 +263,7 @@ async def test_an_engine_that_does_not_begin_with_ready_is_killed(tmp_path: Path
 
 async def test_what_is_sent_before_ready_is_dropped(tmp_path: Path) -> None:
     engine = bench(tmp_path)
-    await engine.backend.start(engine.ear)
+    await engine.backend.start(engine.listener)
     engine.send(NUMBER, "2")
     await engine.ready()
     said, done = await engine.run(NUMBER, "2")
@@ -299,7 +299,7 @@ async def test_nodes_judge_a_prompt_beside_whatever_runs(engine: Bench) -> None:
         prompt = {"1": node("Even", value=value)}
         asked = ValidateInputs(request_id=value, owner_id="ada", prompt=prompt, targets=["1"])
         engine.backend.send(SLOT, asked)
-        _, answer = await engine.ear.until(InputsValidated)
+        _, answer = await engine.listener.until(InputsValidated)
         assert (answer.request_id, answer.violations) == (value, violations)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.dispatch.engines import TIMEOUT_S, Ear, EngineLost, Reattached, deed, engine_config, node
+from tests.dispatch.engines import TIMEOUT_S, EngineLost, Listener, Reattached, deed, engine_config, node
 from tests.ray_cluster import SLOT_RESOURCE, Nodes
 
 from safelight.core.event import CallStarted
@@ -32,7 +32,7 @@ class Host:
     def __init__(self, nodes: Nodes, server: str, *, epoch: int | None = None, **options: Any) -> None:
         labels = options.pop("labels", frozenset())
         resources = options.pop("resources", None)
-        self.ear = Ear()
+        self.listener = Listener()
         self.backend = RayBackend(
             {SLOT: SlotSpec(config=engine_config(slot=SLOT, **options))},
             cluster=Cluster(nodes.address, resources=resources),
@@ -42,11 +42,11 @@ class Host:
         )
 
     async def start(self) -> Ready:
-        await self.backend.start(self.ear)
+        await self.backend.start(self.listener)
         return await self.ready()
 
     async def ready(self) -> Ready:
-        return (await self.ear.until(Ready))[1]
+        return (await self.listener.until(Ready))[1]
 
     def run(self, prompt: dict[str, Any], job_id: str = "j", *, staging: Path = Path("/nowhere")) -> None:
         targets = [list(prompt)[-1]]
@@ -55,7 +55,7 @@ class Host:
 
     async def hang(self) -> None:
         self.run(deed("hang"))
-        await self.ear.until(CallStarted)
+        await self.listener.until(CallStarted)
 
     def has_nothing_to_tell(self) -> bool:
         return self.backend._slots[SLOT]._commands.empty()
@@ -83,20 +83,20 @@ async def host(nodes: Nodes, server: str, **options: Any) -> AsyncIterator[Host]
 
 async def test_a_slot_whose_node_dies_comes_back_on_another(ray_nodes: Nodes, server: str) -> None:
     doomed = ray_nodes.add(slots=1, doomed="yes")
-    async with host(ray_nodes, server, labels=frozenset({Pool("doomed")})) as it:
-        first = await it.start()
-        await it.hang()
+    async with host(ray_nodes, server, labels=frozenset({Pool("doomed")})) as env:
+        first = await env.start()
+        await env.hang()
         ray_nodes.kill(doomed)
-        before, lost = await it.ear.until(EngineLost)
+        before, lost = await env.listener.until(EngineLost)
         assert not any(isinstance(message, EngineLost | Ready) for message in before)
         assert "the worker's actor is lost" in lost.reason
         assert await _ended(first.info.pid)
         second = ray_nodes.add(slots=1, doomed="yes")
-        before, ready = await it.ear.until(Ready)
+        before, ready = await env.listener.until(Ready)
         assert before == []  # the loss was told once
         assert ready.info.pid != first.info.pid
-        it.run(NUMBER)
-        assert (await it.ear.until(JobDone))[1].outcome is JobState.COMPLETED
+        env.run(NUMBER)
+        assert (await env.listener.until(JobDone))[1].outcome is JobState.COMPLETED
     ray_nodes.remove(second)
 
 
@@ -107,30 +107,30 @@ async def test_a_server_that_was_killed_and_started_again_goes_on_with_its_attem
         old = await hosts.enter_async_context(host(ray_nodes, server, epoch=1))
         first = await old.start()
         old.run({"1": node("Await", path=str(tmp_path / "go"))}, staging=tmp_path)
-        asked = (await old.ear.until(ReserveNames))[1]
+        asked = (await old.listener.until(ReserveNames))[1]
         old.backend.send(SLOT, NamesReserved(request_id=asked.request_id, first=7))
         actors = _actors(server)
         await _until(old.has_nothing_to_tell)
         old.fall_silent()
 
         new = await hosts.enter_async_context(host(ray_nodes, server, epoch=2))
-        await new.backend.start(new.ear)
-        before, resumed = await new.ear.until(Reattached)
+        await new.backend.start(new.listener)
+        before, resumed = await new.listener.until(Reattached)
         assert (before, resumed.ready.info.pid) == ([], first.info.pid)
         assert resumed.journal.numbers == {asked.request_id: 7}
         assert _actors(server) == actors
         (tmp_path / "go").touch()
-        asked = (await new.ear.until(ReserveNames))[1]
+        asked = (await new.listener.until(ReserveNames))[1]
         new.backend.send(SLOT, NamesReserved(request_id=asked.request_id, first=9))
-        said, done = await new.ear.until(JobDone)
+        said, done = await new.listener.until(JobDone)
         assert (done.job_id, done.outcome) == ("j", JobState.COMPLETED)
         [output] = [message for message in said if isinstance(message, OutputReady)]
         assert [file.filename for file in output.files] == ["before_00007_.txt", "after_00009_.txt"]
-        assert isinstance(await new.ear.next(), EngineLost)
+        assert isinstance(await new.listener.next(), EngineLost)
         assert (await new.ready()).info.pid != first.info.pid
         assert await _ended(first.info.pid)
         new.run(NUMBER, "next")
-        assert (await new.ear.until(JobDone))[1].job_id == "next"
+        assert (await new.listener.until(JobDone))[1].job_id == "next"
 
 
 async def test_a_server_that_finds_no_attempt_has_a_fresh_engine(ray_nodes: Nodes, server: str) -> None:
@@ -154,25 +154,25 @@ async def test_an_attempt_goes_on_under_other_resources_and_its_actor_is_replace
         old = await hosts.enter_async_context(host(ray_nodes, server, epoch=1))
         first = await old.start()
         old.run({"1": node("Await", path=str(tmp_path / "go"))}, staging=tmp_path)
-        asked = (await old.ear.until(ReserveNames))[1]
+        asked = (await old.listener.until(ReserveNames))[1]
         old.backend.send(SLOT, NamesReserved(request_id=asked.request_id, first=7))
         await _until(old.has_nothing_to_tell)
         old.fall_silent()
 
         new = await hosts.enter_async_context(host(ray_nodes, server, epoch=2, resources={"lonely": 1}))
-        await new.backend.start(new.ear)
-        assert (await new.ear.until(Reattached))[1].ready.info.pid == first.info.pid
+        await new.backend.start(new.listener)
+        assert (await new.listener.until(Reattached))[1].ready.info.pid == first.info.pid
         (tmp_path / "go").touch()
-        asked = (await new.ear.until(ReserveNames))[1]
+        asked = (await new.listener.until(ReserveNames))[1]
         new.backend.send(SLOT, NamesReserved(request_id=asked.request_id, first=9))
-        assert (await new.ear.until(JobDone))[1].outcome is JobState.COMPLETED
-        assert isinstance(await new.ear.next(), EngineLost)
-        before, ready = await new.ear.until(Ready)
+        assert (await new.listener.until(JobDone))[1].outcome is JobState.COMPLETED
+        assert isinstance(await new.listener.next(), EngineLost)
+        before, ready = await new.listener.until(Ready)
         assert (before, ready.info.pid != first.info.pid) == ([], True)
         assert len(_actors(server)) == 1
         await _until(lambda: _available("lonely") == 0)
         new.run(NUMBER, "next")
-        assert (await new.ear.until(JobDone))[1].job_id == "next"
+        assert (await new.listener.until(JobDone))[1].job_id == "next"
 
 
 async def test_an_actor_that_waits_for_a_place_is_made_again_by_a_server_that_asks_for_another(
@@ -183,13 +183,13 @@ async def test_an_actor_that_waits_for_a_place_is_made_again_by_a_server_that_as
         old = await hosts.enter_async_context(
             host(ray_nodes, server, epoch=1, resources={SLOT_RESOURCE: 999}, **options)
         )
-        await old.backend.start(old.ear)
+        await old.backend.start(old.listener)
         await _until(lambda: len(_actors(server)) == 1)
         old.fall_silent()
         new = await hosts.enter_async_context(host(ray_nodes, server, epoch=2, **options))
         await new.start()
         new.run(NUMBER)
-        assert (await new.ear.until(JobDone))[1].outcome is JobState.COMPLETED
+        assert (await new.listener.until(JobDone))[1].outcome is JobState.COMPLETED
 
 
 @pytest.mark.parametrize(
@@ -211,32 +211,32 @@ async def test_the_later_of_two_servers_has_the_slot_and_the_earlier_does_withou
     async with host(ray_nodes, server, epoch=2) as new, host(ray_nodes, server, epoch=1) as old:
         await old.start()
         await old.hang()
-        await new.backend.start(new.ear)
-        await new.ear.until(Reattached)
-        _, lost = await old.ear.until(EngineLost)
+        await new.backend.start(new.listener)
+        await new.listener.until(Reattached)
+        _, lost = await old.listener.until(EngineLost)
         assert "another server" in lost.reason
         new.backend.kill(SLOT, "not wanted")
         await new.ready()
         old.run(NUMBER, "of the old")
         old.backend.kill(SLOT, "by the old")
         new.run(NUMBER, "of the new")
-        said, done = await new.ear.until(JobDone)
+        said, done = await new.listener.until(JobDone)
         assert done.job_id == "of the new"
         assert not any(isinstance(message, EngineLost) for message in said)
         await old.backend.stop()
         new.run(NUMBER, "again")
-        assert (await new.ear.until(JobDone))[1].job_id == "again"
+        assert (await new.listener.until(JobDone))[1].job_id == "again"
         async with host(ray_nodes, server, epoch=1) as older:
-            await older.backend.start(older.ear)
+            await older.backend.start(older.listener)
             await asyncio.wait_for(older.backend._slots[SLOT]._task or asyncio.sleep(0), TIMEOUT_S)
-            assert older.ear.heard.empty()
+            assert older.listener.heard.empty()
 
 
 async def test_an_engine_whose_server_is_silent_ends_and_then_its_actor(ray_nodes: Nodes, server: str) -> None:
-    async with host(ray_nodes, server, lease_s=0.5) as it:
-        ready = await it.start()
-        await it.hang()
-        it.fall_silent()
+    async with host(ray_nodes, server, lease_s=0.5) as env:
+        ready = await env.start()
+        await env.hang()
+        env.fall_silent()
         assert await _ended(ready.info.pid)
         assert _actors(server)
         await _until(lambda: not _actors(server))
@@ -244,22 +244,22 @@ async def test_an_engine_whose_server_is_silent_ends_and_then_its_actor(ray_node
 
 async def test_a_retired_slot_leaves_its_place_to_others(ray_nodes: Nodes, server: str) -> None:
     options: dict[str, Any] = {"resources": {"lonely": 1}}
-    async with host(ray_nodes, server, **options) as it, host(ray_nodes, server + "-other", **options) as other:
-        await it.start()
-        it.backend.drain(SLOT, "drained")
-        assert (await it.ear.until(EngineLost))[1].reason == "drained"
+    async with host(ray_nodes, server, **options) as env, host(ray_nodes, server + "-other", **options) as other:
+        await env.start()
+        env.backend.drain(SLOT, "drained")
+        assert (await env.listener.until(EngineLost))[1].reason == "drained"
         await other.start()
-        it.backend.resume(SLOT)  # waits for its place, which is no failure
+        env.backend.resume(SLOT)  # waits for its place, which is no failure
         other.backend.drain(SLOT, "drained as well")
-        await it.ready()
-        it.run(NUMBER)
-        await it.ear.until(JobDone)
+        await env.ready()
+        env.run(NUMBER)
+        await env.listener.until(JobDone)
 
 
 async def test_stop_leaves_no_actor_also_of_a_slot_that_has_no_place_yet(ray_nodes: Nodes, server: str) -> None:
-    async with host(ray_nodes, server) as it, host(ray_nodes, server + "-big", resources={SLOT_RESOURCE: 999}) as big:
-        ready = await it.start()
-        await big.backend.start(big.ear)
+    async with host(ray_nodes, server) as env, host(ray_nodes, server + "-big", resources={SLOT_RESOURCE: 999}) as big:
+        ready = await env.start()
+        await big.backend.start(big.listener)
         await _until(lambda: len(_actors(server)) == 2)
     assert await _ended(ready.info.pid)
     await _until(lambda: not _actors(server))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from tests.database import ANNA, BEN
-from tests.dispatch.harness import Stage, at_once, done, running
+from tests.dispatch.harness import Harness, at_once, done, running
 
 from safelight.core.errors import Unavailable
 from safelight.core.gate import QueueGate
@@ -24,20 +24,20 @@ LARGE = Pool("large")
 S0, S1 = SlotId("s0"), SlotId("s1")
 
 
-async def set_queue(it: Stage, mode: QueueGate) -> None:
-    await it.db.write(lambda tx: gates.set_queue(tx, ROOT, mode=mode))
+async def set_queue(env: Harness, mode: QueueGate) -> None:
+    await env.db.write(lambda tx: gates.set_queue(tx, ROOT, mode=mode))
 
 
-async def set_slot(it: Stage, slot: SlotId, mode: SlotGate) -> None:
-    await it.db.write(lambda tx: gates.set_slot(tx, ROOT, slot=slot, mode=mode))
+async def set_slot(env: Harness, slot: SlotId, mode: SlotGate) -> None:
+    await env.db.write(lambda tx: gates.set_slot(tx, ROOT, slot=slot, mode=mode))
 
 
-def states(it: Stage) -> dict[SlotId, SlotState]:
-    return {slot.id: slot.state for slot in it.dispatcher.slots()}
+def states(env: Harness) -> dict[SlotId, SlotState]:
+    return {slot.id: slot.state for slot in env.dispatcher.slots()}
 
 
-async def all_ready(it: Stage) -> None:
-    await it.until(lambda: SlotState.STARTING not in states(it).values())
+async def all_ready(env: Harness) -> None:
+    await env.until(lambda: SlotState.STARTING not in states(env).values())
 
 
 def needs(*models: str, pool: Pool = ANY) -> dict[str, Any]:
@@ -45,124 +45,124 @@ def needs(*models: str, pool: Pool = ANY) -> dict[str, Any]:
 
 
 async def test_a_job_of_a_pool_runs_where_its_label_is_and_holds_nobody_up(tmp_path: Path) -> None:
-    async with running(tmp_path, slots=2, labels={S1: frozenset([LARGE])}) as it:
-        await all_ready(it)
-        await it.submit(ANNA, "big", **needs(pool=LARGE))
-        await it.submit(ANNA, "big too", **needs(pool=LARGE))
-        await it.submit(ANNA, "small")
-        big, small = await it.order("big"), await it.order("small")
-        assert (it.slot_of(big), it.slot_of(small)) == (S1, S0)
-        it.say(small, done(small))
-        await it.end("small")
-        await it.settle()
-        assert [order.job_id for order in it.orders] == ["big", "small"]
-        it.say(big, done(big))
-        assert it.slot_of(await it.order("big too")) == S1
+    async with running(tmp_path, slots=2, labels={S1: frozenset([LARGE])}) as env:
+        await all_ready(env)
+        await env.submit(ANNA, "big", **needs(pool=LARGE))
+        await env.submit(ANNA, "big too", **needs(pool=LARGE))
+        await env.submit(ANNA, "small")
+        big, small = await env.order("big"), await env.order("small")
+        assert (env.slot_of(big), env.slot_of(small)) == (S1, S0)
+        env.say(small, done(small))
+        await env.end("small")
+        await env.settle()
+        assert [order.job_id for order in env.orders] == ["big", "small"]
+        env.say(big, done(big))
+        assert env.slot_of(await env.order("big too")) == S1
 
 
 async def test_a_job_goes_to_the_slot_that_ran_its_models_before(tmp_path: Path) -> None:
-    async with running(tmp_path, slots=3, affinity_wait_s=5.0) as it:
-        await all_ready(it)
-        orders = [await it.order(await it.submit(ANNA, name, **needs(name))) for name in "abc"]
+    async with running(tmp_path, slots=3, affinity_wait_s=5.0) as env:
+        await all_ready(env)
+        orders = [await env.order(await env.submit(ANNA, name, **needs(name))) for name in "abc"]
         for order in orders:
-            it.say(order, done(order))
-            await it.end(order.job_id)
-        again = [await it.order(await it.submit(BEN, f"again {name}", **needs(name))) for name in "cab"]
-        assert [it.slot_of(order) for order in again] == [it.slot_of(orders[n]) for n in (2, 0, 1)]
+            env.say(order, done(order))
+            await env.end(order.job_id)
+        again = [await env.order(await env.submit(BEN, f"again {name}", **needs(name))) for name in "cab"]
+        assert [env.slot_of(order) for order in again] == [env.slot_of(orders[n]) for n in (2, 0, 1)]
 
 
 async def test_a_job_waits_for_its_busy_slot_and_then_waits_no_more(tmp_path: Path) -> None:
-    async with running(tmp_path, slots=2, affinity_wait_s=5.0) as it:
-        await all_ready(it)
-        first = await it.order(await it.submit(ANNA, "first", **needs("m")))
-        await it.submit(BEN, "second", **needs("m"))
-        await it.clock.until_asleep(1)
-        assert [order.job_id for order in it.orders] == ["first"]
-        it.clock.pass_s(5.0)
-        assert it.slot_of(await it.order("second")) != it.slot_of(first)
+    async with running(tmp_path, slots=2, affinity_wait_s=5.0) as env:
+        await all_ready(env)
+        first = await env.order(await env.submit(ANNA, "first", **needs("m")))
+        await env.submit(BEN, "second", **needs("m"))
+        await env.clock.until_asleep(1)
+        assert [order.job_id for order in env.orders] == ["first"]
+        env.clock.pass_s(5.0)
+        assert env.slot_of(await env.order("second")) != env.slot_of(first)
 
 
 async def test_a_paused_queue_keeps_what_it_accepts_also_over_a_restart(tmp_path: Path) -> None:
-    async with running(tmp_path, script=at_once) as it:
-        await set_queue(it, QueueGate.PAUSED)
-        await it.submit(ANNA, "a")
-        await it.settle()
-        await it.dispatcher.stop()
-        it.dispatcher = it.new_dispatcher()
-        await it.dispatcher.start()
-        await all_ready(it)
-        await it.settle()
-        assert it.orders == []
-        await set_queue(it, QueueGate.OPEN)
-        await it.end("a")
+    async with running(tmp_path, script=at_once) as env:
+        await set_queue(env, QueueGate.PAUSED)
+        await env.submit(ANNA, "a")
+        await env.settle()
+        await env.dispatcher.stop()
+        env.dispatcher = env.new_dispatcher()
+        await env.dispatcher.start()
+        await all_ready(env)
+        await env.settle()
+        assert env.orders == []
+        await set_queue(env, QueueGate.OPEN)
+        await env.end("a")
 
 
 async def test_a_draining_queue_runs_what_waits(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        first = await it.order(await it.submit(ANNA, "a"))
-        await it.submit(ANNA, "b")
-        await set_queue(it, QueueGate.DRAINING)
-        it.say(first, done(first))
-        await it.order("b")
+    async with running(tmp_path) as env:
+        first = await env.order(await env.submit(ANNA, "a"))
+        await env.submit(ANNA, "b")
+        await set_queue(env, QueueGate.DRAINING)
+        env.say(first, done(first))
+        await env.order("b")
 
 
 async def test_a_paused_slot_gets_no_job_and_keeps_its_engine(tmp_path: Path) -> None:
-    async with running(tmp_path, slots=2, script=at_once) as it:
-        await all_ready(it)
-        await set_slot(it, S0, SlotGate.PAUSED)
+    async with running(tmp_path, slots=2, script=at_once) as env:
+        await all_ready(env)
+        await set_slot(env, S0, SlotGate.PAUSED)
         for name in "abc":
-            await it.submit(ANNA, name)
-            await it.end(name)
-        assert {it.slot_of(order) for order in it.orders} == {S1}
-        assert states(it)[S0] is SlotState.IDLE
+            await env.submit(ANNA, name)
+            await env.end(name)
+        assert {env.slot_of(order) for order in env.orders} == {S1}
+        assert states(env)[S0] is SlotState.IDLE
 
 
 async def test_a_drained_slot_ends_its_job_and_then_its_engine_until_it_is_opened(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        order = await it.order(await it.submit(ANNA, "a"))
-        await set_slot(it, S0, SlotGate.DRAINED)
-        await it.submit(ANNA, "b")
-        assert states(it)[S0] is SlotState.RUNNING
-        it.say(order, done(order))
-        await it.end("a")
-        await it.until(lambda: states(it)[S0] is SlotState.DRAINED)
-        await it.dispatcher.stop()
-        it.dispatcher = it.new_dispatcher()
-        await it.dispatcher.start()  # a start finds it drained
-        await it.until(lambda: states(it)[S0] is SlotState.DRAINED)
-        assert [order.job_id for order in it.orders] == ["a"]
-        await set_slot(it, S0, SlotGate.OPEN)
-        await it.order("b")
+    async with running(tmp_path) as env:
+        order = await env.order(await env.submit(ANNA, "a"))
+        await set_slot(env, S0, SlotGate.DRAINED)
+        await env.submit(ANNA, "b")
+        assert states(env)[S0] is SlotState.RUNNING
+        env.say(order, done(order))
+        await env.end("a")
+        await env.until(lambda: states(env)[S0] is SlotState.DRAINED)
+        await env.dispatcher.stop()
+        env.dispatcher = env.new_dispatcher()
+        await env.dispatcher.start()  # a start finds it drained
+        await env.until(lambda: states(env)[S0] is SlotState.DRAINED)
+        assert [order.job_id for order in env.orders] == ["a"]
+        await set_slot(env, S0, SlotGate.OPEN)
+        await env.order("b")
 
 
 async def test_drain_now_gives_the_jobs_back_and_costs_no_retry(tmp_path: Path) -> None:
-    async with running(tmp_path, slots=2) as it:
-        await all_ready(it)
+    async with running(tmp_path, slots=2) as env:
+        await all_ready(env)
         for name in "ab":
-            await it.submit(ANNA, name)
-            await it.order(name)
-        drained, other = it.slot_of(await it.order("a")), it.slot_of(await it.order("b"))
-        await it.db.write(lambda tx: gates.set_slot(tx, ROOT, slot=drained, mode=SlotGate.DRAINED, is_at_once=True))
-        await it.until(lambda: states(it)[drained] is SlotState.DRAINED)
-        job = (await it.job(ANNA, JobId("a"))).summary
+            await env.submit(ANNA, name)
+            await env.order(name)
+        drained, other = env.slot_of(await env.order("a")), env.slot_of(await env.order("b"))
+        await env.db.write(lambda tx: gates.set_slot(tx, ROOT, slot=drained, mode=SlotGate.DRAINED, is_at_once=True))
+        await env.until(lambda: states(env)[drained] is SlotState.DRAINED)
+        job = (await env.job(ANNA, JobId("a"))).summary
         assert (job.state, job.attempt, job.releases) == (JobState.QUEUED, 1, 1)
-        assert states(it)[other] is SlotState.RUNNING
-        it.say(await it.order("b"), done(await it.order("b")))
-        again = await it.order("a", attempt=2)
-        assert it.slot_of(again) == other
+        assert states(env)[other] is SlotState.RUNNING
+        env.say(await env.order("b"), done(await env.order("b")))
+        again = await env.order("a", attempt=2)
+        assert env.slot_of(again) == other
 
 
 async def test_a_queue_that_is_closed_now_runs_nothing_until_it_is_opened(tmp_path: Path) -> None:
-    async with running(tmp_path) as it:
-        await it.submit(ANNA, "a")
-        await it.order("a")
-        await it.db.write(lambda tx: gates.set_queue(tx, ROOT, mode=QueueGate.CLOSED, is_at_once=True))
-        await it.until(lambda: states(it) == {S0: SlotState.IDLE})
+    async with running(tmp_path) as env:
+        await env.submit(ANNA, "a")
+        await env.order("a")
+        await env.db.write(lambda tx: gates.set_queue(tx, ROOT, mode=QueueGate.CLOSED, is_at_once=True))
+        await env.until(lambda: states(env) == {S0: SlotState.IDLE})
         with pytest.raises(Unavailable):
-            await it.submit(ANNA, "b")
-        await it.settle()
-        assert len(it.orders) == 1
-        await set_queue(it, QueueGate.OPEN)
-        again = await it.order("a", attempt=2)
-        it.say(again, done(again))
-        assert (await it.end("a")).state is JobState.COMPLETED
+            await env.submit(ANNA, "b")
+        await env.settle()
+        assert len(env.orders) == 1
+        await set_queue(env, QueueGate.OPEN)
+        again = await env.order("a", attempt=2)
+        env.say(again, done(again))
+        assert (await env.end("a")).state is JobState.COMPLETED

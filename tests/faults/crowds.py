@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 
 from tests.database import opened
-from tests.dispatch.harness import GRACE_S, PROMPT, READY, HandClock, done
+from tests.dispatch.harness import GRACE_S, PROMPT, READY, ManualClock, done
 from tests.faults.ledger import Ledger
 
 from safelight.blobs.cache import FileCache
@@ -31,7 +31,7 @@ SMALL = [Principal(UserId(f"small{n}")) for n in range(9)]
 
 async def crowd(folder: Path, rng: random.Random, ledger: Ledger) -> None:
     """Promise 8: each of the nine begins behind one running job of each other user, and all are done in their share."""
-    bus, clock, ended = MemoryBus(), HandClock(), asyncio.Event()
+    bus, clock, ended = MemoryBus(), ManualClock(), asyncio.Event()
     async with opened(folder, on_commit=bus.publish) as db:
         await db.write(_add_users)
         await db.write(lambda tx: [_submit(tx, BIG, n, clock) for n in range(1000)])
@@ -83,10 +83,10 @@ async def crowd(folder: Path, rng: random.Random, ledger: Ledger) -> None:
 
 def _add_users(tx: Transaction) -> None:
     for who in (BIG, *SMALL):
-        user.ensure(tx.conn, who.user_id, name=who.user_id, is_admin=False, now=HandClock().now())
+        user.ensure(tx.conn, who.user_id, name=who.user_id, is_admin=False, now=ManualClock().now())
 
 
-def _submit(tx: Transaction, who: Principal, number: int, clock: HandClock) -> None:
+def _submit(tx: Transaction, who: Principal, number: int, clock: ManualClock) -> None:
     job_id = JobId(f"{who.user_id}-{number}")
     jobs.submit(tx, who, command=SubmitJob(prompt=PROMPT, targets=["2"], job_id=job_id, extra_data={}), now=clock.now())
 

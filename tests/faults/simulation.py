@@ -14,7 +14,7 @@ from typing import Any
 
 from pysqlite3 import dbapi2
 from tests.database import ANNA, BEN, opened
-from tests.dispatch.harness import GRACE_S, PROMPT, READY, HandClock, call, done, of, picture
+from tests.dispatch.harness import GRACE_S, PROMPT, READY, ManualClock, call, done, of, picture
 from tests.events import output, report
 from tests.faults.ledger import Ledger
 
@@ -99,7 +99,7 @@ class _World:
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
-        self.clock = HandClock()
+        self.clock = ManualClock()
         self.blobs = LocalBlobStore(self.folder / "blobs")
         self.detached_s = OUTLIVE_S if self.seed % 2 else 0.0
         slots = [SlotId(f"s{n}") for n in range(SLOTS)]
@@ -257,7 +257,7 @@ class _World:
         await self._succeed({slot: work for slot, work in works.items() if self.rng.random() < 0.8})
 
     async def _succeed(self, works: Mapping[SlotId, JournalWriter]) -> None:
-        """By another dispatcher, which resumes ``works`` as it hears of them; some words come to it once more."""
+        """By another dispatcher, which resumes ``works`` as env hears of them; some words come to it once more."""
         orders = {slot: order for slot, order in self._orders() if slot in works}
         again: list[tuple[SlotId, wire.ToServer]] = []
         handed: dict[SlotId, JournalWriter] = {}

@@ -67,7 +67,7 @@ def running(staging: Path, **config: Any) -> Iterator[Engine]:
     with asyncio.Runner() as runner:
         options = {"node_packages": ("safelight.nodes",), "custom_nodes": (str(PACKS),)} | config
         under_test = bench(staging, **options)
-        runner.run(under_test.backend.start(under_test.ear))
+        runner.run(under_test.backend.start(under_test.listener))
         yield Engine(under_test, runner.run(under_test.ready()), runner)
         runner.run(under_test.backend.stop())
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests import ray_cluster
-from tests.dispatch.engines import Ear, EngineLost, Reattached, deed, engine_config, node
+from tests.dispatch.engines import EngineLost, Listener, Reattached, deed, engine_config, node
 from tests.events import report
 
 from safelight.core.event import Call, CallStarted
@@ -42,13 +42,13 @@ class Case:
 
     make: Callable[[], Backend]
     backend: Backend
-    ear: Ear
+    listener: Listener
 
     async def say_of(self, slot: SlotId, kind: type) -> list[Any]:
         """All that the slot says up to the first of ``kind``; heartbeats and other slots aside."""
         said: list[Any] = []
         while not said or not isinstance(said[-1], kind):
-            where, message = await asyncio.wait_for(self.ear.heard.get(), 30)
+            where, message = await asyncio.wait_for(self.listener.heard.get(), 30)
             if where == slot and not isinstance(message, Pong):
                 said.append(message)
         return said
@@ -93,7 +93,7 @@ async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
         def make() -> Backend:
             return FakeBackend(SLOTS, ready=Ready(info=info, nodes=[]), script=behave)
 
-    case = Case(make, make(), Ear())
+    case = Case(make, make(), Listener())
     yield case
     await case.backend.stop()
 
@@ -104,14 +104,14 @@ def job(prompt: dict[str, Any], job_id: str = "j") -> RunJob:
 
 async def test_start_returns_and_each_slot_gets_ready(case: Case) -> None:
     assert tuple(case.backend.slots) == SLOTS
-    await case.backend.start(case.ear)
-    assert case.ear.heard.empty()
-    ready = {(await case.ear.heard.get())[0] for _ in SLOTS}
+    await case.backend.start(case.listener)
+    assert case.listener.heard.empty()
+    ready = {(await case.listener.heard.get())[0] for _ in SLOTS}
     assert ready == set(SLOTS)
 
 
 async def test_messages_come_in_the_order_in_which_they_were_said(case: Case) -> None:
-    await case.backend.start(case.ear)
+    await case.backend.start(case.listener)
     await case.say_of(SLOTS[0], Ready)
     for count in range(20):
         case.backend.send(SLOTS[0], job(number(count), f"j{count}"))
@@ -123,7 +123,7 @@ async def test_messages_come_in_the_order_in_which_they_were_said(case: Case) ->
 
 
 async def test_a_crash_is_told_once_after_the_last_message_and_a_fresh_engine_follows(case: Case) -> None:
-    await case.backend.start(case.ear)
+    await case.backend.start(case.listener)
     await case.say_of(SLOTS[0], Ready)
     case.backend.send(SLOTS[0], job(deed("be_killed")))
     *before, lost = await case.say_of(SLOTS[0], EngineLost)
@@ -135,10 +135,10 @@ async def test_a_crash_is_told_once_after_the_last_message_and_a_fresh_engine_fo
 
 
 async def test_kill_ends_one_slot_for_its_reason(case: Case) -> None:
-    await case.backend.start(case.ear)
+    await case.backend.start(case.listener)
     ready = set()
     while ready != set(SLOTS):
-        ready.add((await case.ear.heard.get())[0])
+        ready.add((await case.listener.heard.get())[0])
     case.backend.send(SLOTS[0], job(deed("hang")))
     await case.say_of(SLOTS[0], CallStarted)
     case.backend.kill(SLOTS[0], "enough")
@@ -150,20 +150,20 @@ async def test_kill_ends_one_slot_for_its_reason(case: Case) -> None:
 
 
 async def test_nothing_is_answered_from_inside_a_call(case: Case) -> None:
-    await case.backend.start(case.ear)
+    await case.backend.start(case.listener)
     await case.say_of(SLOTS[0], Ready)
-    while not case.ear.heard.empty():
-        case.ear.heard.get_nowait()
+    while not case.listener.heard.empty():
+        case.listener.heard.get_nowait()
     case.backend.send(SLOTS[0], job(NUMBER))
-    assert case.ear.heard.empty()
+    assert case.listener.heard.empty()
     await case.say_of(SLOTS[0], JobDone)
     case.backend.kill(SLOTS[0], "enough")
-    assert case.ear.heard.empty()
+    assert case.listener.heard.empty()
     await case.say_of(SLOTS[0], EngineLost)
 
 
 async def test_send_to_a_slot_that_is_not_ready_is_dropped(case: Case) -> None:
-    await case.backend.start(case.ear)
+    await case.backend.start(case.listener)
     case.backend.send(SLOTS[0], job(NUMBER, "too early"))
     await case.say_of(SLOTS[0], Ready)
     case.backend.send(SLOTS[0], FreeMemory(free_memory=True))
@@ -174,10 +174,10 @@ async def test_send_to_a_slot_that_is_not_ready_is_dropped(case: Case) -> None:
 
 
 async def test_a_retired_slot_has_no_engine_until_it_is_restored(case: Case) -> None:
-    await case.backend.start(case.ear)
+    await case.backend.start(case.listener)
     ready = set()
     while ready != set(SLOTS):
-        ready.add((await case.ear.heard.get())[0])
+        ready.add((await case.listener.heard.get())[0])
     case.backend.drain(SLOTS[0], "drained")
     assert (await case.say_of(SLOTS[0], EngineLost))[-1].reason == "drained"
     case.backend.send(SLOTS[0], job(NUMBER, "to nobody"))
@@ -190,14 +190,14 @@ async def test_a_retired_slot_has_no_engine_until_it_is_restored(case: Case) -> 
 
 
 async def test_what_is_left_is_resumed_where_engines_outlive_their_server(case: Case) -> None:
-    await case.backend.start(case.ear)
+    await case.backend.start(case.listener)
     await case.say_of(SLOTS[0], Ready)
     case.backend.send(SLOTS[0], job({"1": node("Async", value=1, seconds=3.0), "2": node("Show", value=["1", 0])}))
     await case.say_of(SLOTS[0], CallStarted)
     await case.backend.stop(detach=[SLOTS[0]])
 
-    case.backend, case.ear = case.make(), Ear()
-    await case.backend.start(case.ear)
+    case.backend, case.listener = case.make(), Listener()
+    await case.backend.start(case.listener)
     if not case.backend.detached_s:
         assert [type(m) for m in await case.say_of(SLOTS[0], Ready)] == [Ready]
         return
@@ -212,15 +212,15 @@ async def test_what_is_left_is_resumed_where_engines_outlive_their_server(case: 
 
 
 async def test_after_stop_nothing_is_said(case: Case) -> None:
-    await case.backend.start(case.ear)
+    await case.backend.start(case.listener)
     await case.say_of(SLOTS[0], Ready)
     case.backend.send(SLOTS[0], job(deed("hang")))
     await case.say_of(SLOTS[0], CallStarted)
     await case.backend.stop()
-    while not case.ear.heard.empty():
-        case.ear.heard.get_nowait()
+    while not case.listener.heard.empty():
+        case.listener.heard.get_nowait()
     case.backend.send(SLOTS[0], job(NUMBER))
     case.backend.kill(SLOTS[0], "dead already")
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert case.ear.heard.empty()
+    assert case.listener.heard.empty()

@@ -1,4 +1,4 @@
-"""The port through which events reach many listeners: websockets, the dispatcher, whoever else must hear of a fact."""
+"""The port through which events reach their listeners: sockets, the dispatcher, and other parts of the server."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -9,13 +9,13 @@ EventListener = Callable[[Event], None]
 
 
 class Bus(Protocol):
-    """Law: a listener hears the events of one publisher in the order of publishing, on the event loop's thread.
+    """Law: a listener receives the events of one publisher in the order of publishing, on the event loop's thread.
 
-    Listeners return at once. One that raises hurts nobody else.
+    Listeners must not block. One that raises does not affect the others.
     """
 
     def publish(self, events: Sequence[Event]) -> None: ...
 
     def subscribe(self, listener: EventListener) -> Callable[[], None]:
-        """Hear every event from now on; call what is returned to stop."""
+        """Receive every event from now on. Call the returned function to stop."""
         ...

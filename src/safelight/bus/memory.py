@@ -1,4 +1,4 @@
-"""The bus of a server that is one process: plain calls, in order, on the event loop's thread."""
+"""The bus of a server that runs alone: plain calls, in order, on the event loop's thread."""
 
 import logging
 from collections import deque
@@ -11,7 +11,8 @@ log = logging.getLogger(__name__)
 
 
 class MemoryBus:
-    """Mutable: who listens. What a listener publishes while it hears an event comes after that event for everyone."""
+    """Mutable: the listeners. An event that a listener publishes while it handles another one follows that one, for all
+    listeners."""
 
     def __init__(self) -> None:
         self._listeners: dict[object, EventListener] = {}
@@ -27,7 +28,7 @@ class MemoryBus:
             while self._waiting:
                 event = self._waiting.popleft()
                 for listener in tuple(self._listeners.values()):
-                    _tell(listener, event)
+                    _deliver(listener, event)
         finally:
             self._is_publishing = False
 
@@ -41,8 +42,8 @@ class MemoryBus:
         return unsubscribe
 
 
-def _tell(listener: EventListener, event: Event) -> None:
+def _deliver(listener: EventListener, event: Event) -> None:
     try:
         listener(event)
-    except Exception:  # a boundary: one broken listener must not keep an event from the others
+    except Exception:  # a boundary: a broken listener must not affect the others
         log.exception("a listener failed at %s", type(event).__name__)

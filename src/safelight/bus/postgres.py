@@ -1,12 +1,12 @@
-"""The bus of several servers on one PostgreSQL: what one publishes, all hear.
+"""The bus of several servers on one PostgreSQL: all receive the events that one publishes.
 
-Events of a transaction are told with its commit (``NOTIFY`` is part of it): there is no commit of which another server
-does not hear. What is published beside transactions, such as progress, waits for the next commit, and after ``BATCH_S``
-for one of its own; so the order of a publisher is the order of its commits. Of what is told several times before that,
-the last is told.
+Events of a transaction are sent with its commit (``NOTIFY`` is part of it), so that no commit is missed by another
+server. Events outside transactions, such as progress, are sent with the next commit, or after ``BATCH_S`` with a commit
+of their own; so the order of a publisher is the order of its commits. Of several events with the same key that wait
+for a commit, only the latest is sent.
 
-A picture of a preview is too large to be told to all. It is kept in the job's one unlogged row, and read by those
-servers for which somebody watches.
+The image of a preview is too large for a notification. It is stored in an unlogged row of the job, and read by those
+servers where somebody watches the job.
 """
 
 import asyncio
@@ -32,22 +32,23 @@ log = logging.getLogger(__name__)
 
 BATCH_S = 0.05
 LARGEST_NOTICE = 7_600
-"""Characters of one ``NOTIFY``, of which PostgreSQL takes fewer than 8,000 bytes."""
+"""Characters of one ``NOTIFY``; PostgreSQL's limit is just below 8,000 bytes."""
 KEPT_ENDS = 4_096
 RETRY_S = 0.5
 AWAY_S = 2.0
-"""After a commit that failed, before what is published beside transactions is told again. What waited is missed."""
+"""Pause after a commit that failed, before events outside transactions are sent again. Those that waited are lost."""
 
 SKEW_S = 30.0
-"""How much the clocks of servers may differ."""
+"""Largest difference between the clocks of servers."""
 
 Recover = Callable[[datetime], Awaitable[Sequence[Event]]]
 
 
 class PostgresBus:
-    """Mutable: what waits to be told, and what was heard and waits for its turn. Named ``name`` among its peers.
+    """Mutable: the events that wait to be sent, and those received that wait to be published here.
 
-    :meth:`on_commit` and :meth:`announce` are for the door of the database; :meth:`start` begins to listen.
+    ``name``: of this server among its peers. The database calls :meth:`on_commit` and :meth:`announce`;
+    :meth:`start` begins to listen.
     """
 
     def __init__(self, name: str) -> None:
@@ -55,10 +56,10 @@ class PostgresBus:
         self._local = MemoryBus()
         self._pending: OrderedDict[Hashable, Event] = OrderedDict()
         self._serial = 0
-        self._is_wanted = asyncio.Event()
+        self._must_send = asyncio.Event()
         self._parts: dict[str, list[str]] = {}
         self._inbox: deque[bytes | datetime] = deque()
-        self._has_mail = asyncio.Event()
+        self._has_received = asyncio.Event()
         self._ended: OrderedDict[JobId, None] = OrderedDict()
         self._tasks: list[asyncio.Task[None]] = []
         self._is_watched: Callable[[UserId], bool] = lambda owner: True
@@ -75,38 +76,38 @@ class PostgresBus:
                 key = self._serial
             self._pending.pop(key, None)
             self._pending[key] = event
-        self._is_wanted.set()
+        self._must_send.set()
 
     def subscribe(self, listener: EventListener) -> Callable[[], None]:
         return self._local.subscribe(listener)
 
-    # -- for the door --
+    # -- for the database --
 
     def on_commit(self, events: Sequence[Event]) -> None:
-        """They were announced with the commit."""
+        """Publish events here that were announced with the commit."""
         self._local.publish(events)
 
     def announce(self, tx: Transaction, events: Sequence[Event]) -> None:
-        """Tell the others, with the commit that ``tx`` is about to make."""
+        """Send events to the other servers, with the commit that ``tx`` is about to make."""
         pending, self._pending = self._pending, OrderedDict()
-        told = [self._shown(tx, event) for event in (*pending.values(), *events)]
-        if not told:
+        sent = [self._shown(tx, event) for event in (*pending.values(), *events)]
+        if not sent:
             return
-        body = base64.b85encode(zlib.compress(codec.encode(told), 1)).decode("ascii")
+        body = base64.b85encode(zlib.compress(codec.encode(sent), 1)).decode("ascii")
         pieces = [body[start : start + LARGEST_NOTICE] for start in range(0, len(body), LARGEST_NOTICE)]
         for number, piece in enumerate(pieces, 1):
             channel.notify(tx.conn, f"{self._name} {number}/{len(pieces)} {piece}")
 
-    # -- its life --
+    # -- start and stop --
 
     async def start(self, db: Database, *, url: str, recover: Recover, is_watched: Callable[[UserId], bool]) -> None:
-        """``recover``: the durable events since a time, some of which may have been missed. ``is_watched``: whether
-        anybody here would see a user's previews. Raises :class:`Unavailable`."""
+        """``recover``: returns the durable events since a time, some of which may have been missed. ``is_watched``:
+        whether a socket here shows a user's previews. Raises :class:`Unavailable`."""
         self._is_watched = is_watched
-        listening = await channel.Listening.open(url, self._heard)
+        listening = await channel.Listening.open(url, self._received)
         self._tasks = [
-            asyncio.create_task(self._tell_all(db), name="bus-tell"),
-            asyncio.create_task(self._work_off(db, recover), name="bus-hear"),
+            asyncio.create_task(self._send_pending(db), name="bus-send"),
+            asyncio.create_task(self._publish_received(db, recover), name="bus-receive"),
             asyncio.create_task(self._listen(listening, url), name="bus-listen"),
         ]
 
@@ -115,7 +116,7 @@ class PostgresBus:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    # -- telling --
+    # -- sending --
 
     def _shown(self, tx: Transaction, event: Event) -> Event:
         if isinstance(event, CallReported) and isinstance(event.event, PreviewMade):
@@ -125,47 +126,47 @@ class PostgresBus:
             channel.drop_preview(tx.conn, event.job_id)
         return event
 
-    async def _tell_all(self, db: Database) -> None:
+    async def _send_pending(self, db: Database) -> None:
         while True:
-            await self._is_wanted.wait()
+            await self._must_send.wait()
             await asyncio.sleep(BATCH_S)
-            self._is_wanted.clear()
+            self._must_send.clear()
             if self._pending:
                 try:
                     await db.write(lambda tx: None, is_durable=False)
-                except SafelightError:  # the door has said so, in the log, which is told as well: not at once
+                except SafelightError:  # the database has logged it, and log lines are events too: wait
                     await asyncio.sleep(AWAY_S)
 
-    # -- hearing --
+    # -- receiving --
 
     async def _listen(self, listening: channel.Listening, url: str) -> None:
-        """A connection that breaks may have missed anything until the next one listens."""
+        """After a connection has broken, events may be missed until the next one listens."""
         try:
             while True:
                 await listening.ended()
-                log.warning("the connection on which other servers are heard broke; connecting again")
+                log.warning("the connection that receives events of other servers broke; connecting again")
                 since = listening.alive_at - timedelta(seconds=SKEW_S)
                 await listening.close()
                 self._parts.clear()
                 listening = await self._listen_again(url)
                 self._inbox.append(since)
-                self._has_mail.set()
+                self._has_received.set()
         finally:
             await listening.close()
 
     async def _listen_again(self, url: str) -> channel.Listening:
         while True:
             try:
-                return await channel.Listening.open(url, self._heard)
+                return await channel.Listening.open(url, self._received)
             except Unavailable:
                 await asyncio.sleep(RETRY_S)
 
-    def _heard(self, notice: str) -> None:
+    def _received(self, notice: str) -> None:
         try:
             name, place, piece = notice.split(" ", 2)
             number, total = map(int, place.split("/"))
         except ValueError:
-            log.warning("a notice that no server of this version sends is left out")
+            log.warning("ignored a notification that is not from a server of this version")
             return
         if name == self._name:
             return
@@ -177,12 +178,12 @@ class PostgresBus:
         if len(parts) == total:
             del self._parts[name]
             self._inbox.append("".join(parts).encode("ascii"))
-            self._has_mail.set()
+            self._has_received.set()
 
-    async def _work_off(self, db: Database, recover: Recover) -> None:
+    async def _publish_received(self, db: Database, recover: Recover) -> None:
         while True:
-            await self._has_mail.wait()
-            self._has_mail.clear()
+            await self._has_received.wait()
+            self._has_received.clear()
             while self._inbox:
                 mail = self._inbox.popleft()
                 try:
@@ -192,8 +193,8 @@ class PostgresBus:
                             await self._show_preview(db, event, event.event)
                         else:
                             self._local.publish([event])
-                except Exception:  # a boundary: what comes next must be heard
-                    log.exception("what another server told could not be used")
+                except Exception:  # a boundary: later events must still be received
+                    log.exception("events of another server could not be read")
 
     async def _missed(self, recover: Recover, since: datetime) -> Sequence[Event]:
         while True:
@@ -219,7 +220,7 @@ class PostgresBus:
 
 
 def _key(event: Event) -> Hashable | None:
-    """Of events with one key, the latest wins."""
+    """Of events with the same key, only the latest is sent."""
     match event:
         case CallReported(event=CallProgressed() | TextShown() as reported):
             return type(reported), event.job_id, reported.call.id

@@ -1,1 +1,27 @@
-"""Nouns and rules of the domain, in the standard library alone: no I/O, no framework, no torch."""
+"""Nouns and their rules. Standard library only, no I/O.
+
+* ``asset``: named, owned, tagged references to blobs.
+* ``clock``: time as a port.
+* ``credential``: keys and tokens that identify a user.
+* ``digest``: digests of blobs.
+* ``errors``: the errors of the domain.
+* ``event``: past facts that the bus delivers to listeners.
+* ``gate``: whether the queue and each slot let jobs start.
+* ``ids``: typed identities.
+* ``job``: a job and its state machine.
+* ``leader``: the leader among several servers.
+* ``metadata_field``: fields of an asset's metadata, for filters.
+* ``model_folders``: folders of model files.
+* ``node``: a node's declaration as data.
+* ``output``: the outputs of a job, as its clients see them.
+* ``pack``: node packs and what could not be loaded.
+* ``paging``: a page of a list.
+* ``pool``: which slots may run a job.
+* ``publication``: which parts of a workflow may be shared.
+* ``retry``: retries with growing pauses.
+* ``task``: background tasks.
+* ``user``: users, their rights and their quotas.
+* ``userdata``: paths of a user's small files.
+* ``worker``: slots and engines.
+* ``workflow``: saved workflows and their versions.
+"""

@@ -16,11 +16,12 @@ MAX_TAG_LENGTH = 255
 MAX_ASSET_NAME = 512
 MAX_TAGS = 100
 MISSING = "missing"
-"""Marks what a scan no longer finds on disk."""
+"""Marks a file that a scan no longer finds on disk."""
 RESERVED_TAGS = frozenset({MISSING})
-"""Tags that the server alone sets and takes away."""
+"""Tags that only the server sets and removes."""
 PUBLIC_OWNER = UserId("public")
-"""Owns what everybody sees and nobody changes: the files of the server's own model folders. Nobody signs in as it."""
+"""The owner of what all users see and none can change: the files of the server's model folders. Nobody signs in as
+it."""
 
 
 class Folder(StrEnum):
@@ -33,7 +34,7 @@ class Folder(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FileName:
-    """Where ComfyUI's clients look for a file. Unique per owner; ``subfolder`` is ``""`` or ``a/b``."""
+    """Where ComfyUI's clients find a file. Unique per owner; ``subfolder`` is ``""`` or ``a/b``."""
 
     folder: Folder
     subfolder: str
@@ -97,7 +98,7 @@ class AssetCursor:
 
 @dataclass(frozen=True, slots=True)
 class AssetPage:
-    """``total`` counts all that match, but stops counting somewhere above the page (ASSET-3)."""
+    """``total``: the number of matches; counting stops somewhere above the page (ASSET-3)."""
 
     assets: Sequence[Asset]
     total: int
@@ -114,11 +115,12 @@ class TagCount:
 def check_asset_name(name: str) -> None:
     """Raises :class:`InvalidName`."""
     if not name.strip() or len(name) > MAX_ASSET_NAME or "\0" in name:
-        raise InvalidName(f"an asset's name has 1 to {MAX_ASSET_NAME} characters")
+        raise InvalidName(f"the name of an asset must have 1 to {MAX_ASSET_NAME} characters")
 
 
 def clean_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """Each once, in the order given. Raises :class:`Invalid` for what is no tag, and :class:`ReservedTag`."""
+    """The tags without duplicates, in their order. Raises :class:`Invalid` for an invalid tag, and
+    :class:`ReservedTag`."""
     cleaned: dict[str, None] = {}
     for tag in map(str.strip, tags):
         if not tag or len(tag) > MAX_TAG_LENGTH or not tag.isprintable() or "," in tag:
@@ -156,7 +158,7 @@ def parse_prefix(prefix: str) -> tuple[str, str]:
 
 
 def clean_filename(name: str) -> str:
-    """A single path segment that a person gave. Raises :class:`InvalidName`."""
+    """A single path segment from a user. Raises :class:`InvalidName`."""
     if not name or name in (".", "..") or "/" in name or "\\" in name or not name.isprintable():
         raise InvalidName(f"{name!r} is not a file name")
     if len(name.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES:
@@ -165,7 +167,7 @@ def clean_filename(name: str) -> str:
 
 
 def clean_subfolder(path: str) -> str:
-    """``a/b`` without empty and dot segments. Raises :class:`InvalidName` where it would lead outside."""
+    """``a/b`` without empty and dot segments. Raises :class:`InvalidName` for a path that leads outside."""
     if path.startswith(("/", "\\")) or ":" in path.split("/")[0]:
         raise InvalidName(f"{path!r} is not a relative folder")
     segments = [s for s in path.replace("\\", "/").split("/") if s not in ("", ".")]

@@ -1,4 +1,4 @@
-"""Secrets that stand for a user: how they are made, spelled and kept. Only digests of them are ever stored.
+"""Secrets that identify a user: how they are generated, written and stored. Only their digests are stored.
 
 All secrets are 256 random bits, so that a plain SHA-256 is enough: there is nothing to guess. Passwords, which can be
 guessed, are hashed in ``services/password.py``.
@@ -14,7 +14,7 @@ from typing import NewType
 KeyId = NewType("KeyId", str)
 
 KEY_PREFIX = "comfyui-"
-"""What clients of Comfy Cloud expect a key to begin with."""
+"""The prefix of keys that clients of Comfy Cloud expect."""
 
 _KEY = re.compile(KEY_PREFIX + r"([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _NOBODYS_DIGEST = b"\0" * 32
@@ -39,7 +39,7 @@ def parse_key(text: str) -> ApiKey | None:
 
 
 def new_token() -> str:
-    """For sessions and setup links: 43 characters that need no escaping."""
+    """A token for sessions and setup links: 43 characters that need no escaping."""
     return secrets.token_urlsafe(32)
 
 
@@ -48,6 +48,6 @@ def digest_of(secret: str) -> bytes:
 
 
 def is_secret_of(secret: str, digest: bytes | None) -> bool:
-    """In constant time. ``None``, where nothing of that id is known, takes as long and is never right."""
+    """Compare in constant time. ``None``, for an unknown id, takes equally long and never matches."""
     is_equal = compare_digest(digest_of(secret), _NOBODYS_DIGEST if digest is None else digest)
     return is_equal and digest is not None

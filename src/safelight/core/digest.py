@@ -9,7 +9,7 @@ Digest = NewType("Digest", str)
 """64 lower-case hex digits, without the algorithm's name."""
 
 Sha256Digest = NewType("Sha256Digest", str)
-"""64 lower-case hex digits: the second name of a blob, by which other sites know it."""
+"""64 lower-case hex digits: the second digest of a blob, which other sites use."""
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 

@@ -26,7 +26,7 @@ class JobState(StrEnum):
     RUNNING = "running"  # claimed by a slot under the current fence
     COMPLETED = "completed"  # every requested output was produced
     FAILED = "failed"  # a node raised, or the workers were lost; ``error`` says why
-    CANCELLED = "cancelled"  # by its owner, before or during the run
+    CANCELLED = "cancelled"  # cancelled by the owner, before or during the run
 
     @property
     def is_terminal(self) -> bool:
@@ -39,7 +39,7 @@ ACTIVE = frozenset({JobState.QUEUED, JobState.RUNNING})
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """The right to affect a job: valid while the job runs under this very attempt."""
+    """The right to affect a job: valid while the job runs under exactly this attempt."""
 
     job_id: JobId
     attempt: int
@@ -47,7 +47,7 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class JobError:
-    """Why a job failed, in the contract's words (``ExecutionError``). ``node_id`` is "" where no node is to blame."""
+    """Why a job failed, in the contract's shape (``ExecutionError``). ``node_id`` is "" if no node is to blame."""
 
     exception_type: str
     exception_message: str
@@ -61,7 +61,7 @@ class JobError:
 
 @dataclass(frozen=True, slots=True)
 class JobSummary:
-    """What lists show: everything of a job except its graph and its outputs' details."""
+    """The part of a job that lists show: everything except its graph and the details of its outputs."""
 
     id: JobId
     owner_id: UserId
@@ -80,18 +80,18 @@ class JobSummary:
     cancel_requested: bool = False
     pool: Pool = ANY
     models: Sequence[str] = ()
-    """The model files that its prompt names, as it names them."""
+    """The model files that its prompt names, as they are written there."""
     releases: int = 0
-    """Attempts that the server gave up in good order: they count for the fence, and not for the retries."""
+    """Attempts that the server requeued in good order: they count for the fence, but not as retries."""
 
     @property
     def shown_id(self) -> str:
-        """What its owner calls it."""
+        """The id that the owner sees."""
         return shown_job_id(self.id)
 
     @property
     def tries(self) -> int:
-        """Attempts that were the job's own, this one included."""
+        """Attempts that count as retries, including this one."""
         return self.attempt - self.releases
 
 
@@ -117,7 +117,7 @@ class Job:
 
 
 def claim(job: JobSummary, now: datetime) -> JobSummary:
-    """A slot takes a queued job: the attempt rises, and with it the fence."""
+    """A slot takes a queued job: the attempt, and with it the fence, is incremented."""
     if job.state is not JobState.QUEUED:
         raise Conflict(f"job {job.id} is {job.state}, not queued")
     return replace(job, state=JobState.RUNNING, attempt=job.attempt + 1, started_at=now, updated_at=now)
@@ -126,18 +126,18 @@ def claim(job: JobSummary, now: datetime) -> JobSummary:
 def finish(
     job: JobSummary, fence: Fence, outcome: JobState, now: datetime, error: JobError | None = None
 ) -> JobSummary:
-    """The one way into a terminal state from a run. Raises :class:`Conflict` for a fence that no longer holds."""
+    """The only way from a run to a terminal state. Raises :class:`Conflict` for an outdated fence."""
     if not outcome.is_terminal:
         raise ValueError(f"{outcome} is not a terminal state")
     if job.state is not JobState.RUNNING or fence != Fence(job.id, job.attempt):
-        raise Conflict(f"job {job.id} is {job.state} under attempt {job.attempt}: attempt {fence.attempt} has no say")
+        raise Conflict(f"job {job.id} is {job.state} under attempt {job.attempt}: attempt {fence.attempt} is outdated")
     return replace(job, state=outcome, ended_at=now, updated_at=now, error=error)
 
 
 def lose(
     job: JobSummary, fence: Fence, now: datetime, reason: str, *, node_id: str = "", node_type: str = ""
 ) -> JobSummary:
-    """The worker of this attempt is gone: back to the queue, or failed when the retries are spent. ``node_id`` and
+    """The worker of this attempt is lost: the job is requeued, or fails if it has no retry left. ``node_id`` and
     ``node_type``: of the node that was running, which may have ended its worker.
 
     A job whose owner had asked to cancel it is cancelled: cancel always ends a job.
@@ -150,30 +150,30 @@ def lose(
         error = JobError("WorkerLost", message, node_id=node_id, node_type=node_type)
         return finish(job, fence, JobState.FAILED, now, error)
     if job.state is not JobState.RUNNING or fence != Fence(job.id, job.attempt):
-        raise Conflict(f"job {job.id} is {job.state} under attempt {job.attempt}: attempt {fence.attempt} has no say")
+        raise Conflict(f"job {job.id} is {job.state} under attempt {job.attempt}: attempt {fence.attempt} is outdated")
     return replace(job, state=JobState.QUEUED, started_at=None, updated_at=now)
 
 
 def release(job: JobSummary, fence: Fence, now: datetime) -> JobSummary:
-    """The server gives the attempt up in good order, which is not the job's fault: back to the queue without a limit.
+    """The server requeues the attempt in good order, which is not the job's fault: without a limit.
 
     A job whose owner had asked to cancel it is cancelled.
     """
     if job.cancel_requested:
         return finish(job, fence, JobState.CANCELLED, now)
     if job.state is not JobState.RUNNING or fence != Fence(job.id, job.attempt):
-        raise Conflict(f"job {job.id} is {job.state} under attempt {job.attempt}: attempt {fence.attempt} has no say")
+        raise Conflict(f"job {job.id} is {job.state} under attempt {job.attempt}: attempt {fence.attempt} is outdated")
     return replace(job, state=JobState.QUEUED, started_at=None, updated_at=now, releases=job.releases + 1)
 
 
 def leave(job: JobSummary, now: datetime) -> JobSummary:
-    """The server goes, and its attempt goes on; should it be lost before another server has found it, that is not the
-    job's fault."""
+    """The server stops, and its attempt keeps running. If the attempt is lost before another server has reattached to
+    it, that is not the job's fault."""
     return replace(job, updated_at=now, releases=job.releases + 1)
 
 
 def request_cancel(job: JobSummary, now: datetime) -> JobSummary:
-    """Queued: cancelled at once. Running: marked, the worker is told. Terminal: unchanged."""
+    """Queued: cancelled immediately. Running: marked, and the worker is asked to stop. Terminal: unchanged."""
     if job.state is JobState.QUEUED:
         return replace(job, state=JobState.CANCELLED, ended_at=now, updated_at=now, cancel_requested=True)
     if job.state is JobState.RUNNING:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 WEIGHTS = (".ckpt", ".pt", ".pt2", ".bin", ".pth", ".safetensors", ".pkl", ".sft")
-"""GGUF files are not among them: no loader reads one."""
+"""Without GGUF files: no loader reads them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ MODEL_FOLDERS: Mapping[str, ModelFolder] = {
     "model_patches": ModelFolder(("model_patches",)),
     "audio_encoders": ModelFolder(("audio_encoders",)),
 }
-"""By the names that node packs and clients ask for."""
+"""By the names that node packs and clients use."""
 
 OTHER_NAMES: Mapping[str, str] = {"unet": "diffusion_models", "clip": "text_encoders"}
 """Old names of folders."""
@@ -53,7 +53,7 @@ def canonical(folder: str) -> str:
 
 
 class ExtraPlace(NamedTuple):
-    """A folder of models that lies elsewhere than below a root. ``is_default``: it counts before the roots."""
+    """A folder of models outside the roots. ``is_default``: it is searched before the roots."""
 
     folder: str
     path: Path
@@ -61,8 +61,7 @@ class ExtraPlace(NamedTuple):
 
 
 def places_of(folder: str, roots: Iterable[Path], extra: Iterable[ExtraPlace] = ()) -> list[Path]:
-    """Where the files of a model folder lie, the first place first. A folder that nothing is known of lies under its
-    own name."""
+    """The directories of a model folder, in the order of search. An unknown folder has a directory of its own name."""
     known = MODEL_FOLDERS.get(canonical(folder))
     below = known.places if known is not None else (folder,)
     places = [root / place for root in roots for place in below]
@@ -75,5 +74,5 @@ def places_of(folder: str, roots: Iterable[Path], extra: Iterable[ExtraPlace] = 
 
 
 def with_slashes(name: str) -> str:
-    """A model's name as lists have it: workflows from Windows separate folders by ``\\``."""
+    """A model's name as lists write it: workflows from Windows separate folders by ``\\``."""
     return name.replace("\\", "/")

@@ -9,7 +9,7 @@ PREFIX = "custom_nodes."
 
 @dataclass(frozen=True, slots=True)
 class PackStatus:
-    """``nodes``: how many of them can be run; ``failures``: what could not be loaded (the pack, a node), and why."""
+    """``nodes``: the number that can be run; ``failures``: what could not be loaded (the pack, a node), and why."""
 
     name: str
     nodes: int

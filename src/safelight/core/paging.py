@@ -1,4 +1,4 @@
-"""A page of a list: offset and limit in, items and the total out."""
+"""A page of a list: requested by offset and limit, answered with items and the total."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

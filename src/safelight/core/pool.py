@@ -19,7 +19,7 @@ ANY = Pool("")
 
 
 class QueueKey(NamedTuple):
-    """The queue of one owner's jobs for one pool: they start in their order, independently of the owner's other queues."""
+    """The queue of one owner's jobs for one pool: they start in order, independently of the owner's other queues."""
 
     owner_id: UserId
     pool: Pool = ANY

@@ -1,4 +1,4 @@
-"""What of a workflow may travel to others: everything but credentials."""
+"""The part of a workflow that may be shared: everything except credentials."""
 
 import json
 import re
@@ -8,24 +8,24 @@ from typing import Any
 from safelight.core.errors import Invalid
 
 MAX_DEPTH = 128
-"""Objects and arrays inside each other; a workflow with sub-graphs in sub-graphs stays below 40."""
+"""Levels of nested objects and arrays; a workflow with sub-graphs in sub-graphs stays below 40."""
 
 _NAME = re.compile(
     r"(auth_token|api_?key|access_?key|secret|passw(or)?d|passphrase|credentials?|authorization|bearer|"
     r"access_?token|refresh_?token|id_?token|hf_?token|civitai_?token|private_?key)(_comfy_org)?|token",
     re.IGNORECASE,
 )
-"""Names of fields and widgets that hold a credential, whatever stands before them (``openai_api_key``)."""
+"""Names of fields and widgets that hold a credential, also with a prefix (``openai_api_key``)."""
 _VALUE = re.compile(
     r"comfyui-[A-Za-z0-9_-]{16,}|sk-[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|AKIA[0-9A-Z]{16}|"
     r"AIza[0-9A-Za-z_-]{30,}|xox[abprs]-[A-Za-z0-9-]{10,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"
 )
-"""What keys of well-known services look like, wherever they stand."""
+"""Patterns of the keys of well-known services, in any field."""
 _URL_USER = re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+@")
 
 
 def read_document(data: bytes) -> Mapping[str, Any]:
-    """A workflow as it lies in a file. Raises :class:`Invalid` for what is not a JSON object, or is nested too deep."""
+    """Read a workflow file. Raises :class:`Invalid` if it is not a JSON object, or nested too deep."""
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
@@ -41,7 +41,7 @@ def read_document(data: bytes) -> Mapping[str, Any]:
 
 
 def without_credentials(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The same document with every credential emptied.
+    """The same document with an empty text for every credential.
 
     By the name of its field, by the look of its value, and in a node of the web UI that has a widget for one: such a
     node keeps its widgets' values as a bare list, whose order only its code knows, so that all its texts go.
@@ -73,7 +73,7 @@ def is_credential_name(name: str) -> bool:
 
 
 def _starts(name: str) -> list[int]:
-    """The beginnings of words in ``openai_api_key``, ``openaiApiKey`` and ``openai api-key``."""
+    """The starts of the words in ``openai_api_key``, ``openaiApiKey`` and ``openai api-key``."""
     return [0, *(match.end() for match in re.finditer(r"[_\-. ]|(?<=[a-z])(?=[A-Z])", name))]
 
 

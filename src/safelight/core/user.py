@@ -1,4 +1,4 @@
-"""Who asks. Every service takes a :class:`Principal`, so that tenancy is part of a call's type."""
+"""Users, and who sends a request. Every service takes a :class:`Principal`, so that tenancy is part of its type."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from safelight.core.errors import Invalid, InvalidName, LimitExceeded, Safelight
 from safelight.core.ids import LOCAL_USER, UserId
 
 MIN_PASSWORD, MAX_PASSWORD = 8, 1024
-"""In characters. No rules of composition: length is what helps."""
+"""In characters. There are no rules of composition: only length helps."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
 
@@ -26,7 +26,7 @@ LOCAL_PRINCIPAL = Principal(LOCAL_USER, is_admin=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Whom an identity provider vouches for: ``subject`` is unique with its issuer. ``name``: what they call it."""
+    """A user of an identity provider. ``subject``: unique for its issuer. ``name``: as the provider shows it."""
 
     issuer: str
     subject: str
@@ -35,19 +35,19 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
-    """What a user may use; ``None`` is without limit."""
+    """The limits of a user; ``None`` means no limit."""
 
     stored_bytes: int | None = None
     queued_jobs: int | None = None
     running_jobs: int | None = None
     device_s: float | None = None
     run_limit_s: float | None = None
-    """How long one job may run; 0: without limit, whatever the server's is. ``None``: as the server says."""
+    """Longest run of one job; 0: no limit, whatever the server's limit is. ``None``: the server's limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """A user who signs in. The local user has none."""
+    """The account of a user who signs in. The local user has none."""
 
     user_id: UserId
     name: str
@@ -56,7 +56,8 @@ class Account:
     has_password: bool
     quota: Quota
     weight: float
-    """The user's share of the devices, beside others who wait: one of weight 2 gets twice the time of one of 1."""
+    """The user's share of the devices while others wait: a user of weight 2 gets twice the time of a user of weight 1.
+    """
     used_device_s: float
     created_at: datetime
 
@@ -66,7 +67,7 @@ class Account:
 
 
 class QuotaReached(LimitExceeded):
-    """A cap that time or tidying up frees. ``retry_after_s``: when it makes sense to ask again."""
+    """A limit that frees up with time, or when the user deletes something. ``retry_after_s``: when to try again."""
 
     code = "quota_reached"
 
@@ -76,28 +77,28 @@ class QuotaReached(LimitExceeded):
 
 
 class BudgetSpent(SafelightError):
-    """The device-seconds are used up; only the administrator can give more."""
+    """The device-seconds are used up; only an administrator can grant more."""
 
     code = "budget_spent"
 
 
 def check_name(name: str) -> str:
-    """The name as it is kept, in small letters. Raises :class:`InvalidName`."""
+    """The name as it is stored, in lower case. Raises :class:`InvalidName`."""
     name = name.strip().lower()
     if not _NAME.fullmatch(name) or name == LOCAL_USER:
-        raise InvalidName(f"{name!r} cannot be a user's name: 1 to 100 of a-z 0-9 . _ @ + - are, and 'local' is taken")
+        raise InvalidName(f"invalid user name {name!r}: use 1 to 100 of a-z 0-9 . _ @ + -, and not 'local'")
     return name
 
 
 def check_password(password: str) -> str:
-    """Raises :class:`Invalid`, without the password in its words."""
+    """Raises :class:`Invalid`; its message does not contain the password."""
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         raise Invalid(f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters; this one has {len(password)}")
     return password
 
 
 def check_submit(quota: Quota, *, queued: int, stored_bytes: int, used_device_s: float) -> None:
-    """Whether one more job may be queued. Raises :class:`BudgetSpent` or :class:`QuotaReached`."""
+    """Check that one more job may be queued. Raises :class:`BudgetSpent` or :class:`QuotaReached`."""
     if quota.device_s is not None and used_device_s >= quota.device_s:
         raise BudgetSpent(f"Your {quota.device_s:g} device-seconds are used up")
     if quota.queued_jobs is not None and queued >= quota.queued_jobs:
@@ -110,7 +111,7 @@ def check_submit(quota: Quota, *, queued: int, stored_bytes: int, used_device_s:
 
 
 def check_store(quota: Quota, *, stored_bytes: int, new_bytes: int) -> None:
-    """Whether ``new_bytes`` more may be stored. Raises :class:`TooLarge`."""
+    """Check that ``new_bytes`` more may be stored. Raises :class:`TooLarge`."""
     if quota.stored_bytes is not None and stored_bytes + new_bytes > quota.stored_bytes:
         after = stored_bytes + new_bytes
         raise TooLarge(f"You may store {quota.stored_bytes} bytes; with this it would be {after}: delete some first")

@@ -1,12 +1,12 @@
-"""A user's small files: how their paths are read."""
+"""Paths of a user's small files."""
 
 from safelight.core.asset import clean_subfolder
 from safelight.core.errors import InvalidName
 
 
 def clean_path(path: str) -> str:
-    """``a/b.json``, without empty and dot segments. Raises :class:`InvalidName` where it leads elsewhere."""
+    """``a/b.json``, without empty and dot segments. Raises :class:`InvalidName` for a path that leads outside."""
     clean = clean_subfolder(path)
     if not clean or path.endswith(("/", "\\")):
-        raise InvalidName(f"{path!r} is not a file's path")
+        raise InvalidName(f"{path!r} is not the path of a file")
     return clean

@@ -20,7 +20,7 @@ MAX_DESCRIPTION_LENGTH = 10_000
 MAX_TEXTS = 100_000
 """Texts of a graph that are looked at for names of files."""
 MAX_NAMED_FILES = 2000
-"""How many different texts of a graph are looked up; no graph that a person made comes near."""
+"""Largest number of different texts of a graph that are looked up; no graph made by a person comes near it."""
 
 
 class DefaultView(StrEnum):
@@ -29,7 +29,7 @@ class DefaultView(StrEnum):
 
 
 class WorkflowSort(StrEnum):
-    """The contract's words."""
+    """The contract's values."""
 
     CREATED = "create_time"
     UPDATED = "update_time"
@@ -38,7 +38,7 @@ class WorkflowSort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a workflow was forked from. It stays as it is when the source is gone."""
+    """The source of a fork. It stays unchanged when the source is deleted."""
 
     workflow_id: WorkflowId
     version_id: VersionId | None
@@ -46,7 +46,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """Versions count from 1 without gaps; ``latest_version`` is the one that is shown."""
+    """Versions are numbered from 1 without gaps; ``latest_version`` is the one that is shown."""
 
     id: WorkflowId
     owner_id: UserId
@@ -100,7 +100,7 @@ def assets_named_in(content: Mapping[str, Any]) -> NamedAssets:
 
 
 def texts_of(value: Any) -> Iterator[str]:
-    """Every text in plain data, however deep; keys are none."""
+    """Every string value in plain data, at any depth; keys are not included."""
     waiting = [value]
     while waiting:
         value = waiting.pop()
@@ -117,7 +117,7 @@ def clean_name(name: str) -> str:
     if len(name) > MAX_NAME_LENGTH:
         raise Invalid(f"a name of {len(name)} characters is too long (at most {MAX_NAME_LENGTH})")
     if any(character < " " or character == "\x7f" for character in name):
-        raise Invalid(f"{name!r} holds control characters, which a name cannot")
+        raise Invalid(f"invalid name {name!r}: remove the control characters")
     return name
 
 
@@ -126,5 +126,5 @@ def clean_description(text: str) -> str:
     if len(text) > MAX_DESCRIPTION_LENGTH:
         raise Invalid(f"a description of {len(text)} characters is too long (at most {MAX_DESCRIPTION_LENGTH})")
     if "\x00" in text:
-        raise Invalid("the description holds a NUL character")
+        raise Invalid("the description contains a NUL character")
     return text

@@ -35,7 +35,7 @@ def encode(messages: Iterable[msgspec.Struct]) -> bytes:
 
 
 class Decoder(Generic[M]):
-    """Decodes bytes, as they arrive, to messages of a union such as ``ToServer``. Mutable: it buffers the last frame."""
+    """Decodes bytes, as they arrive, to messages of a union such as ``ToServer``. Mutable: buffers the last frame."""
 
     def __init__(self, messages: Any, *, max_bytes: int = MAX_FRAME_BYTES) -> None:
         self._decoder = msgspec.msgpack.Decoder(messages, ext_hook=_read_extension)

@@ -147,7 +147,8 @@ class Pong(Message, frozen=True, kw_only=True):
 
 
 class InputsValidated(Message, frozen=True, kw_only=True):
-    """The answer to :class:`ValidateInputs`: by call id, why a node rejects its inputs; ``None``: without a reason."""
+    """The answer to :class:`ValidateInputs`: by call id, why a node rejects its inputs, or ``None`` if it
+    gives no reason."""
 
     request_id: int
     violations: dict[str, str | None] = {}
