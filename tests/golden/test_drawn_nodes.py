@@ -15,7 +15,7 @@ IDS = [f"{case['node']}-{number}" for number, case in enumerate(CASES)]
 
 
 @pytest.mark.parametrize("case", CASES, ids=IDS)
-def test_gives_what_comfyui_gave(case: Any) -> None:
+def test_outputs_equal_comfyuis(case: Any) -> None:
     tensors: dict[str, torch.Tensor] = {}
     made = ours(case, tensors)
     assert "error" not in made

@@ -20,7 +20,7 @@ def test_every_pair_is_known() -> None:
 
 
 @pytest.mark.parametrize(("sampler", "scheduler"), CHOSEN)
-def test_latents_are_what_they_were(sampler: str, scheduler: str) -> None:
+def test_latents_equal_the_recorded_ones(sampler: str, scheduler: str) -> None:
     known = json.loads(GOLDEN.read_text("utf-8"))[f"{sampler} {scheduler}"]
     with torch.inference_mode():
         assert told(run(sampler, scheduler, STEPS)) == pytest.approx(known, abs=TOLERANCE)

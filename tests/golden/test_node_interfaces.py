@@ -36,7 +36,7 @@ def test_interface(name: str) -> None:
     for key in ("output_name", "output_node", "category", "name"):
         assert ours[key] == theirs[key], key
     lists = zip(ours["output_is_list"], theirs["output_is_list"], strict=True)
-    assert all(one == other for one, other in lists if other is not None)  # ComfyUI leaves some unsaid
+    assert all(one == other for one, other in lists if other is not None)  # ComfyUI omits some
     assert ours["display_name"] == (theirs["display_name"] or theirs["name"])
     for key in ("deprecated", "experimental", "api_node"):
         assert ours[key] == theirs.get(key, False), key
@@ -76,7 +76,7 @@ def _input(written: Any) -> Any:
         config.pop("options", None)
     if config.get("options") == []:
         del config["options"]
-    # Bounds that no message can carry exactly are carried as floats.
+    # Bounds that JSON cannot hold exactly are sent as floats.
     config = {k: float(v) if type(v) is int and abs(v) >= 2**63 else v for k, v in config.items()}
     if "template" in config:
         config["template"] = _template(config["template"])

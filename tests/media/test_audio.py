@@ -88,7 +88,7 @@ def test_resampling_keeps_a_tone(rate: int, target: int) -> None:
     assert np.abs(resampled - expected)[:, target // 10 : -target // 10].max() < 0.01
 
 
-def test_a_silent_film_has_no_sound(tmp_path: Path) -> None:
+def test_a_silent_video_has_no_audio(tmp_path: Path) -> None:
     assert read_audio(film(tmp_path / "a.mp4")) is None
 
 

@@ -62,7 +62,7 @@ def test_exr(tmp_path: Path, half: bool, channels: int) -> None:
     assert b"prompt\0string\0" in data
 
 
-def test_exr_of_one_colour_is_small(tmp_path: Path) -> None:
+def test_a_uniform_exr_is_small(tmp_path: Path) -> None:
     exr.save_exr(tmp_path / "a.exr", np.full((256, 256, 3), 0.5, dtype=np.float32), half=True)
     assert (tmp_path / "a.exr").stat().st_size < 10_000
     assert np.all(exr_samples(tmp_path / "a.exr") == 0.5)
@@ -103,7 +103,7 @@ def test_a_lower_crf_is_larger(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("colours", "tags"), [(avif.SRGB, (1, 13, 1)), (avif.HLG, (9, 18, 9)), (avif.PQ, (9, 16, 9))])
-def test_avif_of_10_bits_says_its_colours(tmp_path: Path, colours: avif.Colours, tags: tuple[int, int, int]) -> None:
+def test_avif_of_10_bits_declares_its_colors(tmp_path: Path, colours: avif.Colours, tags: tuple[int, int, int]) -> None:
     values = np.full((64, 64, 3), 0.5, dtype=np.float32)
     avif.save_deep_avif(tmp_path / "a.avif", [values], crf=5, ten_bits=True, colours=colours)
     with av.open(str(tmp_path / "a.avif")) as container:

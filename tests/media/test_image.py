@@ -29,7 +29,7 @@ def test_rgb_png_is_exact() -> None:
     assert np.array_equal(picture.frames[0], np.asarray(gradient()).astype(np.float32) / np.float32(255))
 
 
-def test_alpha_is_kept_apart_from_colour() -> None:
+def test_alpha_is_separate_from_color() -> None:
     image = gradient().convert("RGBA")
     image.putalpha(51)
     picture = decode_image(encoded(image, "PNG"))
@@ -143,7 +143,7 @@ def test_a_png_with_a_large_text_is_read(is_compressed: bool) -> None:
     assert decode_image(encoded(gradient(), "PNG", pnginfo=text)).frames.shape == (1, 6, 8, 3)
 
 
-def test_what_is_no_picture_is_refused() -> None:
+def test_other_files_are_refused() -> None:
     with pytest.raises(UnreadableMedia, match="supported format"):
         decode_image(b"GIF? No.")
 
@@ -185,7 +185,7 @@ def test_a_bomb_behind_a_harmless_first_page_is_not_decoded() -> None:
     assert shape == (1, 8, 8, 3)
 
 
-def test_programs_are_no_pictures() -> None:
+def test_postscript_is_not_an_image() -> None:
     with pytest.raises(UnreadableMedia, match="supported format"):
         decode_image(encoded(gradient(), "EPS"))
 
@@ -227,7 +227,7 @@ def test_png_of_1_3_and_4_channels(tmp_path: Path, channels: int) -> None:
         assert np.array_equal(np.asarray(image).reshape(pixels.shape), pixels)
 
 
-def test_two_channels_are_no_picture(tmp_path: Path) -> None:
+def test_two_channels_are_not_an_image(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="with 2 channels"):
         save_png(tmp_path / "a.png", np.zeros((4, 4, 2), dtype=np.uint8))
 

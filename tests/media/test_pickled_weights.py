@@ -87,7 +87,7 @@ def test_mappings_in_mappings_are_joined_by_dots() -> None:
     assert list(converted(saved(content))) == ["string_to_param.*"]
 
 
-def test_what_a_trainer_left_is_ignored() -> None:
+def test_objects_of_training_programs_are_ignored() -> None:
     """Stable Diffusion 1 checkpoints contain objects of their training program, which is not installed."""
     pickled = (
         b"\x80\x02}(X\x09\x00\x00\x00callbackscpytorch_lightning.callbacks.model_checkpoint\nModelCheckpoint\n)\x81"
@@ -112,7 +112,7 @@ class Evil:
     ("function", "name"),
     [(os.mkdir, "posix.mkdir"), (exec, "__builtin__.exec"), (getattr, "__builtin__.getattr")],
 )
-def test_nothing_is_run(tmp_path: Path, zipped: bool, function: Any, name: str) -> None:
+def test_no_code_is_run(tmp_path: Path, zipped: bool, function: Any, name: str) -> None:
     target = tmp_path / "made"
     arguments = {"exec": (f"open({str(target)!r}, 'w')",), "getattr": (str(target), "upper")}
     evil = Evil(function, *arguments.get(function.__name__, (str(target),)))
@@ -135,7 +135,7 @@ def test_no_other_name_is_known(name: str) -> None:
         converted(with_pickle(saved({"a": torch.ones(1)}), pickled))
 
 
-def test_what_stands_for_other_objects_does_nothing() -> None:
+def test_placeholders_of_ignored_objects_do_nothing() -> None:
     """Calls, states and items of an ignored name create nothing, whatever their arguments."""
     pickled = b"\x80\x02cnumpy.core.multiarray\nscalar\n(X\x02\x00\x00\x00osK\x01tR}X\x01\x00\x00\x00xK\x01sb."
     content = read(io.BytesIO(with_pickle(saved({"a": torch.ones(1)}), pickled))).content
@@ -189,7 +189,7 @@ def test_a_memo_far_away_takes_no_memory(number: bytes) -> None:
 WHOLE = [saved({"a": torch.ones(3), "b": torch.zeros(2, 2)}, zipped=zipped) for zipped in (True, False)]
 
 
-# Python warns of a backslash in a text that is junk.
+# Python warns about backslashes in random text.
 @pytest.mark.filterwarnings("ignore:invalid .*escape sequence:DeprecationWarning")
 @given(whole=st.sampled_from(WHOLE), at=st.integers(0, 1200), junk=st.binary(max_size=16), cut=st.booleans())
 def test_junk_is_converted_or_refused_and_never_raises_anything_else(

@@ -74,7 +74,7 @@ def test_signatures(head: bytes, mime_type: str) -> None:
         bytes(512),
     ],
 )
-def test_knows_when_it_does_not_know(head: bytes) -> None:
+def test_unknown_bytes_are_not_guessed(head: bytes) -> None:
     assert sniff(head) is None
 
 
@@ -89,7 +89,7 @@ def test_knows_when_it_does_not_know(head: bytes) -> None:
         ("no-ending", b"hello", "application/octet-stream"),
     ],
 )
-def test_the_name_counts_only_where_the_bytes_are_silent(filename: str, head: bytes, mime_type: str) -> None:
+def test_the_name_matters_only_if_the_bytes_are_inconclusive(filename: str, head: bytes, mime_type: str) -> None:
     assert mime_type_of(filename, head) == mime_type
 
 

@@ -29,7 +29,7 @@ def test_alpha_is_black_under_the_alpha() -> None:
     assert (image.mode, image.getpixel((0, 0))) == ("RGBA", (0, 0, 0, 200))
 
 
-def test_alpha_of_an_opaque_picture_is_full() -> None:
+def test_alpha_of_an_opaque_image_is_full() -> None:
     image = opened(render_channel(encoded(gradient(), "PNG"), channel=Channel.ALPHA).body)
     assert image.getchannel("A").getextrema() == (255, 255)
 
@@ -70,7 +70,7 @@ def test_thumbnail_fits_its_box() -> None:
     assert (image.format, image.size) == ("JPEG", (256, 102))
 
 
-def test_thumbnail_never_grows_a_picture() -> None:
+def test_thumbnails_never_enlarge() -> None:
     assert opened(render_thumbnail(encoded(gradient(20, 10), "PNG"), side=64).body).size == (20, 10)
 
 
@@ -84,7 +84,7 @@ def test_thumbnail_of_16_bit_grey_is_not_blown_out() -> None:
     assert opened(render_thumbnail(encoded(grey, "PNG"), side=64).body).getpixel((5, 5)) == (127, 127, 127)
 
 
-def test_thumbnail_stands_upright() -> None:
+def test_thumbnails_are_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     source = encoded(Image.new("RGB", (200, 100)), "JPEG", exif=exif)

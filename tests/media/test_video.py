@@ -49,7 +49,7 @@ def test_frames_and_rate_come_back(tmp_path: Path, name: str, rate: Fraction) ->
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_colours_are_right_and_declared(tmp_path: Path, name: str) -> None:
+def test_colors_are_right_and_declared(tmp_path: Path, name: str) -> None:
     frame = np.zeros((48, 64, 3), dtype=np.uint8)
     frame[:, :32], frame[:, 32:] = (200, 30, 60), (20, 220, 90)
     write_video(tmp_path / name, [frame] * 3, frame_rate=Fraction(10), format=FORMATS[name])
@@ -120,7 +120,7 @@ def test_phones_films_stand_upright(tmp_path: Path, quarter_turns: int) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_sound_beside_the_picture(tmp_path: Path, name: str) -> None:
+def test_audio_in_a_video(tmp_path: Path, name: str) -> None:
     path = film(tmp_path / name, sound=tone(5.0), format=FORMATS[name])
     info = probe(path)
     assert info.audio_codec == ("aac" if name == "a.mp4" else "opus")
@@ -162,7 +162,7 @@ def test_a_webm_can_be_copied_into_an_mp4(tmp_path: Path) -> None:
     assert [frame_number(f) for f in read_frames(tmp_path / "b.mp4")] == list(range(30))
 
 
-def test_what_browsers_do_not_play_does_not_fit(tmp_path: Path) -> None:
+def test_codecs_that_browsers_do_not_play_do_not_fit(tmp_path: Path) -> None:
     old = VideoFormat("mpeg4", "yuv420p")
     assert not fits_mp4(probe(film(tmp_path / "a.avi", format=old)))
 
@@ -187,13 +187,13 @@ def test_a_truncated_film_is_unreadable(tmp_path: Path) -> None:
         list(read_frames(tmp_path / "b.mp4"))
 
 
-def test_what_is_no_film_is_unreadable(tmp_path: Path) -> None:
+def test_other_files_are_not_videos(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_text("no film")
     with pytest.raises(UnreadableMedia, match=r"a\.mp4"):
         probe(tmp_path / "a.mp4")
 
 
-def test_sound_alone_is_no_film(tmp_path: Path) -> None:
+def test_audio_alone_is_not_a_video(tmp_path: Path) -> None:
     write_audio(tmp_path / "a.flac", tone(0.1), format=FLAC)
     with pytest.raises(UnreadableMedia, match="no readable video track"):
         probe(tmp_path / "a.flac")

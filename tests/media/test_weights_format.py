@@ -54,7 +54,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "w.safetensors"
 
 
-def test_what_the_library_writes_is_taken(path: Path) -> None:
+def test_files_of_the_library_are_accepted(path: Path) -> None:
     save_file({"a": torch.ones(2, 3), "b": torch.zeros(0), "c": torch.ones(4, dtype=torch.bfloat16)}, path, {"k": "v"})
     assert check_weights(path) is WeightsFormat.SAFETENSORS
 
@@ -84,7 +84,7 @@ def test_what_the_library_writes_is_taken(path: Path) -> None:
         (b"<html>" + bytes(600), "not a safetensors file"),
     ],
 )
-def test_a_header_that_lies_is_refused(path: Path, data: bytes, words: str) -> None:
+def test_a_false_header_is_refused(path: Path, data: bytes, words: str) -> None:
     path.write_bytes(data)
     with pytest.raises(UnreadableWeights, match=words) as raised:
         check_weights(path)
@@ -160,7 +160,7 @@ def test_gguf_is_taken(path: Path, data: bytes) -> None:
         ),
     ],
 )
-def test_a_gguf_header_that_lies_is_refused(path: Path, data: bytes, words: str) -> None:
+def test_a_false_gguf_header_is_refused(path: Path, data: bytes, words: str) -> None:
     path.write_bytes(data)
     with pytest.raises(UnreadableWeights, match=words):
         check_weights(path)

@@ -44,7 +44,7 @@ def test_a_file_is_copied_once_whatever_its_name(tmp_path: Path, models: Path) -
     assert use(LocalCopies(tmp_path / "own", max_bytes=10_000), models / "a").stat().st_ino == inode
 
 
-def test_a_file_that_changed_is_copied_anew(tmp_path: Path, models: Path) -> None:
+def test_a_changed_file_is_copied_again(tmp_path: Path, models: Path) -> None:
     copies = LocalCopies(tmp_path / "own", max_bytes=10_000)
     use(copies, models / "a")
     (models / "a").write_bytes(b"z" * 1000)
@@ -52,7 +52,7 @@ def test_a_file_that_changed_is_copied_anew(tmp_path: Path, models: Path) -> Non
     assert sorted(copies_in(tmp_path / "own").values()) == [b"a" * 1000, b"z" * 1000]
 
 
-def test_the_longest_unused_goes_and_what_is_read_stays(tmp_path: Path, models: Path) -> None:
+def test_the_least_recently_used_copy_is_deleted_unless_open(tmp_path: Path, models: Path) -> None:
     copies = LocalCopies(tmp_path / "own", max_bytes=2_500)
     for n, name in enumerate("ab"):
         os.utime(use(copies, models / name), (n + 1, n + 1))
@@ -65,7 +65,7 @@ def test_the_longest_unused_goes_and_what_is_read_stays(tmp_path: Path, models: 
     assert sorted(copies_in(tmp_path / "own").values()) == [b"b" * 1000, b"c" * 1000]
 
 
-def test_what_has_no_room_is_read_where_it_is(tmp_path: Path, models: Path) -> None:
+def test_a_file_that_does_not_fit_is_read_in_place(tmp_path: Path, models: Path) -> None:
     copies = LocalCopies(tmp_path / "own", max_bytes=1_500)
     (models / "large").write_bytes(b"x" * 2_000)
     assert use(copies, models / "large") == models / "large"

@@ -30,7 +30,7 @@ def weights_in(path: Path) -> Weights:
     return weight_file(path).weights()
 
 
-def test_what_finds_room_stays() -> None:
+def test_weights_that_fit_stay_on_the_device() -> None:
     whole = bytes_of(build())
     assert choose_offloaded(build(), torch.float32, available=None) == frozenset()
     assert choose_offloaded(build(), torch.float32, available=whole) == frozenset()

@@ -115,5 +115,5 @@ def test_a_layer_is_rounded_to_the_files_type_where_asked(state: dict[str, torch
     assert not torch.equal(exact, exact.half().float())
 
 
-def test_what_gains_by_it() -> None:
+def test_which_networks_benefit_from_packing() -> None:
     assert {name for name, part in Network().named_modules() if benefits_from_packing(part)} == {"wide", "out"}

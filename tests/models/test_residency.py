@@ -73,7 +73,7 @@ def test_many_networks_in_turn_do_not_grow(tmp_path: Path) -> None:
     assert {path.name for path in residency.files()} == {"8.safetensors", "9.safetensors"}
 
 
-def test_what_is_in_use_stays(tmp_path: Path) -> None:
+def test_networks_in_use_are_not_evicted(tmp_path: Path) -> None:
     residency = Residency(budget=0)
     weights = weights_in(tmp_path / "a.safetensors")
     with residency.use(weights, (), build, device=CPU, dtype=torch.float32) as module:
@@ -113,7 +113,7 @@ def test_weights_of_another_network_are_an_error(tmp_path: Path) -> None:
         held(Residency(), weight_file(tmp_path / "a.safetensors").weights())
 
 
-def test_what_was_loaded_while_inferring_serves_outside_of_it(tmp_path: Path) -> None:
+def test_weights_loaded_in_inference_mode_work_outside_it(tmp_path: Path) -> None:
     residency = Residency()
     weights = weights_in(tmp_path / "a.safetensors")
     with torch.inference_mode():

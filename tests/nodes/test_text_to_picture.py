@@ -76,7 +76,7 @@ def scene() -> Scene:
     return Scene()
 
 
-def test_a_prompt_becomes_a_picture(scene: Scene, context: FolderContext) -> None:
+def test_a_prompt_becomes_an_image(scene: Scene, context: FolderContext) -> None:
     latent = made(
         KSampler, scene.model, 7, 20, 4.0, "euler", "simple", scene.positive, scene.negative, scene.latent(), 1.0
     )
@@ -100,13 +100,13 @@ def test_the_same_seed_gives_the_same_latent(scene: Scene) -> None:
     assert torch.equal(Scene().run_sampling(), first)
 
 
-def test_an_item_of_a_batch_is_what_it_is_alone(scene: Scene) -> None:
+def test_an_item_of_a_batch_is_the_same_alone(scene: Scene) -> None:
     whole = scene.run_sampling(latent=scene.latent(3))
     alone = {**scene.latent(), "batch_index": [2]}
     torch.testing.assert_close(scene.run_sampling(latent=alone), whole[2:], rtol=1e-3, atol=1e-3)
 
 
-def test_two_halves_are_the_whole(scene: Scene) -> None:
+def test_two_partial_runs_equal_one(scene: Scene) -> None:
     sides = (scene.positive, scene.negative)
 
     def part(latent: Any, start: int, end: int, *, noise: str, leftover: str) -> Any:
@@ -155,7 +155,7 @@ def test_noise_may_come_from_a_node(scene: Scene) -> None:
     assert made_of["samples"].isfinite().all()
 
 
-def test_a_part_of_the_noise_keeps_the_picture(scene: Scene) -> None:
+def test_partial_denoising_keeps_the_image(scene: Scene) -> None:
     first = {"samples": scene.run_sampling()}
     near = scene.run_sampling(latent=first, seed=8, denoise=0.2)
     far = scene.run_sampling(latent=first, seed=8, denoise=0.9)
@@ -163,7 +163,7 @@ def test_a_part_of_the_noise_keeps_the_picture(scene: Scene) -> None:
     assert torch.equal(scene.run_sampling(latent=first, denoise=0.0), first["samples"])
 
 
-def test_a_picture_goes_to_a_latent_and_back(scene: Scene) -> None:
+def test_an_image_is_encoded_and_decoded(scene: Scene) -> None:
     latent = {"samples": scene.run_sampling()}
     image = made(VAEDecode, latent, scene.vae)
     again = made(VAEDecode, made(VAEEncode, image, scene.vae), scene.vae)
@@ -175,7 +175,7 @@ def test_a_picture_goes_to_a_latent_and_back(scene: Scene) -> None:
     assert encoded.shape == latent["samples"].shape
 
 
-def test_inpainting_keeps_what_is_not_masked(scene: Scene) -> None:
+def test_inpainting_keeps_the_unmasked_area(scene: Scene) -> None:
     image = made(VAEDecode, {"samples": scene.run_sampling()}, scene.vae)
     mask = torch.zeros(1, 128, 128)
     mask[:, :, 64:] = 1
@@ -193,7 +193,7 @@ def test_inpainting_keeps_what_is_not_masked(scene: Scene) -> None:
     torch.testing.assert_close(whole["samples"], made(VAEEncode, image, scene.vae)["samples"])
 
 
-def test_a_lora_changes_the_picture_as_much_as_it_is_strong(scene: Scene, tmp_path: Path) -> None:
+def test_a_lora_changes_the_image_by_its_strength(scene: Scene, tmp_path: Path) -> None:
     folder = tmp_path / "models" / "loras"
     folder.mkdir()
     torch.manual_seed(0)
@@ -213,7 +213,7 @@ def test_a_lora_changes_the_picture_as_much_as_it_is_strong(scene: Scene, tmp_pa
     moved = [float((scene.run_sampling(model=model) - plain).norm()) for model in (weak, strong)]
     assert 0 < moved[0] < moved[1]
     assert not torch.equal(made(CLIPTextEncode, PROMPT, clip)[0][0], scene.positive[0][0])
-    assert torch.equal(scene.run_sampling(), plain)  # what lies below is as it was
+    assert torch.equal(scene.run_sampling(), plain)  # the weights below are unchanged
 
 
 def test_clip_skip(scene: Scene) -> None:
@@ -237,13 +237,13 @@ def test_a_job_that_is_cancelled_stops_at_the_next_step(scene: Scene, tmp_path: 
     assert len(running.steps) == 3
 
 
-def test_what_a_checkpoint_lacks_is_told(scene: Scene) -> None:
+def test_missing_parts_of_a_checkpoint_are_reported(scene: Scene) -> None:
     with pytest.raises(NoTextEncoder):
         CLIPTextEncode.execute("a", None)  # type: ignore[arg-type]
     with pytest.raises(NoAutoencoder):
         VAEDecode.execute({"samples": scene.run_sampling(steps=1)}, None)  # type: ignore[arg-type]
 
 
-def test_bad_numbers_are_told(scene: Scene) -> None:
+def test_invalid_numbers_are_refused(scene: Scene) -> None:
     with pytest.raises(ValueError, match="at least 1 step"):
         scene.run_sampling(steps=0)

@@ -104,7 +104,7 @@ def test_previews_by_the_tiny_decoder(folder: Path, tmp_path: Path) -> None:
         assert damaged.size == (5, 6)
 
 
-def test_what_is_none_is_told(tmp_path: Path) -> None:
+def test_incomplete_files_are_refused(tmp_path: Path) -> None:
     save_file({"taesd_encoder.0.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "half.safetensors")
     with pytest.raises(UnknownWeights, match=r"'half\.safetensors' contains no supported tiny autoencoder"):
         load_autoencoder(tmp_path / "half.safetensors")

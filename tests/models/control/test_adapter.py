@@ -85,7 +85,7 @@ def test_strength_and_several(tmp_path: Path) -> None:
     assert twice.middle is None
 
 
-def test_a_part_of_one_is_told(tmp_path: Path) -> None:
+def test_an_incomplete_file_is_refused(tmp_path: Path) -> None:
     save_file(
         {"conv_in.weight": torch.zeros(8, 192, 3, 3), "body.0.block1.weight": torch.zeros(8, 8, 3, 3)},
         tmp_path / "a.safetensors",

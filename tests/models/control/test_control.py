@@ -32,7 +32,7 @@ def theirs() -> Any:
         attention_head_dim=4,
         norm_num_groups=32,
     )
-    for parameter in model.parameters():  # some begin as zeros
+    for parameter in model.parameters():  # some are initialized with zeros
         torch.nn.init.normal_(parameter, std=0.05)
     return model.eval().requires_grad_(False)
 
@@ -118,7 +118,7 @@ def test_both_sides_are_controlled_in_one_batch(ours: ControlNetwork) -> None:
     assert asked(saying(1.0), saying(2.0))[1] == 0
 
 
-def test_pictures_are_cut_to_the_proportions() -> None:
+def test_images_are_cropped_to_the_aspect_ratio() -> None:
     planes = torch.arange(24.0).reshape(1, 1, 4, 6)
     assert torch.equal(fit_image(planes, (4, 4)), planes[..., 1:5])
     assert fit_image(planes, (8, 12)).shape == (1, 1, 8, 12)

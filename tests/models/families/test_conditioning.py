@@ -32,13 +32,13 @@ def spread(number: float) -> torch.Tensor:
     return torch.cat((angles.cos(), angles.sin()))
 
 
-def test_text_alone_says_nothing_more() -> None:
+def test_text_only_models_get_nothing_else() -> None:
     assert prepared(TextOnly(), {"pooled_output": torch.ones(1, 8)}) == {}
     assert torch.equal(prepared(PooledText(8), {"pooled_output": torch.ones(1, 8)})["y"], torch.ones(1, 8))
     assert torch.equal(prepared(PooledText(8), {})["y"], torch.zeros(1, 8))
 
 
-def test_sdxl_is_told_sizes() -> None:
+def test_sdxl_is_conditioned_on_sizes() -> None:
     options = {"pooled_output": torch.full((1, 1280), 0.5), "width": 1024, "height": 768, "crop_w": 3, "crop_h": 5}
     y = prepared(PooledTextAndSizes(), {**options, "target_width": 900, "target_height": 700})["y"]
     assert y.shape == (1, 2816)
@@ -50,13 +50,13 @@ def test_sdxl_is_told_sizes() -> None:
 
 
 @pytest.mark.parametrize(("is_negative", "score"), [(False, 6.0), (True, 2.5)])
-def test_the_refiner_is_told_a_score(is_negative: bool, score: float) -> None:
+def test_the_refiner_is_conditioned_on_a_score(is_negative: bool, score: float) -> None:
     y = prepared(PooledTextSizeAndScore(), {}, is_negative=is_negative)["y"]
     assert y.shape == (1, 2560)
     torch.testing.assert_close(y[0, -256:], spread(score), rtol=1e-4, atol=1e-4)
 
 
-def test_inpainting_sees_the_mask_and_what_is_around() -> None:
+def test_inpainting_models_get_the_mask_and_the_masked_image() -> None:
     conditioning = Inpainting(TextOnly(), FORMAT, blank=(0.1, 0.2, 0.3, 0.4))
     blank = prepared(conditioning, {})["concat"]
     assert torch.equal(blank[0, 0], torch.ones(6, 8))
@@ -71,7 +71,7 @@ def test_inpainting_sees_the_mask_and_what_is_around() -> None:
     assert torch.equal(prepared(conditioning, {"noise_mask": mask})["concat"][0, 0], concat[0, 0])
 
 
-def test_editing_sees_the_picture_as_it_is() -> None:
+def test_editing_models_get_the_image_latent_unscaled() -> None:
     latent = torch.randn(1, 4, 6, 8)
     assert torch.equal(prepared(Editing(TextOnly()), {"concat_latent_image": latent})["concat"], latent)
     assert not prepared(Editing(TextOnly()), {})["concat"].any()

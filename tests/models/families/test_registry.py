@@ -63,7 +63,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def test_a_miniature_says_in_its_metadata_what_it_is() -> None:
+def test_the_metadata_of_a_miniature_identifies_it() -> None:
     shapes = shapes_of(unet_of(channels=32, multipliers=(1, 2), depths=(0, 1), context=48, vector=48))
     family = family_of(*file_of(shapes, metadata={"safelight.miniature": json.dumps(SETTINGS)}))
     assert (family.name, family.groups, family.latent_format.scale) == ("miniature", 4, 0.5)
@@ -74,7 +74,7 @@ def test_a_miniature_says_in_its_metadata_what_it_is() -> None:
         family_of(*file_of(shapes, metadata={"safelight.miniature": json.dumps(SETTINGS)}))
 
 
-def test_what_is_unknown_is_named() -> None:
+def test_unknown_families_are_reported() -> None:
     with pytest.raises(UnknownWeights, match=r"'some\.safetensors' contains a UNet with 48 conditioning"):
         family_of(*file_of(shapes_of(unet_of(channels=32, context=48))))
     flux = {"double_blocks.0.img_attn.qkv.weight": torch.Size((9, 3))}

@@ -119,7 +119,7 @@ def test_a_convolution(tmp_path: Path) -> None:
     key = "lora_unet_" + DIFFUSERS[CONVOLUTION].replace(".", "_")
     tensors = {f"{key}.lora_down.weight": down, f"{key}.lora_up.weight": up, f"{key}.alpha": ALPHA}
     before, after = patched(tmp_path, tensors, f"{CONVOLUTION}.weight")
-    # Two convolutions one after the other are one with the product for a kernel.
+    # Two consecutive convolutions equal one whose kernel is their product.
     picture = random(1, 8, 5, 5)
     behind = torch.conv2d(torch.conv2d(picture, down), up)
     change = torch.from_numpy(after - before).float()

@@ -65,7 +65,7 @@ def test_two_guidances() -> None:
     assert seen(DualCfgGuider(*sides, 2.0, 4.0, is_nested=True)) == 1 + 4 * ((3 + 2 * 2) - 1)
 
 
-def test_perp_neg_leaves_what_is_asked_for() -> None:
+def test_perp_neg_keeps_the_positive_part() -> None:
     """The negative prediction is parallel to the positive one: there is nothing to avoid."""
     guider = PerpNegGuider(model_of(), saying(5.0), saying(3.0), saying(1.0), 2.0, 10.0)
     assert seen(guider) == pytest.approx(1 + 2 * 4)
@@ -76,15 +76,15 @@ def test_combined_conditionings_are_averaged_by_strength() -> None:
     assert seen(PositiveGuider(model_of(), both)) == pytest.approx((2 * 3 + 6) / 3)
 
 
-def test_an_area_counts_where_it_is() -> None:
+def test_an_area_applies_inside_its_bounds() -> None:
     both = saying(1.0) + saying(5.0, area=(8, 12, 0, 0), strength=1.0)
     guided = denoised(PositiveGuider(model_of(), both)).guided
-    assert guided[0, 0, 0, 0] == 3.0  # both, alike
+    assert guided[0, 0, 0, 0] == 3.0  # both, with equal weight
     assert guided[0, 0, 12, 20] == 1.0
     assert 1.0 < guided[0, 0, 7, 0] < 3.0  # fading towards its edge
 
 
-def test_an_area_may_be_given_in_parts_of_the_picture() -> None:
+def test_an_area_can_be_given_as_fractions() -> None:
     [entry] = made(saying(1.0, area=("percentage", 0.5, 0.5, 0.25, 0.5)))
     assert entry.area == Area(8, 12, 4, 12)
 
@@ -96,19 +96,19 @@ def made(conditioning: list[Any]) -> list[Any]:
     )
 
 
-def test_an_area_beyond_the_picture_is_cut() -> None:
+def test_an_area_beyond_the_border_is_cropped() -> None:
     [entry] = made(saying(1.0, area=(99, 99, 10, 20)))
     assert entry.area.within(SHAPE) == Area(6, 4, 10, 20)
 
 
-def test_the_network_sees_the_area_alone() -> None:
+def test_the_network_gets_only_the_area() -> None:
     network = Plain()
     denoised(CfgGuider(model_of(network), saying(5.0, area=(8, 12, 0, 0)), saying(1.0), 2.0))
     # The positive area, and the same area under the negative; the negative of the whole.
     assert sorted(network.asked) == [(2, 4, 16, 24), (4, 4, 8, 12)]
 
 
-def test_a_mask_counts_where_it_is_bright() -> None:
+def test_a_mask_applies_where_it_is_bright() -> None:
     mask = torch.zeros(1, 128, 192)
     mask[:, :, 96:] = 1
     both = saying(1.0) + saying(5.0, mask=mask, mask_strength=1.0)
@@ -135,10 +135,10 @@ def test_an_area_fades_over_a_quarter_of_its_side() -> None:
     [entry] = made(saying(1.0, area=(9, 4, 3, 8)))
     weights = entry.weights(SHAPE)[0, 0]
     assert weights[:, 1].tolist() == [0.5, 1, 1, 1, 1, 1, 1, 1, 0.5]
-    assert weights[4].tolist() == [1, 1, 1, 1]  # one cell of fading is none
+    assert weights[4].tolist() == [1, 1, 1, 1]  # fading over one cell has no effect
 
 
-def test_a_default_conditioning_fills_what_others_leave() -> None:
+def test_a_default_conditioning_applies_where_no_other_does() -> None:
     mask = torch.zeros(1, 16, 24)
     mask[:, :, :12] = 0.25
     guider = PositiveGuider(model_of(), saying(5.0, mask=mask) + saying(1.0, default=True, strength=9.0))
@@ -147,14 +147,14 @@ def test_a_default_conditioning_fills_what_others_leave() -> None:
     assert guided[0, 0, 4, 20] == 1.0
 
 
-def test_a_range_counts_during_its_part_of_the_way() -> None:
+def test_a_range_limits_the_steps_of_a_conditioning() -> None:
     both = saying(1.0, start_percent=0.0, end_percent=0.5) + saying(5.0, start_percent=0.5, end_percent=1.0)
     guider = PositiveGuider(model_of(), both)
     assert seen(guider, sigma=14.0) == 1.0
     assert seen(guider, sigma=0.1) == 5.0
 
 
-def test_nodes_may_combine_otherwise_and_change_what_comes_out() -> None:
+def test_nodes_can_replace_and_change_guidance() -> None:
     def mean(guidance: Guidance) -> torch.Tensor:
         return (guidance.positive + guidance.negative) / 2
 
@@ -165,7 +165,7 @@ def test_nodes_may_combine_otherwise_and_change_what_comes_out() -> None:
     assert seen(CfgGuider(model_of(options=options), saying(3.0), saying(1.0), 4.0)) == 2 + 8
 
 
-def test_pictures_beside_the_latent_are_cut_to_areas() -> None:
+def test_images_concatenated_to_the_latent_are_cropped_to_areas() -> None:
     concat = torch.zeros(1, 4, 16, 24)
     concat[..., 12:] = 8.0
     guided = denoised(PositiveGuider(model_of(), saying(1.0, concat=concat, area=(16, 12, 0, 12)))).guided

@@ -32,7 +32,7 @@ def test_brownian_differences_have_unit_variance_and_add_up() -> None:
     assert torch.allclose(noise(ONE, FOUR), -whole)
 
 
-def test_brownian_noise_depends_on_the_seed_alone() -> None:
+def test_brownian_noise_depends_only_on_the_seed() -> None:
     again = brownian(LIKE, 7, SIGMAS)(FOUR, TWO)
     assert torch.equal(brownian(LIKE, 7, SIGMAS)(FOUR, TWO), again)
     assert not torch.equal(brownian(LIKE, 8, SIGMAS)(FOUR, TWO), again)

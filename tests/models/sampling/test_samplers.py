@@ -94,7 +94,7 @@ def test_draws_the_right_variance(name: str) -> None:
     assert float(drawn.var()) == pytest.approx(VARIANCE, rel=0.1)
 
 
-def test_lcm_noises_each_prediction_anew() -> None:
+def test_lcm_adds_fresh_noise_to_each_prediction() -> None:
     context = context_of(EXPLODING, torch.tensor([2.0, 0.5, 0.0]), torch.full((COUNT,), 3.0))
     denoise = denoiser(EXPLODING)
     again = denoise(context.x, torch.tensor(2.0)).guided + 0.5 * seeded()(torch.tensor(2.0), torch.tensor(0.5))

@@ -37,7 +37,7 @@ def test_files_of_one_encoder_and_of_two(folder: Path) -> None:
     assert other.shape == (3, 1280)
 
 
-def test_what_is_not_there_or_of_another_width(folder: Path) -> None:
+def test_missing_embeddings_and_those_of_another_width(folder: Path) -> None:
     save_file({"emb_params": torch.randn(2, 768)}, folder / "one.safetensors")
     assert find_embedding("absent", encoder="l", width=768) is None
     assert find_embedding("one", encoder="h", width=1024) is None

@@ -74,7 +74,7 @@ def test_windows_begin_end_and_are_full() -> None:
     assert filled("") == [[START] + [END] * (LENGTH - 1)]
 
 
-def test_a_short_segment_moves_whole_to_the_next_window() -> None:
+def test_a_short_segment_moves_to_the_next_window() -> None:
     first, second = filled("horse " * 73 + "(a red horse:1.2)")
     assert first == [START] + [4558] * 73 + [END] * 3
     assert second[:5] == [START, 320, 736, 4558, END]
@@ -108,7 +108,7 @@ def test_embeddings_stand_in_for_their_names() -> None:
     assert [token.tolist() for token in tokens[2:4] if isinstance(token, torch.Tensor)] == vectors.tolist()
     assert [weight for _, weight in window[2:6]] == [1.5] * 4
     assert tokens[4:6] == [267, 4558]
-    assert tokens[6] == END  # there is no dog: the word is dropped
+    assert tokens[6] == END  # no embedding 'dog': the word is dropped
 
 
 def test_an_embedding_that_does_not_exist_drops_its_word_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:

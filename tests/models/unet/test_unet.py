@@ -193,7 +193,7 @@ def test_the_first_attention_hook_is_outermost(unet: UNet) -> None:
     assert order[:2] == ["outer", "inner"]
 
 
-def test_control_is_added_where_it_says(unet: UNet) -> None:
+def test_control_is_added_at_its_blocks(unet: UNet) -> None:
     zeros = torch.zeros(1, 32, 8, 8)
     nothing = Control(skips={0: zeros, 1: zeros}, middle=torch.zeros(1, 64, 4, 4))
     torch.testing.assert_close(run(unet, control=nothing), run(unet))

@@ -108,7 +108,7 @@ def test_the_first_esrgan_files(tmp_path: Path) -> None:
     assert torch.equal(one, other)
 
 
-def test_tiles_are_the_whole_but_for_their_seams(tmp_path: Path) -> None:
+def test_tiles_equal_the_whole_except_at_seams(tmp_path: Path) -> None:
     module = CompactNetwork(CompactShape(3, 4, 0, 2))
     save_file(random(module), tmp_path / "small.safetensors")
     upscaler = load_upscaler(tmp_path / "small.safetensors")

@@ -73,10 +73,10 @@ def test_equals_siglip_of_transformers(tmp_path: Path) -> None:
     torch.testing.assert_close(ours.last_hidden_state, theirs.last_hidden_state, rtol=1e-4, atol=1e-5)
 
 
-def test_the_middle_or_all_of_a_picture(tmp_path: Path) -> None:
+def test_the_center_or_all_of_an_image(tmp_path: Path) -> None:
     encoder = load_vision_encoder(saved(clip_of(), tmp_path / "a.safetensors"))
     image = torch.zeros(1, 112, 224, 3)
-    image[:, :, 56:168] = 1.0  # the middle alone is white
+    image[:, :, 56:168] = 1.0  # only the middle is white
     white = encoder.encode_image(torch.ones(1, 56, 56, 3)).image_embeds
     inner = encoder.encode_image(image)
     assert functional.cosine_similarity(inner.image_embeds, white).item() > 0.95
@@ -141,7 +141,7 @@ def test_the_style_adapter_by_hand(tmp_path: Path) -> None:
     torch.testing.assert_close(made, (normed @ state["proj"]).expand(2, -1, -1), rtol=1e-4, atol=1e-4)
 
 
-def test_other_files_are_told(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
     with pytest.raises(UnknownWeights, match=r"'a\.safetensors' contains no supported vision encoder"):
         load_vision_encoder(tmp_path / "a.safetensors")

@@ -46,7 +46,7 @@ def test_load(run: FolderContext) -> None:
     assert torch.equal(RecordAudio.execute(audio="a.flac").values[0]["waveform"], loaded["waveform"])
 
 
-def test_load_says_what_is_wrong(run: FolderContext) -> None:
+def test_load_errors_name_the_problem(run: FolderContext) -> None:
     film(run.input / "silent.mp4", count=2)
     assert LoadAudio.validate_inputs(audio="no.wav") == "Invalid audio file: no.wav"
     with pytest.raises(ValueError, match="has no audio track"):
@@ -79,7 +79,7 @@ def test_trim(start: float, duration: float, expected: list[float]) -> None:
 
 
 @pytest.mark.parametrize(("start", "duration"), [(0.0, 0.0), (0.2, 0.0)])
-def test_trim_to_nothing(start: float, duration: float) -> None:
+def test_an_empty_trim_is_refused(start: float, duration: float) -> None:
     with pytest.raises(ValueError, match="no audio at"):
         TrimAudioDuration.execute(audio=audio([0.0, 1, 2, 3, 4]), start_index=start, duration=duration)
 
@@ -171,6 +171,6 @@ def test_preview(run: FolderContext) -> None:
     assert re.fullmatch(r"ComfyUI_temp_[a-z]{5}_00001_\.flac", ui["audio"][0]["filename"])
 
 
-def test_no_sound_cannot_be_saved(run: FolderContext) -> None:
+def test_missing_audio_cannot_be_saved(run: FolderContext) -> None:
     with pytest.raises(ValueError, match="no audio to save"):
         SaveAudio.execute(audio=None)

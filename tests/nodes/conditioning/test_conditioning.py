@@ -36,7 +36,7 @@ def test_the_method_of_two_papers_has_one_name() -> None:
     assert conditioning[0][1]["reference_latents_method"] == "uxo"
 
 
-def test_as_many_frames_are_cut_off_as_guide() -> None:
+def test_guide_frames_are_cut_off_at_the_end() -> None:
     positions = torch.tensor([8, 8, 16, 16])[None, None, :, None].expand(1, 3, 4, 2)
     positive = [[torch.zeros(1, 3, 4), {"keyframe_idxs": positions}]]
     latent = {"samples": torch.rand(1, 8, 5, 2, 2)}
@@ -54,7 +54,7 @@ class HalfVae:
         return torch.full((batch, 4, 1, height // 16, width // 16), 0.5)
 
 
-def test_a_start_picture_goes_into_the_first_frame() -> None:
+def test_a_start_image_is_put_into_the_first_frame() -> None:
     latent = {"samples": torch.ones(1, 4, 3, 2, 2)}
     start = torch.rand(1, 40, 40, 3)
     positive, _, _ = HunyuanVideo15SuperResolution.execute(
@@ -68,7 +68,7 @@ def test_a_start_picture_goes_into_the_first_frame() -> None:
     assert positive[0][1]["clip_vision_output"] == "seen"
 
 
-def test_a_camera_that_pans_down_goes_against_one_that_pans_up() -> None:
+def test_panning_down_is_the_opposite_of_panning_up() -> None:
     up, down = (WanCameraEmbedding.execute(pose, 32, 32, 5).values[0] for pose in ("Pan Up", "Pan Down"))
     moments = [embedding.reshape(6, 4, 2, 32, 32)[:3] for embedding in (up, down)]
     assert torch.equal(moments[0], -moments[1])
@@ -84,4 +84,4 @@ def test_a_mask_says_in_which_frames_tracks_show() -> None:
     ).values
     assert length == 4
     assert tracks["track_visibility"].tolist() == [[False], [True], [False], [False]]  # for all tracks
-    assert tracks["track_path"].isfinite().all()  # start and end are one point
+    assert tracks["track_path"].isfinite().all()  # start and end are the same point

@@ -33,7 +33,7 @@ def test_the_longer_edge_is_met_exactly() -> None:
     assert ResizeImagesByLongerEdge.execute(pictures(1, 8, 8)[0], 9).values[0].shape == (1, 9, 9, 3)
 
 
-def test_alike_images_are_left_out() -> None:
+def test_similar_images_are_left_out() -> None:
     one, other = pictures(2)
     brighter = (one * 0.9 + 0.1).clamp(0, 1)
     assert ImageDeduplication.execute([one, other, brighter, one], [0.95]).values[0] == [one, other]

@@ -19,7 +19,7 @@ def run(tmp_path: Path):
         yield run
 
 
-def test_an_opaque_picture_has_an_empty_mask_of_64(run: FolderContext) -> None:
+def test_an_opaque_image_has_an_empty_mask_of_64(run: FolderContext) -> None:
     gradient().save(run.input / "a.png")
     image, mask = LoadImage.execute(image="a.png").values
     assert image.dtype == torch.float32
@@ -28,7 +28,7 @@ def test_an_opaque_picture_has_an_empty_mask_of_64(run: FolderContext) -> None:
     assert torch.equal(mask, torch.zeros(1, 64, 64))
 
 
-def test_the_mask_is_what_is_transparent(run: FolderContext) -> None:
+def test_the_mask_marks_transparent_pixels(run: FolderContext) -> None:
     image = gradient().convert("RGBA")
     image.putalpha(51)
     image.save(run.input / "a.png")
@@ -63,19 +63,19 @@ def test_one_channel_as_a_mask(run: FolderContext, channel: str, expected: float
     assert torch.allclose(mask, torch.full_like(mask, expected))
 
 
-def test_the_alpha_of_an_opaque_picture_is_an_empty_mask_of_its_size(run: FolderContext) -> None:
+def test_the_alpha_of_an_opaque_image_is_an_empty_mask_of_its_size(run: FolderContext) -> None:
     gradient().save(run.input / "a.png")
     (mask,) = LoadImageMask.execute(image="a.png", channel="alpha").values
     assert torch.equal(mask, torch.zeros(1, 6, 8))
 
 
 @pytest.mark.parametrize("name", ["nope.png", "../a.png", "", "a/../../b.png"])
-def test_what_is_not_there_is_said(run: FolderContext, name: str) -> None:
+def test_missing_files_are_reported(run: FolderContext, name: str) -> None:
     for node in (LoadImage, LoadImageMask, LoadImageOutput):
         assert node.validate_inputs(image=name) == f"Invalid image file: {name}"
 
 
-def test_what_is_there_is_valid(run: FolderContext) -> None:
+def test_existing_files_are_valid(run: FolderContext) -> None:
     gradient().save(run.input / "a.png")
     assert LoadImage.validate_inputs(image="a.png") is True
 
@@ -89,7 +89,7 @@ def test_new_bytes_under_an_old_name_are_new(run: FolderContext) -> None:
     assert LoadImage.fingerprint_inputs(image="a.png") != first
 
 
-def test_a_file_that_is_no_picture(run: FolderContext) -> None:
+def test_a_file_that_is_not_an_image(run: FolderContext) -> None:
     (run.input / "a.png").write_text("not a picture")
     with pytest.raises(UnreadableMedia, match=r"'a\.png' is not an image"):
         LoadImage.execute(image="a.png")

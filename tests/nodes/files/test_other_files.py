@@ -25,7 +25,7 @@ def run(tmp_path: Path):
         yield run
 
 
-def test_text_is_saved_as_it_is(run: FolderContext) -> None:
+def test_text_is_saved_unchanged(run: FolderContext) -> None:
     output = SaveText.execute(text="größe\r\n🙂", filename_prefix="notes/a", format="md")
     assert output.values == ("größe\r\n🙂",)
     assert run.saved[0].path.read_bytes() == "größe\r\n🙂".encode()
@@ -38,7 +38,7 @@ def test_text_is_saved_as_it_is(run: FolderContext) -> None:
 @pytest.mark.parametrize(
     ("text", "saved"), [('{"b":1,"a":"ß"}', '{\n  "b": 1,\n  "a": "ß"\n}'), ("{not json", "{not json")]
 )
-def test_json_is_indented_where_it_is_json(run: FolderContext, text: str, saved: str) -> None:
+def test_valid_json_is_indented(run: FolderContext, text: str, saved: str) -> None:
     assert SaveText.execute(text=text, format="json").values == (text,)
     assert run.saved[0].path.read_text("utf-8") == saved
 

@@ -44,7 +44,7 @@ def test_saved_levels(run: FolderContext, value: float, level: int) -> None:
     assert np.unique(pixels(run.saved[0].path)).tolist() == [level]
 
 
-def test_a_loaded_picture_is_saved_with_the_same_pixels(run: FolderContext) -> None:
+def test_a_loaded_image_is_saved_with_the_same_pixels(run: FolderContext) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     Image.fromarray(noise).save(run.input / "a.png")
     SaveImage.execute(images=LoadImage.execute(image="a.png").values[0], filename_prefix="copy")
@@ -82,7 +82,7 @@ def test_half_precision_is_saved(run: FolderContext) -> None:
     assert np.unique(pixels(run.saved[0].path)).tolist() == [255]
 
 
-def test_preview_goes_to_temp_under_a_name_of_its_own(run: FolderContext) -> None:
+def test_previews_are_saved_in_temp_under_unique_names(run: FolderContext) -> None:
     random.seed(1)
     state = random.getstate()
     shown = [PreviewImage.execute(images=constant(0.5, batch=2)).ui for _ in range(2)]
@@ -101,7 +101,7 @@ def test_masks_are_shown_in_grey(run: FolderContext, shape: tuple[int, ...]) -> 
     assert np.unique(pixels(run.saved[0].path)).tolist() == [127]
 
 
-def test_two_pictures_are_compared(run: FolderContext) -> None:
+def test_two_images_are_compared(run: FolderContext) -> None:
     ui = ImageCompare.execute(image_a=constant(0), image_b=constant(1, batch=2)).ui
     assert ui is not None
     assert [i["filename"] for i in ui["a_images"]] == ["comfy.compare.a_00001_.png"]

@@ -11,7 +11,7 @@ from tests.nodes.context import FolderContext
 from safelight.nodes.files.send_image import SaveImageWebsocket
 
 
-def test_each_picture_is_sent_as_png_in_full_size(tmp_path: Path) -> None:
+def test_each_image_is_sent_as_png_in_full_size(tmp_path: Path) -> None:
     pictures = torch.zeros(2, 5, 700, 3)
     pictures[1, ..., 0] = 1.0
     with FolderContext(tmp_path).running() as run:

@@ -13,7 +13,7 @@ def picture(height: int, width: int, channels: int = 3, batch: int = 1) -> torch
     return torch.rand(batch, height, width, channels, generator=torch.Generator().manual_seed(height * width))
 
 
-def test_one_image_is_stitched_to_nothing() -> None:
+def test_stitching_a_single_image_returns_it() -> None:
     image = picture(3, 4)
     assert ImageStitch.execute(image, "up", True, 8, "red").values[0] is image
 
@@ -25,7 +25,7 @@ def test_a_strip_between_images_with_alpha_is_opaque() -> None:
     assert (stitched[0, 6:, :, 3] == 1.0).all()
 
 
-def test_the_mask_reaches_into_the_picture_only_where_a_border_was_added() -> None:
+def test_the_mask_fades_into_the_image_only_at_added_borders() -> None:
     padded, mask = ImagePadForOutpaint.execute(picture(40, 40), 0, 0, 8, 0, 10).values
     assert padded.shape == (1, 40, 48, 3)
     assert (padded[..., 40:, :] == 0.5).all()

@@ -20,13 +20,13 @@ def test_lab_of_the_primaries() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_an_image_has_its_own_colours(method: str) -> None:
+def test_an_image_as_its_own_reference_is_unchanged(method: str) -> None:
     moved = ColorTransfer.execute(DULL, method, {"source_stats": "per_frame"}, 1.0, DULL).values[0]
     torch.testing.assert_close(moved, DULL, atol=0.5 / 255 + 1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_colours_become_the_reference_s(method: str) -> None:
+def test_the_colors_become_the_reference_s(method: str) -> None:
     moved = ColorTransfer.execute(DULL, method, {"source_stats": "per_frame"}, 1.0, VIVID).values[0]
     space = (lambda rgb: rgb * 100) if method == "histogram" else to_lab
     wanted = space(VIVID)
@@ -37,7 +37,7 @@ def test_the_colours_become_the_reference_s(method: str) -> None:
 
 def test_one_frame_as_baseline_keeps_the_differences_between_frames() -> None:
     frames = torch.stack([DULL[0], DULL[0] * 0.5])
-    stats = {"source_stats": "target_frame", "target_index": 7}  # the last, as there are fewer
+    stats = {"source_stats": "target_frame", "target_index": 7}  # clamped to the last frame
     moved = ColorTransfer.execute(frames, "reinhard_lab", stats, 1.0, VIVID).values[0]
     torch.testing.assert_close(moved[1].mean((0, 1)), VIVID.mean((0, 1, 2)), atol=0.03, rtol=0)
     assert moved[0].mean() > moved[1].mean() + 0.05
@@ -58,13 +58,13 @@ def test_a_histogram_counts_every_pixel_of_the_first_image() -> None:
     assert luminance[round(255 * (0.2126 + 0.0361))] == 1
 
 
-def test_colours_are_read() -> None:
+def test_colors_are_parsed() -> None:
     assert parse_color("#0a9299") == (10, 146, 153, 255)
     assert parse_color("#0A929900") == (10, 146, 153, 0)
 
 
 @pytest.mark.parametrize("text", ["red", "#fff", "#12345g", "0a9299", "#0a92990", " #0a9299"])
-def test_what_is_no_colour_is_refused(text: str) -> None:
+def test_invalid_colors_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="RRGGBB"):
         parse_color(text)
 
@@ -75,7 +75,7 @@ def test_bayer_thresholds_are_evenly_spaced() -> None:
 
 
 @pytest.mark.parametrize("dither", ["none", "floyd-steinberg", "bayer-8"])
-def test_no_more_colours_than_asked_for(dither: str) -> None:
+def test_at_most_the_requested_number_of_colors(dither: str) -> None:
     image = torch.rand(1, 20, 13, 4, generator=torch.Generator().manual_seed(7))
     quantized = ImageQuantize.execute(image, 5, dither).values[0]
     assert quantized.shape == (1, 20, 13, 3)

@@ -7,7 +7,7 @@ from safelight.nodes.image.filters import ImageBlur, ImageSharpen, Morphology, d
 IMAGE = torch.rand(2, 12, 9, 3, generator=torch.Generator().manual_seed(3))
 
 
-def test_blur_keeps_one_colour() -> None:
+def test_blur_keeps_a_uniform_color() -> None:
     plain = torch.full((1, 8, 8, 4), 0.25)
     torch.testing.assert_close(ImageBlur.execute(plain, 3, 2.0).values[0], plain)
 
@@ -55,7 +55,7 @@ def test_weak_edges_count_only_where_they_join_a_strong_one() -> None:
     steps = torch.zeros(1, 1, 24, 32)
     steps[..., :12, 8:] = 0.5  # a step that fades out downwards stays one edge
     steps[..., 12:, 8:] = 0.2
-    steps[..., 24:] += 0.2  # a weak step by itself
+    steps[..., 24:] += 0.2  # a weak step on its own
     edges = find_edges(steps, 0.3, 0.9)[0, 0]
     assert edges[-1, 7]
     assert not edges[-1, 23]

@@ -80,7 +80,7 @@ def test_an_unpainted_canvas_is_its_background() -> None:
     assert mask.shape == (2, 5, 6)
 
 
-def test_compression_costs_the_more_the_higher_it_is() -> None:
+def test_higher_compression_loses_more() -> None:
     ramp = torch.linspace(0, 1, 63).view(1, 1, 63, 1).expand(1, 49, 63, 3)
     light, heavy = (LTXVPreprocess.execute(ramp, crf).values[0] for crf in (5, 50))
     assert light.shape == heavy.shape == (1, 48, 62, 3)

@@ -8,7 +8,7 @@ from safelight.nodes.image.scaling import FluxKontextImageScale, ImageScale, fil
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_one_colour_stays_one_colour(method: str) -> None:
+def test_uniform_color_is_preserved(method: str) -> None:
     image = torch.full((2, 9, 7, 3), 102 / 255)
     resized = resize(image, 13, 4, method=method)
     assert resized.shape == (2, 4, 13, 3)
@@ -22,7 +22,7 @@ def test_lanczos_scales_a_mask_as_pillow_scales_a_grey_picture() -> None:
     assert torch.equal(resize_mask(mask, 5, 6, method="lanczos")[1], wanted)
 
 
-def test_center_cuts_both_sides_alike() -> None:
+def test_center_crops_both_sides_equally() -> None:
     columns = torch.arange(8.0).view(1, 1, 8, 1).expand(1, 4, 8, 3)
     square = resize(columns, 4, 4, method="nearest-exact", crop="center")
     assert square[0, 0, :, 0].tolist() == [2, 3, 4, 5]

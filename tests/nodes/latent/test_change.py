@@ -10,7 +10,7 @@ from safelight.nodes.latent.normalize import NormalizeVideoLatentStart
 from safelight.nodes.latent.transform import LatentCrop
 
 
-def test_interpolating_treats_the_items_of_a_batch_alike() -> None:
+def test_interpolation_treats_batch_items_equally() -> None:
     one, other = torch.randn(3, 4, 5, 5), torch.randn(3, 4, 5, 5)
     (together,) = LatentInterpolate.execute({"samples": one}, {"samples": other}, 0.3).values
     for i in range(3):
@@ -45,7 +45,7 @@ def test_one_frame_stays() -> None:
     assert NormalizeVideoLatentStart.execute(latent, 4, 5).values == (latent,)
 
 
-def test_masks_go_with_video_and_sound() -> None:
+def test_masks_apply_to_video_and_audio() -> None:
     video = {"samples": torch.rand(1, 8, 2, 4, 4)}
     sound = {"samples": torch.rand(1, 8, 6, 16), "noise_mask": torch.zeros(1, 8, 6, 16), "type": "audio"}
     (joined,) = LTXVConcatAVLatent.execute(video, sound).values

@@ -39,7 +39,7 @@ IMAGE = torch.zeros(1, 1, 1, 3).expand(2**16, 2**8, 2**5, 3)
         lambda: RepeatLatentBatch.execute(samples={"samples": IMAGE}, amount=64),
     ],
 )
-def test_what_is_too_large_together_takes_no_memory(make: Callable[[], Any]) -> None:
+def test_sizes_that_are_too_large_together_allocate_nothing(make: Callable[[], Any]) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(TooLarge, match="the limit of 2,147,483,648"):
         make()

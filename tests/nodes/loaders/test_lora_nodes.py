@@ -75,7 +75,7 @@ def test_loras_stack() -> None:
 
 
 @pytest.mark.usefixtures("run")
-def test_what_a_file_lacks_stays_as_it_is() -> None:
+def test_parts_without_a_lora_are_unchanged() -> None:
     model, clip = LoraLoader.execute(MODEL, CLIP, "unet.safetensors", 1.0, 1.0).values
     assert len(model.network.layers) == 1
     assert clip is CLIP

@@ -49,7 +49,7 @@ def test_a_missing_channel_is_named() -> None:
         ImageToMask.execute(torch.zeros(1, 2, 2, 3), "alpha")
 
 
-def test_colours_are_compared_in_8_bits() -> None:
+def test_colors_are_compared_in_8_bits() -> None:
     image = torch.tensor([[[[1.0, 0.5, 0.0], [1.0, 127.4 / 255, 0.2 / 255], [1.2, 0.5, 0.1]]]])
     assert ImageColorToMask.execute(image, 0xFF8000).values[0].tolist() == [[[1.0, 0.0, 0.0]]]
     assert ImageColorToMask.execute(image, 0xFF7F00).values[0].tolist() == [[[0.0, 1.0, 0.0]]]
@@ -88,7 +88,7 @@ def test_composites_of_opaque_and_transparent_pixels(mode: str) -> None:
         "DST_IN": (0.25, None, None),
         "DST_OUT": (None, None, 0.25),
         "DST_OVER": (0.25, 0.75, 0.25),
-        "LIGHTEN": (0.75, 1.0, 0.5),  # the formula adds what lies alone twice
+        "LIGHTEN": (0.75, 1.0, 0.5),  # the formula adds unmatched areas twice
         "MULTIPLY": (0.1875, None, None),
         "OVERLAY": (0.375, 1.0, 0.0),
         "SCREEN": (0.8125, 0.75, 0.25),

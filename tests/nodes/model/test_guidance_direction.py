@@ -37,7 +37,7 @@ def test_epsilon_scaling() -> None:
     torch.testing.assert_close(made, X - (X - plain) / 1.25)
 
 
-def test_tangential_damping_keeps_what_is_parallel() -> None:
+def test_tangential_damping_keeps_the_parallel_part() -> None:
     """Parallel predictions are kept; of perpendicular ones with different lengths the shorter one is removed."""
     model = changed(TCFG, model_of())
     positive, negative = torch.zeros(1, 1, 1, 2), torch.zeros(1, 1, 1, 2)
@@ -76,7 +76,7 @@ def test_frequencies_of_guidance() -> None:
     torch.testing.assert_close(together(FreSca, 1.0, 1.0, 2), PLAIN)
     torch.testing.assert_close(together(FreSca, 2.0, 0.0, 100), NEGATIVE + 6.0 * (POSITIVE - NEGATIVE))
     model = changed(FreSca, model_of(), 2.0, 7.0, 1)
-    flat = hand_guided(model)  # nothing but the lowest frequency
+    flat = hand_guided(model)  # only the lowest frequency
     torch.testing.assert_close(flat, torch.full(SHAPE, 1 + 4 * 2.0 * 2.0))
 
 

@@ -149,7 +149,7 @@ def test_free_u_at_ones_changes_nothing(real: DiffusionModel) -> None:
 def test_free_u_weighs_the_backbone_and_low_frequencies(real: DiffusionModel) -> None:
     model = changed(FreeU, real, 2.0, 3.0, 0.5, 0.25)
     [hook] = options_of(model).hooks.skip
-    constant = torch.ones(1, 6, 8, 8)  # nothing but the lowest frequency
+    constant = torch.ones(1, 6, 8, 8)  # only the lowest frequency
     for channels, backbone, low in ((128, 2.0, 0.5), (64, 3.0, 0.25)):
         hidden, skip = hook(torch.ones(1, channels, 8, 8), constant, BlockIndex("output", 0))
         half = channels // 2

@@ -140,7 +140,7 @@ def test_texts_under_hooks() -> None:
     assert [(o["clip_start_percent"], o["clip_end_percent"]) for _, o in (first, second)] == [(0.0, 0.5), (0.5, 1.0)]
 
 
-def test_a_span_of_texts_counts_for_its_part_of_the_way() -> None:
+def test_a_timestep_range_of_a_text_is_respected() -> None:
     model = model_of()
     early = saying(5.0, clip_start_percent=0.0, clip_end_percent=0.5)
     late = saying(9.0, clip_start_percent=0.5, clip_end_percent=1.0)
@@ -168,7 +168,7 @@ def test_another_model_as_a_hook(tmp_path: Path) -> None:
     assert not torch.allclose(changed.encode(changed.tokenize("a star"))[0], plain)
 
 
-def test_a_default_condition_fills_what_others_leave() -> None:
+def test_a_default_condition_applies_where_no_other_does() -> None:
     mask = torch.zeros(1, 8, 8)
     mask[:, :, :2] = 1.0
     mask[:, :, 2:4] = 0.25

@@ -78,7 +78,7 @@ def test_shares_of_two_models(pair: tuple[DiffusionModel, DiffusionModel]) -> No
     torch.testing.assert_close(weight(pair[0]), one)
 
 
-def test_what_lies_over_the_second_counts(pair: tuple[DiffusionModel, DiffusionModel]) -> None:
+def test_layers_of_the_second_model_are_merged_too(pair: tuple[DiffusionModel, DiffusionModel]) -> None:
     layer = WeightLayer("ones", {WEIGHT: AdditivePatch(FullDifference(torch.ones_like(weight(pair[1]))))})
     made = merged(ModelMergeSimple, pair[0], pair[1].with_layers(layer), 0.5)
     torch.testing.assert_close(weight(made), 0.5 * weight(pair[0]) + 0.5 * (weight(pair[1]) + 1))
@@ -103,7 +103,7 @@ def test_models_of_other_kinds_do_not_mix(pair: tuple[DiffusionModel, DiffusionM
         ModelMergeSimple.execute(pair[0], other, 0.5)
 
 
-def test_a_checkpoint_is_written_as_it_is_and_with_its_changes(tmp_path: Path) -> None:
+def test_a_checkpoint_is_saved_unchanged_and_with_changes(tmp_path: Path) -> None:
     loaded = load_checkpoint(BUNDLED)
     assert loaded.text is not None
     assert loaded.autoencoder is not None
@@ -139,7 +139,7 @@ def test_parts_are_written_alone(tmp_path: Path) -> None:
         torch.testing.assert_close(tensor, original)
 
 
-def test_the_layout_of_open_clip_goes_there_and_back(tmp_path: Path) -> None:
+def test_open_clip_names_round_trip(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     torch.manual_seed(0)

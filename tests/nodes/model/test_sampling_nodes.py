@@ -37,7 +37,7 @@ def test_discrete() -> None:
     assert len(distilled.levels.sigmas) == 50
 
 
-def test_pictures_to_pictures_see_the_latent_as_it_is() -> None:
+def test_img_to_img_does_not_scale_the_latent() -> None:
     x = torch.randn(3)
     assert torch.equal(
         chosen(ModelSamplingDiscrete, "img_to_img", False).prediction.scaled_input(x, torch.tensor(5.0)), x

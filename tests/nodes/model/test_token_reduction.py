@@ -22,7 +22,7 @@ def attention(height: int, width: int, *, full: tuple[int, int] | None = None, i
     return Attention(q, k, v, q, 2, BlockIndex("input", index), size, full or size, True)
 
 
-def test_each_tile_sees_itself_alone(real: DiffusionModel) -> None:  # noqa: F811
+def test_tiles_attend_only_to_themselves(real: DiffusionModel) -> None:  # noqa: F811
     [hook] = options_of(changed(HyperTile, real, 32, 1, 0, False)).hooks.attention
     asked = attention(8, 12)
     made = hook(asked, attend).reshape(2, 8, 12, 8)
@@ -43,7 +43,7 @@ def test_tiles_take_turns_and_end_at_a_depth(real: DiffusionModel) -> None:  # n
     for index in (0, 1):
         assert hook(attention(16, 16, index=index), seen).shape == (2, 256, 8)
     assert sizes == [(4, 4, 32), (8, 8, 8)]
-    hook(attention(16, 16, full=(32, 32)), seen)  # twice the tile, a level deeper
+    hook(attention(16, 16, full=(32, 32)), seen)  # twice the tile size, one level deeper
     hook(attention(8, 8, full=(32, 32)), seen)
     hook(attention(5, 9, full=(32, 32)), seen)
     assert sizes[2:] == [(8, 8, 8), (8, 8, 2), (5, 9, 2)]
@@ -53,7 +53,7 @@ def seeded(seed: int = 5) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_merged_tokens_are_means_of_those_alike() -> None:
+def test_merged_tokens_are_means_of_similar_ones() -> None:
     """Two halves of an image, each of one color: merging loses nothing."""
     hidden = torch.zeros(1, 16, 3)
     hidden[:, :8, 0], hidden[:, 8:, 1] = 1.0, 2.0
@@ -63,7 +63,7 @@ def test_merged_tokens_are_means_of_those_alike() -> None:
     torch.testing.assert_close(unmerge(fewer), hidden)
     noise = torch.randn(1, 16, 3)
     merge, unmerge = merging(noise, (4, 4), 16, seeded())
-    assert merge(noise).shape == (1, 4, 3)  # one of four places stays
+    assert merge(noise).shape == (1, 4, 3)  # one of four tokens is kept
     assert unmerge(merge(noise)).shape == noise.shape
 
 
@@ -98,7 +98,7 @@ def test_the_seed_draws_the_same_tokens_as_in_comfyui(
     assert float(made.std()) == pytest.approx(deviation, abs=1e-5)
 
 
-def test_a_run_gives_its_chance_to_the_hooks() -> None:
+def test_hooks_are_built_with_the_seed_of_the_run() -> None:
     """The same seed merges the same tokens; a different seed merges others."""
     drawn: list[float] = []
 
@@ -129,14 +129,14 @@ def test_networks_run_with_them(real: DiffusionModel) -> None:  # noqa: F811
         made, _ = both_ways(changed(node, real, *options))
         assert made.shape == plain.shape
         assert torch.isfinite(made).all()
-        if node is not TomePatchModel and node is not HyperTile:  # attention stands below the latent's own size here
+        if node is not TomePatchModel and node is not HyperTile:  # attention is only below the latent's full size here
             assert not torch.allclose(made, plain), node
     same, _ = both_ways(changed(UNetSelfAttentionMultiply, real, 1.0, 1.0, 1.0, 1.0))
     assert torch.equal(same, plain)
 
 
-def test_a_smaller_picture_for_a_part_of_the_way(real: DiffusionModel) -> None:  # noqa: F811
-    plain, _ = both_ways(real)  # at a sigma of 2, behind the first third
+def test_the_latent_is_smaller_during_a_range_of_the_steps(real: DiffusionModel) -> None:  # noqa: F811
+    plain, _ = both_ways(real)  # at a sigma of 2, past the first third
     late, _ = both_ways(changed(PatchModelAddDownscale, real, 3, 2.0, 0.0, 0.1, True, "bicubic", "bicubic"))
     assert torch.equal(late, plain)
 

@@ -49,7 +49,7 @@ def test_the_parts_of_a_split_schedule_meet() -> None:
     assert low.tolist() == [1.0, 0.0]
 
 
-def test_video_and_sound_draw_from_one_generator() -> None:
+def test_video_and_audio_noise_come_from_one_generator() -> None:
     latent = {"samples": NestedTensor([torch.zeros(1, 2, 3), torch.zeros(1, 4)])}
     noise = SeededNoise(5).generate_noise(latent)
     assert isinstance(noise, NestedTensor)

@@ -86,7 +86,7 @@ TEXTS = [
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("flags", [NO_FLAGS, re.IGNORECASE, re.MULTILINE | re.DOTALL])
-def test_patterns_mean_what_they_mean_to_re(pattern: str, flags: re.RegexFlag) -> None:
+def test_patterns_match_as_in_re(pattern: str, flags: re.RegexFlag) -> None:
     try:
         expected = re.compile(pattern, flags)
     except re.error:
@@ -107,7 +107,7 @@ def test_patterns_mean_what_they_mean_to_re(pattern: str, flags: re.RegexFlag) -
     st.text(alphabet="ab|*+?()[]^$.{}1,e<=\\d", max_size=8),
     st.text(alphabet="ab1{}e<=\n", max_size=8),
 )
-def test_any_pattern_means_what_it_means_to_re(pattern: str, text: str) -> None:
+def test_any_pattern_matches_as_in_re(pattern: str, text: str) -> None:
     try:
         expected = re.compile(pattern)
     except (re.error, OverflowError, RecursionError):

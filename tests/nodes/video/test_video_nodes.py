@@ -103,7 +103,7 @@ def test_a_loaded_film_is_copied_without_loss(run: FolderContext) -> None:
         assert np.array_equal(ours, theirs)
 
 
-def test_another_codec_is_encoded_anew_where_h264_is_asked_for(run: FolderContext) -> None:
+def test_other_codecs_are_reencoded_as_h264(run: FolderContext) -> None:
     film(run.input / "a.webm", format=vp9_webm(20), sound=tone(1.0))
     (video,) = LoadVideo.execute(file="a.webm").values
     SaveVideo.execute(video=video, filename_prefix="b", format="auto", codec="auto")
@@ -176,7 +176,7 @@ def test_webm(run: FolderContext, codec: str, channels: int, alpha: str | None) 
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_grey_and_transparent_pictures_make_a_film_too(run: FolderContext, channels: int) -> None:
+def test_gray_and_transparent_images_make_a_video_too(run: FolderContext, channels: int) -> None:
     images = grey_images(5)[..., :1].expand(-1, -1, -1, channels)
     (video,) = CreateVideo.execute(images=images, fps=10.0).values
     SaveVideo.execute(video=video, filename_prefix="a", format="auto", codec="auto")
