@@ -312,7 +312,7 @@ async def test_an_owner_that_asks_for_nothing_loses_the_engine_until_it_asks_aga
     await owner.until(Ready)
 
 
-async def test_an_outpost_that_nobody_asks_for_ends_itself() -> None:
+async def test_an_agent_without_an_owner_ends_itself() -> None:
     ended = asyncio.Event()
     owner = Owner(SlotAgent(os.environ, end=ended.set))
     await owner.attach(lease_s=0.5)
@@ -324,7 +324,7 @@ async def test_an_outpost_that_nobody_asks_for_ends_itself() -> None:
         os.kill(ready.message.info.pid, 0)
 
 
-async def test_an_outpost_of_another_protocol_says_so() -> None:
+async def test_an_agent_of_another_protocol_says_so() -> None:
     agent = SlotAgent(os.environ, end=lambda: None)
     with pytest.raises(OtherProtocol, match=r"the server speaks 1;"):
         await agent.attach((1, 1), 1, b"")

@@ -198,7 +198,7 @@ async def test_a_cancel_does_not_wait_for_outputs_that_cannot_be_stored(tmp_path
         assert (await env.end("a")).state is JobState.CANCELLED
 
 
-async def test_judging_does_not_wait_for_a_store_that_is_away(tmp_path: Path, store: Elsewhere) -> None:
+async def test_validation_does_not_wait_for_a_store_that_is_unreachable(tmp_path: Path, store: Elsewhere) -> None:
     async with running(tmp_path, blobs=store) as env:
         await own_a_cat(env)
         files = {"cat.png": await env.db.read(lambda tx: assets.find_file(tx, ANNA, file=CAT))}

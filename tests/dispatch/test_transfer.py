@@ -126,7 +126,7 @@ class Server:
         assert await self.agent.command(self.token, encode([order]))
 
     def folder(self, name: str) -> list[Path]:
-        """What lies in the slot's folders of that name, of all its outposts."""
+        """What lies in the slot's folders of that name, of all its agents."""
         return sorted(path for path in (self.scratch / SLOT).glob(f"*/{name}/**/*") if path.is_file())
 
 
@@ -339,7 +339,7 @@ async def test_an_engine_whose_folder_goes_while_it_works_loses_the_attempt(serv
     assert "the folder for the job's files" in lost.reason or "could not be stored" in lost.reason
 
 
-async def test_the_end_of_an_outpost_leaves_the_folders_of_its_successor(server: Server) -> None:
+async def test_the_end_of_an_agent_keeps_the_folders_of_its_successor(server: Server) -> None:
     """An actor whose server was killed ends itself long after another has been made for its slot."""
     old, new = server, Server(SlotAgent(os.environ, end=lambda: None), server.store, server.scratch)
     await old.attach(slot_dirs=str(server.scratch / "workers"))
@@ -375,7 +375,7 @@ async def test_what_an_engine_tells_wrongly_is_not_stored(tmp_path: Path) -> Non
         transfer._copy(link, handle, hash_bytes(b"made"))
 
 
-async def test_judging_gets_its_files_as_well(server: Server) -> None:
+async def test_a_validation_gets_its_files_too(server: Server) -> None:
     await server.attach()
     await server.until(Ready)
     file = await stored(server.store, TEXT.encode())

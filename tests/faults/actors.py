@@ -1,6 +1,6 @@
 """What a slot's machine holds when its server was killed: an agent that outlives it beside the one that follows.
 
-Outposts with real engines, and a store that is a dictionary behind HTTP; Ray only carries their calls.
+Agents with real engines, and a store that is a dictionary behind HTTP; Ray only carries their calls.
 """
 
 import asyncio
@@ -116,7 +116,7 @@ class Owner:
 
 
 def ends(folder: Path, rng: random.Random, ledger: Ledger) -> None:
-    """The outposts of servers that were killed end themselves while the next one works: it loses nothing by it."""
+    """The agents of servers that were killed end themselves while the next one works, which is not affected."""
     asyncio.run(_ends(folder, rng, ledger))
 
 
