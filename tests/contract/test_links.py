@@ -6,6 +6,7 @@ separately.
 
 import http.client
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,19 +27,27 @@ GRAPHS = st.dictionaries(
 FILES = st.sampled_from(["a.json", "b.json", "workflows/a.json", "workflows/ü \U0001f5bc.json", "deep/er/x"])
 
 
+IDLE_S = 2.0
+"""A server closes a connection that was idle for 5 s; a client that sends just then loses its request."""
+
+
 class Session:
     """Requests of one user on a connection of its own."""
 
     def __init__(self, address: Address) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(address.url).netloc, timeout=120)
         self._key = address.key
+        self._used_at = time.monotonic()
 
     def send(self, method: str, path: str, body: Any = None, *, expect: int, **headers: str) -> Any:
         """The response's JSON, or its bytes. ``body``: bytes are sent unchanged, anything else as JSON."""
         content = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+        if time.monotonic() - self._used_at > IDLE_S:
+            self._connection.close()  # the next request opens another
         self._connection.request(method, path, content, {"X-API-Key": self._key, **headers})
         response = self._connection.getresponse()
         answer = Answer(response.status, {n.lower(): v for n, v in response.getheaders()}, response.read())
+        self._used_at = time.monotonic()
         assert answer.status == expect, (method, path, answer.status, answer.body)
         check(method, path, answer)
         return answer.json if answer.headers.get("content-type") == "application/json" else answer.body

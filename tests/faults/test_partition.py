@@ -124,9 +124,9 @@ def node(*words: str, inside: Sequence[str] = (), log: Path) -> Iterator[None]:
 
 def test_a_machine_that_is_cut_off_fences_itself_and_has_no_say_afterwards(link: Link, tmp_path: Path) -> None:
     packs = tmp_path / "packs"
-    packs.mkdir()
-    (packs / "beats.py").write_text(PACK)
-    runs, beats = packs / "job", packs / "job.beats"
+    (packs / "beats").mkdir(parents=True)
+    (packs / "beats" / "__init__.py").write_text(PACK)
+    runs, beats = packs / "beats" / "job", packs / "beats" / "job.beats"
     port = "26379"
     environment = {
         "SAFELIGHT_BACKEND": "ray",
@@ -136,6 +136,7 @@ def test_a_machine_that_is_cut_off_fences_itself_and_has_no_say_afterwards(link:
         "SAFELIGHT_WEB": "0",
         "SAFELIGHT_NODE_PACKAGES": "",
         "SAFELIGHT_CUSTOM_NODES": str(packs),
+        "SAFELIGHT_WRITABLE_PACKS": "beats",
     }
     with ExitStack() as stack:
         head = ["--head", "--port", port, "--node-ip", HERE, "--slots", "0"]

@@ -116,7 +116,7 @@ def test_an_uploaded_picture_is_offered_to_a_pack_and_read_by_its_path(server: S
     Image.new("RGB", (6, 3), "blue").save(made, format="PNG")
     upload(server, "blue.png", made.getvalue())
     offered = json.loads(get(server, "/api/object_info/ClassicLoad"))["ClassicLoad"]["input"]["required"]["image"]
-    assert offered[0] == ["blue.png"]
+    assert offered[0] == ["blue.png", "example.png"]
     prompt = {"1": node("ClassicLoad", image="blue.png"), "2": node("ClassicShow", value=["1", 1])}
     job_id, _, _ = run(server, prompt)
     assert outputs(server, job_id)["2"]["text"] == ["6x3 of blue.png", "2"]
