@@ -1,4 +1,4 @@
-"""A listener that keeps what it hears, and a way to run jobs on a real engine with the trial pack."""
+"""A listener that records what it receives, and a bench to run jobs on a real engine with the test pack."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ from safelight.wire.messages import (
 SLOT = SlotId("a")
 PACKS = Path(__file__).parent / "packs"
 TIMEOUT_S = 120.0
-"""Far more than anything here takes, so that a loaded machine fails no test."""
+"""Far longer than anything here takes, so that no test fails on a loaded machine."""
 
 M = TypeVar("M")
 
@@ -52,7 +52,7 @@ Heard = ToServer | CallEvent | Reattached | EngineLost
 
 
 class Listener:
-    """What all slots sent, in order; of a report its event."""
+    """Records what all slots send, in order; of a report, its event."""
 
     def __init__(self) -> None:
         self.heard: asyncio.Queue[tuple[SlotId, Heard]] = asyncio.Queue()
@@ -70,14 +70,14 @@ class Listener:
         self.heard.put_nowait((slot, EngineLost(reason)))
 
     async def next(self) -> Heard:
-        """The next that is heard; heartbeats aside."""
+        """The next message that is not a heartbeat."""
         while True:
             _, message = await asyncio.wait_for(self.heard.get(), TIMEOUT_S)
             if not isinstance(message, Pong):
                 return message
 
     async def until(self, kind: type[M]) -> tuple[list[Heard], M]:
-        """All that comes before the first of ``kind``, and that."""
+        """The messages before the first one of ``kind``, and that one."""
         before: list[Heard] = []
         while not isinstance(message := await self.next(), kind):
             before.append(message)
@@ -121,7 +121,7 @@ class Bench:
         self.backend.send(SLOT, CancelJob(job_id=job.job_id, attempt=job.attempt))
 
     async def end(self) -> tuple[list[Heard], JobDone]:
-        """What a job says, and how it ends; asked for names, the bench counts like a server."""
+        """The messages of a job, and its end. Requests for names are answered as a server does."""
         said: list[Heard] = []
         while not isinstance(message := await self.listener.next(), JobDone):
             said.append(message)

@@ -1,4 +1,4 @@
-"""A dispatcher between a real database and a backend without engines, and a clock that a test moves."""
+"""A dispatcher with a real database, a backend without engines, and a clock that the test moves."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -39,7 +39,7 @@ E = TypeVar("E", bound=JobEvent)
 
 
 class ManualClock:
-    """Time stands still until a test moves it; who sleeps wakes when it has passed."""
+    """A clock that only moves when a test moves it; sleepers wake when their time has come."""
 
     def __init__(self) -> None:
         self._s = 0.0
@@ -65,7 +65,7 @@ class ManualClock:
                 future.set_result(None)
 
     async def until_asleep(self, number: int) -> None:
-        """So many wait for the clock."""
+        """Wait until ``number`` tasks sleep."""
         async with asyncio.timeout(120):
             while sum(not future.done() for _, future in self._sleepers) < number:
                 self._slept.clear()
@@ -85,7 +85,7 @@ def done(order: wire.RunJob, outcome: JobState = JobState.COMPLETED, **words: An
 
 
 def at_once(message: wire.ToEngine) -> Iterable[wire.ToServer | Crash]:
-    """An engine that is done with everything at once."""
+    """A script of an engine that completes every job immediately."""
     if isinstance(message, wire.RunJob):
         yield report(CallsCached(call_ids=[]), **of(message))
         yield report(CallStarted(call=call("2")), **of(message))
@@ -157,13 +157,13 @@ class Harness:
         return await self.db.read(lambda tx: jobs.get(tx, who, job_id=job_id))
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Give the loop and the database's threads their turns until it is so."""
+        """Let the event loop and the database's threads run until ``condition`` holds."""
         async with asyncio.timeout(120):
             while not condition():
                 await self.settle()
 
     async def settle(self) -> None:
-        """What is under way by now has had its commit."""
+        """Wait until the writes that are enqueued by now are committed."""
         await self.db.write(lambda tx: None)
         await asyncio.sleep(0)
 
@@ -177,7 +177,7 @@ class Harness:
         return ends()[0]
 
     async def order(self, job_id: str, *, attempt: int = 1) -> wire.RunJob:
-        """The order that an engine got to run the job."""
+        """The ``RunJob`` that an engine received for the job."""
         await self.until(lambda: any((o.job_id, o.attempt) == (job_id, attempt) for o in self.orders))
         return next(o for o in self.orders if (o.job_id, o.attempt) == (job_id, attempt))
 
@@ -211,8 +211,8 @@ async def make_harness(
     engines: Mapping[str, Any] | None = None,
     **scheduling: Any,
 ) -> AsyncIterator[Harness]:
-    """Everything but the start of the dispatcher. ``engines``: of the backend, what outlived another server.
-    ``scheduling``: the dispatcher's labels and patience."""
+    """A harness whose dispatcher is not started yet. ``engines``: options of the backend. ``scheduling``: options of
+    the dispatcher."""
     bus = MemoryBus()
     async with opened(folder, on_commit=bus.publish) as db:
         names = [SlotId(f"s{n}") for n in range(slots)]

@@ -273,7 +273,7 @@ async def test_a_job_that_does_not_stop_is_killed_after_the_grace(tmp_path: Path
 
 
 async def claimed_by_a_dead_slot(env: Harness) -> None:
-    """Job a is claimed in the moment in which the engine of its slot dies, and no other is up yet."""
+    """Job a is claimed at the moment when the engine of its slot dies, and no other is ready yet."""
     await env.submit(ANNA, "first")
     await env.submit(ANNA, "a")
     order = await env.order("first")
@@ -296,7 +296,7 @@ async def test_a_job_waits_on_its_slot_for_the_next_engine(tmp_path: Path) -> No
 
 
 async def test_cancel_of_a_job_that_no_engine_has_yet(tmp_path: Path) -> None:
-    """There is nobody to ask, and no reason to wait for the grace."""
+    """There is no engine to stop, and so no grace period."""
     async with running(tmp_path) as env:
         await claimed_by_a_dead_slot(env)
         await env.cancel(ANNA, JobId("a"))
@@ -369,7 +369,7 @@ async def test_every_slot_has_a_job_of_its_own(tmp_path: Path) -> None:
 
 
 async def test_a_restart_runs_again_what_ran_and_what_waited(tmp_path: Path) -> None:
-    """Killed without a word: rows say that jobs run, and nobody runs them."""
+    """The server was killed: rows say that jobs run, but no engine runs them."""
     async with make_harness(tmp_path) as env:
         for name in ("a", "b"):
             await env.submit(ANNA, name)
@@ -402,7 +402,7 @@ async def test_a_stop_in_good_order_lets_jobs_wait_again(tmp_path: Path) -> None
 
 @asynccontextmanager
 async def database_away(env: Harness, folder: Path) -> AsyncIterator[None]:
-    """Somebody else holds the database's write lock, and nobody waits for it."""
+    """Another process holds the database's write lock, and the server does not wait for it."""
     await env.db.write(lambda tx: tx.conn.exec_driver_sql("PRAGMA busy_timeout=0").all())
     other = dbapi2.connect(folder / "test.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -494,7 +494,7 @@ async def test_who_runs_all_that_they_may_waits_for_an_end_of_their_own(tmp_path
 
 
 async def test_an_engine_is_told_which_files_its_owner_has_no_longer(tmp_path: Path) -> None:
-    """Of the owner's own: another user's of that name and other bytes of that name are as good as none."""
+    """Only the owner's own files count: not another user's of the same name, and not other bytes under that name."""
     async with running(tmp_path) as env:
         now = env.clock.now()
         kept, other = (FileName(Folder.OUTPUT, "sub", f"{name}_00001_.png") for name in ("kept", "other"))
@@ -517,7 +517,7 @@ async def test_an_engine_is_told_which_files_its_owner_has_no_longer(tmp_path: P
 
 
 async def test_a_user_frees_the_memory_of_workers_that_ran_their_job_last(tmp_path: Path) -> None:
-    """Others' models stay where they are."""
+    """The models of other users stay loaded."""
     async with running(tmp_path, slots=2) as env:
         await env.submit(ANNA, "a")
         order = await env.order("a")

@@ -1,4 +1,4 @@
-"""Slots that sleep while there is nothing to do."""
+"""Idle scale-down: slots that stop while there is no work."""
 
 import asyncio
 from collections.abc import Callable
@@ -40,7 +40,7 @@ NONE: frozenset[Pool] = frozenset()
         ({LARGE: 2}, [frozenset([LARGE])], {S0: NONE}, []),
     ],
 )
-def test_as_many_wake_as_jobs_wait(
+def test_as_many_slots_start_as_jobs_wait(
     waiting: dict[Pool, int],
     free: list[frozenset[Pool]],
     stopped: dict[SlotId, frozenset[Pool]],
@@ -60,28 +60,28 @@ async def finish(env: Harness, *names: str) -> None:
         await env.end(name)
 
 
-async def test_slots_wake_for_jobs_that_wait_and_sleep_when_there_are_none(tmp_path: Path) -> None:
+async def test_slots_start_for_waiting_jobs_and_stop_when_there_are_none(tmp_path: Path) -> None:
     async with running(tmp_path, slots=3, idle_timeout_s=IDLE_S) as env:
-        await until(env, s0=IDLE, s1=STOPPED, s2=STOPPED)  # one tells what nodes there are
+        await until(env, s0=IDLE, s1=STOPPED, s2=STOPPED)  # one reports the nodes
         for name in "ab":
             await env.submit(ANNA, name)
         await until(env, s0=RUNNING, s1=RUNNING, s2=STOPPED)
         await finish(env, "a", "b")
         await until(env, s0=IDLE, s1=IDLE, s2=STOPPED)
         env.clock.pass_s(IDLE_S - 1)
-        await env.submit(ANNA, "c")  # whoever takes it is not idle since before
+        await env.submit(ANNA, "c")  # the slot that takes it is idle only since then
         await finish(env, "c")
         env.clock.pass_s(2)
         await env.until(lambda: list(states(env).values()).count(STOPPED) == 2)
         env.clock.pass_s(IDLE_S)
         await until(env, s0=STOPPED, s1=STOPPED, s2=STOPPED)
-        assert len(env.dispatcher.engines()) == 2  # what they said of their devices is still so
+        assert len(env.dispatcher.engines()) == 2  # their devices are still the same
         await env.submit(ANNA, "d")
         await env.order("d")
         await env.until(lambda: list(states(env).values()).count(STOPPED) == 2)
 
 
-async def test_some_stay_awake(tmp_path: Path) -> None:
+async def test_the_minimum_keeps_running(tmp_path: Path) -> None:
     async with running(tmp_path, slots=3, idle_timeout_s=IDLE_S, min_running=2) as env:
         await until(env, s0=IDLE, s1=IDLE, s2=STOPPED)
         for _ in range(3):
@@ -90,7 +90,7 @@ async def test_some_stay_awake(tmp_path: Path) -> None:
         await until(env, s0=IDLE, s1=IDLE, s2=STOPPED)
 
 
-async def test_a_job_of_a_pool_wakes_a_slot_of_that_pool(tmp_path: Path) -> None:
+async def test_a_job_of_a_pool_starts_a_slot_of_that_pool(tmp_path: Path) -> None:
     labels = {S2: frozenset([LARGE])}
     async with running(tmp_path, slots=3, idle_timeout_s=IDLE_S, labels=labels) as env:
         await until(env, s0=IDLE, s1=STOPPED, s2=STOPPED)
@@ -99,7 +99,7 @@ async def test_a_job_of_a_pool_wakes_a_slot_of_that_pool(tmp_path: Path) -> None
         await until(env, s0=IDLE, s1=STOPPED, s2=RUNNING)
 
 
-async def test_behind_a_gate_nobody_wakes(tmp_path: Path) -> None:
+async def test_no_slot_starts_behind_a_gate(tmp_path: Path) -> None:
     async with running(tmp_path, slots=2, idle_timeout_s=IDLE_S) as env:
         await until(env, s0=IDLE, s1=STOPPED)
         await set_queue(env, QueueGate.PAUSED)
@@ -132,7 +132,7 @@ async def test_a_paused_slot_keeps_its_engine(tmp_path: Path) -> None:
         await until(env, s0=STOPPED)
 
 
-async def test_a_job_whose_worker_died_wakes_another(tmp_path: Path) -> None:
+async def test_a_job_whose_worker_died_starts_another(tmp_path: Path) -> None:
     died: list[str] = []
 
     def dies_once(message: wire.ToEngine) -> list[wire.ToServer | Crash]:
@@ -150,11 +150,11 @@ async def test_a_job_whose_worker_died_wakes_another(tmp_path: Path) -> None:
 
 
 class LateCounts:
-    """A database that tells how many jobs wait as env was some commits ago. Mutable: whether it does."""
+    """A database that delays counts of waiting jobs. Mutable: whether it does."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self.may_tell = asyncio.Event()
+        self.may_answer = asyncio.Event()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._db, name)
@@ -162,11 +162,11 @@ class LateCounts:
     async def read(self, fn: Callable[[Transaction], Any]) -> Any:
         found = await self._db.read(fn)
         if fn is attempts.depths:
-            await self.may_tell.wait()
+            await self.may_answer.wait()
         return found
 
 
-async def test_a_job_that_was_counted_before_its_claim_wakes_one_slot(tmp_path: Path) -> None:
+async def test_a_job_that_was_counted_before_its_claim_starts_one_slot(tmp_path: Path) -> None:
     async with make_harness(tmp_path, slots=3, idle_timeout_s=IDLE_S) as env:
         counts = LateCounts(env.db)
         env.db = cast(Database, counts)
@@ -176,14 +176,14 @@ async def test_a_job_that_was_counted_before_its_claim_wakes_one_slot(tmp_path: 
             await until(env, s0=IDLE, s1=STOPPED, s2=STOPPED)
             await env.submit(ANNA, "a")  # is counted, and claimed before the count is here
             await env.order("a")
-            counts.may_tell.set()
+            counts.may_answer.set()
             await env.settle()
             await until(env, s0=RUNNING, s1=STOPPED, s2=STOPPED)
-            counts.may_tell.clear()
+            counts.may_answer.clear()
             await env.submit(ANNA, "b")
             await env.submit(ANNA, "c")  # comes while the first count is on its way
             await env.settle()
-            counts.may_tell.set()
+            counts.may_answer.set()
             await until(env, s0=RUNNING, s1=RUNNING, s2=RUNNING)
         finally:
             await env.dispatcher.stop()

@@ -1,4 +1,4 @@
-"""Attempts that are lost beside the node: the job waits again for free, and a slot that keeps losing them is shut."""
+"""Infrastructure failures: the job is requeued and keeps its retry, and a slot that keeps failing is shut."""
 
 import shutil
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ REASON = "there is no room for the job's files"
 
 
 def loses(message: wire.ToEngine) -> Iterable[wire.ToServer | Crash]:
-    """An engine whose machine has no room."""
+    """An engine whose machine has a full disk."""
     if isinstance(message, wire.RunJob):
         yield wire.AttemptLost(**of(message), reason=REASON)
 
@@ -83,7 +83,7 @@ async def test_a_success_between_keeps_the_slot_open(tmp_path: Path) -> None:
 
 
 async def test_a_slot_that_is_shut_is_tried_again_with_one_job(tmp_path: Path) -> None:
-    """However long it is broken, no job fails for it."""
+    """No job fails because of it, however long it lasts."""
     async with running(tmp_path, script=loses) as env:
         await env.submit(ANNA, "a")
         for tries in range(4):
@@ -131,7 +131,7 @@ async def test_a_cancelled_job_that_is_lost_is_cancelled(tmp_path: Path) -> None
 
 
 async def test_a_staging_folder_that_is_gone_costs_no_job(tmp_path: Path) -> None:
-    """Engines may write to the folder that was there when they began: the slot gets another one."""
+    """An engine may only write to the folder that existed when it started, so the slot gets another engine."""
     async with running(tmp_path, script=at_once) as env:
         await env.submit(ANNA, "first")
         await env.end("first")

@@ -1,4 +1,4 @@
-"""Limits that end a job which would hold its worker for ever."""
+"""Limits that end a job which would occupy its worker for ever."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Attempts that outlive their server: the next one follows them from where that was cut off, or gives them up."""
+"""Attempts that outlive their server: the next server follows them from where it stopped, or fails them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,7 +39,7 @@ S0, S1 = SlotId("s0"), SlotId("s1")
 
 @dataclass
 class Past:
-    """What an earlier server had running, and what it had heard of it."""
+    """An attempt of an earlier server, and the messages that it had received."""
 
     order: wire.RunJob
     said: list[wire.ToServer] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Past:
 async def after_a_kill(
     tmp_path: Path, *, slots: int = 1, blobs: BlobStore | None = None, late: tuple[SlotId, ...] = ()
 ) -> AsyncIterator[tuple[Harness, Past]]:
-    """Job a of Anna's runs, and its server was killed without a word. The dispatcher is yet to start."""
+    """Anna's job a runs, and its server was killed. The dispatcher is not started yet."""
     engines: dict[str, Any] = {"detached_s": OUTLIVE_S, "late": late}
     async with make_harness(tmp_path, slots=slots, blobs=blobs, engines=engines) as env:
         await env.submit(ANNA, "a")
@@ -78,7 +78,7 @@ async def claim(env: Harness, who: Principal) -> None:
 
 
 async def begin(env: Harness, past: Past | None, slot: SlotId = S0) -> None:
-    """The new server; the slot's engine works on what the old one sent."""
+    """Start the new server; the slot's engine works on what the old one sent."""
     if past is not None:
         env.backend.journals[slot] = past.work()
     await env.dispatcher.start()
@@ -132,7 +132,7 @@ async def test_an_attempt_goes_on_and_is_told_of_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["files", "objects"])
 async def test_outputs_are_kept_once_wherever_the_server_was_cut_off(tmp_path: Path, kind: str) -> None:
-    """The first was kept; the second is in the store, and in no row; of the third was only heard."""
+    """The first has a row; the second is only in the store; the third was only reported."""
     blobs: BlobStore = MemoryBlobStore() if kind == "objects" else LocalBlobStore(tmp_path / "blobs")
     async with after_a_kill(tmp_path, blobs=blobs) as (env, past):
         pictures = [picture(past.order, f"cat_0000{n}_.png", f"picture {n}".encode()) for n in range(1, 4)]
@@ -162,7 +162,7 @@ async def test_outputs_are_kept_once_wherever_the_server_was_cut_off(tmp_path: P
 
 
 async def test_what_the_old_server_kept_and_the_new_one_hears_is_not_kept_twice(tmp_path: Path) -> None:
-    """The engine's words may have been heard and not acknowledged."""
+    """A message may have been received but not acknowledged."""
     async with after_a_kill(tmp_path) as (env, past):
         message = picture(past.order, "cat.png")
         new = new_file(FileName(Folder.OUTPUT, "", "cat.png"), b"picture")
@@ -341,7 +341,7 @@ async def test_a_stop_before_all_slots_have_spoken_leaves_the_rest(tmp_path: Pat
 
 
 async def test_a_user_with_one_slot_still_has_it(tmp_path: Path) -> None:
-    """What was resumed counts, and its end lets the next begin."""
+    """The reattached attempt counts, and its end lets the next job start."""
     async with after_a_kill(tmp_path, slots=2) as (env, past):
         await begin(env, past)
         await env.until(lambda: "JobReattached" in env.of_job("a"))

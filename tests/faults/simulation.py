@@ -257,7 +257,7 @@ class _World:
         await self._succeed({slot: work for slot, work in works.items() if self.rng.random() < 0.8})
 
     async def _succeed(self, works: Mapping[SlotId, JournalWriter]) -> None:
-        """By another dispatcher, which resumes ``works`` as env hears of them; some words come to it once more."""
+        """Start another dispatcher, which reattaches to ``works``; some messages reach it a second time."""
         orders = {slot: order for slot, order in self._orders() if slot in works}
         again: list[tuple[SlotId, wire.ToServer]] = []
         handed: dict[SlotId, JournalWriter] = {}
