@@ -102,22 +102,22 @@ def test_a_lower_crf_is_larger(tmp_path: Path) -> None:
     assert sizes[0] > 3 * sizes[1]
 
 
-@pytest.mark.parametrize(("colours", "tags"), [(avif.SRGB, (1, 13, 1)), (avif.HLG, (9, 18, 9)), (avif.PQ, (9, 16, 9))])
-def test_avif_of_10_bits_declares_its_colors(tmp_path: Path, colours: avif.Colours, tags: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize(("colors", "tags"), [(avif.SRGB, (1, 13, 1)), (avif.HLG, (9, 18, 9)), (avif.PQ, (9, 16, 9))])
+def test_avif_of_10_bits_declares_its_colors(tmp_path: Path, colors: avif.Colors, tags: tuple[int, int, int]) -> None:
     values = np.full((64, 64, 3), 0.5, dtype=np.float32)
-    avif.save_deep_avif(tmp_path / "a.avif", [values], crf=5, ten_bits=True, colours=colours)
+    avif.save_deep_avif(tmp_path / "a.avif", [values], crf=5, ten_bits=True, colors=colors)
     with av.open(str(tmp_path / "a.avif")) as container:
         codec = container.streams.video[0].codec_context
         assert (codec.color_primaries, codec.color_trc, codec.colorspace) == tags
         frame = next(container.decode(video=0))
         assert frame.format.name == "yuv420p10le"
-        assert np.abs(frame.to_ndarray()[:64].astype(int) - 512).max() <= 2  # luma of a mid grey, full range
+        assert np.abs(frame.to_ndarray()[:64].astype(int) - 512).max() <= 2  # luma of a mid gray, full range
 
 
 def test_a_moving_avif(tmp_path: Path) -> None:
     frames = [np.full((64, 64, 3), level, dtype=np.float32) for level in (0.1, 0.5, 0.9)]
     avif.save_deep_avif(
-        tmp_path / "a.avif", frames, crf=5, ten_bits=False, colours=avif.SRGB, frame_rate=Fraction(8), loop_count=2
+        tmp_path / "a.avif", frames, crf=5, ten_bits=False, colors=avif.SRGB, frame_rate=Fraction(8), loop_count=2
     )
     assert sniff((tmp_path / "a.avif").read_bytes()) == "image/avif"
     levels = decode_image(tmp_path / "a.avif").frames[:, 32, 32, 0]

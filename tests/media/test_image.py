@@ -98,7 +98,7 @@ def test_exif_orientation_is_undone(orientation: int) -> None:
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
 def test_every_frame_is_read(format: str) -> None:
-    frames = [Image.new("RGB", (4, 4), colour) for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255))]
+    frames = [Image.new("RGB", (4, 4), color) for color in ((255, 0, 0), (0, 255, 0), (0, 0, 255))]
     options = {"lossless": True} if format == "WEBP" else {}
     picture = decode_image(encoded(frames[0], format, save_all=True, append_images=frames[1:], **options))
     assert picture.frames[:, 0, 0].tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]

@@ -80,8 +80,8 @@ def test_thumbnail_shows_transparency_as_white() -> None:
 
 
 def test_thumbnail_of_16_bit_grey_is_not_blown_out() -> None:
-    grey = Image.fromarray(np.full((64, 64), 32768, dtype=np.uint16))
-    assert opened(render_thumbnail(encoded(grey, "PNG"), side=64).body).getpixel((5, 5)) == (127, 127, 127)
+    gray = Image.fromarray(np.full((64, 64), 32768, dtype=np.uint16))
+    assert opened(render_thumbnail(encoded(gray, "PNG"), side=64).body).getpixel((5, 5)) == (127, 127, 127)
 
 
 def test_thumbnails_are_upright() -> None:

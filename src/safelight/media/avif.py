@@ -18,7 +18,7 @@ from safelight.media.metadata import NO_METADATA, Metadata
 
 
 @dataclass(frozen=True, slots=True)
-class Colours:
+class Colors:
     """Primaries, transfer and matrix as numbers of ITU-T H.273; ``space`` is swscale's name for the matrix."""
 
     primaries: int
@@ -27,9 +27,9 @@ class Colours:
     space: Colorspace
 
 
-SRGB = Colours(1, 13, 1, Colorspace.ITU709)
-HLG = Colours(9, 18, 9, Colorspace.BT2020)
-PQ = Colours(9, 16, 9, Colorspace.BT2020)
+SRGB = Colors(1, 13, 1, Colorspace.ITU709)
+HLG = Colors(9, 18, 9, Colorspace.BT2020)
+PQ = Colors(9, 16, 9, Colorspace.BT2020)
 
 
 def save_avif(path: Path, pixels: ByteArray, *, crf: int, metadata: Metadata = NO_METADATA) -> None:
@@ -46,11 +46,11 @@ def save_deep_avif(
     *,
     crf: int,
     ten_bits: bool,
-    colours: Colours,
+    colors: Colors,
     frame_rate: Fraction = Fraction(1),
     loop_count: int = 0,
 ) -> None:
-    """Save ``[H, W, 3]`` in 0..1, already encoded in ``colours``; several frames are an animation. A ``loop_count`` of
+    """Save ``[H, W, 3]`` in 0..1, already encoded in ``colors``; several frames are an animation. A ``loop_count`` of
     0 repeats it forever. The encoder cannot write metadata."""
     iterator = iter(frames)
     first = next(iterator)
@@ -59,22 +59,22 @@ def save_deep_avif(
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = "yuv420p10le" if ten_bits else "yuv420p"
         codec = stream.codec_context
-        codec.color_primaries, codec.color_trc, codec.colorspace = colours.primaries, colours.transfer, colours.matrix
+        codec.color_primaries, codec.color_trc, codec.colorspace = colors.primaries, colors.transfer, colors.matrix
         codec.color_range = ColorRange.JPEG
         for index, pixels in enumerate(chain([first], iterator)):
-            frame = _encodable(pixels, stream.pix_fmt, colours)
+            frame = _encodable(pixels, stream.pix_fmt, colors)
             frame.pts = index
             frame.time_base = 1 / frame_rate
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
 
 
-def _encodable(values: NDArray[np.float32], pixel_format: str, colours: Colours) -> Any:
+def _encodable(values: NDArray[np.float32], pixel_format: str, colors: Colors) -> Any:
     levels = np.rint(np.clip(np.nan_to_num(values, nan=0.0), 0, 1) * 65535).astype(np.uint16)
     source = av.VideoFrame.from_ndarray(np.ascontiguousarray(levels), format="rgb48le")
     frame = source.reformat(
         format=pixel_format,
-        dst_colorspace=colours.space,
+        dst_colorspace=colors.space,
         src_color_range=ColorRange.JPEG,
         dst_color_range=ColorRange.JPEG,
     )

@@ -36,7 +36,7 @@ def decode_image(
     dropped, and so are the further views of a stereo JPEG (MPO).
 
     Raises :class:`UnreadableMedia` and, before any pixel is decoded, :class:`MediaTooLarge`."""
-    colours: list[FloatArray] = []
+    colors: list[FloatArray] = []
     alphas: list[FloatArray | None] = []
     with open_image(source, max_pixels=max_pixels) as image:
         count = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
@@ -49,13 +49,13 @@ def decode_image(
             if frame.size != size:  # not decoded either: its size was not checked
                 continue
             upright = ImageOps.exif_transpose(frame)
-            colour = _colour(upright)
-            if not colours or colour.shape == colours[0].shape:
-                colours.append(colour)
+            color = _color(upright)
+            if not colors or color.shape == colors[0].shape:
+                colors.append(color)
                 alphas.append(_alpha(upright))
-    if not colours:
+    if not colors:
         raise UnreadableMedia("the image has no frames")
-    return DecodedImage(np.stack(colours), _stack_alphas(alphas, colours[0].shape))
+    return DecodedImage(np.stack(colors), _stack_alphas(alphas, colors[0].shape))
 
 
 def to_uint8(values: FloatArray) -> ByteArray:
@@ -124,10 +124,10 @@ def save_webp(
     )
 
 
-def _colour(image: Image.Image) -> FloatArray:
-    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion to RGB would clip it at 255
-        grey = np.clip(np.asarray(image, dtype=np.float32) / np.float32(65535), 0, 1)
-        return np.repeat(grey[:, :, None], 3, axis=2)
+def _color(image: Image.Image) -> FloatArray:
+    if image.mode.startswith("I"):  # 16-bit gray; Pillow's own conversion to RGB would clip it at 255
+        gray = np.clip(np.asarray(image, dtype=np.float32) / np.float32(65535), 0, 1)
+        return np.repeat(gray[:, :, None], 3, axis=2)
     return np.asarray(image.convert("RGB")).astype(np.float32) / np.float32(255)
 
 

@@ -92,7 +92,7 @@ def _flattened(image: Image.Image) -> Image.Image:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Convert 16-bit grey to 8 bits; Pillow's own conversion would clip at 255."""
+    """Convert 16-bit gray to 8 bits; Pillow's own conversion would clip at 255."""
     if not image.mode.startswith("I"):
         return image
     return image.convert("I").point(lambda value: value * (1 / 257)).convert("L")

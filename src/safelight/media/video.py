@@ -26,7 +26,7 @@ _CLOCK_S = 0.001
 """The coarsest clock of a container (WebM): times closer than this are equal."""
 
 Frame = NDArray[np.uint8]
-"""``[H, W, 3]``; for writing also ``[H, W, 1]`` (grey), and ``[H, W, 4]`` if the codec supports alpha."""
+"""``[H, W, 3]``; for writing also ``[H, W, 1]`` (gray), and ``[H, W, 4]`` if the codec supports alpha."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,13 +59,13 @@ def test_equals_transformers(theirs: Any, state: dict[str, torch.Tensor], tmp_pa
     encoder = encoder_of(tmp_path / "clip.safetensors", state)
     condition, pooled = encoder.encode(encoder.tokenize("a red horse"))
     tokens = ids(encoder, "a red horse")
-    told = theirs(input_ids=tokens, output_hidden_states=True)
-    torch.testing.assert_close(condition, told.last_hidden_state, rtol=1e-4, atol=1e-5)
-    at_end = told.last_hidden_state[0, tokens[0].tolist().index(49407)]
+    actual = theirs(input_ids=tokens, output_hidden_states=True)
+    torch.testing.assert_close(condition, actual.last_hidden_state, rtol=1e-4, atol=1e-5)
+    at_end = actual.last_hidden_state[0, tokens[0].tolist().index(49407)]
     torch.testing.assert_close(pooled[0], at_end @ state["text_projection.weight"].T, rtol=1e-4, atol=1e-5)
     for layer in (-1, -2, -3):
         skipped, _ = encoder.with_layer(layer).encode(encoder.tokenize("a red horse"))
-        plain = told.hidden_states[layer]
+        plain = actual.hidden_states[layer]
         norm = torch.nn.functional.layer_norm(
             plain, (16,), state["text_model.final_layer_norm.weight"], state["text_model.final_layer_norm.bias"]
         )

@@ -119,9 +119,9 @@ def test_equals_diffusers(config: dict[str, Any], heads: Heads, size: tuple[int,
     timestep = torch.tensor([17.0, 803.5])
     y = torch.randn(2, 40) if "class_embed_type" in config else None
     with torch.no_grad():
-        told = ours(x, timestep, context=context, y=y)
+        actual = ours(x, timestep, context=context, y=y)
         expected = theirs(x, timestep, encoder_hidden_states=context, class_labels=y).sample
-    torch.testing.assert_close(told, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_shape_is_read_off_the_names() -> None:
@@ -143,8 +143,8 @@ def run(unet: UNet, **keywords: Any) -> torch.Tensor:
     generator = torch.Generator().manual_seed(3)
     x, context = torch.randn(2, 4, 8, 8, generator=generator), torch.randn(2, 7, 24, generator=generator)
     with torch.no_grad():
-        told: torch.Tensor = unet(x, torch.tensor([500.0, 500.0]), context=context, **keywords)
-    return told
+        actual: torch.Tensor = unet(x, torch.tensor([500.0, 500.0]), context=context, **keywords)
+    return actual
 
 
 def test_hooks_stand_in_every_place(unet: UNet) -> None:

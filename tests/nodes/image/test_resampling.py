@@ -17,8 +17,8 @@ def test_uniform_color_is_preserved(method: str) -> None:
 
 def test_lanczos_scales_a_mask_as_pillow_scales_a_grey_picture() -> None:
     mask = torch.rand(2, 8, 10, generator=torch.Generator().manual_seed(1))
-    grey = Image.fromarray((mask[1] * 255).to(torch.uint8).numpy())
-    wanted = torch.from_numpy(np.asarray(grey.resize((5, 6), Image.Resampling.LANCZOS)) / np.float32(255))
+    gray = Image.fromarray((mask[1] * 255).to(torch.uint8).numpy())
+    wanted = torch.from_numpy(np.asarray(gray.resize((5, 6), Image.Resampling.LANCZOS)) / np.float32(255))
     assert torch.equal(resize_mask(mask, 5, 6, method="lanczos")[1], wanted)
 
 

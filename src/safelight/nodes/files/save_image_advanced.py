@@ -15,7 +15,7 @@ from safelight.media.video import frame_rate_of
 from safelight.nodes.files.pixels import float_array
 from safelight.sdk import Node, NodeOutput, OutputFile, OutputSeries, Schema, current, io, ui
 
-_AVIF_COLOURS = {"sRGB": avif.SRGB, "HDR": avif.HLG, "HDR PQ": avif.PQ}
+_AVIF_COLORS = {"sRGB": avif.SRGB, "HDR": avif.HLG, "HDR PQ": avif.PQ}
 
 
 class SaveImageAdvanced(Node):
@@ -47,7 +47,7 @@ class SaveImageAdvanced(Node):
         ]
         av1 = [
             io.Combo.Input("bit_depth", ["auto", "8-bit YUV420", "10-bit YUV420"], default="auto"),
-            io.Combo.Input("input_color_space", list(_AVIF_COLOURS), default="sRGB"),
+            io.Combo.Input("input_color_space", list(_AVIF_COLORS), default="sRGB"),
             io.Int.Input(
                 "crf",
                 default=18,
@@ -131,21 +131,21 @@ def _save_avif(
     ten_bits = depth.startswith("10") or (depth == "auto" and space != "sRGB")
     crf = chosen.get("crf", 18)
     mode = chosen.get("save_mode") or {}
-    colours = _AVIF_COLOURS[space]
+    colors = _AVIF_COLORS[space]
     opaque = (_without_alpha(values) for values in arrays)
     if mode.get("save_mode") == "animated":
         file = series.file(0, ".avif")
         rate = frame_rate_of(mode.get("fps", 6.0))
         loops = mode.get("loop_count", 0)
         avif.save_deep_avif(
-            file.path, opaque, crf=crf, ten_bits=ten_bits, colours=colours, frame_rate=rate, loop_count=loops
+            file.path, opaque, crf=crf, ten_bits=ten_bits, colors=colors, frame_rate=rate, loop_count=loops
         )
         yield file
         return
     for index, values in enumerate(opaque):
         file = series.file(index, ".avif")
         if ten_bits or space != "sRGB":
-            avif.save_deep_avif(file.path, [values], crf=crf, ten_bits=ten_bits, colours=colours)
+            avif.save_deep_avif(file.path, [values], crf=crf, ten_bits=ten_bits, colors=colors)
         else:
             avif.save_avif(file.path, to_uint8(values), crf=crf, metadata=metadata)
         yield file

@@ -29,8 +29,8 @@ class Canny(Node):
     def execute(cls, image: torch.Tensor, low_threshold: float, high_threshold: float) -> NodeOutput:
         if low_threshold > high_threshold:
             raise ValueError(f"low_threshold {low_threshold} is above high_threshold {high_threshold}")
-        grey = image[..., 0] * 0.299 + image[..., 1] * 0.587 + image[..., 2] * 0.114
-        edges = find_edges(grey.unsqueeze(1), low_threshold, high_threshold)
+        gray = image[..., 0] * 0.299 + image[..., 1] * 0.587 + image[..., 2] * 0.114
+        edges = find_edges(gray.unsqueeze(1), low_threshold, high_threshold)
         return NodeOutput(edges.to(image.dtype).movedim(1, -1).repeat(1, 1, 1, 3))
 
 
@@ -39,9 +39,9 @@ TIE = 2e-6
 which is larger."""
 
 
-def find_edges(grey: torch.Tensor, low: float, high: float) -> torch.Tensor:
+def find_edges(gray: torch.Tensor, low: float, high: float) -> torch.Tensor:
     """Booleans ``[B, 1, H, W]``."""
-    down, right = _gradients(_smooth(grey))
+    down, right = _gradients(_smooth(gray))
     strength = torch.sqrt(right * right + down * down + 1e-6)
     thin = strength * _is_ridge(strength, torch.atan2(down, right))
     return _join(weak=thin > low, strong=thin > high)

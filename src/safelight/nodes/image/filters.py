@@ -53,8 +53,8 @@ class ImageSharpen(Node):
         if sharpen_radius == 0:
             return NodeOutput(image)
         kernel = gaussian(2 * sharpen_radius + 1, sigma, like=image) * -(alpha * 10)
-        centre = (sharpen_radius, sharpen_radius)
-        kernel[centre] = kernel[centre] - kernel.sum() + 1.0
+        center = (sharpen_radius, sharpen_radius)
+        kernel[center] = kernel[center] - kernel.sum() + 1.0
         return NodeOutput(convolve(image, kernel).clamp(0, 1))
 
 

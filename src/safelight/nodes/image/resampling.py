@@ -58,7 +58,7 @@ def to_pil(image: torch.Tensor) -> Image.Image:
 
 
 def from_pil(image: Image.Image) -> torch.Tensor:
-    """``[H, W, C]`` (``[H, W]`` of a grey image) in 0..1."""
+    """``[H, W, C]`` (``[H, W]`` of a gray image) in 0..1."""
     pixels: np.ndarray[Any, Any] = np.array(image).astype(np.float32) / 255.0
     return torch.from_numpy(pixels)
 

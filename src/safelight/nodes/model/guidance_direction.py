@@ -157,8 +157,8 @@ class FreSca(Node):
             dimensions = (-2, -1)
             spectrum = torch.fft.fftshift(torch.fft.fftn(direction.float(), dim=dimensions), dim=dimensions)
             scales = torch.full(direction.shape[-2:], scale_high, device=direction.device)
-            centre = [(side // 2, min(freq_cutoff, side // 2)) for side in direction.shape[-2:]]
-            rows, columns = (slice(middle - reach, middle + reach) for middle, reach in centre)
+            center = [(side // 2, min(freq_cutoff, side // 2)) for side in direction.shape[-2:]]
+            rows, columns = (slice(middle - reach, middle + reach) for middle, reach in center)
             scales[rows, columns] = scale_low
             back = torch.fft.ifftn(torch.fft.ifftshift(spectrum * scales, dim=dimensions), dim=dimensions).real
             return replace(guidance, positive=guidance.negative + back.to(direction))
