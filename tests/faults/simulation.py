@@ -7,6 +7,7 @@ promises are checked after every step.
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -239,6 +240,7 @@ class _World:
         self._unlock()
         self.ledger.injected("simulated: a restart of the dispatcher")
         await self.dispatcher.stop()
+        finish_threads()
         for seen in self.seen.values():
             seen.releases += 1
         await self._succeed(
@@ -359,6 +361,16 @@ async def kill(dispatcher: Dispatcher) -> None:
     """As if its process were gone: it hears nothing any more, and writes nothing that is not on its way."""
     dispatcher.close()
     await dispatcher._tasks.cancel()
+    finish_threads()
+
+
+def finish_threads() -> None:
+    """A process that has ended has no threads that still move files. Blocks."""
+    loop = asyncio.get_running_loop()
+    threads = loop._default_executor  # type: ignore[attr-defined]
+    loop.set_default_executor(ThreadPoolExecutor())
+    if threads is not None:
+        threads.shutdown()
 
 
 def run(folder: Path, seeds: range, ledger: Ledger, *, is_over: Callable[[], bool] = lambda: False) -> int:
