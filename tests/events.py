@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from safelight.core.event import Call, CallEvent, OutputMade
+from safelight.core.event import CallEvent, NodeCall, OutputMade
 from safelight.wire.messages import CallReport, OutputReady, SavedFile
 
 
@@ -15,7 +15,7 @@ def output(
     *,
     job_id: str,
     attempt: int,
-    call: Call,
+    call: NodeCall,
     ui: Mapping[str, Any] | None,
     files: Sequence[SavedFile] = (),
     cached: bool = False,

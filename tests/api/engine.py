@@ -8,7 +8,7 @@ from typing import Any
 from blake3 import blake3
 from tests.events import output, report
 
-from safelight.core.event import Call, CallFinished, CallsCached, CallStarted
+from safelight.core.event import CallFinished, CallsCached, CallStarted, NodeCall
 from safelight.core.job import JobError, JobState
 from safelight.core.node import InputSchema, NodeSchema, OutputSchema, Section
 from safelight.core.worker import Device, EngineInfo
@@ -58,8 +58,8 @@ READY = Ready(info=INFO, nodes=NODES)
 Script = Callable[[RunJob], Iterable[ToServer]]
 
 
-def call(node_id: str) -> Call:
-    return Call(node_id, node_id, None, node_id)
+def call(node_id: str) -> NodeCall:
+    return NodeCall(node_id, node_id, None, node_id)
 
 
 class Engine:

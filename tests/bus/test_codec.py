@@ -7,7 +7,7 @@ import pytest
 
 from safelight.bus import codec
 from safelight.core import event as events
-from safelight.core.event import Call, Event, JobEvent
+from safelight.core.event import Event, JobEvent, NodeCall
 from safelight.core.gate import Gates, QueueGate
 from safelight.core.ids import ClientId, JobId, UserId
 from safelight.core.job import JobError, JobState
@@ -15,7 +15,7 @@ from safelight.core.pool import Pool
 from safelight.core.worker import SlotGate, SlotId
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
-CALL = Call("1.2", "1", "1", "7")
+CALL = NodeCall("1.2", "1", "1", "7")
 WORDS = {"owner_id": UserId("anna"), "job_id": JobId("j"), "client_id": ClientId("c"), "at": NOW}
 ERROR = JobError("ValueError", "no", node_id="1", traceback=["a", "b"], current_inputs={"x": [1, "y"]})
 

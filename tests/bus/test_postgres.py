@@ -12,7 +12,6 @@ from tests.postgres import execute
 
 from safelight.bus.postgres import SKEW_S, PostgresBus
 from safelight.core.event import (
-    Call,
     CallProgressed,
     CallReported,
     Event,
@@ -20,6 +19,7 @@ from safelight.core.event import (
     JobEnded,
     JobQueued,
     MessageSent,
+    NodeCall,
     PreviewMade,
     QueueChanged,
 )
@@ -31,7 +31,7 @@ from safelight.db.transaction import Transaction
 pytestmark = pytest.mark.anyio
 
 ANNA, BEN = UserId("anna"), UserId("ben")
-CALL = Call("1", "1", None, "1")
+CALL = NodeCall("1", "1", None, "1")
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 LIMIT_S = 20.0
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from safelight.core.event import Call
+from safelight.core.event import NodeCall
 from safelight.core.output import by_node, meta_by_node, summarise
 
 
@@ -12,8 +12,8 @@ def file(name: str, type: str = "output") -> dict[str, str]:
     return {"filename": name, "subfolder": "", "type": type}
 
 
-def call(id: str, display_id: str | None = None) -> Call:
-    return Call(id, display_id or id, None if display_id is None else display_id, display_id or id)
+def call(id: str, display_id: str | None = None) -> NodeCall:
+    return NodeCall(id, display_id or id, None if display_id is None else display_id, display_id or id)
 
 
 def test_outputs_are_by_the_node_that_the_user_sees() -> None:

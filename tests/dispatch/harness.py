@@ -16,7 +16,16 @@ from safelight.blobs.local import LocalBlobStore
 from safelight.blobs.store import BlobStore, Presigning
 from safelight.bus.memory import MemoryBus
 from safelight.core.digest import Digest
-from safelight.core.event import Call, CallFinished, CallReported, CallsCached, CallStarted, Event, JobEnded, JobEvent
+from safelight.core.event import (
+    CallFinished,
+    CallReported,
+    CallsCached,
+    CallStarted,
+    Event,
+    JobEnded,
+    JobEvent,
+    NodeCall,
+)
 from safelight.core.ids import JobId
 from safelight.core.job import Job, JobState
 from safelight.core.user import Principal
@@ -72,8 +81,8 @@ class ManualClock:
                 await self._slept.wait()
 
 
-def call(node: str) -> Call:
-    return Call(node, node, None, node)
+def call(node: str) -> NodeCall:
+    return NodeCall(node, node, None, node)
 
 
 def of(order: wire.RunJob) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.graph.catalogue import node
-from tests.graph.player import TestNode
+from tests.graph.fake_runner import TestNode
 
 from safelight.graph.instructions import Blocked, Returned
 

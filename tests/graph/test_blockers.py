@@ -1,8 +1,8 @@
 """Execution blockers: silent ones, ones with a message, ones in the middle of a list."""
 
 from tests.graph.catalogue import node
+from tests.graph.fake_runner import FakeRunner, TestNode, graph
 from tests.graph.nodes import NODES
-from tests.graph.player import Player, TestNode, graph
 
 from safelight.graph.cache import LimitedCache
 from safelight.graph.instructions import Blocked
@@ -22,7 +22,7 @@ def after(lines: list[str], first: str) -> list[str]:
 
 
 def test_a_silent_blocker_stops_what_follows_and_the_job_completes() -> None:
-    assert after(Player(NODES).play(blocking(""), "4"), "finish 2") == [
+    assert after(FakeRunner(NODES).play(blocking(""), "4"), "finish 2") == [
         "finish 2",
         "start 3",
         "finish 3",
@@ -33,7 +33,7 @@ def test_a_silent_blocker_stops_what_follows_and_the_job_completes() -> None:
 
 
 def test_a_message_is_told_once_at_the_first_call_that_is_stopped() -> None:
-    assert after(Player(NODES).play(blocking("too dark"), "4"), "finish 2") == [
+    assert after(FakeRunner(NODES).play(blocking("too dark"), "4"), "finish 2") == [
         "finish 2",
         "start 3",
         "blocked 3 too dark",
@@ -45,12 +45,12 @@ def test_a_message_is_told_once_at_the_first_call_that_is_stopped() -> None:
 
 
 def test_a_rerun_tells_the_message_again() -> None:
-    player = Player(NODES, cache=LimitedCache())
-    player.play(blocking("too dark"), "4")
-    lines = player.play(blocking("too dark"), "4")
+    runner = FakeRunner(NODES, cache=LimitedCache())
+    runner.play(blocking("too dark"), "4")
+    lines = runner.play(blocking("too dark"), "4")
     assert lines[0] == "cached 1 2"
     assert "blocked 3 too dark" in lines
-    assert player.ran == []
+    assert runner.ran == []
 
 
 def some(blocked: object) -> dict[str, TestNode]:
@@ -60,7 +60,7 @@ def some(blocked: object) -> dict[str, TestNode]:
 
 def test_inside_a_list_only_the_blocked_element_is_left_out() -> None:
     prompt = graph(n1=("Some", {}), n2=("Invert", {"image": ["1", 0]}), n3=("Save", {"images": ["2", 0]}))
-    lines = Player(some(Blocked("no b"))).play(prompt, "3")
+    lines = FakeRunner(some(Blocked("no b"))).play(prompt, "3")
     assert "run 2 (image=a) (image=c)" in lines
     assert lines.count("blocked 2 no b") == 1
     assert "run 3 (images=-a) (images=-c)" in lines
@@ -69,9 +69,9 @@ def test_inside_a_list_only_the_blocked_element_is_left_out() -> None:
 
 def test_a_blocked_element_blocks_a_node_that_takes_the_whole_list() -> None:
     prompt = graph(n1=("Some", {}), n2=("Count", {"images": ["1", 0]}), n3=("Sink", {"value": ["2", 0]}))
-    player = Player(some(Blocked("no b")))
-    lines = player.play(prompt, "3")
-    assert player.ran == ["1"]
+    runner = FakeRunner(some(Blocked("no b")))
+    lines = runner.play(prompt, "3")
+    assert runner.ran == ["1"]
     assert "blocked 2 no b" in lines
 
 
@@ -83,14 +83,16 @@ def test_the_position_in_the_list_stays_that_of_the_element() -> None:
         return (image,)
 
     nodes = some(Blocked()) | {"Note": TestNode(node("Note", {"image": "IMAGE"}, "IMAGE"), note)}
-    Player(nodes).play(graph(n1=("Some", {}), n2=("Note", {"image": ["1", 0]}), n3=("Sink", {"value": ["2", 0]})), "3")
+    FakeRunner(nodes).play(
+        graph(n1=("Some", {}), n2=("Note", {"image": ["1", 0]}), n3=("Sink", {"value": ["2", 0]})), "3"
+    )
     assert seen == ["2.0.0", "2.2.0"]
 
 
 def test_an_invocation_may_be_blocked_as_a_whole() -> None:
     gate = TestNode(node("Gate", {"image": "IMAGE"}, "IMAGE IMAGE"), lambda image: Blocked("shut"))
     prompt = graph(n1=("Load", {"name": "x"}), n2=("Gate", {"image": ["1", 0]}), n3=("Save", {"images": ["2", 1]}))
-    lines = Player(NODES | {"Gate": gate}).play(prompt, "3")
+    lines = FakeRunner(NODES | {"Gate": gate}).play(prompt, "3")
     assert lines[-3:] == ["blocked 3 shut", "finish 3", "end completed"]
 
 
@@ -102,8 +104,8 @@ def test_a_lazy_call_with_a_blocked_input_is_not_asked() -> None:
         n4=("Save", {"images": ["3", 0]}),
         n5=("Load", {"name": "never"}),
     )
-    player = Player(NODES)
-    lines = player.play(prompt, "4")
+    runner = FakeRunner(NODES)
+    lines = runner.play(prompt, "4")
     assert after(lines, "start 3") == [
         "start 3",
         "blocked 3 no mask",
@@ -112,4 +114,4 @@ def test_a_lazy_call_with_a_blocked_input_is_not_asked() -> None:
         "finish 4",
         "end completed",
     ]
-    assert "5" not in player.ran
+    assert "5" not in runner.ran

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safelight.core.event import Call
+from safelight.core.event import NodeCall
 from safelight.graph.cache import Cache, Entry, LimitedCache, NoCache
 from safelight.graph.signature import Signature
 
-CALL = Call("1", "1", None, "1")
+CALL = NodeCall("1", "1", None, "1")
 
 
 def key(name: object) -> Signature:

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 from tests.graph.catalogue import node
+from tests.graph.fake_runner import FakeRunner, TestNode
 from tests.graph.nodes import LAZY, NODES
-from tests.graph.player import Player, TestNode
 
-from safelight.core.event import Call
+from safelight.core.event import NodeCall
 from safelight.graph import instructions as do
 from safelight.graph.cache import LimitedCache, NoCache
 from safelight.graph.expand import rebased
@@ -42,7 +42,7 @@ PROMPT = graph(n1=("Load", {"name": "x"}), n3=("Grow", {"image": ["1", 0]}), n4=
 
 
 def test_the_expanded_call_is_finished_when_what_replaces_it_is() -> None:
-    assert Player(expanding(twice)).play(PROMPT, "4")[4:] == [
+    assert FakeRunner(expanding(twice)).play(PROMPT, "4")[4:] == [
         "start 3",
         "run 3 (image=x)",
         "start 3.0.0.1",
@@ -64,11 +64,11 @@ def test_the_expanded_call_is_finished_when_what_replaces_it_is() -> None:
 
 
 def test_calls_inside_are_shown_on_their_parent() -> None:
-    seen: list[Call] = []
-    player = Player(expanding(twice))
-    player.before = lambda said: seen.append(said.call) if isinstance(said, do.RunCall) else None
-    player.play(PROMPT, "4")
-    assert seen[2] == Call("3.0.0.1", display_id="3", parent_id="3", real_id="3")
+    seen: list[NodeCall] = []
+    runner = FakeRunner(expanding(twice))
+    runner.before = lambda said: seen.append(said.call) if isinstance(said, do.RunCall) else None
+    runner.play(PROMPT, "4")
+    assert seen[2] == NodeCall("3.0.0.1", display_id="3", parent_id="3", real_id="3")
 
 
 def test_a_node_inside_may_be_shown_elsewhere() -> None:
@@ -78,11 +78,11 @@ def test_a_node_inside_may_be_shown_elsewhere() -> None:
             expand={f"{call}.1": {"class_type": "Invert", "inputs": {"image": image}, "override_display_id": "1"}},
         )
 
-    seen: list[Call] = []
-    player = Player(expanding(elsewhere))
-    player.before = lambda said: seen.append(said.call) if isinstance(said, do.RunCall) else None
-    player.play(PROMPT, "4")
-    assert seen[2] == Call("3.0.0.1", display_id="1", parent_id="3", real_id="3")
+    seen: list[NodeCall] = []
+    runner = FakeRunner(expanding(elsewhere))
+    runner.before = lambda said: seen.append(said.call) if isinstance(said, do.RunCall) else None
+    runner.play(PROMPT, "4")
+    assert seen[2] == NodeCall("3.0.0.1", display_id="1", parent_id="3", real_id="3")
 
 
 def test_only_what_the_results_rest_on_is_run() -> None:
@@ -90,9 +90,9 @@ def test_only_what_the_results_rest_on_is_run() -> None:
         built = inner(call, n1=("Invert", {"image": image}), n2=("Invert", {"image": image}))
         return Returned(([f"{call}.1", 0],), expand=built)
 
-    player = Player(expanding(half))
-    player.play(PROMPT, "4")
-    assert player.ran == ["1", "3", "3.0.0.1", "4"]
+    runner = FakeRunner(expanding(half))
+    runner.play(PROMPT, "4")
+    assert runner.ran == ["1", "3", "3.0.0.1", "4"]
 
 
 def test_results_may_be_plain_beside_links_and_may_link_outside() -> None:
@@ -102,8 +102,8 @@ def test_results_may_be_plain_beside_links_and_may_link_outside() -> None:
 
     prompt = PROMPT | graph(n4=("Save", {"images": ["3", 0]}))
     prompt |= {str(5 + i): {"class_type": "Sink", "inputs": {"value": ["3", i]}} for i in range(4)}
-    player = Player(expanding(mixed, outputs="IMAGE STRING IMAGE *"))
-    lines = player.play(prompt, "4", "5", "6", "7", "8")
+    runner = FakeRunner(expanding(mixed, outputs="IMAGE STRING IMAGE *"))
+    lines = runner.play(prompt, "4", "5", "6", "7", "8")
     assert [line for line in lines if line.startswith("run") and "value" in line] == [
         "run 5 (value=-x)",
         "run 6 (value=plain)",
@@ -121,7 +121,7 @@ def test_in_a_list_some_invocations_expand_and_others_do_not() -> None:
         return Returned(([f"{call}.1", 0],), expand=inner(call, n1=("Invert", {"image": image})))
 
     prompt = PROMPT | graph(n1=("Many", {"count": 4}))
-    lines = Player(expanding(some)).play(prompt, "4")
+    lines = FakeRunner(expanding(some)).play(prompt, "4")
     assert "run 3.2.0.1 (image=i2)" in lines
     assert "run 3.3.0.1 (image=i3)" in lines
     assert "run 4 (images=plain) (images=-i2) (images=-i3)" in lines
@@ -132,7 +132,7 @@ def test_a_list_inside_comes_out_as_a_list() -> None:
         return Returned(([f"{call}.1", 0], "one"), expand=inner(call, n1=("Many", {"count": 2})))
 
     prompt = PROMPT | graph(n5=("Sink", {"value": ["3", 1]}))
-    lines = Player(expanding(many, outputs="IMAGE STRING")).play(prompt, "4", "5")
+    lines = FakeRunner(expanding(many, outputs="IMAGE STRING")).play(prompt, "4", "5")
     assert "run 4 (images=i0) (images=i1)" in lines
     assert "run 5 (value=one)" in lines
 
@@ -157,29 +157,29 @@ def looping(times: int) -> dict[str, Any]:
 
 
 def test_a_loop_by_expansion() -> None:
-    lines = Player(expanding(loop, LOOP_INPUTS)).play(looping(3), "4")
+    lines = FakeRunner(expanding(loop, LOOP_INPUTS)).play(looping(3), "4")
     assert "output 4 {images=[---x]}" in lines
     finished = [line for line in lines if line.startswith("finish 3")]
     assert finished[-3:] == ["finish 3.0.0.2.0.0.2", "finish 3.0.0.2", "finish 3"]
 
 
 def test_a_loop_is_not_bounded_by_the_stack() -> None:
-    player = Player(expanding(loop, LOOP_INPUTS), cache=LimitedCache())
-    lines = player.play(looping(1_200), "4")
+    runner = FakeRunner(expanding(loop, LOOP_INPUTS), cache=LimitedCache())
+    lines = runner.play(looping(1_200), "4")
     assert lines[-1] == "end completed"
-    assert len(player.ran) == 2 * 1_200 + 3
+    assert len(runner.ran) == 2 * 1_200 + 3
 
 
 def test_an_error_inside_is_blamed_on_the_node_that_the_user_sees() -> None:
     def broken(call: str, image: str) -> Returned:
         return Returned(([f"{call}.1", 0],), expand=inner(call, n1=("Fail", {"image": image})))
 
-    player = Player(expanding(broken))
-    assert player.play(PROMPT, "4")[-1] == "end failed 3 it broke"
-    assert player.finish is not None
-    assert player.finish.error is not None
-    assert player.finish.error.node_type == "Grow"
-    assert player.finish.executed == ("1",)
+    runner = FakeRunner(expanding(broken))
+    assert runner.play(PROMPT, "4")[-1] == "end failed 3 it broke"
+    assert runner.finish is not None
+    assert runner.finish.error is not None
+    assert runner.finish.error.node_type == "Grow"
+    assert runner.finish.executed == ("1",)
 
 
 def test_a_cycle_that_an_expansion_makes_ends_the_job_as_failed() -> None:
@@ -192,17 +192,17 @@ def test_a_cycle_that_an_expansion_makes_ends_the_job_as_failed() -> None:
         )
         return Returned(([f"{call}.3", 0],), expand=built)
 
-    player = Player(expanding(circle))
-    lines = player.play(PROMPT, "4")
+    runner = FakeRunner(expanding(circle))
+    lines = runner.play(PROMPT, "4")
     assert [line for line in lines if line.startswith("start 3.")] == [
         "start 3.0.0.3",
         "start 3.0.0.2",
         "start 3.0.0.1",
     ]
     assert lines[-1] == "end failed 3 Dependency cycle detected: 3.0.0.2 -> 3.0.0.3 -> 3.0.0.2"
-    assert player.finish is not None
-    assert player.finish.error is not None
-    assert player.finish.error.exception_type == "graph.DependencyCycleError"
+    assert runner.finish is not None
+    assert runner.finish.error is not None
+    assert runner.finish.error.exception_type == "graph.DependencyCycleError"
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_cycle_that_an_expansion_makes_ends_the_job_as_failed() -> None:
     ],
 )
 def test_an_expansion_that_is_no_graph_fails_its_call(built: dict[str, Any], words: str) -> None:
-    lines = Player(expanding(lambda image: Returned((), expand=built))).play(PROMPT, "4")
+    lines = FakeRunner(expanding(lambda image: Returned((), expand=built))).play(PROMPT, "4")
     assert lines[-1].startswith("end failed 3 ")
     assert words in lines[-1]
 
@@ -226,10 +226,10 @@ def showing(call: str, image: str) -> Returned:
 
 
 def test_an_output_inside_runs_and_is_shown_again_when_all_is_cached() -> None:
-    player = Player(expanding(showing), cache=LimitedCache())
-    lines = player.play(PROMPT, "4")
+    runner = FakeRunner(expanding(showing), cache=LimitedCache())
+    lines = runner.play(PROMPT, "4")
     assert lines.index("output 3.0.0.2 {images=[-x]}") < lines.index("finish 3")
-    assert player.play(PROMPT, "4") == [
+    assert runner.play(PROMPT, "4") == [
         "cached 1 3 4",
         "output 3.0.0.2 {images=[-x]} cached",
         "output 4 {images=[-x]} cached",
@@ -239,17 +239,17 @@ def test_an_output_inside_runs_and_is_shown_again_when_all_is_cached() -> None:
 
 
 def test_a_cached_output_inside_is_shown_under_the_present_ids() -> None:
-    player = Player(expanding(showing), cache=LimitedCache())
-    player.play(PROMPT, "4")
+    runner = FakeRunner(expanding(showing), cache=LimitedCache())
+    runner.play(PROMPT, "4")
     renamed = graph(n7=("Load", {"name": "x"}), n8=("Grow", {"image": ["7", 0]}), n9=("Save", {"images": ["8", 0]}))
-    assert "output 8.0.0.2 {images=[-x]} cached" in player.play(renamed, "9")
+    assert "output 8.0.0.2 {images=[-x]} cached" in runner.play(renamed, "9")
 
 
 def test_rebasing_keeps_what_lies_outside() -> None:
-    origin = Call("3", "3", None, "3")
-    now = Call("8.0.0.1", "8", "8", "8")
-    assert rebased(Call("3.0.0.2", "3", "3", "3"), origin, now) == Call("8.0.0.1.0.0.2", "8", "8.0.0.1", "8")
-    assert rebased(Call("own", "5", "3", "3"), origin, now) == Call("own", "5", "8.0.0.1", "8")
+    origin = NodeCall("3", "3", None, "3")
+    now = NodeCall("8.0.0.1", "8", "8", "8")
+    assert rebased(NodeCall("3.0.0.2", "3", "3", "3"), origin, now) == NodeCall("8.0.0.1.0.0.2", "8", "8.0.0.1", "8")
+    assert rebased(NodeCall("own", "5", "3", "3"), origin, now) == NodeCall("own", "5", "8.0.0.1", "8")
 
 
 def test_a_changed_parent_reuses_the_calls_inside_that_did_not_change() -> None:
@@ -257,11 +257,11 @@ def test_a_changed_parent_reuses_the_calls_inside_that_did_not_change() -> None:
         return Returned(([f"{call}.1", 0],), expand=inner(call, n1=("Invert", {"image": ["1", 0]})))
 
     nodes = expanding(constant, {"image": "IMAGE", "note": "STRING"})
-    player = Player(nodes, cache=LimitedCache())
-    player.play(PROMPT | graph(n3=("Grow", {"image": ["1", 0], "note": "a"})), "4")
-    assert player.ran == ["1", "3", "3.0.0.1", "4"]
-    player.play(PROMPT | graph(n3=("Grow", {"image": ["1", 0], "note": "b"})), "4")
-    assert player.ran == ["3", "4"]
+    runner = FakeRunner(nodes, cache=LimitedCache())
+    runner.play(PROMPT | graph(n3=("Grow", {"image": ["1", 0], "note": "a"})), "4")
+    assert runner.ran == ["1", "3", "3.0.0.1", "4"]
+    runner.play(PROMPT | graph(n3=("Grow", {"image": ["1", 0], "note": "b"})), "4")
+    assert runner.ran == ["3", "4"]
 
 
 def test_live_values_inside_are_signed_by_their_place() -> None:
@@ -269,11 +269,11 @@ def test_live_values_inside_are_signed_by_their_place() -> None:
         return Returned(([f"{call}.1", 0],), expand=inner(call, n1=("Invert", {"image": object()})))
 
     cache = LimitedCache()
-    player = Player(expanding(live), cache=cache)
-    player.play(PROMPT, "4")
+    runner = FakeRunner(expanding(live), cache=cache)
+    runner.play(PROMPT, "4")
     assert len(cache) == 4
-    player.play(PROMPT, "4")
-    assert player.ran == []
+    runner.play(PROMPT, "4")
+    assert runner.ran == []
 
 
 def test_calls_inside_overlap() -> None:
@@ -286,7 +286,7 @@ def test_calls_inside_overlap() -> None:
         )
         return Returned(([f"{call}.3", 0],), expand=built)
 
-    lines = Player(expanding(both)).play(PROMPT, "4")
+    lines = FakeRunner(expanding(both)).play(PROMPT, "4")
     first = lines.index("start 3.0.0.2")
     assert lines[first : first + 4] == [
         "start 3.0.0.2",
@@ -299,9 +299,9 @@ def test_calls_inside_overlap() -> None:
 def test_a_lazy_input_of_an_expanding_call() -> None:
     nodes = expanding(twice, {"image": LAZY})
     nodes["Grow"].lazy = lambda image: ["image"] if image is None else []
-    player = Player(nodes)
-    player.play(PROMPT, "4")
-    assert player.ran == ["1", "3", "3.0.0.1", "3.0.0.2", "3.0.0.3", "4"]
+    runner = FakeRunner(nodes)
+    runner.play(PROMPT, "4")
+    assert runner.ran == ["1", "3", "3.0.0.1", "3.0.0.2", "3.0.0.3", "4"]
 
 
 def test_a_link_to_a_call_whose_outputs_were_let_go_runs_it_again() -> None:
@@ -314,12 +314,12 @@ def test_a_link_to_a_call_whose_outputs_were_let_go_runs_it_again() -> None:
         n3=("Grow", {"image": ["2", 0]}),
         n4=("Save", {"images": ["3", 0]}),
     )
-    player = Player(expanding(far), cache=NoCache())
-    assert "output 4 {images=[-x]}" in player.play(prompt, "4")
-    assert player.ran == ["1", "2", "3", "1", "3.0.0.1", "4"]
-    player = Player(expanding(far), cache=LimitedCache())
-    player.play(prompt, "4")
-    assert player.ran == ["1", "2", "3", "4"]  # equal to call 2, so taken from the cache
+    runner = FakeRunner(expanding(far), cache=NoCache())
+    assert "output 4 {images=[-x]}" in runner.play(prompt, "4")
+    assert runner.ran == ["1", "2", "3", "1", "3.0.0.1", "4"]
+    runner = FakeRunner(expanding(far), cache=LimitedCache())
+    runner.play(prompt, "4")
+    assert runner.ran == ["1", "2", "3", "4"]  # equal to call 2, so taken from the cache
 
 
 def test_a_link_to_a_call_that_nothing_else_led_to_runs_it() -> None:
@@ -327,9 +327,9 @@ def test_a_link_to_a_call_that_nothing_else_led_to_runs_it() -> None:
         return Returned((["7", 0],), expand={})
 
     prompt = PROMPT | graph(n6=("Load", {"name": "far"}), n7=("Invert", {"image": ["6", 0]}))
-    player = Player(expanding(far), cache=LimitedCache())
-    assert "output 4 {images=[-far]}" in player.play(prompt, "4")
-    assert player.ran == ["1", "3", "6", "7", "4"]
+    runner = FakeRunner(expanding(far), cache=LimitedCache())
+    assert "output 4 {images=[-far]}" in runner.play(prompt, "4")
+    assert runner.ran == ["1", "3", "6", "7", "4"]
 
 
 def test_fingerprints_inside_are_asked_for_before_anything_inside_runs() -> None:
@@ -343,5 +343,5 @@ def test_fingerprints_inside_are_asked_for_before_anything_inside_runs() -> None
             fingerprint=lambda image: 1,
         )
     }
-    lines = Player(nodes).play(PROMPT, "4")
+    lines = FakeRunner(nodes).play(PROMPT, "4")
     assert lines[6:9] == ["fingerprint 3.0.0.1 (image=x)", "start 3.0.0.1", "run 3.0.0.1 (image=x)"]

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from tests.graph.catalogue import node
+from tests.graph.fake_runner import FakeRunner, TestNode, graph
 from tests.graph.nodes import NODES
-from tests.graph.player import Player, TestNode, graph
 
 from safelight.graph import instructions as do
 from safelight.graph.cache import LimitedCache
@@ -14,12 +14,12 @@ SAVING = {**NODES, "Save": replace(NODES["Save"], saves=True)}
 ONE = graph(n1=("Load", {"name": "x"}), n2=("Save", {"images": ["1", 0]}))
 
 
-def player() -> Player:
-    return Player(SAVING, cache=LimitedCache())
+def runner() -> FakeRunner:
+    return FakeRunner(SAVING, cache=LimitedCache())
 
 
 def test_a_result_whose_file_is_there_is_told_again() -> None:
-    it = player()
+    it = runner()
     it.play(ONE, "2")
     assert it.play(ONE, "2") == [
         "files ann-2-1",
@@ -31,7 +31,7 @@ def test_a_result_whose_file_is_there_is_told_again() -> None:
 
 
 def test_a_result_whose_file_is_gone_is_made_again_and_what_it_rests_on_is_not() -> None:
-    it = player()
+    it = runner()
     it.play(ONE, "2")
     it.gone = {"ann-2-1"}
     lines = it.play(ONE, "2")
@@ -42,7 +42,7 @@ def test_a_result_whose_file_is_gone_is_made_again_and_what_it_rests_on_is_not()
 
 
 def test_of_two_results_the_one_that_is_gone_is_made_again() -> None:
-    it = player()
+    it = runner()
     prompt = ONE | graph(n4=("Load", {"name": "y"}), n5=("Save", {"images": ["4", 0]}))
     it.play(prompt, "2", "5")
     it.gone = {"ann-5-2"}
@@ -52,7 +52,7 @@ def test_of_two_results_the_one_that_is_gone_is_made_again() -> None:
 
 
 def test_users_ask_for_their_own_files() -> None:
-    it = player()
+    it = runner()
     it.play(ONE, "2", owner="ann")
     it.play(ONE, "2", owner="ben")
     assert it.play(ONE, "2", owner="ann")[0] == "files ann-2-1"
@@ -71,7 +71,7 @@ def test_a_file_inside_an_expansion_is_never_told_to_another_user() -> None:
         return Returned(([ids[0], 0],), expand=built)
 
     growing = SAVING | {"Grow": TestNode(node("Grow", {"count": "INT"}, "IMAGE"), shows)}
-    it = Player(growing, cache=LimitedCache())
+    it = FakeRunner(growing, cache=LimitedCache())
     prompt = graph(n3=("Grow", {"count": 1}), n4=("Sink", {"value": ["3", 0]}))
     it.play(prompt, "4", owner="ann")
     lines = it.play(prompt, "4", owner="ben")
@@ -83,7 +83,7 @@ def test_a_file_inside_an_expansion_is_never_told_to_another_user() -> None:
 
 
 def test_a_cancel_while_files_are_looked_for_ends_the_run() -> None:
-    it = player()
+    it = runner()
     it.play(ONE, "2")
     it.before = lambda said: do.CancelRequested() if isinstance(said, do.CheckFiles) else None
     assert it.play(ONE, "2")[-1] == "end cancelled"

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.graph.fake_runner import FakeRunner
 from tests.graph.nodes import NODES
-from tests.graph.player import Player
 
 from safelight.graph.cache import LimitedCache
 from safelight.graph.validate import validate
@@ -48,11 +48,11 @@ def test_ten_times_the_calls_take_ten_times_the_work(build: Callable[[int], dict
     def work(length: int) -> int:
         prompt = build(length)
         targets = [call_id for call_id in prompt if call_id.startswith("o")]
-        player = Player(NODES, cache=LimitedCache())
+        runner = FakeRunner(NODES, cache=LimitedCache())
         if way == "cached rerun":
-            player.play(prompt, *targets)
+            runner.play(prompt, *targets)
         if way == "validate":
             return calls_of(lambda: validate(prompt, CATALOGUE))
-        return calls_of(lambda: player.play(prompt, *targets))
+        return calls_of(lambda: runner.play(prompt, *targets))
 
     assert work(2_000) < 11 * work(200)

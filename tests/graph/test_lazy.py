@@ -2,8 +2,8 @@
 
 import pytest
 from tests.graph.catalogue import node
+from tests.graph.fake_runner import FakeRunner, TestNode, graph
 from tests.graph.nodes import LAZY, NODES
-from tests.graph.player import Player, TestNode, graph
 
 from safelight.graph.cache import LimitedCache
 
@@ -18,7 +18,7 @@ def mixing(mask: float) -> dict[str, object]:
 
 
 def test_a_lazy_call_is_started_before_and_after_its_lazy_inputs() -> None:
-    assert Player(NODES).play(mixing(0.0), "4") == [
+    assert FakeRunner(NODES).play(mixing(0.0), "4") == [
         "cached",
         "start 3",
         "lazy 3 (a=None b=None mask=0.0)",
@@ -39,15 +39,15 @@ def test_a_lazy_call_is_started_before_and_after_its_lazy_inputs() -> None:
 
 @pytest.mark.parametrize(("mask", "ran"), [(0.0, ["1", "3", "4"]), (1.0, ["2", "3", "4"]), (0.5, ["1", "2", "3", "4"])])
 def test_a_lazy_input_that_is_never_asked_for_never_runs(mask: float, ran: list[str]) -> None:
-    player = Player(NODES)
-    player.play(mixing(mask), "4")
-    assert player.ran == ran
+    runner = FakeRunner(NODES)
+    runner.play(mixing(mask), "4")
+    assert runner.ran == ran
 
 
 def test_a_lazy_input_that_is_there_when_it_is_asked_for_starts_nothing_twice() -> None:
-    player = Player(NODES, cache=LimitedCache())
-    player.play(graph(n1=("Load", {"name": "a"}), n2=("Sink", {"value": ["1", 0]})), "2")
-    lines = player.play(mixing(0.0), "4")
+    runner = FakeRunner(NODES, cache=LimitedCache())
+    runner.play(graph(n1=("Load", {"name": "a"}), n2=("Sink", {"value": ["1", 0]})), "2")
+    lines = runner.play(mixing(0.0), "4")
     assert lines[:6] == [
         "cached 1",
         "start 3",
@@ -60,9 +60,9 @@ def test_a_lazy_input_that_is_there_when_it_is_asked_for_starts_nothing_twice() 
 
 def test_a_lazy_input_that_nobody_asks_for_is_none_even_if_it_is_there() -> None:
     prompt = mixing(0.0) | graph(n5=("Save", {"images": ["2", 0]}))
-    player = Player(NODES)
-    lines = player.play(prompt, "5", "4")
-    assert player.ran == ["2", "5", "1", "3", "4"]
+    runner = FakeRunner(NODES)
+    lines = runner.play(prompt, "5", "4")
+    assert runner.ran == ["2", "5", "1", "3", "4"]
     assert "run 3 (a=a b=None mask=0.0)" in lines
 
 
@@ -72,9 +72,9 @@ def test_a_lazy_branch_brings_all_that_it_rests_on_and_shares_what_has_run() -> 
         n5=("Load", {"name": "a"}),
         n6=("Save", {"images": ["5", 0]}),
     )
-    player = Player(NODES)
-    player.play(prompt, "4", "6")
-    assert player.ran == ["5", "6", "1", "3", "4"]
+    runner = FakeRunner(NODES)
+    runner.play(prompt, "4", "6")
+    assert runner.ran == ["5", "6", "1", "3", "4"]
 
 
 def test_a_lazy_input_may_be_asked_for_after_another_was_seen() -> None:
@@ -89,16 +89,16 @@ def test_a_lazy_input_may_be_asked_for_after_another_was_seen() -> None:
         n3=("Steps", {"a": ["1", 0], "b": ["2", 0]}),
         n4=("Save", {"images": ["3", 0]}),
     )
-    player = Player(NODES | {"Steps": one_by_one})
-    lines = player.play(prompt, "4")
-    assert player.ran == ["1", "2", "3", "4"]
+    runner = FakeRunner(NODES | {"Steps": one_by_one})
+    lines = runner.play(prompt, "4")
+    assert runner.ran == ["1", "2", "3", "4"]
     assert [line for line in lines if line.endswith(" 3") and line.startswith("start")] == ["start 3"] * 3
 
 
 def test_asking_for_what_is_not_there_to_be_asked_for_runs_the_call() -> None:
     odd = TestNode(node("Odd", {"a": LAZY}, output=True), lambda a: (), lazy=lambda a: ["nope", "mask"])
     prompt = graph(n1=("Load", {"name": "a"}), n2=("Odd", {"a": ["1", 0]}))
-    assert "run 2 (a=None)" in Player(NODES | {"Odd": odd}).play(prompt, "2")
+    assert "run 2 (a=None)" in FakeRunner(NODES | {"Odd": odd}).play(prompt, "2")
 
 
 def test_lazy_calls_that_ask_for_each_other_end_the_job_as_failed() -> None:
@@ -108,8 +108,8 @@ def test_lazy_calls_that_ask_for_each_other_end_the_job_as_failed() -> None:
         n3=("Mix", {"a": ["1", 0], "b": ["2", 0], "mask": 1.0}),
         n4=("Save", {"images": ["3", 0]}),
     )
-    player = Player(NODES)
-    lines = player.play(prompt, "4")
+    runner = FakeRunner(NODES)
+    lines = runner.play(prompt, "4")
     assert [line for line in lines if line.startswith("start")] == ["start 3", "start 2"]
     assert lines[-1] == "end failed 2 Dependency cycle detected: 2 -> 3 -> 2"
 
@@ -123,8 +123,8 @@ def test_the_check_is_mapped_over_lists_and_the_answers_are_joined() -> None:
         n5=("Save", {"images": ["4", 0]}),
     )
     masks = TestNode(node("Masks", {}, "FLOAT[]"), lambda: ([0.0, 1.0],))
-    player = Player(NODES | {"Masks": masks})
-    lines = player.play(prompt, "5")
+    runner = FakeRunner(NODES | {"Masks": masks})
+    lines = runner.play(prompt, "5")
     assert "lazy 4 (a=None b=None mask=0.0) (a=None b=None mask=1.0)" in lines
     assert "run 4 (a=a b=b mask=0.0) (a=a b=b mask=1.0)" in lines
     assert "output 5 {images=[(a),(b)]}" in lines

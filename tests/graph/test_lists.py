@@ -2,8 +2,8 @@
 
 import pytest
 from tests.graph.catalogue import node
+from tests.graph.fake_runner import FakeRunner, TestNode, graph
 from tests.graph.nodes import NODES
-from tests.graph.player import Player, TestNode, graph
 
 from safelight.core.node import OutputSchema
 from safelight.graph.instructions import Blocked
@@ -64,7 +64,7 @@ def test_a_list_fans_out_and_is_counted() -> None:
         n4=("Save", {"images": ["2", 0]}),
         n5=("Sink", {"value": ["3", 0]}),
     )
-    lines = Player(NODES).play(prompt, "4", "5")
+    lines = FakeRunner(NODES).play(prompt, "4", "5")
     assert "run 2 (image=i0) (image=i1) (image=i2)" in lines
     assert "run 3 (images=[-i0,-i1,-i2])" in lines
     assert "output 4 {images=[-i0,-i1,-i2]}" in lines
@@ -73,7 +73,7 @@ def test_a_list_fans_out_and_is_counted() -> None:
 
 def test_a_call_over_an_empty_list_is_finished_without_running() -> None:
     prompt = graph(n1=("Many", {"count": 0}), n2=("Invert", {"image": ["1", 0]}), n3=("Save", {"images": ["2", 0]}))
-    assert Player(NODES).play(prompt, "3") == [
+    assert FakeRunner(NODES).play(prompt, "3") == [
         "cached",
         "start 1",
         "run 1 (count=0)",
@@ -88,7 +88,7 @@ def test_a_call_over_an_empty_list_is_finished_without_running() -> None:
 
 def test_a_node_that_takes_lists_gets_an_empty_one() -> None:
     prompt = graph(n1=("Many", {"count": 0}), n2=("Count", {"images": ["1", 0]}), n3=("Sink", {"value": ["2", 0]}))
-    lines = Player(NODES).play(prompt, "3")
+    lines = FakeRunner(NODES).play(prompt, "3")
     assert "run 2 (images=[])" in lines
     assert "run 3 (value=0)" in lines
 
@@ -96,4 +96,4 @@ def test_a_node_that_takes_lists_gets_an_empty_one() -> None:
 def test_outputs_beyond_the_declared_ones_are_kept_as_single_values() -> None:
     rich = TestNode(node("Rich", {}, "IMAGE"), lambda: ("x", "extra"))
     prompt = graph(n1=("Rich", {}), n2=("Save", {"images": ["1", 1]}))
-    assert "output 2 {images=[extra]}" in Player(NODES | {"Rich": rich}).play(prompt, "2")
+    assert "output 2 {images=[extra]}" in FakeRunner(NODES | {"Rich": rich}).play(prompt, "2")

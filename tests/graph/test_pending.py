@@ -1,8 +1,8 @@
 """Calls that overlap, failures beside pending calls, and cancelling at any moment."""
 
 import pytest
+from tests.graph.fake_runner import FakeRunner, graph, written
 from tests.graph.nodes import NODES
-from tests.graph.player import Player, graph, written
 
 from safelight.core.ids import UserId
 from safelight.core.job import JobState
@@ -22,7 +22,7 @@ SLEEPERS = graph(
 
 
 def test_pending_calls_overlap_and_what_waits_for_them_waits() -> None:
-    assert Player(NODES).play(SLEEPERS, "6") == [
+    assert FakeRunner(NODES).play(SLEEPERS, "6") == [
         "cached",
         "start 1",
         "run 1 (name=x)",
@@ -55,7 +55,7 @@ def test_a_failure_aborts_the_call_that_is_pending_beside_it() -> None:
         n4=("Save", {"images": ["2", 0]}),
         n5=("Save", {"images": ["3", 0]}),
     )
-    lines = Player(NODES).play(prompt, "4", "5")
+    lines = FakeRunner(NODES).play(prompt, "4", "5")
     assert lines[-4:] == ["start 3", "run 3 (image=x)", "abort 3", "end failed 2 it broke"]
 
 
@@ -65,9 +65,9 @@ def test_a_result_that_comes_after_the_end_was_decided_is_dropped() -> None:
         n1=("Load", {"name": "x"}),
         n3=("Save", {"images": ["2", 0]}),
     )
-    player = Player(NODES)
-    player.before = lambda said: do.CancelRequested() if written(said) == "run 2 (image=x)" else None
-    lines = player.play(prompt, "3")
+    runner = FakeRunner(NODES)
+    runner.before = lambda said: do.CancelRequested() if written(said) == "run 2 (image=x)" else None
+    lines = runner.play(prompt, "3")
     assert lines[-3:] == ["run 2 (image=x)", "abort 2", "end cancelled 2 The job was cancelled."]
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.graph.catalogue import node
+from tests.graph.fake_runner import FakeRunner, TestNode
 from tests.graph.nodes import LAZY
-from tests.graph.player import Player, TestNode
 
 from safelight.core.event import CallStarted
 from safelight.core.job import JobState
@@ -156,9 +156,9 @@ def resting_on(prompt: Prompt, changed: str) -> set[str]:
     return found
 
 
-def executed(player: Player) -> list[str]:
-    assert player.finish is not None
-    return list(player.finish.executed)
+def executed(runner: FakeRunner) -> list[str]:
+    assert runner.finish is not None
+    return list(runner.finish.executed)
 
 
 @settings(max_examples=100, deadline=None, database=None)
@@ -167,35 +167,35 @@ def test_every_needed_call_runs_once_on_what_it_rests_on(
     drawn: tuple[Prompt, list[str]], is_cached: bool, data: st.DataObject
 ) -> None:
     prompt, outputs = drawn
-    player = Player(NODES, cache=LimitedCache() if is_cached else NoCache())
-    player.choose = lambda count: data.draw(st.integers(0, count - 1)) if count > 1 else 0
-    lines = player.play(prompt, *outputs)
+    runner = FakeRunner(NODES, cache=LimitedCache() if is_cached else NoCache())
+    runner.choose = lambda count: data.draw(st.integers(0, count - 1)) if count > 1 else 0
+    lines = runner.play(prompt, *outputs)
     reference = Reference(prompt)
     # The values can be right only if every source was done before.
     for output in outputs:
         seen = reference.call(output)
         assert not seen or f"output {output} {{seen=[{','.join(map(str, seen))}]}}" in "\n".join(lines)
-    assert sorted(outer(executed(player))) == sorted(reference.needed)
-    assert len(set(executed(player))) == len(executed(player))
-    assert len(set(player.ran)) == len(player.ran)
+    assert sorted(outer(executed(runner))) == sorted(reference.needed)
+    assert len(set(executed(runner))) == len(executed(runner))
+    assert len(set(runner.ran)) == len(runner.ran)
 
 
 @settings(max_examples=60, deadline=None, database=None)
 @given(prompts(), st.data())
 def test_a_rerun_runs_what_changed_and_what_rests_on_it(drawn: tuple[Prompt, list[str]], data: st.DataObject) -> None:
     prompt, outputs = drawn
-    player = Player(NODES, cache=LimitedCache())
-    player.play(prompt, *outputs)
-    player.play(prompt, *outputs)
-    assert executed(player) == []
+    runner = FakeRunner(NODES, cache=LimitedCache())
+    runner.play(prompt, *outputs)
+    runner.play(prompt, *outputs)
+    assert executed(runner) == []
     changed = data.draw(st.sampled_from([call_id for call_id in prompt if "name" in prompt[call_id]["inputs"]]))
     inputs = prompt[changed]["inputs"] | {"name": "another"}
     prompt = prompt | {changed: prompt[changed] | {"inputs": inputs}}
-    player.play(prompt, *outputs)
+    runner.play(prompt, *outputs)
     reference = Reference(prompt)
     for output in outputs:
         reference.call(output)
-    assert set(outer(executed(player))) == set(reference.needed) & resting_on(prompt, changed)
+    assert set(outer(executed(runner))) == set(reference.needed) & resting_on(prompt, changed)
 
 
 @settings(max_examples=60, deadline=None, database=None)
@@ -209,10 +209,10 @@ def test_nothing_starts_after_a_cancel(drawn: tuple[Prompt, list[str]], moment: 
         rest -= 1
         return do.CancelRequested() if rest == -1 else None
 
-    player = Player(NODES, before=cancel)
-    player.play(prompt, *outputs)
-    assert not [said for said in player.after_cancel if isinstance(said, do.RunCall | do.CheckLazy)]
-    assert CallStarted not in [type(said.event) for said in player.after_cancel if isinstance(said, do.Report)]
-    assert player.finish is not None
-    assert player.finish.outcome in (JobState.CANCELLED, JobState.COMPLETED)
-    assert (player.finish.outcome is JobState.COMPLETED) == (not player.after_cancel)
+    runner = FakeRunner(NODES, before=cancel)
+    runner.play(prompt, *outputs)
+    assert not [said for said in runner.after_cancel if isinstance(said, do.RunCall | do.CheckLazy)]
+    assert CallStarted not in [type(said.event) for said in runner.after_cancel if isinstance(said, do.Report)]
+    assert runner.finish is not None
+    assert runner.finish.outcome in (JobState.CANCELLED, JobState.COMPLETED)
+    assert (runner.finish.outcome is JobState.COMPLETED) == (not runner.after_cancel)

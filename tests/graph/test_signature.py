@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from tests.graph.catalogue import node
+from tests.graph.fake_runner import FakeRunner, TestNode, graph
 from tests.graph.nodes import NODES
-from tests.graph.player import Player, TestNode, graph
 
 from safelight.core.ids import UserId
 from safelight.core.node import NodeSchema
@@ -148,7 +148,7 @@ PROMPT = graph(
 
 
 def test_a_fingerprint_is_asked_for_first_and_sees_literals_only() -> None:
-    lines = Player(marked(lambda: 1)).play(PROMPT, "3")
+    lines = FakeRunner(marked(lambda: 1)).play(PROMPT, "3")
     assert lines[:2] == ["fingerprint 2 (image=None name=n)", "cached"]
 
 
@@ -158,24 +158,24 @@ def test_a_fingerprint_is_asked_for_first_and_sees_literals_only() -> None:
 )
 def test_a_call_runs_again_when_its_fingerprint_changed(values: list[Any], ran: list[str]) -> None:
     rest = iter(values)
-    player = Player(marked(lambda: next(rest)), cache=LimitedCache())
-    player.play(PROMPT, "3")
-    player.play(PROMPT, "3")
-    assert player.ran == ran
+    runner = FakeRunner(marked(lambda: next(rest)), cache=LimitedCache())
+    runner.play(PROMPT, "3")
+    runner.play(PROMPT, "3")
+    assert runner.ran == ran
 
 
 def test_a_changed_file_runs_what_loads_it() -> None:
-    player = Player(marked(lambda: 1), cache=LimitedCache(), files={"a.png": "one"})
-    player.play(PROMPT, "3")
-    player.files["a.png"] = "two"
-    player.play(PROMPT, "3")
-    assert player.ran == ["1", "2", "3"]
+    runner = FakeRunner(marked(lambda: 1), cache=LimitedCache(), files={"a.png": "one"})
+    runner.play(PROMPT, "3")
+    runner.files["a.png"] = "two"
+    runner.play(PROMPT, "3")
+    assert runner.ran == ["1", "2", "3"]
 
 
 def test_users_share_models_but_neither_what_they_write_nor_outputs() -> None:
     model = TestNode(node("Model", {"file": ("COMBO", {"options": ["m"]}), "seed": "INT"}, "MODEL"), lambda **i: ("m",))
     draw = TestNode(node("Draw", {"model": "MODEL", "text": "STRING"}, "IMAGE"), lambda model, text: (text,))
-    player = Player(NODES | {"Model": model, "Draw": draw}, cache=LimitedCache())
+    runner = FakeRunner(NODES | {"Model": model, "Draw": draw}, cache=LimitedCache())
     prompt = graph(
         n1=("Model", {"file": "m", "seed": 1}),
         n2=("Draw", {"model": ["1", 0], "text": "a secret"}),
@@ -183,12 +183,12 @@ def test_users_share_models_but_neither_what_they_write_nor_outputs() -> None:
         n4=("Save", {"images": ["3", 0]}),
         n5=("Sink", {"value": ["1", 0]}),
     )
-    player.play(prompt, "4", "5", owner="ann")
-    lines = player.play(prompt, "4", "5", owner="ben")
+    runner.play(prompt, "4", "5", owner="ann")
+    lines = runner.play(prompt, "4", "5", owner="ben")
     assert lines[0] == "cached 1"
-    assert sorted(player.ran) == ["2", "3", "4", "5"]
-    player.play(prompt, "4", "5", owner="ann")
-    assert player.ran == []
+    assert sorted(runner.ran) == ["2", "3", "4", "5"]
+    runner.play(prompt, "4", "5", owner="ann")
+    assert runner.ran == []
 
 
 def test_half_a_surrogate_pair_in_names_and_ids_does_no_harm() -> None:

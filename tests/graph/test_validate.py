@@ -201,26 +201,26 @@ class Judges:
 
 
 def test_the_nodes_own_code_takes_the_place_of_range_checks() -> None:
-    judge = Judges()
-    check(("Judged", {"n": "99", "m": 1}), judge=judge)
-    assert judge.asked == [("1", "Judged", {"n": 99}, {})]
+    node_validator = Judges()
+    check(("Judged", {"n": "99", "m": 1}), node_validator=node_validator)
+    assert node_validator.asked == [("1", "Judged", {"n": 99}, {})]
     assert errors(("Judged", {"n": 99, "m": 99})) == {"1": [("value_bigger_than_max", "m")]}
     check(("JudgesAll", {"n": 99, "c": "z"}))
     check(("Text", {"text": "x"}), ("JudgesTypes", {"image": ["1", 0]}))
 
 
 def test_it_is_told_the_types_that_arrive_and_not_asked_about_what_is_wrong_anyway() -> None:
-    judge = Judges()
-    check(("Text", {"text": "x"}), ("JudgesTypes", {"image": ["1", 0]}), judge=judge)
-    assert judge.asked == [("2", "JudgesTypes", {}, {"image": "STRING"})]
-    judge = Judges()
-    errors(("Judged", {"n": "x", "m": 1}), judge=judge)
-    assert judge.asked == []
+    node_validator = Judges()
+    check(("Text", {"text": "x"}), ("JudgesTypes", {"image": ["1", 0]}), node_validator=node_validator)
+    assert node_validator.asked == [("2", "JudgesTypes", {}, {"image": "STRING"})]
+    node_validator = Judges()
+    errors(("Judged", {"n": "x", "m": 1}), node_validator=node_validator)
+    assert node_validator.asked == []
 
 
 @pytest.mark.parametrize(("verdict", "details"), [("n is odd", "{} - n is odd"), (False, "{}")])
 def test_its_no_is_told_once_per_input_that_it_takes(verdict: bool | str, details: str) -> None:
-    told = errors(("JudgesAll", {"n": 1, "c": "a"}), judge=Judges(verdict))
+    told = errors(("JudgesAll", {"n": 1, "c": "a"}), node_validator=Judges(verdict))
     assert told == {"1": [("custom_validation_failed", details.format(name)) for name in ("n", "c")]}
 
 

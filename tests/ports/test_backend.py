@@ -12,7 +12,7 @@ from tests import ray_cluster
 from tests.dispatch.engines import EngineLost, Listener, Reattached, deed, engine_config, node
 from tests.events import report
 
-from safelight.core.event import Call, CallStarted
+from safelight.core.event import CallStarted, NodeCall
 from safelight.core.job import JobState
 from safelight.core.worker import EngineInfo, SlotId
 from safelight.dispatch.backend import Backend
@@ -60,7 +60,7 @@ def behave(message: ToEngine) -> Iterable[ToServer | Crash]:
         return
     about = {"job_id": message.job_id, "attempt": message.attempt}
     for call_id in message.prompt:
-        yield report(CallStarted(Call(call_id, call_id, None, call_id)), **about)
+        yield report(CallStarted(NodeCall(call_id, call_id, None, call_id)), **about)
     what = message.prompt["1"]["inputs"].get("what")
     if what == "be_killed":
         yield Crash("the worker process was killed by signal 9 (SIGKILL)")

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests.runtime.desk import Desk
+from tests.runtime.harness import Harness
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path / "staging", model_roots=(tmp_path / "models",))
+def harness(tmp_path: Path) -> Harness:
+    return Harness(tmp_path / "staging", model_roots=(tmp_path / "models",))

@@ -31,7 +31,7 @@ def request(number: int) -> PackRequest:
 def test_a_request_before_the_engine_serves_is_answered_when_it_does() -> None:
     unused: Any = Unused()
     routes: Any = Routes()
-    engine = Engine(unused, device="cpu", fence=unused)
+    engine = Engine(unused, device="cpu", watchdog=unused)
     engine.read([request(1), request(2), Stop()])
     assert routes.asked == []
     engine.serve(unused, finish_lines=lambda: None, pack_routes=routes)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.database import NOW, Env
 
-from safelight.core.event import Call
+from safelight.core.event import NodeCall
 from safelight.core.job import Fence, JobError, JobState, JobSummary
 from safelight.core.output import Output
 from safelight.core.pool import QueueKey
@@ -21,8 +21,8 @@ PROMPT = {
 }
 
 
-def call(node: str) -> Call:
-    return Call(node, node, None, node)
+def call(node: str) -> NodeCall:
+    return NodeCall(node, node, None, node)
 
 
 def picture(name: str, folder: str = "output", *, node: str = "2") -> Output:

@@ -9,8 +9,8 @@ from aiohttp import web
 from PIL import Image
 from tests.nodes.context import FolderContext
 
-from safelight.shims.answering import telling
 from safelight.shims.modules.server import BinaryEventTypes, PromptServer, Routes
+from safelight.shims.pack_caller import send_to_caller
 
 
 def test_routes_are_collected_however_they_are_added() -> None:
@@ -54,7 +54,7 @@ def test_a_handler_tells_whoever_called_it() -> None:
     heard: list[tuple[str, Any, str]] = []
 
     async def handler() -> None:
-        telling.set(lambda *words: heard.append(words))
+        send_to_caller.set(lambda *words: heard.append(words))
         PromptServer().send_sync("pack.event", {"a": 1}, "tab")
         await asyncio.create_task(PromptServer().send_json("pack.later", [2]))
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.events import output, report
 
-from safelight.core.event import Call, CallStarted, PreviewMade
+from safelight.core.event import CallStarted, NodeCall, PreviewMade
 from safelight.core.job import JobError, JobState
 from safelight.core.node import InputSchema, NodeSchema, OutputSchema, Section
 from safelight.core.worker import Device, EngineInfo
@@ -28,7 +28,7 @@ from safelight.wire.messages import (
     ToServer,
 )
 
-CALL = Call("3.0.0.1", "3", "3", "3")
+CALL = NodeCall("3.0.0.1", "3", "3", "3")
 INFO = EngineInfo("3.11.7", "2.13.0", (Device("cpu", "cpu", None, 10, 5),), 42, host="node-7")
 NODE = NodeSchema(
     name="N",

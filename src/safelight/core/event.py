@@ -47,8 +47,8 @@ class JobReattached(JobEvent):
     calls, which is not new to listeners that followed the other server."""
 
     attempt: int
-    running: "Sequence[Call]" = ()
-    finished: "Sequence[Call]" = ()
+    running: "Sequence[NodeCall]" = ()
+    finished: "Sequence[NodeCall]" = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ class JobForgotten(JobEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class NodeCall:
     """A call as progress shows it: its own id, the node that the user sees, the parent of an expansion."""
 
     id: str
@@ -102,21 +102,21 @@ class CallsCached:
 
 @dataclass(frozen=True, slots=True)
 class CallStarted:
-    call: Call
+    call: NodeCall
 
 
 @dataclass(frozen=True, slots=True)
 class CallProgressed:
     """Ephemeral. ``value`` of ``total`` steps."""
 
-    call: Call
+    call: NodeCall
     value: float
     total: float
 
 
 @dataclass(frozen=True, slots=True)
 class CallFinished:
-    call: Call
+    call: NodeCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class CallBlocked:
     """An execution blocker that carries a message stopped the call; the job continues. ``message`` is as its author
     wrote it. ``executed``: the ids of the calls that had finished by then."""
 
-    call: Call
+    call: NodeCall
     node_type: str
     message: str
     executed: Sequence[str] = ()
@@ -135,7 +135,7 @@ class OutputMade:
     """A node's UI output; ``None`` where a cached output node has none. Listeners can view its files. ``cached``: it
     comes from the cache, and its call did not start."""
 
-    call: Call
+    call: NodeCall
     output: Mapping[str, Any] | None
     cached: bool = False
 
@@ -144,7 +144,7 @@ class OutputMade:
 class PreviewMade:
     """Ephemeral. ``image`` is an encoded picture of type ``mime_type`` (``image/jpeg`` or ``image/png``)."""
 
-    call: Call
+    call: NodeCall
     image: bytes
     mime_type: str
 
@@ -153,7 +153,7 @@ class PreviewMade:
 class TextShown:
     """Ephemeral: a node shows a text while it runs."""
 
-    call: Call
+    call: NodeCall
     text: str
 
 
@@ -161,7 +161,7 @@ class TextShown:
 class MessageSent:
     """A message of a node pack to the job's client. The pack defines ``name`` and ``data``, which is plain data."""
 
-    call: Call
+    call: NodeCall
     name: str
     data: Any
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from safelight.core.event import Call
+from safelight.core.event import NodeCall
 
-Output = tuple[Call, Mapping[str, Any] | None]
+Output = tuple[NodeCall, Mapping[str, Any] | None]
 
 _KINDS = {
     "image": "png jpg jpeg webp gif bmp tif tiff avif svg exr apng heic jxl",

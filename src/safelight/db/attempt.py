@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
-from safelight.core.event import Call
+from safelight.core.event import NodeCall
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import Job, JobSummary
 from safelight.core.output import Output
@@ -74,7 +74,7 @@ def add_outputs(conn: Connection, seq: int, *, attempt: int, outputs: Sequence[O
 
 
 def outputs(conn: Connection, seq: int, *, attempt: int) -> list[Output]:
-    return [(Call(*call), ui) for call, ui in conn.execute(_OUTPUTS, {"job": seq, "of": attempt})]
+    return [(NodeCall(*call), ui) for call, ui in conn.execute(_OUTPUTS, {"job": seq, "of": attempt})]
 
 
 def drop_outputs(conn: Connection, seq: int, *, attempt: int) -> None:

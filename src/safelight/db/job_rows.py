@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, Row, bindparam, select
 
-from safelight.core.event import Call
+from safelight.core.event import NodeCall
 from safelight.core.job import Job
 from safelight.core.output import Output, by_node, meta_by_node
 from safelight.db.job_columns import COLUMNS, summary_of
@@ -51,7 +51,7 @@ def complete(conn: Connection, rows: Sequence[Row[Any]]) -> list[Job]:
     return jobs
 
 
-def call_words(call: Call) -> list[str | None]:
+def call_words(call: NodeCall) -> list[str | None]:
     return [call.id, call.display_id, call.parent_id, call.real_id]
 
 
@@ -63,7 +63,7 @@ def _outputs(conn: Connection, seqs: Sequence[int]) -> dict[int, list[tuple[int,
     found: dict[int, list[tuple[int, Output]]] = {}
     if seqs:
         for seq, attempt, call, ui in conn.execute(_OUTPUTS, {"seqs": seqs}):
-            found.setdefault(seq, []).append((attempt, (Call(*call), ui)))
+            found.setdefault(seq, []).append((attempt, (NodeCall(*call), ui)))
     return found
 
 

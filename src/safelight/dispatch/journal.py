@@ -6,7 +6,7 @@ the outputs of an attempt are rows in the order in which they were reported.
 
 from collections.abc import Sequence
 
-from safelight.core.event import Call, CallFinished, CallsCached, CallStarted
+from safelight.core.event import CallFinished, CallsCached, CallStarted, NodeCall
 from safelight.wire.messages import (
     AttemptLost,
     CallReport,
@@ -37,7 +37,7 @@ class Journal(Message, frozen=True, kw_only=True):
     numbers: dict[int, int]
 
     @property
-    def finished(self) -> Sequence[Call]:
+    def finished(self) -> Sequence[NodeCall]:
         """The calls that have finished."""
         events = [message.event for _, message in self.messages if isinstance(message, CallReport)]
         return [event.call for event in events if isinstance(event, CallFinished)]

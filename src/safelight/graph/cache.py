@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from safelight.core.event import Call
+from safelight.core.event import NodeCall
 from safelight.graph.instructions import KeptFile
 from safelight.graph.lists import Outputs
 from safelight.graph.signature import Signature
@@ -22,7 +22,7 @@ from safelight.graph.signature import Signature
 class InnerOutput:
     """The UI output of a call that an expansion made."""
 
-    call: Call
+    call: NodeCall
     ui: Mapping[str, Any]
 
 
@@ -34,7 +34,7 @@ class Entry:
     and ``seconds`` are what the runner told.
     """
 
-    origin: Call
+    origin: NodeCall
     outputs: Outputs
     ui: Mapping[str, Any] | None = None
     inner: tuple[InnerOutput, ...] = ()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from safelight.core.event import Call
+from safelight.core.event import NodeCall
 from safelight.core.node import Catalogue, NodeSchema
 from safelight.graph.dynamic import DYNAMIC_COMBO, LiveInput, LiveInputs
 from safelight.graph.link_types import COMBO
@@ -44,7 +44,7 @@ class CallGraph:
         self._catalogue = catalogue
         self._live = LiveInputs(catalogue)
         self._nodes: dict[str, Mapping[str, Any]] = dict(prompt)
-        self._calls: dict[str, Call] = {}
+        self._calls: dict[str, NodeCall] = {}
         self._inputs: dict[str, CallInputs] = {}
 
     def __contains__(self, call_id: object) -> bool:
@@ -57,10 +57,10 @@ class CallGraph:
         """``{"class_type", "inputs", ...}``, as it was submitted or returned. Raises :class:`KeyError`."""
         return self._nodes[call_id]
 
-    def call(self, call_id: str) -> Call:
+    def call(self, call_id: str) -> NodeCall:
         found = self._calls.get(call_id)
         if found is None:
-            found = self._calls[call_id] = Call(call_id, call_id, None, call_id)
+            found = self._calls[call_id] = NodeCall(call_id, call_id, None, call_id)
         return found
 
     def schema(self, call_id: str) -> NodeSchema:
@@ -77,7 +77,7 @@ class CallGraph:
         """The calls that feed a call, in the order of its inputs."""
         return [link.call_id for link in self.inputs(call_id).links.values()]
 
-    def add(self, parent: Call, graph: Mapping[str, Any]) -> list[str]:
+    def add(self, parent: NodeCall, graph: Mapping[str, Any]) -> list[str]:
         """Add what ``parent`` expanded to. Raises :class:`ExpansionError`, and then nothing was added."""
         for call_id, node in graph.items():
             if call_id in self._nodes:
@@ -100,7 +100,7 @@ class CallGraph:
         for call_id, node in graph.items():
             self._nodes[call_id] = node
             display = str(node.get("override_display_id") or parent.display_id)
-            self._calls[call_id] = Call(call_id, display, parent.id, parent.real_id)
+            self._calls[call_id] = NodeCall(call_id, display, parent.id, parent.real_id)
         return list(graph)
 
     def _read_inputs(self, call_id: str) -> CallInputs:

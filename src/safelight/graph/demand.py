@@ -12,33 +12,33 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 
 from safelight.graph.cache import Entry
+from safelight.graph.call_state import CallState, Phase
 from safelight.graph.calls import CallGraph
 from safelight.graph.plan import find_cycle
-from safelight.graph.run import Run, State
 
 
 class Demand:
     """Mutable. ``lookup`` asks the cache for a call's result."""
 
-    def __init__(self, graph: CallGraph, lookup: Callable[[Run], Entry | None]) -> None:
+    def __init__(self, graph: CallGraph, lookup: Callable[[CallState], Entry | None]) -> None:
         self._graph = graph
         self._lookup = lookup
-        self._runs: dict[str, Run] = {}
-        self._open: dict[str, Run] = {}
+        self._states: dict[str, CallState] = {}
+        self._open: dict[str, CallState] = {}
         self._ready: list[tuple[int, int, str]] = []
         self._positions = count()
 
-    def __getitem__(self, call_id: str) -> Run:
+    def __getitem__(self, call_id: str) -> CallState:
         """The record of a call of the graph, made on first use."""
-        run = self._runs.get(call_id)
-        if run is None:
+        state = self._states.get(call_id)
+        if state is None:
             graph = self._graph
-            run = Run(graph.call(call_id), graph.schema(call_id), graph.inputs(call_id))
-            self._runs[call_id] = run
-        return run
+            state = CallState(graph.call(call_id), graph.schema(call_id), graph.inputs(call_id))
+            self._states[call_id] = state
+        return state
 
     def __contains__(self, call_id: object) -> bool:
-        return call_id in self._runs
+        return call_id in self._states
 
     @property
     def is_satisfied(self) -> bool:
@@ -52,47 +52,47 @@ class Demand:
         for call_id in wanted:
             self._need(call_id)
 
-    def wait(self, run: Run, source_ids: Iterable[str]) -> None:
-        """``run`` goes on when these calls are done."""
+    def wait(self, state: CallState, source_ids: Iterable[str]) -> None:
+        """``state`` goes on when these calls are done."""
         for source_id in source_ids:
             source = self[source_id]
-            if source.state is not State.DONE and source_id not in run.needs:
-                run.needs.add(source_id)
-                source.waiters.append(run.call.id)
-        self._wake(run)
+            if source.phase is not Phase.DONE and source_id not in state.needs:
+                state.needs.add(source_id)
+                source.waiters.append(state.call.id)
+        self._wake(state)
 
-    def hold(self, call_ids: Iterable[str]) -> None:
+    def retain(self, call_ids: Iterable[str]) -> None:
         """Keep the outputs of these calls until they are let go."""
         for call_id in call_ids:
-            self[call_id].holders += 1
+            self[call_id].references += 1
 
-    def let_go(self, call_ids: Iterable[str]) -> None:
+    def release(self, call_ids: Iterable[str]) -> None:
         for call_id in call_ids:
             source = self[call_id]
-            source.holders -= 1
-            if source.holders == 0 and source.state is State.DONE:
+            source.references -= 1
+            if source.references == 0 and source.phase is Phase.DONE:
                 source.outputs = None
 
-    def next_ready(self) -> Run | None:
+    def next_ready(self) -> CallState | None:
         """Outputs first, then what feeds an output, so that a user sees something early; else in order of discovery."""
         return self[heapq.heappop(self._ready)[2]] if self._ready else None
 
-    def done(self, run: Run) -> list[Run]:
+    def done(self, state: CallState) -> list[CallState]:
         """The call is done. Gives back the expanded calls that waited for it and can be concluded now."""
-        run.state = State.DONE
-        self._open.pop(run.call.id, None)
+        state.phase = Phase.DONE
+        self._open.pop(state.call.id, None)
         concluded = []
-        for waiter_id in run.waiters:
+        for waiter_id in state.waiters:
             waiter = self[waiter_id]
-            waiter.needs.discard(run.call.id)
-            if waiter.state is State.EXPANDED and not waiter.needs:
+            waiter.needs.discard(state.call.id)
+            if waiter.phase is Phase.EXPANDED and not waiter.needs:
                 concluded.append(waiter)
             else:
                 self._wake(waiter)
-        run.waiters.clear()
-        self.let_go(self._graph.sources(run.call.id))
-        if run.holders == 0:
-            run.outputs = None
+        state.waiters.clear()
+        self.release(self._graph.sources(state.call.id))
+        if state.references == 0:
+            state.outputs = None
         return concluded
 
     def cycle(self) -> Sequence[str]:
@@ -102,38 +102,38 @@ class Demand:
     def _claim(self, call_ids: Sequence[str]) -> None:
         stack = list(call_ids)
         while stack:
-            run = self[stack.pop()]
-            if run.state is State.DONE and run.outputs is None:
-                run.state, run.is_claimed = State.IDLE, False  # its outputs were let go
-            if run.state is not State.IDLE or run.is_claimed:
+            state = self[stack.pop()]
+            if state.phase is Phase.DONE and state.outputs is None:
+                state.phase, state.is_claimed = Phase.IDLE, False  # its outputs were let go
+            if state.phase is not Phase.IDLE or state.is_claimed:
                 continue
-            run.is_claimed = True
-            entry = self._lookup(run)
+            state.is_claimed = True
+            entry = self._lookup(state)
             if entry is not None:
-                run.state, run.outputs = State.DONE, entry.outputs
+                state.phase, state.outputs = Phase.DONE, entry.outputs
                 continue
-            sources = self._graph.sources(run.call.id)
-            self.hold(sources)
+            sources = self._graph.sources(state.call.id)
+            self.retain(sources)
             stack.extend(sources)
 
     def _need(self, call_id: str) -> None:
         # Last in, first out: of a call's inputs the last is discovered first, as ComfyUI's clients see it.
         stack = [call_id]
         while stack:
-            run = self[stack.pop()]
-            if run.state is not State.IDLE:
+            state = self[stack.pop()]
+            if state.phase is not Phase.IDLE:
                 continue
-            run.state = State.WAITING
-            run.position = next(self._positions)
-            self._open[run.call.id] = run
-            firm = [link.call_id for name, link in run.inputs.links.items() if name not in run.inputs.lazy]
-            self.wait(run, firm)
+            state.phase = Phase.WAITING
+            state.position = next(self._positions)
+            self._open[state.call.id] = state
+            firm = [link.call_id for name, link in state.inputs.links.items() if name not in state.inputs.lazy]
+            self.wait(state, firm)
             stack.extend(firm)
 
-    def _wake(self, run: Run) -> None:
-        if run.needs or run.state is not State.WAITING:
+    def _wake(self, state: CallState) -> None:
+        if state.needs or state.phase is not Phase.WAITING:
             return
-        run.state = State.READY
-        feeds_output = any(self[waiter].schema.is_output for waiter in run.waiters)
-        rank = 0 if run.schema.is_output else 1 if feeds_output else 2
-        heapq.heappush(self._ready, (rank, run.position, run.call.id))
+        state.phase = Phase.READY
+        feeds_output = any(self[waiter].schema.is_output for waiter in state.waiters)
+        rank = 0 if state.schema.is_output else 1 if feeds_output else 2
+        heapq.heappush(self._ready, (rank, state.position, state.call.id))

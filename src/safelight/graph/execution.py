@@ -29,16 +29,16 @@ from safelight.core.node import Catalogue
 from safelight.graph import instructions as do
 from safelight.graph.arguments import Arguments, arguments_for
 from safelight.graph.cache import Cache, Entry, InnerOutput
+from safelight.graph.call_state import CallState, Phase
 from safelight.graph.calls import CallGraph, ExpansionError
 from safelight.graph.demand import Demand
 from safelight.graph.expand import follow, rebased, result_links
-from safelight.graph.faults import cycle_text
 from safelight.graph.instructions import Blocked, Event, Instruction, KeptFile, Returned
 from safelight.graph.lists import ResultError, Values, gather, merge_ui
 from safelight.graph.plan import order
 from safelight.graph.prompt import Link
-from safelight.graph.run import Run, State
 from safelight.graph.signature import FileDigest, Signer, as_bytes
+from safelight.graph.validation_errors import cycle_text
 
 
 class ProtocolError(RuntimeError):
@@ -81,12 +81,12 @@ class Execution:
         self._cache = cache
         self._signer = Signer(owner=owner, file_digest=file_digest)
         self._calls = Demand(self.graph, self._cached)
-        self._completed: deque[Run] = deque()
+        self._completed: deque[CallState] = deque()
         self._fingerprinting: list[_Fingerprinting] = []
         self._checking: dict[int, _Checking] = {}
         self._checks = 0
         self._to_show: set[str] = set()  # calls whose inner outputs must be made again, whoever needs their result
-        self._out: dict[str, Run] = {}
+        self._out: dict[str, CallState] = {}
         self._active: str | None = None
         self._executed: list[str] = []
         self._is_started = False
@@ -150,16 +150,16 @@ class Execution:
 
     def _fingerprint(self, call_ids: Iterable[str], then: Callable[[], None]) -> None:
         """Ask for the fingerprints of those that have one; ``then`` follows when all are known."""
-        runs = [run for run in map(self._calls.__getitem__, call_ids) if run.schema.has_fingerprint]
-        if not runs:
+        states = [state for state in map(self._calls.__getitem__, call_ids) if state.schema.has_fingerprint]
+        if not states:
             then()
             return
-        self._fingerprinting.append(_Fingerprinting({run.call.id for run in runs}, then))
-        for run in runs:
-            values: dict[str, Values] = {name: [value] for name, value in run.inputs.literals.items()}
-            values |= {name: [None] for name in run.inputs.links}
-            sets = arguments_for(run.schema, run.inputs.live, values).sets
-            self._say(do.Fingerprint(run.call, run.schema.name, sets))
+        self._fingerprinting.append(_Fingerprinting({state.call.id for state in states}, then))
+        for state in states:
+            values: dict[str, Values] = {name: [value] for name, value in state.inputs.literals.items()}
+            values |= {name: [None] for name in state.inputs.links}
+            sets = arguments_for(state.schema, state.inputs.live, values).sets
+            self._say(do.Fingerprint(state.call, state.schema.name, sets))
 
     def _fingerprinted(self, event: do.FingerprintComputed) -> None:
         waiting = next((w for w in self._fingerprinting if event.call_id in w.awaited), None)
@@ -203,18 +203,21 @@ class Execution:
     def _sign(self, call_ids: Iterable[str]) -> None:
         """``call_ids``: sources first. A call in a cycle gets no signature."""
         for call_id in call_ids:
-            run = self._calls[call_id]
-            parent = self._calls[run.call.parent_id] if run.call.parent_id is not None else None
+            state = self._calls[call_id]
+            parent = self._calls[state.call.parent_id] if state.call.parent_id is not None else None
             origin = None
             if parent is not None and parent.signature is not None:
                 origin = parent.signature + as_bytes(call_id.removeprefix(parent.call.id))
-            run.signature = self._signer.sign(
-                run.schema,
+            state.signature = self._signer.sign(
+                state.schema,
                 call_id=call_id,
-                literals=run.inputs.literals,
-                links={name: (self._calls[ln.call_id].signature, ln.slot) for name, ln in run.inputs.links.items()},
-                is_private=run.inputs.has_own_words,
-                fingerprint=run.fingerprint,
+                literals=state.inputs.literals,
+                links={
+                    name: (self._calls[ln.call_id].signature, ln.output_index)
+                    for name, ln in state.inputs.links.items()
+                },
+                is_private=state.inputs.has_own_words,
+                fingerprint=state.fingerprint,
                 origin=origin,
             )
 
@@ -233,9 +236,9 @@ class Execution:
                 return
             if self._active is not None or not self._is_started:
                 return
-            run = self._calls.next_ready()
-            if run is not None:
-                self._visit(run)
+            state = self._calls.next_ready()
+            if state is not None:
+                self._visit(state)
             elif self._out or self._fingerprinting or self._checking:
                 return
             elif self._calls.is_satisfied:
@@ -245,80 +248,80 @@ class Execution:
                 words = f"Dependency cycle detected: {cycle_text(cycle)}"
                 self._fail(self._calls[cycle[0]], "graph.DependencyCycleError", words)
 
-    def _visit(self, run: Run) -> None:
+    def _visit(self, state: CallState) -> None:
         """A call whose inputs are there: taken from the cache after all, asked for lazy inputs, or run."""
-        entry = self._cached(run)
+        entry = self._cached(state)
         if entry is not None:
-            run.outputs = entry.outputs
-            self._retell(run, entry, is_target=run.schema.is_output)
-            self._completed.append(run)
+            state.outputs = entry.outputs
+            self._retell(state, entry, is_target=state.schema.is_output)
+            self._completed.append(state)
             return
-        self._say(do.Report(CallStarted(run.call)))
-        self._check(run)
+        self._say(do.Report(CallStarted(state.call)))
+        self._check(state)
 
-    def _check(self, run: Run) -> None:
+    def _check(self, state: CallState) -> None:
         """Ask for lazy inputs while there are any that were not asked for, then run."""
-        missing = [n for n in run.inputs.links if n in run.inputs.lazy and n not in run.asked]
+        missing = [n for n in state.inputs.links if n in state.inputs.lazy and n not in state.asked]
         if missing:
-            arguments = self._arguments(run)
+            arguments = self._arguments(state)
             if arguments is not None and arguments.sets:
-                run.state = State.CHECKING
-                self._give(run, do.CheckLazy(run.call, run.schema.name, arguments.sets, missing))
+                state.phase = Phase.CHECKING
+                self._give(state, do.CheckLazy(state.call, state.schema.name, arguments.sets, missing))
             if arguments is None or arguments.sets:
                 return
-        self._invoke(run)
+        self._invoke(state)
 
-    def _invoke(self, run: Run) -> None:
-        arguments = self._arguments(run)
+    def _invoke(self, state: CallState) -> None:
+        arguments = self._arguments(state)
         if arguments is None:
             return
-        run.sets, run.count = arguments.sets, arguments.count
-        run.is_blocked = len(run.sets) < run.count
+        state.sets, state.count = arguments.sets, arguments.count
+        state.is_blocked = len(state.sets) < state.count
         for message in arguments.messages:
-            blocked = CallBlocked(run.call, run.schema.name, message, tuple(self._executed))
+            blocked = CallBlocked(state.call, state.schema.name, message, tuple(self._executed))
             self._say(do.Report(blocked))
-        run.state = State.RUNNING
-        if run.sets:
-            self._give(run, do.RunCall(run.call, run.schema.name, run.sets))
+        state.phase = Phase.RUNNING
+        if state.sets:
+            self._give(state, do.RunCall(state.call, state.schema.name, state.sets))
         else:
-            self._returned(run, (), ())
+            self._returned(state, (), ())
 
-    def _give(self, run: Run, instruction: do.CheckLazy | do.RunCall) -> None:
-        self._active = run.call.id
-        self._out[run.call.id] = run
+    def _give(self, state: CallState, instruction: do.CheckLazy | do.RunCall) -> None:
+        self._active = state.call.id
+        self._out[state.call.id] = state
         self._say(instruction)
 
-    def _arguments(self, run: Run) -> Arguments | None:
+    def _arguments(self, state: CallState) -> Arguments | None:
         """What to invoke the node with; ``None`` if that failed the job."""
-        values: dict[str, Values] = {name: [value] for name, value in run.inputs.literals.items()}
+        values: dict[str, Values] = {name: [value] for name, value in state.inputs.literals.items()}
         try:
-            for name, link in run.inputs.links.items():
-                if name in run.inputs.raw:
+            for name, link in state.inputs.links.items():
+                if name in state.inputs.raw:
                     values[name] = [list(link)]
-                elif name in run.inputs.lazy and name not in run.asked:
+                elif name in state.inputs.lazy and name not in state.asked:
                     # Also where it is there by chance: what a call gives must not depend on what else has run.
                     values[name] = [None]
                 else:
                     values[name] = self._values(link)
         except ResultError as error:
-            self._fail(run, "MissingOutput", str(error))
+            self._fail(state, "MissingOutput", str(error))
             return None
-        return arguments_for(run.schema, run.inputs.live, values)
+        return arguments_for(state.schema, state.inputs.live, values)
 
     def _values(self, link: Link) -> Values:
         source = self._calls[link.call_id]
         assert source.outputs is not None
-        if not 0 <= link.slot < len(source.outputs):
-            raise ResultError(f"Node {link.call_id} ({source.schema.name}) gave no output {link.slot}.")
-        return source.outputs[link.slot]
+        if not 0 <= link.output_index < len(source.outputs):
+            raise ResultError(f"Node {link.call_id} ({source.schema.name}) gave no output {link.output_index}.")
+        return source.outputs[link.output_index]
 
     # -- answers --
 
     def _answered(
         self, event: do.LazyChecked | do.CallPending | do.CallReturned | do.CallRaised | do.CallAborted
     ) -> None:
-        run = self._out.get(event.call_id)
-        if run is None:
+        state = self._out.get(event.call_id)
+        if state is None:
             raise ProtocolError(f"call {event.call_id} is not out: {type(event).__name__}")
         if self._active == event.call_id:
             self._active = None
@@ -328,149 +331,149 @@ class Execution:
         if self._ending is not None:
             return
         if isinstance(event, do.CallRaised):
-            error = self._error(run, event.exception_type, event.exception_message)
+            error = self._error(state, event.exception_type, event.exception_message)
             self._end(JobState.FAILED, replace(error, traceback=event.traceback, current_inputs=event.current_inputs))
         elif isinstance(event, do.CallAborted):
-            self._cancel(run)
+            self._cancel(state)
         elif isinstance(event, do.LazyChecked):
-            if run.state is not State.CHECKING:
+            if state.phase is not Phase.CHECKING:
                 raise ProtocolError(f"call {event.call_id} was not asked for lazy inputs")
-            self._lazy_checked(run, event.names)
+            self._lazy_checked(state, event.names)
         else:
-            if run.state is not State.RUNNING or len(event.results) != len(run.sets):
-                raise ProtocolError(f"call {event.call_id}: {len(event.results)} results for {len(run.sets)} sets")
-            run.size, run.seconds = event.size, event.seconds
-            self._returned(run, event.results, event.files)
+            if state.phase is not Phase.RUNNING or len(event.results) != len(state.sets):
+                raise ProtocolError(f"call {event.call_id}: {len(event.results)} results for {len(state.sets)} sets")
+            state.size, state.seconds = event.size, event.seconds
+            self._returned(state, event.results, event.files)
 
-    def _lazy_checked(self, run: Run, names: Sequence[str]) -> None:
-        asked = {n for n in names if n in run.inputs.lazy} - run.asked
+    def _lazy_checked(self, state: CallState, names: Sequence[str]) -> None:
+        asked = {n for n in names if n in state.inputs.lazy} - state.asked
         if not asked:
-            self._invoke(run)
+            self._invoke(state)
             return
-        run.asked |= asked
-        sources = [link.call_id for name, link in run.inputs.links.items() if name in asked]
+        state.asked |= asked
+        sources = [link.call_id for name, link in state.inputs.links.items() if name in asked]
         self._calls.require(sources)
-        if all(self._calls[source].state is State.DONE for source in sources):
-            self._check(run)
+        if all(self._calls[source].phase is Phase.DONE for source in sources):
+            self._check(state)
         else:
-            run.state = State.WAITING
-            self._calls.wait(run, sources)
+            state.phase = Phase.WAITING
+            self._calls.wait(state, sources)
 
-    def _returned(self, run: Run, results: Sequence[Returned | Blocked], files: Sequence[KeptFile]) -> None:
-        given = dict(zip((s.index for s in run.sets), results, strict=True))
+    def _returned(self, state: CallState, results: Sequence[Returned | Blocked], files: Sequence[KeptFile]) -> None:
+        given = dict(zip((s.index for s in state.sets), results, strict=True))
         # Beyond this call a blocker is silent: its message was told.
-        run.results = [given.get(index, Blocked()) for index in range(run.count)]
-        run.sets = ()
-        run.ui = merge_ui(r.ui for r in results if isinstance(r, Returned))
-        if run.ui is not None:
-            run.files += files
-            self._say(do.Report(OutputMade(run.call, run.ui)))
+        state.results = [given.get(index, Blocked()) for index in range(state.count)]
+        state.sets = ()
+        state.ui = merge_ui(r.ui for r in results if isinstance(r, Returned))
+        if state.ui is not None:
+            state.files += files
+            self._say(do.Report(OutputMade(state.call, state.ui)))
         expansions = [r.expand for r in results if isinstance(r, Returned) and r.expand is not None]
         if expansions:
-            self._expand(run, expansions)
+            self._expand(state, expansions)
         else:
-            self._conclude(run)
+            self._conclude(state)
 
     # -- expansions --
 
-    def _expand(self, run: Run, expansions: Sequence[Mapping[str, Any]]) -> None:
-        run.state = State.EXPANDED
+    def _expand(self, state: CallState, expansions: Sequence[Mapping[str, Any]]) -> None:
+        state.phase = Phase.EXPANDED
         try:
-            added = [call_id for graph in expansions for call_id in self.graph.add(run.call, graph)]
+            added = [call_id for graph in expansions for call_id in self.graph.add(state.call, graph)]
         except ExpansionError as error:
-            self._fail(run, "InvalidExpansion", str(error))
+            self._fail(state, "InvalidExpansion", str(error))
             return
         # Its calls, and those of the prompt that nothing else led to, sources first.
         new = [c for c in order(added, self.graph.sources).calls if c not in self._calls]
-        self._fingerprint(new, lambda: self._look_up(new, lambda: self._expanded(run, added)))
+        self._fingerprint(new, lambda: self._look_up(new, lambda: self._expanded(state, added)))
 
-    def _expanded(self, run: Run, added: Sequence[str]) -> None:
+    def _expanded(self, state: CallState, added: Sequence[str]) -> None:
         linked = [
-            link.call_id for result in run.results for link in result_links(result, self.graph) if link is not None
+            link.call_id for result in state.results for link in result_links(result, self.graph) if link is not None
         ]
         shown = [c for c in added if self._calls[c].schema.is_output]
-        run.children = list(dict.fromkeys([*linked, *shown]))
-        self._calls.hold(run.children)
-        self._calls.require(run.children)
-        for child in map(self._calls.__getitem__, run.children):
-            if child.state is State.DONE and child.call.parent_id == run.call.id:
+        state.children = list(dict.fromkeys([*linked, *shown]))
+        self._calls.retain(state.children)
+        self._calls.require(state.children)
+        for child in map(self._calls.__getitem__, state.children):
+            if child.phase is Phase.DONE and child.call.parent_id == state.call.id:
                 entry = self._cached(child)
                 if entry is not None:
                     self._retell(child, entry, is_target=child.schema.is_output)
-        self._calls.wait(run, run.children)
-        if not run.needs:
-            self._conclude(run)
+        self._calls.wait(state, state.children)
+        if not state.needs:
+            self._conclude(state)
 
     # -- the end of a call, and of the job --
 
-    def _conclude(self, run: Run) -> None:
+    def _conclude(self, state: CallState) -> None:
         """Everything that the call's outputs are made of is there."""
         try:
             given = [
-                follow(result, result_links(result, self.graph), self._values, outputs=run.schema.outputs)
-                for result in run.results
+                follow(result, result_links(result, self.graph), self._values, outputs=state.schema.outputs)
+                for result in state.results
             ]
-            outputs = gather(given, len(run.schema.outputs))
+            outputs = gather(given, len(state.schema.outputs))
         except ResultError as error:
-            self._fail(run, "InvalidResult", str(error))
+            self._fail(state, "InvalidResult", str(error))
             return
-        run.outputs = outputs
-        run.size += sum(self._calls[child].size for child in run.children)
-        self._calls.let_go(run.children)
-        run.results, run.children = (), ()
-        if run.signature is not None and not run.is_blocked:
+        state.outputs = outputs
+        state.size += sum(self._calls[child].size for child in state.children)
+        self._calls.release(state.children)
+        state.results, state.children = (), ()
+        if state.signature is not None and not state.is_blocked:
             # A blocked call is not kept, so that a rerun tells the message again.
-            files = tuple(run.files)
-            entry = Entry(run.call, outputs, run.ui, tuple(run.inner), files, run.size, run.seconds)
-            self._cache.put(self._signer.own(run.signature) if files else run.signature, entry)
-        if run.call.parent_id is not None:
-            parent = self._calls[run.call.parent_id]
-            parent.seconds += run.seconds
-            parent.inner += [InnerOutput(run.call, run.ui), *run.inner] if run.ui is not None else run.inner
-            parent.files += run.files
-        self._executed.append(run.call.id)
-        self._say(do.Report(CallFinished(run.call)))
-        self._completed.append(run)
+            files = tuple(state.files)
+            entry = Entry(state.call, outputs, state.ui, tuple(state.inner), files, state.size, state.seconds)
+            self._cache.put(self._signer.own(state.signature) if files else state.signature, entry)
+        if state.call.parent_id is not None:
+            parent = self._calls[state.call.parent_id]
+            parent.seconds += state.seconds
+            parent.inner += [InnerOutput(state.call, state.ui), *state.inner] if state.ui is not None else state.inner
+            parent.files += state.files
+        self._executed.append(state.call.id)
+        self._say(do.Report(CallFinished(state.call)))
+        self._completed.append(state)
 
-    def _retell(self, run: Run, entry: Entry, *, is_target: bool) -> None:
+    def _retell(self, state: CallState, entry: Entry, *, is_target: bool) -> None:
         """Show again what a cached call showed, and what the calls inside it did, under its present name."""
-        inner = [InnerOutput(rebased(i.call, entry.origin, run.call), i.ui) for i in entry.inner]
+        inner = [InnerOutput(rebased(i.call, entry.origin, state.call), i.ui) for i in entry.inner]
         if is_target:
-            self._say(do.Report(OutputMade(run.call, entry.ui, cached=True)))
+            self._say(do.Report(OutputMade(state.call, entry.ui, cached=True)))
         for shown in inner:
             self._say(do.Report(OutputMade(shown.call, shown.ui, cached=True)))
         if is_target:
-            self._say(do.Report(CallFinished(run.call)))
-        if run.call.parent_id is not None:
-            own = [InnerOutput(run.call, entry.ui)] if is_target and entry.ui is not None else []
-            self._calls[run.call.parent_id].inner += own + inner
-            self._calls[run.call.parent_id].files += entry.files
+            self._say(do.Report(CallFinished(state.call)))
+        if state.call.parent_id is not None:
+            own = [InnerOutput(state.call, entry.ui)] if is_target and entry.ui is not None else []
+            self._calls[state.call.parent_id].inner += own + inner
+            self._calls[state.call.parent_id].files += entry.files
 
-    def _cached(self, run: Run) -> Entry | None:
-        if run.signature is None:
+    def _cached(self, state: CallState) -> Entry | None:
+        if state.signature is None:
             return None
-        return self._cache.get(self._signer.own(run.signature)) or self._cache.get(run.signature)
+        return self._cache.get(self._signer.own(state.signature)) or self._cache.get(state.signature)
 
-    def _fail(self, run: Run, exception_type: str, message: str) -> None:
-        self._end(JobState.FAILED, self._error(run, exception_type, message))
+    def _fail(self, state: CallState, exception_type: str, message: str) -> None:
+        self._end(JobState.FAILED, self._error(state, exception_type, message))
 
-    def _cancel(self, interrupted: Run | None) -> None:
+    def _cancel(self, interrupted: CallState | None) -> None:
         if self._ending is None:
             error = self._error(interrupted, "Cancelled", "The job was cancelled.") if interrupted is not None else None
             self._end(JobState.CANCELLED, error)
 
     def _end(self, outcome: JobState, error: JobError | None) -> None:
         self._ending = do.Finish(outcome, error)
-        for run in self._out.values():
-            self._say(do.AbortCall(run.call))
+        for state in self._out.values():
+            self._say(do.AbortCall(state.call))
 
-    def _error(self, run: Run, exception_type: str, message: str) -> JobError:
+    def _error(self, state: CallState, exception_type: str, message: str) -> JobError:
         """Blamed on the node of the prompt, which is the one that the user sees."""
         return JobError(
             exception_type,
             message,
-            node_id=run.call.real_id,
-            node_type=self.graph.schema(run.call.real_id).name,
+            node_id=state.call.real_id,
+            node_type=self.graph.schema(state.call.real_id).name,
             current_outputs=tuple(self.graph.prompt),
             executed=tuple(self._executed),
         )

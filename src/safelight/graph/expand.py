@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Container, Sequence
 
-from safelight.core.event import Call
+from safelight.core.event import NodeCall
 from safelight.core.node import OutputSchema
 from safelight.graph.instructions import Blocked, Returned
 from safelight.graph.lists import Outputs, Values, in_list_form
@@ -30,12 +30,12 @@ def follow(
     if not links:
         return in_list_form(result.values, outputs)
     return tuple(
-        values(link) if link is not None else in_list_form([value], outputs[slot : slot + 1])[0]
-        for slot, (value, link) in enumerate(zip(result.values, links, strict=True))
+        values(link) if link is not None else in_list_form([value], outputs[output_index : output_index + 1])[0]
+        for output_index, (value, link) in enumerate(zip(result.values, links, strict=True))
     )
 
 
-def rebased(call: Call, origin: Call, now: Call) -> Call:
+def rebased(call: NodeCall, origin: NodeCall, now: NodeCall) -> NodeCall:
     """A call inside an expansion of ``origin``, as it is called inside the same expansion of ``now``."""
 
     def moved(call_id: str) -> str:
@@ -44,4 +44,4 @@ def rebased(call: Call, origin: Call, now: Call) -> Call:
 
     display = now.display_id if call.display_id == origin.display_id else call.display_id
     parent = moved(call.parent_id) if call.parent_id is not None else None
-    return Call(moved(call.id), display, parent, now.real_id)
+    return NodeCall(moved(call.id), display, parent, now.real_id)

@@ -3,7 +3,7 @@
 The protocol
 ============
 
-:class:`~safelight.graph.execution.Execution` decides, the *runner* (``runtime/loop.py``) does. The runner feeds one
+:class:`~safelight.graph.execution.Execution` decides, the *runner* (``runtime/job_loop.py``) does. The runner feeds one
 event and carries out the instructions that come back, in their order; each that says "answer with" is answered by
 feeding that event, which may bring further instructions. It begins with :class:`Start` and is over with
 :class:`Finish`, which is the last instruction ever. The execution has no clock, no threads and no I/O, and values are
@@ -32,14 +32,15 @@ opaque to it: it stores what the runner gives and hands it on.
   The call is *started* again (``CallStarted``) if it had to wait for those, and checked again if any are still
   missing. Lazy inputs that nobody asked for are ``None`` in the ``RunCall``.
 * **Expansion.** ``Returned.expand`` is a graph in API format, ``{id: {"class_type", "inputs"}}``. Its ids must be new
-  and the same on every run: ``<call id>.<set index>.<graph index>.<n>``. ``values`` may then hold links ``[id, slot]``
-  into it, beside plain values. Inputs of its nodes may be live values as well as literals and links. The call is
-  finished when all that its values and its inner output nodes need has run. Errors inside blame the real node.
+  and the same on every run: ``<call id>.<set index>.<graph index>.<n>``. ``values`` may then hold links
+  ``[id, output index]`` into it, beside plain values. Inputs of its nodes may be live values as well as literals and
+  links. The call is finished when all that its values and its inner output nodes need has run. Errors inside blame the
+  real node.
 * **Arguments.** Keys are the node's own input names; dynamic inputs are nested
   (``{"resize_type": {"resize_type": "scale width", "width": 11}}``, ``{"images": {"image0": ...}}``). ``rawLink``
-  inputs hold the link itself, ``[id, slot]``. Linked inputs that the schema doesn't declare are passed on; undeclared
-  literals are not. **Hidden inputs are the runner's business**: it has the schema, ``call.id`` (UNIQUE_ID) and
-  ``Execution.graph`` (DYNPROMPT); for an ``INPUT_IS_LIST`` node it wraps them in a list of one.
+  inputs hold the link itself, ``[id, output index]``. Linked inputs that the schema doesn't declare are passed on;
+  undeclared literals are not. **Hidden inputs are the runner's business**: it has the schema, ``call.id`` (UNIQUE_ID)
+  and ``Execution.graph`` (DYNPROMPT); for an ``INPUT_IS_LIST`` node it wraps them in a list of one.
 * **Failure.** :class:`CallRaised` ends the job as failed: :class:`AbortCall` is given for every call that is still out,
   and ``Finish`` when all of them were answered (by any of ``CallAborted``, ``CallReturned``, ``CallRaised``), so that
   nothing of a job runs after its ``Finish``.
@@ -58,7 +59,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from safelight.core.event import Call, CallEvent
+from safelight.core.event import CallEvent, NodeCall
 from safelight.core.job import JobError, JobState
 
 # -- values --
@@ -204,7 +205,7 @@ class Fingerprint:
     Linked inputs are ``None``: a fingerprint sees literals only. Several of these may be out at once.
     """
 
-    call: Call
+    call: NodeCall
     node: str
     sets: Sequence[ArgumentSet]
 
@@ -222,7 +223,7 @@ class CheckFiles:
 class CheckLazy:
     """Ask the node which of its ``missing`` inputs it needs (``check_lazy_status``); answer with ``LazyChecked``."""
 
-    call: Call
+    call: NodeCall
     node: str
     sets: Sequence[ArgumentSet]
     missing: Sequence[str]
@@ -232,7 +233,7 @@ class CheckLazy:
 class RunCall:
     """Run the node once per argument set; answer with ``CallReturned``, ``CallRaised`` or ``CallAborted``."""
 
-    call: Call
+    call: NodeCall
     node: str
     sets: Sequence[ArgumentSet]
 
@@ -241,7 +242,7 @@ class RunCall:
 class AbortCall:
     """End this call as soon as it can be; it must still be answered."""
 
-    call: Call
+    call: NodeCall
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,13 +51,14 @@ def find_blocker(arguments: Mapping[str, Any], *, as_lists: bool) -> Blocked | N
 def in_list_form(values: Sequence[Any], outputs: Sequence[OutputSchema]) -> Outputs:
     """What one invocation gave, with every output as a list. Raises :class:`ResultError`."""
     form: list[Values] = []
-    for slot, value in enumerate(values):
-        if slot >= len(outputs) or not outputs[slot].is_list or isinstance(value, Blocked):
+    for output_index, value in enumerate(values):
+        if output_index >= len(outputs) or not outputs[output_index].is_list or isinstance(value, Blocked):
             form.append([value])
         elif isinstance(value, list | tuple):
             form.append(value)
         else:
-            raise ResultError(f"output {slot} ({outputs[slot].name}) is declared as a list, not {type(value).__name__}")
+            name = outputs[output_index].name
+            raise ResultError(f"output {output_index} ({name}) is declared as a list, not {type(value).__name__}")
     return tuple(form)
 
 
@@ -69,8 +70,11 @@ def gather(results: Sequence[Outputs | Blocked], count: int) -> Outputs:
     given = [len(result) for result in results if not isinstance(result, Blocked)]
     if len(results) == len(given) == 1 and not isinstance(results[0], Blocked):
         return results[0]
-    slots = range(min(given) if given else count)
-    return tuple([value for r in results for value in ([r] if isinstance(r, Blocked) else r[slot])] for slot in slots)
+    indexes = range(min(given) if given else count)
+    return tuple(
+        [value for r in results for value in ([r] if isinstance(r, Blocked) else r[output_index])]
+        for output_index in indexes
+    )
 
 
 def merge_ui(parts: Iterable[Mapping[str, Any] | None]) -> Mapping[str, Any] | None:

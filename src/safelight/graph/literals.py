@@ -10,10 +10,10 @@ from safelight.core.errors import InvalidName
 from safelight.core.model_folders import with_slashes
 from safelight.core.node import InputSchema, NodeSchema
 from safelight.core.upload_mark import UPLOAD_MARKS, upload_mark
-from safelight.graph import faults
+from safelight.graph import validation_errors
 from safelight.graph.dynamic import DYNAMIC_COMBO
-from safelight.graph.faults import NodeError
 from safelight.graph.link_types import COMBO, needs_link
+from safelight.graph.validation_errors import NodeError
 
 FileExists = Callable[[str], bool]
 """Whether the caller has a file of this (annotated) name."""
@@ -31,7 +31,7 @@ def convert(schema: NodeSchema, declared: InputSchema, value: Any) -> tuple[Any,
         if value is None and declared.section == "optional":
             return value, None
         reason = f"a link to an output of type {declared.type} is needed, not a literal value"
-        return value, faults.not_convertible(schema, declared, value, reason)
+        return value, validation_errors.not_convertible(schema, declared, value, reason)
     try:
         if declared.type == "INT":
             return int(value), None
@@ -46,7 +46,7 @@ def convert(schema: NodeSchema, declared: InputSchema, value: Any) -> tuple[Any,
             options = declared.config.get("options") or ()
             return (value if value in options or with_slashes(value) not in options else with_slashes(value)), None
     except (TypeError, ValueError, OverflowError) as error:
-        return value, faults.not_convertible(schema, declared, value, str(error))
+        return value, validation_errors.not_convertible(schema, declared, value, str(error))
     return value, None
 
 
@@ -55,22 +55,22 @@ def check_range(schema: NodeSchema, declared: InputSchema, value: Any) -> NodeEr
     if declared.type in ("INT", "FLOAT"):
         low, high = declared.config.get("min"), declared.config.get("max")
         if low is not None and value < low:
-            return faults.too_small(schema, declared, value)
+            return validation_errors.too_small(schema, declared, value)
         if high is not None and value > high:
-            return faults.too_big(schema, declared, value)
+            return validation_errors.too_big(schema, declared, value)
         if isinstance(value, float) and math.isnan(value) and (low is not None or high is not None):
-            return faults.not_convertible(schema, declared, value, "not a number, and the input has a range")
+            return validation_errors.not_convertible(schema, declared, value, "not a number, and the input has a range")
     elif declared.type == DYNAMIC_COMBO:
         keys = [option["key"] for option in declared.config.get("options") or ()]
         if value not in keys:
-            return faults.not_in_list(schema, declared, value, keys)
+            return validation_errors.not_in_list(schema, declared, value, keys)
     elif declared.type == COMBO:
         options = declared.config.get("options") or []
         if not options and declared.config.get("remote"):
             return None  # the client fetched the choices from elsewhere
         several = declared.config.get("multiselect") and isinstance(value, list)
         if any(v not in options for v in (value if several else [value])):
-            return faults.not_in_list(schema, declared, value, options)
+            return validation_errors.not_in_list(schema, declared, value, options)
     return None
 
 
@@ -81,7 +81,7 @@ def check_prefix(schema: NodeSchema, declared: InputSchema, value: Any) -> NodeE
     try:
         parse_prefix(_TOKEN.sub("0", str(value)))
     except InvalidName as error:
-        return faults.custom(declared.id, f"no file can have the prefix {value!r}: {error}")
+        return validation_errors.custom(declared.id, f"no file can have the prefix {value!r}: {error}")
     return None
 
 
@@ -98,4 +98,4 @@ def check_file(declared: InputSchema, value: Any, file_exists: FileExists) -> No
         return None
     mark = upload_mark(declared)
     assert mark is not None
-    return faults.custom(declared.id, f"{UPLOAD_MARKS[mark].invalid}: {value}")
+    return validation_errors.custom(declared.id, f"{UPLOAD_MARKS[mark].invalid}: {value}")

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from safelight.core.node import Catalogue, NodeSchema
-from safelight.graph import faults
+from safelight.graph import validation_errors
 
 LITERAL_KEY = "__value__"
 """Clients wrap a literal list in ``{"__value__": [...]}``, since a bare list is a link."""
 
 
 class Link(NamedTuple):
-    """An input that is the output ``slot`` of the call ``call_id``."""
+    """An input that is the output ``output_index`` of the call ``call_id``."""
 
     call_id: str
-    slot: int
+    output_index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,14 @@ def literal(value: Any) -> Any:
 def read_nodes(prompt: object, catalogue: Catalogue, *, limits: Limits) -> dict[str, PromptNode]:
     """The nodes of a prompt with their schemas. Raises :class:`InvalidPrompt` for what is no graph of known nodes."""
     if isinstance(prompt, list) and not prompt:
-        raise faults.no_outputs()  # an empty list stands for an empty graph
+        raise validation_errors.no_outputs()  # an empty list stands for an empty graph
     if not isinstance(prompt, Mapping):
-        raise faults.invalid_prompt("The prompt must be an object of nodes by id", f"received {_kind(prompt)}")
+        raise validation_errors.invalid_prompt(
+            "The prompt must be an object of nodes by id", f"received {_kind(prompt)}"
+        )
     check_size(len(prompt), limits)
     if is_workflow(prompt):
-        raise faults.workflow_instead()
+        raise validation_errors.workflow_instead()
     return {node_id: _read_node(node_id, node, catalogue, limits) for node_id, node in prompt.items()}
 
 
@@ -81,30 +83,34 @@ def check_size(nodes: int, limits: Limits) -> None:
     """Raises :class:`InvalidPrompt` for a graph of too many nodes, before anything is done for each of them."""
     if nodes > limits.nodes:
         details = f"{nodes} nodes; at most {limits.nodes} are allowed"
-        raise faults.invalid_prompt("The prompt has too many nodes", details)
+        raise validation_errors.invalid_prompt("The prompt has too many nodes", details)
 
 
 def _read_node(node_id: object, node: object, catalogue: Catalogue, limits: Limits) -> PromptNode:
     where = f"Node ID '#{node_id}'"
     if not isinstance(node_id, str):
-        raise faults.invalid_prompt("Cannot execute because a node's id is not a string.", where)
+        raise validation_errors.invalid_prompt("Cannot execute because a node's id is not a string.", where)
     class_type = node.get("class_type") if isinstance(node, Mapping) else None
     if not isinstance(node, Mapping) or class_type is None:
-        raise faults.invalid_prompt("Cannot execute because a node is missing the class_type property.", where)
+        raise validation_errors.invalid_prompt(
+            "Cannot execute because a node is missing the class_type property.", where
+        )
     schema = catalogue.get(class_type) if isinstance(class_type, str) else None
     if schema is None and isinstance(class_type, str):
-        raise faults.missing_node(node_id, node, where)
+        raise validation_errors.missing_node(node_id, node, where)
     if schema is None:
-        raise faults.invalid_prompt(f"Cannot execute because node {class_type} does not exist.", where)
+        raise validation_errors.invalid_prompt(f"Cannot execute because node {class_type} does not exist.", where)
     inputs = node.get("inputs")
     if inputs is None and "inputs" not in node:
         return PromptNode(node_id, schema, None)
     if not isinstance(inputs, Mapping):
-        raise faults.invalid_prompt("Cannot execute because a node's inputs are not an object.", where)
+        raise validation_errors.invalid_prompt("Cannot execute because a node's inputs are not an object.", where)
     for name, value in inputs.items():
         if isinstance(value, list | Mapping) and _is_deeper_than(value, limits.depth):
             details = f"{where}, input '{name}': more than {limits.depth} levels"
-            raise faults.invalid_prompt("Cannot execute because an input value is nested too deeply.", details)
+            raise validation_errors.invalid_prompt(
+                "Cannot execute because an input value is nested too deeply.", details
+            )
     return PromptNode(node_id, schema, inputs)
 
 

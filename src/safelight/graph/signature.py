@@ -70,10 +70,10 @@ class Signer:
         if schema.not_idempotent or any(i.type == "UNIQUE_ID" for i in schema.inputs):
             digest.update(b"#%d:%s" % (len(call_id), as_bytes(call_id)))
         for name in sorted(links):
-            source, slot = links[name]
+            source, output_index = links[name]
             if source is None:
                 return None
-            digest.update(b"<%d:%s:%d:%s" % (len(name), as_bytes(name), slot, source))
+            digest.update(b"<%d:%s:%d:%s" % (len(name), as_bytes(name), output_index, source))
         try:
             for name in sorted(literals):
                 digest.update(b"=%d:%s" % (len(name), as_bytes(name)))

@@ -1,7 +1,7 @@
 """Whether a prompt can run, said all at once and in ComfyUI's vocabulary, and the prompt with its literals converted.
 
 An output runs if it and all that it rests on is right; other outputs are dropped with their errors told. Errors stand
-in the order of the node's inputs. What only the node's own code can judge is left to a :class:`Judge`.
+in the order of the node's inputs. What only the node's own code can judge is left to a :class:`NodeValidator`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from safelight.core.node import ANY, Catalogue, InputSchema, NodeSchema, Section
-from safelight.graph import faults, literals
+from safelight.graph import literals, validation_errors
 from safelight.graph.dynamic import LiveInputs
-from safelight.graph.faults import NodeError
 from safelight.graph.link_types import fits, given_type, template_id, wanted_type
 from safelight.graph.literals import FileExists
 from safelight.graph.plan import order
 from safelight.graph.prompt import DEFAULT_LIMITS, LITERAL_KEY, Limits, PromptNode, as_link, literal, read_nodes
+from safelight.graph.validation_errors import NodeError
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class ValidPrompt:
     node_errors: dict[str, Any]
 
 
-class Judge(Protocol):
+class NodeValidator(Protocol):
     """The node's own ``VALIDATE_INPUTS``. It lives in a worker: who needs it there validates once with a judge that
     notes what is asked, asks the worker, and validates again with the answers."""
 
@@ -44,33 +44,35 @@ def validate(
     *,
     targets: Sequence[str] | None = None,
     file_exists: FileExists | None = None,
-    judge: Judge | None = None,
+    node_validator: NodeValidator | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> ValidPrompt:
     """Raises :class:`~safelight.core.errors.InvalidPrompt` when no output can run.
 
     ``targets`` narrows the outputs (partial execution). Without ``file_exists`` names of files are not judged, without
-    ``judge`` the node's own code is not asked; the ranges that it would have judged are skipped either way.
+    ``node_validator`` the node's own code is not asked; the ranges that it would have judged are skipped either way.
     """
     nodes = read_nodes(prompt, catalogue, limits=limits)
     wanted = None if targets is None else set(targets)
     outputs = [n.id for n in nodes.values() if n.schema.is_output and (wanted is None or n.id in wanted)]
     if not outputs:
-        raise faults.no_outputs()
-    check = _Check(nodes, LiveInputs(catalogue), frozenset(outputs), file_exists, judge)
+        raise validation_errors.no_outputs()
+    check = _Check(nodes, LiveInputs(catalogue), frozenset(outputs), file_exists, node_validator)
     found = order(outputs, check.sources)
     for call in found.calls:
         check.node(nodes[call])
     for cycle in found.cycles:
-        error = faults.cycle(cycle)
+        error = validation_errors.cycle(cycle)
         for call in cycle:
             check.errors.setdefault(call, []).append(error)
     good = check.runnable(found.calls)
     node_errors = _describe(check, found.calls, outputs, limits)
     if not any(output in good for output in outputs):
-        details = [faults.line(e) for output in outputs for e in check.errors.get(output, ())]
-        cycles = [faults.line(faults.cycle(cycle)) for cycle in found.cycles]
-        raise faults.outputs_failed(list(dict.fromkeys(details + cycles))[: limits.reported_nodes], node_errors)
+        details = [validation_errors.line(e) for output in outputs for e in check.errors.get(output, ())]
+        cycles = [validation_errors.line(validation_errors.cycle(cycle)) for cycle in found.cycles]
+        raise validation_errors.outputs_failed(
+            list(dict.fromkeys(details + cycles))[: limits.reported_nodes], node_errors
+        )
     assert isinstance(prompt, Mapping)
     converted = {i: {**n, "inputs": check.converted[i]} if i in check.converted else n for i, n in prompt.items()}
     return ValidPrompt(converted, [o for o in outputs if o in good], node_errors)
@@ -114,7 +116,7 @@ class _Check:
     live: LiveInputs
     targets: frozenset[str]
     file_exists: FileExists | None
-    judge: Judge | None
+    node_validator: NodeValidator | None
     errors: dict[str, list[NodeError]] = field(default_factory=dict)
     converted: dict[str, dict[str, Any]] = field(default_factory=dict)
     _types: dict[str, list[str]] = field(default_factory=dict)
@@ -153,7 +155,7 @@ class _Check:
                 continue
             if declared.id not in inputs:
                 if declared.section is Section.REQUIRED:
-                    errors.append(faults.missing(declared.id))
+                    errors.append(validation_errors.missing(declared.id))
                 continue
             value = inputs[declared.id]
             if isinstance(value, list):
@@ -166,7 +168,7 @@ class _Check:
             if error is not None:
                 errors.append(error)
         self._types[node.id] = [given_type(output, linked) for output in node.schema.outputs]
-        if not errors and self.judge is not None and node.schema.has_validator:
+        if not errors and self.node_validator is not None and node.schema.has_validator:
             errors = self._ask(node, inputs, received)
         if errors:
             self.errors[node.id] = errors
@@ -177,22 +179,22 @@ class _Check:
         self, node: PromptNode, declared: InputSchema, value: list[Any], received: dict[str, str]
     ) -> NodeError | None:
         if len(value) != 2:
-            return faults.bad_link(node.schema, declared, value)
-        call, slot = value
+            return validation_errors.bad_link(node.schema, declared, value)
+        call, output_index = value
         if not isinstance(call, str) or call not in self.nodes:
             return self._exception(node, "KeyError", repr(call))
-        if type(slot) is not int:
-            words = f"tuple indices must be integers or slices, not {type(slot).__name__}"
+        if type(output_index) is not int:
+            words = f"tuple indices must be integers or slices, not {type(output_index).__name__}"
             return self._exception(node, "TypeError", words)
-        if not 0 <= slot < len(self.nodes[call].schema.outputs):
+        if not 0 <= output_index < len(self.nodes[call].schema.outputs):
             return self._exception(node, "IndexError", "tuple index out of range")
         # Inside a cycle a source may not have been looked at yet.
-        kind = self._types[call][slot] if call in self._types else ANY
+        kind = self._types[call][output_index] if call in self._types else ANY
         received[declared.id] = kind
         wanted = wanted_type(declared)
         if node.schema.validates_types or fits(kind, wanted):
             return None
-        return faults.type_mismatch(node.schema, declared, value, received=kind, wanted=wanted)
+        return validation_errors.type_mismatch(node.schema, declared, value, received=kind, wanted=wanted)
 
     def _literal(
         self, schema: NodeSchema, declared: InputSchema, value: Any, inputs: dict[str, Any]
@@ -205,36 +207,38 @@ class _Check:
         inputs[declared.id] = {LITERAL_KEY: value} if isinstance(value, list) else value
         if literals.names_file(declared):
             return None if self.file_exists is None else literals.check_file(declared, value, self.file_exists)
-        if _judges(schema, declared.id):
+        if _is_checked_by_node(schema, declared.id):
             return None
         return literals.check_range(schema, declared, value)
 
     def _ask(self, node: PromptNode, inputs: Mapping[str, Any], received: Mapping[str, str]) -> list[NodeError]:
-        assert self.judge is not None
+        assert self.node_validator is not None
         live = {item.declared.id for item in self.live.of(node.schema.name, inputs) if not item.is_container}
         arguments = {
             name: literal(value)
             for name, value in inputs.items()
-            if name in live and not isinstance(value, list) and _judges(node.schema, name)
+            if name in live and not isinstance(value, list) and _is_checked_by_node(node.schema, name)
         }
-        verdict = self.judge(node.id, node.schema, arguments, received)
+        verdict = self.node_validator(node.id, node.schema, arguments, received)
         if verdict is True:
             return []
         reason = verdict if isinstance(verdict, str) else None
-        return [faults.custom(name, reason) for name in arguments] or [faults.custom("", reason)]
+        return [validation_errors.custom(name, reason) for name in arguments] or [validation_errors.custom("", reason)]
 
     def _exception(self, node: PromptNode, kind: str, details: str) -> NodeError:
         if node.id in self.targets or node.id not in self._reached:
-            return faults.exception(kind, details)
+            return validation_errors.exception(kind, details)
         consumer_id, name = self._reached[node.id]
         consumer = self.nodes[consumer_id]
         inputs = consumer.inputs or {}
         live = self.live.of(consumer.schema.name, inputs)
         declared = next((item.declared for item in live if item.declared.id == name), None)
-        return faults.inner_exception(kind, details, schema=consumer.schema, declared=declared, link=inputs.get(name))
+        return validation_errors.inner_exception(
+            kind, details, schema=consumer.schema, declared=declared, link=inputs.get(name)
+        )
 
 
-def asks_worker(schema: NodeSchema) -> bool:
+def needs_worker(schema: NodeSchema) -> bool:
     """Whether the node's own code has a say that nothing here can replace: names of files are judged without it."""
     if not schema.has_validator:
         return False
@@ -243,6 +247,6 @@ def asks_worker(schema: NodeSchema) -> bool:
     return any(i.id in schema.validated_inputs and not literals.names_file(i) for i in schema.inputs)
 
 
-def _judges(schema: NodeSchema, name: str) -> bool:
+def _is_checked_by_node(schema: NodeSchema, name: str) -> bool:
     """Whether the node's own code judges this input."""
     return schema.has_validator and ("*" in schema.validated_inputs or name in schema.validated_inputs)

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import assert_never
 
 from safelight.runtime import devices
-from safelight.runtime.fence import Fence
-from safelight.runtime.job import RunningJob
-from safelight.runtime.loop import JobLoop, Workplace
+from safelight.runtime.job_loop import JobLoop, WorkerState
+from safelight.runtime.lease_watchdog import LeaseWatchdog
 from safelight.runtime.outbox import Outbox
 from safelight.runtime.pack_routes import PackRoutes
-from safelight.runtime.warm import let_go, warm_models
+from safelight.runtime.resident_models import free_unused, warm_models
+from safelight.runtime.running_job import RunningJob
 from safelight.wire.messages import (
     CancelJob,
     FilesChecked,
@@ -40,12 +40,12 @@ from safelight.wire.messages import (
 class Engine:
     """Mutable: the jobs that wait and the one that runs. Before :meth:`serve`, pings are heard and not answered."""
 
-    def __init__(self, outbox: Outbox, *, device: str, fence: Fence) -> None:
+    def __init__(self, outbox: Outbox, *, device: str, watchdog: LeaseWatchdog) -> None:
         self._outbox = outbox
         self._device = device
-        self._fence = fence
+        self._watchdog = watchdog
         self._waiting: queue.SimpleQueue[RunningJob | FreeMemory | Stop] = queue.SimpleQueue()
-        self._to_judge: queue.SimpleQueue[ValidateInputs] = queue.SimpleQueue()
+        self._to_validate: queue.SimpleQueue[ValidateInputs] = queue.SimpleQueue()
         self._jobs: dict[tuple[str, int], RunningJob] = {}
         self._lock = threading.Lock()
         self._running: RunningJob | None = None
@@ -56,7 +56,7 @@ class Engine:
         self._early_requests: list[PackRequest] = []  # the server knows the routes a moment before `serve` begins
 
     def serve(
-        self, place: Workplace, *, finish_lines: Callable[[], None], pack_routes: PackRoutes | None = None
+        self, worker: WorkerState, *, finish_lines: Callable[[], None], pack_routes: PackRoutes | None = None
     ) -> None:
         """Run jobs until :class:`Stop`, or until the device is lost. ``finish_lines`` says what nodes printed without a
         line's end."""
@@ -66,18 +66,18 @@ class Engine:
         for request in early:
             if pack_routes is not None:
                 pack_routes.answer(request)
-        self._model_roots = place.model_roots
+        self._model_roots = worker.model_roots
         self._is_serving = True
-        threading.Thread(target=self._judge, args=(place,), name="judge", daemon=True).start()
+        threading.Thread(target=self._validate, args=(worker,), name="validation", daemon=True).start()
         while True:
             message = self._waiting.get()
             if isinstance(message, Stop):
                 return
             if isinstance(message, FreeMemory):
-                free(place, message)
+                free(worker, message)
                 continue
             self._running = message
-            loop = JobLoop(message, place)
+            loop = JobLoop(message, worker)
             done = loop.run()
             finish_lines()
             self._say_lines()
@@ -91,7 +91,7 @@ class Engine:
     def read(self, messages: Iterable[ToEngine]) -> None:
         """In the reader's thread, until the server closes the pipe."""
         for message in messages:
-            self._fence.heard()
+            self._watchdog.heard()
             self._receive(message)
 
     def printed(self, at_ms: int, line: str) -> None:
@@ -113,7 +113,7 @@ class Engine:
                 if cancelled is not None:
                     cancelled.cancel()
             case ValidateInputs():
-                self._to_judge.put(message)
+                self._to_validate.put(message)
             case PackRequest():
                 with self._lock:
                     routes = self._pack_routes
@@ -135,9 +135,9 @@ class Engine:
             case _:
                 assert_never(message)
 
-    def _judge(self, place: Workplace) -> None:
+    def _validate(self, worker: WorkerState) -> None:
         while True:
-            asked = self._to_judge.get()
+            asked = self._to_validate.get()
             run = RunJob(
                 job_id="",
                 attempt=0,
@@ -148,10 +148,10 @@ class Engine:
                 files=asked.files,
             )
             try:
-                found = list(JobLoop(RunningJob(run, self._outbox), place).objections())
+                found = list(JobLoop(RunningJob(run, self._outbox), worker).violations())
             except Exception:  # the same objection ends the job when it runs, and is told there
                 found = []
-            violations = {objection.call_id: objection.reason for objection in found}
+            violations = {violation.call_id: violation.reason for violation in found}
             self._outbox.post(InputsValidated(request_id=asked.request_id, violations=violations), flush=True)
 
     def _take_lines(self) -> list[LogLines]:
@@ -165,13 +165,13 @@ class Engine:
             self._outbox.post(message)
 
 
-def free(place: Workplace, message: FreeMemory) -> None:
+def free(worker: WorkerState, message: FreeMemory) -> None:
     """Forget results, and with them the models that only they keep alive."""
     if not (message.free_memory or message.unload_models):
         return
-    place.cache.clear()
-    place.objects.clear()
-    let_go()
+    worker.cache.clear()
+    worker.objects.clear()
+    free_unused()
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():

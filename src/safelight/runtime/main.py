@@ -23,11 +23,11 @@ from safelight.graph.cache import LimitedCache
 from safelight.models import local_copies
 from safelight.runtime import devices, packs, printing
 from safelight.runtime.background import BackgroundLoop
-from safelight.runtime.call import V1Objects
+from safelight.runtime.bound_call import V1Objects
 from safelight.runtime.engine import Engine
-from safelight.runtime.fence import Fence
+from safelight.runtime.job_loop import WorkerState
 from safelight.runtime.journal import LoadJournal, journal_of
-from safelight.runtime.loop import Workplace
+from safelight.runtime.lease_watchdog import LeaseWatchdog
 from safelight.runtime.outbox import Outbox
 from safelight.runtime.pack_copies import copy_packs
 from safelight.runtime.pack_routes import PackRoutes
@@ -68,10 +68,10 @@ def run(
     config: EngineConfig, pipe: Pipe[Any], messages: Iterator[Any], *, server: int, unkept_rules: Sequence[str]
 ) -> None:
     outbox = Outbox(pipe.write)
-    fence = Fence(config.lease_s, has_unread=pipe.has_unread, end=end_group)
-    engine = Engine(outbox, device=config.device, fence=fence)
+    watchdog = LeaseWatchdog(config.lease_s, has_unread=pipe.has_unread, end=end_group)
+    engine = Engine(outbox, device=config.device, watchdog=watchdog)
     threading.Thread(target=_read, args=(engine, messages), name="reader", daemon=True).start()
-    fence.start()
+    watchdog.start()
 
     choose_device(config.device)
     if config.model_copies:
@@ -90,7 +90,7 @@ def run(
         extra_models=extra_models,
         journal=LoadJournal(journal_of(server, slot=config.slot)),
     )
-    place = Workplace(
+    worker = WorkerState(
         library=library,
         cache=LimitedCache(max_bytes=config.cache_bytes or devices.machine_memory()[0] // 4),
         objects=V1Objects(),
@@ -116,7 +116,7 @@ def run(
         unkept_rules=list(unkept_rules),
     )
     outbox.post(ready, flush=True)
-    engine.serve(place, finish_lines=finish_lines, pack_routes=pack_routes)
+    engine.serve(worker, finish_lines=finish_lines, pack_routes=pack_routes)
 
 
 def make_folder(folder: Path, rules: Rules | None) -> None:

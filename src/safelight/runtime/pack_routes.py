@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.runtime.background import BackgroundLoop
 from safelight.sdk.plain import plain
-from safelight.shims.answering import telling
+from safelight.shims.pack_caller import send_to_caller
 from safelight.wire.messages import MAX_PACK_BODY_BYTES, PackMessage, PackRequest, PackResponse, PackRoute
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _application(
     @web.middleware
     async def know_caller(request: web.Request, handler: Any) -> Any:
         """What the handler says, in tasks that it starts as well, goes to whoever called."""
-        telling.set(partial(tell, int(request.headers[_NUMBER])))
+        send_to_caller.set(partial(tell, int(request.headers[_NUMBER])))
         return await handler(request)
 
     app = web.Application(client_max_size=MAX_PACK_BODY_BYTES, middlewares=[know_caller])

@@ -24,10 +24,10 @@ from safelight.sdk.node import Node
 from safelight.sdk.plain import plain_text
 from safelight.sdk.registry import nodes_of
 from safelight.sdk.v1 import adapt
-from safelight.shims.answering import importing
 from safelight.shims.extension import has_entrypoint
 from safelight.shims.extension import nodes_of as nodes_of_extension
 from safelight.shims.install import install
+from safelight.shims.pack_caller import importing_pack
 from safelight.shims.registered import added_classes, added_web_directories, show
 
 PACKS = "custom_nodes"
@@ -137,11 +137,11 @@ def _load_pack(library: Library, path: Path, journal: LoadJournal | None) -> Non
 @contextmanager
 def _named(pack: str) -> Iterator[None]:
     """What the pack adds to the server meanwhile is its own."""
-    token = importing.set(pack)
+    token = importing_pack.set(pack)
     try:
         yield
     finally:
-        importing.reset(token)
+        importing_pack.reset(token)
 
 
 def _node_of(

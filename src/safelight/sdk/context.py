@@ -1,6 +1,6 @@
 """What a node may ask of the process that runs it: its files, its outputs, progress. ``current()`` gives it.
 
-A node outside a run (in a test, say) gets none: ``current()`` raises. ``runtime/context.py`` is the real one.
+A node outside a run (in a test, say) gets none: ``current()`` raises. ``runtime/call_context.py`` is the real one.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any
 from safelight.graph.prompt import as_link
 
 Link = list[Any]
-"""``[id, slot]``: the output of a node."""
+"""``[id, output index]``: the output of a node."""
 
 _origin: ContextVar[Origin] = ContextVar("safelight_expansion")
 
@@ -52,8 +52,8 @@ class GraphNode:
         self.inputs = inputs
         self._display_id: str | None = None
 
-    def out(self, slot: int) -> Link:
-        return [self.id, slot]
+    def out(self, index: int) -> Link:
+        return [self.id, index]
 
     def set_input(self, name: str, value: Any) -> None:
         """``None`` takes the input away."""
@@ -100,9 +100,9 @@ class GraphBuilder:
     def remove_node(self, id: str) -> None:
         self.nodes.pop(f"{self._prefix}{id}")
 
-    def replace_node_output(self, id: str, slot: int, value: Any) -> None:
+    def replace_node_output(self, id: str, index: int, value: Any) -> None:
         """Let what is linked to an output get ``value`` instead; ``None`` leaves those inputs out."""
-        old = [f"{self._prefix}{id}", slot]
+        old = [f"{self._prefix}{id}", index]
         for node in self.nodes.values():
             for name in [n for n, v in node.inputs.items() if is_link(v) and v == old]:
                 node.set_input(name, value)

@@ -91,13 +91,13 @@ def _outputs(source: Any) -> Iterator[OutputSchema]:
     names = getattr(source, "RETURN_NAMES", ())
     lists = getattr(source, "OUTPUT_IS_LIST", ())
     tooltips = getattr(source, "OUTPUT_TOOLTIPS", ())
-    for slot, kind in enumerate(types):
+    for index, kind in enumerate(types):
         options = tuple(plain(kind)) if isinstance(kind, list | tuple) else None
         written = "COMBO" if options is not None else plain_text(kind)
         yield OutputSchema(
             type=written,
-            name=plain_text(names[slot]) if slot < len(names) else written,
-            is_list=bool(lists[slot]) if slot < len(lists) else False,
-            tooltip=plain(tooltips[slot]) if slot < len(tooltips) else None,
+            name=plain_text(names[index]) if index < len(names) else written,
+            is_list=bool(lists[index]) if index < len(lists) else False,
+            tooltip=plain(tooltips[index]) if index < len(tooltips) else None,
             options=options,
         )

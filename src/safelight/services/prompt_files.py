@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from safelight.core.node import Catalogue
-from safelight.graph import faults
+from safelight.graph import validation_errors
 from safelight.graph.literals import names_file
 
 LONGEST_NAME = 4096
@@ -38,7 +38,7 @@ def possible_file_names(prompt: Mapping[str, Any], *, at_most: int) -> set[str]:
             names.add(text)
             if len(names) > at_most:
                 details = f"more than {at_most} different texts"
-                raise faults.invalid_prompt("The prompt has too many texts that may name files", details)
+                raise validation_errors.invalid_prompt("The prompt has too many texts that may name files", details)
     return names
 
 

@@ -20,7 +20,7 @@ from safelight.core.user import Principal
 from safelight.db.engine import Database
 from safelight.db.transaction import Transaction
 from safelight.graph.prompt import Limits, check_size
-from safelight.graph.validate import Judge, ValidPrompt, asks_worker, validate
+from safelight.graph.validate import NodeValidator, ValidPrompt, needs_worker, validate
 from safelight.services import asset as assets
 from safelight.services import job as jobs
 from safelight.services.catalogue import LiveCatalogue
@@ -181,7 +181,7 @@ class Submissions:
     ) -> ValidPrompt:
         """Validate here, and then again with what the nodes' own code says in a worker, if any node has such code."""
 
-        async def check(judge: Judge | None) -> ValidPrompt:
+        async def check(node_validator: NodeValidator | None) -> ValidPrompt:
             return await self._cpu.run(
                 who.user_id,
                 lambda: validate(
@@ -189,14 +189,14 @@ class Submissions:
                     catalogue,
                     targets=draft.targets,
                     file_exists=files.__contains__,
-                    judge=judge,
+                    node_validator=node_validator,
                     limits=self._rules.limits,
                 ),
                 is_heavy=is_heavy,
             )
 
         valid = await check(None)
-        if not any(asks_worker(catalogue[str(node["class_type"])]) for node in valid.prompt.values()):
+        if not any(needs_worker(catalogue[str(node["class_type"])]) for node in valid.prompt.values()):
             return valid
         violations = await self._workers.validate_inputs(
             who.user_id, prompt=valid.prompt, targets=valid.targets, files=files

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from safelight.core.event import (
-    Call,
     CallEvent,
     CallFinished,
     CallProgressed,
@@ -18,6 +17,7 @@ from safelight.core.event import (
     JobReattached,
     JobRequeued,
     JobStarted,
+    NodeCall,
     OutputMade,
 )
 from safelight.core.ids import ClientId, JobId, UserId, shown_job_id
@@ -29,7 +29,7 @@ Running calls are always listed (WS-5)."""
 
 @dataclass(frozen=True, slots=True)
 class CallProgress:
-    call: Call
+    call: NodeCall
     value: float = 0.0
     total: float = 1.0
     is_finished: bool = False
@@ -44,7 +44,7 @@ class LiveJob:
     owner_id: UserId
     client_id: ClientId | None
     is_started: bool = False
-    current: Call | None = None
+    current: NodeCall | None = None
     calls: dict[str, CallProgress] = field(default_factory=dict)
 
     def feed(self, event: JobEvent) -> None:

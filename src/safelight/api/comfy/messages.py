@@ -8,7 +8,6 @@ from safelight.api.comfy.frame import Audience, Frame, preview_frames, progress_
 from safelight.api.comfy.live import CallProgress, LiveJob
 from safelight.core.clock import to_ms
 from safelight.core.event import (
-    Call,
     CallBlocked,
     CallFinished,
     CallProgressed,
@@ -20,6 +19,7 @@ from safelight.core.event import (
     JobReattached,
     JobStarted,
     MessageSent,
+    NodeCall,
     OutputMade,
     PreviewMade,
     TextShown,
@@ -134,7 +134,7 @@ def _end_audience(job: LiveJob) -> Audience:
     return Audience.ALL if job.is_started else Audience.PLAIN
 
 
-def _executing(job: LiveJob, call: Call) -> Frame:
+def _executing(job: LiveJob, call: NodeCall) -> Frame:
     return text_frame("executing", {"node": call.id, "display_node": call.display_id, "prompt_id": job.id})
 
 

@@ -12,7 +12,7 @@ import msgspec
 from safelight.api.request_body import InvalidBody
 from safelight.core.errors import InvalidPrompt
 from safelight.core.ids import ClientId, is_job_id
-from safelight.graph import faults
+from safelight.graph import validation_errors
 from safelight.graph.prompt import is_workflow
 from safelight.services.submission import Draft
 
@@ -23,7 +23,7 @@ def read_draft(body: Any, *, is_large: bool) -> Draft:
     """Raises :class:`~safelight.core.errors.InvalidPrompt` for a body without a prompt, and :class:`InvalidBody` for a
     field of another type."""
     if is_workflow(body):
-        raise faults.workflow_instead()
+        raise validation_errors.workflow_instead()
     if not isinstance(body, Mapping) or "prompt" not in body:
         message = "No prompt provided"
         raise InvalidPrompt({"type": "no_prompt", "message": message, "details": message, "extra_info": {}}, {})

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from safelight.core.event import Call, CallFinished, CallReported, CallsCached, CallStarted, OutputMade
+from safelight.core.event import CallFinished, CallReported, CallsCached, CallStarted, NodeCall, OutputMade
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import Fence, Job, JobError
 from safelight.core.output import Output
@@ -41,7 +41,7 @@ class Attempt:
     limit_error: JobError | None = None  # the limit that it has exceeded
     is_abandoned: bool = False  # a message of its engine cannot be used, and the engine is being killed
     cached: Cached | None = None
-    calls: dict[str, Call] = field(default_factory=dict)
+    calls: dict[str, NodeCall] = field(default_factory=dict)
     executed: list[str] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
     cancelling: asyncio.Task[None] | None = None  # kills the engine after the grace period

@@ -15,9 +15,9 @@ from functools import cached_property
 from typing import Any
 
 from safelight.sdk.context import Context, current
-from safelight.shims.answering import importing, telling
 from safelight.shims.modules.execution import PromptQueue
 from safelight.shims.modules.protocol import BinaryEventTypes
+from safelight.shims.pack_caller import importing_pack, send_to_caller
 from safelight.shims.workspace import workspace
 
 __file__ = str(workspace().root / "server.py")  # packs look beside it for ComfyUI's web folder
@@ -49,7 +49,7 @@ class Routes:
         return add
 
     def collect(self, method: str, path: str, handler: Any) -> None:
-        self.collected.append(Route(method, path, handler, importing.get()))
+        self.collected.append(Route(method, path, handler, importing_pack.get()))
 
     def get(self, path: str, **options: Any) -> Callable[[Any], Any]:
         return self.route("GET", path, **options)
@@ -199,7 +199,7 @@ def _run() -> Context | None:
 
 
 def _tell_caller(event: str | int, data: Any, sid: str | None) -> None:
-    tell = telling.get()
+    tell = send_to_caller.get()
     if tell is None or not isinstance(event, str):
         log.info("a node pack said %r to nobody: no job runs and nobody has called it", event)
     else:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 _CHECKS_PER_LEASE = 10
 
 
-class Fence:
+class LeaseWatchdog:
     """Mutable: when the server was last heard."""
 
     def __init__(
@@ -29,7 +29,7 @@ class Fence:
         self._heard_at = clock()
 
     def start(self) -> None:
-        threading.Thread(target=self._watch, name="fence", daemon=True).start()
+        threading.Thread(target=self._watch, name="lease-watchdog", daemon=True).start()
 
     def heard(self) -> None:
         self._heard_at = self._clock()

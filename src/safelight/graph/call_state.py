@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
-from safelight.core.event import Call
+from safelight.core.event import NodeCall
 from safelight.core.node import NodeSchema
 from safelight.graph.cache import InnerOutput
 from safelight.graph.calls import CallInputs
@@ -14,7 +14,7 @@ from safelight.graph.lists import Outputs
 from safelight.graph.signature import Signature
 
 
-class State(Enum):
+class Phase(Enum):
     """``IDLE -> WAITING -> READY -> CHECKING -> RUNNING -> EXPANDED -> DONE``.
 
     A lazy check that asks for inputs leads back to WAITING; a call without a check or an expansion skips those states;
@@ -31,13 +31,13 @@ class State(Enum):
 
 
 @dataclass(slots=True, eq=False)
-class Run:
+class CallState:
     """Mutable. ``signature`` is ``None`` where the call's result can't be told from another's."""
 
-    call: Call
+    call: NodeCall
     schema: NodeSchema
     inputs: CallInputs
-    state: State = State.IDLE
+    phase: Phase = Phase.IDLE
     position: int = 0
     """When it was first needed: of calls that are ready the earliest goes first."""
     signature: Signature | None = None
@@ -49,7 +49,7 @@ class Run:
     waiters: list[str] = field(default_factory=list)
     """Calls that have this one among their ``needs``."""
     is_claimed: bool = False
-    holders: int = 0
+    references: int = 0
     """Claimed calls that may yet use the outputs; at 0 they are let go."""
     outputs: Outputs | None = None
     sets: Sequence[ArgumentSet] = ()

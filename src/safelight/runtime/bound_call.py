@@ -13,10 +13,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from safelight.core.event import Call
+from safelight.core.event import NodeCall
 from safelight.core.node import NodeSchema, Section
 from safelight.graph.instructions import ArgumentSet, Blocked, Returned
-from safelight.runtime.context import RunContext
+from safelight.runtime.call_context import CallContext
 from safelight.runtime.inference import inference_mode
 from safelight.runtime.results import normalise
 from safelight.sdk import context as sdk_context
@@ -55,8 +55,8 @@ class BoundCall:
 
     node: type[Node]
     schema: NodeSchema
-    call: Call
-    context: RunContext
+    call: NodeCall
+    context: CallContext
     hidden: Mapping[str, Any]
     v1_object: Any = None
 

@@ -10,7 +10,7 @@ from torch import nn
 from safelight.models import residency as module
 from safelight.models.residency import Residency
 from safelight.models.weights import weight_file
-from safelight.runtime.warm import let_go, warm_models
+from safelight.runtime.resident_models import free_unused, warm_models
 
 
 @pytest.fixture
@@ -30,5 +30,5 @@ def test_models_are_named_as_prompts_name_them(residency: Residency, tmp_path: P
             pass
     assert warm_models(roots) == ("b.safetensors", "sub/a.safetensors")
     assert warm_models(roots[:1]) == ("sub/a.safetensors",)
-    let_go()
+    free_unused()
     assert warm_models(roots) == ()

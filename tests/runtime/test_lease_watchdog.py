@@ -1,13 +1,13 @@
 """The end by silence."""
 
-from safelight.runtime.fence import Fence
+from safelight.runtime.lease_watchdog import LeaseWatchdog
 
 
 class Case:
     def __init__(self, *, unread: bool = False) -> None:
         self.now = 0.0
         self.ends: list[str] = []
-        self.fence = Fence(10.0, has_unread=lambda: unread, end=self.ends.append, clock=lambda: self.now)
+        self.fence = LeaseWatchdog(10.0, has_unread=lambda: unread, end=self.ends.append, clock=lambda: self.now)
 
     def check_at(self, now: float) -> list[str]:
         self.now = now

@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safelight.core.event import Call
+from safelight.core.event import NodeCall
 from safelight.core.model_folders import ExtraPlace
 from safelight.graph.calls import CallGraph
 from safelight.graph.plan import order
 from safelight.runtime import failure
 from safelight.runtime.background import BackgroundLoop
-from safelight.runtime.call import BoundCall
-from safelight.runtime.context import RunContext
-from safelight.runtime.job import RunningJob
+from safelight.runtime.bound_call import BoundCall
+from safelight.runtime.call_context import CallContext
 from safelight.runtime.packs import Library
+from safelight.runtime.running_job import RunningJob
 
 
 @dataclass(frozen=True)
-class Objection:
+class Violation:
     """A node refuses its inputs ``names``; ``reason`` is ``None`` where it just says no."""
 
     call_id: str
@@ -36,7 +36,7 @@ class Objection:
 
 
 @dataclass(frozen=True)
-class Judge:
+class InputValidation:
     """Asks the nodes of ``graph``. Their hidden values and their objects are for runs only."""
 
     graph: CallGraph
@@ -46,21 +46,23 @@ class Judge:
     background: BackgroundLoop
     extra_models: Sequence[ExtraPlace] = ()
 
-    def objections(self, targets: Sequence[str]) -> Iterator[Objection]:
+    def violations(self, targets: Sequence[str]) -> Iterator[Violation]:
         """Of the nodes that the targets rest on, sources first."""
         for call_id in order(list(targets), self.graph.sources).calls:
             if self.graph.schema(call_id).has_validator:
-                objection = self._ask(call_id)
-                if objection is not None:
-                    yield objection
+                violation = self._ask(call_id)
+                if violation is not None:
+                    yield violation
 
-    def _ask(self, call_id: str) -> Objection | None:
+    def _ask(self, call_id: str) -> Violation | None:
         schema, inputs = self.graph.schema(call_id), self.graph.inputs(call_id)
         takes_all = "*" in schema.validated_inputs
         names = [n for n in (*inputs.literals, *inputs.links) if takes_all or n in schema.validated_inputs]
         arguments: dict[str, Any] = {name: inputs.literals.get(name) for name in names}
         if schema.validates_types:
-            arguments["input_types"] = {n: self._type_of(link.call_id, link.slot) for n, link in inputs.links.items()}
+            arguments["input_types"] = {
+                n: self._type_of(link.call_id, link.output_index) for n, link in inputs.links.items()
+            }
         try:
             given = self._bind(self.graph.call(call_id), schema.name).validate(arguments)
             if not isinstance(given, list):
@@ -68,15 +70,15 @@ class Judge:
         except Exception as error:
             if any(name in inputs.links for name in names):
                 return None  # it cannot judge a value that does not exist yet
-            return Objection(call_id, schema.name, names, f"{failure.type_name(error)}: {error}")
+            return Violation(call_id, schema.name, names, f"{failure.type_name(error)}: {error}")
         if given[0] is True:
             return None
-        return Objection(call_id, schema.name, names, given[0] if isinstance(given[0], str) else None)
+        return Violation(call_id, schema.name, names, given[0] if isinstance(given[0], str) else None)
 
-    def _bind(self, call: Call, node_name: str) -> BoundCall:
-        context = RunContext(self.job, call, model_roots=self.model_roots, extra_models=self.extra_models)
+    def _bind(self, call: NodeCall, node_name: str) -> BoundCall:
+        context = CallContext(self.job, call, model_roots=self.model_roots, extra_models=self.extra_models)
         return BoundCall(self.library.nodes[node_name], self.library.catalogue[node_name], call, context, hidden={})
 
-    def _type_of(self, call_id: str, slot: int) -> str:
+    def _type_of(self, call_id: str, output_index: int) -> str:
         outputs = self.graph.schema(call_id).outputs
-        return outputs[slot].type if 0 <= slot < len(outputs) else "*"
+        return outputs[output_index].type if 0 <= output_index < len(outputs) else "*"

@@ -4,14 +4,14 @@ from datetime import datetime
 
 import pytest
 
-from safelight.runtime.series import Names, fill_tokens, split_prefix
+from safelight.runtime.filename_sequence import FilenameSequence, fill_tokens, split_prefix
 
 NOW = datetime(2026, 3, 4, 5, 6, 7)
 
 
-def names(prefix: str, *, count: int = 1, free: dict[str, int] | None = None) -> Names:
+def names(prefix: str, *, count: int = 1, free: dict[str, int] | None = None) -> FilenameSequence:
     asked: dict[str, int] = free or {}
-    return Names(
+    return FilenameSequence(
         prefix, count=count, width=640, height=480, now=NOW, reserve=lambda sub, name: asked.get(f"{sub}|{name}", 1)
     )
 

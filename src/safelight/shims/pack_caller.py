@@ -4,8 +4,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-importing: ContextVar[str] = ContextVar("importing", default="")
+importing_pack: ContextVar[str] = ContextVar("importing", default="")
 """The pack, by the name of its folder."""
 
-telling: ContextVar[Callable[[str, Any, str], None] | None] = ContextVar("telling", default=None)
+send_to_caller: ContextVar[Callable[[str, Any, str], None] | None] = ContextVar("telling", default=None)
 """Tells the caller of a route something: name, data, and the id of a socket or an empty text for all."""

@@ -14,7 +14,7 @@ def warm_models(roots: Sequence[Path]) -> tuple[str, ...]:
     return tuple(sorted({name for name in names if name is not None}))
 
 
-def let_go() -> None:
+def free_unused() -> None:
     """Whatever is not in use."""
     residency = sys.modules.get("safelight.models.residency")
     if residency is not None:

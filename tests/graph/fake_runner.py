@@ -44,7 +44,7 @@ class TestNode:
 
 
 @dataclass
-class Player:
+class FakeRunner:
     """``play`` runs a prompt to its end. ``before`` may look at each instruction and feed an event in between."""
 
     nodes: Mapping[str, TestNode]

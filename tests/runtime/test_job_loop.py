@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from tests.dispatch.engines import deed, node
-from tests.runtime.desk import Desk
+from tests.runtime.harness import Harness
 
 from safelight.core.event import (
     CallBlocked,
@@ -16,7 +16,7 @@ from safelight.core.event import (
     TextShown,
 )
 from safelight.core.job import JobState
-from safelight.runtime.job import RunningJob
+from safelight.runtime.running_job import RunningJob
 from safelight.sdk import Hidden, Node, NodeOutput, Schema, current, io
 from safelight.wire.messages import OutputReady, ToServer
 
@@ -27,47 +27,47 @@ SUM = {
 }
 
 
-def shown(desk: Desk) -> dict[str, Any]:
-    return {m.made.call.id: m.made.output for m in desk.heard(OutputReady)}
+def shown(harness: Harness) -> dict[str, Any]:
+    return {m.made.call.id: m.made.output for m in harness.heard(OutputReady)}
 
 
-def test_calls_are_told_in_the_order_that_clients_know(desk: Desk) -> None:
-    done = desk.run(SUM, "3")
+def test_calls_are_told_in_the_order_that_clients_know(harness: Harness) -> None:
+    done = harness.run(SUM, "3")
     assert (done.outcome, done.error, done.executed) == (JobState.COMPLETED, None, ["1", "2", "3"])
-    assert isinstance(desk.said[0], CallsCached)
-    assert desk.story() == [
+    assert isinstance(harness.said[0], CallsCached)
+    assert harness.story() == [
         *("CallStarted 1", "CallFinished 1", "CallStarted 2", "CallFinished 2"),
         *("CallStarted 3", "OutputReady 3", "CallFinished 3"),
     ]
-    assert shown(desk) == {"3": {"text": ["5", "3"]}}
+    assert shown(harness) == {"3": {"text": ["5", "3"]}}
 
 
-def test_a_rerun_comes_from_the_cache_and_shows_its_output_again(desk: Desk) -> None:
-    desk.run(SUM, "3")
-    done = desk.run(SUM, "3")
+def test_a_rerun_comes_from_the_cache_and_shows_its_output_again(harness: Harness) -> None:
+    harness.run(SUM, "3")
+    done = harness.run(SUM, "3")
     assert (done.outcome, done.executed) == (JobState.COMPLETED, [])
-    assert desk.heard(CallsCached)[0].call_ids == ["1", "2", "3"]
-    assert desk.story() == ["OutputReady 3", "CallFinished 3"]
-    assert [(m.made.output, m.made.cached) for m in desk.heard(OutputReady)] == [({"text": ["5", "3"]}, True)]
+    assert harness.heard(CallsCached)[0].call_ids == ["1", "2", "3"]
+    assert harness.story() == ["OutputReady 3", "CallFinished 3"]
+    assert [(m.made.output, m.made.cached) for m in harness.heard(OutputReady)] == [({"text": ["5", "3"]}, True)]
 
 
-def test_another_owner_shares_values_but_not_outputs(desk: Desk) -> None:
-    desk.run(SUM, "3")
-    assert desk.run(SUM, "3", owner="bob").executed == ["3"]
+def test_another_owner_shares_values_but_not_outputs(harness: Harness) -> None:
+    harness.run(SUM, "3")
+    assert harness.run(SUM, "3", owner="bob").executed == ["3"]
 
 
-def test_a_changed_input_runs_what_rests_on_it(desk: Desk) -> None:
-    desk.run(SUM, "3")
-    assert desk.run(SUM | {"2": node("Add", a=["1", 0], b=4)}, "3").executed == ["2", "3"]
+def test_a_changed_input_runs_what_rests_on_it(harness: Harness) -> None:
+    harness.run(SUM, "3")
+    assert harness.run(SUM | {"2": node("Add", a=["1", 0], b=4)}, "3").executed == ["2", "3"]
 
 
-def test_a_node_that_is_never_the_same_runs_again(desk: Desk) -> None:
+def test_a_node_that_is_never_the_same_runs_again(harness: Harness) -> None:
     prompt = {"1": node("Clock", value=1), "2": node("Show", value=["1", 0])}
-    desk.run(prompt, "2")
-    assert desk.run(prompt, "2").executed == ["1", "2"]
+    harness.run(prompt, "2")
+    assert harness.run(prompt, "2").executed == ["1", "2"]
 
 
-def test_lists_map_nodes_and_are_gathered_by_those_that_take_them(desk: Desk) -> None:
+def test_lists_map_nodes_and_are_gathered_by_those_that_take_them(harness: Harness) -> None:
     prompt = {
         "1": node("Range", value=4),
         "2": node("Add", a=["1", 0], b=10),
@@ -75,65 +75,67 @@ def test_lists_map_nodes_and_are_gathered_by_those_that_take_them(desk: Desk) ->
         "4": node("Show", value=["3", 0]),
         "5": node("Show", value=["2", 0]),
     }
-    desk.run(prompt, "4", "5")
-    assert shown(desk)["4"] == {"text": ["46", "4"]}
-    assert shown(desk)["5"] == {"text": ["10", "5", "11", "5", "12", "5", "13", "5"]}
+    harness.run(prompt, "4", "5")
+    assert shown(harness)["4"] == {"text": ["46", "4"]}
+    assert shown(harness)["5"] == {"text": ["10", "5", "11", "5", "12", "5", "13", "5"]}
 
 
 @pytest.mark.parametrize(("first", "run"), [(True, "1"), (False, "2")])
-def test_lazy_inputs_are_computed_when_they_are_asked_for(desk: Desk, first: bool, run: str) -> None:
+def test_lazy_inputs_are_computed_when_they_are_asked_for(harness: Harness, first: bool, run: str) -> None:
     prompt = {
         "1": node("Number", value=10),
         "2": node("Number", value=20),
         "3": node("Pick", first=first, a=["1", 0], b=["2", 0]),
         "4": node("Show", value=["3", 0]),
     }
-    done = desk.run(prompt, "4")
+    done = harness.run(prompt, "4")
     assert done.executed == [run, "3", "4"]
-    assert [m.call.id for m in desk.heard(CallStarted)] == ["3", run, "3", "4"]
+    assert [m.call.id for m in harness.heard(CallStarted)] == ["3", run, "3", "4"]
 
 
-def test_an_expansion_runs_in_place_of_its_call_and_is_shown_on_it(desk: Desk) -> None:
+def test_an_expansion_runs_in_place_of_its_call_and_is_shown_on_it(harness: Harness) -> None:
     prompt = {"3": node("Expand", value=41), "4": node("Show", value=["3", 0])}
-    done = desk.run(prompt, "4")
-    assert shown(desk) == {"4": {"text": ["42", "4"]}}
+    done = harness.run(prompt, "4")
+    assert shown(harness) == {"4": {"text": ["42", "4"]}}
     assert done.executed == ["3.0.0.1", "3.0.0.2", "3", "4"]
-    inner = next(m.call for m in desk.heard(CallStarted) if m.call.id == "3.0.0.2")
+    inner = next(m.call for m in harness.heard(CallStarted) if m.call.id == "3.0.0.2")
     assert (inner.display_id, inner.parent_id, inner.real_id) == ("3", "3", "3")
 
 
-def test_a_blocker_is_told_where_it_would_be_used(desk: Desk) -> None:
-    done = desk.run({"1": node("Block", value=1), "2": node("Show", value=["1", 0])}, "2")
+def test_a_blocker_is_told_where_it_would_be_used(harness: Harness) -> None:
+    done = harness.run({"1": node("Block", value=1), "2": node("Show", value=["1", 0])}, "2")
     assert done.outcome is JobState.COMPLETED
-    [blocked] = desk.heard(CallBlocked)
+    [blocked] = harness.heard(CallBlocked)
     assert (blocked.call.id, blocked.node_type, blocked.message) == ("2", "Show", "not today")
-    assert shown(desk) == {}
+    assert shown(harness) == {}
 
 
-def test_an_object_of_a_v1_node_keeps_what_it_put_on_itself(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_object_of_a_v1_node_keeps_what_it_put_on_itself(
+    harness: Harness, capsys: pytest.CaptureFixture[str]
+) -> None:
     for value in (1, 2):
-        desk.run(
+        harness.run(
             {"1": node("Number", value=value), "2": node("Total", value=["1", 0]), "3": node("Show", value=["2", 0])},
             "3",
         )
-    desk.run({"9": node("Total", value=5), "3": node("Show", value=["9", 0])}, "3")
+    harness.run({"9": node("Total", value=5), "3": node("Show", value=["9", 0])}, "3")
     assert capsys.readouterr().out.split("\n")[:3] == [f"call {n} of this object" for n in (1, 2, 1)]
 
 
 # -- async nodes --
 
 
-def test_async_calls_overlap(desk: Desk) -> None:
+def test_async_calls_overlap(harness: Harness) -> None:
     prompt = {str(i): node("Async", value=i, seconds=0.3) for i in range(3)}
     prompt |= {"9": node("Show", value=["0", 0]), "8": node("Show", value=["1", 0]), "7": node("Show", value=["2", 0])}
     started = time.monotonic()
-    done = desk.run(prompt, "9", "8", "7")
+    done = harness.run(prompt, "9", "8", "7")
     assert done.outcome is JobState.COMPLETED
     assert time.monotonic() - started < 0.8
-    assert shown(desk)["7"] == {"text": ["2", "7"]}
+    assert shown(harness)["7"] == {"text": ["2", "7"]}
 
 
-def test_the_sets_of_one_async_call_overlap(desk: Desk) -> None:
+def test_the_sets_of_one_async_call_overlap(harness: Harness) -> None:
     prompt = {
         "1": node("Range", value=4),
         "2": node("Async", value=["1", 0], seconds=0.3),
@@ -141,12 +143,12 @@ def test_the_sets_of_one_async_call_overlap(desk: Desk) -> None:
         "4": node("Show", value=["3", 0]),
     }
     started = time.monotonic()
-    desk.run(prompt, "4")
+    harness.run(prompt, "4")
     assert time.monotonic() - started < 1.0
-    assert shown(desk) == {"4": {"text": ["6", "4"]}}
+    assert shown(harness) == {"4": {"text": ["6", "4"]}}
 
 
-def test_a_failure_ends_the_async_calls_beside_it(desk: Desk) -> None:
+def test_a_failure_ends_the_async_calls_beside_it(harness: Harness) -> None:
     prompt = {
         "1": node("Async", value=1, seconds=60.0),
         "2": node("AsyncFail", value=1, seconds=0.05),
@@ -154,7 +156,7 @@ def test_a_failure_ends_the_async_calls_beside_it(desk: Desk) -> None:
         "4": node("Show", value=["3", 0]),
     }
     started = time.monotonic()
-    done = desk.run(prompt, "4")
+    done = harness.run(prompt, "4")
     assert time.monotonic() - started < 10
     assert done.outcome is JobState.FAILED
     assert done.error is not None
@@ -162,19 +164,19 @@ def test_a_failure_ends_the_async_calls_beside_it(desk: Desk) -> None:
     assert done.error.exception_message == "meant to fail\n"
 
 
-def test_an_exit_in_an_async_call_does_not_end_those_after_it(desk: Desk) -> None:
-    done = desk.run({"1": node("AsyncExit", value=1, seconds=0.0), "2": node("Show", value=["1", 0])}, "2")
+def test_an_exit_in_an_async_call_does_not_end_those_after_it(harness: Harness) -> None:
+    done = harness.run({"1": node("AsyncExit", value=1, seconds=0.0), "2": node("Show", value=["1", 0])}, "2")
     assert done.error is not None
     assert done.error.exception_message == "the node called sys.exit(4)\n"
-    done = desk.run({"1": node("Async", value=1, seconds=0.0), "2": node("Show", value=["1", 0])}, "2")
+    done = harness.run({"1": node("Async", value=1, seconds=0.0), "2": node("Show", value=["1", 0])}, "2")
     assert done.outcome is JobState.COMPLETED
 
 
 # -- failures --
 
 
-def test_a_failure_is_told_in_the_contracts_words(desk: Desk) -> None:
-    done = desk.run(deed("raise_error"), "1")
+def test_a_failure_is_told_in_the_contracts_words(harness: Harness) -> None:
+    done = harness.run(deed("raise_error"), "1")
     error = done.error
     assert error is not None
     assert (error.exception_type, error.exception_message) == ("KeyError", "'missing'\n")
@@ -186,14 +188,14 @@ def test_a_failure_is_told_in_the_contracts_words(desk: Desk) -> None:
     assert not any("runtime" in frame or "/work" in frame for frame in error.traceback)
 
 
-def test_an_exit_of_a_node_is_its_failure(desk: Desk) -> None:
-    done = desk.run(deed("sys_exit"), "1")
+def test_an_exit_of_a_node_is_its_failure(harness: Harness) -> None:
+    done = harness.run(deed("sys_exit"), "1")
     assert done.outcome is JobState.FAILED
     assert done.error is not None
     assert done.error.exception_type == "SystemExit"
 
 
-def test_a_failure_in_an_expansion_is_blamed_on_the_node_that_the_user_sees(desk: Desk) -> None:
+def test_a_failure_in_an_expansion_is_blamed_on_the_node_that_the_user_sees(harness: Harness) -> None:
     class Broken(Node):
         @classmethod
         def define_schema(cls) -> Schema:
@@ -206,13 +208,13 @@ def test_a_failure_in_an_expansion_is_blamed_on_the_node_that_the_user_sees(desk
             graph = GraphBuilder()
             return NodeOutput(graph.node("Deed", what="raise_error").out(0), expand=graph.finalize())
 
-    desk.add(Broken)
-    done = desk.run({"5": node("Broken"), "6": node("Show", value=["5", 0])}, "6")
+    harness.add(Broken)
+    done = harness.run({"5": node("Broken"), "6": node("Show", value=["5", 0])}, "6")
     assert done.error is not None
     assert (done.error.node_id, done.error.node_type) == ("5", "Broken")
 
 
-def test_a_constructor_that_raises_is_a_failure_of_its_call(desk: Desk) -> None:
+def test_a_constructor_that_raises_is_a_failure_of_its_call(harness: Harness) -> None:
     class Fussy:
         INPUT_TYPES = classmethod(lambda cls: {})
         RETURN_TYPES = ()
@@ -226,8 +228,8 @@ def test_a_constructor_that_raises_is_a_failure_of_its_call(desk: Desk) -> None:
 
     from safelight.sdk.v1 import adapt
 
-    desk.add(adapt(Fussy, node_id="Fussy"))
-    done = desk.run({"1": node("Fussy")}, "1")
+    harness.add(adapt(Fussy, node_id="Fussy"))
+    done = harness.run({"1": node("Fussy")}, "1")
     assert done.error is not None
     assert (done.error.node_id, done.error.exception_message) == ("1", "no such device\n")
 
@@ -240,7 +242,7 @@ DEVICE_ERRORS = {
 
 
 @pytest.mark.parametrize("kind", DEVICE_ERRORS)
-def test_an_error_of_the_device_is_for_a_fresh_process_once(desk: Desk, kind: str) -> None:
+def test_an_error_of_the_device_is_for_a_fresh_process_once(harness: Harness, kind: str) -> None:
     module, name, message = DEVICE_ERRORS[kind]
     error = type(name, (RuntimeError,), {"__module__": module})
 
@@ -253,11 +255,11 @@ def test_an_error_of_the_device_is_for_a_fresh_process_once(desk: Desk, kind: st
         def execute(cls) -> NodeOutput:
             raise error(message)
 
-    desk.add(Greedy)
-    first = desk.run({"1": node("Greedy")}, "1", attempt=1)
+    harness.add(Greedy)
+    first = harness.run({"1": node("Greedy")}, "1", attempt=1)
     assert first.error is not None
     assert first.error.exception_type.endswith("GaveUpError")
-    second = desk.run({"1": node("Greedy")}, "1", attempt=2)
+    second = harness.run({"1": node("Greedy")}, "1", attempt=2)
     assert second.error is not None
     assert (second.error.exception_type.rpartition(".")[2], second.error.exception_message) == (name, message + "\n")
 
@@ -265,29 +267,29 @@ def test_an_error_of_the_device_is_for_a_fresh_process_once(desk: Desk, kind: st
 # -- cancel --
 
 
-def test_a_node_that_reports_progress_ends_at_its_next_report(desk: Desk) -> None:
+def test_a_node_that_reports_progress_ends_at_its_next_report(harness: Harness) -> None:
     def cancel(message: ToServer, job: RunningJob) -> None:
         if isinstance(message, CallProgressed):
             job.cancel()
 
-    done = desk.run(deed("steps"), "1", hear=cancel)
+    done = harness.run(deed("steps"), "1", hear=cancel)
     assert done.outcome is JobState.CANCELLED
-    assert [m.value for m in desk.heard(CallProgressed)] == [1]
+    assert [m.value for m in harness.heard(CallProgressed)] == [1]
     assert done.error is not None
     assert done.error.node_id == "1"
 
 
-def test_nothing_starts_after_a_cancel(desk: Desk) -> None:
+def test_nothing_starts_after_a_cancel(harness: Harness) -> None:
     def cancel(message: ToServer, job: RunningJob) -> None:
         if isinstance(message, CallStarted) and message.call.id == "1":
             job.cancel()
 
-    done = desk.run(SUM, "3", hear=cancel)
+    done = harness.run(SUM, "3", hear=cancel)
     assert done.outcome is JobState.CANCELLED
-    assert [m.call.id for m in desk.heard(CallStarted)] == ["1"]
+    assert [m.call.id for m in harness.heard(CallStarted)] == ["1"]
 
 
-def test_a_node_that_waits_for_names_is_cancelled(desk: Desk) -> None:
+def test_a_node_that_waits_for_names_is_cancelled(harness: Harness) -> None:
     from safelight.wire.messages import ReserveNames
 
     class Waits(Node):
@@ -304,9 +306,9 @@ def test_a_node_that_waits_for_names_is_cancelled(desk: Desk) -> None:
         if isinstance(message, CallStarted):
             job.cancel()
 
-    desk.add(Waits)
-    assert desk.run({"1": node("Waits")}, "1", hear=cancel).outcome is JobState.CANCELLED
-    assert desk.heard(ReserveNames) == []
+    harness.add(Waits)
+    assert harness.run({"1": node("Waits")}, "1", hear=cancel).outcome is JobState.CANCELLED
+    assert harness.heard(ReserveNames) == []
 
 
 # -- what a node may ask for --
@@ -338,10 +340,10 @@ class Curious(Node):
         )
 
 
-def test_hidden_values_are_those_of_the_call(desk: Desk) -> None:
-    desk.add(Curious)
-    desk.run({"1": node("Curious")}, "1", extra_pnginfo={"workflow": {"a": 1}}, secrets={"api_key_comfy_org": "k"})
-    assert shown(desk)["1"] == {
+def test_hidden_values_are_those_of_the_call(harness: Harness) -> None:
+    harness.add(Curious)
+    harness.run({"1": node("Curious")}, "1", extra_pnginfo={"workflow": {"a": 1}}, secrets={"api_key_comfy_org": "k"})
+    assert shown(harness)["1"] == {
         "id": ["1"],
         "prompt": [["1"]],
         "info": [{"workflow": {"a": 1}}],
@@ -352,7 +354,7 @@ def test_hidden_values_are_those_of_the_call(desk: Desk) -> None:
     assert Curious.hidden == Hidden(), "the class itself stays as it is"
 
 
-def test_previews_and_texts_come_with_progress_if_asked_for(desk: Desk) -> None:
+def test_previews_and_texts_come_with_progress_if_asked_for(harness: Harness) -> None:
     from PIL import Image
 
     class Paints(Node):
@@ -370,14 +372,14 @@ def test_previews_and_texts_come_with_progress_if_asked_for(desk: Desk) -> None:
             current().progress(1, 2, preview=Image.new("RGBA", (1024, 512), "red"))
             return NodeOutput()
 
-    desk.add(Paints)
-    desk.run({"1": node("Paints")}, "1")
-    assert desk.heard(PreviewMade) == []
-    desk.run({"1": node("Paints")}, "1", preview_method="latent2rgb")
-    [preview] = desk.heard(PreviewMade)
+    harness.add(Paints)
+    harness.run({"1": node("Paints")}, "1")
+    assert harness.heard(PreviewMade) == []
+    harness.run({"1": node("Paints")}, "1", preview_method="latent2rgb")
+    [preview] = harness.heard(PreviewMade)
     assert preview.mime_type == "image/jpeg"
     assert preview.image.startswith(b"\xff\xd8")
-    assert desk.heard(TextShown)[0].text == "mixing"
+    assert harness.heard(TextShown)[0].text == "mixing"
 
 
 # -- what nodes say of their inputs --
@@ -397,19 +399,19 @@ class Judge(Node):
         return NodeOutput(ui={"a": [a]})
 
 
-def test_a_node_may_object_to_its_inputs_before_anything_runs(desk: Desk) -> None:
-    desk.add(Judge)
+def test_a_node_may_object_to_its_inputs_before_anything_runs(harness: Harness) -> None:
+    harness.add(Judge)
     prompt = {"1": node("Number", value=3), "2": node("Judge", a=3, b=["1", 0])}
-    done = desk.run(prompt, "2")
+    done = harness.run(prompt, "2")
     assert done.outcome is JobState.FAILED
     assert done.error is not None
     assert done.error.exception_message == "Custom validation failed for node: a - 3 is odd\n"
     assert (done.error.node_id, done.error.node_type) == ("2", "Judge")
-    assert desk.story() == []
+    assert harness.story() == []
 
 
 @pytest.mark.parametrize("a", [4, ["1", 0]], ids=["a good value", "a link, which it cannot judge yet"])
-def test_no_objection(desk: Desk, a: Any) -> None:
-    desk.add(Judge)
-    done = desk.run({"1": node("Number", value=3), "2": node("Judge", a=a, b=1)}, "2")
+def test_no_objection(harness: Harness, a: Any) -> None:
+    harness.add(Judge)
+    done = harness.run({"1": node("Number", value=3), "2": node("Judge", a=a, b=1)}, "2")
     assert done.outcome is JobState.COMPLETED

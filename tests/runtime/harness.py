@@ -11,10 +11,10 @@ from tests.events import opened
 from safelight.graph.cache import LimitedCache
 from safelight.runtime import packs
 from safelight.runtime.background import BackgroundLoop
-from safelight.runtime.call import V1Objects
-from safelight.runtime.job import RunningJob
-from safelight.runtime.loop import JobLoop, Workplace
+from safelight.runtime.bound_call import V1Objects
+from safelight.runtime.job_loop import JobLoop, WorkerState
 from safelight.runtime.outbox import Outbox
+from safelight.runtime.running_job import RunningJob
 from safelight.sdk import Node
 from safelight.wire.codec import Decoder
 from safelight.wire.messages import CheckFiles, FilesChecked, NamesReserved, OutputReady, ReserveNames, RunJob, ToServer
@@ -31,7 +31,7 @@ def _give_up(status: int) -> None:
 
 
 @dataclass
-class Desk:
+class Harness:
     staging: Path
     model_roots: Sequence[Path] = ()
     said: list[Any] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.library = packs.load((), custom_nodes=[PACKS])
-        self.place = Workplace(
+        self.worker = WorkerState(
             library=self.library,
             cache=LimitedCache(max_bytes=10**8),
             objects=V1Objects(),
@@ -82,7 +82,7 @@ class Desk:
         )
         outbox = Outbox(write)
         job = RunningJob(run, outbox)
-        done = JobLoop(job, self.place).run()
+        done = JobLoop(job, self.worker).run()
         outbox.flush()
         return done
 

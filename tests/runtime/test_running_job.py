@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from safelight.runtime.job import RunningJob
 from safelight.runtime.outbox import Outbox
+from safelight.runtime.running_job import RunningJob
 from safelight.sdk.context import Cancelled
 from safelight.wire.codec import Decoder
 from safelight.wire.messages import CheckFiles, KeptFile, ReserveNames, RunJob, ToServer

@@ -5,30 +5,30 @@ from pathlib import Path
 
 import pytest
 from tests.dispatch.engines import file_ref, node
-from tests.runtime.desk import Desk
+from tests.runtime.harness import Harness
 
 from safelight.blobs.hashing import hash_bytes
-from safelight.core.event import Call
+from safelight.core.event import NodeCall
 from safelight.core.job import JobState
-from safelight.runtime.context import RunContext
-from safelight.runtime.job import RunningJob
+from safelight.runtime.call_context import CallContext
 from safelight.runtime.outbox import Outbox
-from safelight.runtime.storage import trouble
+from safelight.runtime.running_job import RunningJob
+from safelight.runtime.staging_check import trouble
 from safelight.wire.messages import AttemptLost, CheckFiles, KeptFile, OutputReady, ReserveNames, RunJob, SavedFile
 
 
-def context(tmp_path: Path, **options: object) -> RunContext:
+def context(tmp_path: Path, **options: object) -> CallContext:
     run = RunJob(job_id="j", attempt=1, owner_id="u", prompt={}, targets=[], staging=str(tmp_path), **options)  # type: ignore[arg-type]
     job = RunningJob(run, Outbox(lambda frames: None))
-    return RunContext(job, Call("1", "1", None, "1"), model_roots=(tmp_path / "first", tmp_path / "second"))
+    return CallContext(job, NodeCall("1", "1", None, "1"), model_roots=(tmp_path / "first", tmp_path / "second"))
 
 
-def test_saved_files_are_reported_with_their_digests(desk: Desk) -> None:
-    done = desk.run({"1": node("Save", text="hello", prefix="notes/day")}, "1")
+def test_saved_files_are_reported_with_their_digests(harness: Harness) -> None:
+    done = harness.run({"1": node("Save", text="hello", prefix="notes/day")}, "1")
     assert done.outcome is JobState.COMPLETED
-    [question] = desk.heard(ReserveNames)
+    [question] = harness.heard(ReserveNames)
     assert (question.folder, question.subfolder, question.prefix, question.count) == ("output", "notes", "day", 2)
-    [output] = desk.heard(OutputReady)
+    [output] = harness.heard(OutputReady)
     assert output.made.output == {
         "files": [
             {"filename": "day_00001_.txt", "subfolder": "notes", "type": "output"},
@@ -40,7 +40,7 @@ def test_saved_files_are_reported_with_their_digests(desk: Desk) -> None:
             folder="output",
             subfolder="notes",
             filename=f"day_0000{i + 1}_.txt",
-            path=str(desk.staging / f"00000{i + 1}.txt"),
+            path=str(harness.staging / f"00000{i + 1}.txt"),
             size=7,
             digest=hash_bytes(b"hello %d" % i),
             mime_type="text/plain",
@@ -49,42 +49,42 @@ def test_saved_files_are_reported_with_their_digests(desk: Desk) -> None:
     ]
 
 
-def test_the_next_job_counts_on(desk: Desk) -> None:
-    desk.run({"1": node("Save", text="one", prefix="a")}, "1")
-    desk.run({"1": node("Save", text="two", prefix="a")}, "1")
-    [output] = desk.heard(OutputReady)
+def test_the_next_job_counts_on(harness: Harness) -> None:
+    harness.run({"1": node("Save", text="one", prefix="a")}, "1")
+    harness.run({"1": node("Save", text="two", prefix="a")}, "1")
+    [output] = harness.heard(OutputReady)
     assert [f.filename for f in output.files] == ["a_00003_.txt", "a_00004_.txt"]
 
 
-def test_a_cached_output_has_no_new_files(desk: Desk) -> None:
+def test_a_cached_output_has_no_new_files(harness: Harness) -> None:
     prompt = {"1": node("Save", text="hello", prefix="a")}
-    desk.run(prompt, "1")
-    desk.run(prompt, "1")
-    [output] = desk.heard(OutputReady)
+    harness.run(prompt, "1")
+    harness.run(prompt, "1")
+    [output] = harness.heard(OutputReady)
     assert output.made.cached
     assert output.files == []
     assert output.made.output is not None
     assert output.made.output["files"][0]["filename"] == "a_00001_.txt"
 
 
-def test_a_cached_output_whose_file_is_gone_is_made_again(desk: Desk) -> None:
+def test_a_cached_output_whose_file_is_gone_is_made_again(harness: Harness) -> None:
     prompt = {"1": node("Save", text="hello", prefix="a")}
-    desk.run(prompt, "1")
-    [saved] = desk.heard(OutputReady)[0].files[:1]
-    desk.gone = {saved.filename}
-    desk.run(prompt, "1")
-    [asked] = desk.heard(CheckFiles)
+    harness.run(prompt, "1")
+    [saved] = harness.heard(OutputReady)[0].files[:1]
+    harness.gone = {saved.filename}
+    harness.run(prompt, "1")
+    [asked] = harness.heard(CheckFiles)
     assert KeptFile("output", "", saved.filename, saved.digest) in asked.files
-    [output] = desk.heard(OutputReady)
+    [output] = harness.heard(OutputReady)
     assert not output.made.cached
     assert saved.filename not in [file.filename for file in output.files]
 
 
-def test_a_job_without_room_for_its_files_is_lost_and_does_not_fail(desk: Desk, tmp_path: Path) -> None:
+def test_a_job_without_room_for_its_files_is_lost_and_does_not_fail(harness: Harness, tmp_path: Path) -> None:
     """Here it is a folder that is none; what the node raises does not matter."""
-    desk.staging = tmp_path / "none"
-    desk.staging.touch()
-    lost = desk.run({"1": node("Save", text="hello", prefix="a")}, "1")
+    harness.staging = tmp_path / "none"
+    harness.staging.touch()
+    lost = harness.run({"1": node("Save", text="hello", prefix="a")}, "1")
     assert isinstance(lost, AttemptLost)
     assert "the folder for the job's files is gone" in lost.reason
 
@@ -100,8 +100,8 @@ def test_a_disk_that_is_full_is_not_the_nodes_fault(tmp_path: Path) -> None:
     assert "gone" in str(trouble(RuntimeError("broken"), staging=tmp_path / "not there", has_files=True))
 
 
-def test_a_file_that_was_begun_and_not_written_is_an_error(desk: Desk) -> None:
-    done = desk.run({"1": node("Forget", text="", prefix="a")}, "1")
+def test_a_file_that_was_begun_and_not_written_is_an_error(harness: Harness) -> None:
+    done = harness.run({"1": node("Forget", text="", prefix="a")}, "1")
     assert done.error is not None
     assert done.error.exception_type == "FileNotFoundError"
     assert done.error.exception_message == "the file 'a_00001_.txt' was begun and not written\n"
@@ -109,28 +109,28 @@ def test_a_file_that_was_begun_and_not_written_is_an_error(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["../a", "/etc/a", "a/../../b", "..", "", "a\x00b", "x" * 250])
-def test_a_prefix_cannot_leave_its_folder(desk: Desk, prefix: str) -> None:
-    done = desk.run({"1": node("Save", text="", prefix=prefix)}, "1")
+def test_a_prefix_cannot_leave_its_folder(harness: Harness, prefix: str) -> None:
+    done = harness.run({"1": node("Save", text="", prefix=prefix)}, "1")
     assert done.error is not None
     assert done.error.exception_type == "ValueError"
-    assert desk.heard(ReserveNames) == []
+    assert harness.heard(ReserveNames) == []
 
 
-def test_the_owners_files_are_found_by_the_names_in_the_prompt(desk: Desk, tmp_path: Path) -> None:
+def test_the_owners_files_are_found_by_the_names_in_the_prompt(harness: Harness, tmp_path: Path) -> None:
     (tmp_path / "blob").write_text("what is in it")
     files = {"a.txt": file_ref(tmp_path / "blob")}
-    done = desk.run({"1": node("Deed", what="read_input")}, "1", files=files)
+    done = harness.run({"1": node("Deed", what="read_input")}, "1", files=files)
     assert done.outcome is JobState.COMPLETED
-    other = desk.run({"1": node("Deed", what="read_input")}, "1", owner="bob")
+    other = harness.run({"1": node("Deed", what="read_input")}, "1", owner="bob")
     assert other.error is not None
     assert other.error.exception_message == "there is no file 'a.txt'\n"
 
 
-def test_paths_of_this_machine_are_not_in_messages(desk: Desk, tmp_path: Path) -> None:
+def test_paths_of_this_machine_are_not_in_messages(harness: Harness, tmp_path: Path) -> None:
     (tmp_path / "blob").write_bytes(b"\xff")
     files = {"a.txt": file_ref(tmp_path / "blob")}
     (tmp_path / "blob").unlink()
-    done = desk.run({"1": node("Deed", what="read_input")}, "1", files=files)
+    done = harness.run({"1": node("Deed", what="read_input")}, "1", files=files)
     assert done.error is not None
     assert done.error.exception_message == "[Errno 2] No such file or directory: 'a.txt'\n"
 

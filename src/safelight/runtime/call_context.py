@@ -9,13 +9,13 @@ from typing import Any
 from safelight.blobs.hashing import hash_file
 from safelight.core.asset import clean_subfolder
 from safelight.core.errors import InvalidName
-from safelight.core.event import Call, CallProgressed, MessageSent, PreviewMade, TextShown
+from safelight.core.event import CallProgressed, MessageSent, NodeCall, PreviewMade, TextShown
 from safelight.core.ids import JobId, shown_job_id
 from safelight.core.model_folders import ExtraPlace, places_of, with_slashes
 from safelight.media.sniff import HEAD_BYTES, mime_type_of
 from safelight.runtime import previews
-from safelight.runtime.job import RunningJob
-from safelight.runtime.series import Names
+from safelight.runtime.filename_sequence import FilenameSequence
+from safelight.runtime.running_job import RunningJob
 from safelight.sdk.context import OutputFile
 from safelight.sdk.plain import plain
 from safelight.wire.messages import CallReport, SavedFile
@@ -23,11 +23,11 @@ from safelight.wire.messages import CallReport, SavedFile
 FOLDERS = ("output", "temp")
 
 
-class RunContext:
+class CallContext:
     """One call's. Mutable: knows the files that the call has begun."""
 
     def __init__(
-        self, job: RunningJob, call: Call, *, model_roots: Sequence[Path], extra_models: Sequence[ExtraPlace] = ()
+        self, job: RunningJob, call: NodeCall, *, model_roots: Sequence[Path], extra_models: Sequence[ExtraPlace] = ()
     ) -> None:
         self._job = job
         self._call = call
@@ -45,10 +45,10 @@ class RunContext:
 
     def open_series(
         self, prefix: str, *, folder: str = "output", count: int = 1, width: int = 0, height: int = 0
-    ) -> "Series":
+    ) -> "ReservedFiles":
         if folder not in FOLDERS:
             raise ValueError(f"files are saved in {' or '.join(FOLDERS)}, not in {folder!r}")
-        names = Names(
+        names = FilenameSequence(
             prefix,
             count=count,
             width=width,
@@ -56,7 +56,7 @@ class RunContext:
             now=datetime.now(),
             reserve=lambda sub, name: self._job.reserve(folder=folder, subfolder=sub, prefix=name, count=max(count, 1)),
         )
-        return Series(self._job, names, folder, self._begun)
+        return ReservedFiles(self._job, names, folder, self._begun)
 
     def adopt(self, path: Path, *, folder: str, subfolder: str, filename: str) -> OutputFile:
         extension = path.suffix if path.suffix[1:].isalnum() else ""
@@ -125,10 +125,10 @@ class RunContext:
         return [_finished(file) for file in self._begun]
 
 
-class Series:
+class ReservedFiles:
     """The real :class:`~safelight.sdk.context.OutputSeries`."""
 
-    def __init__(self, job: RunningJob, names: Names, folder: str, begun: list[OutputFile]) -> None:
+    def __init__(self, job: RunningJob, names: FilenameSequence, folder: str, begun: list[OutputFile]) -> None:
         self._job = job
         self._names = names
         self._folder = folder

@@ -16,7 +16,7 @@ Reserve = Callable[[str, str], int]
 """Takes a subfolder and a prefix; gives the first of the counters that are free now."""
 
 
-class Names:
+class FilenameSequence:
     """The names of one series. ``count`` numbers are reserved when it is made."""
 
     def __init__(self, prefix: str, *, count: int, width: int, height: int, now: datetime, reserve: Reserve) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safelight.core.event import Call, CallEvent, OutputMade
+from safelight.core.event import CallEvent, NodeCall, OutputMade
 from safelight.core.ids import UserId
 from safelight.core.job import MAX_ATTEMPTS, JobError, JobState
 from safelight.core.model_folders import ExtraPlace
@@ -24,15 +24,15 @@ from safelight.graph import instructions as do
 from safelight.graph.cache import Cache
 from safelight.graph.execution import Execution
 from safelight.graph.instructions import Event, Instruction
-from safelight.runtime import failure, storage
+from safelight.runtime import failure, staging_check
 from safelight.runtime.background import BackgroundLoop
-from safelight.runtime.call import BoundCall, V1Objects, Work
-from safelight.runtime.context import RunContext
+from safelight.runtime.bound_call import BoundCall, V1Objects, Work
+from safelight.runtime.call_context import CallContext
 from safelight.runtime.dynprompt import DynPrompt
-from safelight.runtime.job import RunningJob
+from safelight.runtime.input_validation import InputValidation, Violation
 from safelight.runtime.packs import Library
+from safelight.runtime.running_job import RunningJob
 from safelight.runtime.sizes import size_of
-from safelight.runtime.validation import Judge, Objection
 from safelight.sdk.context import Cancelled
 from safelight.sdk.v1 import V1Node
 from safelight.shims import saving
@@ -41,7 +41,7 @@ from safelight.wire.messages import AttemptLost, CallReport, JobDone, KeptFile, 
 
 
 @dataclass(frozen=True)
-class Workplace:
+class WorkerState:
     """What outlives a job in this process."""
 
     library: Library
@@ -70,15 +70,15 @@ class JobLoop:
 
     is_device_lost = False
 
-    def __init__(self, job: RunningJob, place: Workplace) -> None:
+    def __init__(self, job: RunningJob, worker: WorkerState) -> None:
         self._job = job
-        self._place = place
+        self._worker = worker
         run = job.run
         self._execution = Execution(
             run.prompt,
-            place.library.catalogue,
+            worker.library.catalogue,
             targets=run.targets,
-            cache=place.cache,
+            cache=worker.cache,
             owner=UserId(run.owner_id),
             file_digest=lambda name: run.files[name].digest if name in run.files else None,
         )
@@ -88,7 +88,7 @@ class JobLoop:
         self._files: dict[str, list[SavedFile]] = {}
         self._finish: do.Finish | None = None
         self._trouble: str | None = None
-        self._is_cancel_told = False
+        self._is_cancel_fed = False
         self._started = time.monotonic()
 
     def run(self) -> JobDone | AttemptLost:
@@ -96,7 +96,7 @@ class JobLoop:
         self._job.on_cancel = lambda: self._answers.put(None)
         saving.begin_job({name: Path(file.path) for name, file in self._job.run.files.items()})
         try:
-            finish = self._objection() or self._drive()
+            finish = self._first_violation() or self._drive()
         except (Exception, Cancelled) as error:
             # The last resort: a fault of ours must not take the jobs after this one with it.
             outcome = JobState.CANCELLED if isinstance(error, Cancelled) else JobState.FAILED
@@ -115,29 +115,29 @@ class JobLoop:
             device_s=time.monotonic() - self._started,
         )
 
-    def objections(self) -> Iterator[Objection]:
+    def violations(self) -> Iterator[Violation]:
         """What nodes say against their inputs; a node that is missing is for the execution to tell."""
-        run, place = self._job.run, self._place
-        schemas = [place.library.catalogue.get(node["class_type"]) for node in run.prompt.values()]
+        run, worker = self._job.run, self._worker
+        schemas = [worker.library.catalogue.get(node["class_type"]) for node in run.prompt.values()]
         if all(schemas) and any(schema.has_validator for schema in schemas if schema is not None):
-            judge = Judge(
+            validation = InputValidation(
                 self._execution.graph,
-                place.library,
+                worker.library,
                 self._job,
-                place.model_roots,
-                place.background,
-                extra_models=place.extra_models,
+                worker.model_roots,
+                worker.background,
+                extra_models=worker.extra_models,
             )
-            yield from judge.objections(run.targets)
+            yield from validation.violations(run.targets)
 
-    def _objection(self) -> do.Finish | None:
+    def _first_violation(self) -> do.Finish | None:
         """The server asks before it accepts a prompt, if an engine answers in time; what it missed ends here."""
-        for objection in self.objections():
+        for violation in self.violations():
             error = JobError(
                 "CustomValidationFailed",
-                f"{objection}\n",
-                node_id=objection.call_id,
-                node_type=objection.node_type,
+                f"{violation}\n",
+                node_id=violation.call_id,
+                node_type=violation.node_type,
                 current_outputs=tuple(self._execution.graph.prompt),
             )
             return do.Finish(JobState.FAILED, error)
@@ -147,8 +147,8 @@ class JobLoop:
         if not self._job.is_cancelled:
             self._feed(do.Start())
         while self._finish is None:
-            if self._job.is_cancelled and not self._is_cancel_told:
-                self._is_cancel_told = True
+            if self._job.is_cancelled and not self._is_cancel_fed:
+                self._is_cancel_fed = True
                 self._feed(do.CancelRequested())
             try:
                 answered = self._answers.get(block=not self._todo)
@@ -166,7 +166,7 @@ class JobLoop:
             else:
                 self._todo.append(instruction)
 
-    def _abort(self, call: Call) -> None:
+    def _abort(self, call: NodeCall) -> None:
         begun = self._out.get(call.id)
         if begun is not None:
             begun.is_aborted = True
@@ -227,7 +227,7 @@ class JobLoop:
         if isinstance(given, list):
             self._feed(self._done(begun, given))
             return
-        begun.work = self._place.background.submit(given, contextvars.copy_context())
+        begun.work = self._worker.background.submit(given, contextvars.copy_context())
         begun.work.add_done_callback(lambda _: self._answers.put(begun))
         self._feed(do.CallPending(instruction.call.id))
 
@@ -266,18 +266,18 @@ class JobLoop:
         if isinstance(error, Cancelled) or (ended and begun.is_aborted):
             return do.CallAborted(call_id)
         staging, has_files = Path(self._job.run.staging), self._job.has_files
-        self._trouble = self._trouble or storage.trouble(error, staging=staging, has_files=has_files)
+        self._trouble = self._trouble or staging_check.trouble(error, staging=staging, has_files=has_files)
         return self._raised(begun.instruction, error)
 
     def _raised(self, instruction: do.RunCall | do.CheckLazy, error: BaseException) -> do.CallRaised:
         words = self._error_of(error)
         is_first = self._job.run.attempt < MAX_ATTEMPTS
         if is_first and words.exception_type == "torch.OutOfMemoryError":
-            self._place.give_up(OUT_OF_MEMORY_STATUS)
+            self._worker.give_up(OUT_OF_MEMORY_STATUS)
         if failure.is_device_lost(words.exception_type, words.exception_message):
             self.is_device_lost = True
             if is_first:
-                self._place.give_up(DEVICE_LOST_STATUS)
+                self._worker.give_up(DEVICE_LOST_STATUS)
         inputs = failure.inputs_of([s.arguments for s in instruction.sets])
         return do.CallRaised(
             instruction.call.id, words.exception_type, words.exception_message, words.traceback, inputs
@@ -286,7 +286,7 @@ class JobLoop:
     def _error_of(self, error: BaseException) -> JobError:
         run = self._job.run
         shown = {run.staging: "staging"} | {file.path: name for name, file in run.files.items()}
-        shown |= {str(root): "models" for root in self._place.model_roots}
+        shown |= {str(root): "models" for root in self._worker.model_roots}
         return JobError(
             failure.type_name(error),
             failure.message_of(error, shown_paths=shown),
@@ -298,24 +298,24 @@ class JobLoop:
         try:
             values = self._bind(instruction.call, instruction.node).fingerprint(instruction.sets)
             if not isinstance(values, list):
-                values = self._place.background.submit(values, contextvars.copy_context()).result()
+                values = self._worker.background.submit(values, contextvars.copy_context()).result()
         except (Exception, Cancelled, SystemExit):
             return math.nan
         return values[0] if len(values) == 1 else values
 
-    def _bind(self, call: Call, node_name: str) -> BoundCall:
-        library = self._place.library
+    def _bind(self, call: NodeCall, node_name: str) -> BoundCall:
+        library = self._worker.library
         node, schema = library.nodes[node_name], library.catalogue[node_name]
         hidden = {i.id: self._hidden(i.type, call) for i in schema.inputs if i.is_filled_in}
         v1_object = None
         if issubclass(node, V1Node):
-            v1_object = self._place.objects.get(self._job.run.owner_id, call.id, node.source)
-        context = RunContext(
-            self._job, call, model_roots=self._place.model_roots, extra_models=self._place.extra_models
+            v1_object = self._worker.objects.get(self._job.run.owner_id, call.id, node.source)
+        context = CallContext(
+            self._job, call, model_roots=self._worker.model_roots, extra_models=self._worker.extra_models
         )
         return BoundCall(node, schema, call, context, hidden, v1_object)
 
-    def _hidden(self, kind: str, call: Call) -> Any:
+    def _hidden(self, kind: str, call: NodeCall) -> Any:
         run = self._job.run
         match kind:
             case "UNIQUE_ID":
