@@ -4,6 +4,7 @@
 """
 
 import json
+import random
 import shutil
 import sys
 import tempfile
@@ -13,10 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.cli.server import safelight
+from tests.faults.ledger import Ledger
 from tests.faults.site import Answer, Site, wait_for
+
+from safelight.sandbox import keeper, landlock
 
 HOSTILE = Path(__file__).parent / "hostile"
 CODE = "__init__.py"
+PRISTINE = "as the operator put it there"
+"""What the pack's code says of itself as long as nobody has replaced it."""
 
 
 def hostile_site(folder: Path, *, workers: int = 1, **settings: str) -> Site:
@@ -80,6 +86,37 @@ def attack(site: Site, headers: Mapping[str, str], *, daemon: str) -> dict[str, 
         "daemon": daemon,
     }
     return dict(told_by(site, "Attack", headers, known=json.dumps(known)))
+
+
+def attacks(folder: Path, rng: random.Random, ledger: Ledger) -> None:
+    """Every attack of the node on two workers, one of which has the inputs of another job: none succeeds, and neither
+    code nor processes are left behind."""
+    name = f"at-{rng.randrange(1 << 32):08x}"
+    with hostile_site(folder, workers=2).start() as site:
+        results = attack(site, {}, daemon=name)
+        ledger.injected("an attack of a hostile node pack", len(results))
+        done = {what for what, how in results.items() if how.startswith("done")}
+        lacking = set()
+        if keeper.why_not(()) is not None:
+            lacking |= {
+                *("move the server to one core", "make the server nice", "read the server's command line"),
+                *("change the mode of the data folder", "change the mode of the database"),
+                "change the mode of its code",
+            }
+        if landlock.version() < 6:
+            lacking |= {"end the server", "stop the server"}
+        assert done <= lacking, "`safelight doctor` lists what this system cannot refuse"
+        assert site.folder.stat().st_mode & 0o777 in (0o700, 0o710)
+        for file in ("safelight.db", "safelight.db-shm", "safelight.db-wal"):
+            assert (site.folder / file).stat().st_mode & 0o077 == 0
+
+        assert len(processes_named(name)) == 1, "the daemon runs beside its engine"
+        restart_engine(site, {})
+        wait_for(lambda: processes_named(name) == [])  # it ends with its engine
+        for _ in range(2):  # on both workers, wherever the jobs go
+            seen = look(site, {})
+            assert seen["version"] == PRISTINE
+            assert seen["left"] == []
 
 
 def restart_engine(site: Site, headers: Mapping[str, str]) -> None:

@@ -21,6 +21,7 @@ from tests.faults import (
     disks,
     engines,
     floods,
+    hostile_packs,
     keeping,
     limits,
     servers,
@@ -112,6 +113,7 @@ def scenarios() -> list[Scenario]:
         ),
         Scenario("test_simulation.py::test_promises_hold_in_two_hundred_worlds", (2, 3, 4, 5), worlds),
         Scenario("test_floods.py::test_huge_prompts_hold_up_nobody_else", (8,), floods.floods),
+        Scenario("test_hostile_packs.py::test_each_attack_of_a_node_is_refused", (7,), hostile_packs.attacks),
         Scenario("test_crowds.py::test_nine_users_do_not_wait_behind_a_thousand_jobs_of_one", (8,), crowds.run),
     ]
 

@@ -1,6 +1,7 @@
 """What a hostile node pack tries on a real server, by an ordinary key over its routes and by its nodes at run time."""
 
 import os
+import random
 import signal
 import time
 import uuid
@@ -8,7 +9,9 @@ from pathlib import Path
 
 from tests.faults.hostile_packs import (
     CODE,
+    PRISTINE,
     attack,
+    attacks,
     hostile_site,
     look,
     pack_of,
@@ -17,11 +20,8 @@ from tests.faults.hostile_packs import (
     save,
     with_account,
 )
+from tests.faults.ledger import Ledger
 from tests.faults.site import is_alive, wait_for
-
-from safelight.sandbox import keeper, landlock
-
-PRISTINE = "as the operator put it there"
 
 
 def test_a_pack_cannot_be_rewritten_over_its_route(tmp_path: Path) -> None:
@@ -82,32 +82,7 @@ def test_a_pack_that_the_operator_excepts_writes_to_its_own_folder(tmp_path: Pat
 
 
 def test_each_attack_of_a_node_is_refused(tmp_path: Path) -> None:
-    """On two workers, of which one has the inputs of another job."""
-    name = f"at-{uuid.uuid4().hex[:8]}"
-    with hostile_site(tmp_path, workers=2).start() as site:
-        told = attack(site, {}, daemon=name)
-        done = {what for what, how in told.items() if how.startswith("done")}
-        lacking = set()
-        if keeper.why_not(()) is not None:
-            lacking |= {
-                *("move the server to one core", "make the server nice", "read the server's command line"),
-                *("change the mode of the data folder", "change the mode of the database"),
-                "change the mode of its code",
-            }
-        if landlock.version() < 6:
-            lacking |= {"end the server", "stop the server"}
-        assert done <= lacking, "what this system cannot refuse, `doctor` says"
-        assert site.folder.stat().st_mode & 0o777 in (0o700, 0o710)
-        for file in ("safelight.db", "safelight.db-shm", "safelight.db-wal"):
-            assert (site.folder / file).stat().st_mode & 0o077 == 0
-
-        assert len(processes_named(name)) == 1, "the daemon runs beside its engine"
-        restart_engine(site, {})
-        wait_for(lambda: processes_named(name) == [])  # it does not outlive it
-        for _ in range(2):  # on both workers, wherever the jobs go
-            seen = look(site, {})
-            assert seen["version"] == PRISTINE
-            assert seen["left"] == []
+    attacks(tmp_path, random.Random(1), Ledger())
 
 
 def test_a_daemon_does_not_outlive_a_server_that_is_killed(tmp_path: Path) -> None:
