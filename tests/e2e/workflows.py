@@ -84,17 +84,46 @@ INVERT = workflow(
     [(1, 1, 0, 2, 0, "IMAGE"), (2, 2, 0, 3, 0, "IMAGE")],
 )
 
-ENDLESS = workflow(
+LONG = workflow(
     [
         node(
             1,
-            "RegexMatch",
-            "Catastrophe",
-            values=["a" * 60 + "b", "(a+)+$", False, False, False],
-            outputs={"matches": ("BOOLEAN", [1])},
+            "CheckpointLoaderSimple",
+            "Loaded",
+            values=["safelight-miniature.safetensors"],
+            outputs={"MODEL": ("MODEL", [1]), "CLIP": ("CLIP", [2]), "VAE": ("VAE", [])},
         ),
-        node(2, "PreviewAny", "Never", values=[], inputs={"source": ("BOOLEAN", 1)}),
+        node(
+            2,
+            "CLIPTextEncode",
+            "Prompt",
+            values=["a red circle"],
+            inputs={"clip": ("CLIP", 2)},
+            outputs={"CONDITIONING": ("CONDITIONING", [3, 4])},
+        ),
+        node(3, "EmptyLatentImage", "Empty", values=[128, 128, 1], outputs={"LATENT": ("LATENT", [5])}),
+        node(
+            4,
+            "KSampler",
+            "Sampled",
+            values=[1, "fixed", 10_000, 2.0, "euler", "normal", 1.0],
+            inputs={
+                "model": ("MODEL", 1),
+                "positive": ("CONDITIONING", 3),
+                "negative": ("CONDITIONING", 4),
+                "latent_image": ("LATENT", 5),
+            },
+            outputs={"LATENT": ("LATENT", [6])},
+        ),
+        node(5, "PreviewAny", "Never", values=[], inputs={"source": ("LATENT", 6)}),
     ],
-    [(1, 1, 0, 2, 0, "BOOLEAN")],
+    [
+        (1, 1, 0, 4, 0, "MODEL"),
+        (2, 1, 1, 2, 0, "CLIP"),
+        (3, 2, 0, 4, 1, "CONDITIONING"),
+        (4, 2, 0, 4, 2, "CONDITIONING"),
+        (5, 3, 0, 4, 3, "LATENT"),
+        (6, 4, 0, 5, 0, "LATENT"),
+    ],
 )
-"""A regular expression that backtracks for years and keeps the interpreter's lock."""
+"""Samples for minutes."""

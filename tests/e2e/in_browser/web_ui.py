@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image, ImageStat
 from tests.e2e.ui import Ui
-from tests.e2e.workflows import BLUR, ENDLESS, INVERT
+from tests.e2e.workflows import BLUR, INVERT, LONG
 
 
 def test_a_new_user_sees_a_workflow_that_runs_at_once(ui: Ui) -> None:
@@ -69,10 +69,10 @@ def test_a_saved_workflow_is_there_after_a_reload(ui: Ui, tmp_path: Path) -> Non
 
 
 def test_a_running_job_is_cancelled_and_the_next_one_runs(ui: Ui, tmp_path: Path) -> None:
-    ui.drop_workflow(ENDLESS, tmp_path / "endless.json")
+    ui.drop_workflow(LONG, tmp_path / "long.json")
     before = {job["id"] for job in ui.jobs("cancelled")}
     ui.run()
-    ui.wait_for("() => window.seenRunning.includes('Catastrophe')")
+    ui.wait_for("() => window.seenRunning.includes('Sampled')")
     ui.page.get_by_role("button", name="Cancel current run").click()
     ui.wait_for("() => !document.title.startsWith('[')")
     assert len({job["id"] for job in ui.jobs("cancelled")} - before) == 1
