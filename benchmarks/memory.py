@@ -81,15 +81,15 @@ def main() -> None:
         loaded = load_checkpoint(path)
         before = held()
         first = peak_of(lambda: draw(loaded)) - before
-        weights = residency.size()
+        weights = residency().size()
         warm = held()
         activations = peak_of(lambda: draw(loaded)) - warm
         ratio = first / (weights + activations)
         print(f"weights {weights / MB:.0f} MB, activations {activations / MB:.0f} MB, first job {first / MB:.0f} MB")
         print(f"peak / (weights + activations)   {ratio:.3f}   {'ok' if ratio <= LIMIT else f'more than {LIMIT}'}")
 
-        residency.free()
-        residency.budget = 4 * MB * 1024
+        residency().free()
+        residency().budget = 4 * MB * 1024
         seen = []
         for number in range(10):
             copy = Path(folder) / f"copy_{number}.safetensors"

@@ -98,7 +98,7 @@ def main() -> None:
                 pass
 
         load()
-        residency.free()
+        residency().free()
         loading, _ = timed(load)
         share = sum(shape.numel() for shape in loaded.model.network.shapes.values()) * 2 / path.stat().st_size
         print(f"reading the file     {reading:6.2f} s")

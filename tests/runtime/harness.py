@@ -18,6 +18,7 @@ from safelight.runtime.running_job import RunningJob
 from safelight.sdk import Node
 from safelight.wire.codec import Decoder
 from safelight.wire.messages import CheckFiles, FilesChecked, NamesReserved, OutputReady, ReserveNames, RunJob, ToServer
+from safelight.worker.context import WorkerContext, set_worker_context
 
 Hear = Callable[[Any, RunningJob], None]
 
@@ -40,13 +41,15 @@ class Harness:
     """Names of files that their owner has deleted."""
 
     def __post_init__(self) -> None:
-        self.library = packs.load((), custom_nodes=[PACKS])
+        context = WorkerContext(model_roots=self.model_roots, custom_nodes=[PACKS])
+        set_worker_context(context)
+        self.library = packs.load((), context)
         self.worker = WorkerState(
             library=self.library,
             cache=LimitedCache(max_bytes=10**8),
             objects=V1Objects(),
             background=BackgroundLoop(),
-            model_roots=self.model_roots,
+            context=context,
             give_up=_give_up,
         )
 

@@ -15,12 +15,14 @@ from safelight.runtime.outbox import Outbox
 from safelight.runtime.running_job import RunningJob
 from safelight.runtime.staging_check import trouble
 from safelight.wire.messages import AttemptLost, CheckFiles, KeptFile, OutputReady, ReserveNames, RunJob, SavedFile
+from safelight.worker.context import WorkerContext
 
 
 def context(tmp_path: Path, **options: object) -> CallContext:
     run = RunJob(job_id="j", attempt=1, owner_id="u", prompt={}, targets=[], staging=str(tmp_path), **options)  # type: ignore[arg-type]
     job = RunningJob(run, Outbox(lambda frames: None))
-    return CallContext(job, NodeCall("1", "1", None, "1"), model_roots=(tmp_path / "first", tmp_path / "second"))
+    worker = WorkerContext(model_roots=(tmp_path / "first", tmp_path / "second"))
+    return CallContext(job, NodeCall("1", "1", None, "1"), worker)
 
 
 def test_saved_files_are_reported_with_their_digests(harness: Harness) -> None:

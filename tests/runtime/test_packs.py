@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from safelight.runtime import packs
+from safelight.worker.context import WorkerContext
 
 V1 = """
 class {name}:
@@ -55,7 +56,7 @@ def test_a_pack_is_a_package_or_a_module(tmp_path: Path) -> None:
             "empty/readme.md": "",
         },
     )
-    library = packs.load((), custom_nodes=[folder, tmp_path / "missing"])
+    library = packs.load((), WorkerContext(custom_nodes=[folder, tmp_path / "missing"]))
     assert sorted(library.nodes) == ["A", "B"]
     assert library.catalogue["A"].display_name == "An A"
     assert library.catalogue["A"].module == "custom_nodes.My.Pack-1"
@@ -77,7 +78,7 @@ def test_broken_packs_are_told_and_the_others_load(tmp_path: Path, capsys: pytes
             "f_function.py": "class F:\n    FUNCTION = 'gone'\n    INPUT_TYPES = dict\nNODE_CLASS_MAPPINGS = {'F': F}",
         },
     )
-    library = packs.load((), custom_nodes=[folder])
+    library = packs.load((), WorkerContext(custom_nodes=[folder]))
     assert list(library.nodes) == ["Good"]
     assert library.failed["a_syntax"].startswith("SyntaxError")
     assert library.failed["b_import"] == "ModuleNotFoundError: No module named 'no_such_module'"
@@ -90,7 +91,7 @@ def test_broken_packs_are_told_and_the_others_load(tmp_path: Path, capsys: pytes
 
 def test_the_first_node_of_a_name_stays(tmp_path: Path) -> None:
     text = v1("A") + "NODE_CLASS_MAPPINGS = {'A': A}"
-    library = packs.load((), custom_nodes=[write(tmp_path, {"first.py": text, "second.py": text})])
+    library = packs.load((), WorkerContext(custom_nodes=[write(tmp_path, {"first.py": text, "second.py": text})]))
     assert library.catalogue["A"].module == "custom_nodes.first"
     assert library.failed == {"second": "the node 'A' exists already"}
 
@@ -105,7 +106,7 @@ class Twice(Node):
     @classmethod
     def execute(cls, a): return NodeOutput(2 * a)
 """
-    library = packs.load((), custom_nodes=[write(tmp_path, {"ours.py": text})])
+    library = packs.load((), WorkerContext(custom_nodes=[write(tmp_path, {"ours.py": text})]))
     assert library.catalogue["Twice"].description == "Doubles a number."
     assert library.catalogue["Twice"].module == "custom_nodes.ours"
 
@@ -128,7 +129,7 @@ def test_a_module_of_a_package_that_cannot_be_imported_costs_its_own_nodes(
         },
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    library = packs.load(("trial_nodes",), custom_nodes=())
+    library = packs.load(("trial_nodes",), WorkerContext(custom_nodes=()))
     assert sorted(library.nodes) == ["Fine", "Good"]
     assert list(library.failed) == ["trial_nodes.bad"]
     assert "no_such_module" in capsys.readouterr().err

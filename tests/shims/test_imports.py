@@ -10,7 +10,9 @@ TRY = """
 import sys, traceback
 from safelight.runtime import packs
 from safelight.shims.install import install
-install(nodes=packs.load(("safelight.nodes",), custom_nodes=()).nodes)
+from safelight.worker.context import worker_context
+packs.load(("safelight.nodes",), worker_context())
+install()
 for line in open(sys.argv[1]):
     try:
         exec(line, {})
@@ -31,7 +33,7 @@ def test_everything_that_popular_packs_import_is_there() -> None:
 def test_what_there_is_not_is_not_invented() -> None:
     code = """
 from safelight.shims.install import install
-install(nodes={})
+install()
 for name in ("nodes.deeper", "comfy_api.latest.nonsense", "comfy_execution.nonsense", "folder_paths_of_others"):
     try:
         __import__(name)

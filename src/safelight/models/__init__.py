@@ -8,7 +8,6 @@
 * ``diffusion_model``: the value on MODEL links.
 * ``families/``: the model families: detection, and what is specific to each.
 * ``latent_format``: channels, scale and preview colors of latents.
-* ``local_copies``: copies of model files from a network folder on the local disk.
 * ``lora/``: LoRA files of every common dialect.
 * ``merging``: merge the weights of two models.
 * ``network``: the interface of a diffusion network.

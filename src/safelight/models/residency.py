@@ -20,6 +20,7 @@ from safelight.models.offload import AvailableBytes, available_bytes, choose_off
 from safelight.models.operations import Conv2d, Linear, benefits_from_packing, supports_packing
 from safelight.models.weight_layers import WeightLayer
 from safelight.models.weights import UnknownWeights, Weights
+from safelight.worker.context import worker_context
 
 IDLE_SHARE = 0.5
 """The share of a device's memory that unused networks may fill."""
@@ -163,8 +164,18 @@ class Residency:
             del self._resident[key]
 
 
-residency = Residency()
-"""The networks of this process."""
+_making = threading.Lock()
+
+
+def residency() -> Residency:
+    """The networks of this process, which its worker context keeps. They are per process, and not passed to nodes,
+    because torch's allocator of device memory is: two residencies would evict for each other's memory."""
+    context = worker_context()
+    with _making:
+        if context.networks is None:
+            context.networks = Residency()
+    assert isinstance(context.networks, Residency)
+    return context.networks
 
 
 def _required(weights: Weights, module: nn.Module) -> Weights:

@@ -53,7 +53,7 @@ class StoredUNet:
     def session(self) -> Iterator[Predict]:
         device = self.device
         dtype = compute_dtype(device, wanted=self.dtype)
-        with residency.use(self.weights, self.layers, self._module, device=device, dtype=dtype) as module:
+        with residency().use(self.weights, self.layers, self._module, device=device, dtype=dtype) as module:
             yield module
 
     def prepare_conditioning(

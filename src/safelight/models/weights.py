@@ -16,7 +16,7 @@ from safelight.core.errors import Invalid
 from safelight.media import safetensors_header
 from safelight.media.errors import UnreadableWeights
 from safelight.media.weights_format import WeightsFormat, check_weights
-from safelight.models import local_copies
+from safelight.worker.context import worker_context
 
 
 class UnknownWeights(Invalid):
@@ -155,7 +155,7 @@ class Weights:
         for file, chosen in by_file.items():
             if identity_of(file.path) != file.identity:
                 raise UnreadableWeights(f"{file.path.name!r} was changed while a job was using it")
-            with local_copies.reading(file.path) as readable, safe_open(readable, framework="pt") as opened:
+            with worker_context().reading(file.path) as readable, safe_open(readable, framework="pt") as opened:
                 for name in chosen:
                     source = self.sources[name]
                     yield name, source.of(opened.get_tensor(source.key))

@@ -1,7 +1,6 @@
 """The real :class:`~safelight.sdk.context.Context`: what the call that is running may ask of this process."""
 
 import shutil
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from safelight.core.asset import clean_subfolder
 from safelight.core.errors import InvalidName
 from safelight.core.event import CallProgressed, MessageSent, NodeCall, PreviewMade, TextShown
 from safelight.core.ids import JobId, shown_job_id
-from safelight.core.model_folders import ExtraPlace, places_of, with_slashes
+from safelight.core.model_folders import places_of, with_slashes
 from safelight.media.sniff import HEAD_BYTES, mime_type_of
 from safelight.runtime import previews
 from safelight.runtime.filename_sequence import FilenameSequence
@@ -19,6 +18,7 @@ from safelight.runtime.running_job import RunningJob
 from safelight.sdk.context import OutputFile
 from safelight.sdk.plain import plain
 from safelight.wire.messages import CallReport, SavedFile
+from safelight.worker.context import WorkerContext
 
 FOLDERS = ("output", "temp")
 
@@ -26,13 +26,10 @@ FOLDERS = ("output", "temp")
 class CallContext:
     """One call's. Mutable: knows the files that the call has begun."""
 
-    def __init__(
-        self, job: RunningJob, call: NodeCall, *, model_roots: Sequence[Path], extra_models: Sequence[ExtraPlace] = ()
-    ) -> None:
+    def __init__(self, job: RunningJob, call: NodeCall, worker: WorkerContext) -> None:
         self._job = job
         self._call = call
-        self._model_roots = model_roots
-        self._extra_models = extra_models
+        self._worker = worker
         self._begun: list[OutputFile] = []
 
     @property
@@ -77,7 +74,7 @@ class CallContext:
         except InvalidName:
             relative = ""
         if relative:
-            for place in places_of(folder, self._model_roots, self._extra_models):
+            for place in places_of(folder, self._worker.model_roots, self._worker.extra_models):
                 path = place / relative
                 if path.exists():
                     return path

@@ -12,12 +12,15 @@ from pathlib import Path
 
 from safelight.runtime import packs
 from safelight.runtime.journal import LoadJournal
+from safelight.worker.context import WorkerContext, set_worker_context
 
 
 def main() -> None:
     journal, *folders = map(Path, sys.argv[1:])
     with contextlib.redirect_stdout(sys.stderr):
-        library = packs.load((), custom_nodes=folders, journal=LoadJournal(journal))
+        worker = WorkerContext(custom_nodes=folders)
+        set_worker_context(worker)
+        library = packs.load((), worker, journal=LoadJournal(journal))
     modules = [schema.module for schema in library.catalogue.values()]
     print(json.dumps({"modules": modules, "failed": library.failed}), flush=True)
     os._exit(0)  # whatever threads packs have begun

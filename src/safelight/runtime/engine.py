@@ -8,9 +8,8 @@ import gc
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import assert_never
 
 from safelight.runtime import devices
@@ -49,8 +48,8 @@ class Engine:
         self._jobs: dict[tuple[str, int], RunningJob] = {}
         self._lock = threading.Lock()
         self._running: RunningJob | None = None
-        self._is_serving = False
-        self._model_roots: Sequence[Path] = ()
+        self._worker: WorkerState | None = None
+        """Set while the engine serves."""
         self._pack_routes: PackRoutes | None = None
         self._lines: list[tuple[int, str]] = []
         self._early_requests: list[PackRequest] = []  # the server knows the routes a moment before `serve` begins
@@ -66,8 +65,7 @@ class Engine:
         for request in early:
             if pack_routes is not None:
                 pack_routes.answer(request)
-        self._model_roots = worker.model_roots
-        self._is_serving = True
+        self._worker = worker
         threading.Thread(target=self._validate, args=(worker,), name="validation", daemon=True).start()
         while True:
             message = self._waiting.get()
@@ -126,8 +124,9 @@ class Engine:
                 if running is not None:
                     running.answer(message)
             case Ping():
-                if self._is_serving:
-                    info = replace(devices.describe(self._device), warm_models=warm_models(self._model_roots))
+                if self._worker is not None:
+                    warm = warm_models(self._worker.context)
+                    info = replace(devices.describe(self._device), warm_models=warm)
                     pong = Pong(sequence=message.sequence, info=info, rss=devices.resident_bytes())
                     self._outbox.post(pong, flush=True)
             case FreeMemory() | Stop():
@@ -171,7 +170,7 @@ def free(worker: WorkerState, message: FreeMemory) -> None:
         return
     worker.cache.clear()
     worker.objects.clear()
-    free_unused()
+    free_unused(worker.context)
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():

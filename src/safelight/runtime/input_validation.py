@@ -6,11 +6,9 @@ The server judges a prompt by its schemas and never imports a node; this is the 
 import contextvars
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from safelight.core.event import NodeCall
-from safelight.core.model_folders import ExtraPlace
 from safelight.graph.calls import CallGraph
 from safelight.graph.plan import order
 from safelight.runtime import failure
@@ -19,6 +17,7 @@ from safelight.runtime.bound_call import BoundCall
 from safelight.runtime.call_context import CallContext
 from safelight.runtime.packs import Library
 from safelight.runtime.running_job import RunningJob
+from safelight.worker.context import WorkerContext
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,8 @@ class InputValidation:
     graph: CallGraph
     library: Library
     job: RunningJob
-    model_roots: Sequence[Path]
+    worker: WorkerContext
     background: BackgroundLoop
-    extra_models: Sequence[ExtraPlace] = ()
 
     def violations(self, targets: Sequence[str]) -> Iterator[Violation]:
         """Of the nodes that the targets rest on, sources first."""
@@ -76,7 +74,7 @@ class InputValidation:
         return Violation(call_id, schema.name, names, given[0] if isinstance(given[0], str) else None)
 
     def _bind(self, call: NodeCall, node_name: str) -> BoundCall:
-        context = CallContext(self.job, call, model_roots=self.model_roots, extra_models=self.extra_models)
+        context = CallContext(self.job, call, self.worker)
         return BoundCall(self.library.nodes[node_name], self.library.catalogue[node_name], call, context, hidden={})
 
     def _type_of(self, call_id: str, output_index: int) -> str:

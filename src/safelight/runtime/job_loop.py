@@ -19,7 +19,6 @@ from typing import Any
 from safelight.core.event import CallEvent, NodeCall, OutputMade
 from safelight.core.ids import UserId
 from safelight.core.job import MAX_ATTEMPTS, JobError, JobState
-from safelight.core.model_folders import ExtraPlace
 from safelight.graph import instructions as do
 from safelight.graph.cache import Cache
 from safelight.graph.execution import Execution
@@ -38,6 +37,7 @@ from safelight.sdk.v1 import V1Node
 from safelight.shims import saving
 from safelight.wire.config import DEVICE_LOST_STATUS, OUT_OF_MEMORY_STATUS
 from safelight.wire.messages import AttemptLost, CallReport, JobDone, KeptFile, OutputReady, SavedFile
+from safelight.worker.context import WorkerContext
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,9 @@ class WorkerState:
     cache: Cache
     objects: V1Objects
     background: BackgroundLoop
-    model_roots: Sequence[Path]
+    context: WorkerContext
     give_up: Callable[[int], object]
-    """Ends this process with a status of ``wire/config.py``; the job is tried again on a fresh one."""
-    extra_models: Sequence[ExtraPlace] = ()
+    """End this process with a status of ``wire/config.py``; the job is retried in a new process."""
 
 
 @dataclass
@@ -94,7 +93,7 @@ class JobLoop:
     def run(self) -> JobDone | AttemptLost:
         """To the end, whatever happens; the message that says how it ended."""
         self._job.on_cancel = lambda: self._answers.put(None)
-        saving.begin_job({name: Path(file.path) for name, file in self._job.run.files.items()})
+        saving.begin_job(self._worker.context, {name: Path(file.path) for name, file in self._job.run.files.items()})
         try:
             finish = self._first_violation() or self._drive()
         except (Exception, Cancelled) as error:
@@ -102,7 +101,7 @@ class JobLoop:
             outcome = JobState.CANCELLED if isinstance(error, Cancelled) else JobState.FAILED
             finish = do.Finish(outcome, self._error_of(error))
         finally:
-            saving.end_job()
+            saving.end_job(self._worker.context)
         job_id, attempt = self._job.fence
         if self._trouble is not None:
             return AttemptLost(job_id=job_id, attempt=attempt, reason=self._trouble)
@@ -124,9 +123,8 @@ class JobLoop:
                 self._execution.graph,
                 worker.library,
                 self._job,
-                worker.model_roots,
+                worker.context,
                 worker.background,
-                extra_models=worker.extra_models,
             )
             yield from validation.violations(run.targets)
 
@@ -246,7 +244,7 @@ class JobLoop:
             names = {str(name) for wanted in given for name in wanted}
             return do.LazyChecked(call_id, [n for n in begun.instruction.missing if n in names])
         try:
-            given = saving.collect(begun.bound.context, given, is_alone=len(self._out) == 1)
+            given = saving.collect(self._worker.context, begun.bound.context, given, is_alone=len(self._out) == 1)
             files = begun.bound.context.finished_files()
         except OSError as error:
             return self._failed(begun, error)
@@ -286,7 +284,7 @@ class JobLoop:
     def _error_of(self, error: BaseException) -> JobError:
         run = self._job.run
         shown = {run.staging: "staging"} | {file.path: name for name, file in run.files.items()}
-        shown |= {str(root): "models" for root in self._worker.model_roots}
+        shown |= {str(root): "models" for root in self._worker.context.model_roots}
         return JobError(
             failure.type_name(error),
             failure.message_of(error, shown_paths=shown),
@@ -310,9 +308,7 @@ class JobLoop:
         v1_object = None
         if issubclass(node, V1Node):
             v1_object = self._worker.objects.get(self._job.run.owner_id, call.id, node.source)
-        context = CallContext(
-            self._job, call, model_roots=self._worker.model_roots, extra_models=self._worker.extra_models
-        )
+        context = CallContext(self._job, call, self._worker.context)
         return BoundCall(node, schema, call, context, hidden, v1_object)
 
     def _hidden(self, kind: str, call: NodeCall) -> Any:

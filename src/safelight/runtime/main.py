@@ -20,7 +20,6 @@ from typing import Any, cast
 from safelight.core.errors import SafelightError
 from safelight.core.model_folders import ExtraPlace
 from safelight.graph.cache import LimitedCache
-from safelight.models import local_copies
 from safelight.runtime import devices, packs, printing
 from safelight.runtime.background import BackgroundLoop
 from safelight.runtime.bound_call import V1Objects
@@ -38,6 +37,8 @@ from safelight.shims.registered import collected_routes, run_routes_in
 from safelight.wire.config import EngineConfig
 from safelight.wire.messages import Ready, ToEngine
 from safelight.wire.pipe import Pipe
+from safelight.worker.context import WorkerContext, set_worker_context
+from safelight.worker.local_copies import LocalCopies
 
 _OOM_SCORE = "500"
 
@@ -74,29 +75,27 @@ def run(
     watchdog.start()
 
     choose_device(config.device)
-    if config.model_copies:
-        local_copies.use(Path(config.model_copies), max_bytes=config.model_copies_bytes)
-    model_roots = [Path(p) for p in config.model_roots]
     copies = copy_packs(
         [folder for p in config.custom_nodes if (folder := Path(p)).is_dir()],
         to=Path(config.pack_copies) if config.pack_copies else None,
         in_place=config.writable_packs,
     )
-    extra_models = [ExtraPlace(folder, Path(path), is_default) for folder, path, is_default in config.extra_models]
-    library = packs.load(
-        config.node_packages,
+    context = WorkerContext(
+        model_roots=[Path(p) for p in config.model_roots],
+        extra_models=[ExtraPlace(folder, Path(path), is_default) for folder, path, is_default in config.extra_models],
         custom_nodes=copies.folders,
-        model_roots=model_roots,
-        extra_models=extra_models,
-        journal=LoadJournal(journal_of(server, slot=config.slot)),
     )
+    if config.model_copies:
+        context.local_copies = LocalCopies(Path(config.model_copies), max_bytes=config.model_copies_bytes)
+    set_worker_context(context)
+    journal = LoadJournal(journal_of(server, slot=config.slot))
+    library = packs.load(config.node_packages, context, journal=journal)
     worker = WorkerState(
         library=library,
         cache=LimitedCache(max_bytes=config.cache_bytes or devices.machine_memory()[0] // 4),
         objects=V1Objects(),
         background=BackgroundLoop(),
-        model_roots=model_roots,
-        extra_models=extra_models,
+        context=context,
         give_up=os._exit,
     )
     pack_routes = None

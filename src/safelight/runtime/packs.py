@@ -10,14 +10,13 @@ import pkgutil
 import runpy
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from safelight.core.model_folders import ExtraPlace
 from safelight.core.node import NodeSchema
 from safelight.runtime.journal import LoadJournal
 from safelight.sdk.node import Node
@@ -29,6 +28,7 @@ from safelight.shims.extension import nodes_of as nodes_of_extension
 from safelight.shims.install import install
 from safelight.shims.pack_caller import importing_pack
 from safelight.shims.registered import added_classes, added_web_directories, show
+from safelight.worker.context import WorkerContext
 
 PACKS = "custom_nodes"
 """The package under which packs are imported; ``python_module`` of their nodes begins with it, as in ComfyUI."""
@@ -52,24 +52,20 @@ class Library:
         self.catalogue[schema.name] = schema
 
 
-def load(
-    packages: Sequence[str],
-    *,
-    custom_nodes: Iterable[Path],
-    model_roots: Sequence[Path] = (),
-    extra_models: Sequence[ExtraPlace] = (),
-    journal: LoadJournal | None = None,
-) -> Library:
-    """Import everything. Never raises for what a module does; ``journal`` remembers what ends the process."""
+def load(packages: Sequence[str], worker: WorkerContext, *, journal: LoadJournal | None = None) -> Library:
+    """Import ``packages`` and the node packs of ``worker``, whose ``nodes`` are the loaded ones from then on.
+
+    Never raises for what a module does; ``journal`` records a pack that ends the process."""
     library = Library()
+    worker.nodes = library.nodes
     for name in packages:
         _load_package(library, name)
-    folders = [folder for folder in custom_nodes if folder.is_dir()]
+    folders = [folder for folder in worker.custom_nodes if folder.is_dir()]
     if folders:
         parent = ModuleType(PACKS)
         parent.__path__ = [str(folder) for folder in folders]
         sys.modules[PACKS] = parent
-        install(nodes=library.nodes, model_roots=model_roots, extra_models=extra_models, custom_nodes=folders)
+        install()
     packs = [path for folder in folders for path in sorted(folder.iterdir()) if _is_pack(path)]
     for path in packs:
         _run_prestartup(library, path)

@@ -1,24 +1,23 @@
-"""Which model files this process holds in memory; a process whose nodes run no models holds none."""
+"""The model files in memory. Does not import torch: a worker whose nodes run no models never does."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from safelight.worker.context import WorkerContext
 
-def warm_models(roots: Sequence[Path]) -> tuple[str, ...]:
-    """By the names under which prompts know them: relative to their model folder."""
-    residency = sys.modules.get("safelight.models.residency")
-    if residency is None:
+
+def warm_models(worker: WorkerContext) -> tuple[str, ...]:
+    """Return the names of the models in memory as prompts write them: relative to their model folder."""
+    if worker.networks is None:
         return ()
-    names = (_name(path, roots) for path in residency.residency.files())
+    names = (_name(path, worker.model_roots) for path in worker.networks.files())
     return tuple(sorted({name for name in names if name is not None}))
 
 
-def free_unused() -> None:
-    """Whatever is not in use."""
-    residency = sys.modules.get("safelight.models.residency")
-    if residency is not None:
-        residency.residency.free()
+def free_unused(worker: WorkerContext) -> None:
+    """Evict every network that is not in use."""
+    if worker.networks is not None:
+        worker.networks.free()
 
 
 def _name(path: Path, roots: Sequence[Path]) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 from safelight.media.metadata import Metadata
 from safelight.nodes.files.save_image import save_pictures
 from safelight.sdk.context import OutputFile
-from safelight.shims.workspace import workspace
+from safelight.worker.context import worker_context
 
 _random = random.SystemRandom()  # the global generator belongs to the nodes' seeds
 
@@ -22,7 +22,7 @@ class SaveImage:
     CATEGORY = "image"
 
     def __init__(self) -> None:
-        self.output_dir = str(workspace().folder("output"))
+        self.output_dir = str(worker_context().workspace.folder("output"))
         self.type = "output"
         self.prefix_append = ""
         self.compress_level = 4
@@ -55,7 +55,7 @@ class PreviewImage(SaveImage):
 
     def __init__(self) -> None:
         super().__init__()
-        self.output_dir = str(workspace().folder("temp"))
+        self.output_dir = str(worker_context().workspace.folder("temp"))
         self.type = "temp"
         self.prefix_append = "_temp_" + "".join(_random.choices(string.ascii_lowercase, k=5))
         self.compress_level = 1

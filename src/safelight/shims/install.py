@@ -9,19 +9,15 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from pathlib import Path
 from types import ModuleType
 
-from safelight.core.model_folders import ExtraPlace
-from safelight.sdk.node import Node
 from safelight.shims import modules
 from safelight.shims.absent import AbsentModule
 from safelight.shims.modules.comfy_extras import NodesModule
-from safelight.shims.process import process
-from safelight.shims.workspace import workspace
+from safelight.worker.context import worker_context
 
 PREFIX = modules.__name__ + "."
 
@@ -63,22 +59,14 @@ class _AliasLoader(Loader):
 class _AbsentLoader(Loader):
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = NodesModule(spec.name) if spec.name.startswith("comfy_extras.") else AbsentModule(spec.name)
-        module.__file__ = str(workspace().root / f"{spec.name.replace('.', '/')}.py")
+        module.__file__ = str(worker_context().workspace.root / f"{spec.name.replace('.', '/')}.py")
         return module
 
     def exec_module(self, module: ModuleType) -> None:
         """There is nothing to run."""
 
 
-def install(
-    *,
-    nodes: Mapping[str, type[Node]],
-    model_roots: Sequence[Path] = (),
-    extra_models: Sequence[ExtraPlace] = (),
-    custom_nodes: Sequence[Path] = (),
-) -> None:
-    """For this process. ``nodes``: by id, as they are loaded."""
-    process.nodes, process.custom_nodes = nodes, custom_nodes
-    process.model_roots, process.extra_models = model_roots, extra_models
+def install() -> None:
+    """Make the modules importable in this process; what they show is the worker context's."""
     if not any(isinstance(finder, ShimFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, ShimFinder())

@@ -1,7 +1,7 @@
 """``nodes.NODE_CLASS_MAPPINGS``: what packs look nodes up in, and what some of them add their own nodes to."""
 
-from safelight.shims.process import process
 from safelight.shims.views import view_of
+from safelight.worker.context import worker_context
 
 
 class NodeClassMappings(dict[str, type]):
@@ -14,7 +14,7 @@ class NodeClassMappings(dict[str, type]):
 
     def refresh(self) -> None:
         """Show the nodes that were loaded since."""
-        for node_id, node in process.nodes.items():
+        for node_id, node in worker_context().nodes.items():
             if node_id not in self:
                 self[node_id] = self._known[node_id] = view_of(node)
 

@@ -15,58 +15,57 @@ from typing import Any
 from safelight.core.asset import FileName
 from safelight.graph.instructions import Blocked, Returned
 from safelight.sdk.context import Context, current
-from safelight.shims.workspace import is_made, workspace
+from safelight.worker.context import WorkerContext, worker_context
 
 UNNAMED = "files"
 """The ui key of files in ``output`` that a node wrote without a word."""
 
 Result = Returned | Blocked
 
-_series: dict[tuple[str, str, str], int] = {}
-"""The last number reserved of each series that the job has asked for: by folder, subfolder and prefix."""
+
+def begin_job(worker: WorkerContext, files: Mapping[str, Path]) -> None:
+    """``files``: the owner's files by the names that the prompt has for them."""
+    worker.filename_sequences.clear()
+    if worker.has_workspace:
+        worker.workspace.open(files)
 
 
-def begin_job(files: Mapping[str, Path]) -> None:
-    _series.clear()
-    if is_made():
-        workspace().open(files)
-
-
-def end_job() -> None:
-    _series.clear()
-    if is_made():
-        workspace().close()
+def end_job(worker: WorkerContext) -> None:
+    worker.filename_sequences.clear()
+    if worker.has_workspace:
+        worker.workspace.close()
 
 
 def save_image_path(prefix: str, folder: str, *, width: int, height: int) -> tuple[str, str, int, str, str]:
     """Raises :class:`ValueError` for a prefix that would leave its folder."""
+    worker = worker_context()
     top = Path(os.path.abspath(folder))
     for name in ("output", "temp"):
-        place = workspace().folder(name)
+        place = worker.workspace.folder(name)
         if top.is_relative_to(place):
             within = top.relative_to(place).as_posix()
             break
     else:
-        raise ValueError(f"outputs are saved below {workspace().folder('output')}, not in {folder}")
+        raise ValueError(f"outputs are saved below {worker.workspace.folder('output')}, not in {folder}")
     full = prefix if within == "." else f"{within}/{prefix}"
     series = current().open_series(full, folder=name, width=width, height=height)
-    _series[name, series.subfolder, series.prefix] = series.first
+    worker.filename_sequences[name, series.subfolder, series.prefix] = series.first
     where = place / series.subfolder
     where.mkdir(parents=True, exist_ok=True)
     if series.first > 1:
         # Some packs count the files that they find instead of taking the number that they are given.
-        workspace().mark(where / f"{series.prefix}_{series.first - 1:05}_.png")
+        worker.workspace.mark(where / f"{series.prefix}_{series.first - 1:05}_.png")
     subfolder = os.path.relpath(where, top)
     return str(where), series.prefix, series.first, "" if subfolder == "." else subfolder, prefix
 
 
-def collect(context: Context, results: Iterable[Result], *, is_alone: bool) -> list[Result]:
+def collect(worker: WorkerContext, context: Context, results: Iterable[Result], *, is_alone: bool) -> list[Result]:
     """Take over what a call wrote, as it returns. ``is_alone``: nothing else runs, so that all new files are its own;
     otherwise only those that its ui names."""
     results = list(results)
-    if not is_made():
+    if not worker.has_workspace:
         return results
-    written = dict(workspace().written())
+    written = dict(worker.workspace.written())
     if not written:
         return results
     named = {name for r in results if isinstance(r, Returned) for name in _files_in(r.ui)}
@@ -74,8 +73,8 @@ def collect(context: Context, results: Iterable[Result], *, is_alone: bool) -> l
     for name, path in written.items():
         if name in named or name in unnamed:
             context.adopt(path, folder=name.folder, subfolder=name.subfolder, filename=name.filename)
-            workspace().take(path)
-            _advance(context, name)
+            worker.workspace.take(path)
+            _advance(worker, context, name)
     return _with_files(results, unnamed) if unnamed else results
 
 
@@ -98,9 +97,9 @@ def _is_meant(name: FileName) -> bool:
     return name.folder == "output" and not name.filename.startswith(".")
 
 
-def _advance(context: Context, name: FileName) -> None:
+def _advance(worker: WorkerContext, context: Context, name: FileName) -> None:
     """Reserve the numbers up to that of ``name``, if it is one of a series."""
-    for (folder, subfolder, prefix), last in list(_series.items()):
+    for (folder, subfolder, prefix), last in list(worker.filename_sequences.items()):
         if (folder, subfolder) != (name.folder, name.subfolder):
             continue
         pattern = re.escape(prefix).replace(re.escape("%batch_num%"), r"\d+")
@@ -109,7 +108,7 @@ def _advance(context: Context, name: FileName) -> None:
             count = int(found[1]) - last
             whole = f"{subfolder}/{prefix}" if subfolder else prefix
             first = context.open_series(whole, folder=folder, count=count).first
-            _series[folder, subfolder, prefix] = first + count - 1
+            worker.filename_sequences[folder, subfolder, prefix] = first + count - 1
 
 
 def _with_files(results: list[Result], names: Iterable[FileName]) -> list[Result]:

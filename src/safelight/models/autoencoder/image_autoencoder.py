@@ -75,7 +75,7 @@ class ImageAutoencoder:
     def _module(self) -> Iterator[Any]:
         device = compute_device()
         with (
-            residency.use(self.weights, (), self._build, device=device, dtype=torch.float32) as module,
+            residency().use(self.weights, (), self._build, device=device, dtype=torch.float32) as module,
             torch.inference_mode(),
         ):
             yield module

@@ -50,7 +50,7 @@ class ControlNetwork:
             )
         device = compute_device()
         dtype = compute_dtype(device)
-        with residency.use(self.weights, (), self._module, device=device, dtype=dtype) as module:
+        with residency().use(self.weights, (), self._module, device=device, dtype=dtype) as module:
             control: Control = module(x, timestep, image=image.to(device), context=context, y=y)
         return control
 
@@ -75,7 +75,7 @@ class ControlAdapter:
         y: torch.Tensor | None,
     ) -> Control:
         device = compute_device()
-        with residency.use(self.weights, (), self._module, device=device, dtype=torch.float32) as module:
+        with residency().use(self.weights, (), self._module, device=device, dtype=torch.float32) as module:
             control: Control = module(image.to(device, torch.float32))
         return control
 

@@ -115,7 +115,7 @@ class TextEncoder:
     def _module(self, device: torch.device) -> Iterator[Any]:
         dtype = torch.float16 if compute_dtype(device) is not torch.float32 else torch.float32
         # ComfyUI keeps text encoders in half precision, and LoRAs on them as well (MODEL-13).
-        uses = residency.use(self.weights, self.layers, self._build, device=device, dtype=dtype, rounds=True)
+        uses = residency().use(self.weights, self.layers, self._build, device=device, dtype=dtype, rounds=True)
         with uses as module:
             yield module
 

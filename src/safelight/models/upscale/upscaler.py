@@ -38,7 +38,7 @@ class Upscaler:
         """``[B, H, W, 3]`` in 0..1 to ``scale`` times the sides, tile by tile."""
         device = compute_device()
         with (
-            residency.use(self.weights, (), self._module, device=device, dtype=torch.float32) as module,
+            residency().use(self.weights, (), self._module, device=device, dtype=torch.float32) as module,
             torch.inference_mode(),
         ):
 

@@ -92,7 +92,7 @@ class StyleModel:
         """Tokens ``[B, tokens, features]``."""
         device = compute_device()
         with (
-            residency.use(self.weights, (), self._build, device=device, dtype=torch.float32) as module,
+            residency().use(self.weights, (), self._build, device=device, dtype=torch.float32) as module,
             torch.inference_mode(),
         ):
             tokens: torch.Tensor = module(output.last_hidden_state.to(device)).cpu()

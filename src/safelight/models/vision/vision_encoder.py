@@ -44,7 +44,7 @@ class VisionEncoder:
         dtype = torch.float16 if compute_dtype(device) is not torch.float32 else torch.float32
         planes = self._normalised(image, crop=crop).to(device, dtype)
         with (
-            residency.use(self.weights, (), self._build, device=device, dtype=dtype) as module,
+            residency().use(self.weights, (), self._build, device=device, dtype=dtype) as module,
             torch.inference_mode(),
         ):
             features = module(planes)

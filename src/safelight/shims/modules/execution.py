@@ -4,11 +4,11 @@ from typing import Any
 
 from safelight.sdk.node import Blocker as ExecutionBlocker
 from safelight.shims.absent import NotSupported, absent_attributes
-from safelight.shims.workspace import workspace
+from safelight.worker.context import worker_context
 
 __getattr__ = absent_attributes(__name__)
 
-__file__ = str(workspace().root / "execution.py")  # packs look beside it for ComfyUI's folders
+__file__ = str(worker_context().workspace.root / "execution.py")  # packs look beside it for ComfyUI's folders
 
 
 class PromptExecutor:

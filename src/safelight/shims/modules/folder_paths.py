@@ -1,6 +1,6 @@
 """Where packs find files: the caller's own inputs, folders to write outputs to, and the operator's models.
 
-The folders are those of :mod:`safelight.shims.workspace`; a file that the prompt does not name is not there.
+The folders are those of :mod:`safelight.worker.workspace`; a file that the prompt does not name is not there.
 """
 
 import mimetypes
@@ -10,13 +10,13 @@ from typing import Any
 from safelight.core.errors import InvalidName
 from safelight.core.model_folders import WEIGHTS, canonical
 from safelight.shims import model_folders, saving
-from safelight.shims.process import process
-from safelight.shims.workspace import workspace
+from safelight.worker.context import worker_context
 
-_root = workspace().root
+_worker = worker_context()
+_root = _worker.workspace.root
 
 base_path = str(_root)
-models_dir = str(process.model_roots[0]) if process.model_roots else str(_root / "models")
+models_dir = str(_worker.model_roots[0]) if _worker.model_roots else str(_root / "models")
 input_directory = str(_root / "input")
 output_directory = str(_root / "output")
 temp_directory = str(_root / "temp")
@@ -24,8 +24,8 @@ user_directory = str(_root / "user")
 __file__ = str(_root / "folder_paths.py")  # packs look beside it for ComfyUI's folders, and write there
 
 supported_pt_extensions = set(WEIGHTS)
-folder_names_and_paths = model_folders.table(process.model_roots, _root / "models", process.extra_models)
-folder_names_and_paths["custom_nodes"] = ([str(p) for p in process.custom_nodes], set())
+folder_names_and_paths = model_folders.table(_worker.model_roots, _root / "models", _worker.extra_models)
+folder_names_and_paths["custom_nodes"] = ([str(p) for p in _worker.custom_nodes], set())
 filename_list_cache: dict[str, Any] = {}
 extension_mimetypes_cache = {"webp": "image", "fbx": "model"}
 

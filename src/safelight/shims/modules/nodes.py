@@ -13,9 +13,9 @@ from safelight.shims.modules.comfy.model_management import (
     interrupt_current_processing,
     throw_exception_if_processing_interrupted,
 )
-from safelight.shims.workspace import workspace
+from safelight.worker.context import worker_context
 
-__file__ = str(workspace().root / "nodes.py")  # packs look beside it for ComfyUI's folders
+__file__ = str(worker_context().workspace.root / "nodes.py")  # packs look beside it for ComfyUI's folders
 
 MAX_RESOLUTION = 16384
 

@@ -18,9 +18,9 @@ from safelight.sdk.context import Context, current
 from safelight.shims.modules.execution import PromptQueue
 from safelight.shims.modules.protocol import BinaryEventTypes
 from safelight.shims.pack_caller import importing_pack, send_to_caller
-from safelight.shims.workspace import workspace
+from safelight.worker.context import worker_context
 
-__file__ = str(workspace().root / "server.py")  # packs look beside it for ComfyUI's web folder
+__file__ = str(worker_context().workspace.root / "server.py")  # packs look beside it for ComfyUI's web folder
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 from safelight.nodes.video.clip import FileClip, FrameClip
-from safelight.shims.workspace import workspace
+from safelight.worker.context import worker_context
 
 
 class VideoFromFile(FileClip):
@@ -13,7 +13,7 @@ class VideoFromFile(FileClip):
 
     def __init__(self, file: str | Path | BytesIO, start_time: float = 0.0, duration: float = 0.0) -> None:
         if isinstance(file, BytesIO):
-            path = workspace().folder("temp") / f"{uuid.uuid4().hex}.video"
+            path = worker_context().workspace.folder("temp") / f"{uuid.uuid4().hex}.video"
             path.write_bytes(file.getbuffer())
         else:
             path = Path(file)

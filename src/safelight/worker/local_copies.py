@@ -116,22 +116,3 @@ def _locked_if_whole(copy: Path, size: int) -> Iterator[bool]:
         yield stat.st_size == size and stat.st_nlink > 0
     finally:
         os.close(descriptor)
-
-
-_here: LocalCopies | None = None
-
-
-def use(folder: Path, *, max_bytes: int) -> None:
-    """Read models from copies in ``folder`` in this process from now on."""
-    global _here
-    _here = LocalCopies(folder, max_bytes=max_bytes)
-
-
-@contextlib.contextmanager
-def reading(path: Path) -> Iterator[Path]:
-    """Yield the path to read a model file from: the file itself unless copies are used."""
-    if _here is None:
-        yield path
-        return
-    with _here.reading(path) as readable:
-        yield readable

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from safelight.core.asset import FileName, Folder
-from safelight.shims import workspace as workspaces
-from safelight.shims.workspace import Workspace
+from safelight.worker.workspace import Workspace, make_workspace
 
 
 @pytest.fixture
@@ -73,8 +72,8 @@ def test_folders_of_processes_that_are_gone_are_swept(tmp_path: Path, monkeypatc
     left = tmp_path / f"safelight-worker-{os.getuid()}-dead"
     left.mkdir()
     (left / ".lock").touch()
-    mine = workspaces._make()
-    also = workspaces._make()
+    mine = make_workspace()
+    also = make_workspace()
     assert not left.exists()
     assert mine.root.exists()
     assert also.root.exists()

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from tests.worker.contexts import using
 
-from safelight.models import local_copies
-from safelight.models.local_copies import LocalCopies
 from safelight.models.weights import weight_file
+from safelight.worker.context import WorkerContext
+from safelight.worker.local_copies import LocalCopies
 
 
 def copies_in(folder: Path) -> dict[str, bytes]:
@@ -113,16 +114,10 @@ def test_of_many_processes_one_copies(tmp_path: Path, models: Path) -> None:
         reader.join()
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(local_copies, "_here", None)
-    local_copies.use(tmp_path / "own", max_bytes=1_000_000)
-    return tmp_path / "own"
-
-
-def test_weights_are_read_from_the_copy(tmp_path: Path, here: Path) -> None:
+def test_weights_are_read_from_the_copy(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     save_file({"w": torch.arange(4.0)}, path)
-    [(name, tensor)] = weight_file(path).weights().read()
+    with using(WorkerContext(local_copies=LocalCopies(tmp_path / "own", max_bytes=1_000_000))):
+        [(name, tensor)] = weight_file(path).weights().read()
     assert (name, tensor.tolist()) == ("w", [0.0, 1.0, 2.0, 3.0])
-    assert list(copies_in(here).values()) == [path.read_bytes()]
+    assert list(copies_in(tmp_path / "own").values()) == [path.read_bytes()]

@@ -98,7 +98,7 @@ def _stamp(path: Path) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_size
 
 
-def _make() -> Workspace:
+def make_workspace() -> Workspace:
     """In the system's folder for temporary files. A worker may be killed, so the next one clears up after it: a folder
     whose lock is free has no process any more."""
     name = f"safelight-worker-{os.getuid()}-"
@@ -115,19 +115,3 @@ def _make() -> Workspace:
     fcntl.flock(os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX)
     atexit.register(shutil.rmtree, root, ignore_errors=True)
     return Workspace(root)
-
-
-_workspace: Workspace | None = None
-
-
-def workspace() -> Workspace:
-    """This process's; made when it is first asked for."""
-    global _workspace
-    if _workspace is None:
-        _workspace = _make()
-    return _workspace
-
-
-def is_made() -> bool:
-    """Whether any pack has asked for paths in this process."""
-    return _workspace is not None
