@@ -98,7 +98,7 @@ def locked(folder: Path, rng: random.Random, ledger: Ledger) -> None:
         site.end(known)
         with closing(site.connect()) as other:
             other.execute("BEGIN IMMEDIATE")
-            ledger.injected("a lock that somebody else holds")
+            ledger.injected("a database lock held by another process")
             _refused(_submit(site, "locked"), 503)
             assert site.job(known)["status"] == "completed"
             other.execute("ROLLBACK")
@@ -119,7 +119,7 @@ def unwritable(folder: Path, rng: random.Random, ledger: Ledger) -> None:
         wait_for(lambda: site.rows("SELECT 1 FROM asset WHERE NOT published") != [])
         _, most = resource.prlimit(site.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(site.pid, resource.RLIMIT_FSIZE, (0, most))
-        ledger.injected("a disk that takes no writes", 2)
+        ledger.injected("a disk that refuses writes", 2)
         _refused(_submit(site, "unwritten"), 503, 507)
         _refused(site.upload("unwritten.bin", rng.randbytes(300_000)), 503, 507)
         assert site.job(known)["status"] == "completed"

@@ -214,5 +214,5 @@ def _lose_device(site: Site, ledger: Ledger) -> None:
 def _grow(site: Site, ledger: Ledger) -> None:
     [before] = site.engines()
     assert site.end(site.submit(deed("grow")))["status"] == "completed"
-    ledger.injected("an engine that has grown over its limit")
+    ledger.injected("an engine that exceeds its memory limit")
     wait_for(lambda: not is_alive(before))

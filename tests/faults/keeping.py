@@ -74,8 +74,8 @@ def collected(folder: Path, rng: random.Random, ledger: Ledger) -> None:
         with _crowd(site, traffic, rng, threads=3):
             for _ in range(8):
                 time.sleep(0.8)
-                ledger.injected("a file collected in traffic", asyncio.run(_collect(site, PROTECTED_S)))
-        assert ledger.faults["a file collected in traffic"] > 0
+                ledger.injected("a file collected under load", asyncio.run(_collect(site, PROTECTED_S)))
+        assert ledger.faults["a file collected under load"] > 0
         for name, content in kept.items():
             assert site.view(name, folder="input").body == content, f"{name} is lost"
         for [asset_id] in site.rows("SELECT id FROM asset"):
@@ -103,7 +103,7 @@ def backed_up(folder: Path, rng: random.Random, ledger: Ledger) -> None:
             before = dict(uploads), list(jobs)
             made = _command("backup", site.folder, str(folder / "backup"))
             assert made.returncode == 0, made.stdout + made.stderr
-            ledger.injected("a backup in full traffic")
+            ledger.injected("a backup under load")
     _restored(folder, *before)
     _flip(next(path for path in (folder / "backup" / "blobs" / "b3").rglob("*") if path.is_file()), rng)
     refused = _command("restore", folder / "other", str(folder / "backup"))

@@ -161,13 +161,15 @@ def report(every: list[Scenario], *, seed: int, elapsed_s: float) -> str:
     lines = [
         "# Reliability",
         "",
-        "Written by `scripts/faults` from a run of it; not edited by hand. The real server process, real worker",
-        "processes and a real SQLite database are killed, frozen, filled and lied to; the dispatcher is also simulated",
-        "with a clock that is moved by hand. After each turn the database, the files and the API are compared with"
-        " what",
-        "clients were told. *Lost* counts the turns after which anything at all differed.",
+        "Written by a run of `scripts/faults`; do not edit. The run kills and freezes real server and worker processes,"
+        " sends garbage",
+        "to them and fills their disks, on a real SQLite database; it also simulates the dispatcher with a manual clock."
+        " After each",
+        "turn it compares the database, the files and the API with what clients were answered. *Lost* counts the turns"
+        " after which",
+        "anything differed.",
         "",
-        f"**{injected:,} faults in {elapsed_s:.0f} s: {lost} lost.** Seed `{seed}`; again with"
+        f"**{injected:,} faults in {elapsed_s:.0f} s: {lost} lost.** Seed `{seed}`; repeat with"
         f" `scripts/faults --seconds {elapsed_s:.0f} --seed {seed}`.",
         "",
     ]
@@ -181,10 +183,10 @@ def report(every: list[Scenario], *, seed: int, elapsed_s: float) -> str:
     lines += ["## Promises", "", "| promise | tests (in `tests/faults/`) | faults | lost |", "|---|---|---:|---:|"]
     for number, text in enumerate(PROMISES, 1):
         of = [s for s in every if number in s.promises]
-        tests = "<br>".join(f"`{s.test}`" for s in of) or "no fault touches it: `tests/services/test_isolation.py`"
+        tests = "<br>".join(f"`{s.test}`" for s in of) or "no fault concerns it: `tests/services/test_isolation.py`"
         total, missed = sum(s.ledger.total for s in of), sum(s.lost for s in of)
         lines.append(f"| {number}. {text} | {tests} | {total:,} | {missed} |")
-    lines += ["", "A fault may touch several promises, and is then counted with each.", ""]
+    lines += ["", "A fault that concerns several promises is counted with each.", ""]
     lines += ["## Faults", "", "| fault | times |", "|---|---:|"]
     for scenario in every:
         lines += [f"| {fault} | {times:,} |" for fault, times in scenario.ledger.faults.items()]

@@ -40,7 +40,7 @@ def deaths(folder: Path, rng: random.Random, ledger: Ledger, *, kills: int) -> N
         for turn in range(kills):
             site.end(site.submit(job(f"warm{turn}")))
             _traffic_until_killed(site, rng, answered, turn=turn)
-            ledger.injected("kill -9 of the server in full traffic")
+            ledger.injected("kill -9 of the server under load")
             site.start()
             wait_for(lambda: site.rows("SELECT 1 FROM job WHERE state IN ('queued', 'running') LIMIT 1") == [])
         _is_kept(site, answered)

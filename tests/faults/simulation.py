@@ -185,7 +185,7 @@ class _World:
         """Promise 3: an order of any time, maybe long over, is answered from any slot."""
         if orders := self._orders():
             _, order = self.rng.choice(orders)
-            self.ledger.injected("simulated: a late word of an engine")
+            self.ledger.injected("simulated: a late message of an engine")
             self._say(SlotId(f"s{self.rng.randrange(SLOTS)}"), order)
 
     def _say(self, slot: SlotId, order: wire.RunJob) -> None:

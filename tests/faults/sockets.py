@@ -44,13 +44,13 @@ async def _storm(site: Site, keys: list[str], ledger: Ledger) -> None:
     with_sockets_mb = _rss_mb(site)
     assert (with_sockets_mb - idle_mb) * 1024 / len(sockets) < 200, "kilobytes for a socket that is silent"
     assert await _health_s(site) < PATIENCE_S
-    ledger.injected("a silent socket", len(sockets))
+    ledger.injected("an unresponsive socket", len(sockets))
     for _ in range(2):
         for _, writer in sockets:
             writer.transport.abort()
         sockets = await _connect(site, keys)
         assert [await _first_word(socket) for socket in sockets] == ["status"] * len(sockets)
-        ledger.injected("a socket that comes back in a storm", len(sockets))
+        ledger.injected("a socket that reconnects in a storm of reconnects", len(sockets))
     for _, writer in sockets:
         writer.transport.abort()
     again = await _connect(site, keys)  # there is room, so those that are gone were let go
