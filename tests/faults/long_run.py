@@ -161,13 +161,10 @@ def report(every: list[Scenario], *, seed: int, elapsed_s: float) -> str:
     lines = [
         "# Reliability",
         "",
-        "Written by a run of `scripts/faults`; do not edit. The run kills and freezes real server and worker processes,"
-        " sends garbage",
-        "to them and fills their disks, on a real SQLite database; it also simulates the dispatcher with a manual clock."
-        " After each",
-        "turn it compares the database, the files and the API with what clients were answered. *Lost* counts the turns"
-        " after which",
-        "anything differed.",
+        "Written by a run of `scripts/faults`; do not edit. The run kills and freezes real server and worker",
+        "processes, sends garbage to them and fills their disks, on a real SQLite database; it also simulates the",
+        "dispatcher with a manual clock. After each turn it compares the database, the files and the API with what",
+        "clients were answered. *Lost* counts the turns after which anything differed.",
         "",
         f"**{injected:,} faults in {elapsed_s:.0f} s: {lost} lost.** Seed `{seed}`; repeat with"
         f" `scripts/faults --seconds {elapsed_s:.0f} --seed {seed}`.",
