@@ -53,7 +53,7 @@ def files(folder: Path) -> list[str]:
 
 
 async def content(cache: FileCache, data: bytes) -> bytes:
-    async with cache.held(hash_bytes(data)) as path:
+    async with cache.pinned(hash_bytes(data)) as path:
         return path.read_bytes()
 
 
@@ -63,7 +63,7 @@ async def test_a_store_of_files_shows_its_own(tmp_path: Path) -> None:
     await writer.write(A)
     digest, _ = await writer.finish()
     cache = FileCache(blobs, tmp_path / "cache", max_bytes=10)
-    async with cache.held(digest) as path:
+    async with cache.pinned(digest) as path:
         assert path == blobs.local_path(digest) == cache.local_path(digest)
     assert not (tmp_path / "cache").exists()
 
@@ -79,12 +79,12 @@ async def test_many_who_ask_at_once_fetch_once(store: Counted, tmp_path: Path) -
 async def test_the_longest_unused_makes_room_and_what_is_held_stays(store: Counted, tmp_path: Path) -> None:
     cache = FileCache(store, tmp_path, max_bytes=2500)
     async with AsyncExitStack() as held:
-        path = await held.enter_async_context(cache.held(hash_bytes(A)))
+        path = await held.enter_async_context(cache.pinned(hash_bytes(A)))
         await content(cache, B)
         await content(cache, C)
         assert files(tmp_path) == sorted(map(hash_bytes, (A, C)))
         for data in (B, C):
-            await held.enter_async_context(cache.held(hash_bytes(data)))
+            await held.enter_async_context(cache.pinned(hash_bytes(data)))
         assert (len(files(tmp_path)), path.read_bytes()) == (3, A)  # more than the limit, for all are in use
     assert len(files(tmp_path)) == 2
 

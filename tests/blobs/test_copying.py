@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from safelight.blobs.copying import Copied, copy_all
+from safelight.blobs.copying import CopyProgress, copy_all
 from safelight.blobs.hashing import hash_bytes
 from safelight.blobs.local import LocalBlobStore
 from safelight.blobs.memory import MemoryBlobStore
@@ -31,16 +31,16 @@ async def test_a_copy_goes_on_where_it_was(source: LocalBlobStore, tmp_path: Pat
     target = ObjectBlobStore(BlobStoreConfig(folder=tmp_path, url="memory:///"))
     steps: list[int] = []
 
-    def cut_off(copied: Copied) -> None:
+    def cut_off(copied: CopyProgress) -> None:
         steps.append(copied.blobs)
         if copied.blobs == 10:
             raise StoreUnavailable("cut off")
 
     with pytest.raises(StoreUnavailable, match="cut off"):
-        await copy_all(source, target, on_step=cut_off)
-    copied = await copy_all(source, target, on_step=lambda copied: None)
-    assert copied.there >= 10
-    assert (copied.blobs + copied.there, copied.damaged) == (30, [])
+        await copy_all(source, target, on_progress=cut_off)
+    copied = await copy_all(source, target, on_progress=lambda copied: None)
+    assert copied.skipped >= 10
+    assert (copied.blobs + copied.skipped, copied.damaged) == (30, [])
     for data in MANY:
         assert b"".join([chunk async for chunk in target.read(hash_bytes(data))]) == data
 
@@ -51,6 +51,6 @@ async def test_what_is_damaged_is_said_and_not_copied(source: LocalBlobStore) ->
     path.chmod(0o644)
     path.write_bytes(b"else")
     target = MemoryBlobStore()
-    copied = await copy_all(source, target, on_step=lambda copied: None)
+    copied = await copy_all(source, target, on_progress=lambda copied: None)
     assert (copied.blobs, copied.damaged) == (29, [hash_bytes(MANY[3])])
     assert await target.stat(hash_bytes(MANY[3])) is None

@@ -69,7 +69,7 @@ async def test_a_large_stream_goes_in_parts_and_lies_under_its_digest(place: Blo
 
 
 async def test_what_is_too_large_for_a_copy_by_the_store_goes_once_more(place: BlobStoreConfig) -> None:
-    store = ObjectBlobStore(place, most_copied=1_000_000)
+    store = ObjectBlobStore(place, max_copied_bytes=1_000_000)
     digest = await kept(store, LARGE)
     assert await names(store) == [f"blobs/{digest[:2]}/{digest}"]
     assert await read(store, digest) == LARGE

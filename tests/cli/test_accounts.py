@@ -100,7 +100,7 @@ def test_the_first_start_with_accounts_prints_a_link(tmp_path: Path) -> None:
         (("user", "add", "a b"), "invalid user name"),
         (("user", "add", "anna", "--password-stdin"), "A password has 8 to 1024 characters; this one has 0"),
         (("user", "set", "nobody"), "there is no user 'nobody'"),
-        (("user", "add", "anna", "--no-password", "--subject", "1"), "--issuer and --subject belong together"),
+        (("user", "add", "anna", "--no-password", "--subject", "1"), "--issuer and --subject must be given together"),
         (("key", "create", "nobody"), "there is no user 'nobody'"),
         (("key", "revoke", "nokey"), "there is no key 'nokey'"),
     ],

@@ -43,7 +43,7 @@ def test_it_says_how_far_workers_are_confined(tmp_path: Path) -> None:
     assert any("are less confined than they should be" in line or "confined: files, network" in line for line in lines)
     account, reason = default_account(Settings.of(data_dir=tmp_path / "data"))
     if account is not None:
-        assert any(f"run as the account {account.uid}" in line for line in lines)
+        assert any(f"run as account {account.uid}" in line for line in lines)
     elif os.geteuid() == 0:
         assert any("run as root" in line and reason in line for line in lines), "it says why"
     else:

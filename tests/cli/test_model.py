@@ -37,10 +37,10 @@ def test_a_pickle_becomes_safetensors(tmp_path: Path) -> None:
     again = safelight("model", "convert", source)
     assert (again.returncode, again.stderr) == (
         1,
-        f"safelight: {tmp_path / 'w.safetensors'} exists already; --out names another file\n",
+        f"safelight: {tmp_path / 'w.safetensors'} exists already; choose another file with --out\n",
     )
     other = safelight("model", "convert", tmp_path / "w.safetensors", "--out", tmp_path / "x.safetensors")
-    assert "is safetensors and can be loaded as it is" in other.stderr
+    assert "is safetensors and can be loaded without conversion" in other.stderr
 
 
 def test_a_pickle_that_would_do_something_is_refused_and_nothing_is_left(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_it_moves_to_postgresql_and_no_job_is_lost(tmp_path: Path, postgres_url:
     assert copied.returncode == 0, copied.stderr
     assert "2  job\n" in copied.stdout
     again = safelight("db", "copy", postgres_url, "--data-dir", str(tmp_path))
-    assert (again.returncode, "the target is no new database" in again.stderr) == (1, True), again.stderr
+    assert (again.returncode, "the target database is not empty" in again.stderr) == (1, True), again.stderr
 
     environment = {"SAFELIGHT_DATABASE_URL": postgres_url}
     first = launch(tmp_path, environment=environment)
@@ -38,6 +38,6 @@ def test_it_moves_to_postgresql_and_no_job_is_lost(tmp_path: Path, postgres_url:
         other = safelight("serve", "--port", "0", "--data-dir", str(tmp_path / "b"), environment=environment)
         assert (other.returncode, "another server is running" in other.stderr) == (1, True), other.stderr
         checked = safelight("db", "check", "--data-dir", str(tmp_path), environment=environment)
-        assert (checked.returncode, "present schema" in checked.stdout) == (0, True), checked.stdout
+        assert (checked.returncode, "current schema" in checked.stdout) == (0, True), checked.stdout
         refused = safelight("backup", str(tmp_path / "copy"), "--data-dir", str(tmp_path), environment=environment)
         assert (refused.returncode, "pg_dump" in refused.stderr) == (1, True), refused.stderr

@@ -32,7 +32,7 @@ def test_an_address_in_use_is_said_in_one_line(tmp_path: Path) -> None:
         other.listen()
         port = other.getsockname()[1]
         ran = safelight("serve", "--port", str(port), "--data-dir", str(tmp_path))
-    assert (ran.returncode, ran.stderr) == (1, f"safelight: cannot listen on 127.0.0.1:{port}: it is in use\n")
+    assert (ran.returncode, ran.stderr) == (1, f"safelight: cannot listen on 127.0.0.1:{port}: the address is in use\n")
 
 
 def test_wrong_options_are_said_in_one_line(tmp_path: Path) -> None:

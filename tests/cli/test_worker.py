@@ -40,7 +40,7 @@ def test_it_is_either_the_head_or_joins_one() -> None:
     for arguments in ([], ["--head", "--address", "h:1"]):
         ran = safelight("worker", *arguments)
         assert ran.returncode == 2
-        assert "--head, to begin a cluster, or --address" in ran.stderr
+        assert "--head to start a cluster, or --address" in ran.stderr
 
 
 def test_a_machine_joins_and_leaves(ray_nodes: Nodes) -> None:

@@ -83,7 +83,7 @@ async def test_a_check_changes_nothing(tmp_path: Path, postgres_url: str) -> Non
     assert (await check(postgres_url)).revision is None
     assert (await check(postgres_url)).revision is None
     await (await Database.open(postgres_url, on_commit=lambda events: None)).close()
-    assert (await check(postgres_url)).is_present
+    assert (await check(postgres_url)).is_current
 
 
 async def test_a_check_finds_rows_that_name_nothing(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""Blobs as files of this machine, for workers and for programs that read paths.
+"""Blobs as local files, for workers and for programs that read paths.
 
-A store of files shows its own. Of any other the bytes are fetched into a folder: once, however many ask at the same
-time; checked by their digest, also when a start finds them there; and kept, the most recently used, within a number of
-bytes. What is held is not removed, even if that is more.
+A store of files serves its own. Blobs of any other store are fetched into a folder: once, however many callers request
+them at the same time; checked against their digest, also when they are left from an earlier run; and evicted, the least
+recently used first, to stay within a number of bytes. Pinned files are never evicted, even above that limit.
 """
 
 import asyncio
@@ -28,22 +28,22 @@ _PART = ".part-"
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """``let_go``: to be called once."""
+class PinnedFile:
+    """A file that is not evicted before ``unpin`` is called, once."""
 
     path: Path
-    let_go: Callable[[], None]
+    unpin: Callable[[], None]
 
 
 @dataclass(slots=True)
-class _Kept:
+class _Entry:
     size: int
     is_checked: bool
-    holders: int = 0
+    pins: int = 0
 
 
 class Source(Protocol):
-    """Where bytes come from: of :class:`~safelight.blobs.store.BlobStore` what a cache needs."""
+    """The part of :class:`~safelight.blobs.store.BlobStore` that a cache needs."""
 
     def read(self, digest: Digest) -> AsyncIterator[bytes]: ...
 
@@ -51,78 +51,80 @@ class Source(Protocol):
 
 
 class FileCache:
-    """Mutable: which files there are, who holds them, and which are on their way. One event loop."""
+    """Mutable: the cached files, their pins, and the fetches in progress. One event loop."""
 
     def __init__(self, store: Source, folder: Path, *, max_bytes: int) -> None:
-        """Nobody else may use the folder. It is made when something is fetched."""
+        """``folder`` must belong to this cache alone. It is made when the first file is fetched."""
         self._store = store
         self._folder = folder
         self._max_bytes = max_bytes
-        self._kept: OrderedDict[Digest, _Kept] | None = None  # until somebody asks; the longest unused first
-        self._looking = asyncio.Lock()
+        self._entries: OrderedDict[Digest, _Entry] | None = None  # least recently used first; None until needed
+        self._loading = asyncio.Lock()
         self._fetching: dict[Digest, asyncio.Task[None]] = {}
-        self._wanted: Counter[Digest] = Counter()  # by those who wait for it
+        self._waiting: Counter[Digest] = Counter()  # callers that wait for a file
 
     def local_path(self, digest: Digest) -> Path | None:
-        """The store's own file, which needs no holding; ``None`` where it has none."""
+        """The store's own file, which needs no pin; ``None`` if it has none. Blocks: it looks at the file system."""
         return self._store.local_path(digest)
 
-    async def hold(self, digest: Digest) -> Held:
-        """A file that stays until it is let go, to be read only. Raises what the store raises, and
-        :class:`StorageFull`."""
-        path = self._store.local_path(digest)
+    async def pin(self, digest: Digest) -> PinnedFile:
+        """A file, for reading only, that stays until it is unpinned.
+
+        Raises what the store raises, and :class:`StorageFull`.
+        """
+        path = await asyncio.to_thread(self._store.local_path, digest)
         if path is not None:
-            return Held(path, lambda: None)
-        kept = await self._hold(digest)
-        return Held(self._folder / digest, partial(self._let_go, digest, kept))
+            return PinnedFile(path, lambda: None)
+        entry = await self._pin(digest)
+        return PinnedFile(self._folder / digest, partial(self._unpin, digest, entry))
 
     @contextlib.asynccontextmanager
-    async def held(self, digest: Digest) -> AsyncIterator[Path]:
-        """The same, for a block."""
-        held = await self.hold(digest)
+    async def pinned(self, digest: Digest) -> AsyncIterator[Path]:
+        """The path of a file that is pinned for the block."""
+        file = await self.pin(digest)
         try:
-            yield held.path
+            yield file.path
         finally:
-            held.let_go()
+            file.unpin()
 
     async def close(self) -> None:
-        """Give up what is on its way."""
+        """Cancel the fetches in progress."""
         tasks = list(self._fetching.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _hold(self, digest: Digest) -> _Kept:
-        all_kept = await self._all()
-        self._wanted[digest] += 1
+    async def _pin(self, digest: Digest) -> _Entry:
+        entries = await self._loaded()
+        self._waiting[digest] += 1
         try:
-            while (kept := all_kept.get(digest)) is None or not kept.is_checked:
+            while (entry := entries.get(digest)) is None or not entry.is_checked:
                 if (fetching := self._fetching.get(digest)) is None:
-                    fetching = self._fetching[digest] = asyncio.create_task(self._bring(digest))
-                    fetching.add_done_callback(lambda task: self._brought(digest, task))
+                    fetching = self._fetching[digest] = asyncio.create_task(self._check_or_fetch(digest))
+                    fetching.add_done_callback(lambda task: self._fetched(digest, task))
                 await asyncio.shield(fetching)
         finally:
-            self._wanted[digest] -= 1
-            if not self._wanted[digest]:
-                del self._wanted[digest]
-        kept.holders += 1
-        all_kept.move_to_end(digest)
-        return kept
+            self._waiting[digest] -= 1
+            if not self._waiting[digest]:
+                del self._waiting[digest]
+        entry.pins += 1
+        entries.move_to_end(digest)
+        return entry
 
-    def _let_go(self, digest: Digest, kept: _Kept) -> None:
-        kept.holders -= 1
+    def _unpin(self, digest: Digest, entry: _Entry) -> None:
+        entry.pins -= 1
         with contextlib.suppress(FileNotFoundError):
-            os.utime(self._folder / digest)  # a later start learns the order from it
-        self._make_room()
+            os.utime(self._folder / digest)  # the order of use, for the next start
+        self._evict()
 
-    async def _all(self) -> OrderedDict[Digest, _Kept]:
-        async with self._looking:
-            if self._kept is None:
-                self._kept = await asyncio.to_thread(self._look)
-        return self._kept
+    async def _loaded(self) -> OrderedDict[Digest, _Entry]:
+        async with self._loading:
+            if self._entries is None:
+                self._entries = await asyncio.to_thread(self._load)
+        return self._entries
 
-    def _look(self) -> OrderedDict[Digest, _Kept]:
-        """What an earlier server left. Blocks."""
+    def _load(self) -> OrderedDict[Digest, _Entry]:
+        """The files that an earlier run left. Blocks."""
         self._folder.mkdir(parents=True, exist_ok=True)
         found: list[tuple[int, Digest, int]] = []
         for entry in os.scandir(self._folder):
@@ -134,26 +136,25 @@ class FileCache:
                 continue
             status = entry.stat()
             found.append((status.st_mtime_ns, digest, status.st_size))
-        return OrderedDict((digest, _Kept(size, is_checked=False)) for _, digest, size in sorted(found))
+        return OrderedDict((digest, _Entry(size, is_checked=False)) for _, digest, size in sorted(found))
 
-    async def _bring(self, digest: Digest) -> None:
-        """Make the file right and known to be so."""
-        all_kept, path = await self._all(), self._folder / digest
-        kept = all_kept.get(digest)
-        if kept is not None:
-            if await asyncio.to_thread(_is, path, digest):
-                kept.is_checked = True
+    async def _check_or_fetch(self, digest: Digest) -> None:
+        entries, path = await self._loaded(), self._folder / digest
+        entry = entries.get(digest)
+        if entry is not None:
+            if await asyncio.to_thread(_matches, path, digest):
+                entry.is_checked = True
                 return
-            log.warning("the file %s of the cache is damaged and fetched again", path)
-            del all_kept[digest]
+            log.warning("the cached file %s is damaged; fetching it again", path)
+            del entries[digest]
         size = await self._fetch(digest, path)
-        all_kept[digest] = _Kept(size, is_checked=True)
-        self._make_room()
+        entries[digest] = _Entry(size, is_checked=True)
+        self._evict()
 
-    def _brought(self, digest: Digest, task: "asyncio.Task[None]") -> None:
+    def _fetched(self, digest: Digest, task: "asyncio.Task[None]") -> None:
         del self._fetching[digest]
         if not task.cancelled():
-            task.exception()  # those who wait for it are told; there may be none any more
+            task.exception()  # mark as retrieved: the callers that wait get it, but there may be none left
 
     async def _fetch(self, digest: Digest, path: Path) -> int:
         handle, name = await asyncio.to_thread(tempfile.mkstemp, prefix=_PART, dir=self._folder)
@@ -168,26 +169,26 @@ class FileCache:
         except OSError as error:
             _unlink(name)
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StorageFull(f"there is no room for files to work with: {error.strerror}") from error
+                raise StorageFull(f"no space left for cached files: {error.strerror}") from error
             raise
         except BaseException:
             _unlink(name)
             raise
         return size
 
-    def _make_room(self) -> None:
-        all_kept: OrderedDict[Digest, _Kept] = self._kept or OrderedDict()
-        total = sum(kept.size for kept in all_kept.values())
-        for digest, kept in list(all_kept.items()):
+    def _evict(self) -> None:
+        entries: OrderedDict[Digest, _Entry] = self._entries or OrderedDict()
+        total = sum(entry.size for entry in entries.values())
+        for digest, entry in list(entries.items()):
             if total <= self._max_bytes:
                 break
-            if not kept.holders and not self._wanted[digest] and digest not in self._fetching:
-                del all_kept[digest]
-                total -= kept.size
+            if not entry.pins and not self._waiting[digest] and digest not in self._fetching:
+                del entries[digest]
+                total -= entry.size
                 _unlink(self._folder / digest)
 
 
-def _is(path: Path, digest: Digest) -> bool:
+def _matches(path: Path, digest: Digest) -> bool:
     try:
         return hash_file(path) == digest
     except OSError:

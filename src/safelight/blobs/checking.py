@@ -1,8 +1,8 @@
-"""Reading files of the store so that damaged bytes are never taken for whole: hashed as they are read, the last chunk
-held back until the digest is known to be right.
+"""Verified reading: bytes are hashed as they are read, and the last chunk is returned only if the digest is right, so
+that damaged bytes are never mistaken for a complete blob.
 
-A part of a file says nothing of the whole. So before a part is read, the whole is, once; for a while it is then trusted
-as long as its size and time of change stay the same.
+A range of a file cannot be verified by itself. So before a range is read, the whole file is hashed, once; after that it
+is trusted for a while, as long as its size and modification time stay the same.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ from safelight.core.digest import Digest
 
 CHUNK = 1024 * 1024
 TRUSTED_S = 600.0
-"""How long a file that was read whole and found right needs no other look before parts of it are read."""
+"""How long ranges of a verified file are read without hashing it again."""
 _MOST_TRUSTED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """What a file was like when its bytes were last found to be right."""
+class _Verification:
+    """The state of a file when its bytes last matched their digest."""
 
     mtime_ns: int
     size: int
@@ -36,14 +36,15 @@ class _Look:
 
 
 class CheckedFiles:
-    """Mutable: which files were found right lately, and which are being looked at."""
+    """Mutable: which files were verified lately, and which are being verified."""
 
     def __init__(self) -> None:
-        self._looks: OrderedDict[Digest, _Look] = OrderedDict()
-        self._looking: dict[Digest, asyncio.Task[None]] = {}
+        self._verified: OrderedDict[Digest, _Verification] = OrderedDict()
+        self._verifying: dict[Digest, asyncio.Task[None]] = {}
 
     async def read(self, path: Path, digest: Digest, *, start: int, end: int | None) -> AsyncIterator[bytes]:
-        """Raises :class:`FileNotFoundError` at the first chunk, :class:`BlobCorrupt` in place of the last."""
+        """The chunks of a file. Raises :class:`FileNotFoundError` at the first, :class:`BlobCorrupt` instead of the
+        last."""
         file = await open_file(path)
         try:
             size = os.fstat(file.fileno()).st_size
@@ -51,7 +52,7 @@ class CheckedFiles:
             if start == 0 and end == size:
                 chunks = self._read_whole(file, digest, size)
             else:
-                await self._trust(path, file, digest)
+                await self._verify_once(path, file, digest)
                 chunks = _read_part(file, start, end)
             async for chunk in chunks:
                 yield chunk
@@ -72,21 +73,21 @@ class CheckedFiles:
         if chunk:
             yield chunk
 
-    async def _trust(self, path: Path, file: BinaryIO, digest: Digest) -> None:
-        """Return once the whole file is known to be right; those who ask at the same time wait for one look."""
+    async def _verify_once(self, path: Path, file: BinaryIO, digest: Digest) -> None:
+        """Return once the whole file is known to be right. Concurrent callers share one pass over the file."""
         if self._is_trusted(file, digest):
             return
-        if (looking := self._looking.get(digest)) is None:
-            looking = self._looking[digest] = asyncio.create_task(self._look(path, digest))
-            looking.add_done_callback(lambda _: self._looking.pop(digest, None))
-        await asyncio.shield(looking)
+        if (verifying := self._verifying.get(digest)) is None:
+            verifying = self._verifying[digest] = asyncio.create_task(self._verify(path, digest))
+            verifying.add_done_callback(lambda _: self._verifying.pop(digest, None))
+        await asyncio.shield(verifying)
 
     def _is_trusted(self, file: BinaryIO, digest: Digest) -> bool:
-        status, look = os.fstat(file.fileno()), self._looks.get(digest)
-        is_same = look is not None and (look.mtime_ns, look.size) == (status.st_mtime_ns, status.st_size)
-        return is_same and look is not None and time.monotonic() - look.at_s < TRUSTED_S
+        status, last = os.fstat(file.fileno()), self._verified.get(digest)
+        is_same = last is not None and (last.mtime_ns, last.size) == (status.st_mtime_ns, status.st_size)
+        return is_same and last is not None and time.monotonic() - last.at_s < TRUSTED_S
 
-    async def _look(self, path: Path, digest: Digest) -> None:
+    async def _verify(self, path: Path, digest: Digest) -> None:
         file = await open_file(path)
         try:
             async for _ in self._read_whole(file, digest, os.fstat(file.fileno()).st_size):
@@ -96,10 +97,10 @@ class CheckedFiles:
 
     def _remember(self, file: BinaryIO, digest: Digest) -> None:
         status = os.fstat(file.fileno())
-        self._looks[digest] = _Look(status.st_mtime_ns, status.st_size, time.monotonic())
-        self._looks.move_to_end(digest)
-        if len(self._looks) > _MOST_TRUSTED:
-            self._looks.popitem(last=False)
+        self._verified[digest] = _Verification(status.st_mtime_ns, status.st_size, time.monotonic())
+        self._verified.move_to_end(digest)
+        if len(self._verified) > _MOST_TRUSTED:
+            self._verified.popitem(last=False)
 
 
 async def _read_part(file: BinaryIO, start: int, end: int) -> AsyncIterator[bytes]:
@@ -116,8 +117,8 @@ def _read_and_hash(file: BinaryIO, hasher: "blake3") -> bytes:
     return chunk
 
 
-async def held_back(chunks: AsyncIterator[bytes], digest: Digest, size: int) -> AsyncIterator[bytes]:
-    """All chunks of what somebody else sends. Raises :class:`BlobCorrupt` in place of the last."""
+async def verified(chunks: AsyncIterator[bytes], digest: Digest, size: int) -> AsyncIterator[bytes]:
+    """The chunks of a blob of ``size`` bytes. Raises :class:`BlobCorrupt` instead of the last if they do not match."""
     hasher, last, left = blake3(), b"", size
     async for chunk in chunks:
         if last:

@@ -1,4 +1,4 @@
-"""The digest of bytes in a file or on their way."""
+"""Digests of bytes and files."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -15,7 +15,7 @@ def hash_bytes(data: bytes) -> Digest:
 
 
 def hash_file_twice(path: Path) -> tuple[Digest, Sha256Digest]:
-    """Both digests from one reading. Blocks while it reads."""
+    """Both digests of a file, from one pass. Blocks while it reads."""
     hasher, other = blake3(), sha256()
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(_CHUNK):
@@ -25,7 +25,7 @@ def hash_file_twice(path: Path) -> tuple[Digest, Sha256Digest]:
 
 
 def hash_file(path: Path) -> Digest:
-    """Blocks while it reads."""
+    """The digest of a file. Blocks while it reads."""
     hasher = blake3()
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(_CHUNK):

@@ -1,13 +1,14 @@
-"""Blobs as files of one folder: ``b3/ab/cd/<hex>``, ``incoming/`` for those on their way in, ``leaving/`` for those on
-their way out.
+"""Blobs as files of one folder: ``b3/ab/cd/<hex>``, ``incoming/`` for uploads in progress, ``leaving/`` for removals in
+progress.
 
-Write to ``incoming``, fsync, rename, fsync the folder: a blob that is there is whole, whatever is switched off when.
-Only digests become paths, and they are 64 hex digits. All three lie in the same file system, so that a rename is one
-step; what a crash leaves in ``incoming`` is swept at the next start, and what it leaves in ``leaving`` is put back.
+Write to ``incoming``, fsync, rename, fsync the folder: a blob that exists is complete, even after a power cut at any
+moment. Only digests become paths, and they are 64 hex digits. All three folders are on the same file system, so that a
+rename is atomic; files that a crash leaves in ``incoming`` are removed at the next start, and those in ``leaving`` are
+put back.
 
-Whoever collects garbage races with uploads of the same bytes: between a look at a file's time and its removal, an
-upload may have renamed a fresh one into its place. So a file is first moved to ``leaving``, which is one step, and only
-then looked at: what turns out to be fresh is put back, and readers find it in either place.
+Garbage collection races with uploads of the same bytes: between the check of a file's time and its removal, an upload
+may rename a new file into its place. So a file is first moved to ``leaving``, which is atomic, and only then checked:
+a new one is put back, and readers look in both places.
 """
 
 import asyncio
@@ -37,10 +38,10 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class LocalBlobStore:
-    """Several processes may have the folder open, of which one at most is its server."""
+    """Blobs in a folder. Several processes may have it open, at most one of them a server."""
 
     def __init__(self, root: Path) -> None:
-        """Make the folder where it is missing, and put back what was left on its way out."""
+        """Make the folder if it is missing, and put back files of unfinished removals. Blocks."""
         self._root = root
         self._incoming = root / "incoming"
         self._leaving = root / "leaving"
@@ -66,7 +67,7 @@ class LocalBlobStore:
         return await asyncio.to_thread(self._size, digest)
 
     async def adopt(self, path: Path, digest: Digest) -> Sha256Digest:
-        with _in_our_words():
+        with _translated_errors():
             other, changed = await asyncio.to_thread(self._adopt, path, digest)
             await _sync_folders(changed)
         return other
@@ -87,6 +88,7 @@ class LocalBlobStore:
         raise BlobMissing(f"there is no blob {digest}")
 
     def local_path(self, digest: Digest) -> Path | None:
+        """Blocks: it looks at the file system."""
         path = self._path(digest)
         return path if path.exists() else None
 
@@ -105,7 +107,7 @@ class LocalBlobStore:
         return self._root / "b3" / name[:2] / name[2:4] / name
 
     def _places(self, digest: Digest) -> Sequence[Path]:
-        """Where to look for a file, in turn: it may be moved aside and back meanwhile."""
+        """Where to look for a file, in this order: it may be moved aside and back meanwhile."""
         path = self._path(digest)
         return path, self._leaving / path.name, path
 
@@ -125,8 +127,8 @@ class LocalBlobStore:
             if _kept_at(aside.stat()) < kept_before:
                 aside.unlink()
                 return True
-            self._put_back(aside, digest)  # kept again, between the look and the move
-        except FileNotFoundError:  # it was not there, or whoever opened the folder just now has put it back
+            self._put_back(aside, digest)  # stored again between the check and the move
+        except FileNotFoundError:  # it did not exist, or another process has just opened the folder and put it back
             pass
         return False
 
@@ -136,19 +138,20 @@ class LocalBlobStore:
         aside.unlink(missing_ok=True)
 
     def _adopt(self, path: Path, digest: Digest) -> tuple[Sha256Digest, list[Path]]:
-        if path.stat().st_uid != os.geteuid():  # its owner may hold it open, and write to it later
-            path = self._bring_in(path)
+        if path.stat().st_uid != os.geteuid():  # its owner may have it open, and write to it later
+            path = self._copy_in(path)
         actual, other = hash_file_twice(path)
         if actual != digest:
-            raise WrongDigest(f"{path.name} is not {digest}")
+            raise WrongDigest(f"{path.name} does not match its digest {digest}")
         if path.stat().st_dev != self._incoming.stat().st_dev:
-            path = self._bring_in(path)
+            path = self._copy_in(path)
         with path.open("rb") as file:
             os.fsync(file.fileno())
         return other, self.keep(path, digest)
 
-    def _bring_in(self, path: Path) -> Path:
-        """Copy: from another file system, so that the rename is one step; of another user, so that it is ours alone."""
+    def _copy_in(self, path: Path) -> Path:
+        """Copy a file of another file system, so that the rename is atomic, or of another user, so that only this
+        account can write to it."""
         handle, name = tempfile.mkstemp(dir=self._incoming)
         with os.fdopen(handle, "wb") as to, path.open("rb") as source:
             shutil.copyfileobj(source, to, CHUNK)
@@ -160,7 +163,7 @@ class LocalBlobStore:
         return os.fdopen(handle, "wb", buffering=0), Path(name)
 
     def keep(self, path: Path, digest: Digest) -> list[Path]:
-        """Rename a synced file to its digest. Returns the folders that must be synced before it counts. Blocks."""
+        """Rename a synced file to its digest. Returns the folders to sync before the blob is durable. Blocks."""
         target = self._path(digest)
         changed = [target.parent]
         try:
@@ -169,13 +172,13 @@ class LocalBlobStore:
         except FileExistsError:
             pass
         os.chmod(path, 0o444)
-        os.utime(path)  # whoever collects garbage goes by when bytes were kept, not by when they were written
+        os.utime(path)  # garbage collection compares when bytes were stored, not when they were written
         os.replace(path, target)
         return changed
 
 
 class _LocalWriter:
-    """Hashes what it writes, in a thread; small chunks gather first."""
+    """Hashes and writes in a thread; small chunks are collected first."""
 
     def __init__(self, store: LocalBlobStore) -> None:
         self._store = store
@@ -198,11 +201,11 @@ class _LocalWriter:
         self._pending += chunk
         self._size += len(chunk)
         if len(self._pending) >= _SMALL:
-            with _in_our_words():
+            with _translated_errors():
                 await asyncio.to_thread(self._flush)
 
     async def finish(self) -> tuple[Digest, int]:
-        with _in_our_words():
+        with _translated_errors():
             digest, changed = await asyncio.to_thread(self._finish)
             await _sync_folders(changed)
         return digest, self._size
@@ -244,18 +247,18 @@ class _LocalWriter:
 
 
 @contextlib.contextmanager
-def _in_our_words() -> Iterator[None]:
-    """Raise what the disk says of its size as :class:`StorageFull`."""
+def _translated_errors() -> Iterator[None]:
+    """Raise errors of a full disk as :class:`StorageFull`."""
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise StorageFull(f"there is no room for files: {error.strerror}") from error
+            raise StorageFull(f"no space left for files: {error.strerror}") from error
         raise
 
 
 def _blobs_in(folder: Path) -> list[StoredBlob]:
-    """Those of one of the 256 folders; what is no blob is passed over."""
+    """The blobs in one of the 256 folders; other files are skipped."""
     found = []
     for path in folder.glob("*/*"):
         with contextlib.suppress(FileNotFoundError, InvalidDigest):
@@ -269,7 +272,7 @@ def _kept_at(status: os.stat_result) -> datetime:
 
 
 async def _sync_folders(paths: Sequence[Path]) -> None:
-    """At once, because a file system commits what waits together in one go."""
+    """Sync folders in parallel: a file system commits concurrent syncs together."""
     await asyncio.gather(*(asyncio.to_thread(_sync_folder, path) for path in paths))
 
 

@@ -1,4 +1,4 @@
-"""A blob store that forgets at its end: for tests of what needs one."""
+"""A blob store in memory, for tests."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ _CHUNK = 256 * 1024
 
 
 class MemoryBlobStore:
-    """Mutable: the blobs, which are the caller's if it brings them."""
+    """Mutable: the blobs; in the caller's ``dict``, if one is given."""
 
     def __init__(self, blobs: dict[Digest, bytes] | None = None) -> None:
         self._blobs: dict[Digest, bytes] = {} if blobs is None else blobs
@@ -27,7 +27,7 @@ class MemoryBlobStore:
     async def adopt(self, path: Path, digest: Digest) -> Sha256Digest:
         data = await asyncio.to_thread(path.read_bytes)
         if hash_bytes(data) != digest:
-            raise WrongDigest(f"{path.name} is not {digest}")
+            raise WrongDigest(f"{path.name} does not match its digest {digest}")
         self.keep(digest, data)
         await asyncio.to_thread(path.unlink)
         return Sha256Digest(sha256(data).hexdigest())

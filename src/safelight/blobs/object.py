@@ -1,16 +1,16 @@
-"""Blobs as objects of S3, GCS or Azure: ``blobs/ab/<digest>``; ``incoming/`` for those on their way in.
+"""Blobs as objects of S3, GCS or Azure: ``blobs/ab/<digest>``, and ``incoming/`` for uploads in progress.
 
-An object is there whole or not at all, so a blob whose digest is known is put under its name at once. Of a large one
-that comes as a stream the digest is known at its end: it is put under a name of chance, copied by the store, and the
-first is removed. What a crash leaves in ``incoming`` is swept a day later.
+An object exists completely or not at all, so a blob whose digest is known is stored directly under its name. The digest
+of a large stream is known only at its end: the stream is stored under a random name, copied within the store, and the
+first object is removed. Objects that a crash leaves in ``incoming`` are swept a day later.
 
-Whoever collects garbage races with uploads of the same bytes, and no store removes an object only if it is old. So a
-collector first says in ``leaving/<digest>`` what it is about to remove, then looks at the object's age, removes it, and
-takes the note back; who has put an object looks for a note, waits until it is gone, looks for the object, and puts it
-again where it is gone too. If the collector looked before the object was put, then its note was there before as well:
-the other finds either the note, or the object gone.
+Garbage collection races with uploads of the same bytes, and no store can remove an object only if it is old. So a
+collector first writes a note ``leaving/<digest>``, then looks at the object's age, removes it, and removes the note.
+An uploader looks for a note after it has stored an object, waits until the note is gone, looks for the object, and
+stores it again if it is gone too. If the collector looked before the object was stored, then its note existed before
+that as well: the uploader finds either the note, or that the object is gone.
 
-What the store does not answer is tried a few times, within seconds; then it is :class:`StoreUnavailable`.
+A request that fails is retried a few times, within seconds; after that, :class:`StoreUnavailable` is raised.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from blake3 import blake3
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, ObjectStore, S3Store
 
-from safelight.blobs.checking import held_back
+from safelight.blobs.checking import verified
 from safelight.blobs.object_writer import CHUNK, SMALL, ObjectWriter
 from safelight.blobs.opening import open_file
 from safelight.blobs.signing import Signer
@@ -42,14 +42,15 @@ from safelight.core.errors import InvalidDigest
 log = logging.getLogger(__name__)
 
 PART = 12 * 1024 * 1024
-"""Of a large object. S3 takes 10,000 at most, which makes 117 GiB."""
+"""Part size of a large object, in bytes. S3 accepts at most 10,000 parts, which makes 117 GiB."""
 PARTS_AT_ONCE = 2
-MOST_COPIED = 1024**3
-"""Stores say nothing while they copy, and S3 copies no more than 5 GiB."""
-LEFT_S = 24 * 3600.0
-"""What came in for so long will not be finished."""
+MAX_COPIED_BYTES = 1024**3
+"""Larger objects are sent again instead of being copied within the store: stores send nothing while they copy, so a
+long copy looks like a timeout, and S3 copies at most 5 GiB."""
+ABANDONED_S = 24 * 3600.0
+"""Age after which an upload in progress counts as abandoned."""
 LEAVING_S = 120.0
-"""A collector that has not removed an object after so long is dead."""
+"""Age after which the note of a collector is ignored: the collector has died."""
 _POLL_S = 0.2
 
 _RETRY: Any = {
@@ -60,29 +61,29 @@ _RETRY: Any = {
 _CLIENT: Any = {
     "connect_timeout": timedelta(seconds=5),
     "read_timeout": timedelta(seconds=30),  # between two pieces
-    "timeout": timedelta(days=1),  # of a whole answer, which a slow client takes as slowly
+    "timeout": timedelta(days=1),  # of a whole response, which a slow client may take long to read
 }
 
 
 class ObjectBlobStore:
-    """Several processes may use the same objects."""
+    """Blobs in an object store. Several processes may use the same objects."""
 
-    def __init__(self, config: BlobStoreConfig, *, most_copied: int = MOST_COPIED) -> None:
-        """Asks the store nothing yet."""
-        self._most_copied = most_copied
+    def __init__(self, config: BlobStoreConfig, *, max_copied_bytes: int = MAX_COPIED_BYTES) -> None:
+        """Sends no request yet."""
+        self._max_copied_bytes = max_copied_bytes
         self._config = config
         self._store = _open(config)
         self._signer = _signer(config)
 
     async def check(self) -> None:
-        with _in_our_words("listed"):
+        with _translated_errors("listed"):
             async for _ in obstore.list(self._store, "incoming", chunk_size=1):
                 break
 
     async def sweep(self) -> None:
-        old = datetime.now(UTC) - timedelta(seconds=LEFT_S)
+        old = datetime.now(UTC) - timedelta(seconds=ABANDONED_S)
         for prefix in ("incoming", "leaving"):
-            with _in_our_words("listed"):
+            with _translated_errors("listed"):
                 async for page in obstore.list(self._store, prefix):
                     for left in page:
                         if left["last_modified"] < old:
@@ -93,7 +94,7 @@ class ObjectBlobStore:
         return None if found is None else int(found["size"])
 
     async def adopt(self, path: Path, digest: Digest) -> Sha256Digest:
-        """What is hashed is what is put, whoever writes to the file meanwhile."""
+        """Hashes the bytes as they are sent, so that a file that changes meanwhile is refused."""
         key, other = _key(digest), sha256()
 
         async def put() -> None:
@@ -118,13 +119,13 @@ class ObjectBlobStore:
             if await self._head(key) is None:
                 raise BlobMissing(f"there is no blob {digest}")
             return
-        with _in_our_words("read", digest):
+        with _translated_errors("read", digest):
             found = await self._get(key, start, end)
             if found is None:
                 return
             chunks = found.stream(min_chunk_size=CHUNK)
             if found.range == (0, found.meta["size"]):
-                chunks = held_back(chunks, digest, found.meta["size"])
+                chunks = verified(chunks, digest, found.meta["size"])
             async for chunk in chunks:
                 yield chunk
 
@@ -132,7 +133,7 @@ class ObjectBlobStore:
         return None
 
     async def scan(self) -> AsyncIterator[StoredBlob]:
-        with _in_our_words("listed"):
+        with _translated_errors("listed"):
             async for page in obstore.list(self._store, "blobs", chunk_size=1000):
                 for found in page:
                     with contextlib.suppress(InvalidDigest):
@@ -151,7 +152,7 @@ class ObjectBlobStore:
                 if is_old:
                     await self._remove(key)
         except TimeoutError:
-            raise StoreUnavailable("an object could not be removed in time") from None
+            raise StoreUnavailable("the object store did not remove an object in time") from None
         await self._remove(note)
         return is_old
 
@@ -171,7 +172,7 @@ class ObjectBlobStore:
         await self.keep(digest, look)
 
     async def keep(self, digest: Digest, put: Callable[[], Awaitable[None]]) -> None:
-        """Return when what ``put`` puts under the digest is there to stay."""
+        """Store a blob with ``put``, and return once no collector can remove it any more."""
         while True:
             await put()
             since = time.monotonic()
@@ -190,13 +191,13 @@ class ObjectBlobStore:
     async def put_incoming(self, name: str, chunks: AsyncIterator[bytes]) -> None:
         await self._put(f"incoming/{name}", chunks)
 
-    async def settle(self, name: str, digest: Digest, *, size: int) -> None:
-        """Give what came in its place."""
+    async def move_incoming(self, name: str, digest: Digest, *, size: int) -> None:
+        """Move a finished upload to its place under its digest."""
         source, key = f"incoming/{name}", _key(digest)
 
         async def put() -> None:
-            with _in_our_words("copied"):
-                if size <= self._most_copied:
+            with _translated_errors("copied"):
+                if size <= self._max_copied_bytes:
                     await obstore.copy_async(self._store, source, key)
                 else:
                     found = await obstore.get_async(self._store, source)
@@ -206,16 +207,16 @@ class ObjectBlobStore:
         await self.drop_incoming(name)
 
     async def drop_incoming(self, name: str) -> None:
-        """A store that is away keeps it until it is swept."""
+        """Remove an upload in progress. If the store is unreachable, the object stays until it is swept."""
         try:
             await self._remove(f"incoming/{name}")
         except StoreUnavailable as error:
-            log.warning("incoming/%s stays until it is swept: %s", name, error)
+            log.warning("incoming/%s was not removed and stays until it is swept: %s", name, error)
 
     async def _put(self, key: str, data: Any) -> None:
-        """``data``: bytes, or an iterator of them, whose exception ends the upload without an object."""
+        """``data``: bytes, or an iterator of chunks; if the iterator raises, no object is created."""
         is_whole = isinstance(data, bytes)
-        with _in_our_words("written"):
+        with _translated_errors("written"):
             await obstore.put_async(
                 self._store,
                 key,
@@ -226,27 +227,27 @@ class ObjectBlobStore:
             )
 
     async def _head(self, key: str) -> Any:
-        with _in_our_words("looked at"):
+        with _translated_errors("looked at"):
             try:
                 return await obstore.head_async(self._store, key)
             except FileNotFoundError:
                 return None
 
     async def _get(self, key: str, start: int, end: int | None) -> Any:
-        """``None`` where the object ends before ``start``."""
+        """The object's response; ``None`` if the object ends before ``start``."""
         if start == 0 and end is None:
             return await obstore.get_async(self._store, key)
         wanted: Any = {"range": {"offset": start} if end is None else (start, end)}
         try:
             return await obstore.get_async(self._store, key, options=wanted)
-        except BaseError:  # each store has its own words for a range that is beyond the object
+        except BaseError:  # each store reports a range beyond the object's end in its own way
             found = await self._head(key)
             if found is None or start < found["size"]:
                 raise
             return None
 
     async def _remove(self, key: str) -> None:
-        with _in_our_words("removed"), contextlib.suppress(FileNotFoundError):
+        with _translated_errors("removed"), contextlib.suppress(FileNotFoundError):
             await obstore.delete_async(self._store, key)
 
     def _signed(
@@ -271,7 +272,7 @@ def _is_old(found: Any, kept_before: datetime | None) -> bool:
 
 
 async def _checked(path: Path, digest: Digest, other: Any) -> AsyncIterator[bytes]:
-    """A file's bytes. Raises :class:`WrongDigest` in place of their end."""
+    """The chunks of a file. Raises :class:`WrongDigest` at the end if they do not match ``digest``."""
     hasher = blake3()
 
     def read(file: Any) -> bytes:
@@ -284,19 +285,20 @@ async def _checked(path: Path, digest: Digest, other: Any) -> AsyncIterator[byte
         while chunk := await asyncio.to_thread(read, file):
             yield chunk
     if hasher.hexdigest() != digest:
-        raise WrongDigest(f"{path.name} is not {digest}")
+        raise WrongDigest(f"{path.name} does not match its digest {digest}")
 
 
 @contextlib.contextmanager
-def _in_our_words(done: str, digest: Digest | None = None) -> Iterator[None]:
+def _translated_errors(done: str, digest: Digest | None = None) -> Iterator[None]:
+    """Raise the library's errors as :class:`BlobMissing` and :class:`StoreUnavailable`."""
     try:
         yield
     except FileNotFoundError as error:
         if digest is not None:
             raise BlobMissing(f"there is no blob {digest}") from error
-        raise StoreUnavailable("the object store has no such bucket") from error
+        raise StoreUnavailable("the bucket of the object store does not exist") from error
     except (PermissionDeniedError, UnauthenticatedError) as error:
-        log.error("the object store refuses this server: %s", _brief(error))
+        log.error("the object store refuses this server's credentials: %s", _brief(error))
         raise StoreUnavailable("the object store refuses this server's credentials") from error
     except BaseError as error:
         log.warning("an object could not be %s: %s", done, _brief(error))
@@ -308,7 +310,7 @@ def _brief(error: Exception) -> str:
 
 
 def _open(config: BlobStoreConfig) -> ObjectStore:
-    """What :class:`BlobStoreConfig` leaves empty, the library finds in the environment."""
+    """The library's store. It takes fields that :class:`BlobStoreConfig` leaves empty from the environment."""
     scheme, url = config.scheme, urlsplit(config.url)
     prefix = url.path.strip("/") or None
     given: dict[str, Any] = {"endpoint": config.endpoint}
@@ -334,7 +336,7 @@ def _open(config: BlobStoreConfig) -> ObjectStore:
 
 
 def _signer(config: BlobStoreConfig) -> Signer | None:
-    """Only S3 answers with headers that the address names."""
+    """The signer of URLs; only for S3, whose URLs can set the headers of the response."""
     if config.scheme != "s3" or not (config.access_key and config.secret_key):
         return None
     return Signer(config.access_key, config.secret_key, config.region or "us-east-1", config.session_token)

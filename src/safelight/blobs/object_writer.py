@@ -1,4 +1,4 @@
-"""Bytes on their way into an object store: hashed as they come, and sent on in parts when they are many."""
+"""An upload into an object store: hashed as it arrives, and sent in parts if it is large."""
 
 import asyncio
 import logging
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SMALL = 8 * 1024 * 1024
-"""What is smaller is kept in memory until its digest is known, and then put in one request."""
+"""Smaller uploads are kept in memory until their digest is known, and then stored with one request."""
 CHUNK = 1024 * 1024
 
 
-class _Given(Exception):
-    """An upload was given up."""
+class _Aborted(Exception):
+    """The upload was aborted."""
 
 
 class ObjectWriter:
-    """Mutable: what was written and is not yet on its way."""
+    """Mutable: the bytes written and not yet sent."""
 
     def __init__(self, store: "ObjectBlobStore") -> None:
         self._store = store
@@ -36,7 +36,7 @@ class ObjectWriter:
         self._other = sha256()
         self._pending = bytearray()
         self._size = 0
-        self._chunks: asyncio.Queue[bytes | _Given | None] = asyncio.Queue(1)
+        self._chunks: asyncio.Queue[bytes | _Aborted | None] = asyncio.Queue(1)
         self._upload: asyncio.Task[None] | None = None
 
     @property
@@ -53,7 +53,7 @@ class ObjectWriter:
         if len(self._pending) >= (SMALL if self._upload is None else CHUNK):
             data = await self._hashed()
             if self._upload is None:
-                self._upload = asyncio.create_task(self._store.put_incoming(self._name, self._arriving()))
+                self._upload = asyncio.create_task(self._store.put_incoming(self._name, self._queued_chunks()))
             for at in range(0, len(data), CHUNK):
                 await self._send(data[at : at + CHUNK])
 
@@ -68,7 +68,7 @@ class ObjectWriter:
         await self._send(None)
         await self._upload
         self._upload = None
-        await self._store.settle(self._name, digest, size=self._size)
+        await self._store.move_incoming(self._name, digest, size=self._size)
         return digest, self._size
 
     async def abort(self) -> None:
@@ -78,12 +78,12 @@ class ObjectWriter:
             return
         try:
             if not upload.done():
-                await self._send(_Given(), to=upload)
+                await self._send(_Aborted(), to=upload)
             await upload
-        except _Given:
+        except _Aborted:
             return
         except StoreUnavailable as error:
-            log.warning("an upload that was given up was not heard of: %s", error)
+            log.warning("the object store did not confirm that an upload was aborted: %s", error)
         await self._store.drop_incoming(self._name)
 
     async def _hashed(self) -> bytes:
@@ -96,8 +96,8 @@ class ObjectWriter:
         self._hasher.update(data)
         self._other.update(data)
 
-    async def _send(self, chunk: bytes | _Given | None, *, to: asyncio.Task[None] | None = None) -> None:
-        """Raises what the upload failed with."""
+    async def _send(self, chunk: bytes | _Aborted | None, *, to: asyncio.Task[None] | None = None) -> None:
+        """Queue a chunk for the upload. Raises the error of an upload that has failed."""
         upload = to or self._upload
         assert upload is not None
         putting = asyncio.create_task(self._chunks.put(chunk))
@@ -109,8 +109,8 @@ class ObjectWriter:
         if upload.done():
             await upload
 
-    async def _arriving(self) -> AsyncIterator[bytes]:
+    async def _queued_chunks(self) -> AsyncIterator[bytes]:
         while (chunk := await self._chunks.get()) is not None:
-            if isinstance(chunk, _Given):
+            if isinstance(chunk, _Aborted):
                 raise chunk
             yield chunk

@@ -1,4 +1,4 @@
-"""Opening a file in a thread, so that it is closed also where the caller is cancelled meanwhile."""
+"""Opening a file in a thread, so that it is closed even if the caller is cancelled meanwhile."""
 
 import asyncio
 import threading
@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 
 async def open_file(path: Path) -> BinaryIO:
-    """``path`` for reading, without a buffer. Raises what :meth:`pathlib.Path.open` raises."""
+    """Open ``path`` for unbuffered reading. Raises what :meth:`pathlib.Path.open` raises."""
     opening = _Opening(path)
     try:
         return await asyncio.to_thread(opening.run)
@@ -17,7 +17,7 @@ async def open_file(path: Path) -> BinaryIO:
 
 
 class _Opening:
-    """Mutable: the file, once it is open, and whether anybody waits for it."""
+    """Mutable: the file, once it is open, and whether the caller has gone."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

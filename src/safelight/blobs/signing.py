@@ -1,8 +1,7 @@
-"""Signed addresses of S3: whoever has one may do one thing with one object for a while, without credentials.
+"""Presigned S3 URLs: each permits one operation on one object for a limited time, without credentials.
 
 Signature version 4 in the query, as in "Authenticating Requests: Using Query Parameters" of Amazon's S3 API reference.
-A parameter that is signed cannot be changed by whoever holds the address: so it also says with which headers the store
-answers.
+Signed parameters cannot be changed by a client, so they can also set the headers of the response.
 """
 
 import hashlib
@@ -13,7 +12,7 @@ from datetime import datetime
 from urllib.parse import quote, urlsplit
 
 LONGEST_S = 7 * 24 * 3600
-"""S3 believes no address for longer."""
+"""The longest validity that S3 accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class Signer:
     def sign(
         self, method: str, url: str, *, at: datetime, expires_s: int, parameters: Mapping[str, str] | None = None
     ) -> str:
-        """``url`` with a signature that holds for ``expires_s`` from ``at`` (UTC). ``url``: quoted, without a query."""
+        """``url`` with a signature that is valid for ``expires_s`` from ``at`` (UTC). ``url``: quoted, no query."""
         target = urlsplit(url)
         stamp = f"{at:%Y%m%dT%H%M%SZ}"
         scope = f"{at:%Y%m%d}/{self.region}/s3/aws4_request"

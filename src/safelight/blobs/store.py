@@ -76,7 +76,7 @@ class BlobWriter(Protocol):
 class BlobStore(Protocol):
     """Law: bytes that ``finish`` or ``adopt`` acknowledged are read back unchanged until they are deleted, or reported
     as corrupt; a blob is complete or not there at all; storing the same bytes twice keeps one copy, and repairs a
-    corrupt one. No method blocks the event loop."""
+    corrupt one. No coroutine blocks the event loop."""
 
     async def stat(self, digest: Digest) -> int | None:
         """The size in bytes, or ``None`` where there is no such blob."""
@@ -100,7 +100,10 @@ class BlobStore(Protocol):
         ...
 
     def local_path(self, digest: Digest) -> Path | None:
-        """A file with the bytes, for reading only; ``None`` where the store has no files, or not this blob."""
+        """A file with the bytes, for reading only; ``None`` where the store has no files, or not this blob.
+
+        Blocks: it may look at the file system.
+        """
         ...
 
     def scan(self) -> AsyncIterator[StoredBlob]:

@@ -1,1 +1,25 @@
-"""The commands, one file each."""
+"""The ``safelight`` command line: one module for each sub-command, and what they share.
+
+* ``main``: the entry point: finds the sub-command, prints errors as one line.
+* ``backup``: ``safelight backup``: copy a whole installation into a folder.
+* ``blobs``: ``safelight blobs``: copy stored files from one store to another.
+* ``console``: the two consoles (results and messages), and plain tables.
+* ``database``: the options that name a database, and a transaction on it.
+* ``db``: ``safelight db``: check, upgrade and move the database.
+* ``demo``: ``safelight demo``: start a server and make one picture with the bundled model.
+* ``doctor``: ``safelight doctor``: check this machine and this installation.
+* ``gate``: ``safelight gate``: pause, drain or open the queue or a slot.
+* ``gc``: ``safelight gc``: remove stored files that nothing refers to.
+* ``job``: ``safelight job``: list, show, cancel and delete the jobs of all users.
+* ``key``: ``safelight key``: API keys.
+* ``maintenance``: opening an installation for maintenance, the maintenance lock, and sizes as text.
+* ``model``: ``safelight model``: check and convert model files.
+* ``options``: the options of ``serve`` and ``doctor``, passed on to the settings.
+* ``restore``: ``safelight restore``: a new installation from a backup.
+* ``schedule``: HTTP requests to a running server, and the queue and slots as text.
+* ``serve``: ``safelight serve``: the server process and its socket.
+* ``status``: ``safelight status``: the queue, the slots and the packs that failed.
+* ``user``: ``safelight user``: accounts and their quotas.
+* ``verify``: ``safelight verify``: read every stored file and report damage.
+* ``worker``: ``safelight worker``: join this machine to a Ray cluster.
+"""

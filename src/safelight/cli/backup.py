@@ -1,4 +1,4 @@
-"""``safelight backup``: a copy of the whole installation into a folder, while a server runs."""
+"""``safelight backup``: copy a whole installation into a folder, while a server may be running."""
 
 import asyncio
 from pathlib import Path
@@ -8,7 +8,7 @@ import click
 from safelight import settings as sources
 from safelight.cli.console import err, out
 from safelight.cli.database import database_options
-from safelight.cli.maintenance import alone, opened, shown_size
+from safelight.cli.maintenance import maintenance_lock, open_installation, size_text
 from safelight.core.clock import SystemClock
 from safelight.core.errors import Unavailable
 from safelight.db.engine import is_postgres
@@ -20,24 +20,24 @@ from safelight.settings import Settings
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @database_options
 def backup(folder: Path, config: Path | None, data_dir: Path | None) -> None:
-    """Copy the database and all stored files into FOLDER, or bring the backup there up to date.
+    """Copy the database and all stored files into FOLDER, or update the backup that is there.
 
-    A server may run meanwhile; what it had answered before is in the copy. Models are not: they are no files of users.
-    Exit 1 when stored files were damaged or missing already, with the rest copied.
+    A server may be running: everything it acknowledged before the backup began is included. Model files are not
+    copied. Exits with 1 if stored files were already damaged or missing; all others are copied.
     """
     settings = sources.load(overrides={"data_dir": data_dir}, config=config)
     if is_postgres(settings.database):
-        raise Unavailable("a PostgreSQL database is backed up with pg_dump, and then the blobs are copied")
+        raise Unavailable("back up a PostgreSQL database with pg_dump, then the files with `safelight blobs copy`")
     made = asyncio.run(_back_up(settings, folder))
-    out.print(f"Copied the database and {made.blobs} blobs ({shown_size(made.size)}) into {folder.resolve()}.")
+    out.print(f"Copied the database and {made.blobs} blobs ({size_text(made.size)}) into {folder.resolve()}.")
     if made.lost:
-        err.print(f"{len(made.lost)} blobs are damaged or missing here and could not be copied:")
+        err.print(f"{len(made.lost)} blobs are damaged or missing and could not be copied:")
         for digest in made.lost:
             out.print(digest)
         raise SystemExit(1)
 
 
 async def _back_up(settings: Settings, folder: Path) -> Manifest:
-    async with opened(settings) as here:
-        with alone(settings.server.data_dir):
-            return await back_up(settings.database, here.blobs, folder=folder, now=SystemClock().now())
+    async with open_installation(settings) as installation:
+        with maintenance_lock(settings.server.data_dir):
+            return await back_up(settings.database, installation.blobs, folder=folder, now=SystemClock().now())

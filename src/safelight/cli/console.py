@@ -1,4 +1,4 @@
-"""How commands speak to a person: one console for results, one for what goes on beside them."""
+"""Output of the commands: one console for results (stdout), one for progress and warnings (stderr)."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ err = Console(stderr=True, highlight=False)
 
 
 def print_columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table of plain lines, each whole, so that other programs can read it."""
+    """Print a table as plain, unwrapped lines that other programs can read."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in (head, *rows):
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))

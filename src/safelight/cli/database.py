@@ -1,4 +1,4 @@
-"""How commands reach the database: by themselves, also while a server runs, which notices within a second."""
+"""Direct access of commands to the database, also while a server runs; the server notices changes within a second."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def database_options(command: F) -> F:
-    """``config`` and ``data_dir``, which say where the database is."""
+    """Add ``--config`` and ``--data-dir``, which say where the database is."""
     for option in (
         click.option("--config", type=click.Path(path_type=Path), help="A TOML file of settings."),
         click.option("--data-dir", type=click.Path(path_type=Path), help="The server's folder (default ./data)."),

@@ -1,4 +1,4 @@
-"""``safelight db``: look at the database, bring it to the present schema, move it to PostgreSQL."""
+"""``safelight db``: check the database, upgrade its schema, copy it to PostgreSQL."""
 
 import asyncio
 from pathlib import Path
@@ -14,13 +14,16 @@ from safelight.settings import Settings
 
 @click.group()
 def db() -> None:
-    """Check, upgrade and move the database."""
+    """Check, upgrade and copy the database."""
 
 
 @db.command()
 @database_options
 def check(config: Path | None, data_dir: Path | None) -> None:
-    """Say which schema it has and what is broken; change nothing. Exit 1 unless it is whole and up to date."""
+    """Report the schema version and any damage, without changing anything.
+
+    Exits with 1 unless the database is intact and up to date.
+    """
     from safelight.db import migrate
     from safelight.db.check import check
 
@@ -29,19 +32,19 @@ def check(config: Path | None, data_dir: Path | None) -> None:
         out.print(problem, markup=False, soft_wrap=True)
     if found.revision is None:
         state = "has no tables yet"
-    elif found.is_present:
-        state = f"has the present schema ({migrate.HEAD})"
+    elif found.is_current:
+        state = f"has the current schema ({migrate.HEAD})"
     else:
-        state = f"has the schema {found.revision or 'of the first days'}; the present one is {migrate.HEAD}"
+        state = f"has the schema {found.revision or 'of no revision'}; the current one is {migrate.HEAD}"
     out.print(f"The database {state}; problems: {len(found.problems)}.")
-    if found.problems or not found.is_present:
+    if found.problems or not found.is_current:
         raise SystemExit(1)
 
 
 @db.command()
 @database_options
 def upgrade(config: Path | None, data_dir: Path | None) -> None:
-    """Bring it to the present schema, as a server does when it starts. Also makes the tables of a new database."""
+    """Upgrade the database to the current schema, as a server does at start. Creates the tables of a new database."""
     from safelight.db import migrate
     from safelight.db.engine import Database
 
@@ -51,17 +54,17 @@ def upgrade(config: Path | None, data_dir: Path | None) -> None:
         await (await Database.open(settings.database, on_commit=lambda events: None)).close()
 
     asyncio.run(run())
-    out.print(f"The database has the present schema ({migrate.HEAD}).")
+    out.print(f"The database has the current schema ({migrate.HEAD}).")
 
 
 @db.command()
 @click.argument("target", metavar="URL")
 @database_options
 def copy(target: str, config: Path | None, data_dir: Path | None) -> None:
-    """Copy the SQLite database of a data folder to the PostgreSQL database at URL, which must be new.
+    """Copy the SQLite database of a data folder to the PostgreSQL database at URL, which must be empty.
 
-    All or nothing; each row is read back and compared. No server may run on either. Files stay where they are: start
-    the server with the same data folder and database_url set to URL.
+    Copies all or nothing, and compares every row afterwards. Stop all servers of both databases first. Stored files
+    stay where they are: start the server with the same data folder, and with database_url set to URL.
     """
     from safelight.db.copying import copy
 
@@ -73,8 +76,11 @@ def copy(target: str, config: Path | None, data_dir: Path | None) -> None:
 
 
 def _existing(config: Path | None, data_dir: Path | None) -> Settings:
-    """Raises :class:`Unavailable` where there is no database: a typing error must not make one."""
+    """The settings of a database that exists.
+
+    Raises :class:`Unavailable` if there is none: a mistyped folder must not create one.
+    """
     settings = sources.load(overrides={"data_dir": data_dir}, config=config)
     if not settings.storage.database_url and not (settings.server.data_dir / "safelight.db").exists():
-        raise Unavailable(f"there is no Safelight in {settings.server.data_dir.resolve()}")
+        raise Unavailable(f"there is no Safelight installation in {settings.server.data_dir.resolve()}")
     return settings

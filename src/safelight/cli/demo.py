@@ -1,4 +1,4 @@
-"""``safelight demo``: a server of its own, a workflow from text to picture, and the picture that comes out of it."""
+"""``safelight demo``: start a server, run a text-to-image workflow with the bundled model, and save the picture."""
 
 import asyncio
 import json
@@ -21,20 +21,35 @@ from safelight.cli.console import out
 from safelight.core.errors import SafelightError
 
 START_LIMIT_S = 120.0
-"""A worker imports torch from a cold disk on its first start."""
+"""Long enough for a worker's first start, which imports torch from a cold disk."""
 
 
 class DemoFailed(SafelightError):
-    """The demo could not make its picture; the message says at which step."""
+    """The demo could not make its picture; the message names the step that failed."""
 
 
 @click.command()
-@click.option("--port", type=int, default=8188, show_default=True, help="Port; a free one is taken if it is in use.")
-@click.option("--data-dir", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
-@click.option("--out", "out_dir", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
-@click.option("--once", is_flag=True, help="End after the picture instead of keeping the web UI up.")
+@click.option(
+    "--port", type=int, default=8188, show_default=True, help="Port of the server; if it is in use, a free one."
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    default=Path("data"),
+    show_default=True,
+    help="The server's data folder.",
+)
+@click.option(
+    "--out",
+    "out_dir",
+    type=click.Path(path_type=Path),
+    default=Path("out"),
+    show_default=True,
+    help="Folder for the picture.",
+)
+@click.option("--once", is_flag=True, help="Exit after the picture instead of keeping the server running.")
 def demo(port: int, data_dir: Path, out_dir: Path, once: bool) -> None:
-    """Start a server on loopback, send it a workflow for the bundled model, and write the picture to a folder."""
+    """Start a server on this machine, run a workflow with the bundled model, and save the picture."""
     port = port if _is_free(port) else 0
     port = port or _free_port()
     command = [sys.executable, "-m", "safelight.cli", "serve", "--log-level", "warning"]
@@ -45,7 +60,7 @@ def demo(port: int, data_dir: Path, out_dir: Path, once: bool) -> None:
         out.print(f"\n[bold]The picture[/]  {path.resolve()}")
         if once:
             return
-        out.print(f"[bold]The web UI[/]   {url}   (Ctrl-C ends it)")
+        out.print(f"[bold]The web UI[/]   {url}   (Ctrl-C stops the server)")
         server.wait()
     except KeyboardInterrupt:
         out.print("")
@@ -74,8 +89,8 @@ async def _make_picture(url: str, out_dir: Path, server: "subprocess.Popen[bytes
             job = await _run(client, prompt, lambda done, text: bar.update(task, completed=done, description=text))
             bar.update(task, description="Done", completed=len(prompt))
         [image] = [i for output in job["outputs"].values() for i in output.get("images", ())]
-        async with client.get("/api/view", params={k: image[k] for k in ("filename", "subfolder", "type")}) as answer:
-            data = await answer.read()
+        async with client.get("/api/view", params={k: image[k] for k in ("filename", "subfolder", "type")}) as response:
+            data = await response.read()
     out_dir.mkdir(parents=True, exist_ok=True)
     path = out_dir / str(image["filename"])
     path.write_bytes(data)
@@ -83,14 +98,14 @@ async def _make_picture(url: str, out_dir: Path, server: "subprocess.Popen[bytes
 
 
 async def _wait_until_ready(client: aiohttp.ClientSession, server: "subprocess.Popen[bytes]") -> None:
-    """The server answers within a second or two; ``object_info`` waits for the first worker to say what it can run."""
+    """Wait until ``object_info`` lists nodes: the server is up in a second or two, the first worker takes longer."""
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise DemoFailed(f"the server ended with exit code {server.returncode} before it was ready")
+            raise DemoFailed(f"the server exited with code {server.returncode} before it was ready")
         try:
-            async with client.get("/api/object_info") as answer:
-                if "SaveImage" in await answer.json():
+            async with client.get("/api/object_info") as response:
+                if "SaveImage" in await response.json():
                     return
         except (aiohttp.ClientError, DemoFailed):
             pass
@@ -101,11 +116,11 @@ async def _wait_until_ready(client: aiohttp.ClientSession, server: "subprocess.P
 async def _run(
     client: aiohttp.ClientSession, prompt: dict[str, Any], report: Callable[[int, str], None]
 ) -> dict[str, Any]:
-    """Submit as any client does, follow the socket to the end, and return the job's detail."""
+    """Submit the prompt as any client does, follow the WebSocket to the end, and return the job's details."""
     client_id = uuid.uuid4().hex
     async with client.ws_connect(f"/ws?clientId={client_id}") as socket:
-        async with client.post("/api/prompt", json={"prompt": prompt, "client_id": client_id}) as answer:
-            job_id = (await answer.json())["prompt_id"]
+        async with client.post("/api/prompt", json={"prompt": prompt, "client_id": client_id}) as response:
+            job_id = (await response.json())["prompt_id"]
         done: set[str] = set()
         async for frame in socket:
             if frame.type is not aiohttp.WSMsgType.TEXT:
@@ -124,16 +139,17 @@ async def _run(
                 if data["node"] is None:
                     break
                 report(len(done), prompt.get(data["node"], {}).get("_meta", {}).get("title", data["node"]))
-    async with client.get(f"/api/jobs/{job_id}") as answer:
-        job: dict[str, Any] = await answer.json()
+    async with client.get(f"/api/jobs/{job_id}") as response:
+        job: dict[str, Any] = await response.json()
     if job["status"] != "completed":
         raise DemoFailed(f"the job ended as {job['status']}")
     return job
 
 
-async def _raise_for_status(answer: aiohttp.ClientResponse) -> None:
-    if not answer.ok:
-        raise DemoFailed(f"{answer.method} {answer.url.path} answered {answer.status}: {(await answer.text())[:500]}")
+async def _raise_for_status(response: aiohttp.ClientResponse) -> None:
+    if not response.ok:
+        request = f"{response.method} {response.url.path}"
+        raise DemoFailed(f"{request} returned {response.status}: {(await response.text())[:500]}")
 
 
 def _is_free(port: int) -> bool:

@@ -1,4 +1,4 @@
-"""``safelight doctor``: look at this machine and this installation, and say what would keep a job from running."""
+"""``safelight doctor``: check this machine and this installation for anything that would keep a job from running."""
 
 import asyncio
 import importlib.metadata
@@ -47,7 +47,7 @@ class Finding:
 @click.command()
 @server_options
 def doctor(config: Path | None, **options: Any) -> None:
-    """Check Python, packages, the data folder, the port and a worker's start; exit 1 when something is bad."""
+    """Check Python, the packages, the data folder, the port and the workers. Exits with 1 if something is bad."""
     chosen = settings.load(overrides=given(options), config=config)
     bad = False
     for check in (_python, _packages, _sqlite, _data_dir, _blob_store, _models, _port, _torch, _packs, _confinement):
@@ -65,11 +65,13 @@ def _python(_: Settings) -> Iterator[Finding]:
     version = platform.python_version()
     good = sys.version_info >= (3, 11)
     text = f"{version}, Safelight {__version__} on {platform.platform()}"
-    yield Finding(Verdict.GOOD if good else Verdict.BAD, "Python", text if good else f"{version}; 3.11 is needed")
+    yield Finding(
+        Verdict.GOOD if good else Verdict.BAD, "Python", text if good else f"{version}; 3.11 or newer is required"
+    )
 
 
 def _packages(_: Settings) -> Iterator[Finding]:
-    for package, lacks in (
+    for package, consequence in (
         ("comfyui-frontend-package", "no web UI, only the API (install safelight[web])"),
         ("comfyui-workflow-templates", "no templates in the web UI (install safelight[web])"),
         ("comfyui-embedded-docs", "no node help in the web UI (install safelight[web])"),
@@ -78,14 +80,14 @@ def _packages(_: Settings) -> Iterator[Finding]:
         try:
             yield Finding(Verdict.GOOD, package, importlib.metadata.version(package))
         except importlib.metadata.PackageNotFoundError:
-            yield Finding(Verdict.NOTE, package, lacks)
+            yield Finding(Verdict.NOTE, package, f"not installed: {consequence}")
 
 
 def _sqlite(_: Settings) -> Iterator[Finding]:
     import pysqlite3
 
-    ours, theirs = pysqlite3.sqlite_version, sqlite3.sqlite_version
-    yield Finding(Verdict.GOOD, "SQLite", f"{ours} (bundled; the system's {theirs} is not used)")
+    bundled, system = pysqlite3.sqlite_version, sqlite3.sqlite_version
+    yield Finding(Verdict.GOOD, "SQLite", f"{bundled} (bundled; the system's {system} is not used)")
 
 
 def _data_dir(chosen: Settings) -> Iterator[Finding]:
@@ -95,7 +97,7 @@ def _data_dir(chosen: Settings) -> Iterator[Finding]:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        yield Finding(Verdict.BAD, "Data folder", f"{folder} cannot be written: {error.strerror}")
+        yield Finding(Verdict.BAD, "Data folder", f"cannot write to {folder}: {error.strerror}")
         return
     free = shutil.disk_usage(existing).free
     verdict = Verdict.GOOD if free > 2 * 2**30 else Verdict.NOTE
@@ -112,7 +114,7 @@ def _blob_store(chosen: Settings) -> Iterator[Finding]:
     except Unavailable as error:
         yield Finding(Verdict.BAD, "Object store", f"{chosen.storage.blob_store}: {error}")
     else:
-        yield Finding(Verdict.GOOD, "Object store", f"{chosen.storage.blob_store} answers")
+        yield Finding(Verdict.GOOD, "Object store", f"{chosen.storage.blob_store} is reachable")
 
 
 def _models(chosen: Settings) -> Iterator[Finding]:
@@ -120,10 +122,10 @@ def _models(chosen: Settings) -> Iterator[Finding]:
         if root.is_dir():
             yield Finding(Verdict.GOOD, "Models", str(root.resolve()))
         else:
-            yield Finding(Verdict.NOTE, "Models", f"{root.resolve()} does not exist: loaders will offer no files")
-    for place in chosen.models.extra_models:
-        if not place.path.is_dir():
-            yield Finding(Verdict.NOTE, "Models", f"{place.path} ({place.folder} of extra_model_paths) does not exist")
+            yield Finding(Verdict.NOTE, "Models", f"{root.resolve()} does not exist: loaders will list no files")
+    for extra in chosen.models.extra_models:
+        if not extra.path.is_dir():
+            yield Finding(Verdict.NOTE, "Models", f"{extra.path} ({extra.folder} of extra_model_paths) does not exist")
     for folder in chosen.packs.custom_nodes:
         if not folder.is_dir():
             yield Finding(Verdict.BAD, "Node packs", f"{folder} is not a folder")
@@ -136,20 +138,20 @@ def _port(chosen: Settings) -> Iterator[Finding]:
             probe.bind((chosen.server.host, chosen.server.port))
         except OSError as error:
             yield Finding(
-                Verdict.NOTE, "Port", f"{chosen.server.host}:{chosen.server.port} is not free: {error.strerror}"
+                Verdict.NOTE, "Port", f"{chosen.server.host}:{chosen.server.port} is not available: {error.strerror}"
             )
         else:
             yield Finding(Verdict.GOOD, "Port", f"{chosen.server.host}:{chosen.server.port} is free")
 
 
 def _torch(_: Settings) -> Iterator[Finding]:
-    """Asked of a process of its own: this one never imports torch."""
+    """Import torch in a separate process: this one never does."""
     if importlib.util.find_spec("torch") is None:
         yield Finding(Verdict.BAD, "PyTorch", "not installed: no worker can start (install safelight[worker])")
         return
     code = (
         "import torch; names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())];"
-        "print(torch.__version__, ', '.join(names) or 'no GPU, the CPU runs jobs')"
+        "print(torch.__version__, ', '.join(names) or 'no GPU, jobs run on the CPU')"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     if ran.returncode:
@@ -163,12 +165,12 @@ _PACKS_S = 600
 
 
 def _packs(chosen: Settings) -> Iterator[Finding]:
-    """Loaded as a worker loads them, in a process of their own; again without one that ends it."""
+    """Load the packs as a worker does, in a separate process; if a pack kills it, again without that pack."""
     folders = [str(folder.resolve()) for folder in chosen.packs.custom_nodes if folder.is_dir()]
     if not folders or importlib.util.find_spec("torch") is None:
         return
-    with tempfile.TemporaryDirectory() as place:
-        journal = Path(place, "journal.json")
+    with tempfile.TemporaryDirectory() as folder:
+        journal = Path(folder, "journal.json")
         command = [sys.executable, "-m", "safelight.runtime.check_packs", str(journal), *folders]
         for _ in range(1 + sum(1 for folder in folders for _ in Path(folder).iterdir())):
             ran = subprocess.run(command, capture_output=True, text=True, timeout=_PACKS_S, env=_environment())
@@ -176,44 +178,44 @@ def _packs(chosen: Settings) -> Iterator[Finding]:
                 break
     if ran.returncode:
         reason = ran.stderr.strip().splitlines()[-1] if ran.stderr.strip() else f"exit status {ran.returncode}"
-        yield Finding(Verdict.BAD, "Node packs", f"they cannot be looked at: {reason}")
+        yield Finding(Verdict.BAD, "Node packs", f"the check of the packs failed: {reason}")
         return
-    told = json.loads(ran.stdout.strip().splitlines()[-1])
-    for pack in pack_statuses(told["modules"], told["failed"]):
+    report = json.loads(ran.stdout.strip().splitlines()[-1])
+    for pack in pack_statuses(report["modules"], report["failed"]):
         if not pack.failures:
             yield Finding(Verdict.GOOD, f"Node pack {pack.name}", f"{pack.nodes} nodes")
         for subject, reason in pack.failures.items():
-            yield Finding(Verdict.NOTE, f"Node pack {subject}", f"could not be loaded: {reason}")
+            yield Finding(Verdict.NOTE, f"Node pack {subject}", f"failed to load: {reason}")
 
 
 def _confinement(chosen: Settings) -> Iterator[Finding]:
-    """What workers can't be kept from here; asked of a process that tries, as what it gives up it can't have again."""
+    """Report which limits on workers this system cannot enforce. A separate process tries them: it cannot undo them."""
     account = settings.worker_account(chosen)
     if account is None and os.geteuid() == 0:
         _, reason = (None, "") if chosen.confinement.worker_user else settings.default_account(chosen)
-        text = "run as root; worker_user names an account with fewer rights"
+        text = "run as root; set worker_user to an account with fewer rights"
         yield Finding(Verdict.NOTE, "Workers", f"{text} ({reason})" if reason else text)
     elif account is not None:
-        yield Finding(Verdict.GOOD, "Workers", f"run as the account {account.uid}")
+        yield Finding(Verdict.GOOD, "Workers", f"run as account {account.uid}")
     rules = Rules(
         account=account, network=chosen.confinement.worker_network, writable=(), readable=(), own_processes=True
     )
     needed = (Path(sys.prefix), Path(__file__), *chosen.model_roots, *chosen.packs.custom_nodes)
-    needed = (*needed, *(place.path for place in chosen.models.extra_models))
+    needed = (*needed, *(extra.path for extra in chosen.models.extra_models))
     paths = [str(path.resolve()) for path in needed if path.exists()]
     command = [sys.executable, "-P", "-m", "safelight.sandbox.probe", json.dumps(asdict(rules)), *paths]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, env=_environment())
     if ran.returncode:
         yield Finding(Verdict.BAD, "Workers", ran.stderr.strip().splitlines()[-1])
         return
-    told = json.loads(ran.stdout)
-    for path in told["unreadable"]:
+    report = json.loads(ran.stdout)
+    for path in report["unreadable"]:
         yield Finding(Verdict.BAD, "Workers", f"{chosen.confinement.worker_user} cannot read {path}")
-    for sentence in told["missing"]:
+    for sentence in report["missing"]:
         yield Finding(Verdict.NOTE, "Workers", f"are less confined than they should be; {sentence}")
-    if not told["missing"]:
-        kept = "files" if chosen.confinement.worker_network else "files, network"
-        yield Finding(Verdict.GOOD, "Workers", f"confined: {kept}, processes, signals, privileges")
+    if not report["missing"]:
+        confined = "files" if chosen.confinement.worker_network else "files, network"
+        yield Finding(Verdict.GOOD, "Workers", f"confined: {confined}, processes, signals, privileges")
 
 
 def _environment() -> dict[str, str]:

@@ -1,34 +1,35 @@
-"""``safelight gate``: pause, drain and open the queue or a slot of a running server."""
+"""``safelight gate``: pause, drain or open the queue or a slot of a running server."""
 
 from pathlib import Path
 from urllib.parse import quote
 
 import click
 
-from safelight.cli.schedule import ask, server_address, show
+from safelight.cli.schedule import request, server_address, show
 
 
 @click.command()
 @click.argument("mode", type=click.Choice(["open", "pause", "drain"]))
 @click.argument("slot", required=False)
-@click.option("--now", is_flag=True, help="With drain: end what runs; those jobs go back to the queue.")
+@click.option("--now", is_flag=True, help="With drain: stop running jobs and requeue them.")
 @server_address
 def gate(mode: str, slot: str | None, now: bool, url: str, key_file: Path | None) -> None:
-    """Let jobs through, or not; without SLOT for the whole queue. A restart changes nothing of it.
+    """Open, pause or drain a SLOT, or without one the whole queue. The mode survives a restart of the server.
 
-    A paused queue starts no job; a draining one accepts none and runs those that wait. A paused slot gets no job; a
-    drained one has no worker process either, once its job is over. Opening a slot also opens one that was shut because
-    it lost one job after another.
+    A paused queue starts no jobs; a draining queue accepts no new jobs and runs those that are queued. A paused slot
+    gets no jobs; a drained slot also stops its worker process once its job has ended. Opening a slot also reopens one
+    that the server shut because it lost one job after another.
 
-    `drain --now` does not wait: the jobs that run behind the gate end at once, go back to the queue, and lose no retry.
-    The whole queue is closed then: it accepts no job and starts none, until it is opened.
+    `drain --now` does not wait: running jobs stop immediately and go back to the queue; this does not count as a retry.
+    The whole queue is then closed: it accepts and starts no jobs until you open it.
     """
     if now and mode != "drain":
-        raise click.UsageError("--now belongs to drain")
+        raise click.UsageError("--now can only be used with drain")
     if slot is None:
         modes = {"open": "open", "pause": "paused", "drain": "closed" if now else "draining"}
         path = "/api/admin/schedule/queue"
     else:
         modes = {"open": "open", "pause": "paused", "drain": "drained"}
         path = f"/api/admin/schedule/slots/{quote(slot, safe='')}"
-    show(ask("PUT", path, url=url, key_file=key_file, body={"mode": modes[mode]} | ({"now": True} if now else {})))
+    body = {"mode": modes[mode]} | ({"now": True} if now else {})
+    show(request("PUT", path, url=url, key_file=key_file, body=body))

@@ -1,4 +1,4 @@
-"""``safelight gc``: remove the bytes to which nothing refers any more."""
+"""``safelight gc``: remove stored files that nothing refers to any more."""
 
 import asyncio
 from datetime import timedelta
@@ -9,7 +9,7 @@ import click
 from safelight import settings as sources
 from safelight.cli.console import out
 from safelight.cli.database import database_options
-from safelight.cli.maintenance import alone, opened, shown_size
+from safelight.cli.maintenance import maintenance_lock, open_installation, size_text
 from safelight.core.clock import SystemClock
 from safelight.services import blob as blobs
 from safelight.services.blob import Collected
@@ -22,17 +22,17 @@ from safelight.settings import Settings
     type=click.FloatRange(min=60),
     default=3600.0,
     show_default=True,
-    help="Leave what was stored in the last so many seconds: an upload may be about to name it.",
+    help="Keep files stored within this many seconds: an upload may be about to refer to them.",
 )
 @database_options
 def gc(protect_s: float, config: Path | None, data_dir: Path | None) -> None:
-    """Remove stored files that nothing refers to any more, also while a server runs."""
+    """Remove stored files that nothing refers to any more. A server may be running."""
     settings = sources.load(overrides={"data_dir": data_dir}, config=config)
     removed = asyncio.run(_collect(settings, timedelta(seconds=protect_s)))
-    out.print(f"Removed {removed.blobs} blobs, {shown_size(removed.size)}.")
+    out.print(f"Removed {removed.blobs} blobs, {size_text(removed.size)}.")
 
 
 async def _collect(settings: Settings, protected: timedelta) -> Collected:
-    async with opened(settings) as here:
-        with alone(settings.server.data_dir):
-            return await blobs.collect(here.db, here.blobs, before=SystemClock().now() - protected)
+    async with open_installation(settings) as installation:
+        with maintenance_lock(settings.server.data_dir):
+            return await blobs.collect(installation.db, installation.blobs, before=SystemClock().now() - protected)

@@ -1,4 +1,4 @@
-"""``safelight job``: the jobs of all users at a running server, for its administrator."""
+"""``safelight job``: the jobs of all users of a running server, for its administrator."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,15 +9,15 @@ from urllib.parse import quote
 import click
 
 from safelight.cli.console import out, print_columns
-from safelight.cli.schedule import ask, server_address
+from safelight.cli.schedule import request, server_address
 
 _PATH = "/api/admin/jobs"
-_HEAD = ("user", "name", "job", "status", "pool", "created", "runs since", "ended", "error")
+_HEAD = ("user", "name", "job", "status", "pool", "created", "started", "ended", "error")
 
 
 @click.group()
 def job() -> None:
-    """The jobs of all users. A job is named by its owner's id and its own."""
+    """Manage the jobs of all users. A job is named by its owner's id and its own id."""
 
 
 @job.command(name="list")
@@ -26,12 +26,12 @@ def job() -> None:
 @click.option("--offset", type=click.IntRange(min=0), default=0, show_default=True)
 @server_address
 def list_jobs(status: str, limit: int, offset: int, url: str, key_file: Path | None) -> None:
-    """Show the jobs that run, wait or have ended."""
+    """List the jobs that are running, queued or ended."""
     query = f"{_PATH}?status={status}&limit={limit}&offset={offset}"
-    answer = ask("GET", query, url=url, key_file=key_file)
-    print_columns(_HEAD, [_row(each) for each in answer["jobs"]])
-    if answer["pagination"]["has_more"]:
-        out.print(f"There are more: --offset {offset + limit} shows the next.")
+    page = request("GET", query, url=url, key_file=key_file)
+    print_columns(_HEAD, [_row(each) for each in page["jobs"]])
+    if page["pagination"]["has_more"]:
+        out.print(f"There are more jobs; --offset {offset + limit} shows the next page.")
 
 
 @job.command()
@@ -39,8 +39,8 @@ def list_jobs(status: str, limit: int, offset: int, url: str, key_file: Path | N
 @click.argument("job_id")
 @server_address
 def show(user: str, job_id: str, url: str, key_file: Path | None) -> None:
-    """Show a job: its nodes, its times, its error."""
-    found = ask("GET", _path(user, job_id), url=url, key_file=key_file)
+    """Show a job's node types, times and error."""
+    found = request("GET", _path(user, job_id), url=url, key_file=key_file)
     print_columns(_HEAD, [_row(found)])
     out.print(f"Node types: {', '.join(found['node_types'])}", markup=False)
     if found["error"]:
@@ -52,9 +52,10 @@ def show(user: str, job_id: str, url: str, key_file: Path | None) -> None:
 @click.argument("job_id")
 @server_address
 def cancel(user: str, job_id: str, url: str, key_file: Path | None) -> None:
-    """End a job that waits or runs."""
-    answer = ask("POST", f"{_path(user, job_id)}/cancel", url=url, key_file=key_file)
-    out.print("The job is being cancelled." if answer["cancelled"] else "The job has ended, or is being cancelled.")
+    """Cancel a queued or running job."""
+    response = request("POST", f"{_path(user, job_id)}/cancel", url=url, key_file=key_file)
+    is_new = response["cancelled"]
+    out.print("The job is being cancelled." if is_new else "The job has ended, or is already being cancelled.")
 
 
 @job.command()
@@ -62,9 +63,9 @@ def cancel(user: str, job_id: str, url: str, key_file: Path | None) -> None:
 @click.argument("job_id")
 @server_address
 def delete(user: str, job_id: str, url: str, key_file: Path | None) -> None:
-    """Remove a job that waits, or one that has ended, for good. Its files stay."""
-    ask("DELETE", _path(user, job_id), url=url, key_file=key_file)
-    out.print("The job is deleted.")
+    """Delete a queued or ended job for good. Its files are kept."""
+    request("DELETE", _path(user, job_id), url=url, key_file=key_file)
+    out.print("Deleted the job.")
 
 
 def _path(user: str, job_id: str) -> str:

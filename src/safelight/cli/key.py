@@ -1,4 +1,4 @@
-"""``safelight key``: API keys of users, for programs."""
+"""``safelight key``: API keys, with which programs act for a user."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from safelight.services import key as keys
 
 @click.group()
 def key() -> None:
-    """API keys: sent as X-API-Key, as a bearer token, or as ?token= on /ws."""
+    """Manage API keys, which programs send as X-API-Key, as a bearer token, or as ?token= on /ws."""
 
 
 @key.command()
@@ -21,27 +21,27 @@ def key() -> None:
 @click.option("--label", default="", help="What the key is for.")
 @database_options
 def create(user_name: str, label: str, **at: Any) -> None:
-    """Make a key for USER and print it, this once."""
+    """Create a key for USER and print it. It is shown only this once."""
     now = SystemClock().now()
     made = write(lambda tx: keys.create(tx, user_name=user_name, label=label, now=now), **at)
-    err.print(f"The key {made.id} of {user_name}. It is not shown again:")
+    err.print(f"Created key {made.id} for {user_name}. It will not be shown again:")
     click.echo(made.text)
 
 
 @key.command(name="list")
 @database_options
 def list_keys(**at: Any) -> None:
-    """Show the ids of all keys."""
+    """List all keys by id."""
     rows = [(row.id, row.owner, row.label, f"{row.created_at:%Y-%m-%d %H:%M}") for row in write(keys.list, **at)]
-    print_columns(("id", "user", "label", "made"), rows)
+    print_columns(("id", "user", "label", "created"), rows)
 
 
 @key.command()
 @click.argument("key_id", metavar="KEY")
 @database_options
 def revoke(key_id: str, **at: Any) -> None:
-    """End KEY (its id, or the whole key); a running server acts on it within a second."""
+    """Revoke KEY (its id or the whole key). A running server stops accepting it within a second."""
     whole = parse_key(key_id)
     revoked = whole.id if whole else KeyId(key_id)
     write(lambda tx: keys.revoke(tx, key_id=revoked), **at)
-    out.print(f"The key {revoked} is revoked.")
+    out.print(f"Revoked key {revoked}.")

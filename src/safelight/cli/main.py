@@ -1,4 +1,4 @@
-"""The ``safelight`` command: one module per sub-command, imported when it is asked for."""
+"""The ``safelight`` command. Each sub-command has a module, which is imported when the sub-command is used."""
 
 import logging
 import os
@@ -31,7 +31,7 @@ COMMANDS = (
 
 
 class Commands(click.Group):
-    """``safelight NAME`` is ``NAME`` of ``safelight.cli.NAME``; the server starts without what the others need."""
+    """Finds ``safelight NAME`` as ``NAME`` in ``safelight.cli.NAME``, so that no command imports another's modules."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -50,7 +50,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run a command; what a person can understand ends as one line, never as a traceback."""
+    """Run a command. Errors that a user can act on are printed as one line, without a traceback."""
     try:
         _run()
     except SystemExit as end:
@@ -71,14 +71,17 @@ def _run() -> None:
         click.echo(f"safelight: {error.message}", err=True)
         sys.exit(1)
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        click.echo(f"safelight: {place}{error.strerror or error}", err=True)
+        file = f"{error.filename}: " if error.filename else ""
+        click.echo(f"safelight: {file}{error.strerror or error}", err=True)
         sys.exit(1)
 
 
 def _end(code: object) -> None:
-    """The threads of an object store's library may touch Python to the last, and an interpreter that is taken down
-    meanwhile crashes, after the work was done: so then the process ends as it is."""
+    """End the process without finalizing the interpreter if the object-store library is loaded.
+
+    Its threads may still call into Python, and then the interpreter would crash while it shuts down, after the work
+    is done.
+    """
     if "obstore" not in sys.modules:
         return
     logging.shutdown()

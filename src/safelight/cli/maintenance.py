@@ -1,5 +1,5 @@
-"""What ``verify``, ``gc``, ``backup`` and ``restore`` share: the database and the blob store of an installation, opened
-beside whatever server runs on them, and a lock for those of them that must be alone."""
+"""Shared by ``verify``, ``gc``, ``backup`` and ``restore``: opening the database and the blob store of an installation
+(beside a running server, if there is one), and a lock that keeps two of these commands from running together."""
 
 import fcntl
 import os
@@ -22,10 +22,13 @@ class Installation:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Installation]:
-    """Raises :class:`Unavailable` where there is no installation: a typing error must not make one."""
+async def open_installation(settings: Settings) -> AsyncIterator[Installation]:
+    """Open an installation that exists.
+
+    Raises :class:`Unavailable` if there is none: a mistyped folder must not create one.
+    """
     if not settings.storage.database_url and not (settings.server.data_dir / "safelight.db").exists():
-        raise Unavailable(f"there is no Safelight in {settings.server.data_dir.resolve()}")
+        raise Unavailable(f"there is no Safelight installation in {settings.server.data_dir.resolve()}")
     db = await Database.open(settings.database, on_commit=lambda events: None)
     try:
         yield Installation(db, open_store(settings.blobs).blobs)
@@ -34,21 +37,24 @@ async def opened(settings: Settings) -> AsyncIterator[Installation]:
 
 
 @contextmanager
-def alone(data_dir: Path) -> Iterator[None]:
-    """What removes blobs and what copies them must not run at the same time. Raises :class:`Unavailable`."""
+def maintenance_lock(data_dir: Path) -> Iterator[None]:
+    """Hold the lock that keeps a command that removes blobs from running beside one that copies them.
+
+    Raises :class:`Unavailable` if another command holds it.
+    """
     handle = os.open(data_dir / "maintenance.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        raise Unavailable(f"a gc or a backup of {data_dir.resolve()} is running; try again after it") from None
+        raise Unavailable(f"a gc or backup of {data_dir.resolve()} is running; try again when it has ended") from None
     else:
         yield
     finally:
         os.close(handle)
 
 
-def shown_size(size: int) -> str:
-    """``3.4 MB``: sizes as disks are sold."""
+def size_text(size: int) -> str:
+    """A size for display, in decimal units: ``3.4 MB``."""
     amount, unit = float(size), "B"
     for larger in ("kB", "MB", "GB", "TB"):
         if amount < 1000:

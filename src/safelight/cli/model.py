@@ -1,4 +1,4 @@
-"""``safelight model``: files of weights, as they lie on disk; no server is needed."""
+"""``safelight model``: check and convert model files on disk; no server is needed."""
 
 import os
 import subprocess
@@ -25,54 +25,57 @@ from safelight.settings import Settings
 GGUF_IS_NOT_LOADED = "a GGUF file, which no loader reads; use the model's safetensors file"
 
 _BASE_BYTES = 2**30
-"""What Python itself may take beside what a file needs."""
+"""Memory for Python itself, on top of what the file needs."""
 
 
 class NotConverted(SafelightError):
-    """A pickle that was not converted; the message says why. Nothing was written."""
+    """A pickle was not converted; the message says why. Nothing was written."""
 
 
 @click.group()
 def model() -> None:
-    """Files of weights: what they are, and safetensors files of pickles."""
+    """Check model files, and convert pickles to safetensors."""
 
 
 @model.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--models-dir", type=click.Path(path_type=Path), multiple=True, help="A root; may be given again.")
+@click.option("--models-dir", type=click.Path(path_type=Path), multiple=True, help="A root of models; repeatable.")
 @database_options
 def check(paths: tuple[Path, ...], config: Path | None, **options: Any) -> None:
-    """Say of PATHS, or of all files in the model folders, what cannot be loaded; exit 1 if anything can't."""
-    looked_at = paths or _weights(sources.load(overrides=given(options), config=config))
-    refused = [(str(path), reason) for path in looked_at if (reason := _objection(path))]
+    """Report which of PATHS cannot be loaded, by default of all files in the model folders. Exits with 1 if any."""
+    checked = paths or _weights(sources.load(overrides=given(options), config=config))
+    refused = [(str(path), reason) for path in checked if (reason := _why_refused(path))]
     if not refused:
         out.print("Every file can be loaded.")
         return
-    print_columns(("file", "why it is not loaded"), refused)
+    print_columns(("file", "why it cannot be loaded"), refused)
     raise SystemExit(1)
 
 
 @model.command()
 @click.argument("path", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--out", "target", type=click.Path(path_type=Path), help="(default: PATH with .safetensors)")
+@click.option("--out", "target", type=click.Path(path_type=Path), help="(default: PATH, as .safetensors)")
 def convert(path: Path, target: Path | None) -> None:
-    """Write the tensors of the pickle PATH as a safetensors file. Nothing in the pickle is run."""
+    """Write the tensors of the pickle PATH to a safetensors file. No code in the pickle is run."""
     target = target or path.with_suffix(".safetensors")
     if target.exists():
-        raise NotConverted(f"{target} exists already; --out names another file")
+        raise NotConverted(f"{target} exists already; choose another file with --out")
     try:
         format = check_weights(path)
     except PickledWeights:
         convert_pickle(path, target)
-        out.print(f"{target} has the tensors of {path}.")
+        out.print(f"Wrote the tensors of {path} to {target}.")
     else:
         if format is WeightsFormat.GGUF:
             raise NotConverted(f"{path} is {GGUF_IS_NOT_LOADED}")
-        raise NotConverted(f"{path} is {format} and can be loaded as it is")
+        raise NotConverted(f"{path} is {format} and can be loaded without conversion")
 
 
 def convert_pickle(path: Path, target: Path) -> None:
-    """In a process that can do nothing else. Raises :class:`NotConverted`; ``target`` appears whole or not at all."""
+    """Convert in a process that can do nothing else. ``target`` appears complete or not at all.
+
+    Raises :class:`NotConverted`.
+    """
     size = path.stat().st_size
     command = [sys.executable, "-P", "-m", "safelight.media.convert_weights"]
     limits = ["--memory-bytes", str(_BASE_BYTES + 3 * size), "--file-bytes", str(_BASE_BYTES // 16 + 2 * size)]
@@ -88,8 +91,8 @@ def convert_pickle(path: Path, target: Path) -> None:
                     env=scrub(sources.process_environment()),
                 )
             if ran.returncode:
-                said = ran.stderr.strip().splitlines() or [f"the conversion ended with status {ran.returncode}"]
-                raise NotConverted(f"{path}: {said[-1]}")
+                errors = ran.stderr.strip().splitlines() or [f"the conversion exited with status {ran.returncode}"]
+                raise NotConverted(f"{path}: {errors[-1]}")
             check_weights(Path(made.name))
             os.fsync(made.fileno())
             os.chmod(made.name, path.stat().st_mode & 0o777)
@@ -100,11 +103,11 @@ def convert_pickle(path: Path, target: Path) -> None:
 
 
 def _weights(settings: Settings) -> Iterator[Path]:
-    """Once each, as the index of the server has them."""
+    """Every model file that the server's index has, once each, and GGUF files, which it leaves out."""
     index = ModelFiles([root.resolve() for root in settings.model_roots], settings.models.extra_models)
     index.refresh()
     folders = (index.folders()[name] for name, folder in MODEL_FOLDERS.items() if folder.extensions is WEIGHTS)
-    found = {path for places in folders for place in places for path in place.rglob("*.gguf")}  # in no list
+    found = {path for paths in folders for folder in paths for path in folder.rglob("*.gguf")}
     found |= {
         file.path
         for name, folder in MODEL_FOLDERS.items()
@@ -114,7 +117,7 @@ def _weights(settings: Settings) -> Iterator[Path]:
     yield from sorted(found)
 
 
-def _objection(path: Path) -> str | None:
+def _why_refused(path: Path) -> str | None:
     try:
         format = check_weights(path)
     except (UnreadableWeights, OSError) as error:

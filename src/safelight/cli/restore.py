@@ -1,4 +1,4 @@
-"""``safelight restore``: a backup becomes an installation again."""
+"""``safelight restore``: make a new installation from a backup."""
 
 import asyncio
 from pathlib import Path
@@ -9,7 +9,7 @@ from safelight import settings as sources
 from safelight.blobs.stores import open_store
 from safelight.cli.console import err, out
 from safelight.cli.database import database_options
-from safelight.cli.maintenance import shown_size
+from safelight.cli.maintenance import size_text
 from safelight.core.errors import Unavailable
 from safelight.services.backup import CopyResult
 from safelight.services.backup import restore as read_back
@@ -20,18 +20,18 @@ from safelight.settings import Settings
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @database_options
 def restore(folder: Path, config: Path | None, data_dir: Path | None) -> None:
-    """Read the backup in FOLDER into a new data folder, checking every byte. What is there is never replaced."""
+    """Restore the backup in FOLDER to a new data folder, checking every byte. Existing files are never replaced."""
     settings = sources.load(overrides={"data_dir": data_dir}, config=config)
     copied = asyncio.run(_restore(settings, folder))
     folder = settings.server.data_dir.resolve()
-    out.print(f"Restored the database and {copied.blobs} blobs ({shown_size(copied.size)}) to {folder}.")
+    out.print(f"Restored the database and {copied.blobs} blobs ({size_text(copied.size)}) to {folder}.")
     if copied.lost:
         err.print(f"{len(copied.lost)} blobs were damaged or missing when the backup was made, and still are.")
 
 
 async def _restore(settings: Settings, folder: Path) -> CopyResult:
     if settings.storage.database_url:
-        raise Unavailable("a backup is restored into the SQLite file of a data folder; unset database_url for it")
+        raise Unavailable("a backup can only be restored to the SQLite database of a data folder; unset database_url")
     return await read_back(
         folder,
         database=settings.server.data_dir.resolve() / "safelight.db",

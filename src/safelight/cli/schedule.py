@@ -1,4 +1,4 @@
-"""How ``status`` and ``gate`` speak to a running server: over HTTP, as an administrator."""
+"""Requests of ``status``, ``gate`` and ``job`` to a running server, over HTTP as an administrator."""
 
 import json
 import urllib.error
@@ -14,49 +14,53 @@ from safelight.core.errors import Invalid, Unavailable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-ANSWER_S = 10.0
+TIMEOUT_S = 10.0
 
 
 def server_address(command: F) -> F:
-    """``url`` and ``key_file``, which say where the server is and who asks."""
+    """Add ``--url``, the server's address, and ``--key-file``, the caller's credentials."""
     for option in (
-        click.option("--url", default="http://127.0.0.1:8188", show_default=True, help="The server."),
+        click.option("--url", default="http://127.0.0.1:8188", show_default=True, help="The server's URL."),
         click.option("--key-file", type=click.Path(path_type=Path), help="A file with an administrator's API key."),
     ):
         command = option(command)
     return command
 
 
-def ask(method: str, path: str, *, url: str, key_file: Path | None, body: Mapping[str, Any] | None = None) -> Any:
-    """The answer's JSON. Raises :class:`Unavailable` and, with the server's own words, :class:`Invalid`."""
+def request(method: str, path: str, *, url: str, key_file: Path | None, body: Mapping[str, Any] | None = None) -> Any:
+    """Send a request, and return the JSON of the response.
+
+    Raises :class:`Unavailable` if the server does not respond, and :class:`Invalid` with the message of its error.
+    """
     headers = {"content-type": "application/json"}
     if key_file is not None:
         headers["x-api-key"] = key_file.read_text("utf-8").strip()
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url.rstrip("/") + path, data, headers, method=method)
+    sent = urllib.request.Request(url.rstrip("/") + path, data, headers, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(sent, timeout=TIMEOUT_S) as response:
+            return json.load(response)
     except urllib.error.HTTPError as error:
-        raise Invalid(f"{url} answered {error.code}: {_words(error.read())}") from None
+        raise Invalid(f"{url} returned {error.code}: {_message(error.read())}") from None
     except (urllib.error.URLError, TimeoutError, ValueError) as error:
-        raise Unavailable(f"{url} does not answer: {getattr(error, 'reason', error)}") from None
+        raise Unavailable(f"{url} does not respond: {getattr(error, 'reason', error)}") from None
 
 
 def show(schedule: Mapping[str, Any]) -> None:
+    """Print the queue and all slots."""
     queue = schedule["queue"]
     waiting = ", ".join(f"{count} for {pool or 'any worker'}" for pool, count in queue["waiting"].items())
-    out.print(f"The queue is {queue['mode']}; waiting: {waiting or 'nothing'}.")
+    out.print(f"The queue is {queue['mode']}; waiting: {waiting or 'none'}.")
     print_columns(
         ("slot", "state", "mode", "labels", "user", "host", "device", "warm"), [_row(s) for s in schedule["slots"]]
     )
     for slot in schedule["slots"]:
         if slot.get("reason"):
-            out.print(f"{slot['id']} is shut: {slot['reason']} (to open it: safelight gate open {slot['id']})")
+            out.print(f"{slot['id']} is shut: {slot['reason']} (reopen it with: safelight gate open {slot['id']})")
 
 
 def show_packs(slots: Sequence[Mapping[str, Any]]) -> None:
-    """Of all slots, what could not be loaded: nothing where all is well."""
+    """Print the packs that failed to load on any slot; nothing if there are none."""
     rows = {
         (slot["id"], failure["subject"], failure["reason"])
         for slot in slots
@@ -64,7 +68,7 @@ def show_packs(slots: Sequence[Mapping[str, Any]]) -> None:
         for failure in pack["failures"]
     }
     if rows:
-        out.print("Of the node packs, these could not be loaded:")
+        out.print("These node packs failed to load:")
         print_columns(("slot", "pack", "reason"), [list(row) for row in sorted(rows)])
 
 
@@ -76,7 +80,7 @@ def _row(slot: Mapping[str, Any]) -> list[str]:
     return [columns[name] for name in names]
 
 
-def _words(body: bytes) -> str:
+def _message(body: bytes) -> str:
     try:
         return str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""``safelight serve``: the server process, with its socket, and what a person sees at start and at the end."""
+"""``safelight serve``: the server process: its listening socket, its start-up messages, its shutdown."""
 
 import asyncio
 import errno
@@ -26,32 +26,31 @@ from safelight.core.errors import SafelightError
 from safelight.settings import Settings
 
 SHUTDOWN_S = 5
-"""How long open requests and sockets may take to end after SIGTERM or Ctrl-C."""
-
+"""How long open requests and WebSockets may take to end after SIGTERM or Ctrl-C."""
 
 MAX_OPEN_FILES = 65_536
 
 
 class CannotListen(SafelightError):
-    """The address cannot be listened on; the message names it and the reason."""
+    """The server cannot listen on its address; the message names it and the reason."""
 
 
 @click.command()
 @server_options
 def serve(config: Path | None, **options: Any) -> None:
-    """Run the server, with its web UI and its workers, until Ctrl-C."""
+    """Run the server with its web UI and workers, until Ctrl-C."""
     run(sources.load(overrides=given(options), config=config))
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or Ctrl-C. Raises :class:`CannotListen` and whatever keeps the parts from starting."""
-    os.umask(0o077)  # what the server writes is its users', and nobody else's
+    """Serve until SIGTERM or Ctrl-C. Raises :class:`CannotListen`, and the error of any part that fails to start."""
+    os.umask(0o077)  # files of users: no other account of the system may read them
     logging.basicConfig(
         level=settings.server.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         datefmt="%H:%M:%S",
     )
-    # At INFO uvicorn writes the addresses of WebSockets, and with them the keys of ``?token=``; at DEBUG all headers.
+    # At INFO uvicorn logs the URLs of WebSockets, which hold the keys of ``?token=``; at DEBUG all headers.
     for name in ("uvicorn", "uvicorn.error", "websockets"):
         logging.getLogger(name).setLevel(logging.WARNING)
     uvloop.run(_serve(settings))
@@ -72,26 +71,28 @@ async def _serve(settings: Settings) -> None:
             access_log=False,
             lifespan="off",
             server_header=False,
-            proxy_headers=False,  # api/proxies.py reads them, of the proxies that the settings name
+            proxy_headers=False,  # api/proxies.py reads them, only from the proxies that the settings name
             timeout_graceful_shutdown=SHUTDOWN_S,
         )
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         if settings.access.insecure and not settings.server.is_loopback:
-            err.print(f"[bold red]No accounts:[/] whoever reaches {shown}:{port} may read, run and delete everything.")
+            err.print(
+                f"[bold red]No accounts:[/] anybody who can reach {shown}:{port} can read, run and delete everything."
+            )
         url = settings.server.public_url or f"http://{shown}:{port}"
         out.print(f"Safelight is at [bold]http://{shown}:{port}[/]  (data in {settings.server.data_dir.resolve()})")
         if app.setup_token is not None:
-            out.print("Nobody has an account yet. This link makes the first one, an administrator, and works once:")
+            out.print("There are no accounts yet. Create the first, an administrator, with this link; it works once:")
             out.print(f"  [bold]{url}/setup#{app.setup_token}[/]", soft_wrap=True)
         server = _Server(config)
 
-        def end() -> None:
-            app.close_sockets()  # clients on /ws would stay for ever; told to go, they come back when we do
+        def shut_down() -> None:
+            app.close_sockets()  # WebSockets never end by themselves; closed ones reconnect to the next server
             server.should_exit = True
 
         for signal_number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(signal_number, end)
+            asyncio.get_running_loop().add_signal_handler(signal_number, shut_down)
         await server.serve(sockets=[listener])
     finally:
         await app.stop()
@@ -99,14 +100,14 @@ async def _serve(settings: Settings) -> None:
 
 
 def _allow_many_connections() -> None:
-    """Each is an open file, of which a process may have 1,024 on most systems until it asks for more."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_OPEN_FILES if most == resource.RLIM_INFINITY else min(most, MAX_OPEN_FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+    """Raise the limit of open files, which is 1,024 on most systems: each connection is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's own handling of signals ends the process before our parts have ended."""
+    """Leaves signals alone: uvicorn's own handlers end the process before the app has stopped."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -114,7 +115,7 @@ class _Server(uvicorn.Server):
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Bind before anything is started, so that an address in use is said at once and without side effects."""
+    """Bind before anything starts, so that an address in use is reported early and without side effects."""
     try:
         [family, kind, protocol, _, address] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
@@ -125,6 +126,6 @@ def _listen(host: str, port: int) -> socket.socket:
     except socket.gaierror as error:
         raise CannotListen(f"{host} is not an address of this machine: {error.strerror}") from None
     except OSError as error:
-        reason = "it is in use" if error.errno == errno.EADDRINUSE else (error.strerror or str(error))
+        reason = "the address is in use" if error.errno == errno.EADDRINUSE else (error.strerror or str(error))
         raise CannotListen(f"cannot listen on {host}:{port}: {reason}") from None
     return listener

@@ -1,15 +1,15 @@
-"""``safelight status``: what waits at a running server, what each of its slots does, and which packs failed."""
+"""``safelight status``: the queue and the slots of a running server, and the packs that failed to load."""
 
 from pathlib import Path
 
 import click
 
-from safelight.cli.schedule import ask, server_address, show, show_packs
+from safelight.cli.schedule import request, server_address, show, show_packs
 
 
 @click.command()
 @server_address
 def status(url: str, key_file: Path | None) -> None:
-    """Show the queue and the slots of a running server, and node packs that could not be loaded."""
-    show(ask("GET", "/api/admin/schedule", url=url, key_file=key_file))
-    show_packs(ask("GET", "/api/admin/packs", url=url, key_file=key_file)["slots"])
+    """Show the queue and the slots of a running server, and the node packs that failed to load."""
+    show(request("GET", "/api/admin/schedule", url=url, key_file=key_file))
+    show_packs(request("GET", "/api/admin/packs", url=url, key_file=key_file)["slots"])

@@ -1,4 +1,4 @@
-"""``safelight user``: who may sign in, and what they may use."""
+"""``safelight user``: accounts, their rights and their quotas."""
 
 import sys
 from dataclasses import replace
@@ -17,29 +17,29 @@ from safelight.services import user as users
 
 _HEAD = ("name", "id", "rights", "signs in", "bytes", "queued", "running", "device s", "run s", "used s", "weight")
 _QUOTAS = {
-    "stored_bytes": "Bytes of files, workflows, settings and graphs of jobs.",
-    "queued_jobs": "Jobs that wait.",
-    "running_jobs": "Jobs that run at a time.",
-    "device_s": "Seconds of a device, in all.",
-    "run_limit_s": "Seconds that one job may run, in place of the server's limit; 0: without limit.",
+    "stored_bytes": "Maximum bytes of files, workflows, settings and job graphs.",
+    "queued_jobs": "Maximum number of queued jobs.",
+    "running_jobs": "Maximum number of jobs that run at the same time.",
+    "device_s": "Maximum device time in seconds, over all jobs.",
+    "run_limit_s": "Maximum seconds that one job may run, instead of the server's limit; 0: no limit.",
 }
 
 
 @click.group()
 def user() -> None:
-    """Accounts. With the first one, the server lets nobody in without credentials."""
+    """Manage accounts. Once there is an account, the server requires credentials."""
 
 
 @user.command()
 @click.argument("name")
-@click.option("--admin", is_flag=True, help="May see and do what concerns the whole server.")
-@click.option("--no-password", is_flag=True, help="Signs in with API keys or identity tokens only.")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input instead of asking.")
-@click.option("--issuer", default="", help="With --subject: an identity provider, as its tokens name it.")
-@click.option("--subject", default="", help="The user's id there.")
+@click.option("--admin", is_flag=True, help="Make the user an administrator of the server.")
+@click.option("--no-password", is_flag=True, help="Set no password: the user has API keys or identity tokens only.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input instead of prompting.")
+@click.option("--issuer", default="", help="With --subject: the identity provider, as the 'iss' claim of its tokens.")
+@click.option("--subject", default="", help="The user's id at the identity provider, the 'sub' claim.")
 @database_options
 def add(name: str, admin: bool, no_password: bool, issuer: str, subject: str, password_stdin: bool, **at: Any) -> None:
-    """Make an account."""
+    """Create an account."""
     check_name(name)
     password_hash = None if no_password else _ask_password(password_stdin)
     identity = _identity(issuer, subject)
@@ -54,7 +54,7 @@ def add(name: str, admin: bool, no_password: bool, issuer: str, subject: str, pa
 @user.command(name="list")
 @database_options
 def list_users(**at: Any) -> None:
-    """Show all accounts, their quotas and what they used."""
+    """List all accounts with their quotas and device time used."""
     print_columns(_HEAD, [_row(account) for account in write(users.list, **at)])
 
 
@@ -62,34 +62,34 @@ def list_users(**at: Any) -> None:
 @click.argument("name")
 @database_options
 def disable(name: str, **at: Any) -> None:
-    """End the user's sessions, keys and jobs for good, and let them in no more. Files and the history stay."""
+    """Disable an account: end its sessions and jobs and delete its keys. Files and history are kept."""
     write(lambda tx: users.disable(tx, name=name, disabled=True, now=SystemClock().now()), **at)
-    out.print(f"{name} is disabled; a running server acts on it within seconds, and ends their jobs.")
+    out.print(f"{name} is disabled. A running server refuses their requests and ends their jobs within seconds.")
 
 
 @user.command()
 @click.argument("name")
 @database_options
 def enable(name: str, **at: Any) -> None:
-    """Let a disabled user sign in again; keys have to be made anew."""
+    """Let a disabled user sign in again. Their deleted keys are not restored."""
     write(lambda tx: users.disable(tx, name=name, disabled=False, now=SystemClock().now()), **at)
     out.print(f"{name} may sign in again.")
 
 
 @user.command(name="set")
 @click.argument("name")
-@click.option("--admin/--no-admin", default=None, help="Rights over the whole server.")
-@click.option("--password", "new_password", is_flag=True, help="Ask for a new password; ends the user's sessions.")
+@click.option("--admin/--no-admin", default=None, help="Give or take the rights of an administrator.")
+@click.option("--password", "new_password", is_flag=True, help="Prompt for a new password; ends the user's sessions.")
 @click.option("--password-stdin", is_flag=True, help="Read the new password from standard input.")
-@click.option("--issuer", default="", help="With --subject: an identity provider whose tokens stand for the user.")
-@click.option("--subject", default="", help="The user's id there.")
+@click.option("--issuer", default="", help="With --subject: the identity provider, as the 'iss' claim of its tokens.")
+@click.option("--subject", default="", help="The user's id at the identity provider, the 'sub' claim.")
 @click.option("--stored-bytes", help=_QUOTAS["stored_bytes"] + " A number, or 'none' for no limit.")
 @click.option("--queued-jobs", help=_QUOTAS["queued_jobs"])
 @click.option("--running-jobs", help=_QUOTAS["running_jobs"])
 @click.option("--device-s", help=_QUOTAS["device_s"])
-@click.option("--run-limit-s", help=_QUOTAS["run_limit_s"] + " 'none': as the server says.")
-@click.option("--weight", type=float, help="Share of the devices beside others who wait: 2 gets twice what 1 gets.")
-@click.option("--reset-used", is_flag=True, help="Begin to count device-seconds anew.")
+@click.option("--run-limit-s", help=_QUOTAS["run_limit_s"] + " 'none': the server's limit.")
+@click.option("--weight", type=float, help="Share of the devices when users compete: 2 gets twice as much as 1.")
+@click.option("--reset-used", is_flag=True, help="Reset the device time used to zero.")
 @database_options
 def set_user(
     name: str,
@@ -104,7 +104,7 @@ def set_user(
     data_dir: Path | None,
     **quotas: str | None,
 ) -> None:
-    """Change an account: rights, password, quotas, weight. What is not given stays."""
+    """Change the rights, password, quotas or weight of an account. Options that are not given change nothing."""
     password_hash = _ask_password(password_stdin) if new_password or password_stdin else None
     identity = _identity(issuer, subject)
     changes: dict[str, Any] = {quota: _limit(quota, text) for quota, text in quotas.items() if text is not None}
@@ -140,7 +140,7 @@ def _ask_password(from_stdin: bool) -> str:
 
 def _identity(issuer: str, subject: str) -> Identity | None:
     if bool(issuer) != bool(subject):
-        raise Invalid("--issuer and --subject belong together")
+        raise Invalid("--issuer and --subject must be given together")
     return Identity(issuer=issuer, subject=subject) if subject else None
 
 
@@ -152,7 +152,7 @@ def _limit(quota: str, text: str) -> float | None:
     except ValueError:
         number = -1
     if not 0 <= number < 2**63:
-        raise Invalid(f"--{quota.replace('_', '-')} is {text!r}: a number from 0 is needed, or 'none'")
+        raise Invalid(f"invalid --{quota.replace('_', '-')} {text!r}: use a number that is not negative, or 'none'")
     return number
 
 

@@ -1,4 +1,4 @@
-"""``safelight worker``: this machine as a node of the Ray cluster on which servers run their workers."""
+"""``safelight worker``: make this machine a node of the Ray cluster on which servers run their workers."""
 
 import importlib.util
 import json
@@ -17,26 +17,28 @@ from safelight.settings import process_environment
 
 PORT = 6379
 _STORE_BYTES = 128 * 1024 * 1024
-"""Of Ray's object store, which takes a third of the memory by default, and through which no files of ours go."""
+"""Size of Ray's object store. Its default is a third of the memory, and Safelight sends no files through it."""
 
 
 class CannotJoin(SafelightError):
-    """This machine can't be a node; the message says what is missing."""
+    """This machine cannot be a node; the message says what is missing."""
 
 
 @click.command()
-@click.option("--head", is_flag=True, help="Begin a cluster here, which others join.")
-@click.option("--address", help="Join the cluster whose head is there (host:port).")
-@click.option("--port", type=int, default=PORT, show_default=True, help="Of the head.")
-@click.option("--node-ip", help="This machine's address, as the others see it.")
+@click.option("--head", is_flag=True, help="Start a cluster on this machine, for others to join.")
+@click.option("--address", help="Join the cluster with this head (host:port).")
+@click.option("--port", type=int, default=PORT, show_default=True, help="Port of the head, with --head.")
+@click.option("--node-ip", help="This machine's address, as other nodes see it.")
 @click.option(
-    "--slots", type=click.IntRange(min=0), help="Workers that it takes (default one a GPU, else one; 0: none)."
+    "--slots",
+    type=click.IntRange(min=0),
+    help="Number of workers on this machine (default: one for each GPU, or one without a GPU; 0: none).",
 )
-@click.option("--pool", "pools", multiple=True, help="A pool that it serves, and no others; may be given again.")
+@click.option("--pool", "pools", multiple=True, help="Serve only this pool; repeatable.")
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A secret that all of the cluster share; without it, whoever reaches its ports may run anything.",
+    help="A secret shared by all nodes; without one, anybody who can reach the cluster's ports can run code.",
 )
 def worker(
     head: bool,
@@ -49,35 +51,38 @@ def worker(
 ) -> None:
     """Let servers with `backend = "ray"` run workers on this machine, until Ctrl-C."""
     if head == bool(address):
-        raise click.UsageError("give --head, to begin a cluster, or --address, to join one")
+        raise click.UsageError("give either --head to start a cluster, or --address to join one")
     check(slots)
     environment = node_environment(process_environment(), token_file=token_file)
     if "RAY_AUTH_MODE" not in environment:
-        err.print("[bold red]No token:[/] whoever reaches this cluster's ports may run anything on its machines.")
-    place = ["--head", f"--port={port}", "--include-dashboard=false"] if head else [f"--address={address}"]
-    command = node_command(place, node_ip=node_ip, slots=slots, gpus=len(find_devices()), pools=pools)
+        err.print("[bold red]No token:[/] anybody who can reach the cluster's ports can run code on its machines.")
+    role = ["--head", f"--port={port}", "--include-dashboard=false"] if head else [f"--address={address}"]
+    command = node_command(role, node_ip=node_ip, slots=slots, gpus=len(find_devices()), pools=pools)
     os.execve(command[0], [*command], environment)
 
 
 def check(slots: int | None) -> None:
-    """Raises :class:`CannotJoin`."""
+    """Raises :class:`CannotJoin` if a package is missing."""
     if importlib.util.find_spec("ray") is None:
-        raise CannotJoin("Ray is not installed; pip install 'safelight[ray]' brings it")
+        raise CannotJoin("Ray is not installed; run pip install 'safelight[ray]'")
     if slots != 0 and importlib.util.find_spec("torch") is None:
-        raise CannotJoin("PyTorch is not installed, without which no worker starts; pip install 'safelight[worker]'")
+        raise CannotJoin("PyTorch is not installed, and workers need it; run pip install 'safelight[worker]'")
 
 
 def node_command(
-    place: Sequence[str], *, node_ip: str | None, slots: int | None, gpus: int, pools: Sequence[str]
+    role: Sequence[str], *, node_ip: str | None, slots: int | None, gpus: int, pools: Sequence[str]
 ) -> Sequence[str]:
-    """``ray start`` of this Python, in the foreground. ``gpus``: of this machine."""
+    """The command line of ``ray start`` in the foreground, with this Python.
+
+    ``role``: the options of a head or of a node that joins. ``gpus``: how many this machine has.
+    """
     count = max(gpus, 1) if slots is None else slots
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *place, "--disable-usage-stats"]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *role, "--disable-usage-stats"]
     command.append(f"--object-store-memory={_STORE_BYTES}")
     if node_ip:
         command.append(f"--node-ip-address={node_ip}")
     if not count:
-        command += ["--num-cpus=0", "--num-gpus=0"]  # whatever a server's workers take, they take it elsewhere
+        command += ["--num-cpus=0", "--num-gpus=0"]  # no resource that a worker asks for
     elif gpus:
         command.append(f"--num-gpus={count}")
     else:
@@ -88,7 +93,10 @@ def node_command(
 
 
 def node_environment(environment: Mapping[str, str], *, token_file: Path | None) -> Mapping[str, str]:
-    """With a token, the cluster asks for it. At Ctrl-C nothing is waited for: jobs are tried again elsewhere."""
+    """The environment of ``ray start``.
+
+    With a token, Ray requires it from every node. At Ctrl-C the node does not drain: its jobs are retried elsewhere.
+    """
     own = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     own["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"] = "0"
     if token_file is not None:

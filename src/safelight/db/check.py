@@ -18,7 +18,7 @@ class Checked:
     problems: Sequence[str]
 
     @property
-    def is_present(self) -> bool:
+    def is_current(self) -> bool:
         return self.revision == migrate.HEAD
 
 

@@ -42,7 +42,7 @@ def _copy(source: str, tx: Transaction) -> Mapping[str, int]:
     with engine.connect() as old:
         for table in metadata.sorted_tables:
             if tx.conn.execute(select(exists(select(table)))).scalar_one():
-                raise Conflict(f"the target is no new database: its table {table.name!r} has rows")
+                raise Conflict(f"the target database is not empty: its table {table.name!r} has rows")
         counts = {table.name: _copy_table(table, old, tx.conn) for table in metadata.sorted_tables}
         for table in metadata.sorted_tables:
             _compare(table, old, tx.conn)

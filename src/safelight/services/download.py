@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from safelight.blobs.hashing import hash_file
 from safelight.blobs.store import STORE_RETRY, BlobStore
@@ -160,7 +160,7 @@ class Downloads:
         await self._db.write(keep)
 
     async def _fetch(self, task: Task, who: Principal, part: Path) -> Task:
-        start = part.stat().st_size if part.exists() else 0
+        start = await asyncio.to_thread(_size_of, part)
         headers = {}
         if start and (validator := task.result.get("etag")):
             headers = {"range": f"bytes={start}-", "if-range": str(validator)}
@@ -182,9 +182,7 @@ class Downloads:
 
     async def _write(self, task: Task, who: Principal, part: Path, response: Any, *, offset: int) -> Task:
         size, shown = offset, self._clock.monotonic_s()
-        with await asyncio.to_thread(part.open, "r+b" if part.exists() else "w+b", 0) as file:
-            file.truncate(offset)
-            file.seek(offset)
+        with await asyncio.to_thread(_open_at, part, offset) as file:
             async for chunk in response.content.iter_chunked(_CHUNK):
                 size += len(chunk)
                 if size > self._max_bytes:
@@ -254,6 +252,19 @@ class Downloads:
 
     def _secrets(self, host: str) -> dict[str, str]:
         return secrets_for(self._sites, host)
+
+
+def _size_of(part: Path) -> int:
+    """Bytes that an earlier attempt received; 0 without one. Blocks."""
+    return part.stat().st_size if part.exists() else 0
+
+
+def _open_at(part: Path, offset: int) -> BinaryIO:
+    """Open for writing from ``offset``, and drop what comes after it. Blocks."""
+    file: BinaryIO = part.open("r+b" if part.exists() else "w+b", 0)
+    file.truncate(offset)
+    file.seek(offset)
+    return file
 
 
 def _check_status(status: int) -> None:

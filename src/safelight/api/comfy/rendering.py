@@ -25,6 +25,6 @@ class Renderer:
         """Return what ``make`` renders. ``name``: the owner's name for the picture, used in errors."""
         from safelight.media.errors import report_as
 
-        async with self._free, self._files.held(digest) as source:
+        async with self._free, self._files.pinned(digest) as source:
             with report_as(name, source):
                 return await asyncio.to_thread(make, source)

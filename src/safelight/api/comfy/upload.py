@@ -119,7 +119,7 @@ async def _check_picture(app: App, digest: Digest, mime_type: str, *, name: str)
         except UnreadableMedia:
             return
 
-    async with app.files.held(digest) as path:
+    async with app.files.pinned(digest) as path:
         await asyncio.to_thread(check, path)
 
 
@@ -142,7 +142,7 @@ async def _masked(app: App, original: Asset, mask: Digest, *, mask_name: str) ->
         result.save(body, format="PNG", compress_level=4)
         return body.getvalue()
 
-    async with app.files.held(original.digest) as picture_path, app.files.held(mask) as mask_path:
+    async with app.files.pinned(original.digest) as picture_path, app.files.pinned(mask) as mask_path:
         return await asyncio.to_thread(compose, picture_path, mask_path)
 
 

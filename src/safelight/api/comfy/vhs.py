@@ -32,7 +32,7 @@ async def get_vhs_query_video(app: App, request: ApiRequest) -> Response:
     from safelight.media.video_facts import read_video_facts
 
     try:
-        async with app.files.held(asset.digest) as path:
+        async with app.files.pinned(asset.digest) as path:
             with report_as(name, path):
                 facts = await asyncio.to_thread(read_video_facts, path)
     except BlobMissing:

@@ -58,9 +58,9 @@ class Inputs:
         inputs.callback(_remove, folder)
 
         async def fetch(name: str, wanted: Asset | FileRef) -> None:
-            async def hold() -> None:
-                file = await self._files.hold(Digest(wanted.digest))
-                inputs.callback(file.let_go)
+            async def fetch_one() -> None:
+                file = await self._files.pin(Digest(wanted.digest))
+                inputs.callback(file.unpin)
                 inputs.callback(_remove, folder)  # again: `inputs` may have been closed meanwhile
                 path = await asyncio.to_thread(_link_or_copy, file.path, folder)
                 refs[name] = FileRef(wanted.digest, wanted.size, wanted.mime_type, str(path))
@@ -68,9 +68,9 @@ class Inputs:
             async with free:
                 try:
                     if retry:
-                        await self._retry.run(hold, what=f"fetch the input file {name}")
+                        await self._retry.run(fetch_one, what=f"fetch the input file {name}")
                     else:
-                        await hold()
+                        await fetch_one()
                 except BlobMissing:
                     return
 

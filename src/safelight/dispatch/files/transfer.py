@@ -28,7 +28,7 @@ from blake3 import blake3
 from yarl import URL
 
 from safelight.blobs.cache import FileCache
-from safelight.blobs.checking import CHUNK, held_back
+from safelight.blobs.checking import CHUNK, verified
 from safelight.blobs.opening import open_file
 from safelight.blobs.store import STORE_RETRY, BlobMissing, StoreUnavailable, WrongDigest
 from safelight.core.clock import SystemClock
@@ -337,7 +337,7 @@ class FileTransfer:
             if size is None:
                 raise StoreUnavailable("the object store sends no content length")
             try:
-                async for chunk in held_back(response.content.iter_chunked(CHUNK), digest, size):
+                async for chunk in verified(response.content.iter_chunked(CHUNK), digest, size):
                     yield chunk
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 raise StoreUnavailable(f"the connection to the object store broke: {_brief(error)}") from error
