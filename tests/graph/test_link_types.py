@@ -3,7 +3,7 @@
 import pytest
 
 from safelight.core.node import InputSchema, OutputSchema
-from safelight.graph.link_types import fits, given_type, needs_link, wanted_type
+from safelight.graph.link_types import fits, needs_link, output_type, wanted_type
 
 SWITCH = {"template": {"template_id": "t", "allowed_types": "IMAGE,MASK"}}
 
@@ -46,8 +46,8 @@ def test_a_match_type_takes_what_its_template_allows() -> None:
     ],
 )
 def test_a_match_type_output_has_the_types_that_arrive(linked: list[tuple[str | None, str]], given: str) -> None:
-    assert given_type(OutputSchema("COMFY_MATCHTYPE_V3", "out", match_template="t"), linked) == given
-    assert given_type(OutputSchema("INT", "out"), linked) == "INT"
+    assert output_type(OutputSchema("COMFY_MATCHTYPE_V3", "out", match_template="t"), linked) == given
+    assert output_type(OutputSchema("INT", "out"), linked) == "INT"
 
 
 @pytest.mark.parametrize(

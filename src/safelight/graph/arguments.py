@@ -1,4 +1,4 @@
-"""What a call is invoked with: one set of arguments per element, without those that a blocker stops."""
+"""The arguments of a call: one set per invocation, without the invocations that a blocker stops."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from safelight.graph.lists import Values, find_blocker, spread
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """``sets``: those that can run, of ``count`` invocations in all; ``messages``: what blockers in the others say."""
+    """``sets``: the invocations that can run, out of ``count``; ``messages``: those of the blockers in the others."""
 
     sets: Sequence[ArgumentSet]
     count: int
@@ -19,7 +19,7 @@ class Arguments:
 
 
 def arguments_for(schema: NodeSchema, live: Sequence[LiveInput], values: Mapping[str, Values]) -> Arguments:
-    """``values``: the flat inputs in list form."""
+    """Return the argument sets for ``values``, the flat inputs in list form."""
     as_lists = schema.input_is_list
     sets: list[ArgumentSet] = []
     messages: list[str] = []

@@ -1,10 +1,10 @@
-"""Results of calls, kept across jobs and users by their signature, under a policy of what to forget first.
+"""Results of calls, kept across jobs and users by their signature, with a policy of what to evict first.
 
 The bounded policy is *GreedyDual*: an entry's rank is the seconds that it took to make on top of a floor, and the floor
-rises to the rank of whatever was forgotten last; use lifts an entry to the floor again. So results that are quick to
-make go first, oldest first, and a model that took ten seconds to load outlives thousands of quick results, yet not for
-ever. (A plain LRU forgets the model as soon as enough small results came after it; ranking by seconds per byte would
-forget it for being large.)
+rises to the rank of the entry that was evicted last; use lifts an entry to the floor again. So results that are quick
+to make are evicted first, oldest first, and a model that took ten seconds to load outlives thousands of quick results,
+but not forever. (A plain LRU evicts the model as soon as enough small results follow it; ranking by seconds per byte
+would evict it for being large.)
 """
 
 import heapq
@@ -30,8 +30,8 @@ class InnerOutput:
 class Entry:
     """A call's result. ``origin``: the call that made it, under which ``inner`` outputs were shown.
 
-    ``files``: those that it and the calls inside it showed; without them the entry is of no use. ``size`` in bytes
-    and ``seconds`` are what the runner told.
+    ``files``: those that it and the calls inside it showed; if one is gone, the entry must not be used. ``size`` in
+    bytes and ``seconds`` are what the runner reported.
     """
 
     origin: NodeCall
@@ -44,8 +44,8 @@ class Entry:
 
 
 class Cache(Protocol):
-    """Law: ``get`` gives what was ``put`` last under the signature, or nothing; it may forget at any time, and forgets
-    what is dropped."""
+    """Law: ``get`` returns the entry that was last ``put`` under the signature, or ``None``; a cache may evict at any
+    time, and dropped entries are gone."""
 
     def get(self, signature: Signature) -> Entry | None: ...
 
@@ -57,7 +57,7 @@ class Cache(Protocol):
 
 
 class NoCache:
-    """Forgets at once. Within a job every result is kept as long as it is needed all the same."""
+    """Keeps nothing. Within a job, results are still kept as long as they are needed."""
 
     def get(self, signature: Signature) -> Entry | None:
         return None

@@ -1,4 +1,4 @@
-"""What an execution knows of one call: where it stands, what it waits for, and what it gave."""
+"""The state of one call during an execution: its phase, what it waits for, and its results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,52 +17,52 @@ from safelight.graph.signature import Signature
 class Phase(Enum):
     """``IDLE -> WAITING -> READY -> CHECKING -> RUNNING -> EXPANDED -> DONE``.
 
-    A lazy check that asks for inputs leads back to WAITING; a call without a check or an expansion skips those states;
-    one whose result is cached goes from IDLE or READY to DONE.
+    A lazy check that requests inputs leads back to WAITING; a call without a check or an expansion skips those phases;
+    a call whose result is cached goes from IDLE or READY to DONE.
     """
 
-    IDLE = auto()  # nobody needs it yet
+    IDLE = auto()  # not needed yet
     WAITING = auto()  # for inputs
-    READY = auto()  # every input that it needs is there
-    CHECKING = auto()  # the node is asked which lazy inputs it needs
+    READY = auto()  # every input that it needs is available
+    CHECKING = auto()  # the node reports which lazy inputs it needs
     RUNNING = auto()  # the node runs
-    EXPANDED = auto()  # waits for the calls that take its place
+    EXPANDED = auto()  # waits for the calls that replace it
     DONE = auto()
 
 
 @dataclass(slots=True, eq=False)
 class CallState:
-    """Mutable. ``signature`` is ``None`` where the call's result can't be told from another's."""
+    """Mutable. ``signature`` is ``None`` if the call's result must not be cached (``graph/signature.py``)."""
 
     call: NodeCall
     schema: NodeSchema
     inputs: CallInputs
     phase: Phase = Phase.IDLE
     position: int = 0
-    """When it was first needed: of calls that are ready the earliest goes first."""
+    """When it was first needed: the earliest ready call runs first."""
     signature: Signature | None = None
     fingerprint: Any = None
     needs: set[str] = field(default_factory=set)
-    """Calls that must be done before this one can go on."""
-    asked: set[str] = field(default_factory=set)
-    """Lazy inputs that the node asked for."""
+    """Calls that must be done before this one can continue."""
+    requested: set[str] = field(default_factory=set)
+    """Lazy inputs that the node has requested."""
     waiters: list[str] = field(default_factory=list)
     """Calls that have this one among their ``needs``."""
     is_claimed: bool = False
     references: int = 0
-    """Claimed calls that may yet use the outputs; at 0 they are let go."""
+    """Number of claimed calls that may still use the outputs; at 0 they are released."""
     outputs: Outputs | None = None
     sets: Sequence[ArgumentSet] = ()
     count: int = 0
-    """Invocations, the blocked ones included; ``sets`` are those that run."""
+    """Number of invocations, blocked ones included; ``sets`` are those that run."""
     is_blocked: bool = False
     results: Sequence[Returned | Blocked] = ()
-    """While EXPANDED: what the invocations gave, with links that are still to be followed."""
+    """While EXPANDED: the results of the invocations, with links that are not followed yet."""
     children: Sequence[str] = ()
     """While EXPANDED: the calls whose outputs it waits for."""
     ui: Mapping[str, Any] | None = None
     inner: list[InnerOutput] = field(default_factory=list)
     files: list[KeptFile] = field(default_factory=list)
-    """Those that it showed, and the calls inside it."""
+    """Files that this call and the calls inside it showed."""
     size: int = 0
     seconds: float = 0.0

@@ -1,7 +1,7 @@
 """The calls of a job: those of the prompt and those that expansions add while it runs.
 
-A call that an expansion made has a dotted id below its parent's. ``display_id`` is the node on which the user sees it,
-``real_id`` the node of the prompt that it came from; errors are blamed on that one.
+A call that an expansion made has a dotted id below its parent's. ``display_id`` is the node on which the user sees it;
+``real_id`` is the node of the prompt that it came from, and the one that errors name.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,29 +14,29 @@ from safelight.graph.dynamic import DYNAMIC_COMBO, LiveInput, LiveInputs
 from safelight.graph.link_types import COMBO
 from safelight.graph.prompt import Link, as_link, literal
 
-_IMPERSONAL = frozenset({"INT", "FLOAT", "BOOLEAN", COMBO, DYNAMIC_COMBO})
+_NOT_USER_TEXT = frozenset({"INT", "FLOAT", "BOOLEAN", COMBO, DYNAMIC_COMBO})
 
 
 class ExpansionError(ValueError):
-    """What a node returned as an expansion is no graph that can take the call's place."""
+    """The expansion that a node returned is not a graph that can replace the call."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallInputs:
-    """A call's inputs by flat name. Of the ``links`` the ``raw`` ones are handed to the node as links, the ``lazy``
-    ones wait until the node asks for them. A link that is both is an ordinary raw one."""
+    """A call's inputs by flat name. ``raw`` links are passed to the node as links; ``lazy`` ones are evaluated only
+    when the node requests them. A link that is both counts as raw."""
 
     live: Sequence[LiveInput]
     literals: Mapping[str, Any]
     links: Mapping[str, Link]
     raw: frozenset[str]
     lazy: frozenset[str]
-    has_own_words: bool
-    """Some literal is the user's own, a text or data, rather than a number or a choice."""
+    has_user_text: bool
+    """Whether a literal is the user's own text or data, rather than a number or a choice."""
 
 
 class CallGraph:
-    """Mutable: it grows. Nodes that ask for the graph (``DYNPROMPT``) see it through a wrapper of the runner's."""
+    """Mutable: expansions add calls. The runner wraps it for nodes that request the graph (``DYNPROMPT``)."""
 
     def __init__(self, prompt: Mapping[str, Any], catalogue: Catalogue) -> None:
         self.prompt = prompt
@@ -54,7 +54,7 @@ class CallGraph:
         return iter(self._nodes)
 
     def node(self, call_id: str) -> Mapping[str, Any]:
-        """``{"class_type", "inputs", ...}``, as it was submitted or returned. Raises :class:`KeyError`."""
+        """Return ``{"class_type", "inputs", ...}`` as submitted or returned. Raises :class:`KeyError`."""
         return self._nodes[call_id]
 
     def call(self, call_id: str) -> NodeCall:
@@ -74,11 +74,12 @@ class CallGraph:
         return found
 
     def sources(self, call_id: str) -> list[str]:
-        """The calls that feed a call, in the order of its inputs."""
+        """Return the ids of the calls that feed a call, in the order of its inputs."""
         return [link.call_id for link in self.inputs(call_id).links.values()]
 
     def add(self, parent: NodeCall, graph: Mapping[str, Any]) -> list[str]:
-        """Add what ``parent`` expanded to. Raises :class:`ExpansionError`, and then nothing was added."""
+        """Add the expansion of ``parent``; return the new ids. Raises :class:`ExpansionError` without adding
+        anything."""
         for call_id, node in graph.items():
             if call_id in self._nodes:
                 raise ExpansionError(
@@ -113,12 +114,12 @@ class CallGraph:
         for name, value in given.items():
             link = as_link(value)
             if link is not None:
-                # A link that leads nowhere can only be undeclared here, and is dropped as an unknown literal is.
+                # Only an undeclared link can lead nowhere here; it is dropped, like an undeclared literal.
                 if link.call_id in self._nodes:
                     links[name] = link
             elif name in declared:
                 literals[name] = literal(value)
         raw = frozenset(n for n in links if n in declared and declared[n].is_raw_link)
         lazy = frozenset(n for n in links if n in declared and declared[n].is_lazy) - raw
-        has_own_words = any(declared[name].type not in _IMPERSONAL for name in literals)
-        return CallInputs(live, literals, links, raw, lazy, has_own_words)
+        has_user_text = any(declared[name].type not in _NOT_USER_TEXT for name in literals)
+        return CallInputs(live, literals, links, raw, lazy, has_user_text)

@@ -1,10 +1,10 @@
-"""Which calls of a job are needed, which of those can go on, and whose outputs are still of use.
+"""Which calls of a job are needed, which of those are ready, and whose outputs are still in use.
 
-A *needed* call needs the sources of its inputs, save the lazy ones, and so on up to what is cached; who waits for
-nothing is *ready*. *Claimed* are the calls that may still run, lazy branches included, and each holds its sources:
-outputs are kept from when a call is done until the last call that may use them is. So every needed call runs once, and
-a job keeps no more than it has to. (A later expansion may link to a call whose outputs were let go: it comes from the
-cache or is run again.)
+A *needed* call needs the sources of its inputs, except the lazy ones, and so on up to cached results. A needed call
+that waits for nothing is *ready*. *Claimed* calls are those that may still run, lazy branches included; each retains
+its sources: the outputs of a call are kept until the last claimed call that may use them is done. So every needed call
+runs once, and a job keeps no more than it has to. (A later expansion may link to a call whose outputs were released:
+the call then comes from the cache, or runs again.)
 """
 
 import heapq
@@ -18,7 +18,7 @@ from safelight.graph.plan import find_cycle
 
 
 class Demand:
-    """Mutable. ``lookup`` asks the cache for a call's result."""
+    """Mutable. ``lookup`` returns a call's cached result, if any."""
 
     def __init__(self, graph: CallGraph, lookup: Callable[[CallState], Entry | None]) -> None:
         self._graph = graph
@@ -29,7 +29,7 @@ class Demand:
         self._positions = count()
 
     def __getitem__(self, call_id: str) -> CallState:
-        """The record of a call of the graph, made on first use."""
+        """Return the state of a call of the graph; made on first use."""
         state = self._states.get(call_id)
         if state is None:
             graph = self._graph
@@ -42,18 +42,18 @@ class Demand:
 
     @property
     def is_satisfied(self) -> bool:
-        """Nothing that is needed is still to be done."""
+        """Whether every needed call is done."""
         return not self._open
 
     def require(self, call_ids: Iterable[str]) -> None:
-        """Make these calls run, and all that they rest on, unless they are done or cached."""
+        """Mark these calls as needed, with everything they depend on, unless they are done or cached."""
         wanted = list(call_ids)
         self._claim(wanted)
         for call_id in wanted:
             self._need(call_id)
 
     def wait(self, state: CallState, source_ids: Iterable[str]) -> None:
-        """``state`` goes on when these calls are done."""
+        """``state`` continues when these calls are done."""
         for source_id in source_ids:
             source = self[source_id]
             if source.phase is not Phase.DONE and source_id not in state.needs:
@@ -62,7 +62,7 @@ class Demand:
         self._wake(state)
 
     def retain(self, call_ids: Iterable[str]) -> None:
-        """Keep the outputs of these calls until they are let go."""
+        """Keep the outputs of these calls until they are released."""
         for call_id in call_ids:
             self[call_id].references += 1
 
@@ -74,11 +74,12 @@ class Demand:
                 source.outputs = None
 
     def next_ready(self) -> CallState | None:
-        """Outputs first, then what feeds an output, so that a user sees something early; else in order of discovery."""
+        """Pop the next ready call: output nodes first, then calls that feed one, so that users see results early;
+        otherwise in order of discovery."""
         return self[heapq.heappop(self._ready)[2]] if self._ready else None
 
     def done(self, state: CallState) -> list[CallState]:
-        """The call is done. Gives back the expanded calls that waited for it and can be concluded now."""
+        """Mark the call as done. Return the expanded calls that waited for it and can be concluded now."""
         state.phase = Phase.DONE
         self._open.pop(state.call.id, None)
         concluded = []
@@ -96,7 +97,7 @@ class Demand:
         return concluded
 
     def cycle(self) -> Sequence[str]:
-        """A cycle among the calls that wait, where nothing is left that could go on."""
+        """Return a cycle among the waiting calls, when none of them is ready."""
         return find_cycle(list(self._open), lambda call_id: sorted(self[call_id].needs))
 
     def _claim(self, call_ids: Sequence[str]) -> None:
@@ -104,7 +105,7 @@ class Demand:
         while stack:
             state = self[stack.pop()]
             if state.phase is Phase.DONE and state.outputs is None:
-                state.phase, state.is_claimed = Phase.IDLE, False  # its outputs were let go
+                state.phase, state.is_claimed = Phase.IDLE, False  # its outputs were released
             if state.phase is not Phase.IDLE or state.is_claimed:
                 continue
             state.is_claimed = True

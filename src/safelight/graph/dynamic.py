@@ -1,9 +1,9 @@
-"""Inputs that appear with the values of others: the live inputs of a call, and their nesting for the node.
+"""Inputs that depend on the values of others: the live inputs of a call, and how they are nested for the node.
 
-A prompt is flat: ``{"resize_type": "scale width", "resize_type.width": 11, "images.image0": [...]}``. The node gets
+A prompt is flat: ``{"resize_type": "scale width", "resize_type.width": 11, "images.image0": [...]}``. The node receives
 the same nested: ``{"resize_type": {"resize_type": "scale width", "width": 11}, "images": {"image0": ...}}``. A dynamic
-combo's own choice lies under its own name beside the inputs of the chosen option; an autogrow list is a dict of what
-was given. Either may hold the other.
+combo becomes a dict of its choice, under its own name, and the inputs of the chosen option; an autogrow list becomes a
+dict of the inputs that were given. They may be nested in each other.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,9 +21,10 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class LiveInput:
-    """An input that a call has. ``declared.id`` is the prompt's flat key, ``path`` the place in what the node gets.
+    """An input that a call has. ``declared.id`` is the flat key in the prompt, ``path`` the keys in the node's
+    arguments.
 
-    A *container* holds no value of its own: an autogrow list, which the node gets as a dict even when it is empty.
+    A *container* has no value of its own: an autogrow list, which the node receives as a dict even when it is empty.
     """
 
     declared: InputSchema
@@ -32,14 +33,15 @@ class LiveInput:
 
 
 class LiveInputs:
-    """The live inputs of calls, by node and values. Mutable: remembers the inputs of nodes without dynamic ones."""
+    """The live inputs of calls, by node and values. Mutable: caches the inputs of nodes without dynamic ones."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._fixed: dict[str, tuple[LiveInput, ...] | None] = {}
 
     def of(self, node: str, values: Mapping[str, Any]) -> Sequence[LiveInput]:
-        """All but what the engine fills in, in the order of declaration; a chosen option's follow the choice."""
+        """Return all inputs except those the engine fills in, in declaration order; the inputs of an option follow the
+        choice."""
         if node not in self._fixed:
             self._fixed[node] = _fixed_inputs(self._catalogue[node])
         fixed = self._fixed[node]
@@ -47,7 +49,7 @@ class LiveInputs:
 
 
 def live_inputs(schema: NodeSchema, values: Mapping[str, Any]) -> list[LiveInput]:
-    """The inputs that a call of ``schema`` has when its flat inputs are ``values`` (literals and links)."""
+    """Return the inputs that a call of ``schema`` has when its flat inputs are ``values`` (literals and links)."""
     live: list[LiveInput] = []
     for declared in _from_prompt(schema):
         live.extend(_open(declared, (), values))
@@ -55,7 +57,8 @@ def live_inputs(schema: NodeSchema, values: Mapping[str, Any]) -> list[LiveInput
 
 
 def _from_prompt(schema: NodeSchema) -> Iterator[InputSchema]:
-    """Hidden inputs that the engine does not fill in are optional ones of any type, which the UI does not show."""
+    """Hidden inputs that the engine does not fill in count as optional inputs of any type; the UI does not show
+    them."""
     for declared in schema.inputs:
         if declared.section is not Section.HIDDEN:
             yield declared
@@ -64,7 +67,7 @@ def _from_prompt(schema: NodeSchema) -> Iterator[InputSchema]:
 
 
 def nest(live: Sequence[LiveInput], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """What the node gets for the flat ``arguments``; keys that are not live inputs stay as they are."""
+    """Nest the flat ``arguments`` for the node; keys that are not live inputs stay as they are."""
     paths = {item.declared.id: item.path for item in live if not item.is_container}
     nested: dict[str, Any] = {}
     for item in live:
@@ -110,7 +113,7 @@ def _grow(declared: InputSchema, path: Path, values: Mapping[str, Any]) -> Itera
     needed = template.get("min", 0) if declared.section is Section.REQUIRED else 0
     given = {key.removeprefix(prefix).partition(".")[0] for key in values if key.startswith(prefix)}
     for position, name in enumerate(names):
-        # Beyond the minimum an input lives only where it was given: a list may grow to hundreds.
+        # Beyond the minimum, only inputs that were given are live: a list may have hundreds of names.
         if position < needed or name in given:
             section = inner.section if position < needed else Section.OPTIONAL
             yield from _open(replace(inner, id=name, section=section), path, values)

@@ -1,20 +1,20 @@
 """Running a graph, as a decision procedure: events in, instructions out (the protocol: ``graph/instructions.py``).
 
-How it goes
-===========
+How it works
+============
 
-1. Calls are found from the targets, against the data. Those whose node has a fingerprint are asked for it; then every
-   call is *signed*, and the cache is asked for each signature. What it has is dropped where it names files that are
-   gone.
-2. The targets that are not cached are *needed*, with all that they rest on (``graph/demand.py``).
-3. Of the ready calls one is started. When it is done, those that waited for it go on.
-4. A lazy check, or an expansion, makes more calls needed: step 2 again, from there.
+1. The calls are found from the targets, upstream. Fingerprints are requested from nodes that have one; then every call
+   is *signed*, and each signature is looked up in the cache. Cached results that name deleted files are dropped.
+2. The targets that are not cached are *needed*, with everything they depend on (``graph/demand.py``).
+3. One of the ready calls is started. When it is done, the calls that waited for it continue.
+4. A lazy check or an expansion makes more calls needed: step 2 again, from there.
 
-Invariants: a call starts when all that it needs is done; after an end was decided (a failure, a cancel) nothing starts;
-``Finish`` comes when nothing is out. With nothing ready and nothing out while calls wait, there is a cycle: two calls
-that lazily ask for each other make one, and so can an expansion.
+Invariants: a call starts when everything it needs is done; after the end was decided (a failure, a cancel) nothing
+starts; ``Finish`` comes when no call is out. If calls wait while none is ready and none is out, there is a cycle: two
+calls that lazily request each other make one, and so can an expansion.
 
-Everything is a loop over stacks and queues, because graphs, and loops by expansion, are deeper than Python's stack.
+Everything is a loop over stacks and queues, because graphs, and loops made by expansion, are deeper than Python's
+stack.
 """
 
 from collections import deque
@@ -42,12 +42,12 @@ from safelight.graph.validation_errors import cycle_text
 
 
 class ProtocolError(RuntimeError):
-    """The runner said something that the protocol does not allow at this point."""
+    """The runner fed an event that the protocol does not allow at this point."""
 
 
 @dataclass
 class _Fingerprinting:
-    """Calls whose fingerprints are awaited, and what follows when all are there."""
+    """Calls whose fingerprints are awaited, and the continuation when all are known."""
 
     awaited: set[str]
     then: Callable[[], None]
@@ -55,14 +55,14 @@ class _Fingerprinting:
 
 @dataclass
 class _Checking:
-    """Cached results whose files are looked for, by call, and what follows when that is known."""
+    """Cached results whose files are being checked, by call, and the continuation when the answer is known."""
 
     entries: Mapping[str, Entry]
     then: Callable[[], None]
 
 
 class Execution:
-    """One run of a validated prompt. Mutable. The ``cache`` outlives it."""
+    """One execution of a validated prompt. Mutable. The ``cache`` outlives it."""
 
     def __init__(
         self,
@@ -74,9 +74,10 @@ class Execution:
         owner: UserId,
         file_digest: FileDigest = lambda text: None,
     ) -> None:
-        """``file_digest`` tells the content of the file that a literal of the prompt names (``graph/signature.py``)."""
+        """``file_digest`` returns the digest of the file that a literal of the prompt names
+        (``graph/signature.py``)."""
         self.graph = CallGraph(prompt, catalogue)
-        """The calls, those of expansions included: what a node that asks for ``DYNPROMPT`` is shown."""
+        """The calls, those of expansions included: what a node that requests ``DYNPROMPT`` sees."""
         self._targets = list(dict.fromkeys(targets))
         self._cache = cache
         self._signer = Signer(owner=owner, file_digest=file_digest)
@@ -85,21 +86,23 @@ class Execution:
         self._fingerprinting: list[_Fingerprinting] = []
         self._checking: dict[int, _Checking] = {}
         self._checks = 0
-        self._to_show: set[str] = set()  # calls whose inner outputs must be made again, whoever needs their result
+        self._output_missing: set[str] = (
+            set()
+        )  # calls to run again because their inner outputs are gone, even if no call needs their result
         self._out: dict[str, CallState] = {}
         self._active: str | None = None
         self._executed: list[str] = []
         self._is_started = False
         self._ending: do.Finish | None = None
         self._is_finished = False
-        self._said: list[Instruction] = []
+        self._pending_instructions: list[Instruction] = []
 
     @property
     def is_finished(self) -> bool:
         return self._is_finished
 
     def feed(self, event: Event) -> list[Instruction]:
-        """What follows from ``event``; after ``Finish`` nothing does. Raises :class:`ProtocolError`."""
+        """Return the instructions that follow from ``event``; none after ``Finish``. Raises :class:`ProtocolError`."""
         if self._is_finished:
             return []
         if isinstance(event, do.Start):
@@ -111,16 +114,16 @@ class Execution:
         elif isinstance(event, do.FilesChecked):
             self._files_checked(event)
         else:
-            self._answered(event)
+            self._call_answered(event)
         self._advance()
-        said, self._said = self._said, []
-        return said
+        instructions, self._pending_instructions = self._pending_instructions, []
+        return instructions
 
-    # -- the beginning --
+    # -- start --
 
     def _start(self) -> None:
         if self._is_started:
-            raise ProtocolError("an execution starts once")
+            raise ProtocolError("the execution has already started")
         self._is_started = True
         try:
             for call_id in self.graph:
@@ -135,13 +138,13 @@ class Execution:
     def _begin(self, reachable: Sequence[str]) -> None:
         found = ((call_id, self._cached(self._calls[call_id])) for call_id in reachable)
         cached = {call_id: entry for call_id, entry in found if entry is not None}
-        self._say(do.Report(CallsCached([call_id for call_id in self.graph if call_id in cached])))
+        self._instruct(do.Report(CallsCached([call_id for call_id in self.graph if call_id in cached])))
         targets = set(self._targets)
         firm = order(self._targets, self._firm_sources).calls
         for call_id in firm:
             if call_id in cached:
-                self._retell(self._calls[call_id], cached[call_id], is_target=call_id in targets)
-        again = [call_id for call_id in firm if call_id in self._to_show]
+                self._report_cached(self._calls[call_id], cached[call_id], is_target=call_id in targets)
+        again = [call_id for call_id in firm if call_id in self._output_missing]
         self._calls.require(dict.fromkeys([*again, *(t for t in self._targets if t not in cached)]))
 
     def _firm_sources(self, call_id: str) -> list[str]:
@@ -149,7 +152,7 @@ class Execution:
         return [link.call_id for name, link in inputs.links.items() if name not in inputs.lazy]
 
     def _fingerprint(self, call_ids: Iterable[str], then: Callable[[], None]) -> None:
-        """Ask for the fingerprints of those that have one; ``then`` follows when all are known."""
+        """Request the fingerprints of the calls that have one; call ``then`` when all are known."""
         states = [state for state in map(self._calls.__getitem__, call_ids) if state.schema.has_fingerprint]
         if not states:
             then()
@@ -159,12 +162,12 @@ class Execution:
             values: dict[str, Values] = {name: [value] for name, value in state.inputs.literals.items()}
             values |= {name: [None] for name in state.inputs.links}
             sets = arguments_for(state.schema, state.inputs.live, values).sets
-            self._say(do.Fingerprint(state.call, state.schema.name, sets))
+            self._instruct(do.Fingerprint(state.call, state.schema.name, sets))
 
     def _fingerprinted(self, event: do.FingerprintComputed) -> None:
         waiting = next((w for w in self._fingerprinting if event.call_id in w.awaited), None)
         if waiting is None:
-            raise ProtocolError(f"nobody asked for the fingerprint of {event.call_id}")
+            raise ProtocolError(f"the fingerprint of {event.call_id} was not requested")
         self._calls[event.call_id].fingerprint = event.value
         waiting.awaited.discard(event.call_id)
         if not waiting.awaited:
@@ -173,7 +176,7 @@ class Execution:
                 waiting.then()
 
     def _look_up(self, call_ids: Iterable[str], then: Callable[[], None]) -> None:
-        """Sign the calls; ``then`` follows when what the cache has of them is known to be of use."""
+        """Sign the calls; call ``then`` when their cached results have been checked."""
         call_ids = list(call_ids)
         self._sign(call_ids)
         found = ((call_id, self._cached(self._calls[call_id])) for call_id in call_ids)
@@ -184,24 +187,24 @@ class Execution:
         self._checks += 1
         self._checking[self._checks] = _Checking(entries, then)
         files = dict.fromkeys(file for entry in entries.values() for file in entry.files)
-        self._say(do.CheckFiles(self._checks, tuple(files)))
+        self._instruct(do.CheckFiles(self._checks, tuple(files)))
 
     def _files_checked(self, event: do.FilesChecked) -> None:
         waiting = self._checking.pop(event.number, None)
         if waiting is None:
-            raise ProtocolError(f"nobody asked for the files of {event.number}")
+            raise ProtocolError(f"no check of files has the number {event.number}")
         gone = set(event.gone)
         for call_id, entry in waiting.entries.items():
             signature = self._calls[call_id].signature
             if signature is not None and not gone.isdisjoint(entry.files):
                 self._cache.drop(self._signer.own(signature))
                 if entry.inner:
-                    self._to_show.add(call_id)
+                    self._output_missing.add(call_id)
         if self._ending is None:
             waiting.then()
 
     def _sign(self, call_ids: Iterable[str]) -> None:
-        """``call_ids``: sources first. A call in a cycle gets no signature."""
+        """Sign ``call_ids``, sources first. A call in a cycle gets no signature."""
         for call_id in call_ids:
             state = self._calls[call_id]
             parent = self._calls[state.call.parent_id] if state.call.parent_id is not None else None
@@ -216,15 +219,15 @@ class Execution:
                     name: (self._calls[ln.call_id].signature, ln.output_index)
                     for name, ln in state.inputs.links.items()
                 },
-                is_private=state.inputs.has_own_words,
+                is_private=state.inputs.has_user_text,
                 fingerprint=state.fingerprint,
                 origin=origin,
             )
 
-    # -- going on --
+    # -- progress --
 
     def _advance(self) -> None:
-        """Give out whatever can be given out now."""
+        """Issue everything that can be issued now."""
         while not self._is_finished:
             while self._completed:
                 for expanded in self._calls.done(self._completed.popleft()):
@@ -232,7 +235,7 @@ class Execution:
             if self._ending is not None:
                 if not self._out:
                     self._is_finished = True
-                    self._say(replace(self._ending, executed=tuple(self._executed)))
+                    self._instruct(replace(self._ending, executed=tuple(self._executed)))
                 return
             if self._active is not None or not self._is_started:
                 return
@@ -249,24 +252,24 @@ class Execution:
                 self._fail(self._calls[cycle[0]], "graph.DependencyCycleError", words)
 
     def _visit(self, state: CallState) -> None:
-        """A call whose inputs are there: taken from the cache after all, asked for lazy inputs, or run."""
+        """Take a ready call from the cache after all, check its lazy inputs, or run it."""
         entry = self._cached(state)
         if entry is not None:
             state.outputs = entry.outputs
-            self._retell(state, entry, is_target=state.schema.is_output)
+            self._report_cached(state, entry, is_target=state.schema.is_output)
             self._completed.append(state)
             return
-        self._say(do.Report(CallStarted(state.call)))
+        self._instruct(do.Report(CallStarted(state.call)))
         self._check(state)
 
     def _check(self, state: CallState) -> None:
-        """Ask for lazy inputs while there are any that were not asked for, then run."""
-        missing = [n for n in state.inputs.links if n in state.inputs.lazy and n not in state.asked]
+        """Issue lazy checks while some lazy inputs were not requested, then run."""
+        missing = [n for n in state.inputs.links if n in state.inputs.lazy and n not in state.requested]
         if missing:
             arguments = self._arguments(state)
             if arguments is not None and arguments.sets:
                 state.phase = Phase.CHECKING
-                self._give(state, do.CheckLazy(state.call, state.schema.name, arguments.sets, missing))
+                self._hand_out(state, do.CheckLazy(state.call, state.schema.name, arguments.sets, missing))
             if arguments is None or arguments.sets:
                 return
         self._invoke(state)
@@ -279,27 +282,27 @@ class Execution:
         state.is_blocked = len(state.sets) < state.count
         for message in arguments.messages:
             blocked = CallBlocked(state.call, state.schema.name, message, tuple(self._executed))
-            self._say(do.Report(blocked))
+            self._instruct(do.Report(blocked))
         state.phase = Phase.RUNNING
         if state.sets:
-            self._give(state, do.RunCall(state.call, state.schema.name, state.sets))
+            self._hand_out(state, do.RunCall(state.call, state.schema.name, state.sets))
         else:
             self._returned(state, (), ())
 
-    def _give(self, state: CallState, instruction: do.CheckLazy | do.RunCall) -> None:
+    def _hand_out(self, state: CallState, instruction: do.CheckLazy | do.RunCall) -> None:
         self._active = state.call.id
         self._out[state.call.id] = state
-        self._say(instruction)
+        self._instruct(instruction)
 
     def _arguments(self, state: CallState) -> Arguments | None:
-        """What to invoke the node with; ``None`` if that failed the job."""
+        """Return the arguments to invoke the node with; ``None`` if getting them failed the job."""
         values: dict[str, Values] = {name: [value] for name, value in state.inputs.literals.items()}
         try:
             for name, link in state.inputs.links.items():
                 if name in state.inputs.raw:
                     values[name] = [list(link)]
-                elif name in state.inputs.lazy and name not in state.asked:
-                    # Also where it is there by chance: what a call gives must not depend on what else has run.
+                elif name in state.inputs.lazy and name not in state.requested:
+                    # Even if its value happens to be known: a result must not depend on what else has run.
                     values[name] = [None]
                 else:
                     values[name] = self._values(link)
@@ -315,9 +318,9 @@ class Execution:
             raise ResultError(f"Node {link.call_id} ({source.schema.name}) gave no output {link.output_index}.")
         return source.outputs[link.output_index]
 
-    # -- answers --
+    # -- answers of the runner --
 
-    def _answered(
+    def _call_answered(
         self, event: do.LazyChecked | do.CallPending | do.CallReturned | do.CallRaised | do.CallAborted
     ) -> None:
         state = self._out.get(event.call_id)
@@ -337,7 +340,7 @@ class Execution:
             self._cancel(state)
         elif isinstance(event, do.LazyChecked):
             if state.phase is not Phase.CHECKING:
-                raise ProtocolError(f"call {event.call_id} was not asked for lazy inputs")
+                raise ProtocolError(f"call {event.call_id} has no lazy check to answer")
             self._lazy_checked(state, event.names)
         else:
             if state.phase is not Phase.RUNNING or len(event.results) != len(state.sets):
@@ -346,12 +349,12 @@ class Execution:
             self._returned(state, event.results, event.files)
 
     def _lazy_checked(self, state: CallState, names: Sequence[str]) -> None:
-        asked = {n for n in names if n in state.inputs.lazy} - state.asked
-        if not asked:
+        requested = {n for n in names if n in state.inputs.lazy} - state.requested
+        if not requested:
             self._invoke(state)
             return
-        state.asked |= asked
-        sources = [link.call_id for name, link in state.inputs.links.items() if name in asked]
+        state.requested |= requested
+        sources = [link.call_id for name, link in state.inputs.links.items() if name in requested]
         self._calls.require(sources)
         if all(self._calls[source].phase is Phase.DONE for source in sources):
             self._check(state)
@@ -361,13 +364,13 @@ class Execution:
 
     def _returned(self, state: CallState, results: Sequence[Returned | Blocked], files: Sequence[KeptFile]) -> None:
         given = dict(zip((s.index for s in state.sets), results, strict=True))
-        # Beyond this call a blocker is silent: its message was told.
+        # Downstream of this call a blocker is silent: its message was reported.
         state.results = [given.get(index, Blocked()) for index in range(state.count)]
         state.sets = ()
         state.ui = merge_ui(r.ui for r in results if isinstance(r, Returned))
         if state.ui is not None:
             state.files += files
-            self._say(do.Report(OutputMade(state.call, state.ui)))
+            self._instruct(do.Report(OutputMade(state.call, state.ui)))
         expansions = [r.expand for r in results if isinstance(r, Returned) and r.expand is not None]
         if expansions:
             self._expand(state, expansions)
@@ -383,7 +386,7 @@ class Execution:
         except ExpansionError as error:
             self._fail(state, "InvalidExpansion", str(error))
             return
-        # Its calls, and those of the prompt that nothing else led to, sources first.
+        # Its calls, and those of the prompt that were not reachable before, sources first.
         new = [c for c in order(added, self.graph.sources).calls if c not in self._calls]
         self._fingerprint(new, lambda: self._look_up(new, lambda: self._expanded(state, added)))
 
@@ -399,15 +402,15 @@ class Execution:
             if child.phase is Phase.DONE and child.call.parent_id == state.call.id:
                 entry = self._cached(child)
                 if entry is not None:
-                    self._retell(child, entry, is_target=child.schema.is_output)
+                    self._report_cached(child, entry, is_target=child.schema.is_output)
         self._calls.wait(state, state.children)
         if not state.needs:
             self._conclude(state)
 
-    # -- the end of a call, and of the job --
+    # -- end of a call, and of the job --
 
     def _conclude(self, state: CallState) -> None:
-        """Everything that the call's outputs are made of is there."""
+        """Finish a call whose outputs, and those of its expansion, are complete."""
         try:
             given = [
                 follow(result, result_links(result, self.graph), self._values, outputs=state.schema.outputs)
@@ -422,7 +425,7 @@ class Execution:
         self._calls.release(state.children)
         state.results, state.children = (), ()
         if state.signature is not None and not state.is_blocked:
-            # A blocked call is not kept, so that a rerun tells the message again.
+            # A blocked call is not cached, so that a rerun reports the message again.
             files = tuple(state.files)
             entry = Entry(state.call, outputs, state.ui, tuple(state.inner), files, state.size, state.seconds)
             self._cache.put(self._signer.own(state.signature) if files else state.signature, entry)
@@ -432,18 +435,18 @@ class Execution:
             parent.inner += [InnerOutput(state.call, state.ui), *state.inner] if state.ui is not None else state.inner
             parent.files += state.files
         self._executed.append(state.call.id)
-        self._say(do.Report(CallFinished(state.call)))
+        self._instruct(do.Report(CallFinished(state.call)))
         self._completed.append(state)
 
-    def _retell(self, state: CallState, entry: Entry, *, is_target: bool) -> None:
-        """Show again what a cached call showed, and what the calls inside it did, under its present name."""
+    def _report_cached(self, state: CallState, entry: Entry, *, is_target: bool) -> None:
+        """Report the outputs of a cached call, and of the calls inside it, under its current id."""
         inner = [InnerOutput(rebased(i.call, entry.origin, state.call), i.ui) for i in entry.inner]
         if is_target:
-            self._say(do.Report(OutputMade(state.call, entry.ui, cached=True)))
+            self._instruct(do.Report(OutputMade(state.call, entry.ui, cached=True)))
         for shown in inner:
-            self._say(do.Report(OutputMade(shown.call, shown.ui, cached=True)))
+            self._instruct(do.Report(OutputMade(shown.call, shown.ui, cached=True)))
         if is_target:
-            self._say(do.Report(CallFinished(state.call)))
+            self._instruct(do.Report(CallFinished(state.call)))
         if state.call.parent_id is not None:
             own = [InnerOutput(state.call, entry.ui)] if is_target and entry.ui is not None else []
             self._calls[state.call.parent_id].inner += own + inner
@@ -465,10 +468,10 @@ class Execution:
     def _end(self, outcome: JobState, error: JobError | None) -> None:
         self._ending = do.Finish(outcome, error)
         for state in self._out.values():
-            self._say(do.AbortCall(state.call))
+            self._instruct(do.AbortCall(state.call))
 
     def _error(self, state: CallState, exception_type: str, message: str) -> JobError:
-        """Blamed on the node of the prompt, which is the one that the user sees."""
+        """Make an error that names the node of the prompt, which is the one that the user sees."""
         return JobError(
             exception_type,
             message,
@@ -478,5 +481,5 @@ class Execution:
             executed=tuple(self._executed),
         )
 
-    def _say(self, instruction: Instruction) -> None:
-        self._said.append(instruction)
+    def _instruct(self, instruction: Instruction) -> None:
+        self._pending_instructions.append(instruction)

@@ -1,4 +1,4 @@
-"""Results of invocations that returned a graph: which of their values are links into it, and what those lead to."""
+"""Results of invocations that returned a graph: which values are links into it, and the values they lead to."""
 
 from collections.abc import Callable, Container, Sequence
 
@@ -10,7 +10,8 @@ from safelight.graph.prompt import Link, as_link
 
 
 def result_links(result: Returned | Blocked, graph: Container[str]) -> list[Link | None]:
-    """For each value of an invocation that expanded the link that it is, or ``None``; empty for one that did not."""
+    """Return, for each value of an expanded result, the link that it is, or ``None``; empty for a result without a
+    graph."""
     if isinstance(result, Blocked) or result.expand is None:
         return []
     links = [as_link(value) for value in result.values]
@@ -24,7 +25,7 @@ def follow(
     *,
     outputs: Sequence[OutputSchema],
 ) -> Outputs | Blocked:
-    """The outputs of an invocation, with what its links lead to in their place."""
+    """Return the outputs of an invocation, with its links replaced by the values they lead to."""
     if isinstance(result, Blocked):
         return result
     if not links:
@@ -36,7 +37,7 @@ def follow(
 
 
 def rebased(call: NodeCall, origin: NodeCall, now: NodeCall) -> NodeCall:
-    """A call inside an expansion of ``origin``, as it is called inside the same expansion of ``now``."""
+    """Return a call inside an expansion of ``origin`` under its id inside the same expansion of ``now``."""
 
     def moved(call_id: str) -> str:
         inside = call_id == origin.id or call_id.startswith(f"{origin.id}.")

@@ -1,4 +1,4 @@
-"""The vocabulary between a graph's execution and whoever runs its nodes: events in, instructions out.
+"""The vocabulary between a graph's execution and the runner of its nodes: events in, instructions out.
 
 The protocol
 ============
@@ -7,7 +7,7 @@ The protocol
 event and carries out the instructions that come back, in their order; each that says "answer with" is answered by
 feeding that event, which may bring further instructions. It begins with :class:`Start` and is over with
 :class:`Finish`, which is the last instruction ever. The execution has no clock, no threads and no I/O, and values are
-opaque to it: it stores what the runner gives and hands it on.
+opaque to it: it stores what the runner returns and passes it on.
 
 ::
 
@@ -15,7 +15,7 @@ opaque to it: it stores what the runner gives and hands it on.
           ─► Report(CallsCached) ─► Report(CallStarted), RunCall ─► ...
 
 * **One at a time, unless pending.** At most one :class:`RunCall` or :class:`CheckLazy` is unanswered, unless the
-  runner says :class:`CallPending` of it (an async node that awaits something): then the next ready call is given out.
+  runner reports :class:`CallPending` for it (an async node that awaits something): then the next ready call is issued.
   When nothing is ready the answer is an empty list, and the runner waits for what is pending.
 * **Files.** A cached result may name files that its owner has deleted since. Before such a result is used,
   :class:`CheckFiles` asks which files are gone; answer with :class:`FilesChecked`. What named one of those is made
@@ -25,12 +25,12 @@ opaque to it: it stores what the runner gives and hands it on.
   :class:`Returned` or :class:`Blocked` for each. ``ArgumentSet.index`` is its position in the list, which goes into ids
   of an expansion. A call that is mapped over an empty list is finished without a ``RunCall``.
 * **Blockers.** An output that stops what follows is a :class:`Blocked`, as a value in ``Returned.values`` (also inside
-  a list output), or in place of a whole ``Returned``. Sets that would get one are never given out. A message is
+  a list output), or in place of a whole ``Returned``. Sets that would receive one are never issued. A message is
   reported once (``CallBlocked``), at the call that would have used it; beyond that call the blocker is silent.
-* **Laziness.** :class:`CheckLazy` comes where linked lazy inputs were not asked for yet; they are ``None`` in its sets.
-  Answer with the names that the node wants (the union over the sets; none if it has no ``check_lazy_status``).
+* **Laziness.** :class:`CheckLazy` is issued while some linked lazy inputs were not requested; they are ``None`` in its
+  sets. Answer with the names that the node needs (the union over the sets; none if it has no ``check_lazy_status``).
   The call is *started* again (``CallStarted``) if it had to wait for those, and checked again if any are still
-  missing. Lazy inputs that nobody asked for are ``None`` in the ``RunCall``.
+  missing. Lazy inputs that were never requested are ``None`` in the ``RunCall``.
 * **Expansion.** ``Returned.expand`` is a graph in API format, ``{id: {"class_type", "inputs"}}``. Its ids must be new
   and the same on every run: ``<call id>.<set index>.<graph index>.<n>``. ``values`` may then hold links
   ``[id, output index]`` into it, beside plain values. Inputs of its nodes may be live values as well as literals and
@@ -41,9 +41,9 @@ opaque to it: it stores what the runner gives and hands it on.
   inputs hold the link itself, ``[id, output index]``. Linked inputs that the schema doesn't declare are passed on;
   undeclared literals are not. **Hidden inputs are the runner's business**: it has the schema, ``call.id`` (UNIQUE_ID)
   and ``Execution.graph`` (DYNPROMPT); for an ``INPUT_IS_LIST`` node it wraps them in a list of one.
-* **Failure.** :class:`CallRaised` ends the job as failed: :class:`AbortCall` is given for every call that is still out,
-  and ``Finish`` when all of them were answered (by any of ``CallAborted``, ``CallReturned``, ``CallRaised``), so that
-  nothing of a job runs after its ``Finish``.
+* **Failure.** :class:`CallRaised` ends the job as failed: :class:`AbortCall` is issued for every call that is still
+  out, and ``Finish`` when all of them were answered (by any of ``CallAborted``, ``CallReturned``, ``CallRaised``), so
+  that nothing of a job runs after its ``Finish``.
 * **Cancel.** :class:`CancelRequested` may be fed at any moment before ``Finish``; nothing starts after it. Calls that
   are out are aborted as above; an ``AbortCall`` for one that the runner has not begun is answered with
   ``CallAborted`` without beginning it. A call that ends by itself because it saw the cancel is ``CallAborted`` too.
@@ -67,7 +67,7 @@ from safelight.core.job import JobError, JobState
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """An output that stops whatever would use it. ``None``: silently; a message is told to the user once."""
+    """An output that stops every call that would use it. ``None``: silently; a message is shown to the user once."""
 
     message: str | None = None
 
@@ -82,7 +82,7 @@ class ArgumentSet:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """What one invocation gave: a value per output, the UI output, and a graph that replaces the call.
+    """The result of one invocation: a value per output, the UI output, and a graph that replaces the call.
 
     An output that the schema declares as a list has a list (or tuple) of values here.
     """
@@ -102,7 +102,7 @@ class KeptFile:
     digest: str
 
 
-# -- events: what the runner says --
+# -- events: what the runner reports --
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class FingerprintComputed:
-    """The answer to :class:`Fingerprint`. ``value``: what the node gave (a list for several sets).
+    """The answer to :class:`Fingerprint`. ``value``: what the node returned (a list for several sets).
 
     NaN, and anything not made of plain data (str, bytes, numbers, lists, tuples, sets, dicts), never equals an earlier
     fingerprint; one that raised is reported as NaN.
@@ -124,7 +124,7 @@ class FingerprintComputed:
 
 @dataclass(frozen=True, slots=True)
 class FilesChecked:
-    """The answer to :class:`CheckFiles` of that number: those of its files that the owner has no longer."""
+    """The answer to :class:`CheckFiles` of that number: the files that the owner no longer has."""
 
     number: int
     gone: Collection[KeptFile] = ()
@@ -149,7 +149,7 @@ class CallPending:
 class CallReturned:
     """The answer to :class:`RunCall`: one result per argument set.
 
-    ``size``: bytes that the values keep alive, ``seconds``: what the call took; the cache weighs entries by both.
+    ``size``: bytes that the values keep alive, ``seconds``: how long the call took; the cache ranks entries by both.
     ``files``: those that the call saved.
     """
 
@@ -180,7 +180,7 @@ class CallAborted:
 
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
-    """The job's owner wants it to end."""
+    """The job's owner cancelled it."""
 
 
 Event = (
@@ -195,7 +195,7 @@ Event = (
     | CancelRequested
 )
 
-# -- instructions: what the runner is to do --
+# -- instructions: what the runner must do --
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class CheckFiles:
-    """Ask which of these files the owner has no longer, or with other bytes; answer with ``FilesChecked``. After a
+    """Ask which of these files the owner no longer has, or has with other bytes; answer with ``FilesChecked``. After a
     cancel it may be left unanswered."""
 
     number: int

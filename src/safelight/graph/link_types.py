@@ -1,6 +1,6 @@
 """Which output may feed which input: exact names, ``*``, unions such as ``IMAGE,MASK``, and match types.
 
-Two unions fit when they have a member in common, as ComfyUI judges them: what really arrives is known at run time only.
+Two unions fit if they have a member in common, as in ComfyUI: the actual type is known at run time only.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ _LINK_ONLY = """
 """
 
 LINK_ONLY = frozenset(_LINK_ONLY.split())
-"""Types whose values no client can write down: a literal in their place is a mistake that is told before the run."""
+"""Types whose values cannot be written as literals: a literal there is reported as an error before the run."""
 
 
 def members(type_name: str) -> frozenset[str]:
@@ -26,7 +26,7 @@ def members(type_name: str) -> frozenset[str]:
 
 
 def fits(received: str, wanted: str) -> bool:
-    """Whether an output of type ``received`` may feed an input of type ``wanted``."""
+    """Return whether an output of type ``received`` may feed an input of type ``wanted``."""
     if received == wanted or ANY in (received, wanted):
         return True
     have, want = members(received), members(wanted)
@@ -34,29 +34,30 @@ def fits(received: str, wanted: str) -> bool:
 
 
 def wanted_type(declared: InputSchema) -> str:
-    """What an input takes: of a match type the types that its template allows."""
+    """Return the types that an input takes; for a match type those that its template allows."""
     if declared.type == MATCH_TYPE:
         return str((declared.config.get("template") or {}).get("allowed_types") or ANY)
     return declared.type
 
 
 def needs_link(declared: InputSchema) -> bool:
-    """Whether only a link can give the input a value."""
+    """Return whether the input takes links only."""
     return members(wanted_type(declared)) <= LINK_ONLY
 
 
 def template_id(declared: InputSchema) -> str | None:
-    """The template by which a match-type input is tied to others and to outputs."""
+    """Return the template that a match-type input shares with other inputs and outputs; ``None`` for other types."""
     if declared.type != MATCH_TYPE:
         return None
     found = (declared.config.get("template") or {}).get("template_id")
     return None if found is None else str(found)
 
 
-def given_type(output: OutputSchema, linked: Iterable[tuple[str | None, str]]) -> str:
-    """The type of an output in a graph. ``linked``: for each linked input its template and the type that arrives there.
+def output_type(output: OutputSchema, linked: Iterable[tuple[str | None, str]]) -> str:
+    """Return the type of an output in a graph. ``linked``: for each linked input its template and the type of its
+    source.
 
-    A match-type output has the types that arrive at the inputs of its template, or any where none is linked.
+    A match-type output has the types of the sources linked to its template, or any type if none is linked.
     """
     if output.type != MATCH_TYPE:
         return output.type

@@ -1,8 +1,8 @@
-"""List semantics: how lists of values are spread over invocations of a node, and how the results are gathered again.
+"""List semantics: how a node is mapped over lists of values, and how the results are joined.
 
-Every value in a graph is a list, mostly of one element. A node is invoked once per element of its longest input,
-shorter inputs repeat their last element; a node that takes lists (``INPUT_IS_LIST``) is invoked once with all of them.
-An empty list gives no invocation at all, and so empty outputs.
+Every value in a graph is a list, usually of one element. A node is invoked once per element of its longest input;
+shorter inputs repeat their last element. A node that takes lists (``INPUT_IS_LIST``) is invoked once with all of them.
+An empty list means no invocation, and so empty outputs.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,15 +15,15 @@ Values = Sequence[Any]
 """The values of one input or output, in list form."""
 
 Outputs = tuple[Values, ...]
-"""The values of a call's outputs, by slot."""
+"""The values of a call's outputs, by output index."""
 
 
 class ResultError(ValueError):
-    """What a node returned is not what it declared."""
+    """A node returned something other than what it declared."""
 
 
 def spread(inputs: Mapping[str, Values], *, as_lists: bool) -> list[dict[str, Any]]:
-    """The arguments of each invocation."""
+    """Return the arguments of each invocation."""
     if as_lists:
         return [{name: list(values) for name, values in inputs.items()}]
     if not inputs:
@@ -37,7 +37,7 @@ def spread(inputs: Mapping[str, Values], *, as_lists: bool) -> list[dict[str, An
 
 
 def find_blocker(arguments: Mapping[str, Any], *, as_lists: bool) -> Blocked | None:
-    """The first blocker among the arguments of an invocation; for lists also inside them."""
+    """Return the first blocker among the arguments of an invocation; with ``as_lists``, also inside the lists."""
     for value in arguments.values():
         if isinstance(value, Blocked):
             return value
@@ -49,7 +49,7 @@ def find_blocker(arguments: Mapping[str, Any], *, as_lists: bool) -> Blocked | N
 
 
 def in_list_form(values: Sequence[Any], outputs: Sequence[OutputSchema]) -> Outputs:
-    """What one invocation gave, with every output as a list. Raises :class:`ResultError`."""
+    """Return the results of one invocation with every output as a list. Raises :class:`ResultError`."""
     form: list[Values] = []
     for output_index, value in enumerate(values):
         if output_index >= len(outputs) or not outputs[output_index].is_list or isinstance(value, Blocked):
@@ -63,9 +63,9 @@ def in_list_form(values: Sequence[Any], outputs: Sequence[OutputSchema]) -> Outp
 
 
 def gather(results: Sequence[Outputs | Blocked], count: int) -> Outputs:
-    """The outputs of a call from those of its invocations, joined. ``count``: outputs that the node declares.
+    """Join the outputs of a call's invocations. ``count``: number of outputs that the node declares.
 
-    Only as many outputs as every invocation gave. A blocked invocation gives a blocker for each.
+    Only outputs that every invocation returned are kept. A blocked invocation contributes a blocker to each output.
     """
     given = [len(result) for result in results if not isinstance(result, Blocked)]
     if len(results) == len(given) == 1 and not isinstance(results[0], Blocked):
@@ -78,7 +78,7 @@ def gather(results: Sequence[Outputs | Blocked], count: int) -> Outputs:
 
 
 def merge_ui(parts: Iterable[Mapping[str, Any] | None]) -> Mapping[str, Any] | None:
-    """The UI outputs of several invocations as one: lists under one key follow one another."""
+    """Merge the UI outputs of several invocations: lists under the same key are concatenated."""
     given = [part for part in parts if part]
     if len(given) <= 1:
         return given[0] if given else None

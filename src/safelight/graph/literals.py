@@ -1,4 +1,4 @@
-"""Judging the literals of a prompt: conversion to the declared type, ranges, options, and files that must exist."""
+"""Checks of literal inputs: conversion to the declared type, ranges, options, and files that must exist."""
 
 import math
 import re
@@ -16,18 +16,18 @@ from safelight.graph.link_types import COMBO, needs_link
 from safelight.graph.validation_errors import NodeError
 
 FileExists = Callable[[str], bool]
-"""Whether the caller has a file of this (annotated) name."""
+"""Return whether the caller has a file of this (annotated) name."""
 
 _TOKEN = re.compile(r"%[^%/]*%")
-"""What a saving node fills in: ``%date:yyyy-MM-dd%``, ``%width%``."""
+"""A token that saving nodes replace: ``%date:yyyy-MM-dd%``, ``%width%``."""
 PACKS = "custom_nodes"
-"""Where the modules of node packs lie."""
+"""The package of the node packs' modules."""
 
 
 def convert(schema: NodeSchema, declared: InputSchema, value: Any) -> tuple[Any, NodeError | None]:
-    """The value in the declared type. ``"16"`` and ``16.9`` are the integer 16; any non-empty text is true."""
+    """Convert to the declared type. ``"16"`` and ``16.9`` become the integer 16; any non-empty text is true."""
     if needs_link(declared):
-        # Null is what clients send for an optional input that is not connected.
+        # Clients send null for an optional input that is not connected.
         if value is None and declared.section == "optional":
             return value, None
         reason = f"a link to an output of type {declared.type} is needed, not a literal value"
@@ -51,7 +51,7 @@ def convert(schema: NodeSchema, declared: InputSchema, value: Any) -> tuple[Any,
 
 
 def check_range(schema: NodeSchema, declared: InputSchema, value: Any) -> NodeError | None:
-    """``min`` and ``max`` of numbers, options of combos."""
+    """Check ``min`` and ``max`` of numbers, and options of combos."""
     if declared.type in ("INT", "FLOAT"):
         low, high = declared.config.get("min"), declared.config.get("max")
         if low is not None and value < low:
@@ -75,23 +75,23 @@ def check_range(schema: NodeSchema, declared: InputSchema, value: Any) -> NodeEr
 
 
 def check_prefix(schema: NodeSchema, declared: InputSchema, value: Any) -> NodeError | None:
-    """The prefix of files that one of our own nodes saves; packs may read theirs in another way."""
+    """Check the file name prefix of a built-in saving node; packs may interpret theirs differently."""
     if declared.id != "filename_prefix" or not schema.is_output or schema.module.startswith(PACKS):
         return None
     try:
         parse_prefix(_TOKEN.sub("0", str(value)))
     except InvalidName as error:
-        return validation_errors.custom(declared.id, f"no file can have the prefix {value!r}: {error}")
+        return validation_errors.custom(declared.id, f"invalid file name prefix {value!r}: {error}")
     return None
 
 
 def names_file(declared: InputSchema) -> bool:
-    """Whether the input is a combo of the user's own files, which the server knows and the node's author does not."""
+    """Return whether the input is a combo of the user's own files, which the server lists."""
     return upload_mark(declared) is not None
 
 
 def check_file(declared: InputSchema, value: Any, file_exists: FileExists) -> NodeError | None:
-    """``value`` is one of the author's own choices, or the name of a file that exists."""
+    """Check that ``value`` is one of the declared options, or the name of a file that exists."""
     if value in (declared.config.get("options") or ()):
         return None
     if isinstance(value, str) and file_exists(value):

@@ -1,31 +1,32 @@
-"""The order of a graph: what comes before what, and whether it goes round in circles. Iterative: graphs are deep."""
+"""Topological order of a graph, and its cycles. Iterative, because graphs are deeper than Python's stack."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 MAX_CYCLES = 20
-"""Cycles that are told; a graph may have more of them than calls."""
+"""Maximum number of cycles reported; a graph may have more cycles than calls."""
 
 Sources = Callable[[str], Iterable[str]]
-"""The calls from which a call takes its inputs."""
+"""Return the calls from which a call takes its inputs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """``calls``: everything that the targets rest on, sources first; ``cycles``: each in the direction of the data."""
+    """``calls``: the targets and everything they depend on, sources first; ``cycles``: each in data-flow order."""
 
     calls: list[str] = field(default_factory=list)
     cycles: list[list[str]] = field(default_factory=list)
 
 
 def order(targets: Iterable[str], sources: Sources) -> Order:
-    """Everything that ``targets`` rest on, in an order in which it can be computed.
+    """Return ``targets`` and everything they depend on, sources first.
 
-    Where there are cycles, every call still comes once, and at least one cycle of each knot is told.
+    With cycles, every call is still listed once, and at least one cycle of each strongly connected component is
+    reported.
     """
     found = Order()
     done: set[str] = set()
-    path: dict[str, int] = {}  # the calls between a target and here, with their depth
+    path: dict[str, int] = {}  # the calls from the target to the current one, with their depth
     for target in targets:
         if target in done:
             continue
@@ -40,7 +41,7 @@ def order(targets: Iterable[str], sources: Sources) -> Order:
                 done.add(call)
                 found.calls.append(call)
             elif source in path and len(found.cycles) < MAX_CYCLES:
-                # We walk against the data, so the path from here back to the source is reversed.
+                # The walk goes against the data flow, so the path back to the source is reversed.
                 found.cycles.append([step for step, _ in stack[: path[source] - 1 if path[source] else None : -1]])
             elif source not in done and source not in path:
                 path[source] = len(stack)
@@ -49,7 +50,7 @@ def order(targets: Iterable[str], sources: Sources) -> Order:
 
 
 def find_cycle(calls: Sequence[str], sources: Sources) -> list[str]:
-    """A cycle among ``calls``, in the direction of the data; empty if there is none."""
+    """Return a cycle among ``calls`` in data-flow order; empty if there is none."""
     inside = set(calls)
     found = order(calls, lambda call: (s for s in sources(call) if s in inside))
     return found.cycles[0] if found.cycles else []

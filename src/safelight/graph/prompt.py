@@ -1,4 +1,4 @@
-"""Reading a graph in API format, ``{id: {"class_type", "inputs"}}``: links, wrapped literals, and what is no graph.
+"""Parse a graph in API format, ``{id: {"class_type", "inputs"}}``: links, wrapped literals, malformed graphs.
 
 Knows the shape of a prompt, not the meaning of its inputs.
 """
@@ -15,7 +15,7 @@ LITERAL_KEY = "__value__"
 
 
 class Link(NamedTuple):
-    """An input that is the output ``output_index`` of the call ``call_id``."""
+    """A link to the output ``output_index`` of the call ``call_id``."""
 
     call_id: str
     output_index: int
@@ -23,15 +23,15 @@ class Link(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a prompt may be at most; beyond it the answer is an :class:`InvalidPrompt`."""
+    """Upper bounds of a prompt; beyond them it is an :class:`InvalidPrompt`."""
 
     nodes: int = 10_000
     depth: int = 64
-    """Nesting of lists and objects in one input value."""
+    """Levels of nested lists and objects in one input value."""
     reported_nodes: int = 1_000
-    """Nodes whose errors are listed; the rest of a hopeless prompt is not spelled out."""
+    """Maximum number of nodes whose errors are listed."""
     reported_outputs: int = 100
-    """Dependent outputs listed per node."""
+    """Maximum number of dependent outputs listed per node."""
 
 
 DEFAULT_LIMITS = Limits()
@@ -39,7 +39,7 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class PromptNode:
-    """A node of a prompt. ``inputs`` is ``None`` where the client left the key out."""
+    """A node of a prompt. ``inputs`` is ``None`` if the client omitted the key."""
 
     id: str
     schema: NodeSchema
@@ -47,23 +47,24 @@ class PromptNode:
 
 
 def as_link(value: object) -> Link | None:
-    """The link that a value of a prompt is, else ``None``: a list of a call's id and the number of an output."""
+    """Return the value as a link if it is one, a list of a call id and an output index; otherwise ``None``."""
     if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int:
         return Link(value[0], value[1])
     return None
 
 
 def literal(value: Any) -> Any:
-    """A literal without its wrapping."""
+    """Unwrap a literal."""
     if isinstance(value, Mapping) and len(value) == 1 and LITERAL_KEY in value:
         return value[LITERAL_KEY]
     return value
 
 
 def read_nodes(prompt: object, catalogue: Catalogue, *, limits: Limits) -> dict[str, PromptNode]:
-    """The nodes of a prompt with their schemas. Raises :class:`InvalidPrompt` for what is no graph of known nodes."""
+    """Return the nodes of a prompt with their schemas. Raises :class:`InvalidPrompt` for anything but a graph of known
+    nodes."""
     if isinstance(prompt, list) and not prompt:
-        raise validation_errors.no_outputs()  # an empty list stands for an empty graph
+        raise validation_errors.no_outputs()  # some clients send an empty list for an empty graph
     if not isinstance(prompt, Mapping):
         raise validation_errors.invalid_prompt(
             "The prompt must be an object of nodes by id", f"received {_kind(prompt)}"
@@ -75,12 +76,12 @@ def read_nodes(prompt: object, catalogue: Catalogue, *, limits: Limits) -> dict[
 
 
 def is_workflow(value: object) -> bool:
-    """Whether it is what the editor saves, and no graph in API format."""
+    """Return whether ``value`` is a workflow as the editor saves it, instead of a graph in API format."""
     return isinstance(value, Mapping) and isinstance(value.get("nodes"), list)
 
 
 def check_size(nodes: int, limits: Limits) -> None:
-    """Raises :class:`InvalidPrompt` for a graph of too many nodes, before anything is done for each of them."""
+    """Raise :class:`InvalidPrompt` for a graph with too many nodes, before any work per node."""
     if nodes > limits.nodes:
         details = f"{nodes} nodes; at most {limits.nodes} are allowed"
         raise validation_errors.invalid_prompt("The prompt has too many nodes", details)

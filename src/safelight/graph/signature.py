@@ -1,13 +1,13 @@
-"""The cache key of a call: what it is and all that it rests on, as one digest.
+"""The cache key of a call: one digest of the call and everything it depends on.
 
-Two calls with the same signature give the same result, in whichever job. A signature is made of the node's identity,
-its literals, its fingerprint, and the signatures of the calls that feed it, so it stands for all ancestors and costs
-the same however deep the graph. Strings that name a file are signed with the file's digest. Where equality can't be
-told, there is no signature (``None``), and none for whatever rests on it.
+Two calls with the same signature have the same result, in any job. A signature covers the node's identity, its
+literals, its fingerprint, and the signatures of the calls that feed it, so it covers all ancestors at a cost that does
+not depend on the depth of the graph. A string that names a file is signed with the file's digest. If equality cannot be
+decided, the call has no signature (``None``), and neither has any call that depends on it.
 
-Users share results that rest on nothing of their own: numbers, choices, models. Whatever rests on a text or a file of
-a user is signed with the owner, since a quick answer would else tell one user what another has written or uploaded; so
-are outputs, which lie in the owner's folders, and nodes that read the caller's prompt or keys.
+Users share results that depend only on numbers, choices and models. A result that depends on a user's text or file is
+signed with the owner, because a fast reply would reveal to one user what another has written or uploaded. So are
+outputs, which are in the owner's folders, and nodes that read the caller's prompt or keys.
 """
 
 import hashlib
@@ -21,20 +21,21 @@ from safelight.core.node import NodeSchema, Section
 Signature = NewType("Signature", bytes)
 
 FileDigest = Callable[[str], str | None]
-"""The digest (or whatever else changes with the content) of the file that a string names, ``None`` if it names none."""
+"""Return the digest of the file that a string names (or anything that changes with its content), ``None`` if it names
+no file."""
 
 MAX_DEPTH = 100
 
 _PRIVATE = frozenset({"PROMPT", "EXTRA_PNGINFO", "DYNPROMPT", "AUTH_TOKEN_COMFY_ORG", "API_KEY_COMFY_ORG"})
-"""Hidden inputs that belong to the caller: a node that reads them does not share its results with other users."""
+"""Hidden inputs that belong to the caller: results of a node that reads them are not shared with other users."""
 
 
 class UnsignableError(ValueError):
-    """The value equals nothing, itself included: a NaN, or an object that is not plain data."""
+    """The value never equals anything, not even itself: a NaN, or an object that is not plain data."""
 
 
 class Signer:
-    """Signs the calls of one job. Mutable: remembers the identity of each node."""
+    """Signs the calls of one job. Mutable: caches the identity of each node."""
 
     def __init__(self, *, owner: UserId, file_digest: FileDigest) -> None:
         self._owner_mark = f"|owner:{owner}".encode()
@@ -52,11 +53,11 @@ class Signer:
         fingerprint: Any = None,
         origin: bytes | None = None,
     ) -> Signature | None:
-        """``links``: for each linked input the source's signature and its slot. ``is_private``: a literal is the user's
-        own words; one that names a file is private in any case.
+        """Return the signature, or ``None`` if equality cannot be decided.
 
-        ``origin`` names the place of a call that an expansion made: literals that are live objects are signed by it,
-        since the same expansion gives the same objects.
+        ``links``: for each linked input the source's signature and output index. ``is_private``: a literal is the
+        user's own text; a literal that names a file is always private. ``origin`` identifies the position of a call in
+        an expansion: literals that are live objects are signed by it, since the same expansion makes the same objects.
         """
         names_file = False
 
@@ -89,7 +90,7 @@ class Signer:
         return Signature(digest.digest())
 
     def own(self, signature: Signature) -> Signature:
-        """Of a result that names files of the owner: no other user shares it, whatever it rests on."""
+        """Return the signature of a result that names files of the owner: it is never shared with another user."""
         return Signature(hashlib.sha256(signature + self._owner_mark).digest())
 
     def _identity(self, schema: NodeSchema) -> bytes:
@@ -115,7 +116,7 @@ def _literal(value: Any, name: str, origin: bytes | None, file_digest: FileDiges
 
 
 def encode(value: Any, file_digest: FileDigest | None = None, *, depth: int = 0) -> Iterator[bytes]:
-    """Plain data as bytes, such that unequal values differ. Raises :class:`UnsignableError` for anything else."""
+    """Encode plain data so that unequal values differ. Raises :class:`UnsignableError` for anything else."""
     if depth > MAX_DEPTH:
         raise UnsignableError
     if value is None or value is True or value is False:
@@ -154,5 +155,5 @@ def encode(value: Any, file_digest: FileDigest | None = None, *, depth: int = 0)
 
 
 def as_bytes(text: str) -> bytes:
-    """JSON may hold half a surrogate pair, which plain UTF-8 does not take."""
+    """Encode text that may contain half a surrogate pair, as JSON allows and plain UTF-8 does not."""
     return text.encode("utf-8", "surrogatepass")

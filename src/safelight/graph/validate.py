@@ -1,7 +1,8 @@
-"""Whether a prompt can run, said all at once and in ComfyUI's vocabulary, and the prompt with its literals converted.
+"""Validate a prompt: report all errors together, in ComfyUI's vocabulary, or return it with its literals converted.
 
-An output runs if it and all that it rests on is right; other outputs are dropped with their errors told. Errors stand
-in the order of the node's inputs. What only the node's own code can judge is left to a :class:`NodeValidator`.
+An output runs if it and everything it depends on is valid; other outputs are dropped, and their errors are reported.
+Errors are in the order of the node's inputs. Checks that only the node's own code can do are left to a
+:class:`NodeValidator`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 from safelight.core.node import ANY, Catalogue, InputSchema, NodeSchema, Section
 from safelight.graph import literals, validation_errors
 from safelight.graph.dynamic import LiveInputs
-from safelight.graph.link_types import fits, given_type, template_id, wanted_type
+from safelight.graph.link_types import fits, output_type, template_id, wanted_type
 from safelight.graph.literals import FileExists
 from safelight.graph.plan import order
 from safelight.graph.prompt import DEFAULT_LIMITS, LITERAL_KEY, Limits, PromptNode, as_link, literal, read_nodes
@@ -28,13 +29,14 @@ class ValidPrompt:
 
 
 class NodeValidator(Protocol):
-    """The node's own ``VALIDATE_INPUTS``. It lives in a worker: who needs it there validates once with a judge that
-    notes what is asked, asks the worker, and validates again with the answers."""
+    """The node's own ``VALIDATE_INPUTS``. It runs in a worker, so the server validates once without it, sends the
+    prompt to a worker, and validates again with the violations that the worker returned."""
 
     def __call__(
         self, node_id: str, schema: NodeSchema, arguments: Mapping[str, Any], received_types: Mapping[str, str]
     ) -> bool | str:
-        """``arguments``: the literals that the node wants to judge, converted. True, or False or a reason for a no."""
+        """Return ``True``, or ``False`` or a reason to reject. ``arguments``: the literals that the node validates,
+        converted."""
         ...
 
 
@@ -49,8 +51,9 @@ def validate(
 ) -> ValidPrompt:
     """Raises :class:`~safelight.core.errors.InvalidPrompt` when no output can run.
 
-    ``targets`` narrows the outputs (partial execution). Without ``file_exists`` names of files are not judged, without
-    ``node_validator`` the node's own code is not asked; the ranges that it would have judged are skipped either way.
+    ``targets`` selects the outputs (partial execution). Without ``file_exists``, names of files are not checked;
+    without ``node_validator``, the node's own code is not called. The ranges that the node's code checks are skipped
+    either way.
     """
     nodes = read_nodes(prompt, catalogue, limits=limits)
     wanted = None if targets is None else set(targets)
@@ -79,11 +82,11 @@ def validate(
 
 
 def _describe(check: "_Check", calls: Sequence[str], outputs: Sequence[str], limits: Limits) -> dict[str, Any]:
-    """Each wrong node with its errors and the outputs that fail with it."""
+    """Return each invalid node with its errors and the outputs that fail because of it."""
     bad = [call for call in calls if call in check.errors][: limits.reported_nodes]
     if not bad:
         return {}
-    # One bit per output: sets of names would take outputs times nodes of memory in a large prompt.
+    # One bit per output: sets of names would take memory of outputs times nodes in a large prompt.
     dependents = {output: 1 << position for position, output in enumerate(outputs)}
     for call in reversed(calls):
         mask = dependents.get(call, 0)
@@ -121,10 +124,11 @@ class _Check:
     converted: dict[str, dict[str, Any]] = field(default_factory=dict)
     _types: dict[str, list[str]] = field(default_factory=dict)
     _reached: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """From where a node was reached first: the consumer and the name of its input."""
+    """How each node was first reached: the consumer and the name of its input."""
 
     def sources(self, call: str) -> list[str]:
-        """Linked calls that exist, declared or not: an undeclared link is passed on to the node, so it is run too."""
+        """Return the linked calls that exist, declared or not: an undeclared link is passed to the node, so its source
+        runs."""
         found = []
         for name, value in (self.nodes[call].inputs or {}).items():
             link = as_link(value)
@@ -167,7 +171,7 @@ class _Check:
                 error = self._literal(node.schema, declared, value, inputs)
             if error is not None:
                 errors.append(error)
-        self._types[node.id] = [given_type(output, linked) for output in node.schema.outputs]
+        self._types[node.id] = [output_type(output, linked) for output in node.schema.outputs]
         if not errors and self.node_validator is not None and node.schema.has_validator:
             errors = self._ask(node, inputs, received)
         if errors:
@@ -188,7 +192,7 @@ class _Check:
             return self._exception(node, "TypeError", words)
         if not 0 <= output_index < len(self.nodes[call].schema.outputs):
             return self._exception(node, "IndexError", "tuple index out of range")
-        # Inside a cycle a source may not have been looked at yet.
+        # Inside a cycle a source may not have been checked yet.
         kind = self._types[call][output_index] if call in self._types else ANY
         received[declared.id] = kind
         wanted = wanted_type(declared)
@@ -203,7 +207,7 @@ class _Check:
         error = error or literals.check_prefix(schema, declared, value)
         if error is not None:
             return error
-        # A literal list stays wrapped: bare, it would be taken for a link.
+        # A literal list stays wrapped: without the wrapper it would be read as a link.
         inputs[declared.id] = {LITERAL_KEY: value} if isinstance(value, list) else value
         if literals.names_file(declared):
             return None if self.file_exists is None else literals.check_file(declared, value, self.file_exists)
@@ -239,7 +243,7 @@ class _Check:
 
 
 def needs_worker(schema: NodeSchema) -> bool:
-    """Whether the node's own code has a say that nothing here can replace: names of files are judged without it."""
+    """Return whether a worker must run the node's own checks. Checks of file names alone are done here."""
     if not schema.has_validator:
         return False
     if schema.validates_types or "*" in schema.validated_inputs:
@@ -248,5 +252,5 @@ def needs_worker(schema: NodeSchema) -> bool:
 
 
 def _is_checked_by_node(schema: NodeSchema, name: str) -> bool:
-    """Whether the node's own code judges this input."""
+    """Return whether the node's own code checks this input."""
     return schema.has_validator and ("*" in schema.validated_inputs or name in schema.validated_inputs)

@@ -1,7 +1,7 @@
-"""What can be wrong with a prompt, in ComfyUI's vocabulary: the errors of a node, and the error of a whole prompt.
+"""The errors of a prompt in ComfyUI's vocabulary: those of a node, and those of the whole prompt.
 
-Every shape here is read by existing clients. Texts of exceptions are the ones that clients saw so far; tracebacks are
-empty, because they name files of the server.
+Existing clients read every shape here. Exceptions have the texts that ComfyUI's clients know; tracebacks are empty,
+because they would name files of the server.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ NodeError = dict[str, Any]
 """``{"type", "message", "details", "extra_info"}``."""
 
 LONG_LIST = 20
-"""A combo with more options than this is not spelled out in errors."""
+"""Errors do not list the options of a combo with more than this."""
 
 
 def invalid_prompt(message: str, details: str = "") -> InvalidPrompt:
@@ -22,7 +22,7 @@ def invalid_prompt(message: str, details: str = "") -> InvalidPrompt:
 
 
 def missing_node(node_id: str, node: Mapping[str, Any], where: str) -> InvalidPrompt:
-    """No node of that class is known: the web UI knows this type, and shows which nodes are missing."""
+    """The node's class is unknown. The web UI reads this error type to show which nodes are missing."""
     class_type, meta = node.get("class_type"), node.get("_meta")
     title = meta.get("title") if isinstance(meta, Mapping) else None
     error = _error("missing_node_type", f"Cannot execute because node {class_type} does not exist.", where)
@@ -45,12 +45,12 @@ def outputs_failed(details: Sequence[str], node_errors: Mapping[str, Any]) -> In
 
 
 def line(error: NodeError) -> str:
-    """An error of a node as one line of the prompt's ``details``."""
+    """Return an error of a node as one line of the prompt's ``details``."""
     return f"{error['message']}: {error['details']}"
 
 
 def input_config(schema: NodeSchema, declared: InputSchema) -> list[Any]:
-    """The declaration as ``object_info`` writes it, which clients show beside the error."""
+    """Return the declaration as ``object_info`` writes it; clients show it beside the error."""
     config = dict(declared.config)
     if declared.options is not None and schema.listed_combos:
         config.pop("options", None)
@@ -79,7 +79,7 @@ def type_mismatch(schema: NodeSchema, declared: InputSchema, value: Any, *, rece
 
 
 def not_convertible(schema: NodeSchema, declared: InputSchema, value: Any, reason: str) -> NodeError:
-    """Also for a literal where only a link can give a value of the type."""
+    """Also for a literal in an input that only takes links."""
     message = f"Failed to convert an input value to a {declared.type} value"
     extra = _received(schema, declared, value) | {"exception_message": reason}
     return _error("invalid_input_type", message, f"{declared.id}, {value}, {reason}", extra)
@@ -111,7 +111,7 @@ def custom(name: str, reason: str | None) -> NodeError:
 
 
 def exception(exception_type: str, details: str) -> NodeError:
-    """Of an output node that was asked for."""
+    """For an output node that was requested."""
     extra = {"exception_type": exception_type, "traceback": []}
     return _error("exception_during_validation", "Exception when validating node", details, extra)
 
@@ -119,7 +119,7 @@ def exception(exception_type: str, details: str) -> NodeError:
 def inner_exception(
     exception_type: str, details: str, *, schema: NodeSchema, declared: InputSchema | None, link: Any
 ) -> NodeError:
-    """Of a node further up; ``declared`` is the input of ``schema`` through which it was reached, by ``link``."""
+    """For a node upstream; ``declared`` is the input of ``schema`` through which it was reached, by ``link``."""
     extra = {
         "input_name": declared.id if declared else "",
         "input_config": input_config(schema, declared) if declared else None,
@@ -132,12 +132,12 @@ def inner_exception(
 
 
 def cycle(path: Sequence[str]) -> NodeError:
-    """``path``: the calls of the cycle in the direction of the data, each once."""
+    """``path``: the calls of the cycle in data-flow order, each once."""
     return _error("dependency_cycle", "Dependency cycle detected", cycle_text(path), {"cycle": list(path[:LONG_LIST])})
 
 
 def cycle_text(path: Sequence[str]) -> str:
-    """``1 -> 3 -> 1``; the middle of a long cycle is left out."""
+    """Return ``1 -> 3 -> 1``; the middle of a long cycle is left out."""
     shown = [*path, path[0]]
     if len(shown) > LONG_LIST:
         shown = [*shown[: LONG_LIST // 2], "...", *shown[-LONG_LIST // 2 :]]
