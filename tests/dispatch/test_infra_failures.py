@@ -20,7 +20,7 @@ from safelight.wire import messages as wire
 
 pytestmark = pytest.mark.anyio
 
-REASON = "there is no room for the job's files"
+REASON = "no space for the job's files"
 
 
 def loses(message: wire.ToEngine) -> Iterable[wire.ToServer | Crash]:

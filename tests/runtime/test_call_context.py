@@ -13,7 +13,7 @@ from safelight.core.job import JobState
 from safelight.runtime.call_context import CallContext
 from safelight.runtime.outbox import Outbox
 from safelight.runtime.running_job import RunningJob
-from safelight.runtime.staging_check import trouble
+from safelight.runtime.staging_check import storage_failure
 from safelight.wire.messages import AttemptLost, CheckFiles, KeptFile, OutputReady, ReserveNames, RunJob, SavedFile
 from safelight.worker.context import WorkerContext
 
@@ -96,17 +96,17 @@ def test_a_disk_that_is_full_is_not_the_nodes_fault(tmp_path: Path) -> None:
     wrapped = RuntimeError("the encoder failed")
     wrapped.__cause__ = no_room
     for error in (no_room, wrapped):
-        assert "no room" in str(trouble(error, staging=tmp_path, has_files=False))
-    assert trouble(RuntimeError("broken"), staging=tmp_path, has_files=True) is None
-    assert trouble(FileNotFoundError("a.png"), staging=tmp_path / "not there", has_files=False) is None
-    assert "gone" in str(trouble(RuntimeError("broken"), staging=tmp_path / "not there", has_files=True))
+        assert "no space" in str(storage_failure(error, staging=tmp_path, has_files=False))
+    assert storage_failure(RuntimeError("broken"), staging=tmp_path, has_files=True) is None
+    assert storage_failure(FileNotFoundError("a.png"), staging=tmp_path / "not there", has_files=False) is None
+    assert "gone" in str(storage_failure(RuntimeError("broken"), staging=tmp_path / "not there", has_files=True))
 
 
 def test_a_file_that_was_begun_and_not_written_is_an_error(harness: Harness) -> None:
     done = harness.run({"1": node("Forget", text="", prefix="a")}, "1")
     assert done.error is not None
     assert done.error.exception_type == "FileNotFoundError"
-    assert done.error.exception_message == "the file 'a_00001_.txt' was begun and not written\n"
+    assert done.error.exception_message == "the node reserved the file 'a_00001_.txt' but did not write it\n"
     assert done.error.node_id == "1"
 
 

@@ -63,5 +63,5 @@ def test_counters_grow_beyond_five_digits() -> None:
 
 @pytest.mark.parametrize("extension", ["png", "", ".", "./../x", ".a/b", ".tar.gz"])
 def test_an_extension_is_an_extension(extension: str) -> None:
-    with pytest.raises(ValueError, match="not a file extension"):
+    with pytest.raises(ValueError, match="invalid file extension"):
         names("a").filename(0, extension)

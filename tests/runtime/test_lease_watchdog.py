@@ -18,7 +18,7 @@ class Case:
 def test_silence_for_the_lease_ends_the_process() -> None:
     case = Case()
     assert case.check_at(9.9) == []
-    assert case.check_at(10.1) == ["nothing was heard of the server for 10.1 s"]
+    assert case.check_at(10.1) == ["the server has been silent for 10.1 s"]
 
 
 def test_whatever_is_heard_renews_the_lease() -> None:

@@ -93,7 +93,7 @@ def test_the_first_node_of_a_name_stays(tmp_path: Path) -> None:
     text = v1("A") + "NODE_CLASS_MAPPINGS = {'A': A}"
     library = packs.load((), WorkerContext(custom_nodes=[write(tmp_path, {"first.py": text, "second.py": text})]))
     assert library.catalogue["A"].module == "custom_nodes.first"
-    assert library.failed == {"second": "the node 'A' exists already"}
+    assert library.failed == {"second": "a node 'A' already exists"}
 
 
 def test_a_pack_may_use_our_own_node_classes(tmp_path: Path) -> None:

@@ -315,7 +315,7 @@ class Execution:
         source = self._calls[link.call_id]
         assert source.outputs is not None
         if not 0 <= link.output_index < len(source.outputs):
-            raise ResultError(f"Node {link.call_id} ({source.schema.name}) gave no output {link.output_index}.")
+            raise ResultError(f"Node {link.call_id} ({source.schema.name}) returned no output {link.output_index}.")
         return source.outputs[link.output_index]
 
     # -- answers of the runner --

@@ -15,7 +15,7 @@ LITERAL_KEY = "__value__"
 
 
 class Link(NamedTuple):
-    """A link to the output ``output_index`` of the call ``call_id``."""
+    """A link to output ``output_index`` of the call ``call_id``."""
 
     call_id: str
     output_index: int

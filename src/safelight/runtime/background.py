@@ -1,6 +1,7 @@
-"""An event loop in a thread of its own, for nodes that are coroutines: they overlap with each other and with the rest.
+"""An event loop in a thread of its own, for nodes that are coroutines: they overlap with each other and with plain
+nodes.
 
-It is started by the first of them; a worker whose nodes are all plain functions never has it.
+The first of them starts it; a worker whose nodes are all plain functions has none.
 """
 
 import asyncio
@@ -14,13 +15,13 @@ from safelight.runtime.inference import enter_inference_mode
 
 
 class BackgroundLoop:
-    """Mutable: the loop, once there is one."""
+    """Mutable: the loop, once it is started."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def submit(self, work: Coroutine[Any, Any, Any], context: contextvars.Context) -> concurrent.futures.Future[Any]:
-        """Run ``work`` with the variables of ``context``. Cancelling the future cancels the work."""
+        """Run ``work`` with the context variables of ``context``. Cancelling the future cancels the work."""
         return asyncio.run_coroutine_threadsafe(self._in_context(work, context), self._running())
 
     async def _in_context(self, work: Coroutine[Any, Any, Any], context: contextvars.Context) -> Any:

@@ -1,7 +1,7 @@
-"""One call of a node: the method to call, the values it asked for beyond its inputs, and the calling itself.
+"""One call of a node: the method to call, the hidden values that it declared, and the invocation.
 
-A node is a class of ours or an adapted V1 class. Ours gets its hidden values as ``cls.hidden``, on a class of its own
-for that call; a V1 node is an object and gets them as keyword arguments. Either may be a plain function or a coroutine.
+A node is a class of the ``sdk`` or an adapted V1 class. The former receives its hidden values as ``cls.hidden``, on a
+subclass made for that call; a V1 node is an object and receives them as keyword arguments. Both may be coroutines.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ from safelight.sdk.node import Hidden, Node
 from safelight.sdk.v1 import V1Node
 
 MAX_OBJECTS = 1000
-"""Objects of V1 nodes that are kept, the last used."""
+"""Maximum number of objects of V1 nodes that are kept, the most recently used."""
 
 Work = Coroutine[Any, Any, Any]
 
 
 class V1Objects:
-    """The objects of V1 nodes, one per owner, call and class: they may keep things between runs. Mutable."""
+    """The objects of V1 nodes, one per owner, call id and class: they may keep state between jobs. Mutable."""
 
     def __init__(self) -> None:
         self._objects: OrderedDict[tuple[str, str, type], Any] = OrderedDict()
@@ -51,7 +51,7 @@ class V1Objects:
 
 @dataclass(frozen=True)
 class BoundCall:
-    """A node made ready for one call. ``hidden``: by the id under which the schema declares it."""
+    """A node with everything that one call needs. ``hidden``: hidden values by their ids in the schema."""
 
     node: type[Node]
     schema: NodeSchema
@@ -61,12 +61,13 @@ class BoundCall:
     v1_object: Any = None
 
     def run(self, sets: Sequence[ArgumentSet]) -> "list[Returned | Blocked] | Work":
-        """The result of each set; for a coroutine the work that leads to them, with all sets at once."""
+        """Return the result of each set; for a coroutine, the work that produces them for all sets together."""
         method = self._method("execute", "")
         return self._map(method, sets, lambda result: normalise(result, self.schema))
 
     def check_lazy(self, sets: Sequence[ArgumentSet], missing: Sequence[str]) -> "list[Any] | Work":
-        """The names that the node wants, a list for each set: all that is missing, if it doesn't say."""
+        """Return the lazy inputs that the node needs, a list for each set; all missing ones if it has no such
+        method."""
         method = self._method("check_lazy_status", "check_lazy_status")
         if method is None:
             return [list(missing)]
@@ -77,7 +78,7 @@ class BoundCall:
         return self._map(method, sets, lambda value: value) if method is not None else [math.nan]
 
     def validate(self, arguments: Mapping[str, Any]) -> "list[Any] | Work":
-        """``True``, or what is wrong."""
+        """Return ``[True]``, or what the node returned instead."""
         method = self._method("validate_inputs", "VALIDATE_INPUTS", on_class=True)
         assert method is not None
         return self._map(method, [ArgumentSet(0, arguments)], lambda value: value, hidden=False)
@@ -126,7 +127,7 @@ class BoundCall:
         done: list[Any],
         read: Callable[[Any], Any],
     ) -> list[Any]:
-        """The sets of an async node run side by side; the first exception ends the others."""
+        """Run the sets of an async node concurrently; the first exception cancels the others."""
         for item in rest:
             context = contextvars.copy_context()
             begun.append((context, context.run(self._invoke, method, item, extra)))
@@ -142,7 +143,7 @@ class BoundCall:
         return [*done, *(read(result) for result in results)]
 
     def _extra(self) -> Mapping[str, Any]:
-        """Hidden values as keyword arguments; wrapped in lists where all inputs are."""
+        """Return the hidden values as keyword arguments; in lists of one for an ``INPUT_IS_LIST`` node."""
         if self.schema.input_is_list:
             return {name: [value] for name, value in self.hidden.items()}
         return self.hidden
@@ -151,6 +152,6 @@ class BoundCall:
 async def _awaited(work: Awaitable[Any]) -> Any:
     try:
         return await work
-    except SystemExit as left:
-        # asyncio lets this one through to whoever runs the loop, and with that the loop would end.
-        raise RuntimeError(f"the node called sys.exit({left.code!r})") from left
+    except SystemExit as error:
+        # asyncio passes SystemExit on to the caller of the loop, which would end the loop.
+        raise RuntimeError(f"the node called sys.exit({error.code!r})") from error

@@ -1,4 +1,4 @@
-"""The real :class:`~safelight.sdk.context.Context`: what the call that is running may ask of this process."""
+"""The implementation of :class:`~safelight.sdk.context.Context`: what a running call can request from this process."""
 
 import shutil
 from datetime import datetime
@@ -24,7 +24,7 @@ FOLDERS = ("output", "temp")
 
 
 class CallContext:
-    """One call's. Mutable: knows the files that the call has begun."""
+    """The context of one call. Mutable: records the files that the call has begun."""
 
     def __init__(self, job: RunningJob, call: NodeCall, worker: WorkerContext) -> None:
         self._job = job
@@ -44,7 +44,7 @@ class CallContext:
         self, prefix: str, *, folder: str = "output", count: int = 1, width: int = 0, height: int = 0
     ) -> "ReservedFiles":
         if folder not in FOLDERS:
-            raise ValueError(f"files are saved in {' or '.join(FOLDERS)}, not in {folder!r}")
+            raise ValueError(f"invalid folder {folder!r}; files are saved in {' or '.join(FOLDERS)}")
         names = FilenameSequence(
             prefix,
             count=count,
@@ -113,17 +113,18 @@ class CallContext:
         self._job.raise_if_cancelled()
 
     def settle(self) -> None:
-        """The call is over: say the last of its progress."""
+        """Send the last progress of the call, which is over."""
         self._job.outbox.settle(self._call.id)
         self._job.outbox.settle(f"{self._call.id} text")
 
     def finished_files(self) -> list[SavedFile]:
-        """What the call saved, with digests. Raises :class:`FileNotFoundError` for a file that was not written."""
+        """Return the files that the call saved, with digests. Raises :class:`FileNotFoundError` for one that was not
+        written."""
         return [_finished(file) for file in self._begun]
 
 
 class ReservedFiles:
-    """The real :class:`~safelight.sdk.context.OutputSeries`."""
+    """The implementation of :class:`~safelight.sdk.context.OutputSeries`."""
 
     def __init__(self, job: RunningJob, names: FilenameSequence, folder: str, begun: list[OutputFile]) -> None:
         self._job = job
@@ -145,7 +146,7 @@ def _finished(file: OutputFile) -> SavedFile:
         with file.path.open("rb") as opened:
             head = opened.read(HEAD_BYTES)
     except FileNotFoundError:
-        raise FileNotFoundError(f"the file {file.filename!r} was begun and not written") from None
+        raise FileNotFoundError(f"the node reserved the file {file.filename!r} but did not write it") from None
     return SavedFile(
         folder=file.folder,
         subfolder=file.subfolder,

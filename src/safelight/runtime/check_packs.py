@@ -1,7 +1,7 @@
-"""``python -m safelight.runtime.check_packs JOURNAL FOLDER...``: load node packs as a worker does, and tell of it.
+"""``python -m safelight.runtime.check_packs JOURNAL FOLDER...``: load node packs as a worker does, and report on them.
 
-Prints one line of JSON: ``{"modules": [...], "failed": {...}}``, a module for each node. A pack that ends the process
-is left out when it is run again with the same ``JOURNAL``, and is then among those that failed.
+Prints one line of JSON: ``{"modules": [...], "failed": {...}}``, with the module of each node. A pack that ends the
+process is skipped when the command runs again with the same ``JOURNAL``, and is then among the failed ones.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ def main() -> None:
         library = packs.load((), worker, journal=LoadJournal(journal))
     modules = [schema.module for schema in library.catalogue.values()]
     print(json.dumps({"modules": modules, "failed": library.failed}), flush=True)
-    os._exit(0)  # whatever threads packs have begun
+    os._exit(0)  # even if packs have started threads
 
 
 if __name__ == "__main__":

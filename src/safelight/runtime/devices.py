@@ -1,4 +1,4 @@
-"""What this process runs on: versions, devices and memory, as the server shows them."""
+"""Versions, devices and memory of this process, as the server shows them."""
 
 import os
 import platform
@@ -10,9 +10,9 @@ from safelight.core.worker import Device, EngineInfo
 
 
 def describe(device: str) -> EngineInfo:
-    """``device`` is the slot's (``cpu``, ``cuda:0`` ...), empty for what torch offers.
+    """Describe this process. ``device``: the slot's (``cpu``, ``cuda:0`` ...), empty for torch's default.
 
-    Where no node has imported torch, it isn't imported here either: then the device is the machine.
+    Does not import torch: if no node has imported it, the machine itself is reported as the device.
     """
     return EngineInfo(
         python_version=sys.version,
@@ -29,7 +29,7 @@ def resident_bytes() -> int:
 
 
 def machine_memory() -> tuple[int, int]:
-    """Total and available memory in bytes."""
+    """Return the machine's total and available memory in bytes."""
     with open("/proc/meminfo", encoding="ascii") as file:
         lines = dict(line.split(":", 1) for line in file)
     return tuple(int(lines[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""The graph as a node sees it that asked for it (``DYNPROMPT``): the prompt, and what expansions have added so far."""
+"""The graph for nodes that request ``DYNPROMPT``: the prompt, and what expansions have added so far."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,13 +7,13 @@ from safelight.graph.calls import CallGraph
 
 
 class DynPrompt:
-    """ComfyUI's names; for reading only."""
+    """Read-only; the methods have ComfyUI's names."""
 
     def __init__(self, graph: CallGraph) -> None:
         self._graph = graph
 
     def get_node(self, node_id: str) -> Mapping[str, Any]:
-        """``{"class_type", "inputs"}``. Raises :class:`KeyError`."""
+        """Return ``{"class_type", "inputs"}``. Raises :class:`KeyError`."""
         return self._graph.node(node_id)
 
     def has_node(self, node_id: str) -> bool:

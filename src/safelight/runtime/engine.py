@@ -1,7 +1,7 @@
-"""The engine: a reader thread that takes messages as they come, and the main thread that runs one job after the other.
+"""The engine: a reader thread that receives messages, and the main thread that runs one job after another.
 
-The reader does at once what cannot wait for a node to return: a cancel, the answer to a node's question, a ping. What
-nodes say of a prompt that is yet to be accepted is asked in a thread of its own.
+The reader handles immediately what cannot wait for a node to return: a cancel, the answer to a node's request, a ping.
+Inputs of prompts that the server has not accepted yet are validated in another thread.
 """
 
 import gc
@@ -37,7 +37,8 @@ from safelight.wire.messages import (
 
 
 class Engine:
-    """Mutable: the jobs that wait and the one that runs. Before :meth:`serve`, pings are heard and not answered."""
+    """Mutable: the waiting jobs and the running one. Before :meth:`serve`, pings renew the lease but are not
+    answered."""
 
     def __init__(self, outbox: Outbox, *, device: str, watchdog: LeaseWatchdog) -> None:
         self._outbox = outbox
@@ -52,13 +53,13 @@ class Engine:
         """Set while the engine serves."""
         self._pack_routes: PackRoutes | None = None
         self._lines: list[tuple[int, str]] = []
-        self._early_requests: list[PackRequest] = []  # the server knows the routes a moment before `serve` begins
+        self._early_requests: list[PackRequest] = []  # the server may use the routes just before `serve` begins
 
     def serve(
         self, worker: WorkerState, *, finish_lines: Callable[[], None], pack_routes: PackRoutes | None = None
     ) -> None:
-        """Run jobs until :class:`Stop`, or until the device is lost. ``finish_lines`` says what nodes printed without a
-        line's end."""
+        """Run jobs until :class:`Stop`, or until the device is lost. ``finish_lines`` flushes printed lines that have
+        no newline yet."""
         with self._lock:
             self._pack_routes = pack_routes
             early, self._early_requests = self._early_requests, []
@@ -78,7 +79,7 @@ class Engine:
             loop = JobLoop(message, worker)
             done = loop.run()
             finish_lines()
-            self._say_lines()
+            self._send_lines()
             self._running = None
             with self._lock:
                 del self._jobs[message.fence]
@@ -87,13 +88,13 @@ class Engine:
                 return
 
     def read(self, messages: Iterable[ToEngine]) -> None:
-        """In the reader's thread, until the server closes the pipe."""
+        """Handle messages, in the reader thread, until the server closes the pipe."""
         for message in messages:
             self._watchdog.heard()
             self._receive(message)
 
     def printed(self, at_ms: int, line: str) -> None:
-        """A line that a node, or anything else in this process, has printed."""
+        """Forward a line that a node, or anything else in this process, has printed."""
         with self._lock:
             self._lines.append((at_ms, line))
         self._outbox.report("log", self._take_lines)
@@ -136,22 +137,22 @@ class Engine:
 
     def _validate(self, worker: WorkerState) -> None:
         while True:
-            asked = self._to_validate.get()
+            request = self._to_validate.get()
             run = RunJob(
                 job_id="",
                 attempt=0,
-                owner_id=asked.owner_id,
-                prompt=asked.prompt,
-                targets=asked.targets,
+                owner_id=request.owner_id,
+                prompt=request.prompt,
+                targets=request.targets,
                 staging="",
-                files=asked.files,
+                files=request.files,
             )
             try:
                 found = list(JobLoop(RunningJob(run, self._outbox), worker).violations())
-            except Exception:  # the same objection ends the job when it runs, and is told there
+            except Exception:  # the same exception fails the job when it runs, and is reported then
                 found = []
             violations = {violation.call_id: violation.reason for violation in found}
-            self._outbox.post(InputsValidated(request_id=asked.request_id, violations=violations), flush=True)
+            self._outbox.post(InputsValidated(request_id=request.request_id, violations=violations), flush=True)
 
     def _take_lines(self) -> list[LogLines]:
         with self._lock:
@@ -159,13 +160,13 @@ class Engine:
         running = self._running
         return [LogLines(lines=lines, job_id=running.run.job_id if running is not None else None)] if lines else []
 
-    def _say_lines(self) -> None:
+    def _send_lines(self) -> None:
         for message in self._take_lines():
             self._outbox.post(message)
 
 
 def free(worker: WorkerState, message: FreeMemory) -> None:
-    """Forget results, and with them the models that only they keep alive."""
+    """Drop cached results and objects, and evict networks that are not in use."""
     if not (message.free_memory or message.unload_models):
         return
     worker.cache.clear()

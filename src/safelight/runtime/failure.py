@@ -1,4 +1,4 @@
-"""An exception of a node in the contract's words, without paths of this machine."""
+"""Exceptions of nodes in the contract's form, without paths of this machine."""
 
 import re
 import sys
@@ -9,27 +9,27 @@ from types import TracebackType
 from typing import Any
 
 MAX_TEXT = 2000
-"""Characters of an input that are shown."""
+"""Maximum number of characters of an input that are shown."""
 MAX_ITEMS = 20
-"""Elements of an input, and invocations, that are shown."""
+"""Maximum number of elements of an input, and of invocations, that are shown."""
 
 _OURS = str(Path(__file__).parent)
 _FILE = re.compile(r'^  File "([^"]+)"')
 
 
 def type_name(error: BaseException) -> str:
-    """``ValueError``, ``re.error``: with its module where it isn't built in."""
+    """Return ``ValueError``, ``re.error``: with the module unless it is built in."""
     cls = type(error)
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
 def is_device_lost(exception_type: str, message: str) -> bool:
-    """Whether a device fails at every call until the process ends, as CUDA does after an illegal access."""
+    """Return whether the device will fail every call until the process ends, as CUDA does after an illegal access."""
     return exception_type == "torch.AcceleratorError" or message.startswith(("CUDA error:", "HIP error:"))
 
 
 def message_of(error: BaseException, *, shown_paths: Mapping[str, str]) -> str:
-    """The message with a line's end, as clients know it. ``shown_paths``: what to show for paths in it."""
+    """Return the message with a newline, as clients know it. ``shown_paths``: replacements for paths in it."""
     try:
         text = str(error)
     except Exception:
@@ -40,7 +40,7 @@ def message_of(error: BaseException, *, shown_paths: Mapping[str, str]) -> str:
 
 
 def traceback_of(error: BaseException) -> list[str]:
-    """The frames from the node on, each as Python prints it, with files relative to where they are imported from."""
+    """Return the frames from the node on, as Python prints them, with files relative to their import roots."""
     trace = error.__traceback__
     while trace is not None and _is_ours(trace):
         trace = trace.tb_next
@@ -48,7 +48,7 @@ def traceback_of(error: BaseException) -> list[str]:
 
 
 def inputs_of(sets: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """The arguments of all invocations by name, as short plain data."""
+    """Return the arguments of all invocations by name, as short plain data."""
     shown: dict[str, list[Any]] = {}
     for arguments in sets[:MAX_ITEMS]:
         for name, value in arguments.items():
@@ -57,7 +57,7 @@ def inputs_of(sets: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def summary(value: Any, *, depth: int = 2) -> Any:
-    """Numbers and texts as they are, though not without end; of anything else what it is and how large."""
+    """Return numbers and (shortened) texts as they are; of anything else its type and size."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):

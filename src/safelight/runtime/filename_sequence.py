@@ -1,4 +1,4 @@
-"""The names of saved files: tokens in a prefix, its folder, and the counters that the server keeps."""
+"""The numbered names of saved files: tokens in the prefix, its subfolder, and the numbers that the server reserves."""
 
 import re
 from collections.abc import Callable
@@ -13,31 +13,31 @@ _DATE_TOKEN = re.compile(r"%date:([^%]*)%")
 _DATE_PART = re.compile(r"yyyy|yy|MM|M|dd|d|hh|h|mm|m|ss|s")
 
 Reserve = Callable[[str, str], int]
-"""Takes a subfolder and a prefix; gives the first of the counters that are free now."""
+"""Takes a subfolder and a prefix; reserves numbers and returns the first."""
 
 
 class FilenameSequence:
-    """The names of one series. ``count`` numbers are reserved when it is made."""
+    """``<prefix>_00001_.png``, ``<prefix>_00002_.png`` ... ``count`` numbers are reserved when it is made."""
 
     def __init__(self, prefix: str, *, count: int, width: int, height: int, now: datetime, reserve: Reserve) -> None:
         """Raises :class:`ValueError` for a prefix that would leave its folder."""
         self.subfolder, self.prefix = split_prefix(fill_tokens(prefix, width=width, height=height, now=now))
-        # With the batch's number in the name there are several prefixes, and one row of numbers has to fit them all.
+        # With the batch number in the name there are several prefixes; the numbers must be free for all of them.
         prefixes = sorted({self.prefix.replace(BATCH_TOKEN, str(i)) for i in range(max(count, 1))})
         for p in prefixes:
             _check(f"{p}_00001_")
         self.first = max(reserve(self.subfolder, p) for p in prefixes)
 
     def filename(self, index: int, extension: str) -> str:
-        """Raises :class:`ValueError` for an extension that is none, and for a name that gets too long."""
+        """Raises :class:`ValueError` for an invalid extension, and for a name that is too long."""
         if not _EXTENSION.fullmatch(extension):
-            raise ValueError(f"{extension!r} is not a file extension such as '.png'")
+            raise ValueError(f"invalid file extension {extension!r}; use one such as '.png'")
         prefix = self.prefix.replace(BATCH_TOKEN, str(index))
         return _check(f"{prefix}_{self.first + index:05}_{extension}")
 
 
 def fill_tokens(prefix: str, *, width: int, height: int, now: datetime) -> str:
-    """``%date:yyyy-MM-dd%`` as ComfyUI's frontend writes dates, and the tokens that its server knows."""
+    """Replace ``%date:yyyy-MM-dd%``, as ComfyUI's frontend writes dates, and the tokens that its server replaces."""
     filled = _DATE_TOKEN.sub(lambda m: _DATE_PART.sub(lambda part: _date_part(part[0], now), m[1]), prefix)
     tokens = {
         "%width%": str(width),
@@ -55,11 +55,11 @@ def fill_tokens(prefix: str, *, width: int, height: int, now: datetime) -> str:
 
 
 def split_prefix(prefix: str) -> tuple[str, str]:
-    """The subfolder and the file's own prefix. Raises :class:`ValueError`."""
+    """Return the subfolder and the prefix within it. Raises :class:`ValueError`."""
     try:
         return parse_prefix(prefix)
     except InvalidName as error:
-        raise ValueError(f"the file name prefix {prefix!r} cannot be used: {error}") from None
+        raise ValueError(f"invalid file name prefix {prefix!r}: {error}") from None
 
 
 def _check(filename: str) -> str:

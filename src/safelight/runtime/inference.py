@@ -1,4 +1,4 @@
-"""torch without gradients, where nodes use torch at all: a process whose nodes don't never imports it."""
+"""torch without gradients. Does not import torch: a worker whose nodes do not use it never does."""
 
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -6,12 +6,13 @@ from typing import Any
 
 
 def inference_mode() -> AbstractContextManager[Any]:
-    """For one call, in this thread."""
+    """Return a context without gradients, for one call in this thread."""
     torch = sys.modules.get("torch")
     mode: AbstractContextManager[Any] = nullcontext() if torch is None else torch.inference_mode()
     return mode
 
 
 def enter_inference_mode() -> None:
-    """For the rest of this thread's life: calls that take turns in it cannot each enter and leave."""
+    """Disable gradients for the rest of this thread's life: coroutines that interleave in it cannot each enter and
+    exit."""
     inference_mode().__enter__()

@@ -1,6 +1,6 @@
-"""What nodes themselves say of their inputs (``VALIDATE_INPUTS``, ``validate_inputs``), before anything of a job runs.
+"""The nodes' own checks of their inputs (``VALIDATE_INPUTS``, ``validate_inputs``), before a job runs.
 
-The server judges a prompt by its schemas and never imports a node; this is the rest, where the nodes are.
+The server validates a prompt by its schemas and never imports a node; these checks run where the nodes are.
 """
 
 import contextvars
@@ -22,7 +22,7 @@ from safelight.worker.context import WorkerContext
 
 @dataclass(frozen=True)
 class Violation:
-    """A node refuses its inputs ``names``; ``reason`` is ``None`` where it just says no."""
+    """A node rejects its inputs ``names``; ``reason`` is ``None`` if it gives none."""
 
     call_id: str
     node_type: str
@@ -36,7 +36,7 @@ class Violation:
 
 @dataclass(frozen=True)
 class InputValidation:
-    """Asks the nodes of ``graph``. Their hidden values and their objects are for runs only."""
+    """Runs the checks of the nodes of ``graph``. Hidden values and V1 objects are not available to them."""
 
     graph: CallGraph
     library: Library
@@ -45,14 +45,14 @@ class InputValidation:
     background: BackgroundLoop
 
     def violations(self, targets: Sequence[str]) -> Iterator[Violation]:
-        """Of the nodes that the targets rest on, sources first."""
+        """Yield the violations of the nodes that the targets depend on, sources first."""
         for call_id in order(list(targets), self.graph.sources).calls:
             if self.graph.schema(call_id).has_validator:
-                violation = self._ask(call_id)
+                violation = self._check(call_id)
                 if violation is not None:
                     yield violation
 
-    def _ask(self, call_id: str) -> Violation | None:
+    def _check(self, call_id: str) -> Violation | None:
         schema, inputs = self.graph.schema(call_id), self.graph.inputs(call_id)
         takes_all = "*" in schema.validated_inputs
         names = [n for n in (*inputs.literals, *inputs.links) if takes_all or n in schema.validated_inputs]
@@ -67,7 +67,7 @@ class InputValidation:
                 given = self.background.submit(given, contextvars.copy_context()).result()
         except Exception as error:
             if any(name in inputs.links for name in names):
-                return None  # it cannot judge a value that does not exist yet
+                return None  # it cannot check a value that does not exist yet
             return Violation(call_id, schema.name, names, f"{failure.type_name(error)}: {error}")
         if given[0] is True:
             return None

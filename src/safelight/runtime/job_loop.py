@@ -1,7 +1,7 @@
-"""Drives one job: carries out what :class:`~safelight.graph.execution.Execution` says, and answers it.
+"""Runs one job: carries out the instructions of its :class:`~safelight.graph.execution.Execution`, and answers them.
 
-Plain functions run here, on the main thread, one at a time. Coroutines run on the background loop and answer through a
-queue; the reader's cancel comes through the same queue, so that nothing here ever polls.
+Plain functions run here, on the main thread, one at a time. Coroutines run on the background loop and report through a
+queue; the reader's cancel comes through the same queue, so that nothing here polls.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ from safelight.worker.context import WorkerContext
 
 @dataclass(frozen=True)
 class WorkerState:
-    """What outlives a job in this process."""
+    """What this process keeps between jobs."""
 
     library: Library
     cache: Cache
@@ -55,7 +55,7 @@ class WorkerState:
 
 @dataclass
 class _Begun:
-    """A call or a lazy check that is out. ``work``: its future, for a coroutine."""
+    """A call or a lazy check that has begun. ``work``: its future, for a coroutine."""
 
     instruction: do.RunCall | do.CheckLazy
     bound: BoundCall
@@ -65,7 +65,7 @@ class _Begun:
 
 
 class JobLoop:
-    """Mutable: one run of one job. ``is_device_lost``: this process can run no other."""
+    """Mutable: one run of one job. ``is_device_lost``: this process must not run another."""
 
     is_device_lost = False
 
@@ -86,25 +86,25 @@ class JobLoop:
         self._out: dict[str, _Begun] = {}
         self._files: dict[str, list[SavedFile]] = {}
         self._finish: do.Finish | None = None
-        self._trouble: str | None = None
+        self._storage_failure: str | None = None
         self._is_cancel_fed = False
         self._started = time.monotonic()
 
     def run(self) -> JobDone | AttemptLost:
-        """To the end, whatever happens; the message that says how it ended."""
+        """Run the job to its end and return the message that reports it. Never raises for what a node does."""
         self._job.on_cancel = lambda: self._answers.put(None)
         saving.begin_job(self._worker.context, {name: Path(file.path) for name, file in self._job.run.files.items()})
         try:
             finish = self._first_violation() or self._drive()
         except (Exception, Cancelled) as error:
-            # The last resort: a fault of ours must not take the jobs after this one with it.
+            # The last resort: a bug here must not fail the jobs after this one.
             outcome = JobState.CANCELLED if isinstance(error, Cancelled) else JobState.FAILED
             finish = do.Finish(outcome, self._error_of(error))
         finally:
             saving.end_job(self._worker.context)
         job_id, attempt = self._job.fence
-        if self._trouble is not None:
-            return AttemptLost(job_id=job_id, attempt=attempt, reason=self._trouble)
+        if self._storage_failure is not None:
+            return AttemptLost(job_id=job_id, attempt=attempt, reason=self._storage_failure)
         return JobDone(
             job_id=job_id,
             attempt=attempt,
@@ -115,7 +115,7 @@ class JobLoop:
         )
 
     def violations(self) -> Iterator[Violation]:
-        """What nodes say against their inputs; a node that is missing is for the execution to tell."""
+        """Yield the nodes' rejections of their inputs; none if a node is missing, which the execution reports."""
         run, worker = self._job.run, self._worker
         schemas = [worker.library.catalogue.get(node["class_type"]) for node in run.prompt.values()]
         if all(schemas) and any(schema.has_validator for schema in schemas if schema is not None):
@@ -129,7 +129,8 @@ class JobLoop:
             yield from validation.violations(run.targets)
 
     def _first_violation(self) -> do.Finish | None:
-        """The server asks before it accepts a prompt, if an engine answers in time; what it missed ends here."""
+        """Return a failure if a node rejects its inputs: the server accepts a prompt unchecked if no engine is free in
+        time."""
         for violation in self.violations():
             error = JobError(
                 "CustomValidationFailed",
@@ -203,14 +204,14 @@ class JobLoop:
         try:
             gone = self._job.check(asked)
         except Cancelled:
-            return  # the execution is told next, and needs no answer
+            return  # the execution is told of the cancel next, and needs no answer
         self._feed(do.FilesChecked(instruction.number, [instruction.files[position] for position in gone]))
 
     def _begin(self, instruction: do.RunCall | do.CheckLazy) -> None:
         started = time.monotonic()
         try:
             bound = self._bind(instruction.call, instruction.node)
-        except Exception as error:  # the node's own constructor may raise
+        except Exception as error:  # a node's constructor may raise
             self._feed(self._raised(instruction, error))
             return
         begun = self._out[instruction.call.id] = _Begun(instruction, bound, started)
@@ -264,21 +265,23 @@ class JobLoop:
         if isinstance(error, Cancelled) or (ended and begun.is_aborted):
             return do.CallAborted(call_id)
         staging, has_files = Path(self._job.run.staging), self._job.has_files
-        self._trouble = self._trouble or staging_check.trouble(error, staging=staging, has_files=has_files)
+        self._storage_failure = self._storage_failure or staging_check.storage_failure(
+            error, staging=staging, has_files=has_files
+        )
         return self._raised(begun.instruction, error)
 
     def _raised(self, instruction: do.RunCall | do.CheckLazy, error: BaseException) -> do.CallRaised:
-        words = self._error_of(error)
+        shown = self._error_of(error)
         is_first = self._job.run.attempt < MAX_ATTEMPTS
-        if is_first and words.exception_type == "torch.OutOfMemoryError":
+        if is_first and shown.exception_type == "torch.OutOfMemoryError":
             self._worker.give_up(OUT_OF_MEMORY_STATUS)
-        if failure.is_device_lost(words.exception_type, words.exception_message):
+        if failure.is_device_lost(shown.exception_type, shown.exception_message):
             self.is_device_lost = True
             if is_first:
                 self._worker.give_up(DEVICE_LOST_STATUS)
         inputs = failure.inputs_of([s.arguments for s in instruction.sets])
         return do.CallRaised(
-            instruction.call.id, words.exception_type, words.exception_message, words.traceback, inputs
+            instruction.call.id, shown.exception_type, shown.exception_message, shown.traceback, inputs
         )
 
     def _error_of(self, error: BaseException) -> JobError:
@@ -292,7 +295,7 @@ class JobLoop:
         )
 
     def _fingerprint(self, instruction: do.Fingerprint) -> Any:
-        """NaN, which equals nothing, where the node cannot tell."""
+        """Return NaN, which equals nothing, if the node raises."""
         try:
             values = self._bind(instruction.call, instruction.node).fingerprint(instruction.sets)
             if not isinstance(values, list):
@@ -325,7 +328,7 @@ class JobLoop:
             case "AUTH_TOKEN_COMFY_ORG" | "API_KEY_COMFY_ORG":
                 return run.secrets.get(kind.lower())
             case _:
-                raise ValueError(f"the engine has no value for hidden inputs of type {kind!r}")
+                raise ValueError(f"the engine has no value for a hidden input of type {kind!r}")
 
 
 def _values_of(result: Any) -> Sequence[Any]:

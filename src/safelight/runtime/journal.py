@@ -1,6 +1,6 @@
-"""Which pack is being imported, on disk: so that one that takes the process down costs one start, and not every one.
+"""Which pack is being imported, on disk: a pack that ends the process costs one start, not every start.
 
-The next process with the same server finds its name, leaves it out, and says why. A new server tries again.
+The next process of the same server finds its name, skips the pack and reports why. A new server tries it again.
 """
 
 import json
@@ -13,7 +13,8 @@ from pathlib import Path
 
 
 class LoadJournal:
-    """Mutable, as its file is. ``path`` is the same for each process of a slot, and another one for another server."""
+    """Mutable, like its file. ``path``: the same for each process of a slot under one server; another server has
+    another."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -22,16 +23,14 @@ class LoadJournal:
             written = json.loads(path.read_text())
             self._fatal = [*written["fatal"], *written["importing"]]
         except (OSError, ValueError, KeyError):
-            return  # nothing was left behind
+            return  # no earlier process, or it finished
         self._write([])
 
     @contextmanager
     def importing(self, name: str) -> Iterator[None]:
         """Raises :class:`ImportError` for a pack that took a process down before."""
         if name in self._fatal:
-            raise ImportError(
-                "the worker process ended while this pack was imported, so it is left out until a restart"
-            )
+            raise ImportError("the worker process ended while this pack was imported, so it is skipped until a restart")
         self._write([name])
         try:
             yield
@@ -39,7 +38,7 @@ class LoadJournal:
             self._write([])
 
     def finish(self) -> None:
-        """Everything is imported."""
+        """Remove the file once everything is imported, unless it lists packs to skip."""
         if not self._fatal:
             self._path.unlink(missing_ok=True)
 
@@ -48,9 +47,9 @@ class LoadJournal:
 
 
 def journal_of(server: int, *, slot: str) -> Path:
-    """The same for the processes of a slot that follow one another under one server (its pid), and for no others: pids
-    are used again, so the time when it was started is part of the name. Those of servers that are gone are swept, where
-    this process can see others."""
+    """Return the path for the successive processes of a slot under one server, given by pid. Pids are reused, so the
+    server's start time is part of the name. Files of servers that are gone are deleted, if this process can see
+    others."""
     prefix = f"safelight-loading-{os.getuid()}-"
     folder = Path(tempfile.gettempdir())
     for left in folder.glob(f"{prefix}*") if _started(str(server)) else ():
@@ -61,7 +60,7 @@ def journal_of(server: int, *, slot: str) -> Path:
 
 
 def _started(pid: str) -> str:
-    """Ticks since the machine was started; empty for a process that there is not."""
+    """Return a process's start time in ticks since boot; empty if there is no such process."""
     try:
         return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[19]
     except OSError:

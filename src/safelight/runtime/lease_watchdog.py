@@ -1,7 +1,7 @@
-"""Ends this process when the server has been silent for the lease: it may have been given up, and must not go on.
+"""Ends this process when the server is silent for longer than the lease: the server may have replaced it already.
 
-By the monotonic clock, in a thread. Bytes that wait in the pipe are a sign of life too: while a node holds Python's
-lock, nobody here can read them.
+Measured by the monotonic clock, in a thread. Unread bytes in the pipe are a sign of life too: while a node holds
+Python's lock, the reader cannot run.
 """
 
 import threading
@@ -12,7 +12,7 @@ _CHECKS_PER_LEASE = 10
 
 
 class LeaseWatchdog:
-    """Mutable: when the server was last heard."""
+    """Mutable: when the server was last heard from."""
 
     def __init__(
         self,
@@ -35,10 +35,10 @@ class LeaseWatchdog:
         self._heard_at = self._clock()
 
     def check(self) -> None:
-        """End if the lease is over."""
+        """Call ``end`` if the lease has expired."""
         silence = self._clock() - self._heard_at
         if silence > self._lease_s and not self._has_unread():
-            self._end(f"nothing was heard of the server for {silence:.1f} s")
+            self._end(f"the server has been silent for {silence:.1f} s")
 
     def _watch(self) -> None:
         while True:

@@ -2,7 +2,7 @@
 composition root.
 
 ``N`` is the inherited end of the pipe. Its first frame is the :class:`~safelight.wire.config.EngineConfig`; the first
-message back is ``Ready``, with every node. Standard output is never the pipe: whatever prints cannot garble a message.
+message back is ``Ready``, with every node. The pipe is never standard output, so printed text cannot corrupt a message.
 """
 
 import argparse
@@ -47,8 +47,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True)
-    parser.add_argument("--server", type=int, help="whose keeper the parent is; default: the parent")
-    parser.add_argument("--unkept", action="append", default=[], help="a rule that the keeper could not keep")
+    parser.add_argument("--server", type=int, help="the server whose keeper the parent is; default: the parent")
+    parser.add_argument("--unkept", action="append", default=[], help="a rule that the keeper could not enforce")
     options = parser.parse_args()
     die_with(options.parent)
     offer_to_the_oom_killer()
@@ -57,11 +57,11 @@ def main() -> None:
     messages = pipe.read()
     config = next(messages, None)
     if not isinstance(config, EngineConfig):
-        sys.exit("the server closed the pipe before it said how to run")
+        sys.exit("the server closed the pipe before it sent a configuration")
     if config.model_copies:
         make_folder(Path(config.model_copies), config.rules)
     unkept_rules = confine(config.rules) if config.rules is not None else ()
-    die_with(options.parent)  # once more: who becomes another user is forgotten
+    die_with(options.parent)  # again: the system drops the setting when the process changes its user
     run(config, pipe, messages, server=options.server or options.parent, unkept_rules=[*options.unkept, *unkept_rules])
 
 
@@ -105,7 +105,7 @@ def run(
     finish_lines = printing.redirect(engine.printed)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     gc.collect()
-    gc.freeze()  # what was imported stays: it need not be looked through after every job
+    gc.freeze()  # imported modules stay alive: no collection needs to scan them
     ready = Ready(
         info=devices.describe(config.device),
         nodes=list(library.catalogue.values()),
@@ -119,35 +119,35 @@ def run(
 
 
 def make_folder(folder: Path, rules: Rules | None) -> None:
-    """For this process as it will be, before it may no longer."""
+    """Make ``folder`` for the account that this process is about to become, while it still has permission."""
     folder.mkdir(parents=True, exist_ok=True)
     if rules is not None and rules.account is not None:
         os.chown(folder, rules.account.uid, rules.account.gid)
 
 
 def end_group(reason: str) -> None:
-    """End this process and all that it started, at once."""
-    os.write(2, f"the worker process ends: {reason}\n".encode())
+    """Kill this process and every process that it started, immediately."""
+    os.write(2, f"the worker process is stopping: {reason}\n".encode())
     os.killpg(0, signal.SIGKILL)
 
 
 def die_with(parent: int) -> None:
-    """Let the system kill this process when its parent dies, however busy it is then."""
+    """Have the system kill this process when its parent dies, even while it is busy."""
     system.die_with_parent()
     if os.getppid() != parent:
         sys.exit("the server is gone")
 
 
 def offer_to_the_oom_killer() -> None:
-    """When the machine runs out of memory, it is a worker that goes, not the server."""
+    """Make the kernel kill a worker rather than the server when the machine runs out of memory."""
     try:
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
     except OSError:
-        logging.getLogger(__name__).info("the worker cannot be made the first choice of the OOM killer")
+        logging.getLogger(__name__).info("cannot set the OOM score of the worker; the system may kill the server first")
 
 
 def choose_device(device: str) -> None:
-    """Show torch the slot's device and no other, before anything imports torch."""
+    """Restrict torch to the slot's device, before anything imports torch."""
     kind, _, index = device.partition(":")
     if kind == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""

@@ -1,9 +1,9 @@
-"""Node packs are imported from a copy that is made when the process starts, so that none can rewrite itself.
+"""Node packs are imported from a copy that is made when the process starts, so that no pack can change its own code.
 
-Many packs write beside their code: settings, caches, notes of their users. They may, in the copy, which only the
-engines of this slot write to. The code that runs is always the operator's: of an earlier copy nothing is kept but *data
-files*, by their suffix, that the pack has made or changed. What could be imported, executed or unpickled is not among
-them.
+Many packs write files beside their code: settings, caches, user data. They may do so in the copy, which only the
+engines of this slot write to. The code that runs is always the operator's: only *data files*, by their suffix, that a
+pack has made or changed are carried over from an earlier copy; never a file that could be imported, executed or
+unpickled.
 """
 
 import json
@@ -21,20 +21,20 @@ DATA_SUFFIXES = frozenset(
     | {".safetensors", ".gguf"}
 )
 MAX_COPIED_BYTES = 4 * 1024 * 1024
-"""A larger file of a pack is linked instead; it cannot be changed through the link."""
+"""A larger file of a pack is linked instead of copied; it cannot be changed through the link."""
 _LEFT_OUT = frozenset({".git", "__pycache__", ".venv", "node_modules"})
 _MANIFEST = ".copied.json"
 
 
 class PackCopies:
-    """The folders of packs, and their copies: ``folders[i]`` is imported in place of ``sources[i]``."""
+    """The folders of packs, and their copies: ``folders[i]`` is imported instead of ``sources[i]``."""
 
     def __init__(self, sources: Sequence[Path], folders: Sequence[Path]) -> None:
         self.sources = sources
         self.folders = folders
 
     def original(self, path: str) -> str:
-        """Where a file of a copy is copied from; any other path is itself."""
+        """Return the source of a file in a copy; any other path is returned unchanged."""
         for source, folder in zip(self.sources, self.folders, strict=True):
             if (place := Path(path)).is_relative_to(folder):
                 return str(source / place.relative_to(folder))
@@ -42,9 +42,9 @@ class PackCopies:
 
 
 def copy_packs(sources: Sequence[Path], *, to: Path | None, in_place: Collection[str]) -> PackCopies:
-    """Copy each folder of packs into ``to``, a folder of this slot's own; ``None``: use them where they are. Packs of
-    ``in_place`` (names) are linked. Where there is no room for a copy, the folder itself is used, which cannot be
-    written to."""
+    """Copy each folder of packs into ``to``, this slot's own folder; with ``None``, use the folders in place. Packs
+    named in ``in_place`` are linked. If a copy fails, for example on a full disk, the folder itself is used,
+    read-only."""
     if to is None:
         return PackCopies(sources, sources)
     folders = []
@@ -53,7 +53,7 @@ def copy_packs(sources: Sequence[Path], *, to: Path | None, in_place: Collection
         try:
             _renew(source, folder, in_place=in_place)
         except OSError as error:
-            log.warning("the node packs of %s cannot be copied and are used where they are: %s", source, error)
+            log.warning("using the node packs of %s in place, because they cannot be copied: %s", source, error)
             folder = source
         folders.append(folder)
     return PackCopies(sources, folders)
@@ -62,7 +62,9 @@ def copy_packs(sources: Sequence[Path], *, to: Path | None, in_place: Collection
 def _renew(source: Path, folder: Path, *, in_place: Collection[str]) -> None:
     old = folder.with_name("old")
     manifest = folder.with_name(_MANIFEST)
-    if folder.is_dir() and not folder.is_symlink() and not old.exists():  # else an earlier start was cut off here
+    if (
+        folder.is_dir() and not folder.is_symlink() and not old.exists()
+    ):  # otherwise an earlier start was interrupted here
         folder.rename(old)
     else:
         _remove(folder)
@@ -75,7 +77,7 @@ def _renew(source: Path, folder: Path, *, in_place: Collection[str]) -> None:
 
 
 def _copy_tree(source: Path, folder: Path, *, in_place: Collection[str]) -> Iterator[tuple[str, list[int]]]:
-    """Yields each copied file, below ``folder``, with its stamp."""
+    """Yield the path of each copied file, relative to ``folder``, with its time and size."""
     for entry in sorted(os.scandir(source), key=lambda entry: entry.name):
         if entry.name in in_place or entry.name.removesuffix(".py") in in_place:
             (folder / entry.name).symlink_to(entry.path)
@@ -84,7 +86,7 @@ def _copy_tree(source: Path, folder: Path, *, in_place: Collection[str]) -> Iter
 
 
 def _copy(path: Path, copy: Path, top: Path, *, seen: tuple[str, ...]) -> Iterator[tuple[str, list[int]]]:
-    """Links are followed, as a pack may be one; but not round in a circle."""
+    """Follows links, as a pack may be one, but not in a cycle."""
     if path.is_dir():
         real = os.path.realpath(path)
         if path.name in _LEFT_OUT or real in seen:
@@ -97,13 +99,13 @@ def _copy(path: Path, copy: Path, top: Path, *, seen: tuple[str, ...]) -> Iterat
             copy.symlink_to(path)
             return
         shutil.copy2(path, copy)
-        copy.chmod(copy.stat().st_mode | 0o200)  # the pack may be read-only, its copy must not be
+        copy.chmod(copy.stat().st_mode | 0o200)  # the pack may be read-only; its copy must be writable
         yield copy.relative_to(top).as_posix(), _stamp(copy)
 
 
 def _take_data(old: Path, folder: Path, *, since: Mapping[str, list[int]]) -> None:
-    """Data files of an earlier copy that were made or changed there (``since``: its stamps), for packs that still are
-    here. Follows no links."""
+    """Carry over data files that were made or changed in an earlier copy (``since``: its times and sizes), for packs
+    that still exist. Does not follow links."""
     for where, folders, names in os.walk(old):
         place = folder / Path(where).relative_to(old)
         folders[:] = [name for name in folders if name not in _LEFT_OUT and not (place / name).is_symlink()]
@@ -124,7 +126,7 @@ def _take_data(old: Path, folder: Path, *, since: Mapping[str, list[int]]) -> No
 
 
 def _make_way(place: Path, top: Path) -> bool:
-    """Whether ``place`` is, or now is, a folder of the copy."""
+    """Make ``place`` a folder of the copy if it is not; return whether it is one."""
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -1,8 +1,8 @@
-"""The routes that node packs add to ``PromptServer.instance``, answered in this process for the server.
+"""HTTP routes that node packs add to ``PromptServer.instance``, served in this process on behalf of the server.
 
-aiohttp serves them as it does in ComfyUI, on a socket in a private folder and in an event loop of their own, so that
-they answer while a node runs. The server's requests come and go as messages; a worker whose packs have no routes has
-none of this.
+aiohttp serves them as in ComfyUI, on a socket in a private folder and in an event loop of their own, so that they
+respond while a node runs. The server's requests and the responses are messages. Without such routes, nothing is
+started.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ANSWER_S = 60.0
-"""Longer than a person waits, shorter than a connection lives."""
+RESPONSE_S = 60.0
+"""Timeout of a handler: longer than a person waits, shorter than a connection lives."""
 
-_NUMBER = "Safelight-Request"
-"""The header by which a handler's words are told from another's."""
-_OF_THE_CONNECTION = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "content-length", "date"})
+_REQUEST_ID_HEADER = "Safelight-Request"
+"""The header that identifies a request, so that messages of its handler reach its caller."""
+_HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "content-length", "date"})
 
 
 class PackRoutes:
@@ -47,12 +47,12 @@ class PackRoutes:
         self._session: ClientSession | None = None
 
     def serve(self) -> asyncio.AbstractEventLoop:
-        """Begin; returns the loop that the handlers run in."""
+        """Start serving; return the event loop that the handlers run in."""
         loop: asyncio.AbstractEventLoop = self._background.submit(self._start(), contextvars.Context()).result()
         return loop
 
     def answer(self, asked: PackRequest) -> None:
-        """Answer beside whatever runs. Returns at once."""
+        """Handle a request in the background. Returns immediately."""
         self._background.submit(self._answer(asked), contextvars.Context())
 
     def _tell(self, request_id: int, name: str, data: Any, client_id: str) -> None:
@@ -67,8 +67,8 @@ class PackRoutes:
         await web.UnixSite(runner, folder / "socket").start()
         self._session = ClientSession(
             connector=UnixConnector(str(folder / "socket")),
-            timeout=ClientTimeout(total=ANSWER_S),
-            cookie_jar=DummyCookieJar(),  # one user's cookie must not come with the next one's request
+            timeout=ClientTimeout(total=RESPONSE_S),
+            cookie_jar=DummyCookieJar(),  # one user's cookie must not be sent with another user's request
             auto_decompress=False,
         )
         return asyncio.get_running_loop()
@@ -76,7 +76,7 @@ class PackRoutes:
     async def _answer(self, asked: PackRequest) -> None:
         try:
             self._on_answer(await self._ask(asked))
-        except Exception as error:  # a boundary: a pack's handler, whatever it does
+        except Exception as error:  # a boundary: a pack's handler may raise anything
             log.warning("%s %s of a node pack failed: %r", asked.method, asked.path, error)
             failure = PackResponse(request_id=asked.request_id, status=502, body=b"The node pack did not answer")
             self._on_answer(failure)
@@ -89,7 +89,7 @@ class PackRoutes:
         async with self._session.request(
             asked.method,
             url,
-            headers=[(_NUMBER, str(asked.request_id)), *asked.headers],
+            headers=[(_REQUEST_ID_HEADER, str(asked.request_id)), *asked.headers],
             data=asked.body,
             allow_redirects=False,
         ) as response:
@@ -97,25 +97,26 @@ class PackRoutes:
             while not response.content.at_eof() and len(body) <= MAX_PACK_BODY_BYTES:
                 body += await response.content.read(MAX_PACK_BODY_BYTES + 1 - len(body))
             if len(body) > MAX_PACK_BODY_BYTES:
-                raise ValueError(f"the answer is larger than {MAX_PACK_BODY_BYTES} bytes")
+                raise ValueError(f"the response is larger than {MAX_PACK_BODY_BYTES} bytes")
             written = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers]
-            headers = [(name, value) for name, value in written if name.lower() not in _OF_THE_CONNECTION]
+            headers = [(name, value) for name, value in written if name.lower() not in _HOP_BY_HOP]
             return PackResponse(request_id=asked.request_id, status=response.status, headers=headers, body=body)
 
 
 def _application(
     collected: Iterable[Route], *, tell: Callable[[int, str, Any, str], None]
 ) -> tuple[web.Application, list[PackRoute]]:
-    """Every route at its path and below ``/api``, as in ComfyUI. One that aiohttp refuses costs itself."""
+    """Make an application with every route at its path and below ``/api``, as in ComfyUI. Routes that aiohttp rejects
+    are skipped."""
     from aiohttp import web
 
     @web.middleware
-    async def know_caller(request: web.Request, handler: Any) -> Any:
-        """What the handler says, in tasks that it starts as well, goes to whoever called."""
-        send_to_caller.set(partial(tell, int(request.headers[_NUMBER])))
+    async def with_caller(request: web.Request, handler: Any) -> Any:
+        """Send the messages of the handler, and of tasks that it starts, to its caller."""
+        send_to_caller.set(partial(tell, int(request.headers[_REQUEST_ID_HEADER])))
         return await handler(request)
 
-    app = web.Application(client_max_size=MAX_PACK_BODY_BYTES, middlewares=[know_caller])
+    app = web.Application(client_max_size=MAX_PACK_BODY_BYTES, middlewares=[with_caller])
     routes: list[PackRoute] = []
     for route in collected:
         for path in (route.path, f"/api{route.path}"):

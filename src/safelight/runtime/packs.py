@@ -1,6 +1,6 @@
-"""Finding the nodes that this process can run: our own packages, and the packs of others in custom node folders.
+"""Find the nodes that this process can run: the library's packages, and node packs in custom node folders.
 
-A module or a pack that cannot be imported costs its own nodes and nothing else; the reason goes to the server.
+If a module or a pack cannot be imported, only its own nodes are missing; the reason is reported to the server.
 """
 
 import importlib
@@ -31,12 +31,13 @@ from safelight.shims.registered import added_classes, added_web_directories, sho
 from safelight.worker.context import WorkerContext
 
 PACKS = "custom_nodes"
-"""The package under which packs are imported; ``python_module`` of their nodes begins with it, as in ComfyUI."""
+"""The package under which packs are imported; ``python_module`` of their nodes starts with it, as in ComfyUI."""
 
 
 @dataclass
 class Library:
-    """Mutable while it is filled. ``failed``: why modules and packs are missing; ``web_directories``: by pack."""
+    """Mutable while it is filled. ``failed``: why modules and packs are missing, by name; ``web_directories``: by
+    pack."""
 
     nodes: dict[str, type[Node]] = field(default_factory=dict)
     catalogue: dict[str, NodeSchema] = field(default_factory=dict)
@@ -44,9 +45,9 @@ class Library:
     web_directories: dict[str, str] = field(default_factory=dict)
 
     def add(self, node: type[Node], schema: NodeSchema, *, source: str) -> None:
-        """The first node of a name stays: a pack cannot replace a node of ours, nor of a pack before it."""
+        """Add a node, unless its name is taken: a pack cannot replace a built-in node, or one of an earlier pack."""
         if schema.name in self.nodes:
-            self.failed.setdefault(source, f"the node {schema.name!r} exists already")
+            self.failed.setdefault(source, f"a node {schema.name!r} already exists")
             return
         self.nodes[schema.name] = node
         self.catalogue[schema.name] = schema
@@ -95,12 +96,12 @@ def _is_pack(path: Path) -> bool:
 
 
 def _run_prestartup(library: Library, path: Path) -> None:
-    """A script that packs want to be run before any of them is imported."""
+    """Run the script that a pack has for before any pack is imported."""
     script = path / "prestartup_script.py"
     if not script.is_file():
         return
     try:
-        with _named(path.name):
+        with _importing(path.name):
             runpy.run_path(str(script), run_name="prestartup_script")
     except (Exception, SystemExit) as error:
         _report(library, f"{path.name}: prestartup_script", error)
@@ -110,7 +111,7 @@ def _load_pack(library: Library, path: Path, journal: LoadJournal | None) -> Non
     name = path.stem if path.is_file() else path.name
     before = len(library.nodes)
     try:
-        with nullcontext() if journal is None else journal.importing(name), _named(name):
+        with nullcontext() if journal is None else journal.importing(name), _importing(name):
             module = _import_pack(path, name)
         web = getattr(module, "WEB_DIRECTORY", None)
         if web is not None and (path / web).is_dir():
@@ -131,8 +132,8 @@ def _load_pack(library: Library, path: Path, journal: LoadJournal | None) -> Non
 
 
 @contextmanager
-def _named(pack: str) -> Iterator[None]:
-    """What the pack adds to the server meanwhile is its own."""
+def _importing(pack: str) -> Iterator[None]:
+    """Attribute what is added to the server meanwhile to ``pack``."""
     token = importing_pack.set(pack)
     try:
         yield
@@ -143,7 +144,7 @@ def _named(pack: str) -> Iterator[None]:
 def _node_of(
     source: type, node_id: str | None, display_name: str | None, *, pack: str
 ) -> tuple[type[Node], NodeSchema]:
-    """A class as a node. ``node_id``: the name that the pack lists it under, for a V1 class its only one."""
+    """Return a class as a node. ``node_id``: the name that the pack lists it under; a V1 class has no other."""
     node = source if issubclass(source, Node) else adapt(source, node_id=node_id or source.__name__)
     schema = node.node_schema()
     shown = display_name or (schema.display_name if issubclass(source, Node) else node_id or schema.display_name)
@@ -168,8 +169,8 @@ def _import_pack(path: Path, name: str) -> ModuleType:
 
 
 def _classes_of_pack(module: ModuleType) -> Iterator[tuple[str | None, type, str | None]]:
-    """What ``NODE_CLASS_MAPPINGS`` lists, else the nodes of ``comfy_entrypoint``, else the node classes of ours in the
-    pack's module: id, class, display name."""
+    """Yield id, class and display name of the nodes that ``NODE_CLASS_MAPPINGS`` lists, else of ``comfy_entrypoint``,
+    else of the ``sdk`` nodes in the pack's modules."""
     mappings: Mapping[Any, type] | None = getattr(module, "NODE_CLASS_MAPPINGS", None)
     if mappings is None and has_entrypoint(module):
         for node in nodes_of_extension(module):

@@ -1,4 +1,4 @@
-"""What nodes print becomes log lines of their job, so that it can never get into the pipe of messages."""
+"""What nodes print becomes log lines of their job, so that it never reaches the pipe of messages."""
 
 import io
 import sys
@@ -8,18 +8,19 @@ from collections.abc import Callable
 from typing import TextIO
 
 MAX_LINE = 8192
-"""Longer lines are cut into pieces."""
+"""Longer lines are split."""
 
-Say = Callable[[int, str], None]
-"""Takes a line and its time, in milliseconds since the epoch."""
+Emit = Callable[[int, str], None]
+"""Receives the time of a line, in milliseconds since the epoch, and the line."""
 
 
 class Lines(io.TextIOBase):
-    """A text stream that says each line when it is complete. Of a line that a progress bar rewrites (``\\r``), it says
-    the last state. Mutable, and safe to use from any thread; ``file`` is what lies below, for those who ask."""
+    """A text stream that emits each line when it is complete. Of a line that a progress bar rewrites (``\\r``), it
+    emits the last state. Mutable, and safe to use from any thread; ``file``: the underlying stream, for
+    :meth:`fileno`."""
 
-    def __init__(self, say: Say, file: TextIO) -> None:
-        self._say = say
+    def __init__(self, emit: Emit, file: TextIO) -> None:
+        self._emit = emit
         self._file = file
         self._rest = ""
         self._lock = threading.RLock()
@@ -49,29 +50,29 @@ class Lines(io.TextIOBase):
         return len(text)
 
     def finish(self) -> None:
-        """Say what is left without a line's end."""
+        """Emit the rest, which has no newline."""
         with self._lock:
             rest, self._rest = self._rest, ""
             if rest:
                 self._line(rest)
 
     def _line(self, line: str) -> None:
-        self._say(time.time_ns() // 1_000_000, _last_state(line).removesuffix("\r"))
+        self._emit(time.time_ns() // 1_000_000, _last_state(line).removesuffix("\r"))
 
 
 def _last_state(line: str) -> str:
-    """What a terminal would show of a line that was rewritten; a ``\\r`` at its end is kept, as more may follow."""
+    """Return what a terminal would show of a rewritten line; a final ``\\r`` is kept, as more may follow."""
     end = "\r" if line.endswith("\r") else ""
     return line.removesuffix("\r").rsplit("\r", 1)[-1] + end
 
 
-def redirect(say: Say) -> Callable[[], None]:
-    """Send ``sys.stdout`` and ``sys.stderr`` to ``say``; returns what says their unfinished lines.
+def redirect(emit: Emit) -> Callable[[], None]:
+    """Redirect ``sys.stdout`` and ``sys.stderr`` to ``emit``; return a function that emits their unfinished lines.
 
-    Only Python's streams: what native code prints goes on to the inherited descriptors, which the Supervisor reads, so
-    that a crash can still say where it was.
+    Redirects Python's streams only: native code still prints to the inherited descriptors, which the supervisor reads,
+    so that a crash can report its traceback.
     """
-    out, error = Lines(say, sys.__stdout__ or sys.stdout), Lines(say, sys.__stderr__ or sys.stderr)
+    out, error = Lines(emit, sys.__stdout__ or sys.stdout), Lines(emit, sys.__stderr__ or sys.stderr)
     sys.stdout, sys.stderr = out, error
 
     def finish() -> None:

@@ -1,4 +1,4 @@
-"""What a node gave back, in whichever of the accepted spellings, as one :class:`Returned` or :class:`Blocked`."""
+"""What a node returned, in any of the accepted forms, as one :class:`Returned` or :class:`Blocked`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from safelight.sdk.plain import plain
 
 
 def normalise(result: Any, schema: NodeSchema) -> Returned | Blocked:
-    """Takes ``NodeOutput``, a tuple of outputs, a dict of ``ui``, ``result``, ``expand``, a blocker or nothing.
+    """Accepts ``NodeOutput``, a tuple of outputs, a dict of ``ui``, ``result``, ``expand``, a blocker or ``None``.
 
     Raises :class:`TypeError` for anything else.
     """
@@ -35,7 +35,7 @@ def normalise(result: Any, schema: NodeSchema) -> Returned | Blocked:
 
 
 def _values(given: Any, schema: NodeSchema) -> Sequence[Any]:
-    """Nothing at all stands for ``None`` everywhere: nodes that only show something return so."""
+    """An empty result means ``None`` for every output: nodes that only show something return that."""
     if not isinstance(given, list | tuple):
         raise TypeError(f"the node returned {type(given).__name__} as its result, not a tuple of its outputs")
     if not given:
@@ -52,7 +52,7 @@ def _value(value: Any, *, is_list: bool) -> Any:
 
 
 def _ui(ui: Any) -> Mapping[str, Any] | None:
-    """A dict of lists of plain data, as it goes to clients."""
+    """Return a dict of lists of plain data, as clients receive it."""
     if ui is None:
         return None
     shown = plain(ui.as_dict() if hasattr(ui, "as_dict") else ui)

@@ -1,4 +1,4 @@
-"""The attempt at a job that this engine works on: its cancel flag, its files, and its questions to the server."""
+"""The attempt that this engine works on: its cancel flag, its files, and its requests to the server."""
 
 import itertools
 import threading
@@ -14,16 +14,17 @@ Answer = NamesReserved | FilesChecked
 
 
 class RunningJob:
-    """Mutable, and used by three threads: the main one runs calls, another async calls, the reader cancels and answers.
+    """Mutable, and used by three threads: the main one runs calls, another runs async calls, the reader cancels and
+    answers.
 
-    ``on_cancel`` is called by the reader, once.
+    The reader calls ``on_cancel`` once.
     """
 
     def __init__(self, run: RunJob, outbox: Outbox) -> None:
         self.run = run
         self.outbox = outbox
         self.on_cancel: Callable[[], None] = lambda: None
-        self.has_files = False  # some call has begun to write one
+        self.has_files = False  # a call has begun to write one
         self._cancelled = threading.Event()
         self._numbers = itertools.count(1)
         self._requests: Correlator[Answer] = Correlator()
@@ -50,32 +51,33 @@ class RunningJob:
             raise Cancelled
 
     def reserve(self, *, folder: str, subfolder: str, prefix: str, count: int) -> int:
-        """The first of ``count`` free counters. Waits for the server; raises :class:`Cancelled` when it must not."""
-        answer = self._ask(
+        """Reserve ``count`` numbers and return the first. Waits for the server; raises :class:`Cancelled` on a
+        cancel."""
+        answer = self._request(
             lambda **fence: ReserveNames(**fence, folder=folder, subfolder=subfolder, prefix=prefix, count=count)
         )
         assert isinstance(answer, NamesReserved)
         return answer.first
 
     def check(self, files: Sequence[KeptFile]) -> Sequence[int]:
-        """The positions of those of ``files`` that the owner has no longer. Waits as :meth:`reserve` does."""
-        answer = self._ask(lambda **fence: CheckFiles(**fence, files=[*files]))
+        """Return the positions of the ``files`` that the owner no longer has. Waits as :meth:`reserve` does."""
+        answer = self._request(lambda **fence: CheckFiles(**fence, files=[*files]))
         assert isinstance(answer, FilesChecked)
         return answer.gone
 
     def answer(self, message: Answer) -> None:
-        """The server's answer; one that nothing waits for belongs to a job that is over."""
+        """Deliver the server's answer; one that nothing waits for belongs to a job that is over."""
         self._requests.answer(message.request_id, message)
 
-    def _ask(self, question: Callable[..., ReserveNames | CheckFiles]) -> Answer:
+    def _request(self, make: Callable[..., ReserveNames | CheckFiles]) -> Answer:
         job_id, attempt = self.fence
         with self._requests.request() as request:
-            self.raise_if_cancelled()  # after the request is known: a cancel from now on fails it
-            self.outbox.post(question(job_id=job_id, attempt=attempt, request_id=request.id), flush=True)
+            self.raise_if_cancelled()  # after the request is registered: from now on a cancel fails it
+            self.outbox.post(make(job_id=job_id, attempt=attempt, request_id=request.id), flush=True)
             return request.answer.result()
 
     def new_path(self, extension: str) -> Path:
-        """A path in the staging folder that no other file of the job has: nothing that a user typed is part of it."""
+        """Return a new path in the job's staging folder. No part of it is text from a user."""
         self.has_files = True
         folder = Path(self.run.staging)
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,17 +1,18 @@
-"""How much memory a result keeps alive, for the cache to weigh. An estimate: what is shared counts each time."""
+"""Estimates of the memory that a result keeps alive, for the cache. Memory shared by several results counts for
+each."""
 
 from collections.abc import Iterable, Mapping
 from types import FunctionType, ModuleType
 from typing import Any
 
 MAX_VALUES = 10_000
-"""Where a result has more parts, the rest is not counted."""
+"""Maximum number of objects counted in one result."""
 
 _OBJECT_BYTES = 64
 
 
 def size_of(values: Iterable[Any]) -> int:
-    """Bytes of arrays, tensors, texts and files of bytes in ``values``, at any depth."""
+    """Return the bytes of arrays, tensors, texts and byte strings in ``values``, at any depth."""
     total = 0
     seen: set[int] = set()
     waiting = list(values)
@@ -29,7 +30,7 @@ def size_of(values: Iterable[Any]) -> int:
             waiting.extend(value)
         elif isinstance(value, str | bytes | bytearray):
             total += len(value)
-        elif not isinstance(value, type | ModuleType | FunctionType):  # these belong to the program
+        elif not isinstance(value, type | ModuleType | FunctionType):  # part of the program, not of the result
             total += _own_size(value)
             waiting.extend(getattr(value, "__dict__", {}).values())
     return total

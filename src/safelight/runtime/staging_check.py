@@ -1,4 +1,4 @@
-"""Whether a failed call is the fault of the place where its files lie, and not of the node."""
+"""Whether a call failed because of the job's staging folder, and not because of the node."""
 
 import errno
 import os
@@ -10,15 +10,15 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _PROBE_BYTES = 64 * 1024
 
 
-def trouble(error: BaseException, *, staging: Path, has_files: bool) -> str | None:
-    """What is wrong with ``staging``, the job's folder; ``None`` where nothing is. ``has_files``: the job has begun to
-    write files there.
+def storage_failure(error: BaseException, *, staging: Path, has_files: bool) -> str | None:
+    """Return what is wrong with ``staging``, the job's folder, or ``None``. ``has_files``: the job has begun to write
+    files there.
 
-    Libraries raise errors of their own where the disk is full, so a job that writes files is judged by the folder.
+    Libraries raise their own errors when the disk is full, so for a job that writes files the folder itself is tested.
     """
     for each in _chain(error):
         if isinstance(each, OSError) and each.errno in _NO_ROOM:
-            return f"there is no room for the job's files: {each.strerror}"
+            return f"no space for the job's files: {each.strerror}"
     if not has_files:
         return None
     if not staging.is_dir():
