@@ -63,7 +63,7 @@ def test_what_was_written_is_what_is_new_or_changed(place: Workspace, tmp_path: 
         FileName(Folder.TEMP, "", "t.txt"),
     ]
     for path in written.values():
-        place.take(path)
+        place.mark_collected(path)
     assert dict(place.written()) == {}
 
 

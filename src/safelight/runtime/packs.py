@@ -27,7 +27,7 @@ from safelight.shims.extension import has_entrypoint
 from safelight.shims.extension import nodes_of as nodes_of_extension
 from safelight.shims.install import install
 from safelight.shims.pack_caller import importing_pack
-from safelight.shims.registered import added_classes, added_web_directories, show
+from safelight.shims.registered import added_classes, added_web_directories, refresh_mappings
 from safelight.worker.context import WorkerContext
 
 PACKS = "custom_nodes"
@@ -126,7 +126,7 @@ def _load_pack(library: Library, path: Path, journal: LoadJournal | None) -> Non
             library.add(*_node_of(source, node_id, display_name, pack=name), source=name)
         except (Exception, SystemExit) as error:
             _report(library, f"{name}: {node_id or source.__name__}", error)
-    show()
+    refresh_mappings()
     if len(library.nodes) == before and name not in library.web_directories:
         library.failed.setdefault(name, "it defines no nodes")
 

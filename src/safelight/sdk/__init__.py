@@ -1,6 +1,16 @@
-"""All that a node author imports: ``from safelight.sdk import io, ui, Node, NodeOutput, Schema, current``.
+"""Everything that a node author imports: ``from safelight.sdk import io, ui, Node, NodeOutput, Schema, current``.
 
-The shape is that of ComfyUI's V3 nodes, so that an author of one can read the other. Nothing here knows of servers.
+Nodes have the shape of ComfyUI's V3 nodes, so that an author of one can read the other. Nothing here knows of servers.
+
+* ``context``: the context of a running call: files, models, progress.
+* ``expand``: graphs that replace the call that returns them.
+* ``io``: the types of inputs and outputs.
+* ``node``: the base class of nodes, and what they return.
+* ``plain``: conversion to plain data.
+* ``registry``: finds the node classes of a package.
+* ``schema``: a node's declaration.
+* ``ui``: what output nodes show.
+* ``v1``: adapts ComfyUI's older node classes.
 """
 
 from safelight.sdk import io, ui

@@ -1,6 +1,7 @@
-"""What a node may ask of the process that runs it: its files, its outputs, progress. ``current()`` gives it.
+"""The context of a running call: its input files, its outputs, its progress. ``current()`` returns it.
 
-A node outside a run (in a test, say) gets none: ``current()`` raises. ``runtime/call_context.py`` is the real one.
+Outside a call, for example in a test, there is none and ``current()`` raises. Implemented by
+``runtime/call_context.py``.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from typing import Any, Protocol
 
 
 class Cancelled(BaseException):
-    """Raised inside a node when its job is cancelled. Not an ``Exception``, so that no node swallows it unawares."""
+    """Raised inside a node when its job is cancelled. Not an ``Exception``, so that nodes do not catch it by
+    accident."""
 
 
 class OutputFile:
-    """A file that a node is writing; ``path`` is private to the job until the job's outputs are published."""
+    """A file that a node is writing; ``path`` is private to the job until its outputs are published."""
 
     def __init__(self, path: Path, *, folder: str, subfolder: str, filename: str) -> None:
         self.path = path
@@ -29,22 +31,23 @@ class OutputFile:
 
 
 class OutputSeries(Protocol):
-    """Numbered files of one prefix: ``<prefix>_00001_.png``, ``<prefix>_00002_.png`` ...; ``first`` is the first number
-    that was reserved."""
+    """Numbered files with one prefix: ``<prefix>_00001_.png``, ``<prefix>_00002_.png`` ...; ``first`` is the first
+    number that was reserved."""
 
     subfolder: str
     prefix: str
     first: int
 
     def file(self, index: int, extension: str) -> OutputFile:
-        """The ``index``-th file of the series (from 0); ``extension`` with its dot. Write it at ``.path``.
+        """Return the ``index``-th file of the series (from 0), to be written at its ``path``; ``extension`` with its
+        dot.
 
-        Every file made so is reported when the node returns; one that was not written is an error."""
+        Every such file is reported when the node returns; it is an error if one was not written."""
         ...
 
 
 class Context(Protocol):
-    """The worded surface of a run."""
+    """What a node can use while it runs."""
 
     @property
     def call_id(self) -> str: ...
@@ -61,24 +64,27 @@ class Context(Protocol):
         ...
 
     def adopt(self, path: Path, *, folder: str, subfolder: str, filename: str) -> OutputFile:
-        """Make a file that was written elsewhere, under a name of its own, one of the job's; ``path`` stays."""
+        """Copy a file that was written elsewhere into the job's outputs, under the given name; ``path`` stays."""
         ...
 
     def input_path(self, name: str) -> Path:
-        """The owner's file of that (annotated) name, to be read only. Raises :class:`FileNotFoundError`."""
+        """Return the path of the owner's file with that (annotated) name, read-only. Raises
+        :class:`FileNotFoundError`."""
         ...
 
     def model_path(self, folder: str, name: str) -> Path:
-        """A model file by its folder (``checkpoints``, ``loras`` ...) and name. Raises :class:`FileNotFoundError`."""
+        """Return the path of a model file by its folder (``checkpoints``, ``loras`` ...) and name. Raises
+        :class:`FileNotFoundError`."""
         ...
 
     @property
     def preview_method(self) -> str | None:
-        """What the client wants to see of steps: ``none``, ``auto``, ``latent2rgb`` or ``taesd``; none: nothing."""
+        """The previews that the client requested: ``none``, ``auto``, ``latent2rgb`` or ``taesd``; ``None``: no
+        previews."""
         ...
 
     def progress(self, value: float, total: float, *, preview: Any = None) -> None:
-        """Report a step; ``preview`` is a PIL image. Raises :class:`Cancelled` when the job is to end."""
+        """Report a step; ``preview`` is a PIL image. Raises :class:`Cancelled` if the job was cancelled."""
         ...
 
     def show_text(self, text: str) -> None:
@@ -86,11 +92,11 @@ class Context(Protocol):
         ...
 
     def send(self, name: str, data: Any) -> None:
-        """A message of a pack's own to the job's client; ``data`` is plain data."""
+        """Send a custom message to the job's client; ``data`` is plain data."""
         ...
 
     def send_image(self, image: bytes, mime_type: str) -> None:
-        """An encoded picture to the job's client, as a preview that is not thinned out."""
+        """Send an encoded picture to the job's client, as a preview that is never dropped."""
         ...
 
     def raise_if_cancelled(self) -> None: ...
@@ -100,15 +106,15 @@ _current: ContextVar[Context] = ContextVar("safelight_context")
 
 
 def current() -> Context:
-    """The context of the call that is running. Raises :class:`RuntimeError` outside a run."""
+    """Return the context of the running call. Raises :class:`RuntimeError` outside a call."""
     try:
         return _current.get()
     except LookupError:
-        raise RuntimeError("no call is running here: a node's context exists only while it runs") from None
+        raise RuntimeError("no call is running here; a node has a context only while it runs") from None
 
 
 def enter(context: Context) -> Any:
-    """Make ``context`` current in this task or thread; returns the token for :func:`leave`."""
+    """Make ``context`` current in this task or thread; return the token for :func:`leave`."""
     return _current.set(context)
 
 

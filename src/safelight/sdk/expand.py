@@ -1,7 +1,7 @@
-"""A graph that replaces the call that returns it, in an author's words: ``graph.node("ImageScale", image=x).out(0)``.
+"""Build a graph that replaces the call that returns it: ``graph.node("ImageScale", image=x).out(0)``.
 
-The ids of its nodes must be new in the prompt and the same on every run, so that their results can be kept; they are
-made from the call that builds the graph: ``<call id>.<set index>.<graph index>.<n>``.
+The ids of its nodes must be new in the prompt and the same on every run, so that their results can be cached; they are
+derived from the call that builds the graph: ``<call id>.<set index>.<graph index>.<n>``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _origin: ContextVar[Origin] = ContextVar("safelight_expansion")
 
 
 class Origin:
-    """The invocation that may build graphs: a call, and which of its argument sets. Mutable: numbers its graphs."""
+    """The invocation that builds graphs: a call, and the index of its argument set. Mutable: numbers its graphs."""
 
     def __init__(self, call_id: str, index: int) -> None:
         self._prefix = f"{call_id}.{index}"
@@ -30,7 +30,7 @@ class Origin:
 
 
 def enter(origin: Origin) -> Token[Origin]:
-    """Make graphs built in this task or thread belong to ``origin``; returns the token for :func:`leave`."""
+    """Make graphs built in this task or thread belong to ``origin``; return the token for :func:`leave`."""
     return _origin.set(origin)
 
 
@@ -39,7 +39,7 @@ def leave(token: Token[Origin]) -> None:
 
 
 def is_link(value: Any) -> bool:
-    """Whether an input of a graph in API format is a link rather than a literal."""
+    """Return whether an input of a graph in API format is a link rather than a literal."""
     return as_link(value) is not None
 
 
@@ -56,7 +56,7 @@ class GraphNode:
         return [self.id, index]
 
     def set_input(self, name: str, value: Any) -> None:
-        """``None`` takes the input away."""
+        """Set an input; ``None`` removes it."""
         if value is None:
             self.inputs.pop(name, None)
         else:
@@ -75,20 +75,20 @@ class GraphNode:
 
 
 class GraphBuilder:
-    """Mutable: the nodes so far. ``prefix`` is only for graphs that are built outside a call, in a test."""
+    """Mutable: the nodes so far. ``prefix``: only for graphs that are built outside a call, for example in a test."""
 
     def __init__(self, prefix: str | None = None) -> None:
         if prefix is None:
             origin = _origin.get(None)
             if origin is None:
-                raise RuntimeError("no call is running here: a graph that replaces a call is built inside it")
+                raise RuntimeError("no call is running here; a graph that replaces a call must be built inside it")
             prefix = origin.next_prefix()
         self._prefix = prefix
         self._numbers = count(1)
         self.nodes: dict[str, GraphNode] = {}
 
     def node(self, class_type: str, id: str | None = None, **inputs: Any) -> GraphNode:
-        """Add a node; the same ``id`` gives the node that is there already."""
+        """Add a node; if ``id`` exists, return the existing node."""
         full_id = f"{self._prefix}{next(self._numbers) if id is None else id}"
         if full_id not in self.nodes:
             self.nodes[full_id] = GraphNode(full_id, class_type, inputs)
@@ -101,12 +101,12 @@ class GraphBuilder:
         self.nodes.pop(f"{self._prefix}{id}")
 
     def replace_node_output(self, id: str, index: int, value: Any) -> None:
-        """Let what is linked to an output get ``value`` instead; ``None`` leaves those inputs out."""
+        """Replace every link to an output by ``value``; ``None`` removes those inputs."""
         old = [f"{self._prefix}{id}", index]
         for node in self.nodes.values():
             for name in [n for n, v in node.inputs.items() if is_link(v) and v == old]:
                 node.set_input(name, value)
 
     def finalize(self) -> dict[str, Any]:
-        """The graph in API format, for ``NodeOutput(..., expand=graph.finalize())``."""
+        """Return the graph in API format, for ``NodeOutput(..., expand=graph.finalize())``."""
         return {node.id: node.as_dict() for node in self.nodes.values()}

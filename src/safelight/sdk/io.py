@@ -1,7 +1,7 @@
 """The types of inputs and outputs: ``io.Image.Input("image")``, ``io.Int.Input("width", default=512, min=0)``.
 
-Each class stands for one type name of ComfyUI's graphs. ``Input(...)`` makes the :class:`Input` that a schema lists;
-options that are ``None`` are left out of what clients see. Tensor conventions of the values:
+Each class is one type name of ComfyUI's graphs. ``Input(...)`` makes the :class:`Input` that a schema lists;
+options that are ``None`` are omitted from what clients see. Tensor conventions of the values:
 
 * ``IMAGE``: float32 ``[B, H, W, C]`` in 0..1, C = 3 (4 with alpha).  ``MASK``: float32 ``[B, H, W]`` in 0..1.
 * ``LATENT``: dict with ``samples`` ``[B, C, H/8, W/8]`` (video ``[B, C, T, H, W]``), ``noise_mask``, ``batch_index``.
@@ -21,7 +21,7 @@ from safelight.sdk.plain import plain
 
 @dataclass(frozen=True)
 class Input:
-    """An input as an author declares it."""
+    """An input as a node author declares it."""
 
     id: str
     type: str
@@ -35,7 +35,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Output:
-    """An output as an author declares it; its name is ``display_name``, else the id, else the type."""
+    """An output as a node author declares it; its name is ``display_name``, else the id, else the type."""
 
     type: str
     id: str | None = None
@@ -62,7 +62,7 @@ def _config(
     extra: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """ComfyUI's spelling of the options, without those that were not given. ``extra`` is passed on as it is."""
+    """Return the options in ComfyUI's spelling, without those that were not given. ``extra`` is added unchanged."""
     known = {
         "tooltip": tooltip,
         "lazy": lazy,
@@ -77,7 +77,7 @@ def _config(
 
 
 class Type:
-    """A type of a graph. Subclasses give the name; ``Custom("NAME")`` makes one for a name of your own."""
+    """A type of a graph. Subclasses set the name; ``Custom("NAME")`` makes a type of your own."""
 
     name: ClassVar[str]
 
@@ -191,8 +191,8 @@ class String(Type):
 
 
 class Combo(Type):
-    """One of a list. ``upload`` marks a combo of the user's files, which the server fills in: image, video, audio or
-    file; ``model_folder`` marks a combo of the files in a model folder, filled in by the server too."""
+    """A choice from a list. ``upload`` (image, video, audio or file) marks a combo of the user's files, and
+    ``model_folder`` one of the files in a model folder; the server fills in both."""
 
     name = "COMBO"
 
@@ -238,7 +238,7 @@ class MultiType:
 
 @dataclass(frozen=True)
 class Template:
-    """A type to be settled by the graph: inputs and outputs with one template id share one type."""
+    """A type that the graph decides: inputs and outputs with the same template id share one type."""
 
     id: str
     allowed: Sequence[type[Type]] = (AnyType,)
@@ -270,8 +270,8 @@ class Option:
 
 
 class DynamicCombo:
-    """A choice that brings inputs of its own. The node gets a dict: the choice under the input's own id, and the
-    chosen option's inputs: ``{"resize_type": "scale width", "width": 11}``. In a prompt these are the flat keys
+    """A choice that adds inputs. The node receives a dict: the choice under the input's own id, and the chosen option's
+    inputs: ``{"resize_type": "scale width", "width": 11}``. In a prompt these are the flat keys
     ``resize_type`` and ``resize_type.width``."""
 
     name = "COMFY_DYNAMICCOMBO_V3"
@@ -283,8 +283,8 @@ class DynamicCombo:
 
 
 class Autogrow:
-    """A list of inputs that grows in the UI. The node gets a dict ``{"image0": ..., "image1": ...}``; in a prompt
-    these are the flat keys ``images.image0``. Named by a prefix and a number, or by ``names``."""
+    """A list of inputs that grows in the UI. The node receives a dict ``{"image0": ..., "image1": ...}``; in a prompt
+    these are flat keys such as ``images.image0``. Named by a prefix and a number, or by ``names``."""
 
     name = "COMFY_AUTOGROW_V3"
 
@@ -310,7 +310,7 @@ class Autogrow:
 
 
 def inputs_to_json(inputs: Sequence[Input]) -> dict[str, dict[str, Any]]:
-    """``{"required": {id: [type, config]}, "optional": {...}}``, as the templates of dynamic inputs hold them."""
+    """Return ``{"required": {id: [type, config]}, "optional": {...}}``, as in the templates of dynamic inputs."""
     written: dict[str, dict[str, Any]] = {}
     for i in inputs:
         written.setdefault("optional" if i.optional else "required", {})[i.id] = [i.type, dict(i.config)]

@@ -1,4 +1,4 @@
-"""The class that a node is, and what it gives back."""
+"""The base class of nodes, and what they return."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from safelight.sdk.schema import Schema
 
 @dataclass(frozen=True)
 class Hidden:
-    """What a node asked for in its schema's ``hidden``; the rest is ``None``."""
+    """The values that a node lists in its schema's ``hidden``; the others are ``None``."""
 
     unique_id: str | None = None
     prompt: Mapping[str, Any] | None = None
@@ -25,7 +25,7 @@ class Hidden:
 
 @dataclass(frozen=True)
 class Blocker:
-    """An output that stops whatever would use it; with a message, the user is told."""
+    """An output that stops every call that would use it; a message is shown to the user."""
 
     message: str | None = None
 
@@ -34,7 +34,8 @@ class NodeOutput:
     """What ``execute`` returns: ``NodeOutput(image, mask)``, with ``ui=`` for output nodes.
 
     ``ui`` is a dict of lists, or an object with ``as_dict()`` (``sdk.ui``). ``expand`` is a graph in API format whose
-    calls replace this one; the values are then links into it. ``block_execution`` stops all that follows.
+    calls replace this one; the values are then links into it. ``block_execution``: a message; every output is a
+    :class:`Blocker`.
     """
 
     def __init__(
@@ -66,15 +67,15 @@ class Node:
 
     @classmethod
     def define_schema(cls) -> Schema:
-        raise NotImplementedError(f"{cls.__name__} has no define_schema")
+        raise NotImplementedError(f"{cls.__name__} must define define_schema")
 
     @classmethod
     def execute(cls, *args: Any, **inputs: Any) -> Any:
-        raise NotImplementedError(f"{cls.__name__} has no execute")
+        raise NotImplementedError(f"{cls.__name__} must define execute")
 
     @classmethod
     def node_schema(cls) -> NodeSchema:
-        """The declaration as data. The first paragraph of the class docstring is the description."""
+        """Return the declaration as data. The first paragraph of the class docstring is the description."""
         validator = getattr(cls, "validate_inputs", None)
         names: tuple[str, ...] = ()
         if validator is not None:

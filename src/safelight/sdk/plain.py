@@ -1,4 +1,5 @@
-"""What authors declare and show, as plain data: packs put tuples, enums, numpy's numbers and odd strings there."""
+"""Convert what node authors declare and show to plain data: packs use tuples, enums, numpy numbers and str
+subclasses."""
 
 import enum
 from collections.abc import Mapping
@@ -6,16 +7,16 @@ from typing import Any
 
 
 def plain_text(text: Any) -> str:
-    """A string of the very type ``str``: packs use subclasses that equal everything."""
+    """Return a string of exactly the type ``str``: packs use subclasses that equal everything."""
     return "".join(text) if isinstance(text, str) else str(text)
 
 
 def plain(value: Any) -> Any:
-    """What JSON can say of ``value``; what it can't, such as a function, becomes a text."""
+    """Return ``value`` as JSON can express it; anything else, such as a function, becomes its text."""
     if isinstance(value, enum.Enum):
         return plain(value.value)
     if type(value) is int and not -(2**63) <= value < 2**64:
-        return float(value)  # beyond what msgpack can say; such bounds are meant as "any number"
+        return float(value)  # beyond msgpack's range; such bounds mean "any number"
     if value is None or isinstance(value, bool) or type(value) in (int, float, str):
         return value
     if isinstance(value, str):

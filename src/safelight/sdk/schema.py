@@ -1,4 +1,4 @@
-"""A node's declaration as its author writes it, and its translation to the vocabulary's :class:`NodeSchema`."""
+"""A node's declaration as its author writes it, and its conversion to a :class:`~safelight.core.node.NodeSchema`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from safelight.core.node import InputSchema, NodeSchema, Section
 from safelight.sdk.io import Input, Output
 
 HIDDEN_TYPES = ("PROMPT", "EXTRA_PNGINFO", "UNIQUE_ID", "DYNPROMPT", "AUTH_TOKEN_COMFY_ORG", "API_KEY_COMFY_ORG")
-"""What a node may ask for in ``hidden``; it arrives as ``cls.hidden.<lower case name>``."""
+"""What a node can list in ``hidden``; the value is ``cls.hidden.<lower case name>``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schema:
-    """What a node is. ``description`` is left to the class docstring, which the UI shows."""
+    """A node's declaration. The description is the class docstring, which the UI shows."""
 
     node_id: str
     inputs: Sequence[Input] = ()
@@ -29,7 +29,7 @@ class Schema:
     is_experimental: bool = False
     is_api_node: bool = False
     listed_combos: bool = False
-    """Write combos as ``[[...], {}]``: for nodes whose ComfyUI counterpart is a V1 class, which clients read so."""
+    """Write combos as ``[[...], {}]``: the form that clients expect of nodes that are V1 classes in ComfyUI."""
     search_aliases: Sequence[str] = ()
     essentials_category: str | None = None
 

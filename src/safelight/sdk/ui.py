@@ -1,4 +1,4 @@
-"""What output nodes show: small values with ``as_dict()``, in the shapes that ComfyUI's clients read."""
+"""What output nodes show: objects with ``as_dict()``, in the forms that ComfyUI's clients read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Images(SavedFiles):
 
 
 class Text:
-    """A text below the node."""
+    """Text below the node."""
 
     def __init__(self, *texts: str) -> None:
         self._texts = texts

@@ -1,7 +1,7 @@
-"""ComfyUI's older way to write a node, as a :class:`~safelight.sdk.node.Node`: ``INPUT_TYPES``, ``RETURN_TYPES``,
-``FUNCTION`` and friends are read once into a schema; the class itself stays as its author wrote it.
+"""Adapt ComfyUI's older node classes to :class:`~safelight.sdk.node.Node`: ``INPUT_TYPES``, ``RETURN_TYPES``,
+``FUNCTION`` and so on are read once into a schema; the class itself is not changed.
 
-Such a node is an object: it may keep things on ``self`` between the calls with one id. The runtime holds those objects.
+Such a node is an object: it may keep state on ``self`` between calls with the same id. The runtime keeps those objects.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from safelight.sdk.plain import plain, plain_text
 
 
 class V1Node(Node):
-    """An adapted class. ``source`` is the author's, ``schema`` what was read from it."""
+    """An adapted class. ``source``: the author's class; ``schema``: read from it."""
 
     source: ClassVar[Any]
     schema: ClassVar[NodeSchema]
@@ -27,10 +27,10 @@ class V1Node(Node):
 
 
 def adapt(source: type, *, node_id: str, display_name: str | None = None) -> type[V1Node]:
-    """Read ``source``. Raises whatever its ``INPUT_TYPES`` raises, :class:`AttributeError` and :class:`TypeError`
-    where it is not shaped like a node."""
+    """Adapt ``source``. Raises what its ``INPUT_TYPES`` raises, and :class:`AttributeError` or :class:`TypeError` if it
+    does not have the attributes of a node."""
     if not hasattr(source, getattr(source, "FUNCTION", "")):
-        raise AttributeError(f"FUNCTION of {source.__name__} names no method of it")
+        raise AttributeError(f"FUNCTION of {source.__name__} does not name one of its methods")
     schema = _schema(source, node_id, display_name or node_id)
     return type(source.__name__, (V1Node,), {"source": source, "schema": schema, "__module__": source.__module__})
 
@@ -79,7 +79,7 @@ def _inputs(declared: Mapping[str, Mapping[str, Any]]) -> Iterator[InputSchema]:
 
 
 def _choices(listed: Sequence[Any]) -> dict[str, Any]:
-    """The choices of a combo. A list of model files says so: the server lists those, beside the author's own."""
+    """Return the choices of a combo. For a list of model files, only its folder: the server lists those files."""
     folder = getattr(listed, "model_folder", None)
     if folder is None:
         return {"options": plain(listed)}

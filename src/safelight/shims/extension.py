@@ -1,4 +1,4 @@
-"""Packs in V3 form: ``comfy_entrypoint()`` gives an extension, the extension its nodes."""
+"""Packs in V3 form: ``comfy_entrypoint()`` returns an extension, which lists its nodes."""
 
 import asyncio
 import inspect
@@ -13,22 +13,23 @@ def has_entrypoint(module: ModuleType) -> bool:
 
 
 def nodes_of(module: ModuleType) -> list[type[Node]]:
-    """Raises whatever the pack raises, and :class:`TypeError` where it gives something else."""
+    """Return the nodes of the extension. Raises what the pack raises, and :class:`TypeError` if it returns something
+    else."""
     return asyncio.run(_nodes_of(module))
 
 
 async def _nodes_of(module: ModuleType) -> list[type[Node]]:
-    extension = await _settled(module.comfy_entrypoint())
+    extension = await _awaited(module.comfy_entrypoint())
     for method in ("on_load", "get_node_list"):
         if not callable(getattr(extension, method, None)):
-            raise TypeError(f"comfy_entrypoint() gave {type(extension).__name__}, not a ComfyExtension")
-    await _settled(extension.on_load())
-    nodes = await _settled(extension.get_node_list())
+            raise TypeError(f"comfy_entrypoint() returned {type(extension).__name__}, not a ComfyExtension")
+    await _awaited(extension.on_load())
+    nodes = await _awaited(extension.get_node_list())
     for node in nodes:
         if not (isinstance(node, type) and issubclass(node, Node)):
-            raise TypeError(f"get_node_list() gave {node!r}, not a class of io.ComfyNode")
+            raise TypeError(f"get_node_list() returned {node!r}, not a class of io.ComfyNode")
     return list(nodes)
 
 
-async def _settled(value: Any) -> Any:
+async def _awaited(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value

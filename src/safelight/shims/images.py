@@ -1,5 +1,5 @@
-"""``nodes.SaveImage`` and ``nodes.PreviewImage``, as classes to subclass: packs set ``type``, ``prefix_append`` and
-``compress_level`` on themselves and call ``save_images``."""
+"""``nodes.SaveImage`` and ``nodes.PreviewImage`` as packs subclass them: they set ``type``, ``prefix_append`` and
+``compress_level`` on ``self`` and call ``save_images``."""
 
 import random
 import string
@@ -10,11 +10,11 @@ from safelight.nodes.files.save_image import save_pictures
 from safelight.sdk.context import OutputFile
 from safelight.worker.context import worker_context
 
-_random = random.SystemRandom()  # the global generator belongs to the nodes' seeds
+_random = random.SystemRandom()  # the global generator is seeded by nodes
 
 
 class SaveImage:
-    """Saves pictures in the output folder."""
+    """Save pictures in the output folder."""
 
     RETURN_TYPES = ()
     FUNCTION = "save_images"
@@ -37,7 +37,7 @@ class SaveImage:
     def save_images(
         self, images: Any, filename_prefix: str = "ComfyUI", prompt: Any = None, extra_pnginfo: Any = None
     ) -> dict[str, Any]:
-        """``[B, H, W, C]``, or a list of ``[H, W, C]``."""
+        """Save ``[B, H, W, C]``, or a list of ``[H, W, C]``."""
         files: list[OutputFile] = []
         for batch in [images] if hasattr(images, "shape") and images.ndim == 4 else [i.unsqueeze(0) for i in images]:
             files += save_pictures(
@@ -51,7 +51,7 @@ class SaveImage:
 
 
 class PreviewImage(SaveImage):
-    """Shows pictures; they are not kept among the outputs."""
+    """Show pictures without keeping them among the outputs."""
 
     def __init__(self) -> None:
         super().__init__()

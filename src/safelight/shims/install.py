@@ -1,8 +1,8 @@
-"""Makes the modules of ``shims/modules`` importable under the names that packs use, when one of them is asked for.
+"""Makes the modules of ``shims/modules`` importable under the names that packs use.
 
-A finder, rather than entries in ``sys.modules``: a worker without packs pays nothing, and ``import comfy.utils`` does
-not import torch before it must. Submodules of ``comfy`` and ``comfy_extras`` that are not here are *absent* ones: a
-pack that only imports them loads, and what it takes from them says, when it is used, that it is missing.
+A finder, rather than entries in ``sys.modules``: a worker without packs pays nothing, and torch is imported only by the
+modules that need it. Other submodules of ``comfy`` and ``comfy_extras`` are *absent* modules: a pack that only imports
+them loads, and their contents raise an error that says what is missing when they are used.
 """
 
 import importlib
@@ -45,7 +45,7 @@ class ShimFinder(MetaPathFinder):
 
 
 class _AliasLoader(Loader):
-    """Gives the module of ours itself, so that it exists once whichever name it goes by."""
+    """Returns the module of ``shims/modules`` itself, so that it exists once under both names."""
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = importlib.import_module(PREFIX + spec.name)
@@ -53,7 +53,7 @@ class _AliasLoader(Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self._own  # the import system has put the alias's there
+        module.__spec__ = self._own  # the import system has replaced it by the alias's
 
 
 class _AbsentLoader(Loader):
@@ -63,7 +63,7 @@ class _AbsentLoader(Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """There is nothing to run."""
+        """Nothing to execute."""
 
 
 def install() -> None:

@@ -1,25 +1,25 @@
-"""``nodes.NODE_CLASS_MAPPINGS``: what packs look nodes up in, and what some of them add their own nodes to."""
+"""``nodes.NODE_CLASS_MAPPINGS``: packs look up nodes in it, and some add their own."""
 
 from safelight.shims.views import view_of
 from safelight.worker.context import worker_context
 
 
 class NodeClassMappings(dict[str, type]):
-    """Mutable. ``ours``: classes to show instead of the views of our nodes."""
+    """Mutable. ``classes``: V1 classes to use instead of views of the library's nodes."""
 
-    def __init__(self, ours: dict[str, type]) -> None:
-        super().__init__(ours)
-        self._known: dict[str, type] = dict(ours)
+    def __init__(self, classes: dict[str, type]) -> None:
+        super().__init__(classes)
+        self._known: dict[str, type] = dict(classes)
         self.refresh()
 
     def refresh(self) -> None:
-        """Show the nodes that were loaded since."""
+        """Add the nodes that were loaded since the last call."""
         for node_id, node in worker_context().nodes.items():
             if node_id not in self:
                 self[node_id] = self._known[node_id] = view_of(node)
 
     def added(self) -> dict[str, type]:
-        """What packs have put in themselves since this was asked last."""
+        """Return the classes that packs have added since the last call."""
         new = {node_id: node for node_id, node in self.items() if node_id not in self._known}
         self._known |= new
         return new

@@ -1,6 +1,6 @@
-"""Model folders as packs see them: a table that they may read and add to, and the files in its folders.
+"""Model folders as packs see them: a table that they can read and extend, and the files in its folders.
 
-The roots come from the engine's configuration; a pack adds folders of its own (``add_model_folder_path``).
+The roots come from the engine's configuration; a pack can add folders (``add_model_folder_path``).
 """
 
 import os
@@ -11,11 +11,11 @@ from typing import Any
 from safelight.core.model_folders import MODEL_FOLDERS, OTHER_NAMES, ExtraPlace, canonical, places_of, with_slashes
 
 Entry = tuple[list[str], Any]
-"""Folders, and the extensions of the files in them that count (none: all)."""
+"""Folders, and the extensions of the files in them that are listed (none: all files)."""
 
 
 class FolderTable(dict[str, Entry]):
-    """Mutable, as packs put their own entries in. Old names lead to the new ones."""
+    """Mutable, as packs add entries. Old names are aliases of the new ones."""
 
     def __missing__(self, name: str) -> Entry:
         other = OTHER_NAMES.get(name)
@@ -32,8 +32,8 @@ class FolderTable(dict[str, Entry]):
 
 
 class FileList(list[Any]):
-    """The files of a model folder. As the choices of a combo it tells which folder they are from (``model_folder``), so
-    that the server shows new files without a new start; ``own`` is what a pack put before or after them."""
+    """The files of a model folder. As the choices of a combo it carries its folder (``model_folder``), so that the
+    server lists new files without a restart; ``own``: choices that a pack added before or after them."""
 
     def __init__(self, files: Sequence[Any], folder: str, own: Sequence[Any] = ()) -> None:
         super().__init__(files)
@@ -48,7 +48,7 @@ class FileList(list[Any]):
 
 
 def table(roots: Sequence[Path], own: Path, extra: Sequence[ExtraPlace] = ()) -> FolderTable:
-    """``own``: where models would lie if the operator named no root."""
+    """Return the table. ``own``: the root to use if the operator configured none."""
     folders = FolderTable()
     for name, folder in MODEL_FOLDERS.items():
         paths = [str(place) for place in places_of(name, roots or [own], extra)]
@@ -60,7 +60,7 @@ def table(roots: Sequence[Path], own: Path, extra: Sequence[ExtraPlace] = ()) ->
 
 
 def files_of(folders: FolderTable, name: str) -> list[Any]:
-    """Names relative to their folder. Raises :class:`KeyError` for a folder that there is not."""
+    """Return the names of the files, relative to their folder. Raises :class:`KeyError` for an unknown folder."""
     places, extensions = folders[name]
     found = sorted({file for place in places for file in _walk(place, extensions)})
     name = canonical(name)
@@ -68,7 +68,7 @@ def files_of(folders: FolderTable, name: str) -> list[Any]:
 
 
 def find(folders: FolderTable, name: str, file: str) -> str | None:
-    """The path of a file in a folder. What would lead outside it is not found."""
+    """Return the path of a file in a folder; ``None`` if it does not exist or would be outside the folder."""
     if name not in folders and canonical(name) not in folders:
         return None
     for place in folders[name][0]:

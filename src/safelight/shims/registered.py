@@ -1,5 +1,8 @@
-"""What packs register by hand, beside what they declare: nodes and web folders that they put into the module ``nodes``,
-routes that they add to ``server.PromptServer.instance``. Where no pack has imported the module, there is nothing of it.
+"""What packs register besides what they declare: nodes and web folders that they put into the module ``nodes``, and
+routes that they add to ``server.PromptServer.instance``.
+
+Both are read from the modules, which Python keeps per process (``sys.modules``); if no pack has imported a module, it
+has nothing registered.
 """
 
 import asyncio
@@ -14,7 +17,7 @@ from safelight.shims.install import PREFIX
 
 
 def added_classes() -> Iterator[tuple[str, type, str | None]]:
-    """Id, class and display name of each that is new since this was asked last."""
+    """Yield id, class and display name of each class that was added since the last call."""
     nodes = _nodes()
     if nodes is not None:
         for key, source in nodes.NODE_CLASS_MAPPINGS.added().items():
@@ -28,21 +31,21 @@ def added_web_directories() -> dict[str, str]:
     return {str(name): str(Path(path).resolve()) for name, path in added.items() if Path(path).is_dir()}
 
 
-def show() -> None:
-    """Let packs see the nodes that were loaded since."""
+def refresh_mappings() -> None:
+    """Let packs see the nodes that were loaded since the last call."""
     nodes = _nodes()
     if nodes is not None:
         nodes.NODE_CLASS_MAPPINGS.refresh()
 
 
 def collected_routes() -> list[Any]:
-    """``server.Route`` values, in the order in which packs added them."""
+    """Return the ``server.Route`` values in the order in which packs added them."""
     server = sys.modules.get(f"{PREFIX}server")
     return list(server.PromptServer.instance.routes.collected) if server is not None else []
 
 
 def run_routes_in(loop: asyncio.AbstractEventLoop) -> None:
-    """Let packs find the loop that their routes run in."""
+    """Let packs see the event loop that their routes run in."""
     sys.modules[f"{PREFIX}server"].PromptServer.instance.loop = loop
 
 

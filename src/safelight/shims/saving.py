@@ -1,8 +1,8 @@
-"""Files that packs write by path, as outputs of the job: numbers before they are written, taking over after.
+"""Files that packs write by path, as outputs of the job: reserving their numbers, and collecting them afterwards.
 
-A pack asks where to write (``get_save_image_path``), writes as many files as it likes, and names them in its ui output.
-The server knows which numbers are free, the pack how many it uses: the series that were asked for are kept until the
-call returns, when what was used beyond the first number is reserved too.
+A pack requests a path (``get_save_image_path``), writes any number of files, and names them in its ui output. The
+server knows which numbers are free, the pack how many it uses: the requested sequences are remembered until the job
+ends, and when a call returns, the numbers that it used beyond the first are reserved too.
 """
 
 import os
@@ -18,7 +18,7 @@ from safelight.sdk.context import Context, current
 from safelight.worker.context import WorkerContext, worker_context
 
 UNNAMED = "files"
-"""The ui key of files in ``output`` that a node wrote without a word."""
+"""The ui key of files in ``output`` that a node wrote without naming them."""
 
 Result = Returned | Blocked
 
@@ -37,7 +37,8 @@ def end_job(worker: WorkerContext) -> None:
 
 
 def save_image_path(prefix: str, folder: str, *, width: int, height: int) -> tuple[str, str, int, str, str]:
-    """Raises :class:`ValueError` for a prefix that would leave its folder."""
+    """Return what ``folder_paths.get_save_image_path`` does. Raises :class:`ValueError` for a prefix or a folder
+    outside ``output`` and ``temp``."""
     worker = worker_context()
     top = Path(os.path.abspath(folder))
     for name in ("output", "temp"):
@@ -46,22 +47,22 @@ def save_image_path(prefix: str, folder: str, *, width: int, height: int) -> tup
             within = top.relative_to(place).as_posix()
             break
     else:
-        raise ValueError(f"outputs are saved below {worker.workspace.folder('output')}, not in {folder}")
+        raise ValueError(f"invalid output folder {folder}; save below {worker.workspace.folder('output')}")
     full = prefix if within == "." else f"{within}/{prefix}"
     series = current().open_series(full, folder=name, width=width, height=height)
     worker.filename_sequences[name, series.subfolder, series.prefix] = series.first
     where = place / series.subfolder
     where.mkdir(parents=True, exist_ok=True)
     if series.first > 1:
-        # Some packs count the files that they find instead of taking the number that they are given.
+        # Some packs count the files in the folder instead of using the number that is returned.
         worker.workspace.mark(where / f"{series.prefix}_{series.first - 1:05}_.png")
     subfolder = os.path.relpath(where, top)
     return str(where), series.prefix, series.first, "" if subfolder == "." else subfolder, prefix
 
 
 def collect(worker: WorkerContext, context: Context, results: Iterable[Result], *, is_alone: bool) -> list[Result]:
-    """Take over what a call wrote, as it returns. ``is_alone``: nothing else runs, so that all new files are its own;
-    otherwise only those that its ui names."""
+    """Add the files that a call wrote to its outputs, when it returns. ``is_alone``: no other call runs, so all new
+    files are its own; otherwise only those that its ui names."""
     results = list(results)
     if not worker.has_workspace:
         return results
@@ -69,17 +70,17 @@ def collect(worker: WorkerContext, context: Context, results: Iterable[Result], 
     if not written:
         return results
     named = {name for r in results if isinstance(r, Returned) for name in _files_in(r.ui)}
-    unnamed = [name for name in written if name not in named and is_alone and _is_meant(name)]
+    unnamed = [name for name in written if name not in named and is_alone and _is_output(name)]
     for name, path in written.items():
         if name in named or name in unnamed:
             context.adopt(path, folder=name.folder, subfolder=name.subfolder, filename=name.filename)
-            worker.workspace.take(path)
+            worker.workspace.mark_collected(path)
             _advance(worker, context, name)
     return _with_files(results, unnamed) if unnamed else results
 
 
 def _files_in(ui: Any) -> Iterable[FileName]:
-    """What a ui output names, at any depth of lists and dicts."""
+    """Yield the files that a ui output names, at any depth of lists and dicts."""
     if isinstance(ui, Mapping):
         filename, subfolder, folder = ui.get("filename"), ui.get("subfolder", ""), ui.get("type", "output")
         if isinstance(filename, str) and isinstance(subfolder, str) and folder in ("output", "temp"):
@@ -92,13 +93,13 @@ def _files_in(ui: Any) -> Iterable[FileName]:
             yield from _files_in(value)
 
 
-def _is_meant(name: FileName) -> bool:
-    """Files in ``temp`` that nobody names are a node's own notes."""
+def _is_output(name: FileName) -> bool:
+    """Unnamed files in ``temp``, and hidden ones, are for a node's own use."""
     return name.folder == "output" and not name.filename.startswith(".")
 
 
 def _advance(worker: WorkerContext, context: Context, name: FileName) -> None:
-    """Reserve the numbers up to that of ``name``, if it is one of a series."""
+    """Reserve the numbers up to that of ``name``, if it belongs to a sequence."""
     for (folder, subfolder, prefix), last in list(worker.filename_sequences.items()):
         if (folder, subfolder) != (name.folder, name.subfolder):
             continue

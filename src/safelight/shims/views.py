@@ -1,7 +1,7 @@
-"""Our nodes as V1 classes, for packs that call or subclass other nodes.
+"""The library's nodes as V1 classes, for packs that call or subclass other nodes.
 
-``view_of(LoadImage)().load_image("a.png")`` gives the tuple of its outputs. The method has the name that packs know,
-else ``execute``; positional arguments are the inputs in the order of declaration.
+``view_of(LoadImage)().load_image("a.png")`` returns the tuple of its outputs. The method has ComfyUI's name if it is in
+:data:`METHODS`, otherwise ``execute``; positional arguments are the inputs in declaration order.
 """
 
 import inspect
@@ -70,11 +70,11 @@ METHODS = {
     "VAEEncodeTiled": "encode",
     "VAELoader": "load_vae",
 }
-"""The methods of the nodes that are V1 classes in ComfyUI."""
+"""The method names of the nodes that are V1 classes in ComfyUI."""
 
 
 def view_of(node: type[Node]) -> type:
-    """A V1 node is its own view."""
+    """Return the V1 class of a node; a V1 node is its own view."""
     if issubclass(node, V1Node):
         source: type = node.source
         return source
@@ -104,7 +104,7 @@ def view_of(node: type[Node]) -> type:
 
 
 def run(node: type[Node], schema: NodeSchema, args: tuple[Any, ...], inputs: Mapping[str, Any]) -> Any:
-    """A tuple of outputs, or a dict with ``ui`` and ``result``. A coroutine for an async node."""
+    """Return a tuple of outputs, or a dict with ``ui`` and ``result``; a coroutine for an async node."""
     visible = [i.id for i in schema.inputs if i.section is not Section.HIDDEN]
     values = dict(zip(visible, args, strict=False)) | dict(inputs)
     hidden = {i.type.lower(): values.pop(i.id, None) for i in schema.section(Section.HIDDEN)}
@@ -127,7 +127,7 @@ def _as_v1(result: Any) -> Any:
 
 
 def input_types(schema: NodeSchema) -> dict[str, dict[str, Any]]:
-    """What ``INPUT_TYPES`` of a V1 class says."""
+    """Return the schema in the form of a V1 class's ``INPUT_TYPES``."""
     written: dict[str, dict[str, Any]] = {"required": {}}
     for declared in schema.inputs:
         section = written.setdefault(declared.section.value, {})

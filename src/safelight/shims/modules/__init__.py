@@ -1,4 +1,4 @@
-"""One module for each name that packs import: ``modules/folder_paths.py`` is what ``import folder_paths`` gives.
+"""One module for each name that packs import: ``import folder_paths`` imports ``modules/folder_paths.py``.
 
-Names and signatures are those that packs know; the behaviour behind them is ours.
+Names and signatures are ComfyUI's; the implementations are not.
 """

@@ -1,3 +1,3 @@
-"""The version of ComfyUI whose interfaces these modules follow; packs decide by it what they may use."""
+"""The version of ComfyUI whose interfaces these modules follow; packs check it before they use a feature."""
 
 __version__ = "0.8.0"

@@ -1,4 +1,4 @@
-"""ComfyUI's executor, which some packs patch. Ours is elsewhere: what is patched here is kept and never called."""
+"""ComfyUI's executor, which some packs patch. It is not used here, so patches have no effect."""
 
 from typing import Any
 
@@ -15,11 +15,11 @@ class PromptExecutor:
     """For packs that wrap ``execute``."""
 
     def execute(self, prompt: Any, prompt_id: str, extra_data: Any = None, execute_outputs: Any = ()) -> None:
-        raise RuntimeError("jobs are run by the server; submit a prompt instead")
+        raise RuntimeError("the server runs jobs; submit a prompt instead")
 
 
 class PromptQueue:
-    """Of the server's queue a worker knows nothing: it looks empty here, and nothing can be put into it."""
+    """A worker does not know the server's queue: here it is always empty, and nothing can be added."""
 
     def __init__(self) -> None:
         self.currently_running: dict[int, Any] = {}
@@ -28,7 +28,7 @@ class PromptQueue:
         self.flags: dict[str, Any] = {}
 
     def put(self, item: Any) -> None:
-        raise NotSupported("a node cannot submit a job: let it expand into a graph instead")
+        raise NotSupported("a node cannot submit a job; return a graph as its expansion instead")
 
     def get_current_queue(self) -> tuple[list[Any], list[Any]]:
         return [], []
@@ -42,7 +42,7 @@ class PromptQueue:
         return {}
 
     def set_flag(self, name: str, data: Any) -> None:
-        """Memory is freed by the server's own request."""
+        """Does nothing: the server itself requests that memory is freed."""
 
 
 __all__ = ["ExecutionBlocker", "PromptExecutor", "PromptQueue"]

@@ -1,6 +1,7 @@
-"""Where packs find files: the caller's own inputs, folders to write outputs to, and the operator's models.
+"""Where packs find files: the user's inputs, folders for outputs, and the operator's models.
 
-The folders are those of :mod:`safelight.worker.workspace`; a file that the prompt does not name is not there.
+The folders are those of :mod:`safelight.worker.workspace`; only files that the prompt names are there. Paths are module
+attributes because packs read them at import, so importing this module makes the workspace.
 """
 
 import mimetypes
@@ -67,7 +68,7 @@ def get_input_subfolders() -> list[str]:
 
 
 def annotated_filepath(name: str) -> tuple[str, str | None]:
-    """The name without its annotation, and the folder that the annotation means."""
+    """Return the name without its annotation, and the folder that the annotation refers to."""
     for kind in ("output", "input", "temp"):
         if name.endswith(f"[{kind}]"):
             return name[: -len(kind) - 2].rstrip(), get_directory_by_type(kind)
@@ -75,12 +76,12 @@ def annotated_filepath(name: str) -> tuple[str, str | None]:
 
 
 def get_annotated_filepath(name: str, default_dir: str | None = None) -> str:
-    """The path of a file of the caller's. Raises :class:`InvalidName` for one that would leave its folder."""
+    """Return the path of a file of the user. Raises :class:`InvalidName` for one outside its folder."""
     plain, folder = annotated_filepath(name)
     top = folder or default_dir or input_directory
     path = os.path.normpath(os.path.join(top, plain.replace("\\", "/")))
     if os.path.commonpath((os.path.normpath(top), path)) != os.path.normpath(top):
-        raise InvalidName(f"{name!r} is not in a folder of yours")
+        raise InvalidName(f"invalid file name {name!r}: it is outside your folders")
     return path
 
 
@@ -104,7 +105,7 @@ def get_filename_list_(folder_name: str) -> tuple[list[str], dict[str, float], f
 
 
 def cached_filename_list_(folder_name: str) -> None:
-    """Nothing is kept: a listing is always of what is on disk."""
+    """Return ``None``: listings are not cached."""
 
 
 def get_full_path(folder_name: str, filename: str) -> str | None:
@@ -127,14 +128,14 @@ def map_legacy(folder_name: str) -> str:
 
 
 def recursive_search(directory: str, excluded_dir_names: list[str] | None = None) -> tuple[list[str], dict[str, float]]:
-    """All files below a folder, by names relative to it, and when each folder has changed."""
+    """Return the files below a folder, by names relative to it, and the time when each folder changed."""
     files: list[str] = []
-    changed: dict[str, float] = {}
+    changed_at: dict[str, float] = {}
     for where, subfolders, names in os.walk(directory, followlinks=True):
         subfolders[:] = [s for s in subfolders if s not in (excluded_dir_names or ())]
-        changed[where] = os.path.getmtime(where)
+        changed_at[where] = os.path.getmtime(where)
         files += (os.path.relpath(os.path.join(where, name), directory) for name in names)
-    return files, changed
+    return files, changed_at
 
 
 def filter_files_extensions(files: Any, extensions: Any) -> list[str]:
@@ -143,14 +144,15 @@ def filter_files_extensions(files: Any, extensions: Any) -> list[str]:
 
 
 def filter_files_content_types(files: list[str], content_types: list[str]) -> list[str]:
-    """Those of which the name tells one of ``image``, ``video``, ``audio``, ``model``."""
+    """Return the files whose type, by their name, is one of ``image``, ``video``, ``audio``, ``model``."""
     return [f for f in files if _content_type(f) in content_types]
 
 
 def get_save_image_path(
     filename_prefix: str, output_dir: str, image_width: int = 0, image_height: int = 0
 ) -> tuple[str, str, int, str, str]:
-    """The folder to write to, the file's own prefix, the first free number, the subfolder, and the whole prefix."""
+    """Return the folder to write to, the file's own prefix, the first free number, the subfolder, and the whole
+    prefix."""
     return saving.save_image_path(filename_prefix, output_dir, width=image_width, height=image_height)
 
 

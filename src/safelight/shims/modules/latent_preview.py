@@ -1,4 +1,4 @@
-"""Previews of a run. What turns latents into pictures is absent; a callback reports the steps."""
+"""Previews of sampling. Decoders of latents are absent; a callback reports the steps."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ MAX_PREVIEW_RESOLUTION = 512
 
 
 class LatentPreviewer:
-    """Mutable base for packs' own: ``decode_latent_to_preview`` gives a PIL image."""
+    """Base class for packs: ``decode_latent_to_preview`` returns a PIL image."""
 
     def decode_latent_to_preview(self, x0: Any) -> Any:
         raise NotImplementedError
@@ -23,11 +23,12 @@ class LatentPreviewer:
 
 
 def get_previewer(device: Any, latent_format: Any) -> None:
-    """None: there is nothing that decodes latents."""
+    """Return ``None``: latents are not decoded."""
 
 
 def prepare_callback(model: Any, steps: int, x0_output_dict: dict[str, Any] | None = None) -> Callable[..., None]:
-    """For samplers: called with the step, the denoised latent, the noisy one and the number of steps."""
+    """Return a callback for samplers, called with the step, the denoised latent, the noisy one and the number of
+    steps."""
     bar = ProgressBar(steps)
 
     def callback(step: int, x0: Any, x: Any, total_steps: int) -> None:
@@ -39,7 +40,7 @@ def prepare_callback(model: Any, steps: int, x0_output_dict: dict[str, Any] | No
 
 
 def set_preview_method(override: str | None = None) -> None:
-    """A job's own wish decides (``preview_method`` in its extra data)."""
+    """Does nothing: each job has its own ``preview_method``, in its extra data."""
 
 
 __all__ = ["LatentPreviewMethod", "LatentPreviewer", "get_previewer", "prepare_callback"]

@@ -1,4 +1,4 @@
-"""Conditioning with other values, and Pillow called safely."""
+"""Options of conditioning, and helpers for Pillow."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from safelight.shims.modules.comfy.cli_args import args
 def conditioning_set_values(
     conditioning: list[Any], values: Mapping[str, Any] | None = None, append: bool = False
 ) -> list[Any]:
-    """A conditioning with options set; with ``append`` lists are added to those that are there."""
+    """Return the conditioning with options set; with ``append``, values are added to existing ones."""
     changed = []
     for embedding, options, *_ in conditioning:
         new = dict(options)
@@ -26,9 +26,9 @@ def conditioning_set_values(
 def conditioning_set_values_with_timestep_range(
     conditioning: list[Any], values: Mapping[str, Any], start_percent: float = 0.0, end_percent: float = 1.0
 ) -> list[Any]:
-    """With the options set in one part of the steps only."""
+    """Return the conditioning with the options set for a part of the steps only."""
     if start_percent > end_percent:
-        raise ValueError(f"the range begins at {start_percent} and ends at {end_percent}")
+        raise ValueError(f"invalid range: it starts at {start_percent} and ends at {end_percent}")
     changed = []
     for embedding, options, *_ in conditioning:
         begin, end = options.get("start_percent", 0.0), options.get("end_percent", 1.0)
@@ -45,7 +45,7 @@ def conditioning_set_values_with_timestep_range(
 
 
 def pillow(fn: Callable[..., Any], arg: Any) -> Any:
-    """``fn(arg)``, again with truncated files allowed where they made it fail."""
+    """Return ``fn(arg)``; if it fails, retry with truncated files allowed."""
     try:
         return fn(arg)
     except (OSError, UnidentifiedImageError, ValueError):
@@ -62,14 +62,14 @@ def hasher() -> Callable[..., Any]:
 
 
 def string_to_torch_dtype(string: str) -> Any:
-    """``None`` for a name that is none of these."""
+    """Return the type for ``fp32``, ``fp16`` or ``bf16``; ``None`` for any other name."""
     import torch
 
     return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}.get(string)
 
 
 def image_alpha_fix(destination: Any, source: Any) -> tuple[Any, Any]:
-    """Both with as many channels, the destination's; what the destination lacks is opaque."""
+    """Return both with the same number of channels; an added alpha channel is opaque."""
     import torch
 
     if destination.shape[-1] < source.shape[-1]:

@@ -1,6 +1,6 @@
-"""All nodes of this process in V1 form, by id and as attributes: ``nodes.NODE_CLASS_MAPPINGS["LoadImage"]()``.
+"""All nodes of this process as V1 classes, by id and as attributes: ``nodes.NODE_CLASS_MAPPINGS["LoadImage"]()``.
 
-Nodes that the library lacks are absent.
+Other nodes of ComfyUI are absent.
 """
 
 from typing import Any

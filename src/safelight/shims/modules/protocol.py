@@ -1,4 +1,4 @@
-"""The kinds of binary messages to clients."""
+"""The types of binary messages to clients."""
 
 
 class BinaryEventTypes:

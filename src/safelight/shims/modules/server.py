@@ -1,6 +1,6 @@
-"""``PromptServer.instance``: what packs tell clients, and what they would add to the server.
+"""``PromptServer.instance``: messages of packs to clients, and routes that packs add to the server.
 
-A pack runs in a worker process, which has no sockets. What it sends during a run goes to the job's client. Its routes
+A pack runs in a worker process, which has no sockets. What it sends during a job goes to the job's client. Its routes
 are collected here and served by ``runtime/pack_routes.py``; its handlers of prompts are not called
 (``docs/reference/custom-packs.md``).
 """
@@ -37,7 +37,7 @@ class Route:
 
 @dataclass
 class Routes:
-    """``@routes.get("/x")`` and friends. Mutable: what was collected."""
+    """``@routes.get("/x")`` and so on. Mutable: collects routes."""
 
     collected: list[Route] = field(default_factory=list)
 
@@ -78,7 +78,7 @@ class Routes:
 
 @dataclass
 class Router:
-    """``app.router``, with its way to say the same."""
+    """``app.router``: aiohttp's other methods to add routes."""
 
     routes: Routes
 
@@ -95,7 +95,7 @@ class Router:
         self.add_route("STATIC", prefix, path)
 
     def add_routes(self, routes: Any) -> None:
-        """aiohttp's: handlers, and folders of files."""
+        """Add aiohttp's route definitions: handlers, and folders of static files."""
         for route in routes:
             if hasattr(route, "handler"):
                 self.add_route(route.method, route.path, route.handler)
@@ -104,7 +104,7 @@ class Router:
 
 
 class Application(dict[Any, Any]):
-    """``app``. Mutable: packs put things in, and append to its lists, which nothing calls."""
+    """``app``. Mutable: packs store values in it, and append to its lists; those callbacks are never called."""
 
     def __init__(self, routes: Routes) -> None:
         super().__init__()
@@ -135,46 +135,46 @@ class PromptServer:
 
     @cached_property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The routes' loop; where no pack has routes, one that nothing runs."""
+        """The event loop of the routes; if no pack has routes, one that is not running."""
         return asyncio.new_event_loop()
 
     @property
     def client_id(self) -> str | None:
-        """Something while a job runs: packs say nothing to nobody. Messages go to the job's client in any case."""
+        """Set while a job runs: packs send nothing without it. Messages always go to the job's client."""
         return self.last_prompt_id
 
     @property
     def last_prompt_id(self) -> str | None:
-        run = _run()
-        return run.job_id if run is not None else None
+        context = _context()
+        return context.job_id if context is not None else None
 
     @property
     def last_node_id(self) -> str | None:
-        run = _run()
-        return run.call_id if run is not None else None
+        context = _context()
+        return context.call_id if context is not None else None
 
     def add_on_prompt_handler(self, handler: Callable[[Any], Any]) -> None:
-        """Kept, and not called: a prompt is judged by the server, before a worker sees it."""
+        """Record the handler, which is never called: the server validates prompts before a worker sees them."""
         self.on_prompt_handlers.append(handler)
 
     def add_routes(self) -> None:
-        """They are served when all packs are loaded."""
+        """Does nothing: routes are served once all packs are loaded."""
 
     def send_sync(self, event: str | int, data: Any, sid: str | None = None) -> None:
-        """While a job runs, to its client, whichever ``sid`` says. From a route's handler, to the socket of ``sid``, or
-        without one to all, of the user who called it. No pack reaches anyone else's."""
-        run = _run()
-        if run is None:
-            _tell_caller(event, data, sid)
+        """Send a message. While a job runs, to its client, whatever ``sid`` is. From a route's handler, to the socket
+        ``sid`` of the user who called it, or without one to all of their sockets. Packs cannot reach other users."""
+        context = _context()
+        if context is None:
+            _send_to_caller(event, data, sid)
         elif event in (BinaryEventTypes.PREVIEW_IMAGE, BinaryEventTypes.UNENCODED_PREVIEW_IMAGE):
-            _send_image(run, data)
+            _send_image(context, data)
         elif event == BinaryEventTypes.TEXT:
-            run.show_text(data.decode(errors="replace") if isinstance(data, bytes) else str(data))
+            context.show_text(data.decode(errors="replace") if isinstance(data, bytes) else str(data))
         elif isinstance(event, str):
             if event == "progress" and isinstance(data, Mapping) and "value" in data and "max" in data:
-                run.progress(data["value"], data["max"])
+                context.progress(data["value"], data["max"])
             else:
-                run.send(event, data)
+                context.send(event, data)
 
     async def send(self, event: str | int, data: Any, sid: str | None = None) -> None:
         self.send_sync(event, data, sid)
@@ -185,32 +185,33 @@ class PromptServer:
         self.send_sync(BinaryEventTypes.TEXT, text, sid)
 
     def queue_updated(self) -> None:
-        """Clients hear of their queue from the server."""
+        """Does nothing: the server reports the queue to clients."""
 
     def get_queue_info(self) -> dict[str, Any]:
-        return {"exec_info": {"queue_remaining": 1 if _run() is not None else 0}}
+        return {"exec_info": {"queue_remaining": 1 if _context() is not None else 0}}
 
 
-def _run() -> Context | None:
+def _context() -> Context | None:
     try:
         return current()
     except RuntimeError:
         return None
 
 
-def _tell_caller(event: str | int, data: Any, sid: str | None) -> None:
-    tell = send_to_caller.get()
-    if tell is None or not isinstance(event, str):
-        log.info("a node pack said %r to nobody: no job runs and nobody has called it", event)
+def _send_to_caller(event: str | int, data: Any, sid: str | None) -> None:
+    send = send_to_caller.get()
+    if send is None or not isinstance(event, str):
+        log.info("dropped the message %r of a node pack: no job is running and no request called it", event)
     else:
-        tell(event, data, sid or "")
+        send(event, data, sid or "")
 
 
-def _send_image(run: Context, data: Any) -> None:
-    """``data``: ``(format, PIL image, largest side or None)``, or the encoded bytes behind a type of four bytes."""
+def _send_image(context: Context, data: Any) -> None:
+    """Send a picture. ``data``: ``(format, PIL image, largest side or None)``, or the encoded bytes after a type of
+    four bytes."""
     if isinstance(data, bytes):
         kind = int.from_bytes(data[:4], "big")
-        run.send_image(data[4:], "image/png" if kind == 2 else "image/jpeg")
+        context.send_image(data[4:], "image/png" if kind == 2 else "image/jpeg")
         return
     name, image, side = data[0], data[1], data[2] if len(data) > 2 else None
     if side is not None:
@@ -218,7 +219,7 @@ def _send_image(run: Context, data: Any) -> None:
         image.thumbnail((side, side))
     encoded = io.BytesIO()
     image.save(encoded, format=name, quality=95, compress_level=1)
-    run.send_image(encoded.getvalue(), _FORMATS.get(name, "image/jpeg"))
+    context.send_image(encoded.getvalue(), _FORMATS.get(name, "image/jpeg"))
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""ComfyUI's command line, as packs read it: what this server has no word for is off."""
+"""ComfyUI's command line options, as packs read them: options that this server does not have are off."""
 
 import enum
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ class PerformanceFeature(enum.Enum):
 
 
 class Arguments(SimpleNamespace):
-    """Mutable: packs set some."""
+    """Mutable: packs set some options. Unknown options are ``None``."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -1,5 +1,5 @@
-"""Which model a state dict holds, for packs that ask before they offer it: by names and shapes alone, so that a header
-will do. UNets in latent diffusion's layout are known; of all else the answer is that nothing matches."""
+"""Detect the model in a state dict, by names and shapes alone, so that a file's header is enough. UNets in latent
+diffusion's layout are recognized; anything else does not match."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -23,7 +23,7 @@ class ModelType(Enum):
 
 
 class ModelConfig:
-    """``unet_config``: what :func:`detect_unet_config` found. Packs ask for the name of its class."""
+    """``unet_config``: the result of :func:`detect_unet_config`. Packs read the name of its class."""
 
     wanted: ClassVar[Mapping[str, Any]] = {}
 
@@ -51,7 +51,7 @@ _XL_NETWORK: dict[str, Any] = {
 
 class _XL(ModelConfig):
     def model_type(self, state_dict: Mapping[str, Any], prefix: str = "") -> ModelType:
-        """By marks that files have beside their networks."""
+        """Detect the type by marker keys in the file."""
         if "edm_mean" in state_dict and "edm_std" in state_dict:
             return ModelType.EDM
         if "edm_vpred.sigma_max" in state_dict:
@@ -92,7 +92,7 @@ _KINDS = (
 
 
 def unet_prefix_from_state_dict(state_dict: Mapping[str, Any]) -> str:
-    """What the names of the diffusion network begin with."""
+    """Return the prefix of the diffusion network's names."""
     counts = {prefix: sum(name.startswith(prefix) for name in state_dict) for prefix in _PREFIXES}
     most = max(_PREFIXES, key=counts.__getitem__)
     return most if counts[most] > _ENOUGH_NAMES else _DEFAULT_PREFIX
@@ -101,8 +101,8 @@ def unet_prefix_from_state_dict(state_dict: Mapping[str, Any]) -> str:
 def detect_unet_config(
     state_dict: Mapping[str, Any], key_prefix: str, metadata: Mapping[str, Any] | None = None
 ) -> dict[str, Any] | None:
-    """What the UNet under ``key_prefix`` is made of, by the names of latent diffusion's configuration; ``None`` for any
-    other network. Values of ``state_dict`` need a ``shape`` and no more."""
+    """Return the configuration of the UNet under ``key_prefix``, with latent diffusion's names; ``None`` for any other
+    network. Values of ``state_dict`` only need a ``shape``."""
     shapes = {
         name.removeprefix(key_prefix): value.shape
         for name, value in state_dict.items()
@@ -133,7 +133,7 @@ def detect_unet_config(
 def model_config_from_unet_config(
     unet_config: Mapping[str, Any], state_dict: Mapping[str, Any] | None = None
 ) -> ModelConfig | None:
-    """The model that has just this; ``None`` where none is known."""
+    """Return the model with this configuration; ``None`` if there is none."""
     for kind in _KINDS:
         if all(unet_config.get(name) == value for name, value in kind.wanted.items()):
             return kind(unet_config)
@@ -154,7 +154,7 @@ def model_config_from_unet(
 
 
 def _depths(blocks: Any) -> list[int]:
-    """Transformer blocks beside each residual one."""
+    """Return the number of transformer blocks after each residual block."""
     return [
         next((part.depth for part in block if isinstance(part, TransformerShape)), 0)
         for block in blocks

@@ -1,4 +1,4 @@
-"""Devices, their memory, and the end of a job. Which device a worker has, its slot decides: it sees that one only."""
+"""Devices, their memory, and interruption. A worker only sees the device of its slot."""
 
 import enum
 import gc
@@ -48,16 +48,16 @@ EXTRA_RESERVED_VRAM = 0
 _FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
 
 
-# -- the end of a job --
+# -- interruption --
 
 
 def throw_exception_if_processing_interrupted() -> None:
-    """Raises :class:`Cancelled` when the job is to end; outside a run there is nothing to end."""
+    """Raise :class:`Cancelled` if the job was cancelled; does nothing outside a call."""
     try:
-        run = current()
+        context = current()
     except RuntimeError:
         return
-    run.raise_if_cancelled()
+    context.raise_if_cancelled()
 
 
 def processing_interrupted() -> bool:
@@ -69,7 +69,7 @@ def processing_interrupted() -> bool:
 
 
 def interrupt_current_processing(value: bool = True) -> None:
-    """A node that calls this during its run ends its own job; others' are not its business."""
+    """End the job of the node that calls this; other jobs are not affected."""
     if value:
         current()
         raise Cancelled
@@ -87,7 +87,7 @@ def get_torch_device_name(device: torch.device) -> str:
 
 
 def intermediate_device() -> torch.device:
-    """Where values lie between two nodes."""
+    """Return the device of values between two nodes."""
     return torch.device("cpu")
 
 
@@ -223,7 +223,7 @@ def force_upcast_attention_dtype() -> None:
 
 
 def get_total_memory(dev: Any = None, torch_total_too: bool = False) -> Any:
-    """Bytes; with ``torch_total_too`` also what torch has reserved."""
+    """Return bytes; with ``torch_total_too`` also the bytes that torch has reserved."""
     device = dev if dev is not None else get_torch_device()
     if is_device_cuda(device):
         total = torch.cuda.mem_get_info(device)[1]
@@ -233,7 +233,7 @@ def get_total_memory(dev: Any = None, torch_total_too: bool = False) -> Any:
 
 
 def get_free_memory(dev: Any = None, torch_free_too: bool = False) -> Any:
-    """Bytes; with ``torch_free_too`` also what torch has reserved and does not use."""
+    """Return bytes; with ``torch_free_too`` also the bytes that torch has reserved and does not use."""
     device = dev if dev is not None else get_torch_device()
     if is_device_cuda(device):
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

@@ -1,7 +1,7 @@
-"""Whether ComfyUI's command line is parsed: here it never is."""
+"""Whether ComfyUI's command line is parsed: never, here."""
 
 args_parsing = False
 
 
 def enable_args_parsing(enable: bool = True) -> None:
-    """There is nothing to parse."""
+    """Does nothing: there is no command line."""

@@ -37,7 +37,7 @@ def set_progress_bar_global_hook(function: Callable[..., None] | None) -> None:
 
 
 class ProgressBar:
-    """The progress of the call in which it was made; it may be moved from other threads. Mutable."""
+    """The progress of the call in which it was created; other threads can update it. Mutable."""
 
     def __init__(self, total: float, node_id: str | None = None) -> None:
         self.total = total
@@ -79,7 +79,7 @@ def _picture(preview: Any) -> Image.Image | None:
 def common_upscale(
     samples: torch.Tensor, width: int, height: int, upscale_method: str, crop: str = "disabled"
 ) -> torch.Tensor:
-    """``[B, C, H, W]`` (or ``[B, C, T, H, W]``, frame by frame) to that size."""
+    """Scale ``[B, C, H, W]`` (or ``[B, C, T, H, W]``, frame by frame) to the size."""
     if samples.ndim == 5:
         batch, channels, frames = samples.shape[:3]
         planes = samples.movedim(2, 1).reshape(-1, channels, *samples.shape[3:])
@@ -101,7 +101,7 @@ def bislerp(samples: torch.Tensor, width: int, height: int) -> torch.Tensor:
 
 
 def repeat_to_batch_size(tensor: torch.Tensor, batch_size: int, dim: int = 0) -> torch.Tensor:
-    """Cut, or repeated from its start, to ``batch_size`` along ``dim``."""
+    """Cut the tensor, or repeat it from its start, to ``batch_size`` along ``dim``."""
     if tensor.shape[dim] < batch_size:
         repeats = [1] * tensor.ndim
         repeats[dim] = math.ceil(batch_size / tensor.shape[dim])
@@ -110,7 +110,7 @@ def repeat_to_batch_size(tensor: torch.Tensor, batch_size: int, dim: int = 0) ->
 
 
 def resize_to_batch_size(tensor: torch.Tensor, batch_size: int) -> torch.Tensor:
-    """Items taken at even distances, the first and the last among them."""
+    """Pick ``batch_size`` items at even distances, the first and the last included."""
     count = tensor.shape[0]
     if count == batch_size:
         return tensor
@@ -121,7 +121,7 @@ def resize_to_batch_size(tensor: torch.Tensor, batch_size: int) -> torch.Tensor:
 
 
 def reshape_mask(input_mask: torch.Tensor, output_shape: Sequence[int]) -> torch.Tensor:
-    """A mask made as large as a latent of ``output_shape`` ``[B, C, H, W]``, with its channels and its batch."""
+    """Scale a mask to a latent of ``output_shape`` ``[B, C, H, W]``, and expand it to its channels and batch."""
     mask = input_mask.reshape(-1, 1, *input_mask.shape[-2:])
     mask = torch.nn.functional.interpolate(mask, size=tuple(output_shape[-2:]), mode="bilinear")
     return repeat_to_batch_size(mask.expand(-1, output_shape[1], -1, -1), output_shape[0])
@@ -131,7 +131,7 @@ def reshape_mask(input_mask: torch.Tensor, output_shape: Sequence[int]) -> torch
 
 
 def get_tiled_scale_steps(width: int, height: int, tile_x: int, tile_y: int, overlap: int) -> int:
-    """How many tiles :func:`tiled_scale` makes of one picture."""
+    """Return the number of tiles that :func:`tiled_scale` makes of one picture."""
     return len(_starts(height, tile_y, overlap)) * len(_starts(width, tile_x, overlap))
 
 
@@ -146,7 +146,7 @@ def tiled_scale(
     output_device: Any = "cpu",
     pbar: ProgressBar | None = None,
 ) -> torch.Tensor:
-    """``[B, C, H, W]`` through ``function`` in tiles, blended where they overlap."""
+    """Apply ``function`` to ``[B, C, H, W]`` in tiles, and blend them where they overlap."""
     return tiled_scale_multidim(
         samples, function, (tile_y, tile_x), overlap, upscale_amount, out_channels, output_device, pbar=pbar
     )
@@ -164,7 +164,8 @@ def tiled_scale_multidim(
     index_formulas: Any = None,
     pbar: ProgressBar | None = None,
 ) -> torch.Tensor:
-    """``[B, C, *sizes]`` in tiles of ``tile`` along the sizes. Amounts may be one per dimension, and functions."""
+    """Apply ``function`` to ``[B, C, *sizes]`` in tiles of ``tile``. Amounts can be numbers or functions, for all
+    dimensions or one per dimension."""
     dims = len(tile)
     overlaps = _each(overlap, dims)
     amounts = _each(upscale_amount, dims)
@@ -215,7 +216,7 @@ def _starts(size: int, tile: int, overlap: int) -> list[int]:
 
 
 def _ramp(size: int, feather: int, dim: int, like: torch.Tensor) -> torch.Tensor:
-    """Weights that rise from the edges of a tile to 1 within ``feather``, along ``dim``."""
+    """Return weights that rise from the edges of a tile to 1 within ``feather``, along ``dim``."""
     feather = min(feather, size)
     weights = torch.ones(size, device=like.device, dtype=like.dtype)
     if feather > 0:
@@ -229,13 +230,13 @@ def _ramp(size: int, feather: int, dim: int, like: torch.Tensor) -> torch.Tensor
 
 
 def load_torch_file(ckpt: Any, safe_load: bool = False, device: Any = None, return_metadata: bool = False) -> Any:
-    """The tensors of a safetensors file.
+    """Return the tensors of a safetensors file.
 
     Raises :class:`~safelight.media.weights_format.PickledWeights` for a pickle, whatever its name, and
-    :class:`NotSupported` for GGUF, whose tensors are blocks that this function has no way to give."""
+    :class:`NotSupported` for GGUF, whose quantized blocks this function cannot represent."""
     path = Path(ckpt)
     if check_weights(path) is not WeightsFormat.SAFETENSORS:
-        raise NotSupported(f"{path.name} is a GGUF file; its quantized tensors are not read here")
+        raise NotSupported(f"{path.name} is a GGUF file; use a safetensors file of the model")
     from safetensors import safe_open
 
     with safe_open(path, framework="pt", device=str(device or "cpu")) as file:
@@ -250,7 +251,7 @@ def save_torch_file(sd: Mapping[str, torch.Tensor], ckpt: str, metadata: Mapping
 
 
 def safetensors_header(safetensors_path: str, max_size: int = _MAX_HEADER) -> bytes | None:
-    """The JSON at the start of the file; ``None`` where it is longer than ``max_size`` bytes."""
+    """Return the JSON at the start of the file; ``None`` if it is longer than ``max_size`` bytes."""
     with open(safetensors_path, "rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         return file.read(length) if length <= max_size else None
@@ -261,7 +262,7 @@ def calculate_parameters(sd: Mapping[str, torch.Tensor], prefix: str = "") -> in
 
 
 def weight_dtype(sd: Mapping[str, torch.Tensor], prefix: str = "") -> torch.dtype | None:
-    """The type that most of the numbers have."""
+    """Return the most common type, by number of elements."""
     counts: dict[torch.dtype, int] = {}
     for name, value in sd.items():
         if name.startswith(prefix):
@@ -279,7 +280,7 @@ def state_dict_key_replace(state_dict: dict[str, Any], keys_to_replace: Mapping[
 def state_dict_prefix_replace(
     state_dict: dict[str, Any], replace_prefix: Mapping[str, str], filter_keys: bool = False
 ) -> dict[str, Any]:
-    """With ``filter_keys`` only what had one of the prefixes, in a new dict."""
+    """Replace prefixes of names; with ``filter_keys``, return only the renamed entries, in a new dict."""
     out = {} if filter_keys else state_dict
     for old, new in replace_prefix.items():
         for name in [n for n in state_dict if n.startswith(old)]:
@@ -288,14 +289,14 @@ def state_dict_prefix_replace(
 
 
 def get_attr(obj: Any, attr: str) -> Any:
-    """``get_attr(model, "a.b.c")``."""
+    """Return a nested attribute: ``get_attr(model, "a.b.c")``."""
     for name in attr.split("."):
         obj = getattr(obj, name)
     return obj
 
 
 def set_attr(obj: Any, attr: str, value: Any) -> Any:
-    """Sets it; returns what was there."""
+    """Set a nested attribute and return its old value."""
     owner, _, name = attr.rpartition(".")
     holder = get_attr(obj, owner) if owner else obj
     before = getattr(holder, name)
@@ -312,14 +313,14 @@ def copy_to_param(obj: Any, attr: str, value: torch.Tensor) -> None:
 
 
 def string_to_seed(data: bytes) -> int:
-    """A 32-bit checksum."""
+    """Return a 32-bit checksum."""
     import zlib
 
     return zlib.crc32(data)
 
 
 def deepcopy_list_dict(obj: Any, memo: Any = None) -> Any:
-    """Lists and dicts anew, what they hold as it is."""
+    """Copy nested lists and dicts, but not their other values."""
     if isinstance(obj, dict):
         return {deepcopy_list_dict(k): deepcopy_list_dict(v) for k, v in obj.items()}
     if isinstance(obj, list):

@@ -1,1 +1,1 @@
-"""The interface to nodes in V3 form. ``latest`` is the one there is; versions that packs name are the same."""
+"""The API of nodes in V3 form. There is only ``latest``; the versions that packs import are aliases."""

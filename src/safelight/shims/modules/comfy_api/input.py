@@ -1,4 +1,4 @@
-"""Values of graphs, by the names that type checkers want."""
+"""Types of values, for annotations."""
 
 from safelight.shims.modules.comfy_api.latest._input import AudioInput, ImageInput, LatentInput, MaskInput, VideoInput
 

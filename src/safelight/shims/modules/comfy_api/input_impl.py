@@ -1,4 +1,4 @@
-"""Values of graphs that packs make."""
+"""Values that packs create."""
 
 from safelight.shims.modules.comfy_api.latest._input_impl import VideoFromComponents, VideoFromFile
 

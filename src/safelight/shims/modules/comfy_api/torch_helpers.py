@@ -1,4 +1,4 @@
-"""Compiling of models: absent."""
+"""Compilation of models: absent."""
 
 from safelight.shims.absent import absent_attributes
 

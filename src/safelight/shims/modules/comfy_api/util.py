@@ -1,4 +1,4 @@
-"""What describes a video."""
+"""Types that describe videos."""
 
 from safelight.shims.modules.comfy_api.latest._util import VideoCodec, VideoComponents, VideoContainer
 

@@ -1,3 +1,3 @@
-"""The same as ``latest``."""
+"""An alias of ``latest``."""
 
 from safelight.shims.modules.comfy_api.latest import *  # noqa: F403

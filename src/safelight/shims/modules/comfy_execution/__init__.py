@@ -1,1 +1,1 @@
-"""ComfyUI's executor, as far as packs import it."""
+"""The parts of ComfyUI's executor that packs import."""

@@ -1,14 +1,14 @@
-"""The executor's graph. Packs take :class:`ExecutionBlocker` from here; the graph of a run is its ``DYNPROMPT``."""
+"""The executor's graph. Packs take :class:`ExecutionBlocker` from here; the graph of a job is its ``DYNPROMPT``."""
 
 from safelight.sdk.node import Blocker as ExecutionBlocker
 
 
 class NodeNotFoundError(Exception):
-    """A node of the graph is not there."""
+    """A node of the graph does not exist."""
 
 
 class NodeInputError(Exception):
-    """A node's input is not there."""
+    """A node's input does not exist."""
 
 
 class DependencyCycleError(Exception):

@@ -7,7 +7,7 @@ Node = GraphNode
 
 
 def add_graph_prefix(graph: dict[str, dict[str, object]], outputs: tuple[object, ...], prefix: str) -> object:
-    """The graph with ``prefix`` before each id, and the outputs that lead into it."""
+    """Return the graph with ``prefix`` before each id, and the outputs with their links renamed."""
 
     def renamed(value: object) -> object:
         return [prefix + value[0], value[1]] if is_link(value) and isinstance(value, list) else value

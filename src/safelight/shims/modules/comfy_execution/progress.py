@@ -1,4 +1,4 @@
-"""The progress of a run, as packs report it without a ``ProgressBar``."""
+"""The progress of a call, as packs report it without a ``ProgressBar``."""
 
 from typing import Any
 
@@ -7,15 +7,15 @@ from safelight.sdk.context import current
 
 class ProgressRegistry:
     def start_progress(self, node_id: str) -> None:
-        """The executor says so itself."""
+        """Does nothing: the executor reports it."""
 
     def update_progress(self, node_id: str, value: float, max_value: float, image: Any = None) -> None:
-        """Of the call that is running, whichever ``node_id`` is named."""
+        """Report progress of the running call, whatever ``node_id`` is."""
         picture = next((i for i in image if hasattr(i, "thumbnail")), None) if isinstance(image, tuple) else image
         current().progress(value, max_value, preview=picture)
 
     def finish_progress(self, node_id: str) -> None:
-        """The executor says so itself."""
+        """Does nothing: the executor reports it."""
 
 
 _registry = ProgressRegistry()

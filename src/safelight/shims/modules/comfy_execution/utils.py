@@ -1,4 +1,4 @@
-"""Which call is running."""
+"""The running call."""
 
 from typing import NamedTuple
 
@@ -12,9 +12,9 @@ class ExecutionContext(NamedTuple):
 
 
 def get_executing_context() -> ExecutionContext | None:
-    """``None`` outside a run. ``prompt_id`` is the job's id."""
+    """Return ``None`` outside a call. ``prompt_id`` is the job's id."""
     try:
-        run = current()
+        context = current()
     except RuntimeError:
         return None
-    return ExecutionContext(run.job_id, run.call_id, None)
+    return ExecutionContext(context.job_id, context.call_id, None)

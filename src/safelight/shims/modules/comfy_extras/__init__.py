@@ -1,5 +1,5 @@
-"""ComfyUI's further nodes. Every submodule can be imported: ``from comfy_extras.nodes_mask import MaskComposite`` gives
-the node of that name where this server has one."""
+"""ComfyUI's extra nodes. Every submodule can be imported: ``from comfy_extras.nodes_mask import MaskComposite`` returns
+the node of that name, if this server has it."""
 
 import importlib
 from types import ModuleType
@@ -18,7 +18,7 @@ def node(name: str) -> Any:
 
 
 class NodesModule(ModuleType):
-    """Mutable as every module is: packs may put things in."""
+    """A submodule without a file of its own."""
 
     def __getattr__(self, name: str) -> Any:
         return node(name)

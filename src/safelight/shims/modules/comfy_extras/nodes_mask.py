@@ -1,4 +1,4 @@
-"""Nodes of masks, and the arithmetic that packs take from among them."""
+"""Mask nodes, and the function that packs import from this module."""
 
 import torch
 
@@ -17,5 +17,6 @@ def composite(
     multiplier: int = 8,
     resize_source: bool = False,
 ) -> torch.Tensor:
-    """``source`` on ``destination``, both ``[B, C, H, W]``; ``x`` and ``y`` count ``multiplier`` to a pixel."""
+    """Paste ``source`` on ``destination``, both ``[B, C, H, W]``; ``multiplier`` units of ``x`` and ``y`` are one
+    pixel."""
     return paste(destination, source, x=x // multiplier, y=y // multiplier, resize_source=resize_source, mask=mask)

@@ -1,4 +1,4 @@
-"""The types of V1 nodes' inputs, and what such a node declares."""
+"""The types of V1 nodes' inputs, and the attributes of V1 nodes."""
 
 from abc import ABC
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 
 class IO(StrEnum):
-    """A member with several types (``FLOAT,INT``) takes each of them."""
+    """A member with several types (``FLOAT,INT``) accepts each of them."""
 
     STRING = "STRING"
     IMAGE = "IMAGE"
@@ -49,7 +49,7 @@ FileLocator = dict[str, Any]
 
 
 class ComfyNodeABC(ABC):
-    """What a V1 node declares; each subclass gives its own."""
+    """The attributes of a V1 node, set by each subclass."""
 
     DESCRIPTION: ClassVar[str]
     CATEGORY: ClassVar[str]
@@ -69,7 +69,7 @@ class ComfyNodeABC(ABC):
 
 
 class CheckLazyMixin:
-    """Wants every lazy input that is missing."""
+    """Requests every missing lazy input."""
 
     def check_lazy_status(self, **kwargs: Any) -> list[str]:
         return [name for name, value in kwargs.items() if value is None]

@@ -1,4 +1,4 @@
-"""Sampling by differential equations; of it only what packs use for files is here."""
+"""Only the part of k-diffusion that packs use for files."""
 
 from safelight.shims.absent import submodules
 

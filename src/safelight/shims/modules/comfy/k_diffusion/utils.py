@@ -1,4 +1,4 @@
-"""Which files are pictures."""
+"""The extensions of image files."""
 
 from safelight.shims.absent import absent, absent_attributes
 

@@ -1,4 +1,4 @@
-"""An extension as its author writes it, and what a node may ask of the run."""
+"""The base class of extensions, and the API for running nodes."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ from safelight.sdk.context import current
 
 
 class ComfyExtension:
-    """What ``comfy_entrypoint()`` gives."""
+    """What ``comfy_entrypoint()`` returns."""
 
     async def on_load(self) -> None:
         """Called once, before :meth:`get_node_list`."""
 
     async def get_node_list(self) -> list[Any]:
-        raise NotImplementedError(f"{type(self).__name__} has no get_node_list")
+        raise NotImplementedError(f"{type(self).__name__} must define get_node_list")
 
 
 class _Execution:
@@ -30,17 +30,17 @@ class _ExecutionSync:
 
 
 class _Caching:
-    """Whoever would keep results elsewhere. Kept, and never asked: results are kept by the engine."""
+    """Cache providers are accepted and never used: the engine caches results itself."""
 
     async def register_provider(self, provider: Any) -> None:
-        """Nothing asks it."""
+        """Does nothing."""
 
     async def unregister_provider(self, provider: Any) -> None:
-        """Nothing asks it."""
+        """Does nothing."""
 
 
 class ComfyAPI:
-    """``await ComfyAPI().execution.set_progress(3, 10)``: of the call that is running."""
+    """``await ComfyAPI().execution.set_progress(3, 10)`` reports progress of the running call."""
 
     Execution = _Execution
     VERSION = "latest"

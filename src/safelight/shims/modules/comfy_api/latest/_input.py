@@ -1,4 +1,4 @@
-"""The values that nodes get, as types."""
+"""The types of the values that nodes receive."""
 
 from typing import Any
 

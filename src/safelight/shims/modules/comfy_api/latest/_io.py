@@ -1,4 +1,4 @@
-"""Everything of ``io``: types, dynamic inputs, schemas and nodes."""
+"""The public names of ``io``: types, dynamic inputs, schemas and nodes."""
 
 from safelight.shims.modules.comfy_api.latest._io_dynamic import Autogrow, DynamicCombo, MatchType, MultiType
 from safelight.shims.modules.comfy_api.latest._io_node import (

@@ -1,4 +1,4 @@
-"""Inputs that appear with the values of others, and inputs of several types."""
+"""Inputs that depend on the values of others, and inputs of several types."""
 
 import importlib
 from collections.abc import Sequence
@@ -12,7 +12,8 @@ from safelight.shims.modules.comfy_api.latest._io_types import AnyType, declare
 
 
 def template_inputs(inputs: Sequence[DeclaredInput]) -> dict[str, dict[str, Any]]:
-    """Inputs inside a template. Combos of model files list them: the server fills in those of the node itself only."""
+    """Return the inputs of a template. Combos of model files list the files here: the server fills in only a node's own
+    combos."""
     return inputs_to_json([_listed(i) for i in inputs])
 
 
@@ -26,7 +27,7 @@ def _listed(declared: DeclaredInput) -> DeclaredInput:
 
 
 class MultiType:
-    """An input that takes several types; with an input in place of the id its widget is shown."""
+    """An input that accepts several types; if an input is passed as ``id``, its widget is shown."""
 
     Type = Any
 
@@ -43,7 +44,7 @@ class MultiType:
 
 
 class MatchType:
-    """Inputs and outputs of one template have one type, which the graph settles."""
+    """Inputs and outputs with the same template have one type, which the graph decides."""
 
     io_type = "COMFY_MATCHTYPE_V3"
     Type = Any
@@ -74,7 +75,7 @@ class MatchType:
 
 
 class DynamicCombo:
-    """A choice that brings inputs of its own; the node gets a dict of the choice and those."""
+    """A choice that adds inputs; the node receives a dict of the choice and those inputs."""
 
     io_type = "COMFY_DYNAMICCOMBO_V3"
     Type = dict
@@ -92,7 +93,7 @@ class DynamicCombo:
 
 
 class Autogrow:
-    """A list of inputs that grows; the node gets a dict of those that were given."""
+    """A list of inputs that grows in the UI; the node receives a dict of those that were given."""
 
     io_type = "COMFY_AUTOGROW_V3"
     Type = dict

@@ -1,4 +1,4 @@
-"""Schemas and nodes in V3 form, on those of the ``sdk``."""
+"""Schemas and nodes in V3 form, based on those of the ``sdk``."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -11,7 +11,7 @@ from safelight.sdk.io import Input, Output
 
 
 class Hidden(StrEnum):
-    """What a node may ask for; it arrives as ``cls.hidden.<name>``."""
+    """The hidden values that a node can request; the value is ``cls.hidden.<name>``."""
 
     unique_id = "UNIQUE_ID"
     prompt = "PROMPT"
@@ -22,21 +22,21 @@ class Hidden(StrEnum):
 
 
 class PriceBadgeDepends:
-    """What the price of a partner's node depends on: for ComfyUI's own clients."""
+    """What the price of a partner node depends on. Not used."""
 
     def __init__(self, **depends: Any) -> None:
         self.depends = depends
 
 
 class PriceBadge:
-    """The price of a partner's node. Not shown."""
+    """The price of a partner node. Not shown."""
 
     def __init__(self, expr: str, depends_on: Any = None, engine: str = "jsonata", **_: Any) -> None:
         self.expr = expr
 
 
 class Schema:
-    """A node's declaration. Mutable: a subclass may change what its base's ``define_schema`` gave."""
+    """A node's declaration. Mutable: a subclass can change the schema that its base returned."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Schema:
         essentials_category: str | None = None,
         **further: Any,
     ) -> None:
-        """``further`` are marks for ComfyUI's own clients and settings, such as ``price_badge``."""
+        """``further``: options that this server does not use, such as ``price_badge``."""
         self.node_id = node_id
         self.display_name = display_name
         self.category = category
@@ -78,7 +78,8 @@ class Schema:
         self.further = further
 
     def to_node_schema(self, *, description: str = "", **facts: Any) -> NodeSchema:
-        """Nodes that save files get what they write into them, and those of partners their keys, unasked."""
+        """Output nodes always receive the prompt and the workflow, which they write into files, and partner nodes their
+        keys."""
         hidden = [*self.hidden]
         if self.is_output_node:
             hidden += [Hidden.prompt, Hidden.extra_pnginfo]
@@ -104,7 +105,7 @@ class Schema:
 
 
 class NodeOutput(sdk_node.NodeOutput):
-    """With ComfyUI's further names for what is in it."""
+    """Adds ComfyUI's other accessors."""
 
     @property
     def result(self) -> tuple[Any, ...] | None:
@@ -115,7 +116,7 @@ class NodeOutput(sdk_node.NodeOutput):
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "NodeOutput":
-        """From what a V1 node returns."""
+        """Convert the result of a V1 node."""
         given = data.get("result") or ()
         blocked = given.message if isinstance(given, sdk_node.Blocker) else None
         values = () if isinstance(given, sdk_node.Blocker) else given

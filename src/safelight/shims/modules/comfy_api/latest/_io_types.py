@@ -40,7 +40,7 @@ class ControlAfterGenerate(StrEnum):
 
 @dataclass(frozen=True)
 class RemoteOptions:
-    """A combo that clients fill from an address."""
+    """The URL from which clients fill a combo."""
 
     route: str
     refresh_button: bool = True
@@ -54,7 +54,7 @@ class RemoteOptions:
 
 
 def declare(io_type: str, id: str, optional: bool, options: Mapping[str, Any]) -> DeclaredInput:
-    """Options that are ``None`` are left out; ``extra_dict`` goes as it is."""
+    """Make a declaration. Options that are ``None`` are omitted; ``extra_dict`` is added unchanged."""
     given = dict(options)
     extra = given.pop("extra_dict", None) or {}
     config = {_SPELLED.get(k, k): _plain(v) for k, v in given.items() if v is not None}
@@ -118,7 +118,7 @@ def Custom(io_type: str) -> type[ComfyTypeIO]:
 
 
 def comfytype(io_type: str, **_: Any) -> Callable[[type], type]:
-    """Names the type of a class."""
+    """Decorate a class with its type name."""
 
     def named(cls: type) -> type:
         cls.io_type = io_type  # type: ignore[attr-defined]
@@ -144,7 +144,8 @@ class Combo(ComfyTypeIO):
         upload: UploadType | None = None,
         **further: Any,
     ) -> DeclaredInput:
-        """``options``: choices, or an enum of texts. A list of model files says which folder it is from."""
+        """``options``: choices, or an enum of texts. For a list of model files the server lists the files of its
+        folder."""
         config: dict[str, Any] = {"display_name": display_name, "tooltip": tooltip, "lazy": lazy, "default": default}
         if isinstance(options, type) and issubclass(options, Enum):
             options = [member.value for member in options]
@@ -168,7 +169,7 @@ class Combo(ComfyTypeIO):
 
 
 class MultiCombo(Combo):
-    """Several of a list."""
+    """Several choices from a list."""
 
     @classmethod
     def Input(cls, id: str, options: Any = None, *args: Any, **further: Any) -> DeclaredInput:  # type: ignore[override]
@@ -238,7 +239,7 @@ _NAMES = {
     "WanCameraEmbedding": "WAN_CAMERA_EMBEDDING",
     "Webcam": "WEBCAM",
 }
-"""The other types, by the names that packs have for them."""
+"""The other types, by their names in ``io``."""
 
 globals().update({name: Custom(io_type) for name, io_type in _NAMES.items()})
 

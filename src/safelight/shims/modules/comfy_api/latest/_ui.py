@@ -1,6 +1,6 @@
 """What V3 nodes show and save: ``NodeOutput(image, ui=ui.PreviewImage(image, cls=cls))``.
 
-``cls`` is the node: what it asked for in ``hidden`` goes into the files.
+``cls`` is the node: the prompt and workflow in its ``hidden`` are written into the files.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ _WEBP_METHODS = {"default": 4, "fastest": 0, "slowest": 6}
 
 
 class SavedResult(dict[str, str]):
-    """A reference to a file, as clients read it."""
+    """A reference to a saved file, as clients read it."""
 
     def __init__(self, filename: str, subfolder: str, type: str) -> None:
         super().__init__(filename=filename, subfolder=subfolder, type=str(FolderType(type)))
@@ -41,7 +41,7 @@ class SavedResult(dict[str, str]):
 
 
 class Shown:
-    """What is shown, by key."""
+    """Base class: values to show, by key."""
 
     def __init__(self, shown: Mapping[str, Any]) -> None:
         self._shown = dict(shown)
@@ -63,7 +63,7 @@ class SavedAudios(Shown):
 
 
 class PreviewImage(Shown):
-    """``[B, H, W, C]``, in the temp folder."""
+    """Pictures ``[B, H, W, C]``, saved in the temp folder."""
 
     def __init__(self, image: torch.Tensor, animated: bool = False, cls: Any = None, **_: Any) -> None:
         saved = ImageSaveHelper.save_images(image, temp_prefix(), FolderType.temp, cls, compress_level=1)
@@ -72,7 +72,7 @@ class PreviewImage(Shown):
 
 
 class PreviewMask(PreviewImage):
-    """``[B, H, W]`` as grey pictures."""
+    """Masks ``[B, H, W]``, as grey pictures."""
 
     def __init__(self, mask: torch.Tensor, animated: bool = False, cls: Any = None, **further: Any) -> None:
         height, width = mask.shape[-2:]
@@ -86,7 +86,7 @@ class PreviewAudio(Shown):
 
 
 class PreviewVideo(Shown):
-    """Of files that are saved already."""
+    """Videos that are already saved."""
 
     def __init__(self, values: Sequence[Mapping[str, str]], **_: Any) -> None:
         self.values = list(values)
@@ -94,7 +94,7 @@ class PreviewVideo(Shown):
 
 
 class PreviewUI3D(Shown):
-    """A 3D model by its name, with a camera and perhaps a picture behind it."""
+    """A 3D model by its name, with a camera and optionally a background picture."""
 
     def __init__(self, model_file: str, camera_info: Any, **kwargs: Any) -> None:
         behind = kwargs.get("bg_image")
@@ -111,7 +111,7 @@ class PreviewText(Shown):
 
 
 class ImageSaveHelper:
-    """Pictures to files. All are static, and all but the ``_ui`` ones give what they saved."""
+    """Save pictures. The methods return the saved files, or for ``_ui`` an object to show."""
 
     @staticmethod
     def save_images(
@@ -191,7 +191,7 @@ class ImageSaveHelper:
 
 
 class AudioSaveHelper:
-    """Sounds to files."""
+    """Save sounds."""
 
     @staticmethod
     def save_audio(

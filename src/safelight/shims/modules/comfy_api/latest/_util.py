@@ -1,4 +1,4 @@
-"""Containers and codecs of videos, and other values that packs make."""
+"""Containers and codecs of videos, and other values that packs create."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""Videos of a file, which packs give as a path or as bytes, and of frames."""
+"""Videos from a file, given as a path or as bytes, and videos from frames."""
 
 import uuid
 from io import BytesIO
@@ -9,7 +9,7 @@ from safelight.worker.context import worker_context
 
 
 class VideoFromFile(FileClip):
-    """Bytes are written to a file of the job: a decoder reads in many places."""
+    """A video file. Bytes are written to a temporary file of the job, because a decoder needs random access."""
 
     def __init__(self, file: str | Path | BytesIO, start_time: float = 0.0, duration: float = 0.0) -> None:
         if isinstance(file, BytesIO):
