@@ -1,9 +1,8 @@
 """``python -m benchmarks.claims [--jobs N]``: a fair claim from a long queue, on SQLite and on PostgreSQL.
 
-Makes a queue of N jobs of 500 users (100,000 jobs take some minutes), lets the dispatcher's own queue pick and the
-database's door commit, one claim after the other as the dispatcher does, and finishes each job. ``fair pick``: the
-queue's decision and the claim's transaction together, until its commit. A real PostgreSQL server is started for it
-(Debian: ``apt-get install postgresql``).
+Makes a queue of N jobs of 500 users (100,000 jobs take some minutes). Claims jobs one after the other, with the
+dispatcher's own queue and transactions, and finishes each. ``fair pick`` is the time of the queue's decision and the
+claim's transaction, including its commit. Starts a real PostgreSQL server (Debian: ``apt-get install postgresql``).
 """
 
 import argparse
@@ -14,7 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from benchmarks.measures import Result, spread
+from benchmarks.measurements import Result, spread
 from rich.console import Console
 from rich.table import Table
 from tests import postgres
@@ -36,7 +35,7 @@ from safelight.services import job as jobs
 RESULTS = Path(__file__).parent / "results"
 USERS = 500
 CLAIMS = 1_000
-A_WRITE = 500
+JOBS_PER_WRITE = 500
 PICK_MS = 20.0
 PROMPT = {
     "1": {"class_type": "PrimitiveInt", "inputs": {"value": 7}},
@@ -51,11 +50,11 @@ def main() -> None:
     arguments = parser.parse_args()
     report: dict[str, Result] = {}
     with tempfile.TemporaryDirectory() as folder, postgres.server(fsync=True) as server:
-        places = {
+        urls = {
             "sqlite": f"sqlite:///{folder}/claims.db",
             "postgresql": postgres.create_database(server, "claims"),
         }
-        for name, url in places.items():
+        for name, url in urls.items():
             report[name] = asyncio.run(measure(url, jobs_count=arguments.jobs))
     report["ratio"] = {key: report["postgresql"][key] / report["sqlite"][key] for key in report["sqlite"]}
     show(report)
@@ -63,7 +62,7 @@ def main() -> None:
 
 
 async def measure(url: str, *, jobs_count: int) -> Result:
-    """Times in milliseconds; ``submits_per_s``: in transactions of ``A_WRITE``."""
+    """Times in milliseconds; ``submits_per_s`` is measured with ``JOBS_PER_WRITE`` jobs per transaction."""
     db = await Database.open(url, on_commit=lambda events: None, is_server=True)
     try:
         begun = time.perf_counter()
@@ -95,9 +94,9 @@ async def fill(db: Database, count: int) -> None:
             user.ensure(tx.conn, who, name=who, is_admin=False, now=SystemClock().now())
 
     await db.write(add_users)
-    for start in range(0, count, A_WRITE):
+    for start in range(0, count, JOBS_PER_WRITE):
 
-        def submit(tx: Transaction, numbers: Iterable[int] = range(start, min(start + A_WRITE, count))) -> None:
+        def submit(tx: Transaction, numbers: Iterable[int] = range(start, min(start + JOBS_PER_WRITE, count))) -> None:
             for number in numbers:
                 command = jobs.SubmitJob(prompt=PROMPT, targets=["2"], extra_data={}, job_id=JobId(f"job-{number}"))
                 jobs.submit(tx, _owner(number % USERS), command=command, now=SystemClock().now())
@@ -106,7 +105,7 @@ async def fill(db: Database, count: int) -> None:
 
 
 async def claim(db: Database, queue: SchedulerQueue) -> JobSummary:
-    """As the dispatcher claims (``dispatch/slots/claims.py``)."""
+    """Claim the next job as the dispatcher does (``dispatch/slots/claims.py``)."""
     keys = queue.waiting([SLOT])
 
     pick = Pick(None, None)

@@ -1,4 +1,4 @@
-"""A client of the Comfy API as benchmarks need it: any server that speaks it, ours or another."""
+"""A client of the Comfy API for benchmarks. Works with any server that implements it."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ Prompt = Mapping[str, Any]
 
 
 def trivial(value: int) -> Prompt:
-    """Two calls, no pixels; another ``value`` is never answered from a cache."""
+    """A prompt of two calls and no pictures; each new ``value`` misses the cache."""
     return {
         "1": {"class_type": "PrimitiveInt", "inputs": {"value": value}},
         "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}},
@@ -22,11 +22,11 @@ def trivial(value: int) -> Prompt:
 
 
 BACKTRACKS = "(a|a)+$"
-"""Each letter before another one doubles the time, also in engines that know better ways for ``(a+)+``."""
+"""Each further letter doubles the matching time, even in engines that optimise ``(a+)+``."""
 
 
 def regex_bomb(letters: int) -> Prompt:
-    """A built-in node that keeps the interpreter's lock for 2 ** ``letters`` steps."""
+    """A prompt with a built-in node that holds the interpreter's lock for 2 ** ``letters`` steps."""
     return {
         "1": {
             "class_type": "RegexMatch",
@@ -43,7 +43,7 @@ def regex_bomb(letters: int) -> Prompt:
 
 
 class Client:
-    """One user's session: HTTP, and a socket on which jobs are followed. Open with :meth:`connect`."""
+    """One user's session: HTTP, and a socket that receives the progress of jobs. Open with :meth:`connect`."""
 
     def __init__(self, http: aiohttp.ClientSession, socket: aiohttp.ClientWebSocketResponse, client_id: str) -> None:
         self.http = http
@@ -79,7 +79,7 @@ class Client:
             return str((await answer.json())["prompt_id"])
 
     async def ended(self, job_id: str, *, timeout_s: float = 60) -> float:
-        """When the job's final message came, by ``time.perf_counter``."""
+        """Wait for the job's final message; return its time by ``time.perf_counter``."""
         async with asyncio.timeout(timeout_s), self._changed:
             await self._changed.wait_for(lambda: job_id in self._ended)
         return self._ended.pop(job_id)
@@ -89,7 +89,8 @@ class Client:
             await self._changed.wait_for(lambda: job_id in self._started)
 
     async def cancel(self, job_id: str) -> None:
-        """By the contract's route, else by ComfyUI's older one. A server that stands still is given time."""
+        """Cancel through the contract's route, or ComfyUI's older one if that fails. Allows 120 s, because a server may
+        be blocked."""
         timeout = aiohttp.ClientTimeout(total=120)
         async with self.http.post(f"/api/jobs/{job_id}/cancel", timeout=timeout) as answer:
             if answer.status < 300:
@@ -98,7 +99,7 @@ class Client:
             pass
 
     async def get(self, path: str, *, encodings: str = "identity") -> bytes:
-        """The body as it was on the wire."""
+        """Return the body as it was on the wire, without decompression."""
         headers = {"Accept-Encoding": encodings}
         async with self.http.get(path, headers=headers, timeout=aiohttp.ClientTimeout(total=120)) as answer:
             if answer.status != 200:

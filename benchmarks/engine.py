@@ -1,7 +1,7 @@
-"""An engine process alone: from RunJob to JobDone over the pipe, without database and HTTP. Prints JSON.
+"""An engine process alone: from RunJob to JobDone over the pipe, without a database or HTTP. Prints JSON.
 
-``python benchmarks/engine.py [--jobs 1000]``. Times in milliseconds: ``round_trip`` as the server sees it, ``engine``
-as the engine says it held the device.
+``python benchmarks/engine.py [--jobs 1000]``. Times are in milliseconds: ``round_trip`` is measured by the server,
+``engine`` is the device time that the engine reports.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from safelight.wire.messages import JobDone, Pong, Ready, RunJob, ToServer
 SLOT = SlotId("bench")
 
 
-class Ear:
+class Listener:
     def __init__(self) -> None:
         self.heard: asyncio.Queue[ToServer] = asyncio.Queue()
 
@@ -58,7 +58,9 @@ def two_hundred_calls(value: int) -> dict[str, Any]:
     return prompt | shown
 
 
-async def measure(backend: LocalBackend, ear: Ear, graph: Callable[[int], dict[str, Any]], jobs: int) -> dict[str, Any]:
+async def measure(
+    backend: LocalBackend, listener: Listener, graph: Callable[[int], dict[str, Any]], jobs: int
+) -> dict[str, Any]:
     round_trips, engine = [], []
     with tempfile.TemporaryDirectory() as staging:
         for number in range(-5, jobs):
@@ -67,7 +69,7 @@ async def measure(backend: LocalBackend, ear: Ear, graph: Callable[[int], dict[s
             job = RunJob(job_id=f"{number}", attempt=1, owner_id="u", prompt=prompt, targets=targets, staging=staging)
             started = time.perf_counter()
             backend.send(SLOT, job)
-            done: JobDone = await ear.until(JobDone)
+            done: JobDone = await listener.until(JobDone)
             if number >= 0:
                 round_trips.append((time.perf_counter() - started) * 1000)
                 engine.append(done.device_s * 1000)
@@ -80,14 +82,14 @@ def quantiles(times: list[float]) -> dict[str, float]:
 
 
 async def main(jobs: int) -> None:
-    backend, ear = LocalBackend({SLOT: EngineConfig(device="cpu")}, environment=os.environ), Ear()
+    backend, listener = LocalBackend({SLOT: EngineConfig(device="cpu")}, environment=os.environ), Listener()
     started = time.perf_counter()
-    await backend.start(ear)
-    await ear.until(Ready)
+    await backend.start(listener)
+    await listener.until(Ready)
     results: dict[str, Any] = {"ready_s": round(time.perf_counter() - started, 2)}
     for graph, count in ((two_calls, jobs), (two_cached_calls, jobs), (two_hundred_calls, max(jobs // 50, 2))):
-        results[graph.__name__] = await measure(backend, ear, graph, count)
-    pong: Pong = await ear.until(Pong)
+        results[graph.__name__] = await measure(backend, listener, graph, count)
+    pong: Pong = await listener.until(Pong)
     results["engine_rss_bytes"] = pong.rss
     await backend.stop()
     print(json.dumps(results, indent=2))

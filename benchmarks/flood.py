@@ -1,8 +1,8 @@
-"""``python -m benchmarks.flood``: what others feel while clients send prompts of 200,000 file names.
+"""``python -m benchmarks.flood``: other users' latency while clients send prompts with 200,000 file names.
 
-Starts a server, measures ``GET /api/jobs`` and ``/health`` while nothing else happens, then again while three clients
-send such prompts one after the other. Each kind of prompt is refused or accepted as it deserves; what counts is the
-others' wait. Prints p50 and p99 of both, their ratio, and how long a prompt's own answer took.
+Starts a server, measures ``GET /api/jobs`` and ``/health`` while it is idle, then again while three clients
+continuously send such prompts. Some kinds of prompt are refused and some are accepted; only other users' latency
+counts. Prints p50 and p99 of both, their ratio, and the time until a prompt's own response.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 import aiohttp
-from benchmarks.measures import Result, spread
+from benchmarks.measurements import Result, spread
 from benchmarks.own_server import own_server
 
 CLIENTS = 3
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def floods() -> dict[str, bytes]:
-    """Bodies of ``POST /api/prompt``, by what they hold."""
+    """Return bodies of ``POST /api/prompt`` by a description of their content."""
     digests = [f"{number:064x}.png" for number in range(NAMES)]
     folders = [f"folder{number}/a.png" for number in range(NAMES)]
     load = {"class_type": "LoadImage", "inputs": {"image": "a.png"}}

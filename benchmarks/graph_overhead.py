@@ -1,8 +1,9 @@
-"""What the graph engine itself costs: microseconds per call of a chain of trivial calls, first run and cached rerun.
+"""The overhead of the graph engine: microseconds per call in a chain of trivial calls, for a first run and a cached
+rerun.
 
-``python benchmarks/graph_overhead.py`` prints JSON. ``growth`` is the cost per call in a chain ten times as long, as a
-ratio; 1 is linear. Times are CPU time of this process, the best of several runs, without the garbage collector, as
-``timeit`` measures; ``--gc`` leaves it on.
+``python benchmarks/graph_overhead.py`` prints JSON. ``growth`` is the ratio of the cost per call in a chain ten times
+as long; 1 means linear. Times are CPU times of this process, the best of several runs, with the garbage collector off
+as in ``timeit``; ``--gc`` leaves it on.
 """
 
 import argparse
@@ -33,25 +34,25 @@ def chain(length: int) -> dict[str, Any]:
 
 
 def run(prompt: dict[str, Any], cache: Cache) -> int:
-    """Play the prompt to its end; the number of calls that ran."""
+    """Execute the prompt to its end and return the number of calls that ran."""
     execution = Execution(prompt, CATALOGUE, targets=["out"], cache=cache, owner=UserId("bench"))
-    said = execution.feed(Start())
+    instruction = execution.feed(Start())
     ran = 0
-    while not isinstance(said[-1], Finish):
+    while not isinstance(instruction[-1], Finish):
         ran += 1
-        said = execution.feed(CallReturned(_call_id(said[-1]), RESULT))
+        instruction = execution.feed(CallReturned(_call_id(instruction[-1]), RESULT))
     return ran
 
 
-def _call_id(said: Instruction) -> str:
-    assert isinstance(said, RunCall)
-    return said.call.id
+def _call_id(instruction: Instruction) -> str:
+    assert isinstance(instruction, RunCall)
+    return instruction.call.id
 
 
 def best_s(work: Callable[[], object], *, repeats: int) -> float:
     times = []
     for _ in range(repeats):
-        gc.collect()  # what an earlier repeat left must not be paid for by this one
+        gc.collect()  # collect the garbage of the previous repeat before the clock starts
         start = time.process_time()
         work()
         times.append(time.process_time() - start)

@@ -1,8 +1,9 @@
-"""``python -m benchmarks.lists``: pages of assets and jobs where a user has a million of each.
+"""``python -m benchmarks.lists``: pages of assets and jobs of a user who has a million of each.
 
-Makes the rows (``many_rows.py``, some minutes and 3 GB of disk, kept with ``--keep DIR`` for the next run), starts a
-server on them and asks over eight connections: first pages and keyset pages in every order, with and without tags and
-a text in the name; jobs by state, workflow, kind and duration; the histogram of tags. Prints a table and writes JSON.
+Makes the rows (``many_rows.py``; takes some minutes and 3 GB of disk; ``--keep DIR`` keeps them for the next run),
+starts a server on them and sends requests over eight connections: first pages and keyset pages in every order, with and
+without tags and a text in the name; jobs by state, workflow, kind and duration; the histogram of tags. Prints a table
+and writes JSON.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from urllib.parse import urlencode
 
 from benchmarks import many_rows
 from benchmarks.client import Client
-from benchmarks.measures import Result, spread
+from benchmarks.measurements import Result, spread
 from benchmarks.own_server import own_server
 from rich.console import Console
 from rich.table import Table
@@ -63,31 +64,31 @@ def main() -> None:
 
 
 async def _measure(url: str, *, requests: int) -> dict[str, Result]:
-    chance = random.Random(many_rows.SEED)
+    rng = random.Random(many_rows.SEED)
     async with Client.connect(url) as client:
         results: dict[str, Result] = {}
-        for name, path, queries in _questions(chance, requests):
+        for name, path, queries in _cases(rng, requests):
             if name.endswith("keyset"):
                 queries = await _next_pages(client, path, queries)
-            results[name] = await _ask(client, path, queries)
+            results[name] = await _measure_queries(client, path, queries)
             print(
                 f"{name}: p50 {results[name]['p50_ms']:.1f} ms, p99 {results[name]['p99_ms']:.1f} ms", file=sys.stderr
             )
         return results
 
 
-def _questions(chance: random.Random, requests: int) -> Iterator[tuple[str, str, list[Query]]]:
+def _cases(rng: random.Random, requests: int) -> Iterator[tuple[str, str, list[Query]]]:
     for sort in SORTS:
         for kind in ("plain", "tags", "name", "name and tags"):
-            queries = [_assets(chance, sort, kind) for _ in range(requests)]
+            queries = [_assets(rng, sort, kind) for _ in range(requests)]
             yield f"assets by {sort}, {kind}, first", "/api/assets", queries
             if sort != "last_access_time":  # the contract has no cursor for it
                 yield f"assets by {sort}, {kind}, keyset", "/api/assets", queries
     for name, query in _JOBS.items():
         queries = [_page(query, offset) for offset in (0, 20, 200) for _ in range(requests // 3)]
-        yield f"jobs, {name}", "/api/jobs", [q | _workflow(chance, q) for q in queries]
+        yield f"jobs, {name}", "/api/jobs", [q | _workflow(rng, q) for q in queries]
     yield "histogram of all tags", "/api/tags", [{"limit": "100"}] * (requests // 3)
-    refine = [_tags(chance) for _ in range(requests // 3)]
+    refine = [_tags(rng) for _ in range(requests // 3)]
     yield "histogram under a filter", "/api/assets/tags/refine", refine
 
 
@@ -112,44 +113,44 @@ def _page(query: Query, offset: int) -> dict[str, str]:
     return {**query, "limit": "20", "offset": str(offset)}
 
 
-def _workflow(chance: random.Random, query: Query) -> dict[str, str]:
-    return {"workflow_id": f"workflow-{chance.randrange(1000)}"} if "workflow_id" in query else {}
+def _workflow(rng: random.Random, query: Query) -> dict[str, str]:
+    return {"workflow_id": f"workflow-{rng.randrange(1000)}"} if "workflow_id" in query else {}
 
 
-def _assets(chance: random.Random, sort: str, kind: str) -> dict[str, str]:
-    query = {"sort": sort, "order": chance.choice(("asc", "desc")), "limit": "20"}
+def _assets(rng: random.Random, sort: str, kind: str) -> dict[str, str]:
+    query = {"sort": sort, "order": rng.choice(("asc", "desc")), "limit": "20"}
     if "tags" in kind:
-        query |= _tags(chance)
+        query |= _tags(rng)
     if "name" in kind:
-        query["name_contains"] = chance.choice((_word(chance), f"{_word(chance)}_{_word(chance)[:3]}", _number(chance)))
+        query["name_contains"] = rng.choice((_word(rng), f"{_word(rng)}_{_word(rng)[:3]}", _number(rng)))
     return query
 
 
-def _tags(chance: random.Random) -> dict[str, str]:
-    """Up to three tags that are asked for, up to two that are not wanted; those of a real asset and any others."""
-    known = (*many_rows.tags(chance), *many_rows.COMMON_TAGS, chance.choice(many_rows.RARE_TAGS))
-    chosen = list(dict.fromkeys(chance.choices(known, k=5)))
-    include = chosen[: chance.randrange(4)]
-    exclude = chosen[len(include) :][: chance.randrange(3)]
+def _tags(rng: random.Random) -> dict[str, str]:
+    """Up to three included and up to two excluded tags, some of them from a real asset."""
+    known = (*many_rows.tags(rng), *many_rows.COMMON_TAGS, rng.choice(many_rows.RARE_TAGS))
+    chosen = list(dict.fromkeys(rng.choices(known, k=5)))
+    include = chosen[: rng.randrange(4)]
+    exclude = chosen[len(include) :][: rng.randrange(3)]
     lists = {"include_tags": include, "exclude_tags": exclude}
     return {name: ",".join(tags) for name, tags in lists.items() if tags}
 
 
-def _word(chance: random.Random) -> str:
-    return chance.choice(many_rows.WORDS)
+def _word(rng: random.Random) -> str:
+    return rng.choice(many_rows.WORDS)
 
 
-def _number(chance: random.Random) -> str:
-    return f"{chance.randrange(100_000):05}"[: chance.randrange(2, 6)]
+def _number(rng: random.Random) -> str:
+    return f"{rng.randrange(100_000):05}"[: rng.randrange(2, 6)]
 
 
 async def _next_pages(client: Client, path: str, queries: list[Query]) -> list[Query]:
-    """The same questions, each from a cursor one to five pages on; those of one page only are left out."""
-    chance = random.Random(len(queries))
+    """Return the same queries with a cursor one to five pages further; queries with only one page are left out."""
+    rng = random.Random(len(queries))
     found: list[Query] = []
     for query in queries:
         after: dict[str, str] = {}
-        for _ in range(chance.randrange(1, 6)):
+        for _ in range(rng.randrange(1, 6)):
             page: dict[str, Any] = json.loads(await client.get(f"{path}?{urlencode({**query, **after})}"))
             if not page["has_more"]:
                 break
@@ -159,7 +160,7 @@ async def _next_pages(client: Client, path: str, queries: list[Query]) -> list[Q
     return found
 
 
-async def _ask(client: Client, path: str, queries: list[Query]) -> Result:
+async def _measure_queries(client: Client, path: str, queries: list[Query]) -> Result:
     waiting = list(queries)
     times: list[float] = []
 
@@ -190,9 +191,9 @@ def _cell(value: float, limit: float) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000, help="assets, and jobs (default: 1000000)")
-    parser.add_argument("--requests", type=int, default=240, help="for each row of the table (default: 240)")
-    parser.add_argument("--keep", type=Path, help="folder where the made database is kept, and looked for")
-    parser.add_argument("--output", type=Path, help="where the JSON goes (default: benchmarks/results/)")
+    parser.add_argument("--requests", type=int, default=240, help="requests for each row of the table (default: 240)")
+    parser.add_argument("--keep", type=Path, help="folder that keeps the database for later runs")
+    parser.add_argument("--output", type=Path, help="file for the JSON (default: in benchmarks/results/)")
     return parser.parse_args()
 
 

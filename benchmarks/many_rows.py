@@ -1,8 +1,8 @@
 """A database after years of use: a million assets with five tags each and a million ended jobs, all of one user.
 
-Seeded: the same numbers give the same rows. Written straight into the tables, in the shape that ``db/asset.py`` and
-``db/job.py`` give them, because a million real uploads take days. One user has them all, which is the worst case: lists
-of another user read nothing of them.
+Seeded: the same arguments produce the same rows. They are written directly to the tables, in the form that
+``db/asset.py`` and ``db/job.py`` use, because a million real uploads would take days. One user owns all of them, which
+is the worst case: lists of another user read none of these rows.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from safelight.db import asset_index, migrate, name_search, sqlite, tables
 SEED = 20261126
 TAGS_EACH = 5
 COMMON_TAGS = ("output", "portrait", "landscape", "draft", "final")
-"""Of about a half to a twentieth of the assets; the rest of the tags are rarer and rarer."""
+"""Tags of about a half to a twentieth of the assets; the other tags become rarer and rarer."""
 RARE_TAGS = tuple(f"project-{number:03}" for number in range(500))
 WORDS = tuple(
     """
@@ -41,22 +41,22 @@ _STATES = ("completed", "failed", "cancelled")
 
 
 def fill(database: Path, *, assets: int, jobs: int, seed: int = SEED) -> None:
-    """Make the file. It must not exist yet."""
+    """Create the database file, which must not exist yet."""
     engine = sqlite.create(f"sqlite:///{database}")
     migrate.to_head(engine)
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     with engine.connect() as conn:
-        sqlite.run(conn, "PRAGMA synchronous=OFF")  # nobody's data: made again when the machine fails
+        sqlite.run(conn, "PRAGMA synchronous=OFF")  # test data: it can be made again after a crash
         sqlite.run(conn, "PRAGMA cache_size=-262144")
         sqlite.run(conn, "BEGIN")
         owner = {"id": LOCAL_USER, "name": "local", "is_admin": True, "job_counter": jobs, "created_at": _START}
         conn.execute(insert(tables.user), [owner])
         counts: dict[str, int] = {}
-        for chunk in _chunks(_assets(chance, assets)):
+        for chunk in _chunks(_assets(rng, assets)):
             _put_assets(conn, chunk, counts)
         rows = [{"owner_id": LOCAL_USER, "tag": tag, "count": count} for tag, count in counts.items()]
         conn.execute(insert(tables.asset_count), rows)
-        for chunk in _chunks(_jobs(chance, jobs)):
+        for chunk in _chunks(_jobs(rng, jobs)):
             _put(conn, tables.job, chunk)
             _put(conn, tables.job_payload, [_payload(row) for row in chunk])
             _put(conn, tables.job_media, [media for row in chunk if (media := _media(row))])
@@ -65,18 +65,18 @@ def fill(database: Path, *, assets: int, jobs: int, seed: int = SEED) -> None:
     engine.dispose()
 
 
-def tags(chance: random.Random) -> list[str]:
-    """Five different ones: two or three of the common ones, the others by Zipf's law."""
-    common = [tag for place, tag in enumerate(COMMON_TAGS) if chance.random() < 0.5 / (1 + place * 0.8)]
+def tags(rng: random.Random) -> list[str]:
+    """Five different tags: two or three common ones, the others by Zipf's law."""
+    common = [tag for place, tag in enumerate(COMMON_TAGS) if rng.random() < 0.5 / (1 + place * 0.8)]
     chosen = dict.fromkeys(common)
     while len(chosen) < TAGS_EACH:
-        chosen[RARE_TAGS[min(int(chance.paretovariate(0.7)), len(RARE_TAGS)) - 1]] = None
+        chosen[RARE_TAGS[min(int(rng.paretovariate(0.7)), len(RARE_TAGS)) - 1]] = None
     return list(chosen)[:TAGS_EACH]
 
 
-def _assets(chance: random.Random, count: int) -> Iterator[dict[str, Any]]:
+def _assets(rng: random.Random, count: int) -> Iterator[dict[str, Any]]:
     for seq in range(1, count + 1):
-        name = f"{chance.choice(WORDS)}_{chance.choice(WORDS)}_{seq % 100_000:05}_.png"
+        name = f"{rng.choice(WORDS)}_{rng.choice(WORDS)}_{seq % 100_000:05}_.png"
         created = _START + timedelta(seconds=60 * seq)
         yield {
             "seq": seq,
@@ -84,15 +84,15 @@ def _assets(chance: random.Random, count: int) -> Iterator[dict[str, Any]]:
             "owner_id": LOCAL_USER,
             "name": name,
             "digest": hashlib.blake2b(seq.to_bytes(8, "big"), digest_size=32).hexdigest(),
-            "size": chance.randrange(100_000, 8_000_000),
+            "size": rng.randrange(100_000, 8_000_000),
             "mime_type": "image/png",
             "created_at": created,
-            "updated_at": created + timedelta(seconds=chance.randrange(10_000_000)),
+            "updated_at": created + timedelta(seconds=rng.randrange(10_000_000)),
             "published": True,
             "search_name": name_search.fold(name),
-            "last_access_at": created + timedelta(seconds=chance.randrange(20_000_000)),
-            "user_metadata": {"base": chance.choice(("SDXL", "SD1", "Flux"))} if chance.random() < 0.2 else None,
-            "tags": tags(chance),
+            "last_access_at": created + timedelta(seconds=rng.randrange(20_000_000)),
+            "user_metadata": {"base": rng.choice(("SDXL", "SD1", "Flux"))} if rng.random() < 0.2 else None,
+            "tags": tags(rng),
         }
 
 
@@ -109,13 +109,13 @@ def _put_assets(conn: Connection, rows: list[dict[str, Any]], counts: dict[str, 
             counts[tag] = counts.get(tag, 0) + 1
 
 
-def _jobs(chance: random.Random, count: int) -> Iterator[dict[str, Any]]:
+def _jobs(rng: random.Random, count: int) -> Iterator[dict[str, Any]]:
     for seq in range(1, count + 1):
         created = _START + timedelta(seconds=60 * seq)
-        duration_ms = chance.randrange(200, 120_000)
+        duration_ms = rng.randrange(200, 120_000)
         ended = created + timedelta(milliseconds=duration_ms)
         picture = {"filename": f"{seq:08}_.png", "subfolder": "", "type": "output", "nodeId": "9"}
-        state = chance.choices(_STATES, (95, 4, 1))[0]
+        state = rng.choices(_STATES, (95, 4, 1))[0]
         error = {"exception_type": "ValueError", "exception_message": "too large"}
         is_done = state == "completed"
         yield {
@@ -132,7 +132,7 @@ def _jobs(chance: random.Random, count: int) -> Iterator[dict[str, Any]]:
             "duration_ms": duration_ms,
             "device_s": duration_ms / 1000,
             "client_id": None,
-            "workflow_id": f"workflow-{chance.randrange(1000)}" if chance.random() < 0.7 else None,
+            "workflow_id": f"workflow-{rng.randrange(1000)}" if rng.random() < 0.7 else None,
             "cancel_requested": state == "cancelled",
             "outputs_count": int(is_done),
             "preview_output": picture | {"mediaType": "images"} if is_done else None,

@@ -1,8 +1,10 @@
-"""The memory of a text-to-picture job on a CPU, beside what it must hold: weights, and the activations of its steps.
+"""The memory of a text-to-image job on a CPU, compared with the necessary minimum: weights and activations of its
+steps.
 
 ``python -m benchmarks.memory [--checkpoint FILE]`` writes a checkpoint of Stable Diffusion 1.5's size (2.1 GB) unless
-it is given one. Memory is that of the process without files (``RssAnon``), looked at every 5 ms. Activations are what a
-second job takes above what is held before it. Then ten copies of the checkpoint in turn, with room for one.
+``--checkpoint`` names one. Memory is the process's memory without files (``RssAnon``), read every 5 ms. Activations are
+the memory that a second job allocates in addition. Then it loads ten copies of the checkpoint in turn, with room for
+one.
 """
 
 import argparse
@@ -28,21 +30,21 @@ LIMIT = 1.15
 MB = 1 << 20
 
 
-def held() -> int:
-    """Bytes of this process that are in no file."""
+def allocated() -> int:
+    """Memory of this process that is not backed by a file, in bytes."""
     found = re.search(r"RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))
     assert found is not None
     return int(found[1]) * 1024
 
 
 def peak_of(work: Callable[[], Any]) -> int:
-    peak = held()
+    peak = allocated()
     is_over = threading.Event()
 
     def watch() -> None:
         nonlocal peak
         while not is_over.wait(0.005):
-            peak = max(peak, held())
+            peak = max(peak, allocated())
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -79,10 +81,10 @@ def main() -> None:
         if not path.exists():
             write(path)
         loaded = load_checkpoint(path)
-        before = held()
+        before = allocated()
         first = peak_of(lambda: draw(loaded)) - before
         weights = residency().size()
-        warm = held()
+        warm = allocated()
         activations = peak_of(lambda: draw(loaded)) - warm
         ratio = first / (weights + activations)
         print(f"weights {weights / MB:.0f} MB, activations {activations / MB:.0f} MB, first job {first / MB:.0f} MB")
@@ -96,7 +98,7 @@ def main() -> None:
             os.link(path, copy) if os.stat(path).st_dev == os.stat(folder).st_dev else os.symlink(path, copy)
             with load_checkpoint(copy).model.network.session():
                 pass
-            seen.append(held())
+            seen.append(allocated())
         print(f"ten checkpoints in turn          {', '.join(f'{one / MB:.0f}' for one in seen)} MB")
 
 

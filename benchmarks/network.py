@@ -1,7 +1,8 @@
-"""What a diffusion network costs here, beside diffusers' on the same weights: loading, and a step of guided sampling.
+"""The cost of a diffusion network compared with diffusers on the same weights: loading, and a step of guided sampling.
 
 ``python -m benchmarks.network [--checkpoint FILE] [--rounds N]`` writes a checkpoint of Stable Diffusion 1.5's size
-(2.1 GB) unless it is given one. Both run in turn, in one process; CPU seconds compare on a busy machine, others don't.
+(2.1 GB) unless ``--checkpoint`` names one. Both run in turn, in one process. On a busy machine only CPU seconds are
+comparable.
 """
 
 import argparse
@@ -35,7 +36,7 @@ def timed(work: Callable[[], Any]) -> tuple[float, float]:
 
 
 def read_speed(path: Path) -> float:
-    """Seconds to read the file from the page cache."""
+    """Return the seconds that it takes to read the file from the page cache."""
 
     def read() -> None:
         with path.open("rb", buffering=0) as file:
@@ -67,7 +68,7 @@ def theirs_of(model: DiffusionModel) -> Any:
 
 
 class Watch:
-    """Adds up what calls take."""
+    """Adds up the duration of calls."""
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self._call = call
@@ -146,7 +147,7 @@ def main() -> None:
             watch.seconds = 0.0
             besides.append(timed(job)[0] - watch.seconds)
         beside = statistics.median(besides)
-        print(f"beside the network   {beside * 1000:6.0f} ms in a run of {STEPS} steps on a warm model")
+        print(f"overhead             {beside * 1000:6.0f} ms in a run of {STEPS} steps on a warm model")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A Safelight of the benchmark's own: started on a free port with an empty data folder, and ended afterwards."""
+"""A Safelight server for a benchmark: started on a free port with an empty data folder, and stopped afterwards."""
 
 import os
 import shutil
@@ -18,7 +18,8 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class OwnServer:
-    """Times from the start of the process, in seconds: the first answer of ``/health``, and the first worker ready."""
+    """Times since the start of the process, in seconds: the first response of ``/health``, and the first ready
+    worker."""
 
     url: str
     pid: int
@@ -26,11 +27,11 @@ class OwnServer:
     ready_s: float
 
     def rss_bytes(self) -> int:
-        """Resident memory of the server process itself; its workers are processes of their own."""
+        """Resident memory of the server process, without its worker processes."""
         return self._memory("VmRSS")
 
     def peak_rss_bytes(self) -> int:
-        """The most that was ever resident."""
+        """Peak resident memory."""
         return self._memory("VmHWM")
 
     def _memory(self, name: str) -> int:
@@ -45,11 +46,11 @@ def own_server(
     prepare: Callable[[Path], None] = lambda data: None,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[OwnServer]:
-    """``prepare``: what is to lie in the data folder before the start. ``environment``: settings of its own."""
+    """``prepare`` fills the data folder before the start; ``environment`` holds additional settings."""
     data = Path(tempfile.mkdtemp(prefix="safelight-benchmark-"))
     prepare(data)
     port = _free_port()
-    # The web UI's copies are made on a first start, once in the life of an installation: not what is measured here.
+    # The first start of an installation copies the web UI; that is not measured here.
     subprocess.run([sys.executable, "-m", "safelight.web.prepare", str(data / "cache" / "web")], check=True)
     command = [sys.executable, "-m", "safelight.cli", "serve", "--log-level", "warning"]
     start = time.perf_counter()

@@ -1,7 +1,7 @@
-"""``python -m benchmarks.page_load [--url URL]``: what the web UI's start costs on the wire, cold and warm.
+"""``python -m benchmarks.page_load [--url URL]``: the network traffic of the web UI's start, cold and warm.
 
-Counts requests and the bytes that Chromium received for them (headers included), and the time until the workflow is on
-the canvas. On loopback the time is the browser's own work; the bytes are what a slower line would wait for.
+Counts requests and the bytes that Chromium received for them (including headers), and the time until the workflow is on
+the canvas. On loopback the time is the browser's own work; on a slower connection the bytes add to it.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from tests.e2e import chromium
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--url", help="a server that runs already (default: one of the benchmark's own)")
+    parser.add_argument("--url", help="a running server (default: start one)")
     arguments = parser.parse_args()
     with ExitStack() as stack:
         url = arguments.url or stack.enter_context(own_server()).url

@@ -1,9 +1,9 @@
-"""Seconds a step of whole jobs, over the API, beside a server of another make that has the same checkpoint.
+"""Seconds per step of whole jobs over the API, compared with another server that has the same checkpoint.
 
-``python -m benchmarks.pictures --checkpoint FILE [--peer URL] [--size 256] [--rounds N]`` starts a Safelight of its own
-and gives it the file; the peer (ComfyUI) must list a checkpoint of the same name. Both do the same jobs in turn: a few
-steps, and more of them, from other seeds each time. The difference over the steps between is a step; what a job of no
-steps would take is the rest: the queue, the decoding, the file.
+``python -m benchmarks.pictures --checkpoint FILE [--peer URL] [--size 256] [--rounds N]`` starts a Safelight server
+with that file; the peer (ComfyUI) must list a checkpoint with the same name. Both run the same jobs in turn: one with
+few steps and one with many, with new seeds each time. The difference divided by the additional steps is the time of a
+step; the rest of a job is the queue, the decoding and the file.
 """
 
 import argparse
@@ -57,7 +57,8 @@ async def seconds(client: Client, prompt: Mapping[str, Any]) -> float:
 async def measure(
     urls: Mapping[str, str], checkpoint: str, *, size: int, rounds: int
 ) -> dict[str, list[tuple[float, float]]]:
-    """For each server, a job of few and one of many steps, in each round; the first round warms up and is left out."""
+    """Return for each server and round the seconds of a job with few and one with many steps, without a first warm-up
+    round."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in urls}
     async with AsyncExitStack() as stack:
         clients = {name: await stack.enter_async_context(Client.connect(url)) for name, url in urls.items()}
@@ -90,7 +91,7 @@ def main() -> None:
     for name, jobs in times.items():
         steps[name] = statistics.median((many - few) / (MANY - FEW) for few, many in jobs)
         rest = statistics.median(few for few, _ in jobs) - FEW * steps[name]
-        print(f"{name:10} {steps[name]:6.2f} s a step, {rest:5.2f} s beside the steps, {given.size}x{given.size}")
+        print(f"{name:10} {steps[name]:6.2f} s per step, {rest:5.2f} s for the rest, {given.size}x{given.size}")
     if given.peer:
         print(f"ratio      {steps['safelight'] / steps['peer']:6.3f}")
 

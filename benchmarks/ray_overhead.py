@@ -1,8 +1,8 @@
-"""``python -m benchmarks.ray_overhead [--rounds N]``: what a job costs more where workers run on a Ray cluster.
+"""``python -m benchmarks.ray_overhead [--rounds N]``: the additional cost of a job if workers run on a Ray cluster.
 
-Two servers on this machine, one with a worker of its own, one with a worker on a Ray cluster of one node that is
-started for it. They are measured in turn, round by round, with trivial jobs one after the other (from before the
-submit to the final message), then with a burst.
+Two servers on this machine: one with a local worker, one with a worker on a Ray cluster of one node that the benchmark
+starts. They are measured in turn, in rounds, with trivial jobs one after the other (from before the submit to the final
+message), then with a burst.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.client import Client
-from benchmarks.measures import Result, burst, sequential
+from benchmarks.measurements import Result, burst, sequential
 from benchmarks.own_server import own_server
 from rich.console import Console
 from rich.table import Table
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 async def measure(urls: Mapping[str, str], *, rounds: int) -> dict[str, Result]:
-    """Medians over the rounds, in which the servers take turns."""
+    """Return medians over the rounds, in which the servers take turns."""
     found: dict[str, list[Result]] = {name: [] for name in urls}
     for number in range(rounds):
         for name, url in urls.items():

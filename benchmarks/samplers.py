@@ -1,9 +1,9 @@
-"""Every sampler on every schedule with the bundled model, beside what they gave when they were last understood.
+"""Every sampler on every schedule with the bundled model, compared with recorded results.
 
 ``python -m benchmarks.samplers`` runs all 396 pairs, four steps each, and compares mean, deviation and one projection
-of the latent with ``tests/golden/sampling/miniature.json`` (``--write`` replaces it). Then, as an explanation that is
-none of ours: deterministic samplers with many steps beside the probability flow as scipy's Runge-Kutta solves it. It
-ends with an error if a pair is further off than rounding explains, or a sampler does not approach the flow.
+of the latent with ``tests/golden/sampling/miniature.json`` (``--write`` replaces it). Then, as an independent check, it
+compares deterministic samplers with many steps with the probability flow as scipy's Runge-Kutta method solves it. It
+exits with an error if a pair deviates by more than rounding, or a sampler does not approach the flow.
 """
 
 import argparse
@@ -28,11 +28,12 @@ GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "sampling" / "miniatur
 PROMPT = "a large yellow star in the center on a blue background"
 STEPS = 4
 TOLERANCE = 2e-3
-"""Of a latent whose deviation is about 1. Rounding differs between processors, and steps and guidance multiply it."""
+"""For a latent whose standard deviation is about 1. Rounding differs between processors; steps and guidance amplify
+it."""
 FLOW_STEPS = 60
 FLOW = {"euler": 0.02, "ddim": 0.02, "heun": 0.02, "dpm_2": 0.02, "lms": 0.02, "dpmpp_2m": 0.02, "ipndm": 0.02}
 FLOW |= {"deis": 0.02, "res_multistep": 0.02, "uni_pc": 0.02, "uni_pc_bh2": 0.02, "dpm_fast": 0.04}
-"""How far from the flow a sampler may end, relative L2, after so many steps."""
+"""Largest relative L2 distance from the flow after ``FLOW_STEPS`` steps."""
 
 
 @cache
@@ -57,12 +58,12 @@ def run(sampler: str, scheduler: str, steps: int) -> torch.Tensor:
     sigmas = schedule(levels, scheduler, steps, skip_last_level=more, keep_surplus=True)
     latent = torch.zeros_like(noise())
     chosen = ChosenSampler(SAMPLERS[sampler])
-    said = sample(guider(), chosen, sigmas, latent=latent, noise=noise(), seed=5, on_step=lambda *of_step: None)
-    return said.samples
+    result = sample(guider(), chosen, sigmas, latent=latent, noise=noise(), seed=5, on_step=lambda *of_step: None)
+    return result.samples
 
 
-def told(latent: torch.Tensor) -> list[float]:
-    """Mean, deviation, and the projection on a direction that is drawn once."""
+def fingerprint(latent: torch.Tensor) -> list[float]:
+    """Return the mean, the standard deviation, and the projection on a fixed random direction."""
     direction = torch.randn(latent.shape, generator=torch.Generator().manual_seed(11))
     projection = float((latent * direction).mean())
     return [round(value, 6) for value in (float(latent.mean()), float(latent.std()), projection)]
@@ -72,8 +73,8 @@ def pairs() -> Iterator[tuple[str, str]]:
     return ((sampler, scheduler) for sampler in SAMPLERS for scheduler in SCHEDULES)
 
 
-def the_flow() -> torch.Tensor:
-    """From noise alone to no noise, along ``dx/dsigma = (x - denoised) / sigma``."""
+def exact_flow() -> torch.Tensor:
+    """Solve from pure noise to no noise, along ``dx/dsigma = (x - denoised) / sigma``."""
     model = bundled().model
     sigmas = schedule(model.parameterization.levels, "simple", FLOW_STEPS)
     shape = noise().shape
@@ -96,7 +97,7 @@ def main() -> None:
     given = parser.parse_args()
     failed = 0
     with torch.inference_mode():
-        made = {f"{sampler} {scheduler}": told(run(sampler, scheduler, STEPS)) for sampler, scheduler in pairs()}
+        made = {f"{sampler} {scheduler}": fingerprint(run(sampler, scheduler, STEPS)) for sampler, scheduler in pairs()}
         if given.write:
             lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(values)}" for name, values in made.items())
             GOLDEN.write_text(f"{{\n{lines}\n}}\n", "utf-8")
@@ -106,13 +107,13 @@ def main() -> None:
             if off > TOLERANCE:
                 failed += 1
                 print(f"{name:<45} {off:10.2e}   more than {TOLERANCE:.0e}")
-        print(f"{len(made)} pairs, {failed} of them off")
-        exact = the_flow()
+        print(f"{len(made)} pairs, {failed} of them differ")
+        exact = exact_flow()
         for name, limit in FLOW.items():
             distance = float((run(name, "simple", FLOW_STEPS) - exact).norm() / exact.norm())
             failed += distance > limit
             verdict = "ok" if distance <= limit else "too far"
-            print(f"{name:<20} {FLOW_STEPS} steps, off the flow by {distance:.4f}   {verdict}")
+            print(f"{name:<20} {FLOW_STEPS} steps, distance to the flow {distance:.4f}   {verdict}")
     sys.exit(1 if failed else 0)
 
 

@@ -1,9 +1,9 @@
-"""``python -m benchmarks.scaling [--only replicas|sockets|workers]``: what grows with servers, sockets and workers.
+"""``python -m benchmarks.scaling [--only replicas|sockets|workers]``: how latency and throughput scale.
 
-``replicas``: from a node that says something to a client on the socket of another server of the same PostgreSQL, beside
-the same on the server that has the worker. ``sockets``: 1,000 open sockets of four users on one server while a node
-says 1,000 things a second to one of them; and while each of 250 sockets hears four a second. ``workers``: jobs that
-sleep for 200 ms on 1, 2 and 4 workers. Clocks are one: everything runs on this machine.
+``replicas``: latency from a node to a client on a socket of another server on the same PostgreSQL, compared with a
+socket of the server that has the worker. ``sockets``: 1,000 open sockets of four users on one server, while a node
+sends 1,000 events a second to one of them, and while each of 250 sockets receives four a second. ``workers``: jobs that
+sleep for 200 ms on 1, 2 and 4 workers. Everything runs on this machine, so all times are from one clock.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from benchmarks.measures import Result, spread
+from benchmarks.measurements import Result, spread
 from rich.console import Console
 from rich.table import Table
 from tests import postgres
@@ -69,8 +69,8 @@ NODE_CLASS_MAPPINGS = {"Ticks": Ticks, "Sleeps": Sleeps}
 """
 SOCKETS, USERS = 1_000, 4
 SLEEP_S, JOBS_A_WORKER = 0.2, 50
-AIMS = {"replicas.there.p50_ms": 80.0, "sockets.one.p99_ms": 50.0, "sockets.many.p99_ms": 50.0}
-"""At most."""
+TARGETS = {"replicas.there.p50_ms": 80.0, "sockets.one.p99_ms": 50.0, "sockets.many.p99_ms": 50.0}
+"""Upper limits."""
 
 
 def main() -> None:
@@ -93,9 +93,9 @@ def main() -> None:
                 report |= {f"{name}.{key}": round(value, 3) for key, value in measure(Path(folder)).items()}
     report["load"] = round(os.getloadavg()[0], 2)
     path.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
-    table = Table("measurement", "", "aim")
+    table = Table("measurement", "", "target")
     for key, value in report.items():
-        table.add_row(key, f"{value:,.3f}", f"<= {AIMS[key]:g}" if key in AIMS else "")
+        table.add_row(key, f"{value:,.3f}", f"<= {TARGETS[key]:g}" if key in TARGETS else "")
     Console().print(table)
 
 
@@ -123,8 +123,8 @@ async def _replicas(leader: str, other: str) -> Result:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         near, far = [await stack.enter_async_context(ticks(http, url, "bench")) for url in (leader, other)]
         await submit(http, leader, "Ticks", "bench", count=600, rate=60.0, seed=1)
-        await heard(near, 600)
-        await heard(far, 600)
+        await receive_all(near, 600)
+        await receive_all(far, 600)
         here, there = spread(near), spread(far)
     return {
         **{f"here.{key}": value for key, value in here.items()},
@@ -141,8 +141,8 @@ def sockets(folder: Path) -> Result:
         keys = []
         for number in range(USERS):
             name, data = f"user-{number}", str(folder / "data")
-            for words in (("user", "add", "--no-password", name), ("key", "create", name)):
-                done = safelight(*words, "--data-dir", data)
+            for arguments in (("user", "add", "--no-password", name), ("key", "create", name)):
+                done = safelight(*arguments, "--data-dir", data)
                 assert done.returncode == 0, done.stderr
             keys.append(done.stdout.strip())
         server = start(stack, folder, is_open=False)
@@ -153,19 +153,19 @@ async def _sockets(url: str, keys: Sequence[str]) -> Result:
     async with AsyncExitStack() as stack:
         connector = aiohttp.TCPConnector(limit=0)
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
-        heard_by: list[list[float]] = []
+        received_by: list[list[float]] = []
         for number in range(SOCKETS):
             key = keys[number % USERS]
-            heard_by.append(await stack.enter_async_context(ticks(http, url, f"client-{number}", key=key)))
+            received_by.append(await stack.enter_async_context(ticks(http, url, f"client-{number}", key=key)))
         await submit(http, url, "Ticks", "client-0", key=keys[0], count=10_000, rate=1_000.0, seed=1)
-        await heard(heard_by[0], 10_000)
-        one = spread(heard_by[0])
-        for times in heard_by:
+        await receive_all(received_by[0], 10_000)
+        one = spread(received_by[0])
+        for times in received_by:
             times.clear()
         await submit(http, url, "Ticks", "nobody", key=keys[0], count=40, rate=4.0, seed=2)
-        mine = heard_by[0::USERS]
+        mine = received_by[0::USERS]
         for times in mine:
-            await heard(times, 40)
+            await receive_all(times, 40)
         many = spread([time for times in mine for time in times])
     return {**{f"one.{key}": value for key, value in one.items()}, **{f"many.{k}": v for k, v in many.items()}}
 
@@ -192,7 +192,7 @@ def _of(folder: Path) -> Mapping[str, str]:
 async def _throughput(url: str, count: int) -> float:
     async with aiohttp.ClientSession(url) as http:
         await _ready(http, count)
-        async with asyncio.TaskGroup() as group:  # each engine's first job pays for what is loaded once
+        async with asyncio.TaskGroup() as group:  # each engine's first job also loads what is loaded once
             for seed in range(4 * count):
                 group.create_task(submit(http, "", "Sleeps", "x", seconds=0.2, seed=seed))
         await _ended(http, 4 * count)
@@ -226,7 +226,7 @@ async def _ended(http: aiohttp.ClientSession, count: int) -> None:
 
 @asynccontextmanager
 async def ticks(http: aiohttp.ClientSession, url: str, client_id: str, *, key: str = "") -> AsyncIterator[list[float]]:
-    """Seconds from each tick's saying to its hearing."""
+    """Seconds between sending and receiving each tick."""
     times: list[float] = []
     headers = {"X-API-Key": key} if key else {}
     async with http.ws_connect(f"{url}/ws?clientId={client_id}", headers=headers, max_msg_size=0) as socket:
@@ -246,7 +246,7 @@ async def ticks(http: aiohttp.ClientSession, url: str, client_id: str, *, key: s
             listening.cancel()
 
 
-async def heard(times: Sequence[float], count: int) -> None:
+async def receive_all(times: Sequence[float], count: int) -> None:
     async with asyncio.timeout(60):
         while True:
             if len(times) >= count:

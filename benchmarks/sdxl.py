@@ -1,8 +1,8 @@
-"""SDXL at its real width, with few layers, beside diffusers and transformers on the same random weights.
+"""SDXL at its real width, with few layers, compared with diffusers and transformers on the same random weights.
 
 ``python -m benchmarks.sdxl`` writes a checkpoint of 1.2 GB in SDXL's layout with random weights (three layers in each
-text encoder, one transformer block where SDXL has two or ten), loads it as any other, and prints how far our numbers
-are from theirs, as relative L2. Both compute in float32. It ends with an error if a line is further off than it may be.
+text encoder, one transformer block where SDXL has two or ten), loads it like any other, and prints the relative L2
+distances between the results. Both compute in float32. It exits with an error if a distance exceeds its limit.
 """
 
 import sys
@@ -42,7 +42,7 @@ CLIP_G = {
     "hidden_act": "gelu",
 }
 SIZES = (1024, 768, 8, 16, 1024, 768)
-"""Height, width, crop from the top and from the left, and the height and width that are wanted."""
+"""Height, width, crop from the top and from the left, and the target height and width."""
 
 
 def text_encoder(config: dict[str, Any], *, projects: bool) -> Any:
@@ -53,13 +53,14 @@ def text_encoder(config: dict[str, Any], *, projects: bool) -> Any:
 
 
 def text_state(encoder: Any) -> dict[str, torch.Tensor]:
-    """Under the names that files have."""
+    """The state under the names used in files."""
     named = encoder.state_dict().items()
     return {n if n.startswith(("text_model.", "text_projection")) else f"text_model.{n}": v for n, v in named}
 
 
 def unet_state() -> dict[str, torch.Tensor]:
-    """Matrices with a deviation of one over the root of their inputs; norms about 1; the rest small."""
+    """Matrices with a standard deviation of one over the root of their number of inputs; norms about 1; the rest
+    small."""
     made = {}
     for name, shape in shapes_of(SHAPE).items():
         tensor = torch.randn(shape)
@@ -80,7 +81,7 @@ def their_unet(state: dict[str, torch.Tensor]) -> Any:
     return unet.eval()
 
 
-def off(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+def distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     assert ours.shape == theirs.shape, f"{list(ours.shape)} is not {list(theirs.shape)}"
     return float((ours.double() - theirs.double()).norm() / theirs.double().norm())
 
@@ -106,38 +107,36 @@ def lines(folder: Path) -> Iterator[tuple[str, float]]:
     of_small = small(input_ids=ids("l"), output_hidden_states=True).hidden_states[-2]
     of_large = large(input_ids=ids("g"), output_hidden_states=True)
     their_condition = torch.cat([of_small, of_large.hidden_states[-2]], -1)
-    yield "conditioning", off(condition, their_condition)
-    yield "pooled output", off(options["pooled_output"], large_pooled(large, ids("g"), of_large))
+    yield "conditioning", distance(condition, their_condition)
+    yield "pooled output", distance(options["pooled_output"], large_pooled(large, ids("g"), of_large))
 
     names = ("height", "width", "crop_h", "crop_w", "target_height", "target_width")
     x, timestep = torch.randn(2, 4, 32, 24), torch.tensor([999.0, 17.0])
     sized = {**options, **dict(zip(names, SIZES, strict=True))}
     conditioned = loaded.model.network.prepare_conditioning(sized, shape=x.shape, device=x.device)
-    told: torch.Tensor
+    predicted: torch.Tensor
     with loaded.model.network.session() as predict:
-        told = predict(x, timestep, context=their_condition.expand(2, -1, -1), y=conditioned["y"].expand(2, -1))
+        predicted = predict(x, timestep, context=their_condition.expand(2, -1, -1), y=conditioned["y"].expand(2, -1))
     more = {"text_embeds": options["pooled_output"].expand(2, -1), "time_ids": torch.tensor([SIZES, SIZES])}
     theirs = their_unet(state)(
         x, timestep, encoder_hidden_states=their_condition.expand(2, -1, -1), added_cond_kwargs=more
     )
-    yield "network, t = 999 and 17, with sizes", off(told, theirs.sample)
+    yield "network, t = 999 and 17, with sizes", distance(predicted, theirs.sample)
 
 
-def large_pooled(encoder: Any, ids: torch.Tensor, said: Any) -> torch.Tensor:
-    """The projection of the first end of the text. (transformers looks for the end at a place that depends on its
-    configuration's ``eos_token_id``; bigG fills up with zeros, so that there is one.)"""
+def large_pooled(encoder: Any, ids: torch.Tensor, output: Any) -> torch.Tensor:
+    """Return the projection at the first end token. (Where transformers looks for the end depends on its
+    configuration's ``eos_token_id``; bigG pads with zeros, so there is only one end token.)"""
     ends = (ids == 49407).int().argmax(-1)
-    return encoder.text_projection(said.last_hidden_state[torch.arange(len(ids)), ends])  # type: ignore[no-any-return]
+    return encoder.text_projection(output.last_hidden_state[torch.arange(len(ids)), ends])  # type: ignore[no-any-return]
 
 
 def main() -> None:
     failed = 0
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        for what, distance in lines(Path(folder)):
-            failed += distance > LIMIT
-            print(
-                f"{what:<38} {distance:10.2e}   {'ok' if distance <= LIMIT else f'more than {LIMIT:.0e}'}", flush=True
-            )
+        for what, error in lines(Path(folder)):
+            failed += error > LIMIT
+            print(f"{what:<38} {error:10.2e}   {'ok' if error <= LIMIT else f'more than {LIMIT:.0e}'}", flush=True)
     sys.exit(1 if failed else 0)
 
 

@@ -1,7 +1,7 @@
-"""``python -m benchmarks.server [--peer URL]``: how quick the server is, alone or beside another one.
+"""``python -m benchmarks.server [--peer URL]``: how fast the server is, alone or compared with another one.
 
-Starts a Safelight of its own, measures it, and measures the peer (any server of the Comfy API on this machine) in turn,
-measurement by measurement, so that both meet the same machine. Prints a table and writes JSON.
+Starts a Safelight server and measurements it. Measures the peer (any server of the Comfy API on this machine) in turn, one
+measurement after the other, so that both run under the same conditions. Prints a table and writes JSON.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks import measures
+from benchmarks import measurements
 from benchmarks.client import Client
 from benchmarks.own_server import OwnServer, own_server
 from rich.console import Console
@@ -36,7 +36,7 @@ TARGETS: Mapping[str, float] = {
     "held_lock.object_info.times_idle": 2,
     "held_lock.submit.times_idle": 2,
 }
-"""At most these; ``trivial_burst.jobs_per_s`` is to be at least 200."""
+"""Upper limits; ``trivial_burst.jobs_per_s`` must be at least 200."""
 
 LEAST: Mapping[str, float] = {"trivial_burst.jobs_per_s": 200}
 
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 async def _measure(ours: OwnServer, peer: str | None, *, jobs: int) -> dict[str, Any]:
-    await asyncio.sleep(2)  # what the start left behind: its garbage, and its part of the load
+    await asyncio.sleep(2)  # let the garbage and the load of the start go
     results: dict[str, dict[str, Any]] = {
         "safelight": {
             "start": {"health_s": ours.health_s, "first_worker_s": ours.ready_s},
@@ -77,15 +77,15 @@ async def _measure(ours: OwnServer, peer: str | None, *, jobs: int) -> dict[str,
                 print(f"{name} ({server}) ...", file=sys.stderr)
                 results.setdefault(server, {})[name] = await measure(client)
 
-        await each("trivial_sequential", lambda client: measures.sequential(client, jobs=200))
-        await each("trivial_burst", lambda client: measures.burst(client, jobs=200, offset=2_000_000))
-        await each("object_info", lambda client: measures.reading(client, "/api/object_info", requests=240))
+        await each("trivial_sequential", lambda client: measurements.sequential(client, jobs=200))
+        await each("trivial_burst", lambda client: measurements.burst(client, jobs=200, offset=2_000_000))
+        await each("object_info", lambda client: measurements.reading(client, "/api/object_info", requests=240))
         for server, client in clients.items():
             print(f"running {jobs} jobs to fill the history ({server}) ...", file=sys.stderr)
-            await measures.fill(client, jobs=jobs)
+            await measurements.fill(client, jobs=jobs)
         path = "/api/jobs?limit=20"
-        await each("jobs_of_many", lambda client: measures.reading(client, path, requests=200, connections=1))
-        await each("held_lock", measures.under_a_held_lock)
+        await each("jobs_of_many", lambda client: measurements.reading(client, path, requests=200, connections=1))
+        await each("held_lock", measurements.under_a_held_lock)
     results["safelight"]["memory"]["after_mb"] = ours.rss_bytes() / 2**20
     return {"jobs_in_history": jobs, "results": {name: _flat(result) for name, result in results.items()}}
 
@@ -111,14 +111,14 @@ def _print(report: Mapping[str, Any]) -> None:
             other = peer.get(name)
             cells += [f"{other:,.2f}", f"{other / value:.2f}"] if other is not None and value else ["", ""]
         table.add_row(*cells)
-    Console(width=max(Console().width, 110)).print(table)  # names are not cut where the output is a file
+    Console(width=max(Console().width, 110)).print(table)  # names are not truncated if the output is a file
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", type=_loopback, help="URL of another server of the Comfy API on this machine")
     parser.add_argument("--jobs", type=int, default=10_000, help="jobs in the history for /api/jobs (default: 10000)")
-    parser.add_argument("--output", type=Path, help="where the JSON goes (default: benchmarks/results/)")
+    parser.add_argument("--output", type=Path, help="file for the JSON (default: in benchmarks/results/)")
     return parser.parse_args()
 
 

@@ -1,9 +1,9 @@
-"""A step of a network at many sizes of picture, packed weights beside plain ones, as ratios in one run.
+"""A network's step at many picture sizes, with packed weights compared with plain weights, as ratios within one run.
 
 ``python -m benchmarks.sizes [--small] [--rounds N]``: a UNet of Stable Diffusion 1.5's shape, or a fifth as wide, with
-weights that are drawn. Each size is computed in turns, plain and packed, and the quickest of the turns counts. The
-first step at a size, in which packed weights are put into their order for it, is told apart. Ends with an error if a
-step takes more than ``NOISE`` times as long as the plain one.
+random weights. Each size is computed in turns, plain and packed, and the fastest turn counts. The first step at a size,
+in which packed weights are reordered for it, is reported separately. Exits with an error if a step takes more than
+``NOISE`` times as long as the plain one.
 """
 
 import argparse
@@ -40,14 +40,14 @@ NOISE = 1.2
 
 
 def timed(work: Callable[[], Any]) -> float:
-    """CPU seconds, which compare on a busy machine as well."""
+    """CPU seconds, which are comparable on a busy machine too."""
     began = time.process_time()
     work()
     return time.process_time() - began
 
 
 def plain_of(packed: UNet, build: Callable[[], UNet]) -> UNet:
-    """The same weights in PyTorch's order."""
+    """The same weights in PyTorch's layout."""
     with torch.device("meta"):
         plain = build().eval().requires_grad_(False)
     state = {name: value.to_dense() if value.is_mkldnn else value for name, value in packed.state_dict().items()}
@@ -83,11 +83,11 @@ def main() -> None:
                 f"{channels} channels, {torch.get_num_threads()} threads;"
                 f" packed: {counts[0]} convolutions, {counts[1]} matrices"
             )
-            slow = [size for size in SIZES if beside(packed, plain, size, given.rounds) > NOISE]
+            slow = [size for size in SIZES if compare(packed, plain, size, given.rounds) > NOISE]
     sys.exit(1 if slow else 0)
 
 
-def beside(packed: UNet, plain: UNet, size: tuple[int, int], rounds: int) -> float:
+def compare(packed: UNet, plain: UNet, size: tuple[int, int], rounds: int) -> float:
     x = torch.randn(2, 4, size[0] // 8, size[1] // 8)
     context, timestep = torch.randn(2, 77, 768), torch.tensor([500.0, 500.0])
     first = timed(lambda: packed(x, timestep, context=context))

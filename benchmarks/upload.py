@@ -1,9 +1,9 @@
-"""``python -m benchmarks.upload [--mib N]``: one large file, as a ratio to what the disk and the digests alone cost.
+"""``python -m benchmarks.upload [--mib N]``: the upload of one large file, as a ratio to the cost of disk and digests.
 
-Writes a file of random bytes, then takes turns: copy it and read it through both digests that the server keeps (blake3
-and SHA-256), and upload it by ``POST /api/assets`` to a Safelight of its own. The client is a socket and ``sendfile``,
-so that the server is what is measured. Prints the ratio and the server's highest resident memory. Each turn's file has
-another first byte: bytes that the server has already are not written again.
+Writes a file of random bytes, then alternates: copy it and compute both digests that the server keeps (blake3 and
+SHA-256), and upload it by ``POST /api/assets`` to a Safelight server that it starts. The client is a socket and
+``sendfile``, so that only the server is measured. Prints the ratio and the server's peak resident memory. Each turn's
+file has a different first byte, because the server does not write bytes again that it already has.
 """
 
 import argparse
@@ -82,7 +82,7 @@ def _copy_and_digest(source: Path, target: Path) -> None:
 
 
 def _upload(url: str, source: Path) -> None:
-    """As one request; raises :class:`RuntimeError` unless the server says that it was created."""
+    """Upload in one request; raise :class:`RuntimeError` unless the response is 201."""
     head = (
         f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="tags"\r\n\r\ninput\r\n'
         f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{source.name}"\r\n'
@@ -117,7 +117,7 @@ def _timed(action: Callable[[], None]) -> float:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mib", type=int, default=1024, help="size of the file (default: 1024)")
-    parser.add_argument("--output", type=Path, help="where the JSON goes (default: benchmarks/results/)")
+    parser.add_argument("--output", type=Path, help="file for the JSON (default: in benchmarks/results/)")
     return parser.parse_args()
 
 

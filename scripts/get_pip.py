@@ -1,4 +1,4 @@
-"""Put pip into an environment that has none: fetch pip's wheel from PyPI, check its digest, let it install itself."""
+"""Install pip into an environment without it: fetch pip's wheel from PyPI, check its digest, and let it install itself."""
 
 import hashlib
 import json

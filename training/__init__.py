@@ -1,1 +1,1 @@
-"""How the bundled model was made: see README.md beside this file. Not part of the installed package."""
+"""The training of the bundled model; see the README.md in this folder. Not part of the installed package."""

@@ -1,6 +1,6 @@
-"""All of the training, one stage after the other: ``python -m training FOLDER`` on a CPU with two cores.
+"""The whole training, one stage after the other: ``python -m training FOLDER`` on a CPU with two cores.
 
-Stages whose result lies in the folder already are passed over.
+Stages whose result is already in the folder are skipped.
 """
 
 import argparse

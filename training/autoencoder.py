@@ -14,9 +14,9 @@ from training.scenes import drawn, random_scene
 SHAPE = AutoencoderShape(latent=4, channels=(16, 32, 64, 64), blocks=1, has_attention=False, has_quant=True)
 GROUPS = 4
 THINGS = 8.0
-"""How much more a thing's pixel counts than one of the background."""
+"""Weight in the loss of a thing's pixel, relative to a background pixel."""
 DIVERGENCE = 3e-5
-"""How much the latents' distance from a normal distribution counts."""
+"""Weight in the loss of the latents' divergence from a normal distribution."""
 
 
 def new_autoencoder() -> Autoencoder:
@@ -27,14 +27,14 @@ def new_autoencoder() -> Autoencoder:
     return made
 
 
-def pictures(count: int, dice: random.Random, *, detail: int = 2) -> torch.Tensor:
+def pictures(count: int, rng: random.Random, *, detail: int = 2) -> torch.Tensor:
     """``[count, 3, 128, 128]`` in -1..1."""
-    stack = np.stack([drawn(random_scene(dice, pairs=0.4), dice, detail=detail) for _ in range(count)])
+    stack = np.stack([drawn(random_scene(rng, pairs=0.4), rng, detail=detail) for _ in range(count)])
     return torch.from_numpy(stack).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def weights(seen: torch.Tensor) -> torch.Tensor:
-    """Of pixels in the loss, ``[B, 1, H, W]``: things cover a tenth of a picture, and are what it is about."""
+    """Weights of pixels in the loss, ``[B, 1, H, W]``: things cover a tenth of a picture but are its content."""
     is_thing = (seen - seen[:, :, :1, :1]).abs().amax(dim=1, keepdim=True) > 0.05
     return 1 + (THINGS - 1) * is_thing
 
@@ -48,10 +48,10 @@ def train(
     rate: float = 2e-3,
     decoder_alone: bool = False,
 ) -> None:
-    """``start``: an autoencoder to go on with. ``decoder_alone``: its latents stay as they are, for a network that has
-    learned them already."""
+    """``start``: an autoencoder to continue with. ``decoder_alone``: train only the decoder, so that the latents do not
+    change for a network that has already learned them."""
     torch.manual_seed(seed)
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     model = new_autoencoder().to(memory_format=torch.channels_last)
     if start is not None:
         model.load_state_dict(torch.load(start))
@@ -64,7 +64,7 @@ def train(
     while (passed := (time.monotonic() - began) / 60 / minutes) < 1:
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1.0, (step + 1) / 100) * (1 - passed) + 1e-5
-        seen = pictures(12, dice).to(memory_format=torch.channels_last)
+        seen = pictures(12, rng).to(memory_format=torch.channels_last)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             mean, log_variance = model.moments(seen)
             mean, log_variance = mean.float(), log_variance.float().clamp(-12, 6)

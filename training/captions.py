@@ -1,4 +1,4 @@
-"""Scenes in words, in many ways, and the facts that a caption tells."""
+"""Captions of scenes, in many wordings, and the facts that a caption states."""
 
 import random
 from dataclasses import dataclass
@@ -32,42 +32,42 @@ NOTHING = (
     "bad quality, worst quality",
     "watermark, ugly",
 )
-"""What people write where they want nothing in particular: trained as no condition."""
+"""Typical negative prompts: trained as no condition."""
 
 
-def caption(scene: Scene, dice: random.Random) -> tuple[str, Scene | None]:
-    """The words; facts that they leave out are told by :func:`facts` alone where they are in the words."""
-    first = _thing(scene.first, dice, with_size=scene.second is None)
-    background = _background(scene.background, dice)
+def caption(scene: Scene, rng: random.Random) -> tuple[str, Scene | None]:
+    """Return a caption, and the scene that it describes."""
+    first = _thing(scene.first, rng, with_size=scene.second is None)
+    background = _background(scene.background, rng)
     if scene.second is not None and scene.relation is not None:
-        second = _thing(scene.second, dice, with_size=False)
-        body = f"{first} {dice.choice(_RELATED[scene.relation])} {second}"
+        second = _thing(scene.second, rng, with_size=False)
+        body = f"{first} {rng.choice(_RELATED[scene.relation])} {second}"
     else:
-        body = f"{first} {_where(scene.first.place, dice)}"
-        if dice.random() < 0.25:
-            body = f"{first}, {_where(scene.first.place, dice)},"
-    start = dice.choice(_STARTS)
-    words = f"{start}{body} {background}" if dice.random() < 0.8 else f"{scene.background} background, {body}"
+        body = f"{first} {_where(scene.first.place, rng)}"
+        if rng.random() < 0.25:
+            body = f"{first}, {_where(scene.first.place, rng)},"
+    start = rng.choice(_STARTS)
+    words = f"{start}{body} {background}" if rng.random() < 0.8 else f"{scene.background} background, {body}"
     return words.replace(",,", ",").strip(", "), scene
 
 
-def _thing(thing: Thing, dice: random.Random, *, with_size: bool) -> str:
+def _thing(thing: Thing, rng: random.Random, *, with_size: bool) -> str:
     size = {
         "small": ("small", "little", "tiny"),
         "medium": ("", "medium", "medium sized"),
         "large": ("large", "big", "huge"),
     }
-    words = [dice.choice(size[thing.size]) if with_size else "", thing.color, thing.shape]
+    words = [rng.choice(size[thing.size]) if with_size else "", thing.color, thing.shape]
     noun = " ".join(word for word in words if word)
-    article = dice.choice(
+    article = rng.choice(
         (f"a{'n' if noun[0] in 'aeiou' else ''} ", f"a{'n' if noun[0] in 'aeiou' else ''} ", "", "one ")
     )
     return f"{article}{noun}"
 
 
-def _background(color: str, dice: random.Random) -> str:
+def _background(color: str, rng: random.Random) -> str:
     article = "an" if color[0] in "aeiou" else "a"
-    return dice.choice(
+    return rng.choice(
         (
             f"on {article} {color} background",
             f"on {color}",
@@ -78,15 +78,15 @@ def _background(color: str, dice: random.Random) -> str:
     )
 
 
-def _where(place: str, dice: random.Random) -> str:
+def _where(place: str, rng: random.Random) -> str:
     if place in _WHERE:
-        return dice.choice(_WHERE[place])
-    return dice.choice((f"in the {place}", f"in the {place} corner", f"at the {place}"))
+        return rng.choice(_WHERE[place])
+    return rng.choice((f"in the {place}", f"in the {place} corner", f"at the {place}"))
 
 
 @dataclass(frozen=True)
 class Question:
-    """One thing that a caption tells, as a choice."""
+    """One fact that a caption states, as a choice between answers."""
 
     name: str
     answers: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Draws scenes that training never saw, reads the pictures, and counts what is right.
+"""Generate pictures of held-out scenes, read the pictures, and count what is right.
 
 ``python -m training.examine MODEL.safetensors --count 200 --sheet out/scenes.png``
 """
@@ -73,11 +73,11 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path)
     given = parser.parse_args()
     model = load_checkpoint(given.model)
-    dice = random.Random(given.seed)
+    rng = random.Random(given.seed)
     score, shown = Score(), []
     for start in range(0, given.count, BATCH):
-        scenes = [random_scene(dice, held_out=True, pairs=0.2) for _ in range(BATCH)]
-        words = [caption(scene, dice)[0] for scene in scenes]
+        scenes = [random_scene(rng, held_out=True, pairs=0.2) for _ in range(BATCH)]
+        words = [caption(scene, rng)[0] for scene in scenes]
         made = pictures(model, words, steps=given.steps, scale=given.cfg, seed=given.seed + start)
         for scene, picture in zip(scenes, made, strict=True):
             judge(score, scene, picture)

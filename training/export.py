@@ -1,5 +1,5 @@
-"""The trained parts as one checkpoint in latent diffusion's layout, in half precision, with what the weights don't say
-in its metadata.
+"""Export the trained parts as one checkpoint in latent diffusion's layout, in half precision. Its metadata has the
+values that the weights do not show.
 
 ``python -m training.export FOLDER OUT.safetensors``
 """
@@ -20,7 +20,7 @@ from training.pool import load_autoencoder
 
 
 def rough_colors(autoencoder: Path, *, shift: float, scale: float) -> tuple[list[list[float]], list[float]]:
-    """The linear map from a latent, as the network sees it, to the mean colours of its cells that errs least."""
+    """Return the least-squares linear map from a latent, as the network sees it, to the mean colours of its cells."""
     import random
 
     seen = pictures(64, random.Random(5))

@@ -1,7 +1,8 @@
-"""The network itself: it learns the straight way from noise to the latents of a caption's scene.
+"""Training of the UNet: it learns the straight path from noise to the latents of a caption's scene.
 
-Rectified flow (Liu et al. 2022): for ``x = (1 - t) latent + t noise`` it predicts ``noise - latent``; ``t`` is drawn by
-halves evenly and from a logit-normal distribution (Esser et al. 2024). The weights kept are running means (EMA).
+Rectified flow (Liu et al. 2022): for ``x = (1 - t) latent + t noise`` it predicts ``noise - latent``; half of the ``t``
+are drawn uniformly, half from a logit-normal distribution (Esser et al. 2024). The saved weights are running means
+(EMA).
 """
 
 import copy
@@ -80,8 +81,8 @@ def load_text(path: Path) -> ClipText:
 
 
 @torch.no_grad()
-def conditions(encoder: ClipText, scenes: list[Scene], dice: random.Random) -> tuple[torch.Tensor, torch.Tensor]:
-    words = [dice.choice(NOTHING) if dice.random() < WITHOUT_CONDITION else caption(scene, dice)[0] for scene in scenes]
+def conditions(encoder: ClipText, scenes: list[Scene], rng: random.Random) -> tuple[torch.Tensor, torch.Tensor]:
+    words = [rng.choice(NOTHING) if rng.random() < WITHOUT_CONDITION else caption(scene, rng)[0] for scene in scenes]
     return encoded(encoder, words)
 
 
@@ -101,9 +102,9 @@ def train(
     rate: float = 1.5e-3,
     start: Path | None = None,
 ) -> None:
-    """``start``: a network to go on with, of other latents perhaps."""
+    """``start``: a network to continue with, possibly trained on other latents."""
     torch.manual_seed(seed)
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     encoder = load_text(text)
     unet = new_unet().to(memory_format=torch.channels_last)
     if start is not None:
@@ -120,7 +121,7 @@ def train(
             group["lr"] = rate * min(1.0, (step + 1) / 150) * (0.02 + 0.98 * math.cos(math.pi / 2 * passed) ** 2)
         chosen = torch.randint(len(pool.scenes), (batch,))
         latents = pool.latents[chosen]
-        context, pooled = conditions(encoder, [pool.scenes[index] for index in chosen.tolist()], dice)
+        context, pooled = conditions(encoder, [pool.scenes[index] for index in chosen.tolist()], rng)
         noise, t = torch.randn_like(latents), times(batch)
         noisy = torch.lerp(latents, noise, t[:, None, None, None]).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -1,4 +1,4 @@
-"""Latents of many scenes, made once: what the network learns to draw."""
+"""Latents of many scenes, computed once: the training data of the UNet."""
 
 import random
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ def load_autoencoder(path: Path) -> Autoencoder:
 
 @torch.inference_mode()
 def make_pool(autoencoder: Path, *, count: int, seed: int, batch: int = 64) -> Pool:
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     model = load_autoencoder(autoencoder)
-    scenes = [random_scene(dice, pairs=0.3) for _ in range(count)]
+    scenes = [random_scene(rng, pairs=0.3) for _ in range(count)]
     latents = []
     for start in range(0, count, batch):
-        stack = [torch.from_numpy(drawn(scene, dice, detail=3)) for scene in scenes[start : start + batch]]
+        stack = [torch.from_numpy(drawn(scene, rng, detail=3)) for scene in scenes[start : start + batch]]
         seen = torch.stack(stack).permute(0, 3, 1, 2).float() / 127.5 - 1
         with torch.autocast("cpu", dtype=torch.bfloat16):
             latents.append(model.moments(seen.to(memory_format=torch.channels_last))[0].float())

@@ -1,4 +1,4 @@
-"""Scenes of one or two coloured shapes: drawn at random, put into words, and drawn as pictures of 128x128 pixels."""
+"""Scenes of one or two coloured shapes: random scenes, and their pictures of 128x128 pixels."""
 
 import math
 import random
@@ -76,32 +76,32 @@ def _is_kept_from_training(background: str, thing: Thing) -> bool:
     return number % 12 == 3
 
 
-def random_scene(dice: random.Random, *, held_out: bool = False, pairs: float = 0.3) -> Scene:
+def random_scene(rng: random.Random, *, held_out: bool = False, pairs: float = 0.3) -> Scene:
     while True:
-        scene = _any_scene(dice, pairs)
+        scene = _any_scene(rng, pairs)
         if scene.is_held_out == held_out:
             return scene
 
 
-def _any_scene(dice: random.Random, pairs: float) -> Scene:
-    background, color, other = dice.sample(list(COLORS), 3)
-    if dice.random() < pairs:
-        relation = dice.choice(list(RELATIONS))
+def _any_scene(rng: random.Random, pairs: float) -> Scene:
+    background, color, other = rng.sample(list(COLORS), 3)
+    if rng.random() < pairs:
+        relation = rng.choice(list(RELATIONS))
         here, there = RELATIONS[relation]
-        size = dice.choice(("small", "medium"))
-        first = Thing(color, dice.choice(SHAPES), size, here)
-        return Scene(background, first, Thing(other, dice.choice(SHAPES), size, there), relation)
-    return Scene(background, Thing(color, dice.choice(SHAPES), dice.choice(list(SIZES)), dice.choice(list(PLACES))))
+        size = rng.choice(("small", "medium"))
+        first = Thing(color, rng.choice(SHAPES), size, here)
+        return Scene(background, first, Thing(other, rng.choice(SHAPES), size, there), relation)
+    return Scene(background, Thing(color, rng.choice(SHAPES), rng.choice(list(SIZES)), rng.choice(list(PLACES))))
 
 
-def drawn(scene: Scene, dice: random.Random, *, detail: int = 4) -> np.ndarray:
-    """``[128, 128, 3]`` uint8. ``dice`` moves, turns and resizes things a little."""
+def drawn(scene: Scene, rng: random.Random, *, detail: int = 4) -> np.ndarray:
+    """``[128, 128, 3]`` uint8. ``rng`` moves, turns and resizes things a little."""
     picture = Image.new("RGB", (SIDE * detail, SIDE * detail), COLORS[scene.background])
     pen = ImageDraw.Draw(picture)
     for thing in scene.things:
         x, y = PLACES[thing.place]
-        center = ((x * SIDE + dice.uniform(-3, 3)) * detail, (y * SIDE + dice.uniform(-3, 3)) * detail)
-        radius = SIZES[thing.size] * dice.uniform(0.92, 1.08) * detail
+        center = ((x * SIDE + rng.uniform(-3, 3)) * detail, (y * SIDE + rng.uniform(-3, 3)) * detail)
+        radius = SIZES[thing.size] * rng.uniform(0.92, 1.08) * detail
         _draw(pen, thing, center, radius, COLORS[scene.background])
     return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX))
 

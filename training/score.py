@@ -1,4 +1,4 @@
-"""Reads pictures: which background, and which colour, shape and place a thing has; by pixels and geometry alone."""
+"""Read pictures: the background, and the colour, shape and place of each thing, from pixels and geometry."""
 
 import math
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ _GRID = 32
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A thing in a picture; ``place`` is the nearest of the nine."""
+    """A thing found in a picture; ``place`` is the nearest of the nine."""
 
     color: str
     shape: str
@@ -23,7 +23,7 @@ class Seen:
 
 
 def read(picture: np.ndarray) -> tuple[str, list[Seen]]:
-    """Of a picture ``[128, 128, 3]`` uint8: the background, and the things on it, the largest first."""
+    """Return the background of a picture ``[128, 128, 3]`` uint8, and the things on it, the largest first."""
     pixels = picture.astype(float)
     edge = np.concatenate((pixels[:4].reshape(-1, 3), pixels[-4:].reshape(-1, 3), pixels[:, :4].reshape(-1, 3)))
     ground = np.median(edge, axis=0)
@@ -36,7 +36,7 @@ def _nearest_color(color: np.ndarray) -> str:
 
 
 def _regions(mask: np.ndarray, *, least: int = 60) -> list[np.ndarray]:
-    """Connected regions of so many pixels or more, the largest first."""
+    """Return connected regions of at least ``least`` pixels, the largest first."""
     from scipy import ndimage
 
     labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
@@ -53,7 +53,7 @@ def _seen(pixels: np.ndarray, mask: np.ndarray) -> Seen:
 
 
 def _shape(mask: np.ndarray) -> str:
-    """The one whose own outline, in the same box, overlaps most."""
+    """Return the shape whose own outline, in the same box, overlaps most."""
     rows, columns = np.nonzero(mask)
     box = mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     steps = [(np.arange(_GRID) + 0.5) / _GRID * length for length in box.shape]
@@ -86,7 +86,8 @@ _OUTLINES: dict[str, np.ndarray] = {}
 
 @dataclass
 class Score:
-    """Of scenes with one thing, and of those with two whether both are there in their relation."""
+    """Counts of right answers for scenes with one thing, and for pairs whether both colours and their relation are
+    right."""
 
     scenes: int = 0
     background: int = 0

@@ -1,4 +1,4 @@
-"""The text encoder's head start: it learns to tell what a caption says, before any picture is seen."""
+"""Pretraining of the text encoder: it learns the facts of a caption before it sees any picture."""
 
 import random
 import time
@@ -25,7 +25,7 @@ def new_encoder() -> ClipText:
 
 
 def token_rows(captions: list[str]) -> torch.Tensor:
-    """``[B, 77]``, filled up with the end token."""
+    """``[B, 77]``, padded with the end token."""
     rows = torch.full((len(captions), SHAPE.length), END)
     for row, words in zip(rows, captions, strict=True):
         tokens = [START, *tokens_of(words)[: SHAPE.length - 2]]
@@ -42,7 +42,7 @@ def encoded(encoder: ClipText, captions: list[str]) -> tuple[torch.Tensor, torch
 
 
 class _Reader(nn.Module):
-    """Answers every question from the pooled output."""
+    """Answer every question from the pooled output."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class _Reader(nn.Module):
 
 def train(out: Path, *, minutes: float, seed: int) -> None:
     torch.manual_seed(seed)
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     encoder, reader = new_encoder(), _Reader()
     weights = [*encoder.parameters(), *reader.parameters()]
     optimiser = torch.optim.AdamW(weights, lr=2e-3, betas=(0.9, 0.98), weight_decay=0.0)
@@ -59,15 +59,15 @@ def train(out: Path, *, minutes: float, seed: int) -> None:
     while (passed := (time.monotonic() - began) / 60 / minutes) < 1:
         for group in optimiser.param_groups:
             group["lr"] = 2e-3 * min(1.0, (step + 1) / 100) * (1 - passed)
-        scenes = [random_scene(dice, pairs=0.5) for _ in range(128)]
-        _, pooled = encoded(encoder, [caption(scene, dice)[0] for scene in scenes])
+        scenes = [random_scene(rng, pairs=0.5) for _ in range(128)]
+        _, pooled = encoded(encoder, [caption(scene, rng)[0] for scene in scenes])
         loss = torch.zeros(())
         hits = []
         for question, head in zip(QUESTIONS, reader.heads, strict=True):
             answers = torch.tensor([question.answer(scene) for scene in scenes])
-            told = head(pooled)
-            loss = loss + functional.cross_entropy(told, answers)
-            hits.append((told.argmax(dim=1) == answers).float().mean())
+            predicted = head(pooled)
+            loss = loss + functional.cross_entropy(predicted, answers)
+            hits.append((predicted.argmax(dim=1) == answers).float().mean())
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(weights, 1.0)

@@ -1,7 +1,7 @@
-"""The numbers of ComfyUI 0.8.0 (torch 2.13 on a CPU, float32) beside ours: prompts, network, sampling, autoencoder.
+"""Comparison with the numbers of ComfyUI 0.8.0 (torch 2.13 on a CPU, float32): prompts, network, sampling, autoencoder.
 
-``python -m benchmarks.sd15 [--checkpoint FILE]`` writes a checkpoint of 2.1 GB with random weights unless it is given
-one that was kept, takes some minutes, and ends with an error if a line is further off than it may be.
+``python -m benchmarks.sd15 [--checkpoint FILE]`` writes a checkpoint of 2.1 GB with random weights unless the option
+names one from an earlier run. Takes some minutes, and exits with an error if a line exceeds its tolerance.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("ATEN_CPU_CAPABILITY", "avx2")  # other instructions round random numbers otherwise
+os.environ.setdefault("ATEN_CPU_CAPABILITY", "avx2")  # other instruction sets round random numbers differently
 
 import torch
 from benchmarks.sd15.checkpoint import SHA256, write
@@ -30,10 +30,10 @@ POSITIVE = "a photograph of an astronaut riding a horse, (highly detailed:1.2)"
 NEGATIVE = "blurry, text"
 
 NUMBERS: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("numbers.json").read_text("utf-8"))
-"""Of each tensor its shape and up to 96 of its values, evenly spread."""
+"""For each tensor its shape and up to 96 evenly spaced values."""
 
 Line = tuple[str, float, float]
-"""What, the relative L2 distance, and what it may be."""
+"""Description, relative L2 distance, tolerance."""
 
 
 def distance(name: str, tensor: torch.Tensor) -> float:
@@ -66,8 +66,8 @@ def lines(path: Path) -> Iterator[Line]:
     noise = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(42))
     yield "noise of seed 42", distance("noise_seed42", noise), 1e-8
     with loaded.model.network.session() as predict, torch.inference_mode():
-        told = predict(noise, torch.tensor([500.0]), context=positive[0][0])
-        yield "network, t = 500", distance("unet_t500_out_pos", told), 1e-5
+        predicted = predict(noise, torch.tensor([500.0]), context=positive[0][0])
+        yield "network, t = 500", distance("unet_t500_out_pos", predicted), 1e-5
     made_latents = sample(
         CfgGuider(loaded.model, positive, negative, 7.0),
         ChosenSampler(SAMPLERS["euler"]),
@@ -87,7 +87,7 @@ def lines(path: Path) -> Iterator[Line]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", type=Path, help="a checkpoint that an earlier run kept, or where to keep it")
+    parser.add_argument("--checkpoint", type=Path, help="a checkpoint from an earlier run, or the file to keep it in")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = given.checkpoint or Path(folder) / "sd15_random.safetensors"
@@ -95,7 +95,7 @@ def main() -> None:
             write(path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        print("checkpoint:", "the one that was measured" if digest == SHA256 else f"another rounding ({digest})")
+        print("checkpoint:", "same as the measured one" if digest == SHA256 else f"rounded differently ({digest})")
         began = time.monotonic()
         failed = 0
         for what, off, limit in lines(path):

@@ -1,6 +1,6 @@
 """A checkpoint of Stable Diffusion 1.5's architecture with random weights, the same everywhere.
 
-Each tensor is drawn by a generator of its own, seeded by its name, so that it does not depend on the others.
+Each tensor has its own random generator, seeded by its name, so that it does not depend on the others.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from safelight.models.unet.unet_module import Heads, UNet
 
 SEED = 1234
 SHA256 = "2bc3321aa71f237cc4df3d138573acce65ec6b8bfa9744fa5e78bdf264c9216d"
-"""Of the tensors' file, as the machine made it whose numbers are compared with."""
+"""Digest of the file on the machine where the reference numbers were recorded."""
 
 _AUTOENCODER = AutoencoderShape(latent=4, channels=(128, 256, 512, 512), blocks=2, has_attention=True, has_quant=True)
 _TEXT = TextShape(vocabulary=49408, length=77, width=768, inner=3072, layers=12, projection=0)
@@ -40,7 +40,8 @@ def shapes() -> dict[str, torch.Size]:
 
 
 def drawn(name: str, shape: torch.Size) -> torch.Tensor:
-    """Matrices and kernels with a deviation of one over the root of their inputs; norms about 1; the rest small."""
+    """Matrices and kernels with a standard deviation of one over the root of their number of inputs; norms about 1; the
+    rest small."""
     if name.endswith("position_ids"):
         return torch.arange(shape[1]).reshape(shape)
     digest = hashlib.sha256(f"{SEED}:{name}".encode()).digest()

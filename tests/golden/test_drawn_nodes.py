@@ -1,13 +1,13 @@
 """Nodes with random inputs from their schemas, against ComfyUI's recorded results: up to two cases per node
-(``benchmarks/beside_comfyui/nodes.py`` draws others, and runs them in ComfyUI too)."""
+(``benchmarks/against_comfyui/nodes.py`` draws others, and runs them in ComfyUI too)."""
 
 import json
 from typing import Any
 
 import pytest
 import torch
-from benchmarks.beside_comfyui.node_values import summary
-from benchmarks.beside_comfyui.nodes import GOLDEN, NODES, ours
+from benchmarks.against_comfyui.node_values import summary
+from benchmarks.against_comfyui.nodes import GOLDEN, NODES, ours
 from tests.golden.vectors import FOLDER
 
 CASES: list[Any] = json.loads(GOLDEN.read_text("utf-8"))

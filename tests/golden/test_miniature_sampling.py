@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from benchmarks.samplers import GOLDEN, STEPS, TOLERANCE, pairs, run, told
+from benchmarks.samplers import GOLDEN, STEPS, TOLERANCE, fingerprint, pairs, run
 
 from safelight.models.sampling.samplers.table import SAMPLERS
 from safelight.models.sampling.schedules import SCHEDULES
@@ -23,4 +23,4 @@ def test_every_pair_is_known() -> None:
 def test_latents_equal_the_recorded_ones(sampler: str, scheduler: str) -> None:
     known = json.loads(GOLDEN.read_text("utf-8"))[f"{sampler} {scheduler}"]
     with torch.inference_mode():
-        assert told(run(sampler, scheduler, STEPS)) == pytest.approx(known, abs=TOLERANCE)
+        assert fingerprint(run(sampler, scheduler, STEPS)) == pytest.approx(known, abs=TOLERANCE)

@@ -1,12 +1,12 @@
-"""Sampling against ComfyUI's recorded numbers (``benchmarks/beside_comfyui`` runs all cases, and ComfyUI itself).
+"""Sampling against ComfyUI's recorded numbers (``benchmarks/against_comfyui`` runs all cases, and ComfyUI itself).
 Here: all sampler nodes' options and all conditionings, and every fifth run of each other kind."""
 
 import json
 
 import pytest
 import torch
-from benchmarks.beside_comfyui.samplers import ALL, DEVIATIONS, GOLDEN, run
-from benchmarks.beside_comfyui.sampling_cases import fingerprint
+from benchmarks.against_comfyui.samplers import ALL, DEVIATIONS, GOLDEN, run
+from benchmarks.against_comfyui.sampling_cases import fingerprint
 
 from safelight.models.sampling.samplers.table import SAMPLERS
 from safelight.models.sampling.schedules import SCHEDULES

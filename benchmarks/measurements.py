@@ -12,12 +12,12 @@ Result = Mapping[str, float]
 
 AS_BROWSERS = "gzip, deflate, br, zstd"
 HOLD_S = 1.5
-"""For how long a node keeps the interpreter's lock by the standard library's engine, if nobody ends it. Ours takes two
-to three times as long, and ends a pattern after 5 s."""
+"""How long a node holds the interpreter's lock with the standard library's engine, if nothing ends it. Safelight's
+engine takes two to three times as long, and ends a pattern after 5 s."""
 
 
 async def sequential(client: Client, *, jobs: int) -> Result:
-    """One job after the other: from before the submit to the final message on the socket."""
+    """Run one job after the other; each time is from before the submit to the final message on the socket."""
     for value in range(5):
         await client.ended(await client.submit(trivial(-value)))
     times = []
@@ -29,7 +29,7 @@ async def sequential(client: Client, *, jobs: int) -> Result:
 
 
 async def burst(client: Client, *, jobs: int, offset: int) -> Result:
-    """All jobs at once over eight connections: until the last one's final message."""
+    """Submit all jobs together over eight connections; the time ends with the last job's final message."""
     start = time.perf_counter()
     gate = asyncio.Semaphore(8)
 
@@ -44,7 +44,7 @@ async def burst(client: Client, *, jobs: int, offset: int) -> Result:
 
 
 async def reading(client: Client, path: str, *, requests: int, connections: int = 8) -> Result:
-    """One path, as a browser asks for it, over several connections at once."""
+    """Request one path as a browser does, over several connections in parallel."""
     size = len(await client.get(path, encodings=AS_BROWSERS))
     times = await asyncio.gather(*(_read(client, path, requests=requests // connections) for _ in range(connections)))
     return {**spread([time for each in times for time in each]), "bytes": size}
@@ -57,16 +57,16 @@ async def fill(client: Client, *, jobs: int) -> None:
 
 
 async def under_a_held_lock(client: Client, *, requests: int = 40) -> Mapping[str, Result]:
-    """What others feel while a node keeps the interpreter's lock, beside the same without it; and its cancel.
+    """Latency of requests while a node holds the interpreter's lock and without such a node, and the time to cancel it.
 
-    A server that runs nodes in its own process stands still until the node is done: every wait here is bounded by that.
+    A server that runs nodes in its own process is blocked until the node ends, which limits every wait here.
     """
-    idle, queued = await _ask_everything(client, requests=requests)
+    idle, queued = await _request_everything(client, requests=requests)
     for other in queued:
         await client.ended(other)
     job_id = await client.submit(regex_bomb(_letters_for(HOLD_S)))
     await client.started(job_id)
-    held, queued = await _ask_everything(client, requests=requests)
+    held, queued = await _request_everything(client, requests=requests)
     start = time.perf_counter()
     await client.cancel(job_id)
     cancelled = await client.ended(job_id, timeout_s=120) - start
@@ -79,8 +79,8 @@ async def under_a_held_lock(client: Client, *, requests: int = 40) -> Mapping[st
     return {**results, "cancel": {"s": cancelled}}
 
 
-async def _ask_everything(client: Client, *, requests: int) -> tuple[Mapping[str, list[float]], list[str]]:
-    """Times by name, and the jobs that were submitted for them."""
+async def _request_everything(client: Client, *, requests: int) -> tuple[Mapping[str, list[float]], list[str]]:
+    """Return times by name, and the jobs that were submitted to measure them."""
     jobs = await _read(client, "/api/jobs?limit=20", requests=requests)
     info = await _read(client, "/api/object_info", requests=requests)
     queued, submits = [], []
@@ -92,7 +92,7 @@ async def _ask_everything(client: Client, *, requests: int) -> tuple[Mapping[str
 
 
 def _letters_for(seconds: float) -> int:
-    """How many letters the regular expression needs on this machine: each doubles the time."""
+    """Number of letters that the regular expression needs on this machine; each letter doubles the time."""
     letters, taken = 16, 0.0
     while taken < 0.1:
         letters += 1

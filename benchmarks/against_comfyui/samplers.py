@@ -1,10 +1,10 @@
-"""All samplers on all schedules, their nodes' options, and conditionings, beside a real ComfyUI.
+"""All samplers on all schedules, their nodes' options, and conditionings, compared with a real ComfyUI.
 
-``python -m benchmarks.beside_comfyui.samplers --comfyui FOLDER --python INTERPRETER`` runs every case of
-``sampling_cases.py`` in ComfyUI (``INTERPRETER`` is one that has ComfyUI's requirements) and here, prints each that is
-further away than rounding explains, and ends with an error if there is one. ``--write`` keeps ComfyUI's numbers as
-``tests/golden/sampling/comfyui.json``, with which the tests compare. ``--latents FILE`` uses what an earlier run with
-``--keep FILE`` had from ComfyUI.
+``python -m benchmarks.against_comfyui.samplers --comfyui FOLDER --python INTERPRETER`` runs every case of
+``sampling_cases.py`` in ComfyUI (``INTERPRETER`` has ComfyUI's requirements installed) and in Safelight. Prints each
+case that differs by more than rounding, and exits with an error if there is one. ``--write`` writes ComfyUI's numbers
+to ``tests/golden/sampling/comfyui.json``, with which the tests compare. ``--latents FILE`` reuses ComfyUI's results of
+an earlier run with ``--keep FILE``.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from benchmarks.beside_comfyui import sampling_cases as cases
+from benchmarks.against_comfyui import sampling_cases as cases
 from safetensors.torch import load_file
 
 import safelight.nodes
@@ -39,14 +39,14 @@ from safelight.sdk.registry import discover
 
 GOLDEN = Path(__file__).parents[2] / "tests" / "golden" / "sampling" / "comfyui.json"
 TOLERANCE = 1e-4
-"""Relative L2 of a latent. Both sides compute in float32, in another order."""
+"""Relative L2 distance of a latent. Both sides compute in float32, in a different order."""
 
 DEVIATIONS = {
     f"{prefix}steps {sampler} 1": "ComfyUI returns the noise that it started from (MODEL-10)"
     for prefix in ("", "flow ")
     for sampler in ("uni_pc", "uni_pc_bh2")
 }
-"""Where ComfyUI's answer is a fault; ``docs/reference/behaviour.md`` has the rules."""
+"""Cases in which ComfyUI's result is a fault; ``docs/reference/behaviour.md`` has the rules."""
 
 PARAMETERIZATIONS = {
     "eps": Parameterization(Noise(), DiscreteLevels()),
@@ -143,11 +143,11 @@ def main() -> None:
             distance = float((ours - latent).norm() / latent.norm())
             both_nan = bool(latent.isnan().any() and ours.isnan().any())
             if name in DEVIATIONS:
-                print(f"{name:<60} {distance:.1e} on purpose: {DEVIATIONS[name]}")
+                print(f"{name:<60} {distance:.1e} intended: {DEVIATIONS[name]}")
             elif not distance <= TOLERANCE and not both_nan:
                 apart[name] = distance
                 print(f"{name:<60} {distance:.1e}")
-    print(f"{len(theirs)} runs, {len(apart)} of them apart")
+    print(f"{len(theirs)} runs, {len(apart)} of them differ")
     if given.write:
         kept = {name: latent for name, latent in theirs.items() if name not in DEVIATIONS}
         lines = (f"  {json.dumps(name)}: {json.dumps(cases.fingerprint(latent))}" for name, latent in kept.items())

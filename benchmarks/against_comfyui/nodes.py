@@ -1,9 +1,9 @@
-"""All nodes with random valid inputs, beside a real ComfyUI.
+"""All nodes with random valid inputs, compared with a real ComfyUI.
 
-``python -m benchmarks.beside_comfyui.nodes --comfyui FOLDER --python INTERPRETER [--each N] [--seed N] [--only NODE]``
-draws inputs from the nodes' own schemas (types, ranges, options), runs each node in ComfyUI and here, and prints what
-is not alike: values, shapes, or an error on one side alone. Models and guiders are told by what they sample. Nodes
-that need what a formula cannot stand in for (text encoders, autoencoders, files) are listed, not run.
+``python -m benchmarks.against_comfyui.nodes --comfyui FOLDER --python INTERPRETER [--each N] [--seed N] [--only NODE]``
+draws inputs from the nodes' own schemas (types, ranges, options), runs each node in ComfyUI and in Safelight, and
+prints differences: values, shapes, or an error on only one side. Models and guiders are compared by a result of
+sampling. Nodes whose inputs no formula can replace (text encoders, autoencoders, files) are listed but not run.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from benchmarks.beside_comfyui import node_values, sampling_cases
-from benchmarks.beside_comfyui.samplers import PARAMETERIZATIONS, SCALE, FormulaNetwork
+from benchmarks.against_comfyui import node_values, sampling_cases
+from benchmarks.against_comfyui.samplers import PARAMETERIZATIONS, SCALE, FormulaNetwork
 from safetensors.torch import load_file
 from tests.nodes.context import FolderContext
 
@@ -47,12 +47,12 @@ DEVIATIONS = {
     "LatentInterpolate": "NODE-2: ComfyUI mixes up batch and channels",
     "MergeTextLists": "NODE-5: one list",
     "Canny": "NODE-13: ComfyUI fails for pictures with alpha",
-    "CreateHookKeyframe": "both sides write keyframes in classes of their own",
-    "CreateHookKeyframesInterpolated": "both sides write keyframes in classes of their own",
-    "CombineHooks2": "no hooks are an empty group here, and nothing in ComfyUI",
+    "CreateHookKeyframe": "each side has its own class for keyframes",
+    "CreateHookKeyframesInterpolated": "each side has its own class for keyframes",
+    "CombineHooks2": "without hooks, Safelight returns an empty group and ComfyUI returns None",
     "ImageBlend": "NODE-13: ComfyUI fails for one picture with alpha",
-    "MaskComposite": "NODE-13: ComfyUI fails for a mask that lies outside",
-    "ResizeImageMaskNode": "NODE-14: ComfyUI squashes upright pictures",
+    "MaskComposite": "NODE-13: ComfyUI fails for a mask that is outside",
+    "ResizeImageMaskNode": "NODE-14: ComfyUI squashes portrait pictures",
     "CenterCropImages": "NODE-13: ComfyUI fails for batches",
     "ImageDeduplication": "NODE-13: ComfyUI fails for batches",
     "ImageGrid": "NODE-13: ComfyUI fails for batches",
@@ -61,19 +61,19 @@ DEVIATIONS = {
     "GITSScheduler": "NODE-13: ComfyUI fails for coefficients between those of its table",
     "GetImageSize": "ComfyUI's needs a running server",
     "ImageCompositeMasked": "NODE-13: ComfyUI fails for batches that do not divide",
-    "PorterDuffImageComposite": "NODE-13: ComfyUI fails for batches of other sizes",
+    "PorterDuffImageComposite": "NODE-13: ComfyUI fails for batches of different sizes",
     "ImageQuantize": "NODE-13: ComfyUI fails for pictures with alpha",
     "ImageRGBToYUV": "NODE-13: ComfyUI fails for pictures with alpha",
     "LTXVPreprocess": "NODE-13: ComfyUI fails for pictures with alpha",
     "LatentCrop": "NODE-13: ComfyUI counts from the end in latents below 8 cells",
-    "ReplaceVideoLatentFrames": "NODE-13: ComfyUI fails where frames would reach beyond the end",
-    "NormalizeVideoLatentStart": "NODE-13: ComfyUI makes no numbers where no frame is left to follow",
-    "ModelSamplingContinuousEDM": "not all of its samplings are computed here",
+    "ReplaceVideoLatentFrames": "NODE-13: ComfyUI fails if frames would reach beyond the end",
+    "NormalizeVideoLatentStart": "NODE-13: ComfyUI returns NaN if no frame is left to follow",
+    "ModelSamplingContinuousEDM": "Safelight does not compute all of its samplings",
     "TCFG": "rounding of a singular value decomposition",
-    "AudioMerge": "both sides resample by libraries of their own",
-    "AudioConcat": "both sides resample by libraries of their own",
+    "AudioMerge": "each side resamples with its own library",
+    "AudioConcat": "each side resamples with its own library",
 }
-"""Nodes that are not alike in every case, and why; ``docs/reference/behaviour.md`` has the rules."""
+"""Nodes that differ in some cases, and why; ``docs/reference/behaviour.md`` has the rules."""
 
 NOT_BY_FORMULA = {
     name: "needs a network with weights"
@@ -82,12 +82,12 @@ NOT_BY_FORMULA = {
 } | {"LTXVSeparateAVLatent": "needs a latent of two parts"}
 
 
-class Unfit(Exception):
-    """No value of this type can be drawn."""
+class NotDrawable(Exception):
+    """No random value of this type can be generated."""
 
 
 class Drawn:
-    """Inputs of one case. Sizes are drawn once a case, so that most inputs fit each other."""
+    """Random inputs of one case. Sizes are drawn once per case, so that most inputs fit each other."""
 
     def __init__(self, rng: random.Random, node: str) -> None:
         self.rng, self.node = rng, node
@@ -124,7 +124,7 @@ class Drawn:
                 return config.get("default", "") if self.rng.random() < 0.3 else self.rng.choice(WORDS)
             case "COMBO":
                 if not config.get("options") or config.get("image_upload") or config.get("remote"):
-                    raise Unfit("a file")
+                    raise NotDrawable("a file")
                 return self.rng.choice(list(config["options"]))
             case "COLOR":
                 return f"#{self.rng.randrange(0x1000000):06x}"
@@ -160,7 +160,7 @@ class Drawn:
                 return self.value(InputSchema(given.id, wanted, Section.REQUIRED, {}))
             case "*":
                 return self.rng.choice([7, 0.25, "text", True])
-        raise Unfit(given.type)
+        raise NotDrawable(given.type)
 
     def _nested(self, sections: Any) -> dict[str, Any]:
         return {
@@ -206,7 +206,7 @@ class Drawn:
 
 
 def drawn(seed: int, each: int, only: str | None) -> tuple[list[Any], dict[str, str]]:
-    """Cases, and why other nodes have none."""
+    """Return the cases, and for each node without cases the reason."""
     cases: list[Any] = []
     unfit: dict[str, str] = {}
     for name in sorted(NODES):
@@ -219,19 +219,19 @@ def drawn(seed: int, each: int, only: str | None) -> tuple[list[Any], dict[str, 
         for number in range(each):
             try:
                 inputs = Drawn(random.Random(f"{seed} {name} {number}"), name).inputs(schema)
-            except Unfit as reason:
+            except NotDrawable as reason:
                 unfit[name] = str(reason)
                 break
             cases.append({"node": name, "inputs": inputs})
     return cases, unfit
 
 
-def told(value: Any) -> Any:
-    """As ``comfyui_nodes.told``."""
+def stand_in(value: Any) -> Any:
+    """Same as ``comfyui_nodes.stand_in``."""
     latent = torch.zeros(sampling_cases.SHAPE)
     if isinstance(value, DiffusionModel):
         positive, negative = (sampling_cases.conditioning([{"says": says}]) for says in (0.7, -0.4))
-        return told(CfgGuider(value, positive, negative, 3.0))
+        return stand_in(CfgGuider(value, positive, negative, 3.0))
     if hasattr(value, "denoiser"):
         levels = value.model.parameterization.levels
         noise: Any = SeededNoise(42).generate_noise({"samples": latent})  # type: ignore[arg-type]
@@ -262,9 +262,9 @@ def called(name: str, inputs: dict[str, Any]) -> list[Any]:
 def ours(case: Any, made: dict[str, torch.Tensor]) -> Any:
     torch.manual_seed(0)
     try:
-        with torch.inference_mode(), FolderContext(Path(tempfile.gettempdir()) / "beside_comfyui").running():
+        with torch.inference_mode(), FolderContext(Path(tempfile.gettempdir()) / "against_comfyui").running():
             inputs = {name: node_values.read(value, MODELS) for name, value in case["inputs"].items()}
-            return {"values": node_values.written(called(case["node"], inputs), made, told)}
+            return {"values": node_values.written(called(case["node"], inputs), made, stand_in)}
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"[:200]}
 
@@ -276,8 +276,8 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only")
-    parser.add_argument("--show", action="store_true", help="print the inputs of what is not alike")
-    parser.add_argument("--write", action="store_true", help="keep ComfyUI's numbers of two cases of each node")
+    parser.add_argument("--show", action="store_true", help="print the inputs of cases that differ")
+    parser.add_argument("--write", action="store_true", help="record ComfyUI's results for two cases of each node")
     given = parser.parse_args()
     cases, unfit = drawn(given.seed, given.each, given.only)
     with tempfile.TemporaryDirectory() as folder:
@@ -299,7 +299,7 @@ def main() -> None:
         made: dict[str, torch.Tensor] = {}
         found = _compared(ours(case, made), made, other, theirs_tensors)
         is_alike = not isinstance(found, str) and found <= TOLERANCE
-        counts["alike" if is_alike else "on purpose" if name in DEVIATIONS else "unlike"] += 1
+        counts["alike" if is_alike else "intended" if name in DEVIATIONS else "unlike"] += 1
         if not is_alike:
             shown = found if isinstance(found, str) else f"{found:.1e}"
             more = f"   {json.dumps(case['inputs'])[:600]}" if given.show else ""
@@ -307,7 +307,7 @@ def main() -> None:
         elif "values" in other and len(kept.setdefault(name, [])) < 2:
             kept[name].append(case | {"gives": node_values.summary(other["values"], theirs_tensors)})
     for name, found_here in sorted(unlike.items()):
-        why = f"on purpose: {DEVIATIONS[name]}; " if name in DEVIATIONS else ""
+        why = f"intended: {DEVIATIONS[name]}; " if name in DEVIATIONS else ""
         print(f"{name}: {len(found_here)} of {given.each}; {why}{'; '.join(sorted(set(found_here))[:3])}")
     print(f"{len({case['node'] for case in cases})} nodes, {dict(counts)}")
     print("not run:", ", ".join(f"{name} ({reason})" for name, reason in sorted(unfit.items())))

@@ -1,6 +1,6 @@
-"""What both sides sample: a small network that is a formula, and the list of runs.
+"""The inputs of both sides: a small network that is a formula, and the list of cases.
 
-Both interpreters read this file, ours and ComfyUI's, so it knows neither of the two and needs torch alone.
+Both interpreters import this file, ours and ComfyUI's, so it depends on neither of them and needs only torch.
 """
 
 import itertools
@@ -23,12 +23,12 @@ STOCHASTIC_NODES = {
 
 
 def network(x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-    """``x [B, 4, h, w]``, ``timestep [B]``, ``context [B, tokens, features]``. Every cell looks at its neighbours, so
-    that areas and masks leave their mark."""
-    told = context.mean(dim=(1, 2)).reshape(-1, 1, 1, 1)
+    """``x [B, 4, h, w]``, ``timestep [B]``, ``context [B, tokens, features]``. Every cell depends on its neighbours, so
+    that areas and masks have an effect."""
+    condition = context.mean(dim=(1, 2)).reshape(-1, 1, 1, 1)
     wave = torch.cos(timestep.reshape(-1, 1, 1, 1).float() / 300)
-    around = torch.tanh(x.roll(1, -1) + x.roll(1, -2) + told)
-    return 0.75 * x + 0.3 * around * wave + 0.2 * told + 0.05 * x.flip(1)
+    around = torch.tanh(x.roll(1, -1) + x.roll(1, -2) + condition)
+    return 0.75 * x + 0.3 * around * wave + 0.2 * condition + 0.05 * x.flip(1)
 
 
 def context(value: float) -> torch.Tensor:
@@ -49,7 +49,7 @@ def box_mask(shape: tuple[int, int], box: tuple[int, int, int, int], value: floa
 
 
 def conditioning(side: list[dict[str, Any]]) -> list[list[Any]]:
-    """Entries as they travel on links: a mask is told by its size, box and value."""
+    """Entries in the form of links; a mask is described by its size, box and value."""
     made = []
     for entry in side:
         options = {key: value for key, value in entry.items() if key != "says"}
@@ -62,7 +62,7 @@ def conditioning(side: list[dict[str, Any]]) -> list[list[Any]]:
 
 
 def cases(samplers: list[str], schedulers: list[str]) -> dict[str, Case]:
-    """Of every name the run; ``kind`` is the parameterization."""
+    """Return cases by name; ``kind`` is the parameterization."""
     made: dict[str, Case] = {}
     for kind, sampler, scheduler in itertools.product(("eps", "flow"), samplers, schedulers):
         made[f"pair {kind} {sampler} {scheduler}"] = _case(kind, sampler, scheduler, steps=PAIR_STEPS)
@@ -175,7 +175,7 @@ def _conditionings() -> dict[str, Case]:
 
 
 def fingerprint(latent: torch.Tensor) -> list[float]:
-    """Mean, deviation, and the projections on two directions that are drawn once."""
+    """Return the mean, the standard deviation, and the projections on two fixed random directions."""
     wide = latent.double()
     lines = [torch.randn(latent.shape, generator=torch.Generator().manual_seed(seed)).double() for seed in (1, 2)]
     numbers = [wide.mean(), wide.std(), *((wide * line).mean() for line in lines)]

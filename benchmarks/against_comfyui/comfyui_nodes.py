@@ -1,5 +1,6 @@
 """Runs node cases in a ComfyUI. Started by ``nodes.py``, with ComfyUI's interpreter:
-``python comfyui_nodes.py COMFYUI CASES OUT``: JSON files; the tensors of ``OUT`` are in a ``.safetensors`` beside it.
+``python comfyui_nodes.py COMFYUI CASES OUT``. ``CASES`` and ``OUT`` are JSON; the tensors of ``OUT`` are in a
+``.safetensors`` file beside it.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from pathlib import Path
 
 sys.argv, (CASES, OUT) = [*sys.argv[:2], "/dev/null"], map(Path, sys.argv[2:4])
 
-# The first import says where ComfyUI is, and how it is started.
+# The first import sets ComfyUI's path and its arguments.
 # isort: off
 import comfyui_samplers as side  # noqa: E402
 import comfy.model_patcher  # noqa: E402
@@ -25,8 +26,9 @@ import torch  # noqa: E402
 MODELS = {kind: side.model_of(kind) for kind in ("eps", "v", "flow")}
 
 
-def told(value):
-    """Models and guiders are told by what they sample, sources of noise and operations by what they make."""
+def stand_in(value):
+    """Return what represents a value: for models and guiders, a result of sampling; for noise and operations, their
+    output."""
     latent = {"samples": torch.zeros(sampling_cases.SHAPE)}
     if isinstance(value, comfy.model_patcher.ModelPatcher):
         case = {"kind": "eps", "sampler": "euler", "scheduler": "normal", "steps": 3, "cfg": 3.0, "seed": 42}
@@ -67,7 +69,7 @@ def main():
         try:
             with torch.inference_mode():
                 inputs = {name: node_values.read(value, MODELS) for name, value in case["inputs"].items()}
-                results.append({"values": node_values.written(called(case["node"], inputs), made, told)})
+                results.append({"values": node_values.written(called(case["node"], inputs), made, stand_in)})
         except Exception as error:
             results.append({"error": f"{type(error).__name__}: {error}"[:200]})
     OUT.write_text(json.dumps(results), "utf-8")

@@ -1,9 +1,10 @@
-"""``python -m benchmarks.carrying [--megabytes N] [--rounds N]``: what it costs that workers' machines carry files.
+"""``python -m benchmarks.file_transfer [--megabytes N] [--rounds N]``: the cost of copying files between
+workers' machines and the store.
 
-Two servers on this machine with their bytes in one S3 store (SeaweedFS) and their workers on one Ray cluster: of one,
-server and workers share a folder, of the other the machine carries the files (``ray_scratch``). A job reads an input
-that was not there before, and writes as much. They take turns; on one machine the shared folder is as quick as a disk,
-which a network folder is not.
+Two servers on this machine have their bytes in one S3 store (SeaweedFS) and their workers on one Ray cluster. One
+server shares a folder with its workers; for the other, the machine copies the files (``ray_scratch``). A job reads a
+new input file and writes an output of the same size. The servers take turns. On one machine the shared folder is as
+fast as a disk; a network folder is slower.
 """
 
 import argparse
@@ -60,7 +61,7 @@ def main() -> None:
         nodes = stack.enter_context(ray_cluster.running(slots=2))
         store = stack.enter_context(seaweedfs.running())
         servers: dict[str, OwnServer] = {}
-        for name, scratch in (("shared", ""), ("carried", str(folder / "scratch"))):
+        for name, scratch in (("shared", ""), ("copied", str(folder / "scratch"))):
             environment = {
                 "SAFELIGHT_BACKEND": "ray",
                 "SAFELIGHT_RAY_ADDRESS": nodes.address,
@@ -70,16 +71,16 @@ def main() -> None:
             }
             servers[name] = stack.enter_context(own_server(environment=environment))
         found = asyncio.run(measure(servers, megabytes=options.megabytes, rounds=options.rounds))
-    report = {**found, "ratio": found["carried"] / found["shared"]}
+    report = {**found, "ratio": found["copied"] / found["shared"]}
     table = Table(*report, title=f"a job that reads and writes {options.megabytes} MB, seconds, medians of turns")
     table.add_row(*(f"{value:.3f}" for value in report.values()))
     Console().print(table)
-    (RESULTS / "carrying.json").write_text(json.dumps(vars(options) | report, indent=2) + "\n", "utf-8")
+    (RESULTS / "file_transfer.json").write_text(json.dumps(vars(options) | report, indent=2) + "\n", "utf-8")
 
 
 async def measure(servers: Mapping[str, OwnServer], *, megabytes: int, rounds: int) -> dict[str, float]:
     times: dict[str, list[float]] = {name: [] for name in servers}
-    for number in range(rounds + 1):  # the first, in which connections are made, does not count
+    for number in range(rounds + 1):  # the first round opens connections and is not counted
         for name, server in servers.items():
             async with Client.connect(server.url) as client:
                 file = f"{number}.bin"

@@ -1,4 +1,5 @@
-"""How inputs and outputs of nodes are written for the other interpreter: JSON with tensors beside it. Torch alone."""
+"""Serialization of nodes' inputs and outputs for the other interpreter: JSON with separate tensors. Needs only
+torch."""
 
 import math
 from collections.abc import Callable
@@ -9,28 +10,30 @@ import torch
 Written = Any
 
 
-def written(value: Any, tensors: dict[str, torch.Tensor], told: Callable[[Any], Any]) -> Written:
-    """``told``: what stands for a value of another kind (a model, a guider), or the value itself to name its type."""
+def written(value: Any, tensors: dict[str, torch.Tensor], stand_in: Callable[[Any], Any]) -> Written:
+    """Serialize a value. ``stand_in`` returns a serializable value in place of a model, a guider and the like, or the
+    value itself, of which only the type is written."""
     if isinstance(value, torch.Tensor):
         key = str(len(tensors))
         tensors[key] = value.detach().contiguous().clone()
         return {"tensor": key}
     if isinstance(value, dict):
-        return {"dict": {str(key): written(inner, tensors, told) for key, inner in value.items()}}
+        return {"dict": {str(key): written(inner, tensors, stand_in) for key, inner in value.items()}}
     if isinstance(value, list | tuple):
-        return {"list": [written(inner, tensors, told) for inner in value]}
+        return {"list": [written(inner, tensors, stand_in) for inner in value]}
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": str(value)}
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    replacement = told(value)
+    replacement = stand_in(value)
     if replacement is value:
         return {"other": type(value).__name__}
-    return {"told": written(replacement, tensors, told)}
+    return {"told": written(replacement, tensors, stand_in)}
 
 
 def read(value: Written, models: dict[str, Any]) -> Any:
-    """Inputs name no tensors but how they are drawn: ``{"rand": [seed, shape]}``, ``randn``, or ``sigmas``."""
+    """Read an input. Instead of tensors, inputs describe how to generate them: ``{"rand": [seed, shape]}``, ``randn``
+    or ``sigmas``."""
     if not isinstance(value, dict):
         return value
     (tag,) = value
@@ -54,7 +57,7 @@ def read(value: Written, models: dict[str, Any]) -> Any:
 def distance(
     ours: Written, ours_tensors: dict[str, torch.Tensor], theirs: Written, theirs_tensors: dict[str, torch.Tensor]
 ) -> float | str:
-    """The largest relative distance of tensors and numbers; a text where the two are not of one kind."""
+    """Return the largest relative distance of tensors and numbers, or a text if the two have different kinds."""
     if isinstance(ours, dict) and isinstance(theirs, dict) and ours.keys() == theirs.keys():
         (tag,) = ours
         one, other = ours[tag], theirs[tag]
@@ -95,13 +98,13 @@ def _tensor_distance(ours: torch.Tensor, theirs: torch.Tensor) -> float | str:
         return 0.0
     one, other = ours.double(), theirs.double()
     if not torch.equal(one.isnan(), other.isnan()):
-        return "other places are not numbers"
+        return "NaN at different positions"
     far = (one - other).nan_to_num().abs().max()
     return float(far / other.nan_to_num().abs().max().clamp_min(1e-6))
 
 
 def summary(value: Written, tensors: dict[str, torch.Tensor]) -> Any:
-    """A result in a few numbers: of a tensor its shape, mean, deviation and a projection."""
+    """Summarize a result in a few numbers: for a tensor its shape, mean, standard deviation and a projection."""
     if not isinstance(value, dict):
         return value
     (tag,) = value

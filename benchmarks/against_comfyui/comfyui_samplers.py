@@ -12,7 +12,7 @@ COMFYUI, OUT = Path(sys.argv[1]), Path(sys.argv[2])
 sys.path[:0] = [str(COMFYUI), str(HERE)]
 sys.argv = ["main.py", "--cpu", "--base-directory", tempfile.mkdtemp()]
 
-# Arguments are read by the second import, and a node pack would bring another "utils".
+# The second import reads the arguments; a node pack could shadow "utils".
 # isort: off
 import comfy.options  # noqa: E402
 

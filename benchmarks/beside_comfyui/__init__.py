@@ -1,1 +1,0 @@
-"""Safelight beside a real ComfyUI: the same inputs through both, and how far the results are apart."""
