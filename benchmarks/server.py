@@ -1,6 +1,6 @@
 """``python -m benchmarks.server [--peer URL]``: how fast the server is, alone or compared with another one.
 
-Starts a Safelight server and measurements it. Measures the peer (any server of the Comfy API on this machine) in turn, one
+Starts a Safelight server and measures it. Measures the peer (any server of the Comfy API on this machine) in turn, one
 measurement after the other, so that both run under the same conditions. Prints a table and writes JSON.
 """
 

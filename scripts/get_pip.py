@@ -1,4 +1,5 @@
-"""Install pip into an environment without it: fetch pip's wheel from PyPI, check its digest, and let it install itself."""
+"""Install pip into an environment without it: fetch pip's wheel from PyPI, check its digest, and let it install
+itself."""
 
 import hashlib
 import json
