@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from safelight.core.errors import Conflict
 from safelight.core.ids import JobId, UserId
-from safelight.core.job import MAX_ATTEMPTS, Fence, JobState, JobSummary, claim, finish, lose, request_cancel
+from safelight.core.job import Fence, JobState, JobSummary, claim, finish, request_cancel
+from safelight.core.retry import MAX_ATTEMPTS, detach, fail_attempt, has_retry
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 QUEUED = JobSummary(JobId("j"), UserId("u"), JobState.QUEUED, 0, 1.0, NOW, NOW)
@@ -24,7 +25,7 @@ def test_a_claim_raises_the_fence() -> None:
 
 def test_a_late_finish_is_refused_by_the_fence() -> None:
     first = claim(QUEUED, NOW)
-    second = claim(lose(first, Fence(first.id, 1), NOW, "engine died"), NOW)
+    second = claim(fail_attempt(first, Fence(first.id, 1), NOW, "engine died"), NOW)
     with pytest.raises(Conflict, match="attempt 1 is outdated"):
         finish(second, Fence(first.id, 1), JobState.COMPLETED, NOW)
     assert finish(second, Fence(first.id, 2), JobState.COMPLETED, NOW).state is JobState.COMPLETED
@@ -33,7 +34,7 @@ def test_a_late_finish_is_refused_by_the_fence() -> None:
 def test_the_retries_are_spent_with_a_reason() -> None:
     job = QUEUED
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        job = lose(claim(job, NOW), Fence(job.id, attempt), NOW, "engine died")
+        job = fail_attempt(claim(job, NOW), Fence(job.id, attempt), NOW, "engine died")
     assert job.state is JobState.FAILED
     assert job.error is not None
     assert job.error.exception_message == f"engine died (attempt {MAX_ATTEMPTS} of {MAX_ATTEMPTS})"
@@ -49,7 +50,7 @@ def test_cancel_ends_a_queued_job_and_marks_a_running_one() -> None:
     assert request_cancel(QUEUED, NOW).state is JobState.CANCELLED
     marked = request_cancel(claim(QUEUED, NOW), NOW)
     assert (marked.state, marked.cancel_requested) == (JobState.RUNNING, True)
-    assert lose(marked, Fence(marked.id, 1), NOW, "killed").state is JobState.CANCELLED
+    assert fail_attempt(marked, Fence(marked.id, 1), NOW, "killed").state is JobState.CANCELLED
 
 
 MOVES = st.lists(st.sampled_from(["claim", "complete", "fail", "lose", "stale", "cancel"]), max_size=30)
@@ -69,7 +70,7 @@ def test_a_terminal_job_never_changes_and_the_attempt_never_falls(moves: list[st
             elif move == "fail":
                 job = finish(job, fence, JobState.FAILED, NOW)
             elif move == "lose":
-                job = lose(job, fence, NOW, "lost")
+                job = fail_attempt(job, fence, NOW, "lost")
             elif move == "stale":
                 job = finish(job, replace(fence, attempt=job.attempt - 1), JobState.COMPLETED, NOW)
             else:
@@ -81,3 +82,11 @@ def test_a_terminal_job_never_changes_and_the_attempt_never_falls(moves: list[st
         assert move != "stale" or job is before
         if before.state.is_terminal:
             assert job == before
+
+
+def test_an_attempt_that_the_server_gave_up_costs_no_retry() -> None:
+    first = detach(claim(QUEUED, NOW), NOW)
+    again = claim(fail_attempt(first, Fence(first.id, 1), NOW, "not found again"), NOW)
+    assert (again.attempt, again.tries, has_retry(again)) == (2, 1, True)
+    third = claim(fail_attempt(again, Fence(again.id, 2), NOW, "engine died"), NOW)
+    assert (third.attempt, third.tries, has_retry(third)) == (3, 2, False)

@@ -16,13 +16,13 @@ from tests.services.files import new_file
 from safelight.blobs.hashing import hash_bytes
 from safelight.core import event as events
 from safelight.core.asset import FileName, Folder
+from safelight.core.backoff import DATABASE_RETRY
 from safelight.core.errors import NotFound
 from safelight.core.event import CallFinished, CallStarted
 from safelight.core.ids import ClientId, JobId
 from safelight.core.job import JobError, JobState
 from safelight.core.node import NodeSchema
 from safelight.core.pool import QueueKey
-from safelight.core.retry import DATABASE_RETRY
 from safelight.core.user import Quota
 from safelight.core.worker import SlotId
 from safelight.dispatch.backends.fake import Crash

@@ -92,7 +92,12 @@ def deaths_at_random(folder: Path, rng: random.Random, ledger: Ledger, *, kills:
 
 def poison(folder: Path, rng: random.Random, ledger: Ledger) -> None:
     """Jobs that always end their engine stop after the retry limit, with the reason; the next job is untouched."""
-    reasons = {"segfault": "SIGSEGV", "exit": "status 0", "be_killed": "SIGKILL", "garbage": "garbage"}
+    reasons = {
+        "segfault": "SIGSEGV",
+        "exit": "status 0",
+        "be_killed": "SIGKILL",
+        "garbage": "data that is not a message",
+    }
     garbage = {"1": node("Garbage", frame="ffffffff" + rng.randbytes(8).hex())}
     with Site(folder, workers=1).start() as site:
         for what in rng.sample(sorted(reasons), len(reasons)):

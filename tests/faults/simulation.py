@@ -24,7 +24,8 @@ from safelight.blobs.local import LocalBlobStore
 from safelight.bus.memory import MemoryBus
 from safelight.core.event import CallStarted, Event, JobEnded, JobEvent, JobForgotten
 from safelight.core.ids import JobId
-from safelight.core.job import MAX_ATTEMPTS, JobError, JobState
+from safelight.core.job import JobError, JobState
+from safelight.core.retry import MAX_ATTEMPTS
 from safelight.core.user import Principal
 from safelight.core.worker import SlotId
 from safelight.db.engine import Database

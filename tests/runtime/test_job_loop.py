@@ -256,10 +256,10 @@ def test_an_error_of_the_device_is_for_a_fresh_process_once(harness: Harness, ki
             raise error(message)
 
     harness.add(Greedy)
-    first = harness.run({"1": node("Greedy")}, "1", attempt=1)
+    first = harness.run({"1": node("Greedy")}, "1", attempt=3, has_retry=True)  # the server gave two of them up
     assert first.error is not None
     assert first.error.exception_type.endswith("GaveUpError")
-    second = harness.run({"1": node("Greedy")}, "1", attempt=2)
+    second = harness.run({"1": node("Greedy")}, "1", attempt=4, has_retry=False)
     assert second.error is not None
     assert (second.error.exception_type.rpartition(".")[2], second.error.exception_message) == (name, message + "\n")
 

@@ -6,9 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
+from safelight.core.backoff import Backoff, RetryPolicy
 from safelight.core.digest import Digest, Sha256Digest
 from safelight.core.errors import Invalid, NotFound, SafelightError, Unavailable
-from safelight.core.retry import Backoff, RetryPolicy
 
 
 class BlobMissing(NotFound):

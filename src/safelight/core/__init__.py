@@ -1,6 +1,7 @@
 """Nouns and their rules. Standard library only, no I/O.
 
 * ``asset``: named, owned, tagged references to blobs.
+* ``backoff``: retries with growing pauses, for stores and databases that are away.
 * ``clock``: time as a port.
 * ``credential``: keys and tokens that identify a user.
 * ``digest``: digests of blobs.
@@ -18,7 +19,7 @@
 * ``paging``: a page of a list.
 * ``pool``: which slots may run a job.
 * ``publication``: which parts of a workflow may be shared.
-* ``retry``: retries with growing pauses.
+* ``retry``: the retry rule of jobs.
 * ``task``: background tasks.
 * ``user``: users, their rights and their quotas.
 * ``userdata``: paths of a user's small files.

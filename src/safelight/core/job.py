@@ -17,9 +17,6 @@ from safelight.core.errors import Conflict
 from safelight.core.ids import ClientId, JobId, UserId, shown_job_id
 from safelight.core.pool import ANY, Pool
 
-MAX_ATTEMPTS = 2
-"""A lost worker costs one retry; a job whose second worker is lost too fails with a reason."""
-
 
 class JobState(StrEnum):
     QUEUED = "queued"  # durable; waits for a slot
@@ -132,44 +129,6 @@ def finish(
     if job.state is not JobState.RUNNING or fence != Fence(job.id, job.attempt):
         raise Conflict(f"job {job.id} is {job.state} under attempt {job.attempt}: attempt {fence.attempt} is outdated")
     return replace(job, state=outcome, ended_at=now, updated_at=now, error=error)
-
-
-def lose(
-    job: JobSummary, fence: Fence, now: datetime, reason: str, *, node_id: str = "", node_type: str = ""
-) -> JobSummary:
-    """The worker of this attempt is lost: the job is requeued, or fails if it has no retry left. ``node_id`` and
-    ``node_type``: of the node that was running, which may have ended its worker.
-
-    A job whose owner had asked to cancel it is cancelled: cancel always ends a job.
-    """
-    if job.cancel_requested:
-        return finish(job, fence, JobState.CANCELLED, now)
-    if job.tries >= MAX_ATTEMPTS:
-        where = f" while node {node_id} ({node_type}) ran" if node_id else ""
-        message = f"{reason}{where} (attempt {job.tries} of {MAX_ATTEMPTS})"
-        error = JobError("WorkerLost", message, node_id=node_id, node_type=node_type)
-        return finish(job, fence, JobState.FAILED, now, error)
-    if job.state is not JobState.RUNNING or fence != Fence(job.id, job.attempt):
-        raise Conflict(f"job {job.id} is {job.state} under attempt {job.attempt}: attempt {fence.attempt} is outdated")
-    return replace(job, state=JobState.QUEUED, started_at=None, updated_at=now)
-
-
-def release(job: JobSummary, fence: Fence, now: datetime) -> JobSummary:
-    """The server requeues the attempt in good order, which is not the job's fault: without a limit.
-
-    A job whose owner had asked to cancel it is cancelled.
-    """
-    if job.cancel_requested:
-        return finish(job, fence, JobState.CANCELLED, now)
-    if job.state is not JobState.RUNNING or fence != Fence(job.id, job.attempt):
-        raise Conflict(f"job {job.id} is {job.state} under attempt {job.attempt}: attempt {fence.attempt} is outdated")
-    return replace(job, state=JobState.QUEUED, started_at=None, updated_at=now, releases=job.releases + 1)
-
-
-def leave(job: JobSummary, now: datetime) -> JobSummary:
-    """The server stops, and its attempt keeps running. If the attempt is lost before another server has reattached to
-    it, that is not the job's fault."""
-    return replace(job, updated_at=now, releases=job.releases + 1)
 
 
 def request_cancel(job: JobSummary, now: datetime) -> JobSummary:

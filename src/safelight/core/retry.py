@@ -1,71 +1,59 @@
-"""Retries with growing pauses: one policy for stores and databases that are unreachable for a while.
+"""The retry rule of jobs: what happens to a job whose attempt ended without a result.
 
-Pure: the clock and the sleep are arguments.
+An attempt that was lost with its worker costs the job a retry; one that the server gave up in good order does not.
+A job whose owner had asked to cancel it is cancelled either way: cancel always ends a job.
 """
 
-import logging
-import math
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import replace
+from datetime import datetime
 
-from safelight.core.clock import Clock
-from safelight.core.errors import SafelightError, Unavailable
+from safelight.core.errors import Conflict
+from safelight.core.job import Fence, JobError, JobState, JobSummary, finish
 
-log = logging.getLogger(__name__)
-
-T = TypeVar("T")
+MAX_ATTEMPTS = 2
+"""A lost worker costs a job one retry; if its second worker is lost too, the job fails with a reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """Pauses in seconds that double with each failure, from ``first_s`` up to ``longest_s``."""
-
-    first_s: float
-    longest_s: float
-
-    def pause_s(self, failures: int) -> float:
-        """The pause after that many failures in a row; 0 without a failure."""
-        return min(self.longest_s, self.first_s * 2 ** min(failures - 1, 16)) if failures > 0 else 0.0
+def has_retry(job: JobSummary) -> bool:
+    """Whether the job runs again if its current attempt is lost."""
+    return job.tries < MAX_ATTEMPTS
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """Which error is retried, after which pauses, and for how long."""
+def fail_attempt(
+    job: JobSummary, fence: Fence, now: datetime, reason: str, *, node_id: str = "", node_type: str = ""
+) -> JobSummary:
+    """The worker of this attempt is lost: the job is requeued, or fails if it has no retry left.
 
-    on: type[SafelightError]
-    backoff: Backoff
-    limit_s: float = math.inf
+    ``node_id`` and ``node_type``: of the node that was running, which may have ended its worker. Raises
+    :class:`Conflict` for an outdated fence.
+    """
+    if job.cancel_requested:
+        return finish(job, fence, JobState.CANCELLED, now)
+    if not has_retry(job):
+        where = f" while node {node_id} ({node_type}) ran" if node_id else ""
+        message = f"{reason}{where} (attempt {job.tries} of {MAX_ATTEMPTS})"
+        error = JobError("WorkerLost", message, node_id=node_id, node_type=node_type)
+        return finish(job, fence, JobState.FAILED, now, error)
+    return _requeued(job, fence, now, releases=job.releases)
 
 
-DATABASE_RETRY = RetryPolicy(Unavailable, Backoff(first_s=0.1, longest_s=5.0))
-"""For a write that must happen: it is retried until the database is back."""
+def requeue(job: JobSummary, fence: Fence, now: datetime) -> JobSummary:
+    """The server gives the attempt up in good order, which is not the job's fault: it can happen any number of times.
+
+    Raises :class:`Conflict` for an outdated fence.
+    """
+    if job.cancel_requested:
+        return finish(job, fence, JobState.CANCELLED, now)
+    return _requeued(job, fence, now, releases=job.releases + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Retrier:
-    """A policy with the clock and the sleep to follow it by."""
+def detach(job: JobSummary, now: datetime) -> JobSummary:
+    """The server stops, and its attempt keeps running. If the attempt is lost before another server has reattached to
+    it, that is not the job's fault."""
+    return replace(job, updated_at=now, releases=job.releases + 1)
 
-    policy: RetryPolicy
-    clock: Clock
-    sleep: Callable[[float], Awaitable[None]]
 
-    async def run(
-        self, action: Callable[[], Awaitable[T]], *, what: str, is_wanted: Callable[[], bool] = lambda: True
-    ) -> T:
-        """Return the result of ``action``; retry while it raises the policy's error.
-
-        ``what``: the action as a verb phrase, such as "fetch the input file a.png". Raises the policy's error when its
-        limit is over, or when ``is_wanted`` returns false after a failure.
-        """
-        began_s, failures = self.clock.monotonic_s(), 0
-        while True:
-            try:
-                return await action()
-            except self.policy.on as error:
-                waited_s = self.clock.monotonic_s() - began_s
-                if waited_s >= self.policy.limit_s or not is_wanted():
-                    raise self.policy.on(f"could not {what} within {waited_s:.0f} s: {error}") from error
-                failures += 1
-                log.warning("could not %s, retrying: %s", what, error)
-            await self.sleep(self.policy.backoff.pause_s(failures))
+def _requeued(job: JobSummary, fence: Fence, now: datetime, *, releases: int) -> JobSummary:
+    if job.state is not JobState.RUNNING or fence != Fence(job.id, job.attempt):
+        raise Conflict(f"job {job.id} is {job.state} under attempt {job.attempt}: attempt {fence.attempt} is outdated")
+    return replace(job, state=JobState.QUEUED, started_at=None, updated_at=now, releases=releases)

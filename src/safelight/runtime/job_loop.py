@@ -18,7 +18,7 @@ from typing import Any
 
 from safelight.core.event import CallEvent, NodeCall, OutputMade
 from safelight.core.ids import UserId
-from safelight.core.job import MAX_ATTEMPTS, JobError, JobState
+from safelight.core.job import JobError, JobState
 from safelight.graph import instructions as do
 from safelight.graph.cache import Cache
 from safelight.graph.execution import Execution
@@ -272,12 +272,12 @@ class JobLoop:
 
     def _raised(self, instruction: do.RunCall | do.CheckLazy, error: BaseException) -> do.CallRaised:
         shown = self._error_of(error)
-        is_first = self._job.run.attempt < MAX_ATTEMPTS
-        if is_first and shown.exception_type == "torch.OutOfMemoryError":
+        has_retry = self._job.run.has_retry
+        if has_retry and shown.exception_type == "torch.OutOfMemoryError":
             self._worker.give_up(OUT_OF_MEMORY_STATUS)
         if failure.is_device_lost(shown.exception_type, shown.exception_message):
             self.is_device_lost = True
-            if is_first:
+            if has_retry:
                 self._worker.give_up(DEVICE_LOST_STATUS)
         inputs = failure.inputs_of([s.arguments for s in instruction.sets])
         return do.CallRaised(

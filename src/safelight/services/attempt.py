@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from safelight.core import job as rules
+from safelight.core import retry as retry_rule
 from safelight.core.asset import Asset
 from safelight.core.errors import Conflict, NotFound
 from safelight.core.event import CallReported, Event, JobEnded, JobRequeued, JobStarted, OutputMade, QueueChanged
@@ -166,7 +167,7 @@ def fail_attempt(
     """
     seq, job = _running(tx, fence)
     node = {"node_id": interrupted.node_id, "node_type": interrupted.node_type} if interrupted is not None else {}
-    after = rules.lose(job, fence, now, reason, **node)
+    after = retry_rule.fail_attempt(job, fence, now, reason, **node)
     cause = after.error or interrupted
     _abandon(tx, seq, job, after, fence, reason=reason, cached=cached, cause=cause, executed=executed, now=now)
     return after
@@ -184,7 +185,7 @@ def requeue(
     """End an attempt in order, or for a reason outside the job: queue the job again without using up a retry.
     ``interrupted``: as for :func:`fail_attempt`."""
     seq, job = _running(tx, fence)
-    after = rules.release(job, fence, now)
+    after = retry_rule.requeue(job, fence, now)
     _abandon(tx, seq, job, after, fence, reason=reason, cause=interrupted, executed=executed, now=now)
     return after
 
@@ -192,7 +193,7 @@ def requeue(
 def detach(tx: Transaction, fence: Fence, *, now: datetime) -> JobSummary:
     """Give up an attempt whose worker continues while the server stops: another server may :func:`reattach` it."""
     _, job = _running(tx, fence)
-    after = rules.leave(job, now)
+    after = retry_rule.detach(job, now)
     _write(tx, job, after)
     return after
 

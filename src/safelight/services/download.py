@@ -17,9 +17,9 @@ from typing import Any, BinaryIO
 
 from safelight.blobs.hashing import hash_file
 from safelight.blobs.store import STORE_RETRY, BlobStore
+from safelight.core.backoff import Retrier
 from safelight.core.clock import Clock
 from safelight.core.errors import Invalid, SafelightError, Unavailable
-from safelight.core.retry import Retrier
 from safelight.core.task import Task, TaskId
 from safelight.core.user import Principal
 from safelight.db.engine import Database

@@ -44,6 +44,8 @@ class RunJob(JobMessage, frozen=True, kw_only=True):
     ``files``: by every string of the prompt that names one of the owner's files, as it is written there
     (``a.png``, ``sub/b.png [output]``). Outputs are written under ``staging`` and reported with :class:`OutputReady`.
     ``extra_pnginfo`` is written to saved files; ``secrets`` (partner keys) are given to nodes that request them only.
+    ``has_retry``: whether the job runs again if this attempt is lost, so that an engine that ran out of memory may end
+    itself.
     """
 
     owner_id: str
@@ -54,6 +56,7 @@ class RunJob(JobMessage, frozen=True, kw_only=True):
     extra_pnginfo: dict[str, Any] | None = None
     secrets: dict[str, str] = {}
     preview_method: str | None = None
+    has_retry: bool = True
 
 
 class CancelJob(JobMessage, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from safelight.core.event import CallFinished, CallReported, CallsCached, CallSt
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import Fence, Job, JobError
 from safelight.core.output import Output
+from safelight.core.retry import has_retry
 from safelight.services.timeline import Cached
 from safelight.wire import messages as wire
 
@@ -113,4 +114,5 @@ def run_job(
         extra_pnginfo=pnginfo if isinstance(pnginfo, dict) else None,
         secrets=dict(secrets),
         preview_method=preview_method if isinstance(preview_method, str) else None,
+        has_retry=has_retry(job.summary),
     )

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from typing import Any
 
+from safelight.core.backoff import DATABASE_RETRY, Retrier
 from safelight.core.clock import Clock
 from safelight.core.errors import Conflict, NotFound, SafelightError
 from safelight.core.job import Fence, JobState, JobSummary
 from safelight.core.output import Output
-from safelight.core.retry import DATABASE_RETRY, Retrier
 from safelight.core.user import Principal
 from safelight.db.engine import Database, Transaction
 from safelight.dispatch.attempts.attempt import Attempt

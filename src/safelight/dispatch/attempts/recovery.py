@@ -12,11 +12,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
 
+from safelight.core.backoff import DATABASE_RETRY, Retrier
 from safelight.core.clock import Clock
 from safelight.core.errors import Conflict, NotFound
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import Fence
-from safelight.core.retry import DATABASE_RETRY, Retrier
 from safelight.core.worker import SlotId
 from safelight.db.engine import Database
 from safelight.dispatch.attempts.names import NameCounters

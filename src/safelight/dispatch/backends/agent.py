@@ -34,9 +34,9 @@ from pathlib import Path
 import msgspec
 
 from safelight.blobs.store import STORE_RETRY
+from safelight.core.backoff import RetryPolicy
 from safelight.core.digest import Digest
 from safelight.core.errors import SafelightError
-from safelight.core.retry import RetryPolicy
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import EngineHost
 from safelight.dispatch.backends.agent_messages import (

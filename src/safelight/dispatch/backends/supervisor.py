@@ -16,7 +16,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from safelight.core.retry import Backoff
+from safelight.core.backoff import Backoff
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import EngineListener
 from safelight.dispatch.backends.process import EngineProcess, OutputLines

@@ -10,10 +10,10 @@ from typing import Protocol
 
 from safelight.blobs.store import STORE_RETRY, BlobMissing
 from safelight.core.asset import Asset
+from safelight.core.backoff import Retrier
 from safelight.core.clock import Clock
 from safelight.core.digest import Digest, parse_sha256
 from safelight.core.errors import Invalid
-from safelight.core.retry import Retrier
 from safelight.core.worker import SlotId
 from safelight.dispatch.files.outputs import new_file
 from safelight.services.asset import NewFile

@@ -15,8 +15,8 @@ from pathlib import Path
 from safelight.blobs.cache import FileCache
 from safelight.blobs.store import BlobMissing
 from safelight.core.asset import Asset
+from safelight.core.backoff import Retrier
 from safelight.core.digest import Digest
-from safelight.core.retry import Retrier
 from safelight.wire.messages import FileRef
 
 _MODE = 0o755

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from safelight.blobs.store import BlobStore
 from safelight.core.asset import FileName, Folder, clean_filename, clean_subfolder
+from safelight.core.backoff import Retrier
 from safelight.core.digest import Digest, Sha256Digest, parse_digest
 from safelight.core.errors import Invalid
 from safelight.core.ids import UserId
-from safelight.core.retry import Retrier
 from safelight.services.asset import NewFile
 from safelight.wire.messages import KeptFile, ReserveNames, SavedFile
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from safelight.blobs.cache import FileCache
 from safelight.blobs.store import STORE_RETRY, BlobStore
 from safelight.core.asset import Asset
+from safelight.core.backoff import Retrier
 from safelight.core.clock import Clock
-from safelight.core.retry import Retrier
 from safelight.core.worker import SlotId
 from safelight.dispatch.files.inputs import Inputs
 from safelight.dispatch.files.outputs import OutputFiles

@@ -31,11 +31,11 @@ from safelight.blobs.cache import FileCache
 from safelight.blobs.checking import CHUNK, verified
 from safelight.blobs.opening import open_file
 from safelight.blobs.store import STORE_RETRY, BlobMissing, StoreUnavailable, WrongDigest
+from safelight.core.backoff import Retrier, RetryPolicy
 from safelight.core.clock import SystemClock
 from safelight.core.digest import Digest, Sha256Digest, parse_digest
 from safelight.core.errors import Invalid, SafelightError
 from safelight.core.job import JobState
-from safelight.core.retry import Retrier, RetryPolicy
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import EngineHost, EngineListener
 from safelight.dispatch.files.folders import SEARCHABLE, set_owner

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from safelight.core.backoff import Backoff, Retrier, RetryPolicy
 from safelight.core.errors import Conflict, Unavailable
-from safelight.core.retry import Backoff, Retrier, RetryPolicy
 
 pytestmark = pytest.mark.anyio
 
