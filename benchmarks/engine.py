@@ -24,19 +24,19 @@ SLOT = SlotId("bench")
 
 class Listener:
     def __init__(self) -> None:
-        self.heard: asyncio.Queue[ToServer] = asyncio.Queue()
+        self.received: asyncio.Queue[ToServer] = asyncio.Queue()
 
     def engine_ready(self, slot: SlotId, ready: Ready) -> None:
-        self.heard.put_nowait(ready)
+        self.received.put_nowait(ready)
 
     def engine_message(self, slot: SlotId, message: ToServer) -> None:
-        self.heard.put_nowait(message)
+        self.received.put_nowait(message)
 
     def engine_lost(self, slot: SlotId, reason: str) -> None:
         raise SystemExit(f"the engine was lost: {reason}")
 
     async def until(self, kind: type[Any]) -> Any:
-        while not isinstance(message := await self.heard.get(), kind):
+        while not isinstance(message := await self.received.get(), kind):
             pass
         return message
 

@@ -142,12 +142,12 @@ def main() -> None:
             watch = Watch(module.forward)  # type: ignore[attr-defined]
             module.forward = watch  # type: ignore[attr-defined]
         job()
-        besides = []
+        overheads = []
         for _ in range(given.rounds):
             watch.seconds = 0.0
-            besides.append(timed(job)[0] - watch.seconds)
-        beside = statistics.median(besides)
-        print(f"overhead             {beside * 1000:6.0f} ms in a run of {STEPS} steps on a warm model")
+            overheads.append(timed(job)[0] - watch.seconds)
+        overhead = statistics.median(overheads)
+        print(f"overhead             {overhead * 1000:6.0f} ms in a run of {STEPS} steps on a warm model")
 
 
 if __name__ == "__main__":

@@ -125,8 +125,8 @@ def train(
         noise, t = torch.randn_like(latents), times(batch)
         noisy = torch.lerp(latents, noise, t[:, None, None, None]).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            told = unet(noisy, t * TIMESTEPS, context=context, y=pooled)
-        loss = functional.mse_loss(told, noise - latents)
+            predicted = unet(noisy, t * TIMESTEPS, context=context, y=pooled)
+        loss = functional.mse_loss(predicted, noise - latents)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(unet.parameters(), 1.0)

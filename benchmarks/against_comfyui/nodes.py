@@ -281,13 +281,13 @@ def main() -> None:
     given = parser.parse_args()
     cases, unfit = drawn(given.seed, given.each, given.only)
     with tempfile.TemporaryDirectory() as folder:
-        asked, answered = Path(folder) / "cases.json", Path(folder) / "answers.json"
-        asked.write_text(json.dumps(cases), "utf-8")
+        cases_file, results_file = Path(folder) / "cases.json", Path(folder) / "answers.json"
+        cases_file.write_text(json.dumps(cases), "utf-8")
         script = Path(__file__).with_name("comfyui_nodes.py")
-        command = [given.python, str(script), str(given.comfyui), str(asked), str(answered)]
+        command = [given.python, str(script), str(given.comfyui), str(cases_file), str(results_file)]
         subprocess.run(command, check=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        theirs = json.loads(answered.read_text("utf-8"))
-        theirs_tensors = load_file(answered.with_suffix(".safetensors"))
+        theirs = json.loads(results_file.read_text("utf-8"))
+        theirs_tensors = load_file(results_file.with_suffix(".safetensors"))
     counts: Counter[str] = Counter()
     unlike: dict[str, list[str]] = {}
     kept: dict[str, list[Any]] = {}
