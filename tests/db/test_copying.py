@@ -94,4 +94,4 @@ async def test_a_check_finds_rows_that_name_nothing(tmp_path: Path) -> None:
     conn.execute("DELETE FROM \"user\" WHERE id = 'ben'")
     conn.commit()
     conn.close()
-    assert any("names a row of 'user'" in problem for problem in (await check(source)).problems)
+    assert any("refers to a missing row of 'user'" in problem for problem in (await check(source)).problems)

@@ -104,11 +104,11 @@ class PostgresBus:
         """``recover``: returns the durable events since a time, some of which may have been missed. ``is_watched``:
         whether a socket here shows a user's previews. Raises :class:`Unavailable`."""
         self._is_watched = is_watched
-        listening = await channel.Listening.open(url, self._received)
+        listener = await channel.Listener.open(url, self._received)
         self._tasks = [
             asyncio.create_task(self._send_pending(db), name="bus-send"),
             asyncio.create_task(self._publish_received(db, recover), name="bus-receive"),
-            asyncio.create_task(self._listen(listening, url), name="bus-listen"),
+            asyncio.create_task(self._listen(listener, url), name="bus-listen"),
         ]
 
     async def stop(self) -> None:
@@ -139,25 +139,25 @@ class PostgresBus:
 
     # -- receiving --
 
-    async def _listen(self, listening: channel.Listening, url: str) -> None:
+    async def _listen(self, listener: channel.Listener, url: str) -> None:
         """After a connection has broken, events may be missed until the next one listens."""
         try:
             while True:
-                await listening.ended()
+                await listener.ended()
                 log.warning("the connection that receives events of other servers broke; connecting again")
-                since = listening.alive_at - timedelta(seconds=SKEW_S)
-                await listening.close()
+                since = listener.alive_at - timedelta(seconds=SKEW_S)
+                await listener.close()
                 self._parts.clear()
-                listening = await self._listen_again(url)
+                listener = await self._listen_again(url)
                 self._inbox.append(since)
                 self._has_received.set()
         finally:
-            await listening.close()
+            await listener.close()
 
-    async def _listen_again(self, url: str) -> channel.Listening:
+    async def _listen_again(self, url: str) -> channel.Listener:
         while True:
             try:
-                return await channel.Listening.open(url, self._received)
+                return await channel.Listener.open(url, self._received)
             except Unavailable:
                 await asyncio.sleep(RETRY_S)
 

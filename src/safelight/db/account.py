@@ -1,4 +1,4 @@
-"""Rows of accounts: users who sign in, and what they may use."""
+"""Rows of accounts: users who sign in, and their quotas."""
 
 import operator
 from collections.abc import Sequence
@@ -31,8 +31,8 @@ from safelight.db.tables import (
     asset,
     job,
     job_payload,
-    lane,
     publication,
+    queue_depth,
     setting,
     user,
     userdata,
@@ -62,7 +62,7 @@ _BY_NAME = _ALL.where(user.c.name == bindparam("called"))
 _BY_SUBJECT = _ALL.where(account.c.issuer == bindparam("of_issuer"), account.c.subject == bindparam("of_subject"))
 _ANY = select(exists(select(account.c.user_id)))
 _REVISION = select(access.c.revision).where(access.c.id == 1)
-_QUEUED = select(func.coalesce(func.sum(lane.c.queued), 0)).where(lane.c.owner_id == bindparam("owner"))
+_QUEUED = select(func.coalesce(func.sum(queue_depth.c.queued), 0)).where(queue_depth.c.owner_id == bindparam("owner"))
 _RUNNING = select(func.count()).where(job.c.owner_id == bindparam("owner"), job.c.state == "running")
 _OWNER: BindParameter[str] = bindparam("owner")
 
@@ -72,7 +72,7 @@ def _total(size: ColumnElement[Any]) -> ColumnElement[int]:
 
 
 def _bytes(*columns: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Both databases know the length of a text without reading it."""
+    """The size of texts, which both databases know without reading the text."""
     return reduce(operator.add, (func.octet_length(column) for column in columns))
 
 
@@ -88,7 +88,7 @@ _STORED = (
     .join_from(job, job_payload, job_payload.c.job_seq == job.c.seq)
     .where(job.c.owner_id == _OWNER),
 )
-"""Files, and all else that a user can fill the disk with."""
+"""Everything with which a user can fill the disk: files, settings, workflows, publications, job graphs."""
 _USE = (
     update(account)
     .where(account.c.user_id == bindparam("owner"))
@@ -106,7 +106,7 @@ def add(
     identity: Identity | None,
     now: datetime,
 ) -> bool:
-    """``False`` where the name is taken."""
+    """Add an account. Returns ``False`` if the name is taken."""
     new_user = upsert(conn, user).values(id=user_id, name=name, is_admin=is_admin, job_counter=0, created_at=now)
     if conn.execute(new_user.on_conflict_do_nothing(index_elements=["name"])).rowcount == 0:
         return False
@@ -133,7 +133,7 @@ def find(conn: Connection, user_id: UserId) -> Account | None:
 
 
 def find_named(conn: Connection, name: str) -> tuple[Account, str | None] | None:
-    """The account, and its password's hash."""
+    """The account and the hash of its password."""
     row = conn.execute(_BY_NAME, {"called": name}).one_or_none()
     return (_account(row), row.password_hash) if row else None
 
@@ -143,7 +143,7 @@ def find_by_identity(conn: Connection, identity: Identity) -> Account | None:
     return _account(row) if row else None
 
 
-def everybody(conn: Connection) -> Sequence[Account]:
+def list_all(conn: Connection) -> Sequence[Account]:
     return [_account(row) for row in conn.execute(_ALL.order_by(user.c.name))]
 
 
@@ -169,8 +169,8 @@ def count_running(conn: Connection, owner_id: UserId) -> int:
 
 
 def stored_bytes(conn: Connection, owner_id: UserId) -> int:
-    """Of the owner's files, each counted as often as it has a name, of userdata, settings, workflows in all versions
-    and publications, and of the graphs of jobs in the queue and the history."""
+    """Bytes of the owner's files (once for each asset), userdata, settings, all versions of workflows, publications,
+    and the graphs of jobs in the queue and the history."""
     return sum(int(conn.execute(query, {"owner": owner_id}).scalar_one()) for query in _STORED)
 
 

@@ -78,11 +78,11 @@ _NEWEST_OF_DIGESTS = (
 )
 _ANY_OF_DIGESTS = select(*COLUMNS).where(table.c.seq.in_(_NEWEST_OF_DIGESTS))
 _SERIES = re.compile(r"(.*)_(?:(\d{1,9})_[^_]*|(\d{5})[.-][^_]*)", re.DOTALL)
-"""``a_00001_.png``, and what node packs make of it: ``a_00001.png``, ``a_00001-audio.mp4``."""
+"""``a_00001_.png``, and the forms that node packs use: ``a_00001.png``, ``a_00001-audio.mp4``."""
 
 
 def add(conn: Connection, new: Asset, *, fence: Fence | None = None) -> None:
-    """Insert. With a fence it is an output that its owner can view, and that is listed from the job's finish on."""
+    """Insert an asset. With a fence it is an output: its owner can view it, and it is listed once the job finishes."""
     series, number = _series_of(new.file)
     result = conn.execute(
         _INSERT,
@@ -114,7 +114,7 @@ def add(conn: Connection, new: Asset, *, fence: Fence | None = None) -> None:
     assert result.inserted_primary_key is not None
     if fence is None:
         seq = result.inserted_primary_key[0]
-        index.enter(conn, new.owner_id, entries=[index.Entry(seq, new.name, new.tags, new.user_metadata)])
+        index.add(conn, new.owner_id, entries=[index.Entry(seq, new.name, new.tags, new.user_metadata)])
 
 
 def find(conn: Connection, owner_id: UserId, *, asset_id: AssetId) -> tuple[int, Asset] | None:
@@ -124,13 +124,13 @@ def find(conn: Connection, owner_id: UserId, *, asset_id: AssetId) -> tuple[int,
 
 
 def find_of_digest(conn: Connection, owner_id: UserId, *, digest: Digest) -> tuple[int, Asset] | None:
-    """The newest listed asset of those bytes."""
+    """The newest listed asset with those bytes."""
     row = conn.execute(_BY_DIGEST, {"owner": owner_id, "of_digest": digest}).one_or_none()
     return (row.seq, assets(conn, [row])[0]) if row else None
 
 
 def change(conn: Connection, owner_id: UserId, *, seq: int, before: Asset, after: Asset) -> None:
-    """Write the name, type, preview, metadata and time of ``after``."""
+    """Write the name, type, preview, metadata and modification time of ``after``."""
     values = {
         "name": after.name,
         "search_name": name_search.fold(after.name),
@@ -152,7 +152,7 @@ def touch(conn: Connection, owner_id: UserId, *, asset_id: AssetId, now: datetim
 
 
 def remove(conn: Connection, owner_id: UserId, *, seq: int, asset: Asset) -> None:
-    index.leave(conn, owner_id, seq=seq, tags=asset.tags)
+    index.remove(conn, owner_id, seq=seq, tags=asset.tags)
     conn.execute(delete(table).where(table.c.owner_id == owner_id, table.c.seq == seq))
 
 
@@ -162,7 +162,7 @@ def find_named(conn: Connection, owner_id: UserId, *, file: FileName) -> Asset |
 
 
 def find_all_named(conn: Connection, owner_id: UserId, *, files: Collection[FileName]) -> dict[FileName, Asset]:
-    """Those of ``files`` that exist, in one statement for every 500 of a folder. Tags are not read."""
+    """Those of ``files`` that exist, with one statement per 500 files of a folder. Tags are not read."""
     by_folder: dict[Folder, list[tuple[str, str]]] = {}
     for file in files:
         by_folder.setdefault(file.folder, []).append((file.subfolder, file.filename))
@@ -177,7 +177,7 @@ def find_all_named(conn: Connection, owner_id: UserId, *, files: Collection[File
 
 
 def find_all_of_digests(conn: Connection, owner_id: UserId, *, digests: Collection[Digest]) -> dict[Digest, Asset]:
-    """The newest listed asset of each digest that has one, in one statement for every 500. Tags are not read."""
+    """The newest listed asset of each digest that has one, with one statement per 500. Tags are not read."""
     found: dict[Digest, Asset] = {}
     for some in batches(digests):
         for row in conn.execute(_ANY_OF_DIGESTS, {"owner": owner_id, "of_digests": some}):
@@ -186,33 +186,33 @@ def find_all_of_digests(conn: Connection, owner_id: UserId, *, digests: Collecti
 
 
 def names_between(conn: Connection, owner_id: UserId, *, like: FileName, high: str) -> dict[str, Digest]:
-    """File names in the place of ``like`` from its own on, up to and without ``high``, with their digests."""
+    """The file names in the folder of ``like`` from its own up to ``high`` (exclusive), with their digests."""
     rows = conn.execute(_NAMES, _place(owner_id, like) | {"low": like.filename, "high": high})
     return {row.filename: row.digest for row in rows}
 
 
 def last_number(conn: Connection, owner_id: UserId, *, folder: Folder, subfolder: str, series: str) -> int:
-    """The highest number of ``<series>_00001_.png`` in the folder; 0 where there is none."""
+    """The highest number of ``<series>_00001_.png`` in the folder; 0 if there is no such file."""
     place = {"owner": owner_id, "in_folder": folder.value, "in_subfolder": subfolder, "of_series": series}
     return conn.execute(_LAST_NUMBER, place).scalar_one() or 0
 
 
 def in_folder(conn: Connection, owner_id: UserId, *, folder: Folder, limit: int | None) -> list[Asset]:
-    """The published files of a folder and its subfolders, the newest first. Tags are not read."""
+    """The published files of a folder and its subfolders, newest first. Tags are not read."""
     where = (table.c.owner_id == owner_id, table.c.folder == folder.value, table.c.published)
     query = select(*COLUMNS).where(*where).order_by(table.c.seq.desc()).limit(limit)
     return [_asset(row, ()) for row in conn.execute(query)]
 
 
 def change_content(conn: Connection, owner_id: UserId, *, asset: Asset) -> None:
-    """Write the digest, size, type and time of ``asset``."""
+    """Write the digest, size, type and modification time of ``asset``."""
     where = (table.c.owner_id == owner_id, table.c.id == asset.id)
     values = {"digest": asset.digest, "size": asset.size, "mime_type": asset.mime_type, "updated_at": asset.updated_at}
     conn.execute(update(table).where(*where).values(values))
 
 
-def take_name_away(conn: Connection, owner_id: UserId, *, file: FileName) -> None:
-    """The asset of that file name, if there is one, stays without it."""
+def remove_file_name(conn: Connection, owner_id: UserId, *, file: FileName) -> None:
+    """Remove the file name of the asset that has it, if any. The asset itself stays."""
     named = (table.c.folder == file.folder.value, table.c.subfolder == file.subfolder)
     nothing = dict.fromkeys(("folder", "subfolder", "filename", "series", "number"))
     where = (table.c.owner_id == owner_id, *named, table.c.filename == file.filename)
@@ -220,21 +220,21 @@ def take_name_away(conn: Connection, owner_id: UserId, *, file: FileName) -> Non
 
 
 def publish(conn: Connection, owner_id: UserId, *, fence: Fence) -> None:
-    """List what an attempt made, each under the tag of its folder."""
+    """List the outputs of an attempt, each under the tag of its folder."""
     of_attempt = {"owner": owner_id, "of_job": fence.job_id, "of_attempt": fence.attempt}
     made = conn.execute(_MADE, of_attempt).all()
     tags = {row.seq: (row.folder,) if row.folder else () for row in made}
     conn.execute(_PUBLISH, of_attempt)
-    index.enter(conn, owner_id, entries=[index.Entry(row.seq, row.name, tags[row.seq], {}) for row in made])
+    index.add(conn, owner_id, entries=[index.Entry(row.seq, row.name, tags[row.seq], {}) for row in made])
 
 
 def drop(conn: Connection, owner_id: UserId, *, fence: Fence) -> None:
-    """Delete what a lost attempt had made."""
+    """Delete the outputs of a lost attempt."""
     conn.execute(_DROP, {"owner": owner_id, "of_job": fence.job_id, "of_attempt": fence.attempt})
 
 
 def drop_unpublished(conn: Connection) -> int:
-    """Delete every user's outputs that belong to no attempt that runs."""
+    """Delete the unpublished outputs, of all users, whose attempt is not running. Returns how many."""
     return conn.execute(_DROP_UNPUBLISHED).rowcount
 
 
@@ -248,7 +248,7 @@ def _series_of(file: FileName | None) -> tuple[str | None, int | None]:
 
 
 def assets(conn: Connection, rows: Sequence[Row[Any]]) -> list[Asset]:
-    """Rows of :data:`COLUMNS`, with their tags."""
+    """Assets from rows of :data:`COLUMNS`, with their tags."""
     tags = index.tags_of(conn, seqs=[row.seq for row in rows])
     return [_asset(row, tuple(tags.get(row.seq, ()))) for row in rows]
 

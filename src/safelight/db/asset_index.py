@@ -1,5 +1,5 @@
-"""What is kept beside a listed asset, so that lists find it: its tags and their numbers, fields of its metadata, its
-name's trigrams. Everything that is published has it, and nothing else.
+"""The index rows by which lists find an asset: tags and their counts, metadata fields, trigrams of the name. Only
+published assets have them.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,7 +14,7 @@ from safelight.db import name_search, upsert
 from safelight.db.tables import asset_count, asset_field, asset_tag
 
 ALL = ""
-"""The tag under which all assets of an owner are counted."""
+"""The pseudo-tag under which all assets of an owner are counted."""
 
 _INSERT_TAG = insert(asset_tag)
 _INSERT_FIELD = insert(asset_field)
@@ -37,7 +37,7 @@ class Entry:
     user_metadata: Mapping[str, Any]
 
 
-def enter(conn: Connection, owner_id: UserId, *, entries: Sequence[Entry]) -> None:
+def add(conn: Connection, owner_id: UserId, *, entries: Sequence[Entry]) -> None:
     name_search.add(conn, owner_id, names=[(e.seq, name_search.fold(e.name)) for e in entries])
     if tags := [_tag(owner_id, e.seq, tag) for e in entries for tag in e.tags]:
         conn.execute(_INSERT_TAG, tags)
@@ -50,8 +50,8 @@ def enter(conn: Connection, owner_id: UserId, *, entries: Sequence[Entry]) -> No
     _count(conn, owner_id, changes)
 
 
-def leave(conn: Connection, owner_id: UserId, *, seq: int, tags: Collection[str]) -> None:
-    """Rows of tags and fields go with the asset's own."""
+def remove(conn: Connection, owner_id: UserId, *, seq: int, tags: Collection[str]) -> None:
+    """Remove what the deletion of the asset's own row does not: its name and counts. Tags and fields cascade."""
     name_search.remove(conn, seqs=[seq])
     _count(conn, owner_id, {ALL: -1} | dict.fromkeys(tags, -1))
 
@@ -62,7 +62,7 @@ def rename(conn: Connection, owner_id: UserId, *, seq: int, name: str) -> None:
 
 
 def change_tags(conn: Connection, owner_id: UserId, *, seq: int, add: Collection[str], remove: Collection[str]) -> None:
-    """``add``: none of which it has; ``remove``: all of which it has."""
+    """``add``: tags that the asset does not have; ``remove``: tags that it has."""
     if add:
         conn.execute(_INSERT_TAG, [_tag(owner_id, seq, tag) for tag in add])
     if remove:
@@ -85,7 +85,7 @@ def tags_of(conn: Connection, *, seqs: Collection[int]) -> dict[int, list[str]]:
 
 
 def counts(conn: Connection, owners: Collection[UserId], *, tags: Collection[str]) -> dict[UserId, dict[str, int]]:
-    """How many assets of each owner have each tag, and under :data:`ALL` how many there are."""
+    """How many assets of each owner have each tag, and under :data:`ALL` how many they have at all."""
     wanted = [*tags, ALL]
     found = {owner: dict.fromkeys(wanted, 0) for owner in owners}
     for owner, tag, count in conn.execute(_COUNTS, {"owners": list(owners), "tags": wanted}):
@@ -94,7 +94,7 @@ def counts(conn: Connection, owners: Collection[UserId], *, tags: Collection[str
 
 
 def _count(conn: Connection, owner_id: UserId, changes: Mapping[str, int]) -> None:
-    """In the order of tags, so that two writers never wait for each other crosswise."""
+    """Change the counts in the order of tags, so that concurrent writers cannot deadlock."""
     wanted = sorted(tag for tag, change in changes.items() if change)
     where = (asset_count.c.owner_id == bindparam("owner"), asset_count.c.tag == bindparam("of"))
     add = update(asset_count).where(*where).values(count=asset_count.c["count"] + bindparam("change"))

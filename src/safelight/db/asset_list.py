@@ -1,15 +1,16 @@
-"""A page of assets: any filter, any order, and never a scan of all that an owner has.
+"""A page of assets with any filter and in any order, without a scan of all assets of the owner.
 
-Each condition of a filter (a tag, a field of the metadata, a text in the name, a digest) can do two things: *drive*,
-which gives the assets that meet it, and *probe*, which looks whether one asset meets it. What a page costs is known
-before it is read, from counts that are kept or that stop early:
+A condition of a filter (a tag, a metadata field, a text in the name, a digest) can be used in two ways: to *find* the
+assets that meet it, from an index, or to *filter* assets found otherwise. The cost of a page is estimated before it is
+read, from stored counts and from counts that stop early. There are three plans:
 
-* ``FEW``: the rarest condition drives, the others probe, the rest is sorted. Costs as many steps as it drives.
-* ``ALONG``: the same without a sort, where the rarest condition is a tag and the order is that of creation.
-* ``WALK``: the index of the order is walked, and all conditions probe. With conditions that hold for shares f1, f2 ...
-  of the assets, a page of n costs n / (f1 * f2 ...) steps: next to nothing where all are common.
+* ``BY_IDS``: find the assets of the rarest condition, filter them by the others, and sort. Costs as many steps as the
+  rarest condition has assets.
+* ``INDEX_SCAN``: the same without the sort, if the rarest condition is a tag and the order is that of creation.
+* ``FILTER``: read along the index of the order, and filter by all conditions. If fractions f1, f2 ... of the assets
+  meet the conditions, a page of n costs n / (f1 * f2 ...) steps: very little if all conditions are common.
 
-The cheapest way is taken. The statements: ``db/asset_query.py``.
+The cheapest plan is used. The statements are in ``db/asset_query.py``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,21 +26,21 @@ from safelight.db import asset as rows
 from safelight.db import asset_index as index
 from safelight.db import asset_query as query
 from safelight.db import name_search
-from safelight.db.asset_query import Kind, Shape, Way, bound_name
+from safelight.db.asset_query import Kind, QueryPlan, Shape, parameter_name
 
 COUNTED = 200
-"""A total is exact up to here above the page, unless a count of it is kept."""
+"""How far beyond the page assets are counted for the total, if no stored count gives it."""
 SAMPLED = 4_000
-"""Of how many assets, the newest, tags are counted under a filter."""
+"""Under a filter, tags are counted over this many of the newest assets."""
 _ESTIMATED = 3_000
-"""Up to here the assets that meet a condition are counted; what is more is taken for ``_MANY``."""
+"""The assets that meet a condition are counted up to this number; above it, ``_MANY`` is assumed."""
 _MANY = 5 * _ESTIMATED
 _SORTED = 2_000
 
 
 @dataclass(frozen=True)
 class _Condition:
-    """``value``: what is bound for it. ``estimate``: of how many assets it holds, at least."""
+    """``value``: the bound parameter. ``estimate``: a lower bound of the number of assets that meet it."""
 
     shape: Shape
     value: Any
@@ -47,12 +48,12 @@ class _Condition:
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """How the assets of one owner are found. ``conditions``: the rarest that can drive comes first. ``total``: what is
-    known of their number, if it is."""
+class _Lookup:
+    """How the assets of one owner are found. ``conditions``: the rarest one with an index first. ``total``: their
+    number, if a stored count gives it."""
 
     owner: UserId
-    way: Way
+    plan: QueryPlan
     conditions: Sequence[_Condition]
     total: int | None
 
@@ -62,12 +63,12 @@ class _Plan:
 
     @property
     def values(self) -> dict[str, Any]:
-        bound = {bound_name(condition.shape, place): condition.value for place, condition in enumerate(self.conditions)}
+        bound = {parameter_name(one.shape, position): one.value for position, one in enumerate(self.conditions)}
         if named := next((c.value for c in self.conditions if c.shape.kind is Kind.NAME), None):
             bound["pattern"] = name_search.pattern(self.owner, contains=named)
-        for place, condition in enumerate(self.conditions):
+        for position, condition in enumerate(self.conditions):
             if condition.shape.kind in (Kind.NAME, Kind.NAME_LIKE, Kind.SHORT_NAME):
-                bound[bound_name(condition.shape, place)] = f"%{_escaped(condition.value)}%"
+                bound[parameter_name(condition.shape, position)] = f"%{_escaped(condition.value)}%"
         return bound | {"owner": self.owner}
 
 
@@ -82,22 +83,22 @@ def page(
     offset: int = 0,
     after: AssetCursor | None = None,
 ) -> AssetPage:
-    """The assets of ``owners``, merged. ``after`` takes the place of ``offset``."""
+    """The assets of all ``owners``, merged. With ``after``, ``offset`` is ignored."""
     offset = 0 if after else offset
     found: list[Row[Any]] = []
     total = 0
-    plans = _plans(conn, owners, wanted, sort=sort, enough=offset + limit + 1)
-    start = offset if len(plans) == 1 else 0
+    lookups = _lookups(conn, owners, wanted, sort=sort, enough=offset + limit + 1)
+    start = offset if len(lookups) == 1 else 0
     window = {"limit": offset - start + limit + 1, "offset": start, **_after(after)}
-    for plan in plans:
-        heads = query.heads(plan.way, plan.shapes, sort, descending, after is not None)
-        found += conn.execute(heads, plan.values | window).all()
-        total += _total(conn, plan, at_least=offset + limit)
-    found.sort(key=lambda row: _place(row, sort), reverse=descending)
+    for lookup in lookups:
+        statement = query.page(lookup.plan, lookup.shapes, sort, descending, after is not None)
+        found += conn.execute(statement, lookup.values | window).all()
+        total += _total(conn, lookup, at_least=offset + limit)
+    found.sort(key=lambda row: _position(row, sort), reverse=descending)
     shown = found[offset - start :]
     has_more = len(shown) > limit
     shown = shown[:limit]
-    last = _place(shown[-1], sort) if has_more else None
+    last = _position(shown[-1], sort) if has_more else None
     following = AssetCursor(sort, descending, _plain(last[0]), last[1]) if last else None
     if after is None and shown:
         total = max(total, offset + len(shown) + has_more)
@@ -105,27 +106,28 @@ def page(
 
 
 def tag_counts(conn: Connection, owners: Sequence[UserId], *, wanted: AssetFilter) -> dict[str, int]:
-    """How many of the assets have each tag; of the newest :data:`SAMPLED` where there are more."""
+    """How many of the assets have each tag, among the newest :data:`SAMPLED` of each owner."""
     counted: dict[str, int] = {}
-    for plan in _plans(conn, owners, wanted, sort=AssetSort.CREATED_AT, enough=SAMPLED):
-        for tag, count in conn.execute(query.tags_of(plan.way, plan.shapes), plan.values | {"limit": SAMPLED}):
+    for lookup in _lookups(conn, owners, wanted, sort=AssetSort.CREATED_AT, enough=SAMPLED):
+        statement = query.tags_of(lookup.plan, lookup.shapes)
+        for tag, count in conn.execute(statement, lookup.values | {"limit": SAMPLED}):
             counted[tag] = counted.get(tag, 0) + count
     return counted
 
 
-def _plans(
+def _lookups(
     conn: Connection, owners: Sequence[UserId], wanted: AssetFilter, *, sort: AssetSort, enough: int
-) -> list[_Plan]:
-    """Of each owner who may have such assets. ``enough``: how many are to be found."""
+) -> list[_Lookup]:
+    """One lookup for each owner who may have such assets. ``enough``: how many assets will be read."""
     counts = index.counts(conn, owners, tags={*wanted.include_tags, *wanted.exclude_tags, *wanted.any_tags})
-    found = (_plan(conn, owner, wanted, counts[owner], sort=sort, enough=enough) for owner in owners)
-    return [plan for plan in found if plan is not None]
+    found = (_lookup(conn, owner, wanted, counts[owner], sort=sort, enough=enough) for owner in owners)
+    return [lookup for lookup in found if lookup is not None]
 
 
-def _plan(
+def _lookup(
     conn: Connection, owner: UserId, wanted: AssetFilter, counts: Mapping[str, int], *, sort: AssetSort, enough: int
-) -> _Plan | None:
-    """``None``: it is sure that there is nothing."""
+) -> _Lookup | None:
+    """``None`` if the owner certainly has no such assets."""
     everything = counts[index.ALL]
     if everything == 0:
         return None
@@ -150,36 +152,36 @@ def _plan(
     kept = everything if not conditions else conditions[0].estimate if _is_one_tag(wanted, conditions) else None
     without = [tag for tag in wanted.exclude_tags if counts[tag]]
     conditions += [_Condition(Shape(Kind.TAG, is_absent=True), tag, everything) for tag in without]
-    conditions.sort(key=lambda condition: (not condition.shape.can_drive, condition.estimate))
-    way = _cheapest(conditions, everything, sort=sort, enough=enough)
-    return _Plan(owner, way, conditions, int(kept) if kept is not None and not without else None)
+    conditions.sort(key=lambda condition: (not condition.shape.has_index, condition.estimate))
+    plan = _cheapest(conditions, everything, sort=sort, enough=enough)
+    return _Lookup(owner, plan, conditions, int(kept) if kept is not None and not without else None)
 
 
-def _cheapest(conditions: Sequence[_Condition], everything: int, *, sort: AssetSort, enough: int) -> Way:
-    if not conditions or not conditions[0].shape.can_drive:
-        return Way.WALK
+def _cheapest(conditions: Sequence[_Condition], everything: int, *, sort: AssetSort, enough: int) -> QueryPlan:
+    if not conditions or not conditions[0].shape.has_index:
+        return QueryPlan.FILTER
     rarest = conditions[0]
     if sort is AssetSort.CREATED_AT and rarest.shape == Shape(Kind.TAG):
-        return Way.ALONG
+        return QueryPlan.INDEX_SCAN
     steps = float(enough)
     for condition in conditions:
         steps *= max(1.0, everything / max(condition.estimate, 1.0))
-    return Way.FEW if rarest.estimate <= _SORTED or rarest.estimate < steps else Way.WALK
+    return QueryPlan.BY_IDS if rarest.estimate <= _SORTED or rarest.estimate < steps else QueryPlan.FILTER
 
 
 def _estimated(conn: Connection, owner: UserId, shape: Shape, value: Any, everything: int) -> _Condition:
-    if not shape.can_drive:
+    if not shape.has_index:
         return _Condition(shape, value, everything)
-    alone = _Plan(owner, Way.FEW, [_Condition(shape, value, 0)], None)
-    count: int = conn.execute(query.count_of_drive(shape), alone.values | {"most": _ESTIMATED}).scalar_one()
+    alone = _Lookup(owner, QueryPlan.BY_IDS, [_Condition(shape, value, 0)], None)
+    count: int = conn.execute(query.count_matching(shape), alone.values | {"most": _ESTIMATED}).scalar_one()
     return _Condition(shape, value, _MANY if count == _ESTIMATED else count)
 
 
-def _total(conn: Connection, plan: _Plan, *, at_least: int) -> int:
-    if plan.total is not None:
-        return plan.total
-    values = plan.values | {"most": at_least + COUNTED, "limit": at_least + COUNTED}
-    count: int = conn.execute(query.count_of_all(plan.shapes), values).scalar_one()
+def _total(conn: Connection, lookup: _Lookup, *, at_least: int) -> int:
+    if lookup.total is not None:
+        return lookup.total
+    values = lookup.values | {"most": at_least + COUNTED, "limit": at_least + COUNTED}
+    count: int = conn.execute(query.count(lookup.shapes), values).scalar_one()
     return count
 
 
@@ -199,7 +201,7 @@ def _escaped(text: str) -> str:
     return text.replace("/", "//").replace("%", "/%").replace("_", "/_")
 
 
-def _place(row: Row[Any], sort: AssetSort) -> tuple[Any, int]:
+def _position(row: Row[Any], sort: AssetSort) -> tuple[Any, int]:
     key = query.KEYS[sort]
     return row._mapping[key], row.seq
 

@@ -1,4 +1,4 @@
-"""Rows of jobs as the dispatcher sees them: every user's queue, and what one attempt leaves behind."""
+"""Rows of jobs as the dispatcher sees them: the queues of all users, and the outputs and timeline of an attempt."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ from safelight.core.job import Job, JobSummary
 from safelight.core.output import Output
 from safelight.core.pool import QueueKey
 from safelight.db.job_columns import summary_of
-from safelight.db.job_rows import SUMMARY, call_words, complete
+from safelight.db.job_rows import SUMMARY, call_fields, complete
 from safelight.db.tables import IS_QUEUED, IS_RUNNING, job, job_media, job_output, job_timeline
 
 _HEAD = (
@@ -33,19 +33,19 @@ _INSERT_MEDIA = insert(job_media)
 _DROP_OUTPUTS = delete(job_output).where(*_OF_ATTEMPT)
 
 
-def head(conn: Connection, lane: QueueKey) -> tuple[JobSummary, bool] | None:
-    """The lane's next job to run, and whether there is another behind it."""
-    rows = conn.execute(_HEAD, {"owner": lane.owner_id, "of_pool": lane.pool}).all()
+def head(conn: Connection, key: QueueKey) -> tuple[JobSummary, bool] | None:
+    """The next job of a queue, and whether there is another behind it; ``None`` if it is empty."""
+    rows = conn.execute(_HEAD, {"owner": key.owner_id, "of_pool": key.pool}).all()
     return (summary_of(rows[0]), len(rows) > 1) if rows else None
 
 
 def load(conn: Connection, job_id: JobId) -> Job:
-    """The whole job, which is there."""
+    """The whole job, which must exist."""
     return complete(conn, conn.execute(_ONE, {"id": job_id}).all())[0]
 
 
 def ended_since(conn: Connection, since: datetime) -> list[JobSummary]:
-    """Of all users."""
+    """The jobs of all users that have ended since then, in the order in which they ended."""
     return [summary_of(row) for row in conn.execute(_ENDED_SINCE, {"since": since})]
 
 
@@ -64,9 +64,9 @@ def count_outputs(conn: Connection, seq: int, *, attempt: int) -> int:
 
 
 def add_outputs(conn: Connection, seq: int, *, attempt: int, outputs: Sequence[Output], start: int) -> None:
-    """Append to the ``start`` outputs that the attempt has made so far."""
+    """Append outputs to the ``start`` ones that the attempt has made so far."""
     rows = [
-        {"job_seq": seq, "attempt": attempt, "position": position, "call": call_words(call), "ui": ui}
+        {"job_seq": seq, "attempt": attempt, "position": position, "call": call_fields(call), "ui": ui}
         for position, (call, ui) in enumerate(outputs, start)
     ]
     if rows:

@@ -1,4 +1,4 @@
-"""Long lists of keys in pieces that one statement takes."""
+"""Splits long lists of keys into batches for one statement each."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 BATCH = 500
-"""Keys in one statement: enough that the statement itself costs little, and far below each database's limit."""
+"""Keys per statement: enough to make the cost of a statement negligible, and far below the limits of both databases."""
 
 
 def batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:

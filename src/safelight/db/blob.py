@@ -1,4 +1,4 @@
-"""Rows of blobs: which bytes the store holds, or a scanned file of the server's own folders."""
+"""Rows of blobs: the bytes that the store, or a scanned model file, has."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ def ensure(conn: Connection, *, digest: Digest, size: int, now: datetime, sha256
 
 
 def of_sha256(conn: Connection, sha256: Sha256Digest) -> Digest | None:
-    """The digest of the blob with that other digest; whose it is must be asked elsewhere."""
+    """The digest of the blob with that SHA-256, of any owner: the caller must check who owns it."""
     digests: list[Digest] = list(conn.execute(select(blob.c.digest).where(blob.c.sha256 == sha256).limit(1)).scalars())
     return digests[0] if digests else None
 
@@ -46,28 +46,28 @@ def after(conn: Connection, digest: Digest | None, *, limit: int) -> Sequence[Bl
 
 
 def known(conn: Connection, digests: Collection[Digest]) -> set[Digest]:
-    """Those of ``digests`` that have a row; at most some hundreds may be asked."""
+    """Those of ``digests`` that have a row. For at most some hundreds."""
     return set(conn.execute(select(blob.c.digest).where(blob.c.digest.in_(digests))).scalars())
 
 
 def names(conn: Connection, digest: Digest, *, limit: int = 20) -> Sequence[str]:
-    """Whose what it is: ``anna: picture.png``."""
+    """The assets with these bytes, for display: ``anna: picture.png``."""
     query = select(asset.c.owner_id, asset.c.name).where(asset.c.digest == digest).order_by(asset.c.seq).limit(limit)
     return [f"{row.owner_id}: {row.name}" for row in conn.execute(query)]
 
 
 def scanned_paths(conn: Connection, digest: Digest) -> Sequence[str]:
-    """Files of the server's own folders that were scanned and had these bytes."""
+    """The scanned model files with these bytes."""
     query = select(scanned_file.c.path).join(asset, asset.c.id == scanned_file.c.asset_id)
     return list(conn.execute(query.where(asset.c.digest == digest)).scalars())
 
 
 def unused(conn: Connection, *, before: datetime, limit: int) -> Sequence[Digest]:
-    """Rows made before then to which nothing refers."""
+    """Blobs created before ``before`` that nothing refers to."""
     query = select(blob.c.digest).where(blob.c.created_at < before, ~_IS_USED).limit(limit)
     return list(conn.execute(query).scalars())
 
 
 def forget(conn: Connection, digests: Collection[Digest]) -> None:
-    """Delete the rows of those to which nothing refers."""
+    """Delete the rows of those of ``digests`` that nothing refers to."""
     conn.execute(delete(blob).where(blob.c.digest.in_(digests), ~_IS_USED))

@@ -1,4 +1,4 @@
-"""Words between servers of one PostgreSQL database: notices, which are part of a commit, and pictures of previews."""
+"""Communication between the servers of one PostgreSQL database: notices, sent with a commit, and preview images."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from safelight.db.upsert import insert
 
 NAME = "safelight"
 CHECK_S = 5.0
-"""A connection that is dead without a word is found out by asking."""
+"""How often a connection is tested, because a connection may break without notice."""
 
 _NOTIFY = text("SELECT pg_notify(:channel, :notice)")
 _LOAD = select(preview.c.image).where(preview.c.job_id == bindparam("of"))
@@ -40,32 +40,32 @@ def drop_preview(conn: Connection, job_id: JobId) -> None:
     conn.execute(_DROP, {"of": job_id})
 
 
-class Listening:
-    """A connection on which notices are heard, in the order of the commits. Made by :meth:`open`."""
+class Listener:
+    """A connection that receives notices, in the order of the commits. Made by :meth:`open`."""
 
     def __init__(self, engine: AsyncEngine, conn: AsyncConnection) -> None:
         self._engine = engine
         self._conn = conn
         self._end = asyncio.Event()
         self.alive_at = datetime.now(UTC)
-        """When it was last known to hear everything."""
+        """When the connection was last known to work: all notices up to then have been received."""
 
     @classmethod
-    async def open(cls, url: str, heard: Callable[[str], None]) -> "Listening":
+    async def open(cls, url: str, on_notice: Callable[[str], None]) -> "Listener":
         """Raises :class:`Unavailable`."""
         engine = postgres.create(url)
-        listening = cls(engine, await postgres.connect(engine))
-        driver = await postgres.driver(listening._conn)
+        listener = cls(engine, await postgres.connect(engine))
+        driver = await postgres.driver(listener._conn)
         try:
-            driver.add_termination_listener(lambda _: listening._end.set())
-            await driver.add_listener(NAME, lambda _conn, _pid, _channel, notice: heard(notice))
+            driver.add_termination_listener(lambda _: listener._end.set())
+            await driver.add_listener(NAME, lambda _conn, _pid, _channel, notice: on_notice(notice))
         except BaseException as error:
-            await listening.close()
-            raise Unavailable(f"the database cannot be listened to: {error}") from error
-        return listening
+            await listener.close()
+            raise Unavailable(f"cannot listen for notices of the database: {error}") from error
+        return listener
 
     async def ended(self) -> None:
-        """Returns when the connection is broken."""
+        """Wait until the connection breaks."""
         while not self._end.is_set():
             try:
                 async with asyncio.timeout(CHECK_S):

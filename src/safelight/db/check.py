@@ -1,4 +1,4 @@
-"""What state a database is in, without changing it."""
+"""The state of a database, read without changing it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from safelight.db.engine import is_postgres
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """``revision``: of its schema; ``None`` for a database without tables. ``problems``: what is broken."""
+class CheckResult:
+    """``revision``: of the schema; ``None`` for a database without tables. ``problems``: the damage found."""
 
     revision: str | None
     problems: Sequence[str]
@@ -22,29 +22,29 @@ class Checked:
         return self.revision == migrate.HEAD
 
 
-async def check(url: str) -> Checked:
-    """Raises :class:`Unavailable` where the database cannot be opened, or is something else's."""
+async def check(url: str) -> CheckResult:
+    """Raises :class:`Unavailable` if the database cannot be opened, or belongs to another program."""
     if not is_postgres(url):
         return await asyncio.to_thread(_check_sqlite, url)
     engine = postgres.create(url)
     try:
         conn = await postgres.connect(engine)
         try:
-            return Checked(await conn.run_sync(migrate.revision_of), [])
+            return CheckResult(await conn.run_sync(migrate.revision_of), [])
         finally:
             await conn.close()
     finally:
         await engine.dispose()
 
 
-def _check_sqlite(url: str) -> Checked:
+def _check_sqlite(url: str) -> CheckResult:
     engine = sqlite.create(url)
     with engine.connect() as conn:
-        return Checked(migrate.revision_of(conn), _broken(conn))
+        return CheckResult(migrate.revision_of(conn), _broken(conn))
 
 
 def _broken(conn: Connection) -> list[str]:
-    """Pages, indices, and rows that name others. (PostgreSQL checks the latter by itself, and pages when it reads.)"""
+    """Check pages, indices and foreign keys. (PostgreSQL enforces foreign keys, and checks pages as it reads them.)"""
     found = [str(row[0]) for row in conn.execute(text("PRAGMA integrity_check")) if row[0] != "ok"]
     broken = conn.execute(text("PRAGMA foreign_key_check")).all()
-    return found + [f"row {row[1]} of {row[0]!r} names a row of {row[2]!r} that is not there" for row in broken]
+    return found + [f"row {row[1]} of {row[0]!r} refers to a missing row of {row[2]!r}" for row in broken]

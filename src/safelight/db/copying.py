@@ -1,4 +1,4 @@
-"""All rows of one database into another, and the proof that they are there."""
+"""Copies all rows of a SQLite database to PostgreSQL, and verifies the copy."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
@@ -16,17 +16,17 @@ _CHUNK = 500
 
 
 async def copy(source: str, target: str) -> Mapping[str, int]:
-    """Copy a SQLite database (its URL) into a PostgreSQL database without rows: how many rows each table has.
+    """Copy a SQLite database to an empty PostgreSQL database, both given by URL. Returns the rows of each table.
 
-    All or nothing: every row is read back and compared in the transaction that wrote it. Both databases are brought to
-    the present schema first. Raises :class:`Unavailable` where a server runs on either or a row differs, and
-    :class:`Conflict` where the target has rows.
+    Copies all or nothing: every row is read back and compared in the transaction that wrote it. Both databases are
+    upgraded to the current schema first. Raises :class:`Unavailable` if a server runs on either or a row differs, and
+    :class:`Conflict` if the target has rows.
     """
     if is_postgres(source):
-        raise Unavailable("only a SQLite database is copied; for PostgreSQL there are pg_dump and pg_restore")
+        raise Unavailable("only a SQLite database can be copied; for PostgreSQL, use pg_dump and pg_restore")
     if not is_postgres(target):
         raise Unavailable("the target must be a PostgreSQL database: postgresql://user:password@host/name")
-    ours = await Database.open(source, on_commit=lambda events: None, is_server=True)  # nobody writes meanwhile
+    ours = await Database.open(source, on_commit=lambda events: None, is_server=True)  # locks out other writers
     try:
         theirs = await Database.open(target, on_commit=lambda events: None, is_server=True)
         try:
@@ -64,7 +64,7 @@ def _copy_table(table: Table, old: Connection, new: Connection) -> int:
 def _compare(table: Table, old: Connection, new: Connection) -> None:
     for ours, theirs in zip_longest(_rows(table, old), _rows(table, new)):
         if ours is None or theirs is None or tuple(ours) != tuple(theirs):
-            raise Unavailable(f"a row of {table.name!r} is not the same after it was copied: {ours} became {theirs}")
+            raise Unavailable(f"a row of {table.name!r} changed when it was copied: {ours} became {theirs}")
 
 
 def _rows(table: Table, conn: Connection) -> Iterator[Row[Any]]:
@@ -73,7 +73,7 @@ def _rows(table: Table, conn: Connection) -> Iterator[Row[Any]]:
 
 
 def _chunks(table: Table, conn: Connection) -> Iterator[Sequence[Row[Any]]]:
-    """In the order of the primary key, from which each chunk goes on."""
+    """The rows in chunks, by primary key: each chunk starts after the last key of the one before."""
     key: list[Column[Any]] = list(table.primary_key)
     query = select(table).order_by(*key).limit(_CHUNK)
     rows = conn.execute(query).all()

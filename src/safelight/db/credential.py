@@ -1,4 +1,4 @@
-"""Rows of what stands for a user: API keys, sessions, setup links. They hold digests, never the secrets."""
+"""Rows of credentials: API keys, sessions, setup links. They hold digests, never the secrets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def add_key(conn: Connection, key_id: KeyId, *, owner_id: UserId, digest: bytes,
 
 
 def find_key(conn: Connection, key_id: KeyId) -> tuple[Principal, bytes] | None:
-    """The owner and the digest of a key whose owner is not disabled."""
+    """The owner and the digest of a key; ``None`` if there is no such key, or its owner is disabled."""
     row = conn.execute(_KEY, {"key": key_id}).one_or_none()
     return (Principal(UserId(row.id), is_admin=row.is_admin), bytes(row.digest)) if row else None
 
@@ -63,7 +63,7 @@ def add_session(conn: Connection, digest: bytes, *, owner_id: UserId, now: datet
 
 
 def find_session(conn: Connection, digest: bytes, *, now: datetime) -> tuple[Principal, datetime] | None:
-    """Whose it is and until when, unless the user is disabled."""
+    """The user of a session and when it expires; ``None`` if it has expired, or the user is disabled."""
     row = conn.execute(_SESSION, {"of_digest": digest, "now": now}).one_or_none()
     return (Principal(UserId(row.id), is_admin=row.is_admin), row.expires_at) if row else None
 
@@ -81,7 +81,7 @@ def drop_keys_of(conn: Connection, owner_id: UserId) -> None:
 
 
 def replace_setup_link(conn: Connection, digest: bytes, *, now: datetime) -> None:
-    """Earlier ones no longer work."""
+    """Store a setup link and invalidate the earlier ones."""
     conn.execute(delete(setup_link))
     conn.execute(insert(setup_link).values(digest=digest, created_at=now))
 
@@ -91,5 +91,5 @@ def has_setup_link(conn: Connection, digest: bytes) -> bool:
 
 
 def take_setup_link(conn: Connection, digest: bytes) -> bool:
-    """Use it up; ``False`` where there is none of that digest."""
+    """Use up a setup link. Returns ``False`` if there is none with that digest."""
     return conn.execute(delete(setup_link).where(setup_link.c.digest == digest)).rowcount == 1

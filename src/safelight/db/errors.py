@@ -1,4 +1,4 @@
-"""What a database says of itself (busy, gone, full), in our words, whichever of the two it is."""
+"""Errors of both databases (busy, unreachable, full), translated to those of ``core/errors.py``."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ from safelight.core.errors import Invalid, StorageFull, Unavailable
 _FULL = ("53100",)
 """PostgreSQL's ``disk_full``."""
 _UNAVAILABLE_CLASSES = ("08", "53", "57", "58", "25", "40")
-"""PostgreSQL's: connections, resources, operators' acts, the system, read-only transactions, those rolled back."""
+"""PostgreSQL's classes: connection, resources, operator intervention, system, read-only transaction, rollback."""
 _DAMAGED = ("file is not a database", "disk image is malformed")
-"""SQLite's words for a file that holds something else, or that was overwritten in part."""
+"""SQLite's messages for a file that is not a database, or that was partly overwritten."""
 _TEXT = ("22021", "22P05")
-"""Bytes that are no text: PostgreSQL keeps no NUL in one."""
+"""PostgreSQL's codes for invalid text: it cannot store NUL in a text."""
 
 
 @contextlib.contextmanager
-def in_our_words() -> Iterator[None]:
-    """Raise what the database says of itself as :class:`Unavailable`."""
+def translated_errors() -> Iterator[None]:
+    """Raise the database's errors as :class:`Unavailable`, :class:`StorageFull` or :class:`Invalid`."""
     try:
         yield
     except Exception as error:
@@ -30,7 +30,7 @@ def in_our_words() -> Iterator[None]:
 
 
 def translate(error: BaseException) -> BaseException:
-    """The error in our words; one that is a program's fault as it is."""
+    """The translated error; an error that is a bug is returned unchanged."""
     translated = _translate(error)
     if translated is not error:
         translated.__cause__ = error

@@ -10,9 +10,9 @@ from safelight.core.ids import UserId
 from safelight.db.tables import feedback as table
 
 
-def add(conn: Connection, owner_id: UserId, *, words: Mapping[str, Any], now: datetime) -> None:
-    """``words``: type, rating, content, metadata."""
-    conn.execute(insert(table).values(owner_id=owner_id, created_at=now, **words))
+def add(conn: Connection, owner_id: UserId, *, fields: Mapping[str, Any], now: datetime) -> None:
+    """``fields``: type, rating, content, metadata."""
+    conn.execute(insert(table).values(owner_id=owner_id, created_at=now, **fields))
 
 
 def count_since(conn: Connection, owner_id: UserId, *, since: datetime) -> int:

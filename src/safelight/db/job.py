@@ -1,4 +1,4 @@
-"""Rows of jobs as their owners see them. What the dispatcher does to jobs, under a fence, is in ``db/attempt.py``."""
+"""Rows of jobs as their owners see them. The dispatcher's view of them is in ``db/attempt.py``."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -11,11 +11,11 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from safelight.core.ids import JobId, UserId, job_ids_shown_as
 from safelight.core.job import TERMINAL, Job, JobState, JobSummary
 from safelight.core.paging import PageRequest
-from safelight.db import lane as lanes
+from safelight.db import queue_depth as depths
 from safelight.db.batches import batches
 from safelight.db.job_columns import changed_row, new_row, summary_of
 from safelight.db.job_rows import SUMMARY, complete
-from safelight.db.tables import IS_QUEUED, job, job_payload, lane
+from safelight.db.tables import IS_QUEUED, job, job_payload, queue_depth
 
 _OWNED = job.c.owner_id == bindparam("owner")
 _ONE = select(*SUMMARY).where(_OWNED, job.c.id.in_((bindparam("id"), bindparam("own_id"))))
@@ -23,7 +23,9 @@ _EXISTS = select(job.c.seq).where(job.c.id == bindparam("id"))
 _QUEUED = select(*SUMMARY).where(_OWNED, IS_QUEUED).order_by(job.c.number, job.c.seq)
 _RUNNING = select(*SUMMARY).where(_OWNED, job.c.state == "running").order_by(job.c.seq)
 _ACTIVE = select(
-    select(func.coalesce(func.sum(lane.c.queued), 0)).where(lane.c.owner_id == bindparam("owner")).scalar_subquery()
+    select(func.coalesce(func.sum(queue_depth.c.queued), 0))
+    .where(queue_depth.c.owner_id == bindparam("owner"))
+    .scalar_subquery()
     + select(func.count()).where(_OWNED, job.c.state == "running").scalar_subquery()
 )
 _INSERT = insert(job)
@@ -49,22 +51,22 @@ def add(
     payload = {"prompt": prompt, "targets": targets, "extra_data": extra_data}
     conn.execute(_INSERT_PAYLOAD, {"job_seq": result.inserted_primary_key[0], **payload})
     if summary.state is JobState.QUEUED:
-        lanes.change(conn, summary.owner_id, pool=summary.pool, by=1)
+        depths.change(conn, summary.owner_id, pool=summary.pool, by=1)
 
 
 def is_taken(conn: Connection, job_id: JobId) -> bool:
-    """Whether any owner has a job of that id; for choosing another one, never for an answer."""
+    """Whether any owner has a job with that id. For choosing a free id; clients must never learn the result."""
     return conn.execute(_EXISTS, {"id": job_id}).first() is not None
 
 
 def find(conn: Connection, owner_id: UserId, *, job_id: str) -> JobSummary | None:
-    """The job that the owner calls so."""
+    """The summary of the job that the owner knows by that id."""
     row = conn.execute(_ONE, _called(owner_id, job_id)).first()
     return summary_of(row) if row else None
 
 
 def load(conn: Connection, owner_id: UserId, *, job_id: str) -> Job | None:
-    """The whole job that the owner calls so."""
+    """The whole job that the owner knows by that id."""
     return next(iter(complete(conn, conn.execute(_ONE, _called(owner_id, job_id)).all())), None)
 
 
@@ -74,7 +76,7 @@ def _called(owner_id: UserId, job_id: str) -> dict[str, str]:
 
 
 def queued(conn: Connection, owner_id: UserId) -> list[Job]:
-    """In the order in which they will run."""
+    """Queued jobs, in the order in which they will run."""
     return complete(conn, conn.execute(_QUEUED, {"owner": owner_id}).all())
 
 
@@ -91,7 +93,7 @@ def count_active(conn: Connection, owner_id: UserId) -> int:
 
 
 def history(conn: Connection, owner_id: UserId, *, page: PageRequest | None, newest_first: bool) -> list[Job]:
-    """Jobs that have ended, in the order in which they did."""
+    """Jobs that have ended, in the order in which they ended."""
     order = (job.c.ended_at, job.c.seq)
     query = select(*SUMMARY).where(_OWNED, job.c.ended_at.is_not(None))
     query = query.order_by(*(column.desc() if newest_first else column for column in order))
@@ -101,7 +103,8 @@ def history(conn: Connection, owner_id: UserId, *, page: PageRequest | None, new
 
 
 def replace(conn: Connection, before: JobSummary, after: JobSummary, **more: Any) -> bool:
-    """Compare and set: write ``after`` where the row still is in the state and attempt of ``before``."""
+    """Compare and set: write ``after`` if the row still has the state and attempt of ``before``. Returns whether it
+    had."""
     values = {
         "was_owner": before.owner_id,
         "was_id": before.id,
@@ -114,12 +117,12 @@ def replace(conn: Connection, before: JobSummary, after: JobSummary, **more: Any
     if conn.execute(_REPLACE, values).rowcount != 1:
         return False
     if change := (after.state is JobState.QUEUED) - (before.state is JobState.QUEUED):
-        lanes.change(conn, before.owner_id, pool=before.pool, by=change)
+        depths.change(conn, before.owner_id, pool=before.pool, by=change)
     return True
 
 
 def cancel_queued(conn: Connection, owner_id: UserId, *, job_ids: Collection[str], now: datetime) -> list[JobSummary]:
-    """Cancel those of ``job_ids`` that still wait; returns them as they are now."""
+    """Cancel those of ``job_ids`` that are still queued. Returns them as they are now."""
     statement = _cancel(owner_id, now)
     some_ids = batches(sorted({j for job_id in job_ids for j in job_ids_shown_as(owner_id, job_id)}))
     rows = [row for ids in some_ids for row in conn.execute(statement.where(job.c.id.in_(ids)))]
@@ -127,14 +130,14 @@ def cancel_queued(conn: Connection, owner_id: UserId, *, job_ids: Collection[str
 
 
 def cancel_all_queued(conn: Connection, owner_id: UserId, *, at_most: int, now: datetime) -> list[JobSummary]:
-    """Cancel ``at_most`` of those that wait since before ``now``; returns them as they are now."""
+    """Cancel up to ``at_most`` jobs that are queued and were created by ``now``. Returns them as they are now."""
     waiting = select(job.c.seq).where(job.c.owner_id == owner_id, IS_QUEUED, job.c.created_at <= now).limit(at_most)
     rows = conn.execute(_cancel(owner_id, now).where(_is_one_of(waiting))).all()
     return _no_longer_queued(conn, owner_id, rows)
 
 
 def forget(conn: Connection, owner_id: UserId, *, job_ids: Collection[str]) -> list[JobSummary]:
-    """Delete those of ``job_ids`` that have ended; returns them as they were."""
+    """Delete those of ``job_ids`` that have ended. Returns them as they were."""
     statement = delete(job).where(job.c.owner_id == owner_id, job.c.state.in_([s.value for s in TERMINAL]))
     statement_r = statement.returning(*SUMMARY)
     some_ids = batches(sorted({j for job_id in job_ids for j in job_ids_shown_as(owner_id, job_id)}))
@@ -142,7 +145,7 @@ def forget(conn: Connection, owner_id: UserId, *, job_ids: Collection[str]) -> l
 
 
 def forget_all(conn: Connection, owner_id: UserId, *, at_most: int, now: datetime) -> list[JobSummary]:
-    """Delete ``at_most`` of those that had ended by ``now``; returns them as they were."""
+    """Delete up to ``at_most`` jobs that had ended by ``now``. Returns them as they were."""
     ended = select(job.c.seq).where(job.c.owner_id == owner_id, job.c.ended_at <= now).limit(at_most)
     statement = delete(job).where(job.c.owner_id == owner_id, _is_one_of(ended))
     return [summary_of(row) for row in conn.execute(statement.returning(*SUMMARY))]
@@ -159,7 +162,7 @@ def _cancel(owner_id: UserId, now: datetime) -> ReturningUpdate[Any]:
 
 def _no_longer_queued(conn: Connection, owner_id: UserId, rows: Sequence[Row[Any]]) -> list[JobSummary]:
     for pool, count in Counter(row.pool for row in rows).items():
-        lanes.change(conn, owner_id, pool=pool, by=-count)
+        depths.change(conn, owner_id, pool=pool, by=-count)
     return [summary_of(row) for row in rows]
 
 

@@ -1,7 +1,7 @@
 """The columns of a job's row, one for each field of :class:`JobSummary`: the only place that lists them.
 
-The table, the insert, the update and the way back from a row are all made from this list. A new field on a job needs
-the field (``core/job.py``), a line here, a migration, and whatever shows it.
+The table, the insert, the update and the conversion from a row are all made from this list. A new field of a job needs
+the field (``core/job.py``), a line here, a migration, and the code that shows it.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from safelight.db.types import Json, Moment
 
 @dataclass(frozen=True, slots=True)
 class JobColumn:
-    """``read`` makes the field's value from the column's, ``write`` the reverse; ``None``: they are the same.
+    """``read`` converts the column's value to the field's, ``write`` the reverse; ``None``: they are the same.
 
     ``is_fixed``: set when the job is submitted, and never changed.
     """
@@ -75,7 +75,7 @@ def new_row(summary: JobSummary) -> dict[str, Any]:
 
 
 def changed_row(summary: JobSummary) -> dict[str, Any]:
-    """The values that a change of the job may write."""
+    """The values that an update of the job writes."""
     return {column.name: column.value_of(summary) for column in _CHANGING}
 
 

@@ -1,5 +1,5 @@
-"""A page of a user's jobs by state, workflow and kind of output. Each combination reads along an index, never by a sort
-over the whole of a user's jobs: the newest page must cost the same with ten jobs and with a million.
+"""A page of a user's jobs by state, workflow and kind of output. Every combination reads along an index and never sorts
+all jobs of a user: the newest page must cost the same with ten jobs and with a million.
 """
 
 from collections.abc import Collection
@@ -30,8 +30,8 @@ def page(
     descending: bool,
     request: PageRequest,
 ) -> Page[JobSummary]:
-    """``states``: empty for all. ``has_begun``: leave out what was cancelled before it began. Jobs without a duration
-    count as the shortest."""
+    """``states``: empty for all. ``has_begun``: leave out jobs that were cancelled before they began. Jobs without a
+    duration sort as the shortest."""
     some = tuple(sorted({state.value for state in states})) if 0 < len(set(states)) < len(JobState) else ()
     found, total = _statements(
         some,
@@ -57,7 +57,7 @@ def _statements(
     by_duration: bool,
     descending: bool,
 ) -> tuple[Select[Any], Select[Any]]:
-    """The page and the count, which are worth keeping: to build them costs as much as to run them."""
+    """The statements of the page and of the count. Cached: building them costs as much as running them."""
     state = _unindexed(job.c.state) if of_workflow or of_kind else job.c.state
     where: list[ColumnElement[bool]] = [state.in_(states)] if states else []
     if has_begun:
@@ -79,7 +79,7 @@ def _statements(
 
 
 def _of_kind(query: Select[Any], of_kind: bool, *, is_whole: bool = False) -> Select[Any]:
-    """``is_whole``: nothing else is asked of the jobs."""
+    """``is_whole``: there is no other condition on the jobs."""
     if not of_kind:
         return query.select_from(job)
     media = job_media if is_whole else job_media.join(job, job.c.seq == job_media.c.job_seq)
@@ -89,12 +89,13 @@ def _of_kind(query: Select[Any], of_kind: bool, *, is_whole: bool = False) -> Se
 
 
 def _unindexed(column: Column[str]) -> ColumnElement[str]:
-    """In a form that no index serves: what else is asked finds far fewer, and a planner without numbers cannot know."""
+    """The column in a form that no index serves. The other conditions match far fewer rows, which a planner without
+    statistics cannot know."""
     return func.coalesce(column, "")
 
 
 def _heads_of_each(states: tuple[str, ...], order: ColumnElement[Any], *, has_begun: bool) -> Select[Any]:
-    """The first rows of each state along ``(owner_id, state, seq)``: an IN over that index would need a sort."""
+    """The first rows of each state by index ``(owner_id, state, seq)``; one IN over all states would need a sort."""
     heads = [
         select(job.c.seq)
         .where(_OWNED, IS_INTERRUPTED if has_begun and state == JobState.CANCELLED.value else job.c.state == state)

@@ -1,4 +1,4 @@
-"""From rows to jobs: the columns that a summary needs, and how a whole job is put together from its tables."""
+"""Jobs from rows: the columns of a summary, and whole jobs put together from their tables."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,7 +26,7 @@ _CHUNK = 500
 
 
 def complete(conn: Connection, rows: Sequence[Row[Any]]) -> list[Job]:
-    """Whole jobs for rows of ``SUMMARY``, in their order. Outputs are read of jobs that have ended."""
+    """Whole jobs for rows of ``SUMMARY``, in the same order. Outputs are read only for jobs that have ended."""
     jobs: list[Job] = []
     for start in range(0, len(rows), _CHUNK):
         chunk = rows[start : start + _CHUNK]
@@ -51,7 +51,7 @@ def complete(conn: Connection, rows: Sequence[Row[Any]]) -> list[Job]:
     return jobs
 
 
-def call_words(call: NodeCall) -> list[str | None]:
+def call_fields(call: NodeCall) -> list[str | None]:
     return [call.id, call.display_id, call.parent_id, call.real_id]
 
 

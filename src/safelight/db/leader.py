@@ -17,7 +17,7 @@ def find(conn: Connection) -> Leader | None:
 
 
 def epoch(conn: Connection) -> int:
-    """0 before the first."""
+    """The epoch of the current leader; 0 before the first."""
     return conn.execute(_EPOCH).scalar_one_or_none() or 0
 
 

@@ -1,4 +1,5 @@
-"""Which assets a user has, asked by digest and by id: what a graph names, and what a reader of it already owns."""
+"""Which assets a user owns, by digest and by id: for the assets that a graph names, and for those that a reader of a
+shared graph already has."""
 
 from collections.abc import Collection, Iterator
 

@@ -1,7 +1,7 @@
-"""Bring a database to the present schema.
+"""Upgrades a database to the current schema.
 
-Alembic is imported only where there is something to migrate: a start with the present schema, and the first start with
-an empty file, must take milliseconds. That the tables (``db/tables.py``) and the revisions agree is a test's business.
+Alembic is imported only if there is something to migrate: a start with the current schema, and the first start with an
+empty file, must take milliseconds. A test checks that the tables (``db/tables.py``) and the revisions agree.
 """
 
 from sqlalchemy import Connection, Engine, inspect, text
@@ -14,12 +14,12 @@ HEAD = "0012"
 
 
 def to_head(engine: Engine) -> None:
-    """Make or migrate a SQLite file. Raises :class:`Unavailable` for one of a newer Safelight, or of something else."""
+    """Create or upgrade a SQLite file. Raises :class:`Unavailable` for one of a newer Safelight or another program."""
     with engine.connect() as conn:
         revision = revision_of(conn)
         if revision == HEAD:
             return
-        sqlite.run(conn, "PRAGMA foreign_keys=OFF")  # a table that is rebuilt is for a moment missing
+        sqlite.run(conn, "PRAGMA foreign_keys=OFF")  # a table that is rebuilt is missing for a moment
         sqlite.run(conn, "BEGIN IMMEDIATE")
         try:
             bring_to_head(conn)
@@ -30,7 +30,7 @@ def to_head(engine: Engine) -> None:
 
 
 def bring_to_head(conn: Connection) -> None:
-    """Make or migrate, in the caller's transaction, which no other may share."""
+    """Create or upgrade, in the caller's transaction, which must contain nothing else."""
     revision = revision_of(conn)
     if revision is None:
         _create(conn)
@@ -39,14 +39,12 @@ def bring_to_head(conn: Connection) -> None:
 
 
 def revision_of(conn: Connection) -> str | None:
-    """``""``: before the first; ``None``: an empty file."""
+    """The revision of the schema; ``""``: older than the first revision; ``None``: an empty file."""
     names = set(inspect(conn).get_table_names())
     if "alembic_version" in names:
         return conn.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none() or ""
     if names:
-        raise Unavailable(
-            f"the database {conn.engine.url.database} holds the tables of something else: {sorted(names)}"
-        )
+        raise Unavailable(f"the database {conn.engine.url.database} has the tables of another program: {sorted(names)}")
     return None
 
 
@@ -69,6 +67,7 @@ def _upgrade(conn: Connection, revision: str) -> None:
             ScriptDirectory.from_config(settings).get_revision(revision)
     except CommandError as error:
         raise Unavailable(
-            f"the database {conn.engine.url.database} was made by a newer Safelight (its schema is {revision!r})"
+            f"the database {conn.engine.url.database} was made by a newer Safelight (its schema is {revision!r}); "
+            "upgrade this server"
         ) from error
     command.upgrade(settings, "head")

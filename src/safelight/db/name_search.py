@@ -1,7 +1,7 @@
-"""Searching in names: which assets' names hold a text. SQLite has an FTS5 index of trigrams for it; in PostgreSQL an
-index of ``pg_trgm`` on ``asset.search_name`` serves ``LIKE`` itself, and nothing needs to be kept.
+"""Search for assets whose name contains a text. On SQLite it uses an FTS5 index of trigrams, which is maintained here;
+on PostgreSQL a ``pg_trgm`` index on ``asset.search_name`` serves ``LIKE`` directly.
 
-In FTS5 a user's names carry a mark of their owner, so that one user's search does not read through another's names.
+In FTS5, names are stored with a mark of their owner, so that a search does not read the names of other users.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, TextClause, column, select, table, te
 from safelight.core.ids import UserId
 
 SHORTEST = 3
-"""A text of fewer characters has no trigram."""
+"""Shorter texts have no trigram."""
 
 _names = table("asset_name", column("rowid"))
 _INSERT = text("INSERT INTO asset_name (rowid, owner_key, name) VALUES (:seq, :mark, :name)")
@@ -20,17 +20,17 @@ _DELETE = text("DELETE FROM asset_name WHERE rowid = :seq")
 
 
 def fold(name: str) -> str:
-    """How names and what is looked for are compared."""
+    """The form in which names and search texts are compared."""
     return name.casefold()
 
 
 def is_index(conn: Connection) -> bool:
-    """Whether ``LIKE`` on the column is answered by an index."""
+    """Whether an index serves ``LIKE`` on the column."""
     return conn.dialect.name == "postgresql"
 
 
 def add(conn: Connection, owner_id: UserId, *, names: Sequence[tuple[int, str]]) -> None:
-    """``names``: folded, by the asset's ``seq``."""
+    """Add names. ``names``: pairs of the asset's ``seq`` and its folded name."""
     mark = _mark(owner_id)
     _run(conn, _INSERT, [{"seq": seq, "mark": mark, "name": name} for seq, name in names])
 
@@ -40,7 +40,7 @@ def remove(conn: Connection, *, seqs: Sequence[int]) -> None:
 
 
 def matching() -> Select[tuple[int]]:
-    """``seq`` of the names that match the bound ``:pattern``; of other owners with the same mark, too."""
+    """The ``seq`` of names that match the bound ``:pattern``, including those of owners with the same mark."""
     rowid: Select[tuple[int]] = select(_names.c.rowid.label("seq"))
     return rowid.where(text("asset_name MATCH :pattern"))
 
@@ -57,5 +57,5 @@ def _run(conn: Connection, statement: TextClause, rows: list[dict[str, object]])
 
 
 def _mark(owner_id: UserId) -> str:
-    """Three characters, one trigram. Two owners may share it."""
+    """Three characters, one trigram. Two owners may have the same mark."""
     return blake2b(owner_id.encode(), digest_size=2).hexdigest()[:3]

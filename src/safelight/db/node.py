@@ -1,4 +1,4 @@
-"""Rows of node catalogues: what engines said that they can run, by digest."""
+"""Rows of node catalogues: the nodes that engines reported, by digest."""
 
 from datetime import datetime
 
@@ -10,11 +10,11 @@ from safelight.db.upsert import insert
 
 
 def save(conn: Connection, *, digest: Digest, body: bytes, now: datetime) -> None:
-    """Keep a catalogue, and remember that it is the one in use."""
+    """Store a catalogue, and mark it as the one in use."""
     statement = insert(conn, catalogue).values(digest=digest, used_at=now, body=body)
     conn.execute(statement.on_conflict_do_update(index_elements=["digest"], set_={"used_at": now}))
 
 
 def latest(conn: Connection) -> bytes | None:
-    """The catalogue that was last in use."""
+    """The catalogue that was used last."""
     return conn.execute(select(catalogue.c.body).order_by(catalogue.c.used_at.desc()).limit(1)).scalar_one_or_none()

@@ -1,5 +1,5 @@
-"""How a PostgreSQL database is opened: connections without a transaction of the driver's own, so that ours are begun
-and ended by hand; the locks by which servers of one database keep out of each other's way."""
+"""Connections to PostgreSQL, in autocommit mode, because transactions are begun and ended explicitly; and the advisory
+locks that coordinate the servers of one database."""
 
 import asyncio
 from typing import Any
@@ -14,17 +14,17 @@ from safelight.db.errors import translate
 
 CONNECT_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 60.0
-"""A statement takes milliseconds. What takes longer waits for a server that is gone, without a word."""
+"""Statements take milliseconds; one that takes this long waits for a database that has silently gone."""
 
 _KEEPALIVE = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
-"""A server that cannot be reached any more loses its locks after so many seconds, and not after hours."""
+"""An unreachable server loses its locks after about 20 seconds instead of hours."""
 
 MIGRATION_LOCK, SERVER_LOCK, WRITE_LOCK = 0x5AFE_0001, 0x5AFE_0002, 0x5AFE_0003
-"""Advisory locks. They are the database's own: other databases of the same cluster have others."""
+"""Keys of advisory locks. Each database of a cluster has its own."""
 
 
 def create(url: str) -> AsyncEngine:
-    """Raises :class:`Unavailable` for an address that is none, or where the driver is not installed."""
+    """Raises :class:`Unavailable` for an invalid URL, or if the driver is not installed."""
     try:
         parsed = make_url(url).set(drivername="postgresql+asyncpg")
         return create_async_engine(
@@ -39,9 +39,9 @@ def create(url: str) -> AsyncEngine:
             },
         )
     except ArgumentError as error:
-        raise Unavailable(f"the database's address cannot be read: {error}") from None
+        raise Unavailable(f"the database URL is not valid: {error}") from None
     except ModuleNotFoundError:
-        raise Unavailable("PostgreSQL needs `pip install 'safelight[postgres]'`") from None
+        raise Unavailable("the driver of PostgreSQL is not installed; run pip install 'safelight[postgres]'") from None
 
 
 async def connect(engine: AsyncEngine) -> AsyncConnection:
@@ -55,7 +55,7 @@ async def connect(engine: AsyncEngine) -> AsyncConnection:
 
 
 async def run(conn: AsyncConnection, statement: str) -> None:
-    """Transaction control, straight to the driver. Several statements may be separated by semicolons."""
+    """Run transaction control directly on the driver. Several statements may be separated by semicolons."""
     try:
         raw = await driver(conn)
         await raw.execute(statement)
@@ -77,7 +77,7 @@ async def is_alive(conn: AsyncConnection) -> bool:
 
 
 async def drop(conn: AsyncConnection) -> None:
-    """Let go of a connection, whatever it is in the middle of. Dropping one twice does nothing more."""
+    """Close a connection immediately, whatever it is doing. A second call does nothing."""
     if conn.closed:
         return
     try:
@@ -89,7 +89,7 @@ async def drop(conn: AsyncConnection) -> None:
 
 
 def shown(engine: AsyncEngine) -> str:
-    """The address without its password."""
+    """The URL without its password."""
     return engine.url.set(drivername="postgresql").render_as_string(hide_password=True)
 
 
@@ -97,9 +97,9 @@ LOCK_CHECK_S = 5.0
 
 
 class ServerLock:
-    """Held by the one server of a database, on a connection of its own; it ends with the connection.
+    """The lock of a database's only server, held on a connection of its own; it ends with the connection.
 
-    Mutable: the connection, which a restart of the database ends.
+    Mutable: the connection, which is replaced after a restart of the database.
     """
 
     def __init__(self, engine: AsyncEngine, conn: AsyncConnection) -> None:
@@ -108,14 +108,14 @@ class ServerLock:
 
     @classmethod
     async def take(cls, engine: AsyncEngine) -> "ServerLock":
-        """Raises :class:`Unavailable` where another server has it."""
+        """Raises :class:`Unavailable` if another server has it."""
         return cls(engine, await cls._connect(engine))
 
     async def keep(self, *, ask: bool = False) -> None:
-        """Take it again should it be lost. Raises :class:`Unavailable` where another server was quicker: what this one
-        would write now might undo what that one does.
+        """Take the lock again if it is lost. Raises :class:`Unavailable` if another server has it now: writes of this
+        one could undo what that one does.
 
-        ``ask`` the database: another connection broke, and this one may not know yet that it did too.
+        ``ask``: query the database, because another connection broke and this one may be broken without notice.
         """
         if not await is_alive(self._conn) or (ask and not await self.is_held()):
             conn = await self._connect(self._engine)
@@ -131,7 +131,7 @@ class ServerLock:
         raise Unavailable(f"another server is running on the database {shown(engine)}")
 
     async def is_held(self) -> bool:
-        """Ask the database, which a connection that is dead without a word does not answer in time."""
+        """Whether the connection, and so the lock, still exists. Queries the database; a dead connection times out."""
         try:
             async with asyncio.timeout(LOCK_CHECK_S):
                 await run(self._conn, "SELECT 1")
@@ -144,7 +144,7 @@ class ServerLock:
 
 
 def _of_driver(error: Exception) -> BaseException:
-    """asyncpg's own exceptions, which SQLAlchemy did not see."""
+    """Translate asyncpg's own exceptions, which did not pass through SQLAlchemy."""
     import asyncpg
 
     known = asyncpg.PostgresError | asyncpg.InterfaceError | asyncio.IncompleteReadError
@@ -154,7 +154,7 @@ def _of_driver(error: Exception) -> BaseException:
 
 
 def _is_ending(error: Exception) -> bool:
-    """Nothing was sent: the connection is in the middle of the server's last words, that it will be closed."""
+    """Whether the statement was not sent because the connection is receiving the server's notice that it closes."""
     import asyncpg
 
     return isinstance(error, asyncpg.InternalClientError) and "another operation" in str(error)

@@ -1,7 +1,7 @@
-"""Rows of publications: what a workflow and its assets were when their owner published them.
+"""Rows of publications: a workflow and its assets as they were when their owner published them.
 
-Whoever knows a share id may read it, so the questions here are asked by others than the owner; those that are take his
-id like all others, and say whom they concern.
+Anybody who knows a share id may read the publication. So some queries here are made by other users than the owner, and
+take no owner; those that take ``owner_id`` say whose it is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from safelight.db.tables import publication as table
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedAsset:
-    """``asset_id``: the publisher's. Size in bytes."""
+    """``asset_id``: of the publisher's asset. ``size``: in bytes."""
 
     asset_id: AssetId
     name: str
@@ -101,14 +101,14 @@ def add(conn: Connection, owner_id: UserId, *, new: Publication, content: Mappin
 
 
 def newest(conn: Connection, owner_id: UserId, *, workflow_id: WorkflowId) -> Publication | None:
-    """What the owner last published of his workflow."""
+    """The owner's latest publication of their workflow."""
     where = (workflow.c.id == workflow_id, table.c.owner_id == owner_id)
     row = conn.execute(_publications(*where).order_by(table.c.seq.desc()).limit(1)).one_or_none()
     return _publication(conn, row) if row else None
 
 
 def shared(conn: Connection, *, share_id: ShareId) -> Publication | None:
-    """Without regard to who asks: the share id is the right to read."""
+    """The publication with that share id, for any reader: the share id is the permission to read."""
     row = conn.execute(_publications(table.c.share_id == share_id)).one_or_none()
     return _publication(conn, row) if row else None
 
@@ -119,13 +119,13 @@ def content_of(conn: Connection, *, share_id: ShareId) -> Mapping[str, Any]:
 
 
 def is_shared(conn: Connection, owner_id: UserId, *, workflow_id: WorkflowId) -> bool:
-    """Whether somebody else than ``owner_id`` has published that workflow of his."""
+    """Whether another user than ``owner_id`` owns that workflow and has published it."""
     query = select(table.c.seq).select_from(_OF_WORKFLOW).where(*_of_others(owner_id, workflow_id)).limit(1)
     return conn.execute(query).one_or_none() is not None
 
 
 def find_version(conn: Connection, owner_id: UserId, *, workflow_id: WorkflowId, version: int) -> SharedVersion | None:
-    """A version that somebody else than ``owner_id`` has published, as he did so last."""
+    """A version that another user than ``owner_id`` has published, as in their latest publication of it."""
     return _shared_version(conn, owner_id, workflow_id, _int64(version), workflow_version.c.version)
 
 
@@ -139,7 +139,7 @@ def withdraw(conn: Connection, owner_id: UserId, *, workflow_id: WorkflowId) -> 
 
 
 def withdraw_file(conn: Connection, owner_id: UserId, *, path: str) -> None:
-    """The file of userdata is gone: so is what was published of it."""
+    """Delete the publications of a userdata file that was deleted."""
     seqs = select(workflow.c.seq).where(workflow.c.owner_id == owner_id, workflow.c.path == path)
     conn.execute(delete(table).where(table.c.workflow_seq.in_(seqs)))
 
@@ -172,10 +172,10 @@ def _publications(*where: ColumnElement[bool]) -> Any:
 def _publication(conn: Connection, row: Row[Any]) -> Publication:
     query = select(*_ASSET).where(publication_asset.c.publication_seq == row.seq).order_by(publication_asset.c.position)
     assets = [PublishedAsset(**asset._mapping) for asset in conn.execute(query)]
-    words = {name: value for name, value in row._mapping.items() if name != "seq"}
-    return Publication(**words, assets=assets)
+    fields = {name: value for name, value in row._mapping.items() if name != "seq"}
+    return Publication(**fields, assets=assets)
 
 
 def _int64(number: int) -> int:
-    """A number that no version has, for one that the database cannot hold."""
+    """The number, or 0, which no version has, if it is too large for the database."""
     return number if 0 < number < 2**31 else 0

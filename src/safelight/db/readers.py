@@ -1,6 +1,6 @@
-"""The threads that read. The first takes everything in turn, as long as it is quick; the others help when a read takes
-longer. Threads that compete for the interpreter's lock serve small pages more slowly together than one alone does
-(``docs/log.md`` has the numbers), and a long read would hold up all others in a single one.
+"""The threads that read. The first runs all reads in order, as long as they are quick; the others help when one takes
+longer. Threads that compete for the interpreter's lock serve small pages more slowly than one thread alone
+(``docs/log.md`` has the numbers), but with only one thread a long read would delay all others.
 """
 
 import asyncio
@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 HELPERS = 3
-PATIENCE_S = 0.003
-"""For how long the first may be at one read before the others help."""
+HELP_AFTER_S = 0.003
+"""How long the first thread may take for one read before the others help."""
 
 
 class Stop:
-    """Tells a read in another thread that nobody waits for it any more. Mutable: whether that is so."""
+    """Tells a read in another thread to stop, because its caller was cancelled. Mutable."""
 
     __slots__ = ("is_set",)
 
@@ -30,7 +30,7 @@ Read = Callable[[Stop], T]
 
 
 class Readers:
-    """Mutable: what waits, and who is at work. One event loop. ``begin`` and each read run in the threads."""
+    """Mutable: the waiting reads and the busy threads. One event loop. ``begin`` and all reads run in the threads."""
 
     def __init__(self, *, begin: Callable[[], None]) -> None:
         self._first = ThreadPoolExecutor(1, thread_name_prefix="db-read", initializer=begin)
@@ -41,8 +41,8 @@ class Readers:
         self._helping = 0
 
     async def run(self, read: Read[T]) -> T:
-        """What ``read`` returns or raises. If the caller is cancelled, a read that has not begun is dropped, and one
-        that has begun is told by its :class:`Stop`."""
+        """Run ``read`` in a thread. If the caller is cancelled, a read that has not begun is dropped, and one that has
+        begun is told by its :class:`Stop`."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         stop = Stop()
         self._waiting.append((read, stop, done))
@@ -54,7 +54,7 @@ class Readers:
             raise
 
     def stop(self) -> None:
-        """Finish what was begun. Blocks."""
+        """Wait for the running reads. Blocks."""
         self._first.shutdown()
         self._others.shutdown()
 
@@ -64,7 +64,7 @@ class Readers:
                 self._waiting.popleft()
             elif self._lateness is None:
                 self._is_late = False
-                self._lateness = asyncio.get_running_loop().call_later(PATIENCE_S, self._be_late)
+                self._lateness = asyncio.get_running_loop().call_later(HELP_AFTER_S, self._be_late)
                 self._start(self._first, self._first_ended)
             elif self._is_late and self._helping < HELPERS:
                 self._helping += 1

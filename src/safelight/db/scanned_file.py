@@ -1,4 +1,4 @@
-"""Rows of the files that a scan of the server's own folders has registered, each with its public asset."""
+"""Rows of files that a scan of the model folders has registered, each with its public asset."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from safelight.db.tables import scanned_file
 
 @dataclass(frozen=True, slots=True)
 class ScannedFile:
-    """``size`` and ``mtime_ns`` tell whether the file is the one that was hashed."""
+    """``size`` and ``mtime_ns`` show whether the file has changed since it was hashed."""
 
     path: str
     size: int
@@ -32,7 +32,7 @@ def all_files(conn: Connection) -> dict[str, ScannedFile]:
 def register(
     conn: Connection, *, file: ScannedFile, asset: Asset, sha256: Sha256Digest, replaces: AssetId | None
 ) -> None:
-    """``replaces``: the asset that the same path had with other bytes."""
+    """Register a file and its asset. ``replaces``: the asset of the same path with its earlier bytes."""
     if replaces is not None and (there := assets.find(conn, PUBLIC_OWNER, asset_id=replaces)):
         assets.remove(conn, PUBLIC_OWNER, seq=there[0], asset=there[1])
     blobs.ensure(conn, digest=Digest(asset.digest), size=asset.size, now=asset.created_at, sha256=sha256)
@@ -43,7 +43,7 @@ def register(
 
 
 def mark(conn: Connection, *, asset_ids: Sequence[AssetId], is_missing: bool) -> int:
-    """Tag those assets as missing, or take the tag away. Returns how many changed."""
+    """Add or remove the tag of missing files. Returns how many assets changed."""
     changed = 0
     for asset_id in asset_ids:
         there = assets.find(conn, PUBLIC_OWNER, asset_id=asset_id)

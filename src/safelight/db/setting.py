@@ -1,4 +1,4 @@
-"""Rows of settings: what a user's web UI keeps, by key."""
+"""Rows of settings: what the web UI stores for a user, by key."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -21,13 +21,13 @@ def load(conn: Connection, owner_id: UserId) -> dict[str, Any]:
 
 
 def get(conn: Connection, owner_id: UserId, *, key: str) -> Any:
-    """``None`` both for null and for a key that was never set."""
+    """The value of a key; ``None`` both for null and for a key that was never set."""
     text = conn.execute(_ONE, {"owner": owner_id, "name": key}).scalar_one_or_none()
     return None if text is None else decode_json(text)
 
 
 def size(conn: Connection, owner_id: UserId, *, keys: Collection[str]) -> int:
-    """The bytes of the owner's settings under ``keys``."""
+    """The size of the owner's settings with those ``keys``, in bytes."""
     length = func.coalesce(func.sum(func.octet_length(setting.c.key) + func.octet_length(setting.c.value)), 0)
     query = select(length).where(setting.c.owner_id == owner_id)
     return sum(int(conn.execute(query.where(setting.c.key.in_(some))).scalar_one()) for some in batches(keys))

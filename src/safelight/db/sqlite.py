@@ -1,8 +1,7 @@
-"""How a SQLite database is opened: one file, a write-ahead log, nothing acknowledged before it is on the disk.
+"""Opens SQLite databases: one file with a write-ahead log; nothing is acknowledged before it is on disk.
 
-Through the ``pysqlite3`` wheel, because the systems' SQLite versions have a WAL bug that can corrupt a database.
-Transactions are begun and ended by hand (``begin commit rollback``): the driver's own idea of them opens none for
-reads and cannot group commits.
+Uses the ``pysqlite3`` wheel, because the SQLite versions of many systems have a WAL bug that can corrupt a database.
+Transactions are begun and ended explicitly: the driver's own handling opens none for reads and cannot group commits.
 """
 
 import fcntl
@@ -21,14 +20,14 @@ _BUSY_TIMEOUT_MS = 5000
 
 
 def create(url: str) -> Engine:
-    """An engine for ``sqlite:////absolute/path.db``. The folder is made when it is missing."""
+    """An engine for ``sqlite:////absolute/path.db``. Creates the folder if it is missing."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
         raise Unavailable(f"the database {parsed.render_as_string()} is not a SQLite file (sqlite:////path/to/file.db)")
     try:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Unavailable(f"the folder of the database {parsed.database} cannot be made: {error.strerror}") from error
+        raise Unavailable(f"cannot create the folder of the database {parsed.database}: {error.strerror}") from error
     engine = create_engine(
         f"sqlite:///{parsed.database}",
         module=pysqlite3.dbapi2,
@@ -53,7 +52,7 @@ def _configure(connection: Any, record: object) -> None:
 
 
 def run(conn: Connection, statement: str) -> None:
-    """Transaction control and pragmas, straight to the driver. Raises :class:`Unavailable`."""
+    """Run transaction control or a pragma directly on the driver. Raises :class:`Unavailable`."""
     driver: Any = conn.connection.driver_connection
     try:
         driver.execute(statement)
@@ -67,15 +66,15 @@ def unavailable(error: BaseException | None) -> Unavailable:
 
 
 def in_transaction(conn: Connection) -> bool:
-    """Whether a transaction is open: SQLite ends it by itself at some errors, such as a full disk."""
+    """Whether a transaction is open: SQLite itself ends it on some errors, such as a full disk."""
     driver: Any = conn.connection.driver_connection
     return bool(driver.in_transaction)
 
 
 def copy(url: str, to: Path) -> None:
-    """A consistent copy of the database into a new file, while others read and write. Blocks.
+    """Copy the database consistently to a new file, while others read and write. Blocks.
 
-    Raises :class:`Unavailable`, also for a copy that SQLite itself finds damaged.
+    Raises :class:`Unavailable`, also if SQLite finds the copy damaged.
     """
     path = make_url(url).database
     if make_url(url).get_backend_name() != "sqlite" or not path or not Path(path).exists():
@@ -96,7 +95,7 @@ def copy(url: str, to: Path) -> None:
 
 
 class ServerLock:
-    """Held by the one server of a database, so that a second does not give up the jobs that the first one runs."""
+    """The lock of a database's only server. A second server would give up the jobs that the first one runs."""
 
     def __init__(self, url: str) -> None:
         path = f"{make_url(url).database}.lock"

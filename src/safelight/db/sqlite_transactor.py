@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, event
 
 from safelight.core.errors import Unavailable
 from safelight.db import migrate, sqlite
-from safelight.db.errors import in_our_words
+from safelight.db.errors import translated_errors
 from safelight.db.group_commit import OnCommit
 from safelight.db.readers import Readers, Stop
 from safelight.db.sqlite_writer import SqliteWriter
@@ -42,7 +42,7 @@ class SqliteTransactor:
         engine = sqlite.create(url)
         lock = sqlite.ServerLock(url) if is_server else None
         try:
-            with in_our_words():
+            with translated_errors():
                 await asyncio.to_thread(migrate.to_head, engine)
                 return cls(engine, on_commit=on_commit, lock=lock)
         except BaseException:
@@ -77,7 +77,7 @@ class SqliteTransactor:
     def _read(self, fn: Callable[[Transaction], T], stop: Stop) -> T:
         conn: Connection = self._local.conn
         self._local.stop = stop
-        with in_our_words():
+        with translated_errors():
             sqlite.run(conn, "BEGIN")
             try:
                 return fn(Transaction(conn))

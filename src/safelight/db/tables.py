@@ -1,7 +1,8 @@
-"""Every table. Rows of users carry their owner, first in the keys by which lists are read.
+"""Every table. Rows of users have an owner, which comes first in the keys by which lists are read.
 
-``seq`` numbers rise with time, so that "newest first" is the order of a key and never a sort. Lists read narrow rows:
-graphs, outputs and the bytes of files stand in tables of their own, or last. Times are milliseconds (``Moment``).
+``seq`` numbers increase with time, so that "newest first" is the order of a key and never a sort. Lists read narrow
+rows: graphs, outputs and the bytes of files are in their own tables, or in the last column. Times are milliseconds
+(``Moment``).
 """
 
 from typing import Any
@@ -40,7 +41,7 @@ metadata = MetaData(
 
 
 def _partial(name: str, *columns: Column[Any], where: ColumnElement[bool]) -> None:
-    """An index of the rows for which ``where`` holds."""
+    """A partial index: of the rows for which ``where`` holds."""
     Index(name, *columns, sqlite_where=where, postgresql_where=where)
 
 
@@ -50,7 +51,7 @@ user = Table(
     Column("id", String(64), primary_key=True),
     Column("name", String(255), nullable=False, unique=True),
     Column("is_admin", Boolean, nullable=False),
-    Column("job_counter", Integer, nullable=False),  # the next job's number; nobody learns of others by it
+    Column("job_counter", Integer, nullable=False),  # the next job's number, per user: it reveals nothing about others
     Column("created_at", Moment, nullable=False),
 )
 
@@ -62,27 +63,27 @@ job = Table(
     Column("duration_ms", Integer, nullable=False),  # from claim to end; 0 until the job has ended
     Column("device_s", Float, nullable=False),
 )
-# Lists by state, by default in the order of creation; all states of an owner, the active ones above all.
+# Lists by state, in the order of creation; all jobs of an owner; jobs by duration.
 Index(None, job.c.owner_id, job.c.state, job.c.seq)
 Index(None, job.c.owner_id, job.c.seq)
 Index(None, job.c.owner_id, job.c.duration_ms, job.c.seq)
 _partial("ix_job_workflow", job.c.owner_id, job.c.workflow_id, job.c.seq, where=job.c.workflow_id.is_not(None))
 # The history, in the order in which jobs ended.
 _partial("ix_job_ended", job.c.owner_id, job.c.ended_at, job.c.seq, where=job.c.ended_at.is_not(None))
-# The queue of each owner, in running order: nothing but what waits. What runs: what a restart must give up.
+# The queued jobs of each owner, in the order in which they run; the running jobs, which a restart must recover.
 IS_QUEUED = job.c.state == literal_column("'queued'")
 IS_RUNNING = job.c.state == literal_column("'running'")
-# Cancelled while they ran: what the history shows of cancelled jobs.
+# Cancelled while running: the only cancelled jobs that the history shows.
 IS_INTERRUPTED = (job.c.state == literal_column("'cancelled'")) & job.c.started_at.is_not(None)
 _partial("ix_job_interrupted", job.c.owner_id, job.c.seq, where=IS_INTERRUPTED)
 _partial("ix_job_queued", job.c.owner_id, job.c.number, job.c.seq, where=IS_QUEUED)
 _partial("ix_job_lane", job.c.owner_id, job.c.pool, job.c.number, job.c.seq, where=IS_QUEUED)
 _partial("ix_job_running", job.c.seq, where=IS_RUNNING)
-# The ends of all users, for a server that may have missed some.
+# The jobs of all users by their end, for a server that may have missed events.
 _partial("ix_job_ended_at", job.c.ended_at, job.c.seq, where=job.c.ended_at.is_not(None))
 
-# How many jobs wait in each lane (``core/pool.py``); a lane that had jobs keeps its row.
-lane = Table(
+# The number of queued jobs by owner and pool (``core/pool.py``: QueueKey); a queue that had jobs keeps its row.
+queue_depth = Table(
     "lane",
     metadata,
     Column("owner_id", String(64), ForeignKey("user.id"), primary_key=True),
@@ -91,7 +92,7 @@ lane = Table(
     sqlite_with_rowid=False,
 )
 IS_WAITING: ColumnElement[bool] = literal_column("queued > 0")
-_partial("ix_lane_waiting", lane.c.pool, lane.c.queued, lane.c.owner_id, where=IS_WAITING)
+_partial("ix_lane_waiting", queue_depth.c.pool, queue_depth.c.queued, queue_depth.c.owner_id, where=IS_WAITING)
 
 job_payload = Table(
     "job_payload",
@@ -152,29 +153,29 @@ asset = Table(
     Column("mime_type", String(255), nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
-    Column("published", Boolean, nullable=False),  # an output is listed from the finish of its job on
-    # Where ComfyUI's clients look for it: all three or none. ``series`` and ``number`` of ``<series>_00001_.png``.
+    Column("published", Boolean, nullable=False),  # an output is listed once its job finishes
+    # Where ComfyUI's clients find it: all three or none. ``series`` and ``number`` of ``<series>_00001_.png``.
     Column("folder", String(16)),
     Column("subfolder", Text),
     Column("filename", Text),
     Column("series", Text),
     Column("number", Integer),
-    # The attempt that made it. No foreign key: an output outlives its job's place in the history.
+    # The attempt that made it. No foreign key: an output outlives the row of its job.
     Column("job_id", String(200)),
     Column("attempt", Integer),
     Column("user_metadata", Json),
-    Column("search_name", Text),  # the name, case-folded: what ``name_contains`` looks into
+    Column("search_name", Text),  # the name, case-folded, in which ``name_contains`` searches
     Column("last_access_at", Moment),
     Column("preview_id", String(36)),
-    Column("loader_path", Text),  # a model's name in the combos of loaders
-    Column("source_metadata", Json),  # what the site that it was downloaded from says of it
+    Column("loader_path", Text),  # a model's name in the lists of loader nodes
+    Column("source_metadata", Json),  # what the site of its download reports about it
     UniqueConstraint("owner_id", "id"),
     UniqueConstraint("owner_id", "folder", "subfolder", "filename"),
 )
 Index(None, asset.c.owner_id, asset.c.folder, asset.c.seq)
 Index(None, asset.c.owner_id, asset.c.digest)
-# One for each order of the list, and for what is listed only.
-# Without a type, so that it is written as it stands: SQLite takes no index ``WHERE published`` for ``published = 1``.
+# One index for each order of the list, of listed assets only.
+# A literal, so that it is written exactly like this: SQLite uses no index ``WHERE published`` for ``published = 1``.
 IS_PUBLISHED: ColumnElement[bool] = literal_column("published")
 _partial("ix_asset_by_creation", asset.c.owner_id, asset.c.seq, where=IS_PUBLISHED)
 for _key in (asset.c.name, asset.c.updated_at, asset.c.size, asset.c.last_access_at):
@@ -189,7 +190,7 @@ _partial("ix_asset_unpublished", asset.c.seq, where=IS_UNPUBLISHED)
 asset_tag = Table(
     "asset_tag",
     metadata,
-    # The owner comes first: a tag that is common among others must cost an owner without it nothing.
+    # The owner comes first: a tag that is common among other users must cost an owner without it nothing.
     Column("owner_id", String(64), primary_key=True),
     Column("tag", String(255), primary_key=True),
     Column("asset_seq", RowId, ForeignKey("asset.seq", ondelete="CASCADE"), primary_key=True, autoincrement=False),
@@ -197,7 +198,7 @@ asset_tag = Table(
 )
 Index(None, asset_tag.c.asset_seq)
 
-# Fields of ``user_metadata`` as they can be asked for (``core/metadata_field.py``): a filter reads them like tags.
+# Index words of ``user_metadata`` (``core/metadata_field.py``), which a filter reads like tags.
 asset_field = Table(
     "asset_field",
     metadata,
@@ -249,7 +250,7 @@ Index(None, task.c.owner_id, task.c.seq)
 IS_UNFINISHED: ColumnElement[bool] = literal_column("state IN ('created', 'running')")
 _partial("ix_task_unfinished", task.c.seq, where=IS_UNFINISHED)
 
-# Names by their trigrams; the row id is the asset's ``seq``. In PostgreSQL it is an index, of the column itself.
+# Names by their trigrams; the row id is the asset's ``seq``. On PostgreSQL, an index on the column itself.
 NAME_SEARCH = (
     "CREATE VIRTUAL TABLE asset_name USING fts5(owner_key, name, tokenize='trigram case_sensitive 1', "
     "content='', contentless_delete=1)"
@@ -261,7 +262,7 @@ POSTGRES_NAME_SEARCH = (
     "CREATE EXTENSION IF NOT EXISTS btree_gin",
     "CREATE INDEX ix_asset_search_name ON asset USING gin (owner_id, search_name gin_trgm_ops) WHERE published",
 )
-"""Both extensions come with PostgreSQL, and whoever owns a database may create them."""
+"""Both extensions come with PostgreSQL, and the owner of a database may create them."""
 
 
 def _create_name_search(target: MetaData, connection: Connection, **options: Any) -> None:
@@ -305,17 +306,17 @@ workflow = Table(
     Column("id", String(36), nullable=False, unique=True),
     Column("owner_id", String(64), ForeignKey("user.id"), nullable=False),
     Column("name", Text),
-    Column("name_folded", Text, nullable=False),  # for search and order without regard to case
+    Column("name_folded", Text, nullable=False),  # for search and order that ignore case
     Column("description", Text),
     Column("default_view", String(16), nullable=False),
     Column("latest_version", Integer, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
     Column("deleted_at", Moment),
-    # Where it was forked from, as it was said then. No foreign keys: provenance outlives its source.
+    # Where it was forked from, as known then. No foreign keys: the record outlives its source.
     Column("forked_from", Text),
     Column("forked_from_version", Text),
-    # The file of userdata that it was published from, and whose later publications are its later versions.
+    # The userdata file that it was published from. Later publications of that file become later versions.
     Column("path", Text),
 )
 IS_KEPT = workflow.c.deleted_at.is_(None)
@@ -339,7 +340,7 @@ workflow_version = Table(
 workflow_asset = Table(
     "workflow_asset",
     metadata,
-    # The assets that a version's graph names, by id: whether a version names an asset must be quick to answer.
+    # The assets that a version's graph names, by id, so that "is this asset in use?" is a quick query.
     Column("owner_id", String(64), primary_key=True),
     Column("asset_id", String(36), primary_key=True),
     Column(
@@ -399,21 +400,21 @@ feedback = Table(
 )
 Index(None, feedback.c.owner_id, feedback.c.created_at)
 
-# Users who sign in. Where there is one, nobody is let in without credentials.
+# Users who sign in. Once there is one, the server requires credentials.
 account = Table(
     "account",
     metadata,
     Column("user_id", String(64), ForeignKey("user.id"), primary_key=True),
     Column("is_disabled", Boolean, nullable=False),
     Column("password_hash", Text),  # argon2id
-    Column("issuer", Text),  # of tokens that stand for this user, with their subject
+    Column("issuer", Text),  # with subject: the identity whose tokens sign in this user
     Column("subject", Text),
-    # What the user may use; NULL is without limit.
+    # Quotas of the user; NULL: no limit.
     Column("stored_bytes", BigInteger),
     Column("queued_jobs", Integer),
     Column("running_jobs", Integer),
     Column("device_s", Float),
-    Column("run_limit_s", Float),  # NULL: as the server's settings say
+    Column("run_limit_s", Float),  # NULL: the limit of the server's settings
     Column("used_device_s", Float, nullable=False),
     Column("weight", Float, nullable=False, server_default="1"),
     UniqueConstraint("issuer", "subject"),
@@ -448,7 +449,8 @@ setup_link = Table(
     Column("created_at", Moment, nullable=False),
 )
 
-# One row, whose number rises with every change of who may do what: how a server learns of a change by a command.
+# One row: the accounts revision, incremented on every change of users, keys or roles. It shows a server that a command
+# has changed them.
 access = Table(
     "access",
     metadata,
@@ -456,7 +458,7 @@ access = Table(
     Column("revision", Integer, nullable=False),
 )
 
-# What an administrator paused or drained: the queue ("") and slots. What has no row is open.
+# What an administrator paused or drained: the queue ("") and slots. Those without a row are open.
 gate = Table(
     "gate",
     metadata,
@@ -464,17 +466,17 @@ gate = Table(
     Column("mode", String(16), nullable=False),
 )
 
-# One row: which server of several leads. Each change is an epoch; whoever acts under an older one is refused.
+# One row: the leading server. Each change of the leader starts an epoch; writes of an older epoch are refused.
 leader = Table(
     "leader",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("epoch", Integer, nullable=False),
-    Column("address", String(2048), nullable=False),  # where the others reach it; "": it is gone
+    Column("address", String(2048), nullable=False),  # where other servers reach it; "": it has stopped
     Column("since", Moment, nullable=False),
 )
 
-# The latest preview of each running job, for servers that are not the one which made it. A crash may lose them all.
+# The latest preview of each running job, for the servers that did not receive it. A crash may lose all of them.
 preview = Table(
     "preview",
     metadata,
@@ -484,14 +486,14 @@ preview = Table(
 
 
 @event.listens_for(preview, "after_create")
-def _need_no_log(target: Table, connection: Connection, **_: Any) -> None:
+def _make_unlogged(target: Table, connection: Connection, **_: Any) -> None:
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("ALTER TABLE preview SET UNLOGGED")
 
 
 def _compare_bytewise() -> None:
-    """In PostgreSQL, text is as long as it likes and ordered by its bytes, as in SQLite, whatever the database's own
-    language; numbers are as large."""
+    """Make PostgreSQL's types behave like SQLite's: text has no maximum length and is ordered by its bytes in any
+    locale; integers have 64 bits."""
     for table in metadata.tables.values():
         for column in table.columns:
             if isinstance(column.type, String):

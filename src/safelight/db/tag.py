@@ -1,4 +1,4 @@
-"""Tags and their numbers, as ``/api/tags`` lists them."""
+"""Tags and their counts, as ``/api/tags`` lists them."""
 
 from collections.abc import Sequence
 
@@ -20,8 +20,8 @@ def page(
     by_name: bool,
     request: PageRequest,
 ) -> Page[TagCount]:
-    """``owners``: their assets are counted together."""
-    count = cast(func.sum(asset_count.c["count"]), BigInteger).label("used")  # PostgreSQL's sum is a decimal number
+    """The assets of all ``owners`` are counted together."""
+    count = cast(func.sum(asset_count.c["count"]), BigInteger).label("used")  # PostgreSQL sums integers to a decimal
     query = select(asset_count.c.tag, count).where(asset_count.c.owner_id.in_(owners), asset_count.c.tag != ALL)
     if prefix:
         query = query.where(asset_count.c.tag >= prefix, asset_count.c.tag < prefix + "\U0010ffff")

@@ -77,7 +77,7 @@ def page(
 
 
 def unfinished(conn: Connection) -> list[Task]:
-    """Everybody's, the oldest first: what a start takes up again."""
+    """The unfinished tasks of all users, oldest first; a server continues them when it starts."""
     return [_task(row) for row in conn.execute(select(task).where(IS_UNFINISHED).order_by(task.c.seq))]
 
 

@@ -1,4 +1,4 @@
-"""What every service takes first: a connection inside a transaction, and what is to happen after the commit."""
+"""The first argument of every service: a connection in a transaction, and what to do after the commit."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from safelight.core.event import Event
 
 
 class Transaction:
-    """Mutable: collects what follows the commit."""
+    """Mutable: collects events and callbacks for after the commit."""
 
     __slots__ = ("callbacks", "conn", "events")
 
@@ -18,7 +18,7 @@ class Transaction:
         self.callbacks: list[Callable[[], None]] = []
 
     def emit(self, event: Event) -> None:
-        """Publish ``event`` after the commit, and never without it."""
+        """Publish ``event`` after the commit; if the transaction fails, it is dropped."""
         self.events.append(event)
 
     def after_commit(self, callback: Callable[[], None]) -> None:

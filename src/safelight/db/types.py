@@ -1,4 +1,4 @@
-"""How the domain's values are kept in columns that SQLite and PostgreSQL both have."""
+"""Column types for the values of ``core/``, from types that SQLite and PostgreSQL both have."""
 
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from safelight.core.clock import from_ms, to_ms
 from safelight.core.digest import Digest, Sha256Digest
 
 RowId = BigInteger().with_variant(Integer, "sqlite")
-"""A row's own number, which rises with time. (SQLite counts only for a column of the type INTEGER.)"""
+"""A row's number, which increases with time. (SQLite assigns numbers only to columns of type INTEGER.)"""
 
 
 class Moment(TypeDecorator[datetime]):

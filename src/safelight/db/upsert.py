@@ -1,4 +1,4 @@
-"""``INSERT ... ON CONFLICT``, which SQLite and PostgreSQL share but SQLAlchemy spells per dialect."""
+"""``INSERT ... ON CONFLICT``, which SQLite and PostgreSQL share, but for which SQLAlchemy has a class per dialect."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ from sqlalchemy.dialects import sqlite
 
 
 def insert(conn: Connection, table: Table) -> Any:
-    """An insert that has ``on_conflict_do_nothing`` and ``on_conflict_do_update`` in this connection's dialect."""
+    """An insert with ``on_conflict_do_nothing`` and ``on_conflict_do_update``, in the connection's dialect."""
     if conn.dialect.name != "postgresql":
         return sqlite.insert(table)
-    from sqlalchemy.dialects import postgresql  # two drivers' worth of modules, which SQLite starts without
+    from sqlalchemy.dialects import postgresql  # many modules, which a server with SQLite does not load
 
     return postgresql.insert(table)

@@ -16,7 +16,7 @@ _PRINCIPAL = select(user.c.id, user.c.is_admin).where(user.c.id == bindparam("ow
 
 
 def ensure(conn: Connection, user_id: UserId, *, name: str, is_admin: bool, now: datetime) -> None:
-    """Make the user, unless there is one of that id."""
+    """Create the user, unless there is one with that id."""
     conn.execute(
         insert(conn, user)
         .values(id=user_id, name=name, is_admin=is_admin, job_counter=0, created_at=now)
@@ -39,6 +39,6 @@ def is_taken(conn: Connection, name: str) -> bool:
 
 
 def take_number(conn: Connection, owner_id: UserId) -> int | None:
-    """The next number of the owner's jobs, from 0; ``None`` where there is no such user."""
+    """The next number of the owner's jobs, from 0; ``None`` if there is no such user."""
     after = conn.execute(_TAKE_NUMBER, {"owner": owner_id}).scalar_one_or_none()
     return None if after is None else after - 1

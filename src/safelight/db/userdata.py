@@ -12,7 +12,7 @@ from safelight.db.upsert import insert
 
 @dataclass(frozen=True, slots=True)
 class UserFile:
-    """``path`` is ``a/b.json``; sizes in bytes."""
+    """A file without its content. ``path``: such as ``a/b.json``; ``size``: in bytes."""
 
     path: str
     size: int
@@ -44,14 +44,14 @@ def below(conn: Connection, owner_id: UserId, *, directory: str) -> list[UserFil
     if not directory:
         rows = conn.execute(_ALL.order_by(userdata.c.path), {"owner": owner_id})
     else:
-        # "0" is the character after "/": everything that begins with "directory/" lies between the two.
+        # "0" is the character after "/", so paths that begin with "directory/" sort between the two bounds.
         bounds = {"low": f"{directory}/", "high": f"{directory}0"}
         rows = conn.execute(_BELOW.order_by(userdata.c.path), {"owner": owner_id, **bounds})
     return [UserFile(*row) for row in rows]
 
 
 def put(conn: Connection, owner_id: UserId, *, path: str, data: bytes, now: datetime) -> None:
-    """Write; a file that is there keeps its time of creation."""
+    """Create or overwrite a file. An existing file keeps its time of creation."""
     statement = insert(conn, userdata).values(
         owner_id=owner_id, path=path, size=len(data), created_at=now, modified_at=now, content=data
     )

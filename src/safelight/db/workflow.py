@@ -1,4 +1,4 @@
-"""Rows of saved workflows and their versions. A deleted workflow keeps its rows and is found by nobody."""
+"""Rows of saved workflows and their versions. A deleted workflow keeps its rows, but no query returns it."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -61,7 +61,7 @@ def page(
     descending: bool,
     request: PageRequest,
 ) -> Page[Workflow]:
-    """``name``: a part of it, in whatever case. The owner's rows are read along an index, never anybody else's."""
+    """``name``: a part of the name, ignoring case. Reads only the owner's rows, along an index."""
     where = [table.c.owner_id == owner_id, IS_KEPT]
     if name:
         where.append(table.c.name_folded.contains(fold(name), autoescape=True))
@@ -74,7 +74,7 @@ def page(
 
 
 def replace(conn: Connection, owner_id: UserId, *, after: Workflow) -> None:
-    """Write what may change of a workflow: all but its id, its owner, its origin and its time of creation."""
+    """Write everything that can change: all but the id, the owner, the origin and the time of creation."""
     values = _changeable(after) | {"latest_version": after.latest_version}
     conn.execute(update(table).where(*_one(owner_id, after.id)).values(values))
 
@@ -86,9 +86,9 @@ def remove(conn: Connection, owner_id: UserId, *, workflow_id: WorkflowId, now: 
 
 def add_version(conn: Connection, owner_id: UserId, *, workflow_id: WorkflowId, new: WorkflowVersion) -> None:
     seq = conn.execute(select(table.c.seq).where(*_one(owner_id, workflow_id))).scalar_one()
-    words = {"workflow_seq": seq, "version": new.version}
-    conn.execute(insert(versions).values(words | {"id": new.id, "created_at": new.created_at, "content": new.content}))
-    named = [words | {"owner_id": owner_id, "asset_id": asset_id} for asset_id in new.dependencies]
+    key = {"workflow_seq": seq, "version": new.version}
+    conn.execute(insert(versions).values(key | {"id": new.id, "created_at": new.created_at, "content": new.content}))
+    named = [key | {"owner_id": owner_id, "asset_id": asset_id} for asset_id in new.dependencies]
     if named:
         conn.execute(insert(workflow_asset), named)
 
@@ -124,7 +124,7 @@ def is_version(conn: Connection, owner_id: UserId, *, workflow_id: WorkflowId, v
 
 
 def assets_in_use(conn: Connection, owner_id: UserId, *, asset_ids: Collection[AssetId]) -> set[AssetId]:
-    """Those of the owner's assets that a version of a workflow names which is not deleted."""
+    """Those of the owner's assets that a version of an existing workflow uses."""
     query = (
         select(workflow_asset.c.asset_id)
         .join(table, table.c.seq == workflow_asset.c.workflow_seq)
@@ -134,19 +134,19 @@ def assets_in_use(conn: Connection, owner_id: UserId, *, asset_ids: Collection[A
 
 
 def find_at(conn: Connection, owner_id: UserId, *, path: str) -> WorkflowId | None:
-    """The workflow that was published from that file of userdata."""
+    """The workflow that was published from that userdata file."""
     query = select(table.c.id).where(table.c.owner_id == owner_id, table.c.path == path, IS_KEPT)
     found = conn.execute(query).scalar_one_or_none()
     return WorkflowId(found) if found else None
 
 
 def follow(conn: Connection, owner_id: UserId, *, workflow_id: WorkflowId, path: str) -> None:
-    """From now on the workflow is the one behind that file of userdata."""
+    """Bind the workflow to that userdata file."""
     conn.execute(update(table).where(*_one(owner_id, workflow_id)).values(path=path))
 
 
 def move(conn: Connection, owner_id: UserId, *, path: str, to: str | None) -> None:
-    """The file of userdata has another path, or is gone."""
+    """Change the path of the bound userdata file; ``None``: the file was deleted."""
     conn.execute(update(table).where(table.c.owner_id == owner_id, table.c.path == path).values(path=to))
 
 

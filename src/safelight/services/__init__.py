@@ -5,7 +5,7 @@ Jobs:
 * ``submission``: from a draft to an accepted job.
 * ``job``: submits, reads, cancels and forgets an owner's jobs.
 * ``attempt``: what the dispatcher does to jobs.
-* ``every_job``: what an administrator does to the jobs of all users.
+* ``all_jobs``: what an administrator does to the jobs of all users.
 * ``placement``: the pool in which a job may run.
 * ``prompt_files``: strings of a prompt that may name files or models.
 * ``job_secrets``: keys for partner nodes, which are never stored.

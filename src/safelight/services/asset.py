@@ -63,7 +63,7 @@ def add_outputs(tx: Transaction, owner_id: UserId, fence: Fence, *, files: Seque
     """
     for new in files:
         blobs.ensure(tx.conn, digest=new.digest, size=new.size, now=now, sha256=new.sha256)
-        rows.take_name_away(tx.conn, owner_id, file=new.file)
+        rows.remove_file_name(tx.conn, owner_id, file=new.file)
         rows.add(tx.conn, replace(_asset(owner_id, new, now=now), job_id=fence.job_id), fence=fence)
 
 

@@ -20,7 +20,7 @@ from safelight.core.user import Principal
 from safelight.db import asset as asset_rows
 from safelight.db import attempt as rows
 from safelight.db import job as job_rows
-from safelight.db import lane as lane_rows
+from safelight.db import queue_depth
 from safelight.db.transaction import Transaction
 from safelight.services import asset as assets
 from safelight.services import quota as quotas
@@ -239,12 +239,12 @@ def ends_since(tx: Transaction, since: datetime) -> Sequence[Event]:
 
 def waiting_keys(tx: Transaction) -> Sequence[QueueKey]:
     """Every key under which a job waits."""
-    return lane_rows.waiting(tx.conn)
+    return queue_depth.waiting(tx.conn)
 
 
 def depths(tx: Transaction) -> Mapping[Pool, int]:
     """How many jobs wait in each pool, of all users."""
-    return lane_rows.depths(tx.conn)
+    return queue_depth.by_pool(tx.conn)
 
 
 def _files_of(tx: Transaction, job: Job) -> Mapping[str, Asset]:

@@ -34,4 +34,4 @@ def submit(tx: Transaction, who: Principal, *, feedback: Feedback, now: datetime
     if rows.count_since(tx.conn, who.user_id, since=now - timedelta(hours=1)) >= MAX_PER_HOUR:
         raise LimitExceeded(f"at most {MAX_PER_HOUR} messages an hour are accepted; try again later")
     words = {"type": feedback.type, "rating": feedback.rating, "content": content, "metadata": metadata}
-    rows.add(tx.conn, who.user_id, words=words, now=now)
+    rows.add(tx.conn, who.user_id, fields=words, now=now)

@@ -73,7 +73,7 @@ def authenticate_or_create(tx: Transaction, identity: Identity, *, now: datetime
 
 def list(tx: Transaction) -> Sequence[Account]:
     """All accounts, by name."""
-    return accounts.everybody(tx.conn)
+    return accounts.list_all(tx.conn)
 
 
 def find(tx: Transaction, who: Principal) -> Account | None:

@@ -15,7 +15,7 @@ from safelight.core.ids import JobId, UserId
 from safelight.core.job import JobSummary
 from safelight.core.paging import PageRequest
 from safelight.db.transaction import Transaction
-from safelight.services import every_job as jobs
+from safelight.services import all_jobs as jobs
 
 LIST_PARAMETERS = (
     Parameter("status", enum=tuple(jobs.LISTS), default="running"),

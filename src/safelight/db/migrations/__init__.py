@@ -1,4 +1,8 @@
-"""Alembic's revisions. ``config`` is all that its commands need; ``scripts`` may pass an own connection."""
+"""Alembic's environment and revisions. ``config`` makes the configuration of its commands for a connection.
+
+* ``env``: runs the revisions on that connection.
+* ``versions/``: the revisions.
+"""
 
 from pathlib import Path
 

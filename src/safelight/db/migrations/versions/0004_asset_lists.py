@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from safelight.db import types
-from safelight.db.asset_index import Entry, enter
+from safelight.db.asset_index import Entry, add
 from safelight.db.tables import NAME_SEARCH
 
 revision = "0004"
@@ -75,7 +75,7 @@ def _create_order(key: str, columns: list[str]) -> None:
 
 
 def _fill(conn: sa.Connection) -> None:
-    """What is listed already; what is not yet has its tags from its publication on."""
+    """Index the assets that are listed already. The others are indexed when they are published."""
     conn.execute(sa.text("DELETE FROM asset_tag WHERE asset_seq IN (SELECT seq FROM asset WHERE NOT published)"))
     tags: dict[int, list[str]] = {}
     for seq, tag in conn.execute(sa.text("SELECT asset_seq, tag FROM asset_tag")).all():
@@ -85,4 +85,4 @@ def _fill(conn: sa.Connection) -> None:
     for row in conn.execute(sa.text("SELECT seq, owner_id, name, published FROM asset ORDER BY seq")).all():
         conn.execute(update, {"folded": row.name.casefold(), "seq": row.seq})
         if row.published:
-            enter(conn, row.owner_id, entries=[Entry(row.seq, row.name, tags.get(row.seq, []), {})])
+            add(conn, row.owner_id, entries=[Entry(row.seq, row.name, tags.get(row.seq, []), {})])

@@ -13,7 +13,7 @@ from safelight.core.ids import JobId, UserId
 from safelight.core.job import Job, JobState, JobSummary
 from safelight.core.paging import PageRequest
 from safelight.core.user import Principal
-from safelight.db import every_job as rows
+from safelight.db import all_jobs as rows
 from safelight.db.transaction import Transaction
 from safelight.services import job as jobs
 

@@ -20,7 +20,7 @@ _NAMES = select(user.c.id, user.c.name).where(user.c.id.in_(bindparam("owners", 
 
 
 def queued(conn: Connection, request: PageRequest) -> list[JobSummary]:
-    """Each user's in the order in which they will run."""
+    """Queued jobs, each user's in the order in which they will run."""
     return _page(conn, _QUEUED, request)
 
 
@@ -29,12 +29,12 @@ def running(conn: Connection, request: PageRequest) -> list[JobSummary]:
 
 
 def ended(conn: Connection, request: PageRequest) -> list[JobSummary]:
-    """The latest first."""
+    """Ended jobs, latest first."""
     return _page(conn, _ENDED, request)
 
 
 def names(conn: Connection, owners: Sequence[UserId]) -> Mapping[UserId, str]:
-    """Of users."""
+    """Names of users."""
     return {UserId(row.id): row.name for row in conn.execute(_NAMES, {"owners": sorted(set(owners))})}
 
 
