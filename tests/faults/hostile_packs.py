@@ -97,7 +97,7 @@ def attacks(folder: Path, rng: random.Random, ledger: Ledger) -> None:
         ledger.injected("an attack of a hostile node pack", len(results))
         done = {what for what, how in results.items() if how.startswith("done")}
         lacking = set()
-        if keeper.why_not(()) is not None:
+        if keeper.namespace_refusal(()) is not None:
             lacking |= {
                 *("move the server to one core", "make the server nice", "read the server's command line"),
                 *("change the mode of the data folder", "change the mode of the database"),

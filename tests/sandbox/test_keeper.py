@@ -35,8 +35,8 @@ def leave():
 
 @pytest.fixture(params=[True, False], ids=["own processes", "adopting"])
 def own(request: pytest.FixtureRequest) -> bool:
-    if request.param and (refusal := keeper.why_not(None)) is not None:
-        pytest.skip(f"the system gives no namespace: {refusal}")
+    if request.param and (refusal := keeper.namespace_refusal(None)) is not None:
+        pytest.skip(f"the system refuses a namespace: {refusal}")
     return bool(request.param)
 
 
@@ -144,8 +144,8 @@ def test_a_keeper_without_its_server_starts_nothing(own: bool) -> None:
 
 
 def test_an_engine_sees_no_other_process() -> None:
-    if (refusal := keeper.why_not(())) is not None:
-        pytest.skip(f"the system gives no namespace: {refusal}")
+    if (refusal := keeper.namespace_refusal(())) is not None:
+        pytest.skip(f"the system refuses a namespace: {refusal}")
     process = keep("print(sorted(int(p) for p in os.listdir('/proc') if p.isdecimal()) == [1, os.getpid()])", own=True)
     said, _ = process.communicate(timeout=60)
     assert said == "True\n"
@@ -163,7 +163,7 @@ system.unshare(system.CLONE_NEWUSER)
 Path("/proc/self/uid_map").write_text(f"{{uid}} {{uid}} 1")
 for kind in ("user", "pid", "mnt"):
     Path(f"/proc/sys/user/max_{{kind}}_namespaces").write_text("0")
-print(keeper.why_not(()))
+print(keeper.namespace_refusal(()))
 _, writing = os.pipe()
 code = "import sys; print(sys.argv[-4:-2])"
 command = keeper.command(
@@ -181,4 +181,4 @@ os.execv(command[0], command)
         pytest.skip("user namespaces are forbidden here")
     reason, words = ran.stdout.splitlines()
     assert reason != "None", ran.stderr
-    assert words.startswith("['--unkept', 'processes: the system gives no namespace")
+    assert words.startswith("['--unkept', 'processes: the system refuses a namespace")

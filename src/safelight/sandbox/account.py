@@ -1,4 +1,4 @@
-"""Accounts of the operating system, by the names that operators give them."""
+"""Accounts of the operating system, and a check whether workers can run as one."""
 
 import glob
 import json
@@ -13,7 +13,7 @@ from safelight.sandbox.rules import Account
 
 
 def find_account(name: str) -> Account:
-    """By its name or number. Raises :class:`LookupError` where the system has none."""
+    """The account with that name or number. Raises :class:`LookupError` if the system has none."""
     try:
         entry = pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
     except KeyError:
@@ -23,7 +23,7 @@ def find_account(name: str) -> Account:
 
 
 DEVICES = ("/dev/nvidia[0-9]*", "/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/kfd", "/dev/dri/renderD*")
-"""Accelerators, which a worker must be able to open."""
+"""Device files of accelerators, which a worker must be able to open."""
 
 _TRY = """
 import json, os, sys
@@ -43,14 +43,17 @@ if not os.access(sys.argv[3], os.X_OK):
 def why_unusable(
     account: Account, *, reads: Iterable[Path], writes: Iterable[Path], data: Path, python: str = sys.executable
 ) -> str | None:
-    """Why workers could not run as the account, which a process of root tries; ``None`` if they could: start Python,
-    import Safelight, read ``reads``, write to ``writes``, open this machine's accelerators, and come to ``data``."""
+    """Why workers cannot run as the account; ``None`` if they can. Needs root, and tries it in a subprocess.
+
+    Workers must be able to start Python, import Safelight, read ``reads``, write to ``writes``, open this machine's
+    accelerators, and reach the folder ``data``.
+    """
     above = next(path for path in data.resolve().parents if path.exists())
     devices = [device for pattern in DEVICES for device in glob.glob(pattern)]
-    words = [[str(path.resolve()) for path in reads], [*devices, *(str(path.resolve()) for path in writes)]]
+    paths = [[str(path.resolve()) for path in reads], [*devices, *(str(path.resolve()) for path in writes)]]
     try:
         ran = subprocess.run(
-            [python, "-P", "-c", _TRY, *map(json.dumps, words), str(above)],
+            [python, "-P", "-c", _TRY, *map(json.dumps, paths), str(above)],
             user=account.uid,
             group=account.gid,
             extra_groups=account.groups,
@@ -63,5 +66,5 @@ def why_unusable(
         return f"it cannot start {python} ({getattr(error, 'strerror', None) or error})"
     if ran.returncode == 0:
         return None
-    said = ran.stderr.strip().splitlines()
-    return said[-1] if said else f"{python} ends with status {ran.returncode}"
+    errors = ran.stderr.strip().splitlines()
+    return errors[-1] if errors else f"{python} exits with status {ran.returncode}"

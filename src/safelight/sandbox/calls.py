@@ -1,8 +1,8 @@
-"""A seccomp filter: system calls that reach past Landlock and namespaces, to other processes of the same account.
+"""A seccomp filter for system calls that bypass Landlock and namespaces and reach other processes of the same account.
 
-``prlimit`` changes the limits of any process of the account, the server's too, and the kernel's keyrings are shared by
-a whole session. Needs no privilege but ``no_new_privs``. Numbers are those of ``linux/seccomp.h``, ``linux/filter.h``
-and the tables of system calls.
+``prlimit`` changes the limits of any process of the account, including the server, and the kernel's keyrings are shared
+by a whole session. Needs only ``no_new_privs``. Numbers are those of ``linux/seccomp.h``, ``linux/filter.h`` and the
+system call tables.
 """
 
 import ctypes
@@ -27,8 +27,11 @@ _MACHINES = {
 
 
 def forbid_reaching_others() -> bool:
-    """For this thread and all that it starts; call :func:`~safelight.sandbox.system.allow_no_new_privileges` first.
-    False where the system has no such filters, or for another kind of machine."""
+    """Install the filter for this thread and everything it starts. Returns ``False`` if the system has no such filters,
+    or for an unknown processor architecture.
+
+    Call :func:`~safelight.sandbox.system.allow_no_new_privileges` first.
+    """
     known = _MACHINES.get(platform.machine())
     if known is None:
         return False
@@ -44,7 +47,7 @@ def forbid_reaching_others() -> bool:
 
 
 def _program(architecture: int, prlimit: int, keys: tuple[int, ...]) -> Iterator[tuple[int, int, int, int]]:
-    """``(code, steps to skip if true, if false, value)``. The last three steps: refuse, refuse another ABI, allow."""
+    """Steps ``(code, steps to skip if true, if false, value)``. The last three: refuse, refuse another ABI, allow."""
     low, high = 0, 4
     body: list[tuple[int, str, str, int]] = [
         (_LOAD, "", "", _ARCHITECTURE),
@@ -53,16 +56,16 @@ def _program(architecture: int, prlimit: int, keys: tuple[int, ...]) -> Iterator
         (_JUMP_AT_LEAST, "foreign", "", _X32),
         *((_JUMP_EQUAL, "refuse", "", number) for number in keys),
         (_JUMP_EQUAL, "", "allow", prlimit),
-        (_LOAD, "", "", _ARGUMENT + low),  # whose limits: 0 is the caller
+        (_LOAD, "", "", _ARGUMENT + low),  # process whose limits change: 0 is the caller
         (_JUMP_EQUAL, "allow", "", 0),
-        (_LOAD, "", "", _ARGUMENT + 2 * 8 + low),  # the new limits, or no address: only asked for
+        (_LOAD, "", "", _ARGUMENT + 2 * 8 + low),  # address of the new limits; null: only read
         (_JUMP_EQUAL, "", "refuse", 0),
         (_LOAD, "", "", _ARGUMENT + 2 * 8 + high),
         (_JUMP_EQUAL, "allow", "refuse", 0),
     ]
     ends = {"refuse": len(body), "foreign": len(body) + 1, "allow": len(body) + 2}
-    for place, (code, if_true, if_false, value) in enumerate(body, 1):
-        yield code, ends[if_true] - place if if_true else 0, ends[if_false] - place if if_false else 0, value
+    for position, (code, if_true, if_false, value) in enumerate(body, 1):
+        yield code, ends[if_true] - position if if_true else 0, ends[if_false] - position if if_false else 0, value
     yield _RETURN, 0, 0, _FAIL | errno.EPERM
     yield _RETURN, 0, 0, _FAIL | errno.ENOSYS
     yield _RETURN, 0, 0, _ALLOW

@@ -1,9 +1,10 @@
-"""Puts :class:`~safelight.sandbox.rules.Rules` into force on this process, and says what the system could not give.
+"""Puts :class:`~safelight.sandbox.rules.Rules` into force on this process, and reports those that the system cannot
+enforce.
 
-The order matters. Namespaces of processes and mounts come before this, from the keeper (``keeper.py``). Root enters a
-network of its own before the change of user takes the right to that away; others enter theirs after it, because a user
-namespace knows no other user. Landlock comes last: after it nothing more can be opened that the rules do not name. What
-is given up cannot be had again, by this process or its children.
+The order matters. The keeper (``keeper.py``) has already created the PID and mount namespaces. Root enters a network
+namespace before it changes the user, which takes that right away; other accounts enter theirs after it, because a user
+namespace maps no other user. Landlock comes last: after it, nothing can be opened that the rules do not name. None of
+this can be undone, by this process or its children.
 """
 
 import glob
@@ -15,27 +16,27 @@ from safelight.sandbox import calls, landlock, network, reading, system
 from safelight.sandbox.rules import Account, Rules
 
 _FILE_CAPABILITIES = 0b11111
-"""chown, dac_override, dac_read_search, fowner, fsetid: what root needs to use its files as root does."""
+"""chown, dac_override, dac_read_search, fowner, fsetid: the capabilities that root needs for its files."""
 
 _DEVICES = (
     *("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm"),
     *("nvidia*", "nvidia-caps", "dri", "kfd", "dxg", "infiniband"),
 )
-"""Of ``/dev``: what carries no data of this machine, and accelerators."""
+"""Files in ``/dev`` that give no access to data of this machine, and accelerators."""
 
 
 def confine(rules: Rules) -> tuple[str, ...]:
-    """From now on the rules hold, as far as the system goes; the answer has a sentence for each that it can't keep.
+    """Enforce the rules as far as the system allows. Returns one sentence for each rule that it cannot enforce.
 
-    To be called before there is a second thread: threads that run already would stay as they are. A change of user
-    clears the signal for a parent's death. Raises :class:`OSError` where ``account`` cannot be taken: to go on with
-    other rights than were meant is not for this function to decide.
+    Call it while the process has one thread: other threads would not be restricted. A change of user clears the signal
+    for the parent's death. Raises :class:`OSError` if the process cannot change to ``account``: it must not continue
+    with other rights than intended.
     """
     _limit(rules)
-    is_alone = not rules.network and os.geteuid() == 0 and _refusal_of(network.leave) is None
+    is_isolated = not rules.network and os.geteuid() == 0 and _refusal_of(network.isolate) is None
     if rules.account is not None:
         _become(rules.account)
-    refusal = None if rules.network or is_alone else _refusal_of(network.leave_as_user)
+    refusal = None if rules.network or is_isolated else _refusal_of(network.isolate_as_user)
     system.allow_no_new_privileges()
     system.keep_capabilities(_FILE_CAPABILITIES if os.geteuid() == 0 else 0)
     has_filter = calls.forbid_reaching_others()
@@ -44,7 +45,7 @@ def confine(rules: Rules) -> tuple[str, ...]:
 
 
 def _limit(rules: Rules) -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold what the job's owner sent
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would contain the job owner's data
     for kind, size in ((resource.RLIMIT_AS, rules.address_space_bytes), (resource.RLIMIT_FSIZE, rules.file_bytes)):
         if size:
             _, hard = resource.getrlimit(kind)
@@ -52,10 +53,10 @@ def _limit(rules: Rules) -> None:
             resource.setrlimit(kind, (size, size))
 
 
-def _refusal_of(leave: Callable[[], None]) -> str | None:
-    """``None``, or the system's reason why not."""
+def _refusal_of(call: Callable[[], None]) -> str | None:
+    """Call it; return the system's reason if it refuses, ``None`` if not."""
     try:
-        leave()
+        call()
     except OSError as error:
         return error.strerror or str(error)
     return None
@@ -84,14 +85,17 @@ def _devices() -> list[str]:
 def _missing(rules: Rules, refusal: str | None, *, has_filter: bool) -> Iterator[str]:
     known = landlock.version()
     if refusal is not None and known >= 4:
-        yield f"network: the system gives no namespace ({refusal}); TCP alone is cut off, on loopback as well"
+        yield f"network: the system refuses a namespace ({refusal}); only TCP is blocked, including loopback"
     elif refusal is not None:
-        yield f"network: the system gives no namespace ({refusal}) and no Landlock for TCP; all of it can be reached"
+        yield f"network: the system refuses a namespace ({refusal}) and has no Landlock for TCP; nothing is blocked"
     if rules.writable is not None and not known:
-        yield "files: the system has no Landlock; whatever the account may write can be written, models as well"
+        yield "files: the system has no Landlock; workers can write everything that the account may, including models"
     if rules.readable is not None and not known:
-        yield "reading: the system has no Landlock; whatever the account may read can be read, the database as well"
+        yield (
+            "reading: the system has no Landlock; workers can read everything that the account may, including the "
+            "database"
+        )
     if not has_filter:
-        yield "limits: the system has no seccomp filter; limits of processes of the same account can be changed"
+        yield "limits: the system has no seccomp filter; workers can change limits of other processes of the account"
     if known < 6:
-        yield "signals: Landlock is older than Linux 6.12; processes of the same account can be ended"
+        yield "signals: Landlock needs Linux 6.12 for this; workers can end other processes of the account"

@@ -1,8 +1,8 @@
-"""Landlock: a process takes from itself and its children the right to read, to write, to connect and to signal; Linux
-5.13.
+"""Landlock: a process restricts what it and its children can read, write, connect to and signal. Linux 5.13 or newer.
 
 Needs no privilege and no namespace, so it works in containers that forbid both. The numbers are those of
-``linux/landlock.h``. What is not opened is not restricted: a file can be looked for, and its mode changed by its owner.
+``linux/landlock.h``. Operations that open nothing are not restricted: files can be stat'ed, and their owner can change
+their mode.
 """
 
 import ctypes
@@ -22,13 +22,13 @@ _PATH_BENEATH = 1
 _WRITE_FILE, _READ_FILE, _READ_DIR, _REFER, _TRUNCATE = 1 << 1, 1 << 2, 1 << 3, 1 << 13, 1 << 14
 _OF_FILES = _WRITE_FILE | _READ_FILE | _TRUNCATE
 _CHANGES = sum(1 << bit for bit in range(4, 13))
-"""Removing files and folders; making either, links, sockets, pipes and devices."""
+"""Rights to remove files and folders, and to create files, folders, links, sockets, pipes and devices."""
 _CONNECT_TCP = 1 << 1
 _ABSTRACT_SOCKETS, _SIGNALS = 1, 2
 
 
 def version() -> int:
-    """Of the kernel's interface; 0 where there is none. Since 4 it knows TCP, since 6 signals."""
+    """The version of the kernel's Landlock interface; 0 without Landlock. TCP needs 4, signals need 6."""
     try:
         return call(_CREATE, None, ctypes.c_size_t(0), _ASK_VERSION)
     except OSError:
@@ -38,10 +38,13 @@ def version() -> int:
 def restrict(
     *, folders: Iterable[str] | None, devices: Iterable[str], connects: bool, readable: Iterable[str] | None = None
 ) -> None:
-    """Write below ``folders`` and to ``devices`` alone (``None``: anywhere); read there and below ``readable`` alone
-    (``None``: anywhere); signal nobody outside; with ``connects`` false open no TCP connection. What the kernel's
-    version does not know is left out. For this thread and all that it starts; call :func:`allow_no_new_privileges`
-    first. Raises :class:`OSError`."""
+    """Restrict this thread and everything it starts.
+
+    Writing is allowed only below ``folders`` and to ``devices`` (``None``: anywhere); reading only there and below
+    ``readable`` (``None``: anywhere). Signals to other processes are forbidden, and TCP connections too unless
+    ``connects``. Rights that the kernel's version does not know are left out. Call :func:`allow_no_new_privileges`
+    first. Raises :class:`OSError`.
+    """
     known = version()
     reads = 0 if readable is None else _READ_FILE | _READ_DIR
     writes = 0
@@ -69,16 +72,16 @@ def restrict(
 
 
 def _allow(rules: int, path: str, rights: int) -> None:
-    """A path that does not exist, or cannot be reached, needs no rule."""
+    """Allow rights below a path. A path that does not exist or cannot be reached is skipped."""
     with suppress(FileNotFoundError, PermissionError, NotADirectoryError):
-        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
         try:
-            if not stat.S_ISDIR(os.fstat(place).st_mode):
+            if not stat.S_ISDIR(os.fstat(handle).st_mode):
                 rights &= _OF_FILES
             if rights:
-                call(_ADD_RULE, rules, _PATH_BENEATH, struct.pack("<Qi", rights, place), 0)
+                call(_ADD_RULE, rules, _PATH_BENEATH, struct.pack("<Qi", rights, handle), 0)
         except OSError as error:
             if error.errno != errno.EINVAL:  # a file that cannot be in a rule, such as a pipe
                 raise
         finally:
-            os.close(place)
+            os.close(handle)

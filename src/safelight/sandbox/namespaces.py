@@ -1,8 +1,8 @@
-"""A process table and a view of the file system of an engine's own: Linux's PID and mount namespaces.
+"""Linux's PID and mount namespaces: a process table and mounts of an engine's own.
 
-In them a process sees none of the others, and all that it has started ends with the first process of the table, in
-sessions of their own as well. All that it may not write is mounted read-only: with that not even an owner changes the
-mode of a file. Root needs no more; others get them by way of a user namespace, where the system allows that.
+A process in them sees no process outside, and everything it has started ends with the first process of the namespace,
+even in other sessions. Everything that it must not write is mounted read-only, so that not even the owner of a file can
+change its mode. Root can create them directly; other accounts need a user namespace, if the system allows that.
 """
 
 import ctypes
@@ -22,8 +22,10 @@ _HERE = -100
 
 
 def enter() -> None:
-    """The next child of this process is the first of a new process table. The process must have one thread. Raises
-    :class:`OSError` where the system forbids it."""
+    """Make the next child of this process the first of a new PID namespace. The process must have one thread.
+
+    Raises :class:`OSError` if the system forbids it.
+    """
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0:
         unshare(CLONE_NEWNS | CLONE_NEWPID)
@@ -34,9 +36,9 @@ def enter() -> None:
     Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
 
 
-def furnish(writable: Iterable[str] | None) -> None:
-    """For the first process after :func:`enter`: mount what belongs to the new table, and all but ``writable``
-    read-only. Raises :class:`OSError`."""
+def mount_own(writable: Iterable[str] | None) -> None:
+    """In the first process after :func:`enter`: mount ``/proc`` of the new namespace, and make everything but
+    ``writable`` read-only (``None``: nothing). Raises :class:`OSError`."""
     mount("none", "/", "", _REC | _PRIVATE)
     mount("proc", "/proc", "proc", _NOSUID | _NODEV | _NOEXEC)
     if writable is None:

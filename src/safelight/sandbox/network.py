@@ -1,4 +1,4 @@
-"""A network of a process's own, in which there is nothing but its loopback: Linux's network namespaces."""
+"""Linux's network namespaces: a network of a process's own, with nothing but a loopback interface."""
 
 import fcntl
 import os
@@ -13,17 +13,17 @@ _UP = 1
 _REQUEST = "16sH14x"
 
 
-def leave() -> None:
-    """Enter an empty network, with its loopback up, as root may. Raises :class:`OSError` where the system forbids it.
+def isolate() -> None:
+    """Enter an empty network namespace with its loopback up. Needs root, and a process with one thread.
 
-    This and :func:`leave_as_user` are for a process of one thread.
+    Raises :class:`OSError` if the system forbids it.
     """
     unshare(CLONE_NEWNET)
     _raise_loopback()
 
 
-def leave_as_user() -> None:
-    """The same by way of a user namespace, in which the account is itself, knows no other, and may do this."""
+def isolate_as_user() -> None:
+    """Like :func:`isolate`, without root: in a user namespace that maps only this account."""
     uid, gid = os.geteuid(), os.getegid()
     unshare(CLONE_NEWUSER | CLONE_NEWNET)
     Path("/proc/self/setgroups").write_text("deny")
@@ -34,6 +34,6 @@ def leave_as_user() -> None:
 
 def _raise_loopback() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        answer = fcntl.ioctl(any_socket, _GET_FLAGS, struct.pack(_REQUEST, b"lo", 0))
-        name, flags = struct.unpack(_REQUEST, answer)
+        response = fcntl.ioctl(any_socket, _GET_FLAGS, struct.pack(_REQUEST, b"lo", 0))
+        name, flags = struct.unpack(_REQUEST, response)
         fcntl.ioctl(any_socket, _SET_FLAGS, struct.pack(_REQUEST, name, flags | _UP))

@@ -1,7 +1,7 @@
-"""``python -m safelight.sandbox.probe RULES PATH ...``: what this system can't give, asked of a process that tries.
+"""``python -m safelight.sandbox.probe RULES PATH ...``: try the rules; report those that this system cannot enforce.
 
-RULES are JSON; the answer on standard output as well: ``missing``, and ``unreadable``, those paths that the account of
-the rules cannot read.
+RULES are JSON, and so is the report on standard output: ``missing``, the sentences of :func:`confine`, and
+``unreadable``, those paths that the account of the rules cannot read.
 """
 
 import json
@@ -14,10 +14,10 @@ from safelight.sandbox.rules import Account, Rules
 
 
 def main() -> None:
-    words = json.loads(sys.argv[1])
-    account = words.pop("account")
-    rules = Rules(account=Account(**account) if account else None, **words)
-    refusal = keeper.why_not(rules.writable) if rules.own_processes else None
+    fields = json.loads(sys.argv[1])
+    account = fields.pop("account")
+    rules = Rules(account=Account(**account) if account else None, **fields)
+    refusal = keeper.namespace_refusal(rules.writable) if rules.own_processes else None
     missing = [*([keeper.unkept(refusal)] if refusal is not None else []), *confine(rules)]
     unreadable = [path for path in sys.argv[2:] if not os.access(path, os.R_OK)]
     json.dump({"missing": missing, "unreadable": unreadable}, sys.stdout)

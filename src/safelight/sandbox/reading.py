@@ -1,7 +1,7 @@
-"""Which files a Python process with a GPU needs to read, of a system that holds much else.
+"""The system files that a Python process with a GPU must be able to read.
 
-An allow-list: a place that is not named here is not readable. ``/etc`` in particular is taken by the file, since keys
-and password hashes lie beside the files that every program opens.
+An allow-list: anything not listed here is not readable. ``/etc`` is listed file by file, because keys and password
+hashes are beside the files that every program opens.
 """
 
 import os
@@ -33,11 +33,11 @@ _ETC = (
 )
 
 MAX_LINKS = 20_000
-"""Entries of a folder tree that are looked at for symbolic links."""
+"""How many entries of a folder tree are searched for symbolic links."""
 
 
 def system_paths() -> Iterator[str]:
-    """The system's libraries and settings that hold no secrets, and this interpreter with its packages."""
+    """The system's libraries and the settings without secrets, and this interpreter with its packages."""
     yield from SYSTEM
     yield from (f"/etc/{name}" for name in _ETC)
     yield from (sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix)
@@ -47,7 +47,7 @@ def system_paths() -> Iterator[str]:
 
 
 def followed(paths: Iterable[str]) -> Iterator[str]:
-    """``paths``, and what symbolic links in them lead to: models often lie on another disk than their folder."""
+    """``paths``, and the targets of symbolic links in them: models are often on another disk than their folder."""
     for path in paths:
         yield path
         seen = 0

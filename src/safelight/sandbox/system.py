@@ -1,4 +1,4 @@
-"""The calls of Linux that Python's own library lacks. Each raises :class:`OSError` where the system refuses."""
+"""Linux calls that Python's library lacks. Each raises :class:`OSError` if the system refuses."""
 
 import ctypes
 import os
@@ -24,22 +24,22 @@ _prctl = _libc.prctl  # looked up now: a child between fork and exec must not wa
 
 
 def die_with_parent(how: int = signal.SIGKILL) -> None:
-    """Let the system send this process a signal when its parent dies, stopped or not. A change of user undoes it."""
+    """Have the kernel send this process a signal when its parent dies, stopped or not. A change of user undoes it."""
     _check(_prctl(_PR_SET_PDEATHSIG, int(how), 0, 0, 0))
 
 
 def adopt_orphans() -> None:
-    """Descendants whose parents have ended become children of this process."""
+    """Make descendants whose parents end children of this process."""
     _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 
 
 def name_process(name: bytes) -> None:
-    """As ``/proc/PID/comm`` shows it; 15 bytes at most."""
+    """Set the name that ``/proc/PID/comm`` shows; at most 15 bytes."""
     _check(_libc.prctl(_PR_SET_NAME, ctypes.c_char_p(name), 0, 0, 0))
 
 
 def control(option: int, argument: int, address: int) -> None:
-    """``prctl`` with an address."""
+    """Call ``prctl`` with an address."""
     _check(_libc.prctl(option, argument, ctypes.c_void_p(address), 0, 0))
 
 
@@ -48,25 +48,25 @@ def mount(source: str, target: str, kind: str, flags: int, options: str = "") ->
 
 
 def unshare(flags: int) -> None:
-    """Leave namespaces for new ones. The process must have one thread."""
+    """Enter new namespaces. The process must have one thread."""
     _check(_libc.unshare(flags))
 
 
 def allow_no_new_privileges() -> None:
-    """No program that is started from now on has more rights than this process, setuid or not."""
+    """From now on, no program that this process starts gets more rights than it has, not even a setuid program."""
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 
 
 def stay_dumpable() -> None:
-    """A change of user hides ``/proc/self`` from the process itself; this shows it again."""
+    """Make ``/proc/self`` accessible again, which a change of user hides from the process itself."""
     _check(_libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0))
 
 
 def keep_capabilities(mask: int) -> None:
-    """Give up all capabilities but those in ``mask`` (a bit each), for good."""
+    """Drop all capabilities but those in ``mask`` (one bit each), permanently."""
     for number in range(_LAST_CAPABILITY + 1):
         if not mask >> number & 1 and _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) and ctypes.get_errno() == _EINVAL:
-            break  # the kernel knows no further ones
+            break  # the kernel has no further capabilities
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     low, high = mask & 0xFFFFFFFF, mask >> 32
     data = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)  # effective, permitted, inheritable
@@ -74,7 +74,7 @@ def keep_capabilities(mask: int) -> None:
 
 
 def call(number: int, *arguments: object) -> int:
-    """A system call by its number; its result."""
+    """Make a system call by its number, and return its result."""
     return _check(_libc.syscall(number, *arguments))
 
 

@@ -1,5 +1,15 @@
-"""The web UI: ComfyUI's own frontend, its templates, node help and blueprints, served from their installed packages.
+"""The web UI: ComfyUI's frontend, templates, node help and blueprints, served from their installed packages.
 
-Knows no API: :class:`~safelight.web.site.Web` answers every path that is not one, and gives the few API answers that
-come from these packages.
+It has no API of its own: :class:`~safelight.web.site.Web` serves every path that is not an API route, and the bodies of
+the few API routes whose data comes from these packages.
+
+* ``site``: the ASGI application.
+* ``paths``: finds the file for a URL path.
+* ``pages``: the login and setup pages.
+* ``packages``: finds the installed packages of the web UI.
+* ``packs``: reads what node packs provide for the web UI.
+* ``blueprints``: subgraph blueprints of the frontend's node library.
+* ``encodings``: HTTP compression.
+* ``copies``: the folder of compressed copies.
+* ``prepare``: the program that fills that folder.
 """

@@ -1,6 +1,6 @@
-"""Sub-graph blueprints as the frontend's node library wants them: all in one answer, each with its workflow inside.
+"""Subgraph blueprints for the frontend's node library: all in one response, each with its workflow.
 
-Without ``data`` in the list the frontend asks for each of them by itself, 115 requests of every page load.
+Without ``data`` in the list, the frontend requests each blueprint separately: 115 requests on every page load.
 """
 
 from collections.abc import Iterator
@@ -10,18 +10,18 @@ from typing import Any
 import msgspec
 
 SOURCE = "templates"
-"""ComfyUI's word for blueprints that come from a package rather than from a node pack."""
+"""ComfyUI's value for blueprints that come from a package, not from a node pack."""
 
 _NODE_PACK = "comfyui"
 
 
 def list_blueprints(folder: Path) -> dict[str, dict[str, Any]]:
-    """Every blueprint by id. The id is the file's name: it stays the same over versions of the package."""
+    """All blueprints by id. The id is the file's name, which is the same in every version of the package."""
     return {blueprint_id: _blueprint(folder / f"{blueprint_id}.json") for blueprint_id in _ids(folder)}
 
 
 def read_blueprint(folder: Path, blueprint_id: str) -> dict[str, Any] | None:
-    """One blueprint; ``None`` where there is none of that id."""
+    """One blueprint; ``None`` if there is none with that id."""
     return _blueprint(folder / f"{blueprint_id}.json") if blueprint_id in set(_ids(folder)) else None
 
 
@@ -37,5 +37,5 @@ def _blueprint(path: Path) -> dict[str, Any]:
         info["category"] = category
     if aliases := workflow.get("extra", {}).get("BlueprintSearchAliases"):
         info["search_aliases"] = aliases
-    data = msgspec.json.encode(workflow).decode()  # minified: half of the file is indentation
+    data = msgspec.json.encode(workflow).decode()  # without indentation, which is half of the file
     return {"source": SOURCE, "name": graph["name"], "info": info, "data": data}

@@ -1,14 +1,14 @@
-"""The folder of prepared copies: files of the web UI compressed thoroughly, once for each set of package versions.
+"""The folder of prepared copies: the web UI's files, compressed at a high level, once per set of package versions.
 
 ::
 
     <cache>/<frontend 1.58.1, templates 0.11.97, ...>/
-      br/assets/vendor-other-DJwEkTJ_.js        same path below each encoding
+      br/assets/vendor-other-DJwEkTJ_.js        the same path below each encoding
       gzip/..., zstd/...
-      identity/global_subgraphs.json            bodies that are made, not found
+      identity/global_subgraphs.json            bodies that are generated
 
-A copy is complete or absent: it is written beside its place and moved there. Whoever may write the folder may only
-ever make it more complete, so the server and the program that fills it need no lock.
+A copy is complete or absent: it is written to a temporary file and renamed. Files are only ever added, so the server
+and the program that fills the folder need no lock.
 """
 
 import os
@@ -20,11 +20,11 @@ from safelight.web.packages import Packages
 
 IDENTITY = "identity"
 _FORMAT = 1
-"""Raise it when what the copies hold changes for the same packages."""
+"""Increment it when the contents of the copies change for the same packages."""
 
 
 class Copies:
-    """Copies for one set of packages, below ``cache_dir``."""
+    """The copies for one set of packages, below ``cache_dir``. All methods block."""
 
     def __init__(self, cache_dir: Path, packages: Packages) -> None:
         versions = packages.versions or {}
@@ -35,7 +35,7 @@ class Copies:
         return self.root / encoding / key
 
     def smallest(self, key: str, encodings: Iterable[str]) -> tuple[str, Path, int] | None:
-        """The smallest copy among the encodings, with its size; ``None`` where none is prepared."""
+        """The smallest copy in one of the encodings, with its size; ``None`` if there is none."""
         best: tuple[str, Path, int] | None = None
         for encoding in encodings:
             path = self.path(key, encoding)
@@ -63,6 +63,6 @@ class Copies:
         (self.root / "complete").touch()
 
     def compress(self, key: str, source: Path, encoding: str) -> None:
-        """Make one copy, if it is not there yet."""
+        """Make one copy, unless it exists."""
         if not self.path(key, encoding).exists():
             self.write(key, encoding, ENCODINGS[encoding].thorough(source.read_bytes()))

@@ -1,4 +1,4 @@
-"""Compressing bodies for the wire: what a client accepts, which kinds of file gain by it, quick and thorough levels."""
+"""HTTP compression: which encodings a client accepts, which files are worth compressing, and at what level."""
 
 import gzip
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ import brotli
 import zstandard
 
 SMALLEST_BYTES = 1024
-"""A smaller body fits one packet either way."""
+"""Smaller bodies fit in one packet either way."""
 
 _COMPRESSIBLE = frozenset(
     {
@@ -29,14 +29,14 @@ _COMPRESSIBLE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """``quick`` is for a request that waits (tens of megabytes a second), ``thorough`` for once and for all."""
+    """``quick`` compresses while a request waits (tens of megabytes a second), ``thorough`` in advance."""
 
     name: str
     quick: Callable[[bytes], bytes]
     thorough: Callable[[bytes], bytes]
 
 
-# In the order of preference where nothing else decides: the quickest to undo first.
+# In order of preference: the fastest to decompress first.
 ENCODINGS: Mapping[str, Encoding] = {
     encoding.name: encoding
     for encoding in (
@@ -64,7 +64,7 @@ def is_compressible(mime_type: str, size: int) -> bool:
 
 
 def accepted_encodings(header: str | None) -> tuple[str, ...]:
-    """The names of :data:`ENCODINGS` that an ``Accept-Encoding`` header allows, in our order of preference."""
+    """The names of :data:`ENCODINGS` that an ``Accept-Encoding`` header allows, in the server's order of preference."""
     allowed: dict[str, bool] = {}
     for item in (header or "").split(","):
         name, _, parameters = item.strip().lower().partition(";")

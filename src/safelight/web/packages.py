@@ -1,4 +1,4 @@
-"""Which of the web UI's packages are installed, where, and in which version. Found without importing any of them."""
+"""Finds the installed packages of the web UI, with their folders and versions, without importing them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _TEMPLATE_MODULES = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Packages:
-    """``None`` and ``()`` where a package is not installed. ``versions`` holds the installed ones by package name."""
+    """The folders of the packages; ``None`` or ``()`` if one is not installed. ``versions``: by package name."""
 
     frontend: Path | None = None
     templates: tuple[Path, ...] = ()
@@ -37,13 +37,13 @@ class Packages:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        places = {
+        folders = {
             FRONTEND: self.frontend,
             TEMPLATES: self.templates,
             DOCS: self.docs,
             BLUEPRINTS: self.blueprints,
         }
-        return tuple(name for name, place in places.items() if not place)
+        return tuple(name for name, folder in folders.items() if not folder)
 
     def version(self, package: str) -> str | None:
         return (self.versions or {}).get(package)

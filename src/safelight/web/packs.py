@@ -1,6 +1,6 @@
-"""What node packs bring for the web UI, read off their folders: scripts, example workflows, translations, blueprints.
+"""What node packs provide for the web UI, from their folders: scripts, example workflows, translations, blueprints.
 
-The folder names are ComfyUI's. Scripts lie where the pack says (``WEB_DIRECTORY``), which only a worker knows.
+The folder names are ComfyUI's. Scripts are in the pack's ``WEB_DIRECTORY``, which only a worker knows.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 TEMPLATE_FOLDERS = ("example_workflows", "example", "examples", "workflow", "workflows")
 _TRANSLATED_PARTS = ("nodeDefs", "commands", "settings")
-"""Files of a locale that stand under their own name; ``main.json`` holds the rest."""
+"""Files of a locale whose content goes under their own name; ``main.json`` has the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,11 @@ class Packs:
 
 
 def read_packs(folders: Sequence[Path], *, web_directories: Mapping[str, str]) -> Packs:
-    """Look through the packs in ``folders``. Blocks; a file that is no JSON costs itself and is logged. Of
-    ``web_directories``, which a worker names, those that do not lie in a pack are left out: whatever is in one is
-    served to all."""
+    """Read the packs in ``folders``. Blocks. A file that is not valid JSON is logged and skipped.
+
+    ``web_directories`` come from a worker. Those outside a pack are skipped, because their files are served to
+    everybody.
+    """
     packs = [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()) if path.is_dir()]
     translations: dict[str, Any] = {}
     for pack in packs:
@@ -55,7 +57,7 @@ def _is_of_a_pack(name: str, folder: Path, packs: Sequence[Path]) -> bool:
     real = folder.resolve()
     is_inside = any(real.is_relative_to(pack.resolve()) for pack in packs)
     if not is_inside:
-        log.warning("the web folder %s of the node pack %s does not lie in a pack, and is not served", folder, name)
+        log.warning("the web folder %s of the node pack %s is outside the pack; it is not served", folder, name)
     return is_inside
 
 
@@ -97,7 +99,7 @@ def _read(path: Path) -> Any:
 
 
 def _merge(into: dict[str, Any], texts: Mapping[str, Any]) -> None:
-    """Deep: several packs translate the same locale. The first word on a key stays."""
+    """Merge recursively: several packs may translate the same locale. The first value of a key wins."""
     for key, value in texts.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
             _merge(into[key], value)

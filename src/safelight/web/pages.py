@@ -1,4 +1,4 @@
-"""The pages before the web UI: signing in, and making the first account."""
+"""The pages outside the web UI: the login page, and the setup page for the first account."""
 
 from importlib.resources import files
 from pathlib import Path

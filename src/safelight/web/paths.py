@@ -1,4 +1,4 @@
-"""From the path of a URL to a file of the web UI: which folder answers, which type it has, how long it may be kept."""
+"""Finds the file of the web UI for a URL path: its folder, its type, and how long clients may cache it."""
 
 import re
 from collections.abc import Mapping
@@ -31,15 +31,15 @@ MIME_TYPES: Mapping[str, str] = {
     ".woff": "font/woff",
     ".woff2": "font/woff2",
 }
-"""A table of our own: the system's differs from machine to machine, and ``.map`` is left out on purpose."""
+"""Not the system's table, which differs between machines. ``.map`` is left out on purpose."""
 
 _HASHED = re.compile(r"assets/[^/]*-[A-Za-z0-9_-]{8}\.[a-z0-9]+")
-"""The bundler puts a hash of the content into these names, so a name never gets another content."""
+"""The bundler puts a hash of the content into these names, so the content of a name never changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebFile:
-    """``key`` is its place among the prepared copies; ``immutable``: a client may keep it for ever."""
+    """``key``: its path among the prepared copies; ``immutable``: clients may cache it forever."""
 
     path: Path
     key: str
@@ -48,7 +48,7 @@ class WebFile:
 
 
 def find_file(url_path: str, packages: Packages, extensions: Mapping[str, Path]) -> WebFile | None:
-    """The file behind a decoded URL path, ``None`` where there is none. Never leaves the folders that it serves."""
+    """The file for a decoded URL path; ``None`` if there is none. Never leaves the served folders. Blocks."""
     key = url_path.lstrip("/") or "index.html"
     segments = key.split("/")
     if not all(map(_is_plain, segments)):
@@ -58,7 +58,7 @@ def find_file(url_path: str, packages: Packages, extensions: Mapping[str, Path])
         return None
     for root, rest in _candidates(segments, packages, extensions):
         path = root.joinpath(*rest)
-        # A link may point anywhere; what it points at must lie in the folder as well.
+        # A symbolic link may point anywhere; its target must be inside the folder as well.
         if path.is_file() and path.resolve().is_relative_to(root.resolve()):
             return WebFile(path, key, mime_type, immutable=_HASHED.fullmatch(key) is not None)
     return None

@@ -1,8 +1,8 @@
-"""``python -m safelight.web.prepare <cache dir>``: fill the folder of prepared copies, then end.
+"""``python -m safelight.web.prepare <cache dir>``: fill the folder of prepared copies, then exit.
 
-A program of its own rather than a thread: it needs tens of seconds of CPU and 200 MB once in the life of an
-installation, and the server wants neither in its own process. It runs at the lowest priority and may be killed at any
-moment; the next start goes on where it stopped.
+A separate program instead of a thread: it needs tens of seconds of CPU and 200 MB, once per installation, which the
+server should not spend in its own process. It runs at the lowest priority and may be killed at any time; the next start
+continues where it stopped.
 """
 
 import os
@@ -21,18 +21,18 @@ from safelight.web.packages import Packages, find_packages
 from safelight.web.paths import WebFile, find_file
 
 BLUEPRINTS_KEY = "global_subgraphs.json"
-_ORDER = ("br", "gzip", "zstd")  # zstd's thorough level takes longest; until it is done browsers are served with br
+_ORDER = ("br", "gzip", "zstd")  # zstd's thorough level takes longest; until then browsers get br
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the server; no traceback from here
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C stops the server; no traceback from this program
     os.nice(19)
     server = os.getppid()
     prepare(find_packages(), Path(sys.argv[1]), is_wanted=lambda: os.getppid() == server)
 
 
 def prepare(packages: Packages, cache_dir: Path, *, is_wanted: Callable[[], bool] = lambda: True) -> None:
-    """Make every copy that is missing, and remove those of other versions. Stops when it is no longer wanted."""
+    """Make the missing copies, and remove those of other versions. Stops when ``is_wanted`` returns false."""
     copies = Copies(cache_dir, packages)
     if copies.is_complete:
         return
@@ -41,7 +41,7 @@ def prepare(packages: Packages, cache_dir: Path, *, is_wanted: Callable[[], bool
         files[BLUEPRINTS_KEY] = blueprints
     for encoding in _ORDER:
         for key, source in files.items():
-            if not is_wanted():  # the server was killed: nobody else would end this
+            if not is_wanted():  # the server was killed, and nothing else would stop this process
                 return
             copies.compress(key, source, encoding)
     copies.mark_complete()
@@ -51,7 +51,7 @@ def prepare(packages: Packages, cache_dir: Path, *, is_wanted: Callable[[], bool
 
 
 def prepare_blueprints(packages: Packages, copies: Copies) -> Path | None:
-    """The body of ``/api/global_subgraphs``, as a file; ``None`` without the package."""
+    """Write the body of ``/api/global_subgraphs`` to a file, unless it exists; ``None`` without the package."""
     if packages.blueprints is None:
         return None
     path = copies.path(BLUEPRINTS_KEY, IDENTITY)
@@ -61,7 +61,7 @@ def prepare_blueprints(packages: Packages, copies: Copies) -> Path | None:
 
 
 def _files_to_prepare(packages: Packages) -> Iterator[WebFile]:
-    """The frontend whole, and the templates' indexes. Templates and help pages are small, many and seldom asked for."""
+    """The whole frontend, and the indexes of the templates. Templates and help pages are small and rarely requested."""
     names = [p.relative_to(packages.frontend).as_posix() for p in _walk(packages.frontend)] if packages.frontend else []
     names += [f"templates/{p.name}" for root in packages.templates for p in sorted(root.glob("index*.json"))]
     for name in names:

@@ -1,12 +1,15 @@
-"""The web UI as an ASGI application, and the answers of the API that come from its packages.
+"""The web UI as an ASGI application, and the API responses whose data comes from its packages.
 
-It finds a file, decides whether the client has it already, and sends the smallest body that the client takes: a
-prepared copy, else one compressed on the spot at a quick level, else the file as it is. Nothing is kept in memory.
+It finds the file, checks whether the client has it already, and sends the smallest body that the client accepts: a
+prepared copy, otherwise one compressed on the fly at a quick level, otherwise the file itself. Nothing is kept in
+memory, and files are looked up in threads.
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -32,10 +35,10 @@ OWN_EXTENSION = "safelight"
 PAGE_POLICY = "; ".join(
     (
         "default-src 'self'",
-        # The frontend's page has scripts in it, and some of its parts and of node packs compile functions.
+        # The frontend's page has inline scripts, and parts of it and of node packs compile functions from strings.
         "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
         "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob: https:",  # notes in workflows show pictures of the web
+        "img-src 'self' data: blob: https:",  # notes in workflows show images from the web
         "media-src 'self' data: blob: https:",
         "font-src 'self' data:",
         "connect-src 'self' data: blob:",
@@ -47,14 +50,24 @@ PAGE_POLICY = "; ".join(
         "form-action 'self'",
     )
 )
-"""What the web UI's page may load and whom it may call: this server, and nobody else."""
-_LARGEST_ON_THE_SPOT = 16 * 1024 * 1024
-_FOR_EVER = "public, max-age=31536000, immutable"
-_ASK_AGAIN = "no-cache"
+"""The content security policy of the web UI: scripts and requests only from and to this server."""
+_MAX_COMPRESSED_ON_THE_FLY = 16 * 1024 * 1024
+_CACHE_FOREVER = "public, max-age=31536000, immutable"
+_REVALIDATE = "no-cache"
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A file, its status, and the smallest prepared copy that the client accepts: its encoding and path."""
+
+    file: WebFile
+    status: os.stat_result
+    accepted: Sequence[str]
+    copy: tuple[str, Path] | None
 
 
 class Web:
-    """Mutable: what the node packs bring, known once a worker has imported them."""
+    """Mutable: what the node packs provide, known once a worker has imported them."""
 
     def __init__(self, packages: Packages, *, cache_dir: Path) -> None:
         self.packages = packages
@@ -69,7 +82,7 @@ class Web:
         self._packs = packs
 
     async def start(self) -> None:
-        """Begin to prepare copies in the background, unless they are there."""
+        """Start to prepare copies in the background, unless they are complete."""
         if self.packages.frontend is None or self._copies.is_complete:
             return
         self._cache_dir.mkdir(parents=True, exist_ok=True)
@@ -87,13 +100,13 @@ class Web:
             await self._preparing.wait()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request for a path that is no route of the API."""
+        """Respond to a request for a path that is not an API route."""
         request = Request(scope)
-        response = await self._answer(request)
+        response = await self._response(request)
         await response(scope, receive, send)
 
     async def global_subgraphs(self, request: Request) -> Response:
-        """Blueprints by id, whole (``source name info data``): compressed once and for all, with an ETag."""
+        """All blueprints by id, complete (``source name info data``): compressed in advance, with an ETag."""
         async with self._blueprints_lock:
             path = await to_thread.run_sync(prepare_blueprints, self.packages, self._copies)
         if path is None:
@@ -101,16 +114,17 @@ class Web:
         if self._packs.blueprints:
             body = await to_thread.run_sync(_joined, path, self._packs.blueprints)
             return Response(body, media_type="application/json")
-        return await self._send(WebFile(path, BLUEPRINTS_KEY, "application/json"), request)
+        file = WebFile(path, BLUEPRINTS_KEY, "application/json")
+        return await self._send(await to_thread.run_sync(self._look_up, file, request.headers), request)
 
     def global_subgraph(self, blueprint_id: str) -> Mapping[str, Any] | None:
-        """One of them; ``None`` where there is none of that id."""
+        """One blueprint; ``None`` if there is none with that id."""
         if blueprint_id in self._packs.blueprints:
             return self._packs.blueprints[blueprint_id]
         return read_blueprint(self.packages.blueprints, blueprint_id) if self.packages.blueprints else None
 
     def extensions(self) -> Sequence[str]:
-        """Addresses of the scripts that the web UI loads beside its own."""
+        """URLs of the scripts that the web UI loads in addition to its own."""
         return [
             f"/extensions/{pack}/{script.relative_to(folder).as_posix()}"
             for pack, folder in self._scripts.items()
@@ -118,7 +132,7 @@ class Web:
         ]
 
     def translations(self) -> Mapping[str, Any]:
-        """By locale, of node packs. The UI's own, and those of ComfyUI's nodes, are in its package."""
+        """Translations of node packs, by locale. Those of the UI and of ComfyUI's nodes are in the frontend package."""
         return self._packs.translations
 
     def workflow_templates(self) -> Mapping[str, Sequence[str]]:
@@ -126,17 +140,18 @@ class Web:
         return self._packs.template_names()
 
     async def template(self, pack: str, filename: str, request: Request) -> Response | None:
-        """A pack's example workflow or its picture; ``None`` where there is none."""
+        """A pack's example workflow or its picture; ``None`` if it does not exist."""
         folders = {pack: self._packs.templates[pack]} if pack in self._packs.templates else {}
-        file = find_file(f"/extensions/{pack}/{filename}", Packages(), folders)
-        return await self._send(file, request) if file is not None else None
+        path = f"/extensions/{pack}/{filename}"
+        found = await to_thread.run_sync(self._find, path, Packages(), folders, request.headers)
+        return await self._send(found, request) if found is not None else None
 
     @property
     def _scripts(self) -> Mapping[str, Path]:
-        """Folders of scripts by node pack, served under ``/extensions/<pack>/``; no pack can stand in for ours."""
+        """Folders of scripts by node pack, served under ``/extensions/<pack>/``. No pack replaces Safelight's own."""
         return {**self._packs.scripts, OWN_EXTENSION: self._own}
 
-    async def _answer(self, request: Request) -> Response:
+    async def _response(self, request: Request) -> Response:
         if request.method not in ("GET", "HEAD"):
             return PlainTextResponse("Only GET and HEAD are allowed here", 405, {"allow": "GET, HEAD"})
         path: str = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
@@ -145,40 +160,51 @@ class Web:
         if path in ("", "/") and self.packages.frontend is None:
             return _page_without_frontend(self.packages)
         if path == "/user.css":
-            # Every page asks for it: a place for the server's own style, which it has none of.
-            return Response(b"", media_type="text/css", headers={"cache-control": _ASK_AGAIN})
-        file = find_file(path, self.packages, self._scripts)
-        if file is None:
+            # Every page requests this file for styles of the server. Safelight has none.
+            return Response(b"", media_type="text/css", headers={"cache-control": _REVALIDATE})
+        found = await to_thread.run_sync(self._find, path, self.packages, self._scripts, request.headers)
+        if found is None:
             return PlainTextResponse("Not found", 404, {"cache-control": "no-store"})
-        return await self._send(file, request)
+        return await self._send(found, request)
 
-    async def _send(self, file: WebFile, request: Request) -> Response:
-        stat = file.path.stat()
-        # Weak: the copies of all encodings are one thing to the client, whichever it got the first time.
-        etag = f'W/"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
-        compressible = is_compressible(file.mime_type, stat.st_size)
+    def _find(self, path: str, packages: Packages, extensions: Mapping[str, Path], headers: Headers) -> _Found | None:
+        """Blocks."""
+        file = find_file(path, packages, extensions)
+        return self._look_up(file, headers) if file is not None else None
+
+    def _look_up(self, file: WebFile, headers: Headers) -> _Found:
+        """Blocks."""
+        status = file.path.stat()
+        compressible = is_compressible(file.mime_type, status.st_size)
+        accepted = accepted_encodings(headers.get("accept-encoding")) if compressible else ()
+        copy = self._copies.smallest(file.key, accepted)
+        return _Found(file, status, accepted, (copy[0], copy[1]) if copy is not None else None)
+
+    async def _send(self, found: _Found, request: Request) -> Response:
+        file, status = found.file, found.status
+        # Weak: to the client, the copies in all encodings are the same resource.
+        etag = f'W/"{status.st_mtime_ns:x}-{status.st_size:x}"'
         headers = {
-            "cache-control": _FOR_EVER if file.immutable else _ASK_AGAIN,
+            "cache-control": _CACHE_FOREVER if file.immutable else _REVALIDATE,
             "etag": etag,
             "x-content-type-options": "nosniff",
-            **({"vary": "Accept-Encoding"} if compressible else {}),
+            **({"vary": "Accept-Encoding"} if is_compressible(file.mime_type, status.st_size) else {}),
             **({"content-security-policy": PAGE_POLICY} if file.mime_type.startswith("text/html") else {}),
         }
         if _has(request.headers, etag):
             return Response(status_code=304, headers=headers)
-        accepted = accepted_encodings(request.headers.get("accept-encoding")) if compressible else ()
-        if (copy := self._copies.smallest(file.key, accepted)) is not None:
-            encoding, path, _ = copy
+        if found.copy is not None:
+            encoding, path = found.copy
             return FileResponse(path, headers={**headers, "content-encoding": encoding}, media_type=file.mime_type)
-        if accepted and stat.st_size <= _LARGEST_ON_THE_SPOT:
-            body = await to_thread.run_sync(_compress, file.path, accepted[0])
-            headers["content-encoding"] = accepted[0]
+        if found.accepted and status.st_size <= _MAX_COMPRESSED_ON_THE_FLY:
+            body = await to_thread.run_sync(_compress, file.path, found.accepted[0])
+            headers["content-encoding"] = found.accepted[0]
             return Response(body, headers=headers, media_type=file.mime_type)
         return FileResponse(file.path, headers=headers, media_type=file.mime_type)
 
 
 def _joined(path: Path, more: Mapping[str, Any]) -> bytes:
-    """The packages' blueprints and those of packs: two objects made one, without reading the large one apart."""
+    """The blueprints of the packages and of node packs: two JSON objects joined without parsing the large one."""
     return path.read_bytes().rstrip()[:-1] + b"," + msgspec.json.encode(more)[1:]
 
 
@@ -194,12 +220,13 @@ def _has(headers: Headers, etag: str) -> bool:
 
 
 def _page_without_frontend(packages: Packages) -> Response:
-    wanted = "".join(f"<li><code>{name}</code></li>" for name in packages.missing)
+    missing = "".join(f"<li><code>{name}</code></li>" for name in packages.missing)
     page = (
         "<!doctype html><html lang=en><meta charset=utf-8><title>Safelight</title>"
         "<body style='font:16px/1.5 system-ui;max-width:40rem;margin:4rem auto;padding:0 1rem'>"
-        "<h1>Safelight is running</h1><p>The API answers under <code>/api</code>. The web UI is not installed:</p>"
-        f"<ul>{wanted}</ul><p>Install it into the server's environment, then restart the server:</p>"
+        "<h1>Safelight is running</h1><p>The API is available under <code>/api</code>. The web UI is not installed; "
+        f"these packages are missing:</p><ul>{missing}</ul>"
+        "<p>Install them into the server's environment, then restart the server:</p>"
         "<pre>pip install 'safelight[web]'</pre>"
     )
     return HTMLResponse(page, headers={"cache-control": "no-store"})

@@ -1,9 +1,9 @@
-// Safelight's own part of the web UI: what a person sees on the first visit.
+// Safelight's extension of the web UI: what a user sees on their first visit.
 //
-// The frontend's default workflow needs three model files that a new server has not, so it opens with red nodes and a
-// list of problems. Here it is a workflow that runs at once, from a prompt to a picture by the bundled model.
-// A new user also has the frontend's check for its own updates switched off, because a server at home should not make
-// its users' browsers call elsewhere; the setting is the user's from then on.
+// The frontend's default workflow needs three model files that a new server does not have, so it opens with red nodes
+// and a list of problems. This extension replaces it with a workflow that runs immediately, with the bundled model.
+// For a new user it also turns off the frontend's check for updates, because a self-hosted server should not make its
+// users' browsers contact other servers. The user can turn it on again.
 
 import { app } from '../../scripts/app.js'
 
@@ -11,13 +11,13 @@ async function welcome() {
   const setting = app.extensionManager.setting
   if (setting.get('Comfy.TutorialCompleted')) return
   await setting.set('Comfy.Notification.ShowVersionUpdates', false)
-  // The frontend's own mark of a user who is not new: it would open its dialog of templates over the canvas otherwise.
+  // The frontend's mark of a user who is not new. Without it, the template dialog opens over the canvas.
   await setting.set('Comfy.TutorialCompleted', true)
 }
 
 /**
- * Called without a graph, `loadGraphData` means "the default workflow". "Load default" and the closing of the last tab
- * pass the frontend's own default graph instead.
+ * Without a graph, `loadGraphData` loads the default workflow. "Load default" and closing the last tab pass the
+ * frontend's default graph instead.
  */
 function replaceDefaultWorkflow() {
   const load = app.loadGraphData.bind(app)
@@ -28,8 +28,8 @@ function replaceDefaultWorkflow() {
 }
 
 async function starter() {
-  const answer = await fetch(new URL('starter.json', import.meta.url))
-  return answer.ok ? answer.json() : undefined
+  const response = await fetch(new URL('starter.json', import.meta.url))
+  return response.ok ? response.json() : undefined
 }
 
 app.registerExtension({

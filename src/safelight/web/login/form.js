@@ -1,4 +1,4 @@
-// What the two forms share: send the fields as JSON, go on to the web UI, or say what was wrong.
+// Shared by the two forms: send the fields as JSON, then open the web UI or show the error.
 
 export function onSubmit(read, address) {
   const form = document.querySelector('form')
@@ -20,12 +20,12 @@ export function onSubmit(read, address) {
 }
 
 async function send(address, body) {
-  const answer = await fetch(address, {
+  const response = await fetch(address, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(body)
   })
-  if (answer.ok) return
-  const { message } = await answer.json().catch(() => ({}))
-  throw new Error(message ?? `The server answered ${answer.status}`)
+  if (response.ok) return
+  const { message } = await response.json().catch(() => ({}))
+  throw new Error(message ?? `The server returned the status ${response.status}`)
 }

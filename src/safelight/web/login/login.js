@@ -2,6 +2,6 @@ import { onSubmit } from './form.js'
 
 onSubmit(({ name, password }) => ({ name, password }), 'api/auth/session')
 
-// Who needs no session, or has one, is not asked again.
+// Skip this page if the server has no accounts, or if the user is already signed in.
 const { accounts, user } = await (await fetch('api/auth/session')).json()
 if (!accounts || user) location.replace('./')

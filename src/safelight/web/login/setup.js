@@ -1,9 +1,9 @@
 import { onSubmit } from './form.js'
 
-// The link's secret stands behind '#', which browsers keep to themselves: it is in no log on the way.
+// The link's secret is after '#', which browsers do not send to servers, so it appears in no log.
 const token = location.hash.slice(1)
 
 onSubmit(({ name, password, again }) => {
-  if (password !== again) throw new Error('The two passwords differ')
+  if (password !== again) throw new Error('The passwords do not match')
   return { token, name, password }
 }, 'api/auth/setup')
