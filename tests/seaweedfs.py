@@ -51,7 +51,7 @@ class SeaweedFS:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.ports['s3']}"
 
-    def place(self, bucket: str, *, folder: Path) -> BlobStoreConfig:
+    def store_config(self, bucket: str, *, folder: Path) -> BlobStoreConfig:
         keys = {"access_key": ACCESS_KEY, "secret_key": SECRET_KEY}
         return BlobStoreConfig(folder=folder, url=f"s3://{bucket}", endpoint=self.endpoint, region="us-east-1", **keys)
 

@@ -43,7 +43,7 @@ def check(environment: Mapping[str, str]) -> Settings:
     return sources.load(overrides={}, environment=environment)
 
 
-def test_the_chart_is_without_fault() -> None:
+def test_the_chart_passes_lint() -> None:
     assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART))
 
 
@@ -65,7 +65,7 @@ def test_the_chart_starts_servers_that_know_their_settings() -> None:
     assert objects["PersistentVolumeClaim/studio-data"]["spec"]["accessModes"] == ["ReadWriteMany"]
 
 
-def test_the_cluster_has_places_of_the_kind_that_servers_ask_for(tmp_path: Path) -> None:
+def test_the_cluster_offers_the_resources_that_servers_request(tmp_path: Path) -> None:
     values = {"ray": {"groups": [{"name": "cpu", "slots": 3, "minReplicas": 1, "maxReplicas": 2, "pools": ["large"]}]}}
     values["ray"]["groups"][0]["resources"] = {"requests": {"cpu": "2"}, "limits": {"memory": "8Gi"}}
     (tmp_path / "values.json").write_text(json.dumps(values))
@@ -95,7 +95,7 @@ def test_workers_may_have_a_disk_of_their_own() -> None:
         rendered("--set", "ray.scratchSize=much")
 
 
-def test_without_ray_there_is_none_and_what_does_not_fit_is_refused() -> None:
+def test_values_without_ray_start_none_and_conflicting_values_are_refused() -> None:
     objects = rendered("--set", "ray.enabled=false", "--set", "replicas=1", "--set", "ingress.enabled=true")
     assert {name.split("/")[0] for name in objects} == {"StatefulSet", "Service", "PersistentVolumeClaim", "Ingress"}
     with pytest.raises(AssertionError, match="replicas"):

@@ -41,7 +41,7 @@ def test_a_file_like_comfyuis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("text", "words"), [("- a", "table of sections"), ("a: b", "'a' is not a table"), ("a: {loras: [1]}", "not a path")]
 )
-def test_what_is_no_such_file_names_the_setting(tmp_path: Path, text: str, words: str) -> None:
+def test_an_invalid_file_is_reported_with_its_setting(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "extra.yaml").write_text(text)
     with pytest.raises(settings.InvalidSetting, match=words):
         settings.load(overrides={"extra_model_paths": str(tmp_path / "extra.yaml")}, environment={})
@@ -49,7 +49,7 @@ def test_what_is_no_such_file_names_the_setting(tmp_path: Path, text: str, words
         settings.load(overrides={"extra_model_paths": str(tmp_path / "absent.yaml")}, environment={})
 
 
-def test_places_are_in_comfyuis_order() -> None:
+def test_folders_are_in_comfyuis_order() -> None:
     roots = [Path("/a"), Path("/b")]
     extra = [ExtraPlace("unet", Path("/last")), ExtraPlace("diffusion_models", Path("/first"), True)]
     places = ["/first", "/a/unet", "/a/diffusion_models", "/b/unet", "/b/diffusion_models", "/last"]

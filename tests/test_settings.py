@@ -78,7 +78,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "studio.example"])
-def test_an_open_address_needs_accounts_or_a_word(host: str) -> None:
+def test_an_open_address_needs_accounts_or_insecure(host: str) -> None:
     bare = load(overrides={"host": host}, environment={})
     with pytest.raises(InvalidSetting, match="--insecure"):
         check_accounts(bare, has_accounts=False)
@@ -88,13 +88,13 @@ def test_an_open_address_needs_accounts_or_a_word(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.3.2.1"])
-def test_loopback_needs_none(host: str) -> None:
+def test_loopback_needs_no_accounts(host: str) -> None:
     settings = load(overrides={"host": host}, environment={})
     assert settings.server.is_loopback
     check_accounts(settings, has_accounts=False)
 
 
-def test_an_s3_store_takes_what_is_not_said_from_the_customary_variables() -> None:
+def test_an_s3_store_takes_missing_values_from_the_aws_variables() -> None:
     environment = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}
     environment |= {"AWS_ENDPOINT_URL": "http://two", "AWS_ENDPOINT_URL_S3": "http://one", "AWS_REGION": "eu"}
     place = load(overrides={"blob_store": "s3://b/c"}, environment=environment).blobs
@@ -137,7 +137,7 @@ def test_origins_are_separated_by_commas(text: str, origins: tuple[str, ...]) ->
 @pytest.mark.parametrize(
     "text", ["*", "app.example.org", "https://app.example.org/", "https://App.example.org", "null"]
 )
-def test_what_is_no_origin_is_refused(text: str) -> None:
+def test_an_invalid_origin_is_refused(text: str) -> None:
     with pytest.raises(InvalidSetting, match="allowed_origins"):
         load(overrides={}, environment={"SAFELIGHT_ALLOWED_ORIGINS": text})
 

@@ -57,7 +57,7 @@ async def content(cache: FileCache, data: bytes) -> bytes:
         return path.read_bytes()
 
 
-async def test_a_store_of_files_shows_its_own(tmp_path: Path) -> None:
+async def test_a_store_of_files_serves_its_own_files(tmp_path: Path) -> None:
     blobs = LocalBlobStore(tmp_path / "blobs")
     writer = blobs.writer()
     await writer.write(A)
@@ -68,7 +68,7 @@ async def test_a_store_of_files_shows_its_own(tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
-async def test_many_who_ask_at_once_fetch_once(store: Counted, tmp_path: Path) -> None:
+async def test_concurrent_callers_share_one_fetch(store: Counted, tmp_path: Path) -> None:
     cache = FileCache(store, tmp_path, max_bytes=10_000)
     assert await asyncio.gather(*(content(cache, A) for _ in range(20))) == [A] * 20
     assert await content(cache, A) == A
@@ -76,7 +76,7 @@ async def test_many_who_ask_at_once_fetch_once(store: Counted, tmp_path: Path) -
     assert stat.S_IMODE(os.stat(tmp_path / hash_bytes(A)).st_mode) == 0o444
 
 
-async def test_the_longest_unused_makes_room_and_what_is_held_stays(store: Counted, tmp_path: Path) -> None:
+async def test_the_least_recently_used_file_is_evicted_and_pinned_ones_stay(store: Counted, tmp_path: Path) -> None:
     cache = FileCache(store, tmp_path, max_bytes=2500)
     async with AsyncExitStack() as held:
         path = await held.enter_async_context(cache.pinned(hash_bytes(A)))
@@ -89,13 +89,13 @@ async def test_the_longest_unused_makes_room_and_what_is_held_stays(store: Count
     assert len(files(tmp_path)) == 2
 
 
-async def test_one_that_is_larger_than_the_limit_is_there_while_it_is_held(store: Counted, tmp_path: Path) -> None:
+async def test_a_file_larger_than_the_limit_exists_while_it_is_pinned(store: Counted, tmp_path: Path) -> None:
     cache = FileCache(store, tmp_path, max_bytes=10)
     assert await content(cache, A) == A
     assert files(tmp_path) == []
 
 
-async def test_a_restart_finds_them_in_their_order_and_trusts_none_unread(store: Counted, tmp_path: Path) -> None:
+async def test_a_restart_keeps_the_order_of_use_and_verifies_every_file(store: Counted, tmp_path: Path) -> None:
     first = FileCache(store, tmp_path, max_bytes=10_000)
     for data in (A, B):
         await content(first, data)
@@ -115,7 +115,7 @@ async def test_a_restart_finds_them_in_their_order_and_trusts_none_unread(store:
     assert files(tmp_path) == sorted(map(hash_bytes, (A, C)))
 
 
-async def test_what_cannot_be_had_is_said_to_all_and_asked_for_again(store: Counted, tmp_path: Path) -> None:
+async def test_a_failed_fetch_fails_all_callers_and_is_tried_again(store: Counted, tmp_path: Path) -> None:
     cache = FileCache(store, tmp_path, max_bytes=10_000)
     with pytest.raises(BlobMissing):
         await content(cache, b"never seen")
@@ -130,7 +130,7 @@ async def test_what_cannot_be_had_is_said_to_all_and_asked_for_again(store: Coun
     assert files(tmp_path) == [hash_bytes(A)]
 
 
-async def test_one_who_goes_does_not_take_the_file_from_the_others(store: Counted, tmp_path: Path) -> None:
+async def test_a_cancelled_caller_does_not_cancel_the_fetch_of_others(store: Counted, tmp_path: Path) -> None:
     cache = FileCache(store, tmp_path, max_bytes=10_000)
     one, other = asyncio.create_task(content(cache, A)), asyncio.create_task(content(cache, A))
     await store.has_begun.wait()

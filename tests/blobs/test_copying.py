@@ -27,7 +27,7 @@ async def source(tmp_path: Path) -> LocalBlobStore:
     return store
 
 
-async def test_a_copy_goes_on_where_it_was(source: LocalBlobStore, tmp_path: Path) -> None:
+async def test_an_interrupted_copy_continues(source: LocalBlobStore, tmp_path: Path) -> None:
     target = ObjectBlobStore(BlobStoreConfig(folder=tmp_path, url="memory:///"))
     steps: list[int] = []
 
@@ -45,7 +45,7 @@ async def test_a_copy_goes_on_where_it_was(source: LocalBlobStore, tmp_path: Pat
         assert b"".join([chunk async for chunk in target.read(hash_bytes(data))]) == data
 
 
-async def test_what_is_damaged_is_said_and_not_copied(source: LocalBlobStore) -> None:
+async def test_damaged_blobs_are_reported_and_not_copied(source: LocalBlobStore) -> None:
     path = source.local_path(hash_bytes(MANY[3]))
     assert path is not None
     path.chmod(0o644)

@@ -24,7 +24,7 @@ def files(root: Path) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
 
-async def test_a_blob_lies_under_its_digest_and_cannot_be_written(tmp_path: Path) -> None:
+async def test_a_blob_is_stored_under_its_digest_and_is_read_only(tmp_path: Path) -> None:
     store = LocalBlobStore(tmp_path)
     writer = store.writer()
     await writer.write(b"picture")
@@ -36,7 +36,7 @@ async def test_a_blob_lies_under_its_digest_and_cannot_be_written(tmp_path: Path
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o444
 
 
-async def test_what_a_crash_left_half_written_is_swept_at_the_start(tmp_path: Path) -> None:
+async def test_unfinished_uploads_of_a_crash_are_removed_at_the_next_start(tmp_path: Path) -> None:
     writer = LocalBlobStore(tmp_path).writer()
     await writer.write(b"x" * 100_000)
     assert len(files(tmp_path)) == 1  # and no abort: the process is gone
@@ -63,7 +63,7 @@ async def test_only_a_digest_becomes_a_path(tmp_path: Path, text: str) -> None:
         await LocalBlobStore(tmp_path).stat(Digest(text))
 
 
-async def test_a_part_of_a_damaged_file_is_refused_as_soon_as_it_changed(tmp_path: Path) -> None:
+async def test_a_range_of_a_file_that_was_damaged_later_is_refused(tmp_path: Path) -> None:
     store = LocalBlobStore(tmp_path)
     data = random.Random(1).randbytes(3_000_000)
     digest = await kept(store, data)
@@ -78,7 +78,7 @@ async def test_a_part_of_a_damaged_file_is_refused_as_soon_as_it_changed(tmp_pat
         _ = [c async for c in store.read(digest, start=5, end=10)]
 
 
-async def test_what_was_on_its_way_out_when_a_collector_died_is_put_back(tmp_path: Path) -> None:
+async def test_an_unfinished_removal_is_put_back(tmp_path: Path) -> None:
     store = LocalBlobStore(tmp_path)
     digest = await kept(store, b"picture")
     path = store.local_path(digest)
@@ -90,7 +90,7 @@ async def test_what_was_on_its_way_out_when_a_collector_died_is_put_back(tmp_pat
     assert files(tmp_path) == [f"b3/{digest[:2]}/{digest[2:4]}/{digest}"]
 
 
-async def test_a_collector_never_takes_what_is_kept_again_meanwhile(tmp_path: Path) -> None:
+async def test_a_collector_never_removes_a_blob_that_is_stored_again_meanwhile(tmp_path: Path) -> None:
     """Old bytes are kept again and again, each time made old and collected by a thread at the same moment."""
     store = LocalBlobStore(tmp_path)
     digest = await kept(store, b"again")

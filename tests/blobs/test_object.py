@@ -30,16 +30,16 @@ LARGE = random.Random(7).randbytes(20_000_003)
 
 
 @pytest.fixture(params=["memory", "S3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStoreConfig:
+def config(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStoreConfig:
     if request.param == "memory":
         return BlobStoreConfig(folder=tmp_path, url="memory:///")
     server: SeaweedFS = request.getfixturevalue("s3")
-    return server.place(f"tests/{uuid.uuid4().hex}", folder=tmp_path)
+    return server.store_config(f"tests/{uuid.uuid4().hex}", folder=tmp_path)
 
 
 @pytest.fixture
 def in_s3(s3: SeaweedFS, tmp_path: Path) -> BlobStoreConfig:
-    return s3.place(f"tests/{uuid.uuid4().hex}", folder=tmp_path)
+    return s3.store_config(f"tests/{uuid.uuid4().hex}", folder=tmp_path)
 
 
 async def names(store: ObjectBlobStore) -> Sequence[str]:
@@ -59,8 +59,8 @@ async def read(store: ObjectBlobStore, digest: Digest, **bounds: int) -> bytes:
     return b"".join([chunk async for chunk in store.read(digest, **bounds)])
 
 
-async def test_a_large_stream_goes_in_parts_and_lies_under_its_digest(place: BlobStoreConfig) -> None:
-    store = ObjectBlobStore(place)
+async def test_a_large_stream_is_sent_in_parts_and_stored_under_its_digest(config: BlobStoreConfig) -> None:
+    store = ObjectBlobStore(config)
     digest = await kept(store, LARGE)
     assert await names(store) == [f"blobs/{digest[:2]}/{digest}"]
     assert digest == hash_bytes(LARGE)
@@ -68,15 +68,15 @@ async def test_a_large_stream_goes_in_parts_and_lies_under_its_digest(place: Blo
     assert await read(store, digest, start=12_345_678, end=13_000_000) == LARGE[12_345_678:13_000_000]
 
 
-async def test_what_is_too_large_for_a_copy_by_the_store_goes_once_more(place: BlobStoreConfig) -> None:
-    store = ObjectBlobStore(place, max_copied_bytes=1_000_000)
+async def test_an_object_too_large_to_copy_in_the_store_is_sent_again(config: BlobStoreConfig) -> None:
+    store = ObjectBlobStore(config, max_copied_bytes=1_000_000)
     digest = await kept(store, LARGE)
     assert await names(store) == [f"blobs/{digest[:2]}/{digest}"]
     assert await read(store, digest) == LARGE
 
 
-async def test_a_large_file_is_adopted_only_if_it_is_what_it_says(place: BlobStoreConfig, tmp_path: Path) -> None:
-    store = ObjectBlobStore(place)
+async def test_a_large_file_is_adopted_only_if_it_matches_its_digest(config: BlobStoreConfig, tmp_path: Path) -> None:
+    store = ObjectBlobStore(config)
     path = tmp_path / "made.bin"
     path.write_bytes(LARGE)
     with pytest.raises(WrongDigest):
@@ -88,8 +88,8 @@ async def test_a_large_file_is_adopted_only_if_it_is_what_it_says(place: BlobSto
     assert await read(store, digest) == LARGE
 
 
-async def test_an_upload_that_is_given_up_leaves_nothing(place: BlobStoreConfig) -> None:
-    store = ObjectBlobStore(place)
+async def test_an_aborted_upload_leaves_nothing(config: BlobStoreConfig) -> None:
+    store = ObjectBlobStore(config)
     writer = store.writer()
     for at in range(0, len(LARGE), 1_000_000):
         await writer.write(LARGE[at : at + 1_000_000])
@@ -98,15 +98,15 @@ async def test_an_upload_that_is_given_up_leaves_nothing(place: BlobStoreConfig)
     assert await names(store) == []
 
 
-async def test_only_a_digest_becomes_a_name(place: BlobStoreConfig) -> None:
+async def test_only_a_digest_becomes_a_name(config: BlobStoreConfig) -> None:
     for text in ("../../x", "A" * 64, "", "0" * 64 + "/"):
         with pytest.raises(InvalidDigest):
-            await ObjectBlobStore(place).stat(Digest(text))
+            await ObjectBlobStore(config).stat(Digest(text))
 
 
-async def test_what_is_put_while_a_collector_removes_it_is_put_again(place: BlobStoreConfig) -> None:
+async def test_a_blob_stored_while_a_collector_removes_it_is_stored_again(config: BlobStoreConfig) -> None:
     """The collector has looked, and not yet removed: played here by hand."""
-    store = ObjectBlobStore(place)
+    store = ObjectBlobStore(config)
     digest = await kept(store, b"again")
     await obstore.put_async(store._store, f"leaving/{digest}", b"")
     keeping = asyncio.create_task(kept(store, b"again"))
@@ -118,14 +118,14 @@ async def test_what_is_put_while_a_collector_removes_it_is_put_again(place: Blob
     assert await read(store, digest) == b"again"
 
 
-async def test_what_others_left_is_swept_when_it_is_old(place: BlobStoreConfig) -> None:
-    store = ObjectBlobStore(place)
+async def test_only_old_unfinished_uploads_are_swept(config: BlobStoreConfig) -> None:
+    store = ObjectBlobStore(config)
     await obstore.put_async(store._store, "incoming/fresh", b"x")
     await store.sweep()
     assert await names(store) == ["incoming/fresh"]
 
 
-async def test_an_address_is_signed_with_the_headers_of_its_answer(in_s3: BlobStoreConfig) -> None:
+async def test_a_presigned_url_sets_the_headers_of_the_response(in_s3: BlobStoreConfig) -> None:
     store = ObjectBlobStore(in_s3)
     digest = await kept(store, b"picture")
     disposition = "filename=\"_.png\"; filename*=UTF-8''%C3%A4.png"
@@ -139,7 +139,7 @@ async def test_an_address_is_signed_with_the_headers_of_its_answer(in_s3: BlobSt
     assert (await fetch(html))[0] == 403
 
 
-async def test_bytes_may_be_put_at_a_signed_address(in_s3: BlobStoreConfig) -> None:
+async def test_bytes_can_be_uploaded_to_a_presigned_url(in_s3: BlobStoreConfig) -> None:
     store = ObjectBlobStore(in_s3)
     digest = hash_bytes(b"from afar")
     with pytest.raises(BlobMissing):
@@ -157,7 +157,7 @@ async def test_bytes_may_be_put_at_a_signed_address(in_s3: BlobStoreConfig) -> N
     assert (await fetch(back))[2] == b"from afar"
 
 
-async def test_the_public_endpoint_is_what_others_are_told(in_s3: BlobStoreConfig) -> None:
+async def test_presigned_urls_for_browsers_use_the_public_endpoint(in_s3: BlobStoreConfig) -> None:
     store = ObjectBlobStore(replace(in_s3, public_endpoint="https://pictures.example.org/"))
     url = await store.sign_get(hash_bytes(b""), content_type="image/png", disposition="", expires_s=60)
     assert url is not None
@@ -167,15 +167,15 @@ async def test_the_public_endpoint_is_what_others_are_told(in_s3: BlobStoreConfi
     assert ours.startswith(in_s3.endpoint)
 
 
-async def test_where_headers_cannot_be_signed_there_is_no_address(tmp_path: Path) -> None:
+async def test_a_store_that_cannot_sign_headers_has_no_presigned_urls(tmp_path: Path) -> None:
     store = ObjectBlobStore(BlobStoreConfig(folder=tmp_path, url="memory:///"))
     assert await store.sign_get(hash_bytes(b""), content_type="image/png", disposition="", expires_s=60) is None
 
 
-async def test_a_store_that_is_away_is_said_soon_and_costs_nothing(tmp_path: Path) -> None:
+async def test_an_unreachable_store_fails_soon_and_loses_nothing(tmp_path: Path) -> None:
     nowhere = {"endpoint": "http://127.0.0.1:9", "region": "us-east-1"}
-    place = BlobStoreConfig(folder=tmp_path, url="s3://bucket", access_key="key", secret_key="the secret", **nowhere)
-    store = ObjectBlobStore(place)
+    config = BlobStoreConfig(folder=tmp_path, url="s3://bucket", access_key="key", secret_key="the secret", **nowhere)
+    store = ObjectBlobStore(config)
     path = tmp_path / "made.bin"
     path.write_bytes(LARGE)
     digest = hash_bytes(LARGE)
@@ -200,7 +200,7 @@ async def test_a_store_that_is_away_is_said_soon_and_costs_nothing(tmp_path: Pat
     assert path.read_bytes() == LARGE
 
 
-async def test_credentials_that_are_refused_are_said(in_s3: BlobStoreConfig) -> None:
+async def test_refused_credentials_are_reported(in_s3: BlobStoreConfig) -> None:
     with pytest.raises(StoreUnavailable, match="refuses"):
         await kept(ObjectBlobStore(replace(in_s3, secret_key="another")), b"small")
 
@@ -208,7 +208,7 @@ async def test_credentials_that_are_refused_are_said(in_s3: BlobStoreConfig) -> 
 @pytest.mark.parametrize(
     "url", ["s3://", "http://host/bucket", "bucket", "s3://user:secret@b", "file://host/x", "s3://["]
 )
-def test_what_is_no_address_of_a_store_is_refused(tmp_path: Path, url: str) -> None:
+def test_an_invalid_store_url_is_refused(tmp_path: Path, url: str) -> None:
     with pytest.raises(Invalid):
         open_store(BlobStoreConfig(folder=tmp_path, url=url))
 

@@ -30,7 +30,7 @@ def user_id(url: str, **headers: str) -> str | None:
         return None
 
 
-def test_a_running_server_notices(tmp_path: Path) -> None:
+def test_a_running_server_notices_changes_of_accounts(tmp_path: Path) -> None:
     with running(tmp_path) as server:
         assert user_id(server.url) == "local"
         added = safelight("user", "add", "Anna", "--password-stdin", data_dir=tmp_path, stdin="long enough\n")
@@ -53,7 +53,7 @@ def wait_until_shut(url: str, **headers: str) -> None:
         assert time.monotonic() - begun < 2
 
 
-def test_keys_reach_no_log(tmp_path: Path) -> None:
+def test_keys_are_never_logged(tmp_path: Path) -> None:
     """Not at the most talkative level, not by the address of a socket, not by a header, not when they are wrong."""
     assert safelight("user", "add", "anna", "--no-password", data_dir=tmp_path).returncode == 0
     key = safelight("key", "create", "anna", data_dir=tmp_path).stdout.strip()
@@ -74,7 +74,7 @@ async def use(url: str, key: str) -> None:
                 assert answer.status == status
 
 
-def test_a_damaged_database_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_damaged_database_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "safelight.db").write_bytes(b"no database" * 1000)
     command = [sys.executable, "-m", "safelight", "serve", "--port", "0", "--data-dir", str(tmp_path)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
@@ -105,7 +105,7 @@ def test_the_first_start_with_accounts_prints_a_link(tmp_path: Path) -> None:
         (("key", "revoke", "nokey"), "there is no key 'nokey'"),
     ],
 )
-def test_mistakes_are_said_in_one_line(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+def test_mistakes_are_reported_in_one_line(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
     ran = safelight(*arguments, data_dir=tmp_path)
     assert ran.returncode == 1
     assert words in ran.stderr

@@ -127,7 +127,7 @@ def can_start_as_another(folder: Path) -> bool:
     return all(p.stat().st_mode & 0o005 == 0o005 for place in places for p in (place, *place.parents) if p.is_dir())
 
 
-def test_where_the_server_is_root_workers_are_somebody_else(public_path: Path) -> None:
+def test_workers_of_a_root_server_run_as_another_account(public_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can run workers as another user")
     if not can_start_as_another(public_path):
@@ -151,7 +151,7 @@ def test_where_the_server_is_root_workers_are_somebody_else(public_path: Path) -
         assert {path.stat().st_uid for path in blobs} == {0}, "the worker cannot change what it has handed over"
 
 
-def test_an_account_that_workers_cannot_have_is_said_in_one_line(tmp_path: Path) -> None:
+def test_an_unusable_worker_account_is_reported_in_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "safelight.cli", "serve", "--port", "0", "--data-dir", str(tmp_path)]
     environment = dict(os.environ) | {"SAFELIGHT_WORKER_USER": "nosuch"}
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT_S)

@@ -30,7 +30,7 @@ def submit(server: Server, value: int) -> tuple[int, Any]:
         return error.code, json.load(error)
 
 
-def test_a_nodes_own_refusal_is_a_400(server: Server) -> None:
+def test_a_refusal_by_a_node_is_a_400(server: Server) -> None:
     status, answer = submit(server, 3)
     assert status == 400
     assert answer["error"]["type"] == "prompt_outputs_failed_validation"
@@ -39,7 +39,7 @@ def test_a_nodes_own_refusal_is_a_400(server: Server) -> None:
     assert submit(server, 4)[0] == 200
 
 
-def test_a_pack_is_told_apart_in_the_catalogue(server: Server) -> None:
+def test_the_catalogue_names_the_pack_of_a_node(server: Server) -> None:
     with urllib.request.urlopen(f"{server.url}/object_info/Number", timeout=180) as answer:
         info = json.load(answer)["Number"]
     assert (info["display_name"], info["python_module"]) == ("A Number", "custom_nodes.trial")

@@ -21,7 +21,7 @@ NODE_CLASS_MAPPINGS = {"DoctorsOne": One}
 """
 
 
-def test_packs_are_told_apart_by_what_becomes_of_them(tmp_path: Path) -> None:
+def test_each_pack_is_reported_with_its_own_result(tmp_path: Path) -> None:
     packs = tmp_path / "packs"
     packs.mkdir()
     (packs / "deadly.py").write_text("import os\nos.abort()\n")
@@ -37,7 +37,7 @@ def test_packs_are_told_apart_by_what_becomes_of_them(tmp_path: Path) -> None:
     assert "process ended" in lines["deadly"]
 
 
-def test_it_says_how_far_workers_are_confined(tmp_path: Path) -> None:
+def test_it_reports_how_far_workers_are_confined(tmp_path: Path) -> None:
     ran = safelight("doctor", "--data-dir", str(tmp_path / "data"), "--port", "0")
     lines = [line for line in ran.stdout.splitlines() if " Workers: " in line]
     assert any("are less confined than they should be" in line or "confined: files, network" in line for line in lines)
@@ -50,7 +50,7 @@ def test_it_says_how_far_workers_are_confined(tmp_path: Path) -> None:
         assert not any("run as" in line for line in lines)
 
 
-def test_root_may_be_meant(tmp_path: Path) -> None:
+def test_workers_may_be_allowed_to_run_as_root(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         return
     environment = {"SAFELIGHT_WORKER_USER": "root"}

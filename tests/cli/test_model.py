@@ -43,7 +43,7 @@ def test_a_pickle_becomes_safetensors(tmp_path: Path) -> None:
     assert "is safetensors and can be loaded without conversion" in other.stderr
 
 
-def test_a_pickle_that_would_do_something_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+def test_a_pickle_with_code_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
     source = tmp_path / "evil.pt"
     torch.save({"a": torch.ones(1), "b": Evil(tmp_path / "made")}, source)
     ran = safelight("model", "convert", source)
@@ -66,7 +66,7 @@ def test_a_small_file_cannot_fill_the_disk(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["w.pt"]
 
 
-def test_check_names_what_is_not_loaded(tmp_path: Path) -> None:
+def test_check_lists_files_that_cannot_be_loaded(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
     folder.mkdir()
     save_file({"a": torch.ones(2)}, folder / "good.safetensors")
@@ -82,7 +82,7 @@ def test_check_names_what_is_not_loaded(tmp_path: Path) -> None:
     assert safelight("model", "check", folder / "good.safetensors").returncode == 0
 
 
-def test_gguf_is_told_not_to_be_loaded(tmp_path: Path) -> None:
+def test_gguf_files_are_reported_as_not_loadable(tmp_path: Path) -> None:
     """No list shows one, and no loader reads one; the operator is told."""
     folder = tmp_path / "unet"
     folder.mkdir()

@@ -28,7 +28,7 @@ def own_s3() -> Iterator[SeaweedFS]:
         yield server
 
 
-def test_a_job_a_restart_and_a_store_that_goes_away(tmp_path: Path, own_s3: SeaweedFS) -> None:
+def test_a_job_a_restart_and_an_unreachable_store(tmp_path: Path, own_s3: SeaweedFS) -> None:
     data_dir = tmp_path / "data"
     environment = own_s3.environment("pictures/here") | {"SAFELIGHT_BLOB_REDIRECTS": "on"}
     first = launch(data_dir, environment=environment)

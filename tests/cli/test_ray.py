@@ -162,7 +162,7 @@ def attempts(tmp_path: Path, job_id: str) -> int:
     return int(attempt)
 
 
-def test_a_job_whose_node_dies_completes_on_another(ray_nodes: Nodes, tmp_path: Path, packs: Path) -> None:
+def test_a_job_whose_node_dies_completes_on_another_node(ray_nodes: Nodes, tmp_path: Path, packs: Path) -> None:
     doomed = ray_nodes.add(slots=1, doomed="yes")
     with serving(ray_nodes, tmp_path, packs, POOLS="doomed=1") as server:
         job_id = linger(server, packs, "one")
@@ -177,7 +177,7 @@ def test_a_job_whose_node_dies_completes_on_another(ray_nodes: Nodes, tmp_path: 
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
-def test_a_job_goes_on_while_its_server_is_started_again(
+def test_a_job_continues_while_its_server_restarts(
     ray_nodes: Nodes, tmp_path: Path, packs: Path, how: signal.Signals
 ) -> None:
     """It runs once, its files have the names that they were given, and the next server tells of its end."""
@@ -204,7 +204,7 @@ def test_a_job_goes_on_while_its_server_is_started_again(
     assert not [line for line in server.lines if "SIGTERM" in line]
 
 
-def test_a_job_goes_on_under_another_leader(ray_nodes: Nodes, tmp_path: Path, packs: Path, postgres_url: str) -> None:
+def test_a_job_continues_under_another_leader(ray_nodes: Nodes, tmp_path: Path, packs: Path, postgres_url: str) -> None:
     settings = {"DATABASE_URL": postgres_url, "REPLICAS": "1"}
     with serving(ray_nodes, tmp_path, packs, **settings) as first:
         job_id = begin(first, packs, "Waits", "go", "go-begun")
@@ -259,7 +259,7 @@ def test_workers_that_share_no_folder_with_their_server(
     assert [path.read_bytes() for path in carried] == [b"from home"]
 
 
-def test_idle_workers_give_up_their_places(ray_nodes: Nodes, tmp_path: Path, packs: Path) -> None:
+def test_idle_workers_release_their_resources(ray_nodes: Nodes, tmp_path: Path, packs: Path) -> None:
     """So that an autoscaler takes nodes away, and brings them when jobs wait for a place."""
 
     def actors() -> int:

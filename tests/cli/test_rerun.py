@@ -66,7 +66,7 @@ def clear(server: Server) -> None:
 
 
 @pytest.mark.parametrize("node", ["2", "3", "5", "6"])
-def test_what_was_deleted_is_made_again_and_the_rest_is_told_again(server: Server, node: str) -> None:
+def test_a_rerun_makes_deleted_files_again_and_reports_the_others(server: Server, node: str) -> None:
     first = run(server)
     assert sorted(first) == ["2", "3", "5", "6"]
     assert run(server) == first
@@ -80,7 +80,7 @@ def test_what_was_deleted_is_made_again_and_the_rest_is_told_again(server: Serve
     assert run(server) == second
 
 
-def test_files_outlive_the_history_of_their_job(server: Server) -> None:
+def test_files_outlive_the_job_in_the_history(server: Server) -> None:
     first = run(server)
     clear(server)
     second = run(server)

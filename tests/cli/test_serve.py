@@ -19,14 +19,14 @@ def test_a_job_outlives_the_server(tmp_path: Path) -> None:
     assert {job["id"]: job["status"] for job in jobs} == dict.fromkeys(job_ids, "completed")
 
 
-def test_sigterm_ends_it_and_its_worker(tmp_path: Path) -> None:
+def test_sigterm_stops_the_server_and_its_worker(tmp_path: Path) -> None:
     server = launch(tmp_path)
     assert server.stop(signal.SIGTERM) == 0
     workers = subprocess.run(["pgrep", "-f", f"--parent {server.process.pid}"], capture_output=True, text=True)
     assert workers.stdout == ""
 
 
-def test_an_address_in_use_is_said_in_one_line(tmp_path: Path) -> None:
+def test_an_address_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -35,7 +35,7 @@ def test_an_address_in_use_is_said_in_one_line(tmp_path: Path) -> None:
     assert (ran.returncode, ran.stderr) == (1, f"safelight: cannot listen on 127.0.0.1:{port}: the address is in use\n")
 
 
-def test_wrong_options_are_said_in_one_line(tmp_path: Path) -> None:
+def test_wrong_options_are_reported_in_one_line(tmp_path: Path) -> None:
     ran = safelight("serve", "--host", "0.0.0.0", "--port", "0", "--data-dir", str(tmp_path))
     assert ran.returncode == 1
     assert ran.stderr.startswith("safelight: host is 0.0.0.0, which others can reach")
@@ -54,14 +54,14 @@ def test_two_servers_do_not_share_a_folder(tmp_path: Path) -> None:
     assert "server" in ran.stderr
 
 
-def test_doctor_finds_this_machine_fit(tmp_path: Path) -> None:
+def test_doctor_approves_this_machine(tmp_path: Path) -> None:
     ran = safelight("doctor", "--data-dir", str(tmp_path), "--port", "0")
     assert ran.returncode == 0, ran.stdout
     for subject in ("Python", "SQLite", "Data folder", "PyTorch", "comfyui-frontend-package"):
         assert subject in ran.stdout
 
 
-def test_doctor_says_what_is_bad(tmp_path: Path) -> None:
+def test_doctor_reports_problems(tmp_path: Path) -> None:
     ran = safelight("doctor", "--data-dir", str(tmp_path), "--custom-nodes", str(tmp_path / "nope"))
     assert ran.returncode == 1
     assert "is not a folder" in ran.stdout

@@ -14,7 +14,7 @@ from tests.ray_cluster import Nodes
 from safelight.cli.worker import node_command, node_environment
 
 
-def test_a_machine_offers_its_gpus_else_one_place() -> None:
+def test_a_machine_offers_its_gpus_or_one_slot() -> None:
     def offered(*, slots: int | None, gpus: int, pools: tuple[str, ...] = ()) -> list[str]:
         command = node_command(["--address=h:1"], node_ip=None, slots=slots, gpus=gpus, pools=pools)
         return [word for word in command if word.startswith(("--num-", "--resources", "--labels"))]
@@ -28,7 +28,7 @@ def test_a_machine_offers_its_gpus_else_one_place() -> None:
     assert offered(slots=0, gpus=0, pools=("large", "fast")) == ["--num-cpus=0", "--num-gpus=0", labels]
 
 
-def test_a_token_closes_the_cluster(tmp_path: Path) -> None:
+def test_a_token_is_required_by_the_cluster(tmp_path: Path) -> None:
     token = tmp_path / "token"
     assert "RAY_AUTH_MODE" not in node_environment({"PATH": "/bin"}, token_file=None)
     assert node_environment({}, token_file=token)["RAY_AUTH_TOKEN_PATH"] == str(token)
@@ -36,7 +36,7 @@ def test_a_token_closes_the_cluster(tmp_path: Path) -> None:
     assert node_environment({"RAY_AUTH_TOKEN": "x"}, token_file=None)["RAY_AUTH_MODE"] == "token"
 
 
-def test_it_is_either_the_head_or_joins_one() -> None:
+def test_a_machine_is_either_the_head_or_joins_one() -> None:
     for arguments in ([], ["--head", "--address", "h:1"]):
         ran = safelight("worker", *arguments)
         assert ran.returncode == 2

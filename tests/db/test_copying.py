@@ -30,7 +30,7 @@ async def fill(folder: Path) -> str:
     return url_of(folder)
 
 
-async def test_every_row_is_there_and_numbers_go_on(tmp_path: Path, postgres_url: str) -> None:
+async def test_every_row_is_copied_and_numbering_continues(tmp_path: Path, postgres_url: str) -> None:
     counts = await copy(await fill(tmp_path), postgres_url)
     assert (counts["user"], counts["setting"], counts["job"]) == (2, 1200, 2)
     db = await Database.open(postgres_url, on_commit=lambda events: None)
@@ -45,7 +45,7 @@ async def test_every_row_is_there_and_numbers_go_on(tmp_path: Path, postgres_url
         await db.close()
 
 
-async def test_a_database_with_rows_is_no_target_and_stays_as_it_was(tmp_path: Path, postgres_url: str) -> None:
+async def test_a_target_with_rows_is_refused_and_not_changed(tmp_path: Path, postgres_url: str) -> None:
     source = await fill(tmp_path)
     db = await Database.open(postgres_url, on_commit=lambda events: None)
     await db.write(lambda tx: tx.conn.execute(text("INSERT INTO gate VALUES ('queue', 'paused')")))
@@ -55,7 +55,7 @@ async def test_a_database_with_rows_is_no_target_and_stays_as_it_was(tmp_path: P
     await db.close()
 
 
-async def test_what_cannot_be_stored_leaves_nothing_behind(tmp_path: Path, postgres_url: str) -> None:
+async def test_a_row_that_cannot_be_stored_leaves_nothing_behind(tmp_path: Path, postgres_url: str) -> None:
     """SQLite takes the character NUL in a text, and PostgreSQL does not."""
     source = await fill(tmp_path)
     db = await Database.open(source, on_commit=lambda events: None)
@@ -70,7 +70,7 @@ async def test_what_cannot_be_stored_leaves_nothing_behind(tmp_path: Path, postg
     await db.close()
 
 
-async def test_not_while_a_server_runs(tmp_path: Path, postgres_url: str) -> None:
+async def test_a_copy_is_refused_while_a_server_runs(tmp_path: Path, postgres_url: str) -> None:
     source = await fill(tmp_path)
     for url in (source, postgres_url):
         db = await Database.open(url, on_commit=lambda events: None, is_server=True)
@@ -86,7 +86,7 @@ async def test_a_check_changes_nothing(tmp_path: Path, postgres_url: str) -> Non
     assert (await check(postgres_url)).is_current
 
 
-async def test_a_check_finds_rows_that_name_nothing(tmp_path: Path) -> None:
+async def test_a_check_finds_broken_foreign_keys(tmp_path: Path) -> None:
     with kind("sqlite"):
         source = await fill(tmp_path)
     assert (await check(source)).problems == []

@@ -62,7 +62,7 @@ async def settings(db: Database) -> dict[str, object]:
     return await db.read(lambda tx: setting.load(tx.conn, ANNA.user_id))
 
 
-async def test_a_failure_takes_no_neighbour_of_its_group_with_it(tmp_path: Path) -> None:
+async def test_a_failed_write_does_not_affect_the_others_in_its_group(tmp_path: Path) -> None:
     heard: list[Event] = []
     async with opened(tmp_path, on_commit=heard.extend) as db:
         with gathering(db):
@@ -74,7 +74,7 @@ async def test_a_failure_takes_no_neighbour_of_its_group_with_it(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("only_sqlite")
-async def test_what_waits_together_shares_a_commit(tmp_path: Path) -> None:
+async def test_waiting_writes_share_a_commit(tmp_path: Path) -> None:
     async with opened(tmp_path) as db:
         gate = threading.Event()
         db.enqueue(lambda tx: gate.wait(10))
@@ -91,7 +91,7 @@ async def test_what_waits_together_shares_a_commit(tmp_path: Path) -> None:
         assert await settings(db) == {"a": 1}
 
 
-async def test_nothing_is_told_before_the_commit(tmp_path: Path) -> None:
+async def test_events_are_published_after_the_commit(tmp_path: Path) -> None:
     """Whoever hears an event finds the rows; callbacks come before the events of their transaction."""
     order: list[str] = []
     database: list[Database] = []
@@ -115,7 +115,7 @@ async def test_nothing_is_told_before_the_commit(tmp_path: Path) -> None:
         assert await reads[0] == {"a": 1}
 
 
-async def test_a_callback_that_fails_keeps_no_result_back(tmp_path: Path) -> None:
+async def test_a_failing_callback_does_not_withhold_results(tmp_path: Path) -> None:
     def fail() -> None:
         raise RuntimeError("after the commit")
 
@@ -151,7 +151,7 @@ async def test_a_commit_that_fails_fails_its_whole_group(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("only_sqlite")
-async def test_when_the_database_gives_a_group_up_nobody_before_was_saved(tmp_path: Path) -> None:
+async def test_a_rollback_by_the_database_fails_the_whole_group(tmp_path: Path) -> None:
     """SQLite rolls everything back by itself at some errors, such as a full disk."""
 
     def disk_is_full(tx: Transaction) -> None:
@@ -171,7 +171,7 @@ async def test_when_the_database_gives_a_group_up_nobody_before_was_saved(tmp_pa
         assert heard == [QueueChanged(ANNA.user_id, len("after"))]
 
 
-async def test_a_caller_that_gives_up_does_not_undo_its_write(tmp_path: Path) -> None:
+async def test_a_cancelled_caller_does_not_undo_its_write(tmp_path: Path) -> None:
     async with opened(tmp_path) as db:
         with gathering(db):
             task = asyncio.ensure_future(db.write(put("a")))
@@ -208,7 +208,7 @@ async def test_a_read_is_one_snapshot(tmp_path: Path) -> None:
         assert await settings(db) == {"a": 1}
 
 
-async def test_closing_finishes_what_was_begun(tmp_path: Path) -> None:
+async def test_closing_finishes_pending_writes(tmp_path: Path) -> None:
     db = await Database.open(url_of(tmp_path), on_commit=lambda events: None)
     await db.write(add_users)
     writes = [db.enqueue(put(f"k{n}")) for n in range(100)]
@@ -237,13 +237,13 @@ async def test_a_database_has_one_server(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url", ["mysql://x/y", "sqlite://", "sqlite:///:memory:", "postgresql://nobody@127.0.0.1:1/y", "postgresql:bad"]
 )
-async def test_what_is_no_database_is_refused(url: str) -> None:
+async def test_an_invalid_database_url_is_refused(url: str) -> None:
     with pytest.raises(Unavailable):
         await Database.open(url, on_commit=lambda events: None)
 
 
 @pytest.mark.usefixtures("only_sqlite")
-async def test_every_commit_is_on_the_disk_before_it_is_told(tmp_path: Path) -> None:
+async def test_every_commit_is_on_disk_before_it_is_acknowledged(tmp_path: Path) -> None:
     async with opened(tmp_path) as db:
 
         def pragmas(tx: Transaction) -> dict[str, object]:
@@ -254,7 +254,7 @@ async def test_every_commit_is_on_the_disk_before_it_is_told(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("only_sqlite")
-async def test_only_what_may_be_lost_is_committed_without_a_sync(tmp_path: Path) -> None:
+async def test_only_writes_that_may_be_lost_are_committed_without_a_sync(tmp_path: Path) -> None:
     def level(tx: Transaction) -> object:
         return tx.conn.exec_driver_sql("PRAGMA synchronous").scalar()
 
@@ -270,7 +270,7 @@ async def test_only_what_may_be_lost_is_committed_without_a_sync(tmp_path: Path)
         await blocked
 
 
-async def test_time_and_text_come_back_as_they_were(tmp_path: Path) -> None:
+async def test_times_and_texts_are_read_back_unchanged(tmp_path: Path) -> None:
     values = {"seed": 2**70, "half": "\ud83d", "deep": [{"a": None, "b": 1.5e-9}], "words": "ä\u0000\n", "no": None}
     async with opened(tmp_path) as db:
         await db.write(lambda tx: setting.put(tx.conn, ANNA.user_id, values=values))

@@ -28,7 +28,7 @@ def schema(conn: Connection) -> dict[str, str]:
     return {name: "".join(sql.split()).replace('"', "") for name, sql in rows}
 
 
-def test_the_newest_revision_is_the_one_that_a_start_expects(tmp_path: Path) -> None:
+def test_the_newest_revision_is_the_expected_head(tmp_path: Path) -> None:
     engine = sqlite.create(f"sqlite:///{tmp_path}/unused.db")
     with engine.connect() as conn:
         assert ScriptDirectory.from_config(config(conn)).get_heads() == [migrate.HEAD]
@@ -73,7 +73,7 @@ def test_a_database_of_a_newer_safelight_is_left_alone(tmp_path: Path) -> None:
         assert schema(conn) == before
 
 
-def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
     other = sqlite3.connect(tmp_path / "other.db")
     other.execute("CREATE TABLE bookmarks (id)")
     other.close()
@@ -81,7 +81,7 @@ def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
         migrate.to_head(sqlite.create(f"sqlite:///{tmp_path}/other.db"))
 
 
-def test_a_first_start_that_is_cut_off_leaves_nothing_half_made(tmp_path: Path) -> None:
+def test_an_interrupted_first_start_leaves_an_empty_database(tmp_path: Path) -> None:
     """Everything is one transaction: until its commit, another start finds an empty file."""
     engine = sqlite.create(f"sqlite:///{tmp_path}/cut.db")
     with engine.connect() as conn:

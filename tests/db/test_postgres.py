@@ -44,7 +44,7 @@ async def end_all_connections(url: str) -> None:
     await conn.close()
 
 
-async def test_several_servers_that_start_at_once_make_the_tables_once(postgres_url: str) -> None:
+async def test_servers_that_start_together_create_the_tables_once(postgres_url: str) -> None:
     opening = [Database.open(postgres_url, on_commit=lambda events: None) for _ in range(4)]
     for db in await asyncio.gather(*opening):
         assert await db.read(lambda tx: tx.conn.execute(select(user.c.id)).all()) == []
@@ -58,7 +58,7 @@ async def test_writes_of_several_servers_are_serial(postgres_url: str) -> None:
         assert sorted(numbers) == list(range(1, 201))
 
 
-async def test_broken_connections_are_made_anew(postgres_url: str) -> None:
+async def test_broken_connections_are_replaced(postgres_url: str) -> None:
     async with opened(postgres_url) as db:
         await db.write(add_users)
         for _ in range(3):
@@ -70,7 +70,7 @@ async def test_broken_connections_are_made_anew(postgres_url: str) -> None:
             assert number in seen
 
 
-async def test_a_group_whose_connection_breaks_fails_and_leaves_nothing(postgres_url: str) -> None:
+async def test_a_group_whose_connection_breaks_is_rolled_back(postgres_url: str) -> None:
     def cut_off(tx: Transaction) -> None:
         count_up(tx)
         tx.conn.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
@@ -85,7 +85,7 @@ async def test_a_group_whose_connection_breaks_fails_and_leaves_nothing(postgres
         assert await db.write(count_up) == 2
 
 
-async def test_a_reader_who_gives_up_leaves_a_good_connection(postgres_url: str) -> None:
+async def test_a_cancelled_read_leaves_a_usable_connection(postgres_url: str) -> None:
     async with opened(postgres_url) as db:
         reads = [
             asyncio.ensure_future(db.read(lambda tx: tx.conn.exec_driver_sql("SELECT pg_sleep(0.05)").all()))
@@ -97,7 +97,7 @@ async def test_a_reader_who_gives_up_leaves_a_good_connection(postgres_url: str)
         assert await db.read(lambda tx: tx.conn.exec_driver_sql("SELECT 1").scalar()) == 1
 
 
-async def test_what_is_not_durable_does_not_wait_for_the_disk(postgres_url: str) -> None:
+async def test_writes_that_are_not_durable_do_not_wait_for_the_disk(postgres_url: str) -> None:
     """The setting holds for the commit, so that it is asked for right before."""
     async with opened(postgres_url) as db:
         await db.write(add_users)
@@ -106,7 +106,7 @@ async def test_what_is_not_durable_does_not_wait_for_the_disk(postgres_url: str)
         assert setting_now == "on"
 
 
-async def test_a_nul_is_refused_and_told(postgres_url: str) -> None:
+async def test_a_nul_character_is_refused(postgres_url: str) -> None:
     async with opened(postgres_url) as db:
         await db.write(add_users)
         with pytest.raises(Invalid, match="NUL"):
@@ -115,7 +115,7 @@ async def test_a_nul_is_refused_and_told(postgres_url: str) -> None:
         assert await db.read(lambda tx: setting.load(tx.conn, ANNA.user_id)) == {"ab": "a\0b"}
 
 
-async def test_a_database_of_something_else_is_left_alone(postgres_url: str) -> None:
+async def test_a_database_of_another_program_is_left_alone(postgres_url: str) -> None:
     conn = await asyncpg.connect(postgres_url)
     await conn.execute("CREATE TABLE bookmarks (id int)")
     await conn.close()
@@ -139,7 +139,7 @@ async def test_a_database_has_one_server(postgres_url: str) -> None:
     await second.close()
 
 
-async def test_a_server_whose_lock_is_lost_takes_it_again_or_writes_no_more(postgres_url: str) -> None:
+async def test_a_server_that_lost_its_lock_takes_it_again_or_stops_writing(postgres_url: str) -> None:
     first = await Database.open(postgres_url, on_commit=lambda events: None, is_server=True)
     await first.write(add_users)
     await end_all_connections(postgres_url)

@@ -39,7 +39,7 @@ def waiting(*owners: UserId) -> Affinity:
 ANNA, BEN, CLEO = USERS[:3]
 
 
-def test_without_warm_models_the_line_decides() -> None:
+def test_without_warm_models_the_queue_order_decides() -> None:
     line = [job(ANNA, models=["m"]), job(BEN)]
     assert waiting(ANNA, BEN).pick(line, [place("s")], now_s=0) == Pick(line[0], SlotId("s"))
 
@@ -55,7 +55,7 @@ def test_a_job_of_an_owner_who_is_bound_to_a_slot_waits_for_it() -> None:
     assert affinity.pick([large], [elsewhere, place("b")], now_s=0) == Pick(large, SlotId("a"))
 
 
-def test_of_the_idle_slots_the_warm_one_is_taken_else_the_one_with_the_least_to_lose() -> None:
+def test_an_idle_slot_with_warm_models_is_preferred() -> None:
     places = [place("large", labels=[LARGE]), place("n", "n"), place("m", "m"), place("cold")]
     affinity = waiting(ANNA)
     assert affinity.pick([job(ANNA, models=["m"])], places, now_s=0).slot == "m"
@@ -63,7 +63,7 @@ def test_of_the_idle_slots_the_warm_one_is_taken_else_the_one_with_the_least_to_
     assert affinity.pick([job(ANNA, pool=LARGE)], places, now_s=0).slot == "large"
 
 
-def test_a_slot_prefers_what_it_has_warm_until_the_patience_of_the_first_ends() -> None:
+def test_a_slot_prefers_its_warm_models_until_the_first_user_has_waited_too_long() -> None:
     line = [job(ANNA, models=["x"]), job(BEN, models=["m"])]
     affinity = waiting(ANNA, BEN)
     pick = affinity.pick(line, [place("s", "m")], now_s=10)
@@ -74,7 +74,7 @@ def test_a_slot_prefers_what_it_has_warm_until_the_patience_of_the_first_ends() 
     assert affinity.pick(line, [place("t", "m")], now_s=15).job == line[0]
 
 
-def test_nobody_is_passed_twice_by_the_same_user_on_the_same_slot() -> None:
+def test_no_user_is_passed_twice_by_the_same_user_on_the_same_slot() -> None:
     line = [job(ANNA, models=["x"]), job(BEN, models=["m"])]
     affinity = waiting(ANNA, BEN)
     affinity.start(BEN, SlotId("s"))
@@ -97,7 +97,7 @@ def test_a_job_waits_for_the_busy_slot_that_holds_its_models_for_a_while() -> No
     assert waiting(ANNA, BEN).pick(behind, places, now_s=0) == Pick(behind[1], SlotId("t"), (ANNA,))
 
 
-def test_a_job_waits_for_its_slot_no_longer_than_those_behind_who_may_not_pass_it_have_patience() -> None:
+def test_a_job_waits_for_its_slot_only_while_those_behind_it_can_wait() -> None:
     line = [job(ANNA, models=["m"]), job(BEN)]
     affinity = waiting(ANNA, BEN)
     affinity.start(BEN, SlotId("t"))
@@ -112,7 +112,7 @@ def test_a_job_waits_for_its_slot_no_longer_than_those_behind_who_may_not_pass_i
     assert affinity.pick(line, places, now_s=5) == Pick(line[0], SlotId("t"))
 
 
-def test_a_slot_without_the_label_is_no_place_for_the_job() -> None:
+def test_a_slot_without_the_label_does_not_get_the_job() -> None:
     line = [job(ANNA, pool=LARGE), job(BEN)]
     assert waiting(ANNA, BEN).pick(line, [place("s")], now_s=0) == Pick(line[1], SlotId("s"))
 
@@ -216,14 +216,14 @@ ARRIVALS = st.lists(
 
 
 @given(ARRIVALS, st.integers(1, 4))
-def test_every_job_runs_and_nobody_is_passed_for_longer_than_the_patience(arrivals: list[Arrival], slots: int) -> None:
+def test_every_job_runs_and_no_user_is_passed_for_longer_than_max_wait(arrivals: list[Arrival], slots: int) -> None:
     starts, longest_passed = simulate(arrivals, slots=slots)
     assert len(starts) == len(arrivals)
     assert longest_passed <= WAIT_S + 1e-6
 
 
 @given(st.integers(1, 4), st.data())
-def test_a_newcomer_waits_behind_one_job_of_another_per_slot_however_warm(slots: int, data: st.DataObject) -> None:
+def test_a_newcomer_waits_behind_one_job_per_slot_even_with_warm_models(slots: int, data: st.DataObject) -> None:
     """Promise 8, with affinity: a user with a long queue on warm slots, and one who comes later with another model."""
     lengths = data.draw(st.lists(st.floats(0.01, 20), min_size=20, max_size=40))
     backlog = [Arrival(0.0, ANNA, "m", length) for length in lengths]

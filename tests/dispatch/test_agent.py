@@ -96,7 +96,7 @@ def job(prompt: dict[str, object], job_id: str = "j", staging: str = "/nowhere")
     return RunJob(job_id=job_id, attempt=1, owner_id="u", prompt=prompt, targets=[list(prompt)[-1]], staging=staging)
 
 
-async def test_what_was_said_is_told_again_until_it_is_acknowledged(owner: Owner) -> None:
+async def test_messages_are_sent_again_until_they_are_acknowledged(owner: Owner) -> None:
     assert await owner.attach()
     ready = await owner.until(Ready)
     assert ready.number == 1
@@ -108,7 +108,7 @@ async def test_what_was_said_is_told_again_until_it_is_acknowledged(owner: Owner
     assert [entry.number for entry in owner.heard] == list(range(1, len(owner.heard) + 1))
 
 
-async def test_orders_for_an_engine_that_is_gone_reach_no_other(owner: Owner) -> None:
+async def test_messages_for_a_dead_engine_reach_no_other_engine(owner: Owner) -> None:
     await owner.attach()
     await owner.until(Ready)
     await owner.command(Kill(generation=0, reason="enough"), Kill(generation=0, reason="enough of enough"))
@@ -128,7 +128,7 @@ async def test_orders_for_an_engine_that_is_gone_reach_no_other(owner: Owner) ->
     assert len([entry for entry in owner.heard if isinstance(entry, EngineLost)]) == 1
 
 
-async def test_a_retired_slot_has_no_engine_until_it_is_restored(owner: Owner) -> None:
+async def test_a_drained_slot_has_no_engine_until_it_is_resumed(owner: Owner) -> None:
     await owner.attach()
     await owner.until(Ready)
     await owner.command(Drain(reason="drained"))
@@ -139,7 +139,7 @@ async def test_a_retired_slot_has_no_engine_until_it_is_restored(owner: Owner) -
     assert len([entry for entry in owner.heard[count:] if not _is(Pong)(entry)]) == 1
 
 
-async def test_the_later_owner_wins_and_begins_with_a_fresh_engine(owner: Owner) -> None:
+async def test_the_later_owner_wins_and_starts_with_a_new_engine(owner: Owner) -> None:
     await owner.attach()
     await owner.until(Ready)
     await owner.command(Send(generation=0, message=job(deed("hang"))))
@@ -167,7 +167,7 @@ async def number(owner: Owner, first: int) -> None:
     await owner.command(Send(generation=0, message=NamesReserved(request_id=asked.request_id, first=first)))
 
 
-async def test_an_attempt_goes_on_for_the_next_owner(owner: Owner, tmp_path: Path) -> None:
+async def test_an_attempt_continues_for_the_next_owner(owner: Owner, tmp_path: Path) -> None:
     """It gets what the one before had heard, hears the rest itself, and then has an engine of its own."""
     await owner.attach()
     ready = await owner.hear(Ready)
@@ -207,7 +207,7 @@ async def test_an_attempt_goes_on_for_the_next_owner(owner: Owner, tmp_path: Pat
     assert len([entry for entry in later.heard if isinstance(entry, EngineLost)]) == 1
 
 
-async def test_an_end_that_nobody_may_have_written_down_is_told_to_the_next_owner(owner: Owner) -> None:
+async def test_an_end_that_may_not_have_been_stored_is_reported_to_the_next_owner(owner: Owner) -> None:
     await owner.attach()
     await owner.until(Ready)
     await owner.command(Send(generation=0, message=job(NUMBER)))
@@ -224,7 +224,7 @@ async def test_an_end_that_nobody_may_have_written_down_is_told_to_the_next_owne
     await later.until(JobDone)
 
 
-async def test_an_engine_that_died_with_its_attempt_is_told_lost_to_the_next_owner(owner: Owner) -> None:
+async def test_a_lost_engine_is_reported_to_the_next_owner(owner: Owner) -> None:
     await owner.attach()
     await owner.until(Ready)
     await owner.command(Send(generation=0, message=job(deed("be_killed"))))
@@ -246,7 +246,7 @@ async def test_an_engine_that_died_with_its_attempt_is_told_lost_to_the_next_own
     assert done.job_id == "next"
 
 
-async def test_a_slot_that_was_retired_has_an_engine_for_the_next_owner(owner: Owner) -> None:
+async def test_a_drained_slot_has_an_engine_for_the_next_owner(owner: Owner) -> None:
     """Also where the last one did not hear of its end."""
     await owner.attach()
     await owner.until(Ready)
@@ -262,7 +262,7 @@ async def test_a_slot_that_was_retired_has_an_engine_for_the_next_owner(owner: O
     await later.until(JobDone)
 
 
-async def test_without_an_attempt_the_next_owner_begins_anew(owner: Owner) -> None:
+async def test_without_an_attempt_the_next_owner_gets_a_new_engine(owner: Owner) -> None:
     """Also after one that was heard to be lost."""
     await owner.attach()
     await owner.until(Ready)
@@ -275,7 +275,7 @@ async def test_without_an_attempt_the_next_owner_begins_anew(owner: Owner) -> No
     assert (await later.until(Ready)).number == 1
 
 
-async def test_an_attempt_is_bequeathed_for_one_lease(owner: Owner) -> None:
+async def test_a_detached_attempt_is_kept_for_one_lease(owner: Owner) -> None:
     ended = asyncio.Event()
     owner.agent._end = ended.set
     await owner.attach(lease_s=1.0)
@@ -297,7 +297,7 @@ def _losses(owner: Owner) -> int:
     return len([entry for entry in owner.heard if isinstance(entry, EngineLost)])
 
 
-async def test_an_owner_that_asks_for_nothing_loses_the_engine_until_it_asks_again(owner: Owner) -> None:
+async def test_an_owner_that_stops_polling_loses_the_engine_until_it_polls_again(owner: Owner) -> None:
     await owner.attach(lease_s=1.0)
     await owner.until(Ready)
     await owner.command(Send(generation=0, message=job(deed("hang"))))
@@ -312,7 +312,7 @@ async def test_an_owner_that_asks_for_nothing_loses_the_engine_until_it_asks_aga
     await owner.until(Ready)
 
 
-async def test_an_agent_without_an_owner_ends_itself() -> None:
+async def test_an_agent_without_an_owner_exits() -> None:
     ended = asyncio.Event()
     owner = Owner(SlotAgent(os.environ, end=ended.set))
     await owner.attach(lease_s=0.5)
@@ -324,7 +324,7 @@ async def test_an_agent_without_an_owner_ends_itself() -> None:
         os.kill(ready.message.info.pid, 0)
 
 
-async def test_an_agent_of_another_protocol_says_so() -> None:
+async def test_an_agent_reports_another_protocol() -> None:
     agent = SlotAgent(os.environ, end=lambda: None)
     with pytest.raises(OtherProtocol, match=r"the server speaks 1;"):
         await agent.attach((1, 1), 1, b"")

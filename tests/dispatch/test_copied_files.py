@@ -68,7 +68,7 @@ async def own_a_cat(env: Harness) -> None:
     )
 
 
-async def test_files_are_here_before_the_order_and_until_the_end(tmp_path: Path, store: Elsewhere) -> None:
+async def test_input_files_exist_before_the_job_is_sent_and_until_its_end(tmp_path: Path, store: Elsewhere) -> None:
     async with running(tmp_path, blobs=store) as env:
         await own_a_cat(env)
         await env.submit(ANNA, "a")
@@ -85,7 +85,7 @@ async def test_files_are_here_before_the_order_and_until_the_end(tmp_path: Path,
         assert not path.exists()  # the cache of this test keeps nothing that is not in use
 
 
-async def test_a_slot_that_waits_for_files_does_not_hold_the_others_up(tmp_path: Path, store: Elsewhere) -> None:
+async def test_a_slot_that_waits_for_files_does_not_delay_others(tmp_path: Path, store: Elsewhere) -> None:
     store.may_go_on.clear()
     async with running(tmp_path, blobs=store, slots=2) as env:
         await own_a_cat(env)
@@ -100,7 +100,7 @@ async def test_a_slot_that_waits_for_files_does_not_hold_the_others_up(tmp_path:
         assert list((await env.order("a")).files) == ["cat.png"]
 
 
-async def test_bytes_that_are_gone_are_left_out(tmp_path: Path, store: Elsewhere) -> None:
+async def test_missing_input_files_are_left_out(tmp_path: Path, store: Elsewhere) -> None:
     await store.delete(hash_bytes(b"meow"))
     async with running(tmp_path, blobs=store) as env:
         await own_a_cat(env)
@@ -108,7 +108,7 @@ async def test_bytes_that_are_gone_are_left_out(tmp_path: Path, store: Elsewhere
         assert (await env.order("a")).files == {}
 
 
-async def test_a_job_waits_for_a_store_that_is_away(tmp_path: Path, store: Elsewhere) -> None:
+async def test_a_job_waits_for_an_unreachable_store(tmp_path: Path, store: Elsewhere) -> None:
     store.is_away = True
     async with running(tmp_path, blobs=store) as env:
         await own_a_cat(env)
@@ -119,7 +119,7 @@ async def test_a_job_waits_for_a_store_that_is_away(tmp_path: Path, store: Elsew
         assert list((await env.order("a")).files) == ["cat.png"]
 
 
-async def test_a_job_whose_store_stays_away_waits_and_loses_no_retry(tmp_path: Path, store: Elsewhere) -> None:
+async def test_a_job_whose_store_stays_unreachable_keeps_its_retry(tmp_path: Path, store: Elsewhere) -> None:
     """However often; and no slot is shut for it, since none is to blame."""
     store.is_away = True
     async with running(tmp_path, blobs=store) as env:
@@ -142,7 +142,7 @@ async def test_a_job_whose_store_stays_away_waits_and_loses_no_retry(tmp_path: P
         assert (await env.end("a")).state is JobState.COMPLETED
 
 
-async def test_a_job_is_cancelled_while_its_files_come(tmp_path: Path, store: Elsewhere) -> None:
+async def test_a_job_is_cancelled_while_its_files_are_fetched(tmp_path: Path, store: Elsewhere) -> None:
     store.may_go_on.clear()
     async with running(tmp_path, blobs=store) as env:
         await own_a_cat(env)
@@ -156,7 +156,7 @@ async def test_a_job_is_cancelled_while_its_files_come(tmp_path: Path, store: El
         assert [order.job_id for order in env.orders] == ["b"]
 
 
-async def test_an_engine_that_dies_while_files_come_costs_no_attempt(tmp_path: Path, store: Elsewhere) -> None:
+async def test_an_engine_that_dies_while_files_are_fetched_costs_no_attempt(tmp_path: Path, store: Elsewhere) -> None:
     store.may_go_on.clear()
     async with running(tmp_path, blobs=store) as env:
         await own_a_cat(env)
@@ -169,7 +169,7 @@ async def test_an_engine_that_dies_while_files_come_costs_no_attempt(tmp_path: P
         assert (await env.order("a")).attempt == 1
 
 
-async def test_outputs_wait_for_a_store_that_is_away(tmp_path: Path, store: Elsewhere) -> None:
+async def test_outputs_wait_for_an_unreachable_store(tmp_path: Path, store: Elsewhere) -> None:
     async with running(tmp_path, blobs=store) as env:
         await env.submit(ANNA, "a", prompt={"2": {"class_type": "Save", "inputs": {}}})
         order = await env.order("a")
@@ -240,7 +240,7 @@ def carried(order: wire.RunJob, data: bytes, **words: str) -> wire.OutputReady:
     return output(**of(order), call=call("2"), ui={"images": [{"filename": "dog.png"}]}, files=[file])
 
 
-async def test_a_machine_that_carries_files_is_told_which_and_has_stored_what_it_tells_of(
+async def test_a_worker_machine_gets_file_references_and_stores_its_outputs(
     tmp_path: Path, objects: ObjectBlobStore
 ) -> None:
     async with running(tmp_path, blobs=objects, engines={"copies_files": True}) as env:
@@ -259,7 +259,7 @@ async def test_a_machine_that_carries_files_is_told_which_and_has_stored_what_it
 
 
 @pytest.mark.parametrize("sha256", ["", "no digest"])
-async def test_what_is_told_and_not_stored_ends_the_attempt(
+async def test_an_output_that_is_reported_but_not_stored_fails_the_attempt(
     tmp_path: Path, objects: ObjectBlobStore, sha256: str
 ) -> None:
     async with running(tmp_path, blobs=objects, engines={"copies_files": True}) as env:

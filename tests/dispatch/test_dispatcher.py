@@ -53,7 +53,7 @@ async def test_a_job_runs_and_its_events_come_in_order(tmp_path: Path) -> None:
         assert env.events[-1] == events.QueueChanged(ANNA.user_id, 0)
 
 
-async def test_an_order_carries_what_the_engine_needs(tmp_path: Path) -> None:
+async def test_the_run_message_has_everything_that_the_engine_needs(tmp_path: Path) -> None:
     async with running(tmp_path) as env:
         cat = FileName(Folder.INPUT, "", "cat.png")
         writer = env.blobs.writer()
@@ -79,7 +79,7 @@ async def test_an_order_carries_what_the_engine_needs(tmp_path: Path) -> None:
         assert list(Path(order.staging).iterdir()) == []
 
 
-async def test_secrets_are_given_to_a_retry_and_forgotten_at_the_end(tmp_path: Path) -> None:
+async def test_secrets_are_kept_for_a_retry_and_dropped_at_the_end(tmp_path: Path) -> None:
     async with running(tmp_path) as env:
         await env.submit(ANNA, "a", extra_data={"api_key_comfy_org": "secret"})
         first = await env.order("a")
@@ -94,7 +94,7 @@ async def test_secrets_are_given_to_a_retry_and_forgotten_at_the_end(tmp_path: P
         assert env.orders[2].secrets == {}
 
 
-async def test_outputs_are_taken_over_and_published_with_the_end(tmp_path: Path) -> None:
+async def test_outputs_are_stored_and_published_with_the_end(tmp_path: Path) -> None:
     async with running(tmp_path) as env:
         await env.submit(ANNA, "a")
         order = await env.order("a")
@@ -224,7 +224,7 @@ async def test_the_second_loss_fails_the_job_with_the_reason(tmp_path: Path) -> 
         assert (await env.end("b")).state is JobState.COMPLETED
 
 
-async def test_an_exception_in_a_node_is_no_loss(tmp_path: Path) -> None:
+async def test_an_exception_in_a_node_does_not_count_as_a_loss(tmp_path: Path) -> None:
     async with running(tmp_path) as env:
         await env.submit(ANNA, "a")
         order = await env.order("a")
@@ -307,7 +307,7 @@ async def test_cancel_of_a_job_that_no_engine_has_yet(tmp_path: Path) -> None:
         assert [order.job_id for order in env.orders] == ["first", "b"]
 
 
-async def test_a_finish_that_overtakes_the_cancel_wins(tmp_path: Path) -> None:
+async def test_a_finish_that_arrives_before_the_cancel_wins(tmp_path: Path) -> None:
     async with running(tmp_path) as env:
         await env.submit(ANNA, "a")
         order = await env.order("a")
@@ -332,7 +332,7 @@ async def test_waiting_jobs_are_cancelled_where_they_wait(tmp_path: Path) -> Non
         assert [o.job_id for o in env.orders] == ["a", "c"]
 
 
-async def test_messages_of_another_attempt_are_not_heard(tmp_path: Path) -> None:
+async def test_messages_of_another_attempt_are_ignored(tmp_path: Path) -> None:
     async with running(tmp_path) as env:
         await env.submit(ANNA, "a")
         order = await env.order("a")
@@ -368,7 +368,7 @@ async def test_every_slot_has_a_job_of_its_own(tmp_path: Path) -> None:
         assert env.slot_of(await env.order("3")) == env.slot_of(first)
 
 
-async def test_a_restart_runs_again_what_ran_and_what_waited(tmp_path: Path) -> None:
+async def test_a_restart_runs_running_and_queued_jobs_again(tmp_path: Path) -> None:
     """The server was killed: rows say that jobs run, but no engine runs them."""
     async with make_harness(tmp_path) as env:
         for name in ("a", "b"):
@@ -384,7 +384,7 @@ async def test_a_restart_runs_again_what_ran_and_what_waited(tmp_path: Path) -> 
         await env.dispatcher.stop()
 
 
-async def test_a_stop_in_good_order_lets_jobs_wait_again(tmp_path: Path) -> None:
+async def test_an_orderly_stop_requeues_jobs(tmp_path: Path) -> None:
     async with make_harness(tmp_path) as env:
         await env.dispatcher.start()
         await env.submit(ANNA, "a")
@@ -412,7 +412,7 @@ async def database_away(env: Harness, folder: Path) -> AsyncIterator[None]:
         other.close()
 
 
-async def test_the_end_of_a_job_is_kept_although_the_database_was_away(tmp_path: Path) -> None:
+async def test_the_end_of_a_job_is_stored_although_the_database_was_unreachable(tmp_path: Path) -> None:
     async with running(tmp_path) as env:
         await env.submit(ANNA, "a")
         order = await env.order("a")
@@ -440,7 +440,7 @@ async def test_jobs_are_claimed_when_the_database_is_back(tmp_path: Path) -> Non
         await env.order("b")
 
 
-async def test_an_end_that_cannot_be_stored_is_an_end_all_the_same(tmp_path: Path) -> None:
+async def test_an_end_that_cannot_be_stored_still_frees_the_slot(tmp_path: Path) -> None:
     async with running(tmp_path) as env:
         await env.submit(ANNA, "a")
         for attempt in (1, 2):
@@ -453,7 +453,7 @@ async def test_an_end_that_cannot_be_stored_is_an_end_all_the_same(tmp_path: Pat
         assert "cannot be stored" in ended.error.exception_message
 
 
-async def test_a_catalogue_is_kept_and_told(tmp_path: Path) -> None:
+async def test_a_catalogue_is_stored_and_published(tmp_path: Path) -> None:
     node = NodeSchema(name="Blur", display_name="Blur", category="image", inputs=(), outputs=())
     ready = wire.Ready(info=READY.info, nodes=[node])
     async with running(tmp_path, ready=ready, slots=2) as env:
@@ -466,7 +466,7 @@ async def test_a_catalogue_is_kept_and_told(tmp_path: Path) -> None:
         assert env.sent(wire.FreeMemory) == [wire.FreeMemory(unload_models=True)] * 2
 
 
-async def test_an_owner_hears_the_log_of_his_own_job_only(tmp_path: Path) -> None:
+async def test_an_owner_receives_only_the_log_of_their_own_job(tmp_path: Path) -> None:
     async with running(tmp_path) as env:
         await env.submit(ANNA, "a")
         order = await env.order("a")
@@ -477,7 +477,7 @@ async def test_an_owner_hears_the_log_of_his_own_job_only(tmp_path: Path) -> Non
         assert heard == [("anna", "of a"), (None, "of other"), (None, "of None")]
 
 
-async def test_who_runs_all_that_they_may_waits_for_an_end_of_their_own(tmp_path: Path) -> None:
+async def test_a_user_at_their_concurrency_limit_waits_for_a_job_of_their_own(tmp_path: Path) -> None:
     async with running(tmp_path, slots=2) as env:
         account = await env.db.write(lambda tx: users.add(tx, name="carol", is_admin=False, now=env.clock.now()))
         await env.db.write(lambda tx: users.set_quota(tx, name="carol", quota=Quota(running_jobs=1)))
@@ -493,7 +493,7 @@ async def test_who_runs_all_that_they_may_waits_for_an_end_of_their_own(tmp_path
         await env.end("c1")
 
 
-async def test_an_engine_is_told_which_files_its_owner_has_no_longer(tmp_path: Path) -> None:
+async def test_an_engine_learns_which_files_its_owner_has_deleted(tmp_path: Path) -> None:
     """Only the owner's own files count: not another user's of the same name, and not other bytes under that name."""
     async with running(tmp_path) as env:
         now = env.clock.now()

@@ -80,7 +80,7 @@ ARRIVALS = st.lists(st.tuples(st.floats(0, 100), st.sampled_from(USERS), LENGTHS
 
 
 @given(ARRIVALS, st.integers(1, 4))
-def test_every_job_runs_and_no_slot_idles_while_somebody_waits(
+def test_every_job_runs_and_no_slot_idles_while_a_job_waits(
     arrivals: list[tuple[float, UserId, float]], slots: int
 ) -> None:
     starts, _ = simulate(arrivals, slots=slots)
@@ -132,7 +132,7 @@ def test_users_of_different_weight_get_seconds_by_their_weights(slots: int, weig
         assert abs(got[anna] / weight - got[ben]) <= 4 * (slots + 1)
 
 
-def test_a_user_waits_in_each_pool_and_is_one_all_the_same() -> None:
+def test_a_user_queued_in_several_pools_has_one_virtual_time() -> None:
     queue, large = FairQueue(), Pool("large")
     assert queue.add(QueueKey(USERS[0]), now_s=0)
     assert not queue.add(QueueKey(USERS[0], large), now_s=0)
@@ -158,7 +158,7 @@ def test_slots_that_are_free_together_go_to_different_users() -> None:
     assert sorted(start.owner for start in starts[:4]) == ["a", "a", "b", "b"]
 
 
-def test_a_rest_earns_nothing() -> None:
+def test_an_absent_user_earns_no_credit() -> None:
     """Who was away while others worked does not come back with their seconds to spend."""
     anna, ben = USERS[:2]
     arrivals = [(0.0, ben, 1.0)] + [(0.0, anna, 1.0)] * 40 + [(20.0, ben, 1.0)] * 20
@@ -167,7 +167,7 @@ def test_a_rest_earns_nothing() -> None:
     assert 4 <= after.count(ben) <= 6
 
 
-def test_accounts_of_those_who_rest_are_forgotten() -> None:
+def test_the_virtual_time_of_absent_users_is_forgotten() -> None:
     queue = FairQueue()
     for n in range(100):
         owner, job = UserId(f"user {n}"), JobId(str(n))

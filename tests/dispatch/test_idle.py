@@ -40,7 +40,7 @@ NONE: frozenset[Pool] = frozenset()
         ({LARGE: 2}, [frozenset([LARGE])], {S0: NONE}, []),
     ],
 )
-def test_as_many_slots_start_as_jobs_wait(
+def test_as_many_slots_start_as_jobs_are_queued(
     waiting: dict[Pool, int],
     free: list[frozenset[Pool]],
     stopped: dict[SlotId, frozenset[Pool]],

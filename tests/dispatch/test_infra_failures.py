@@ -52,7 +52,7 @@ async def test_a_slot_that_loses_three_in_a_row_is_shut_and_no_job_fails(tmp_pat
         assert (status(env).state, status(env).reason) == (SlotState.IDLE, "")
 
 
-async def test_the_other_slots_finish_what_a_bad_one_loses(tmp_path: Path) -> None:
+async def test_other_slots_finish_the_jobs_that_a_bad_one_loses(tmp_path: Path) -> None:
     def one_is_bad(message: wire.ToEngine) -> Iterable[wire.ToServer | Crash]:
         if isinstance(message, wire.RunJob):
             slot = next(slot for slot, sent in env.backend.sent if sent is message)

@@ -116,7 +116,7 @@ async def until(holds: Callable[[], bool]) -> None:
         await asyncio.sleep(0.005)
 
 
-async def test_one_leads_and_the_other_knows_where(tmp_path: Path) -> None:
+async def test_one_server_leads_and_the_other_knows_its_address(tmp_path: Path) -> None:
     async with two(tmp_path) as (a, b, _):
         assert (a.leadership.is_here, a.leadership.elsewhere()) == (True, None)
         assert (b.leadership.is_here, b.leadership.elsewhere()) == (False, "http://a")
@@ -125,7 +125,7 @@ async def test_one_leads_and_the_other_knows_where(tmp_path: Path) -> None:
             b.leadership.free(owner_id=None, unload_models=True, free_memory=True)
 
 
-async def test_one_that_goes_is_followed(tmp_path: Path) -> None:
+async def test_a_leader_that_stops_is_replaced(tmp_path: Path) -> None:
     async with two(tmp_path) as (a, b, _):
         await a.leadership.stop()
         assert (a.workers[0].is_stopped, a.ends) == (True, 1)
@@ -133,7 +133,7 @@ async def test_one_that_goes_is_followed(tmp_path: Path) -> None:
         assert len(b.workers) == 1
 
 
-async def test_what_an_old_leader_would_write_is_refused(tmp_path: Path) -> None:
+async def test_writes_of_an_earlier_leader_are_refused(tmp_path: Path) -> None:
     async with two(tmp_path) as (a, b, locks):
         old = a.workers[0].db
         await old.write(lambda tx: None)
@@ -146,7 +146,7 @@ async def test_what_an_old_leader_would_write_is_refused(tmp_path: Path) -> None
         await b.workers[0].db.write(lambda tx: None)
 
 
-async def test_a_database_that_was_away_for_a_moment_changes_nothing(tmp_path: Path) -> None:
+async def test_a_short_outage_of_the_database_changes_nothing(tmp_path: Path) -> None:
     async with two(tmp_path) as (a, b, locks):
         locks.is_away, locks.holder = True, None
         await asyncio.sleep(0.2)
@@ -157,7 +157,7 @@ async def test_a_database_that_was_away_for_a_moment_changes_nothing(tmp_path: P
         await a.workers[0].db.write(lambda tx: None)
 
 
-async def test_one_that_cannot_begin_gives_the_lock_back_and_may_lead_later(tmp_path: Path) -> None:
+async def test_a_leader_that_fails_to_start_releases_the_lock_and_may_lead_later(tmp_path: Path) -> None:
     async with two(tmp_path) as (a, b, locks):
         b.failures = 2
         locks.quicker = "http://b"
@@ -167,7 +167,7 @@ async def test_one_that_cannot_begin_gives_the_lock_back_and_may_lead_later(tmp_
         await b.workers[0].db.write(lambda tx: None)
 
 
-async def test_a_later_leader_is_later_by_the_clock_as_well(tmp_path: Path) -> None:
+async def test_a_later_leader_also_has_a_later_time(tmp_path: Path) -> None:
     async with database.opened(tmp_path) as db:
         first = await db.write(lambda tx: leaders.take(tx, address="http://a", now=database.at(60)))
         second = await db.write(lambda tx: leaders.take(tx, address="http://b", now=database.at(0)))

@@ -69,7 +69,7 @@ async def test_a_job_that_completes_meanwhile_is_completed(tmp_path: Path) -> No
         assert (await env.end("a")).state is JobState.COMPLETED
 
 
-async def test_the_limits_of_a_user_and_of_a_pool_go_before_the_servers(tmp_path: Path) -> None:
+async def test_the_limits_of_a_user_and_of_a_pool_override_the_servers(tmp_path: Path) -> None:
     limits = Limits(run_s=60, pools={LARGE: 600.0})
     async with running(tmp_path, slots=2, labels={S1: frozenset([LARGE])}, limits=limits) as env:
         await env.db.write(lambda tx: users.add(tx, name="carla", is_admin=False, now=env.clock.now()))
@@ -99,7 +99,7 @@ async def test_the_limits_of_a_user_and_of_a_pool_go_before_the_servers(tmp_path
         assert "run limit of 600 s" in str((await env.end("large")).error)
 
 
-async def test_a_node_that_is_silent_ends_its_job_and_one_that_reports_does_not(tmp_path: Path) -> None:
+async def test_an_unresponsive_node_ends_its_job_and_one_that_reports_does_not(tmp_path: Path) -> None:
     async with running(tmp_path, limits=Limits(silent_node_s=100)) as env:
         await env.submit(ANNA, "a")
         order = await env.order("a")

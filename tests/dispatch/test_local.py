@@ -63,7 +63,7 @@ async def ended(pid: int) -> bool:
         ("garbage", "not a message: a frame of 4294967295 bytes is longer"),
     ],
 )
-async def test_the_death_of_an_engine_is_told_and_a_fresh_one_works(engine: Bench, what: str, words: str) -> None:
+async def test_the_death_of_an_engine_is_reported_and_a_new_one_works(engine: Bench, what: str, words: str) -> None:
     engine.send(deed(what), "1")
     before, lost = await engine.listener.until(EngineLost)
     assert words in lost.reason
@@ -72,7 +72,7 @@ async def test_the_death_of_an_engine_is_told_and_a_fresh_one_works(engine: Benc
     await assert_works(engine)
 
 
-async def test_death_is_seen_in_milliseconds(engine: Bench) -> None:
+async def test_the_death_of_an_engine_is_noticed_in_milliseconds(engine: Bench) -> None:
     """Promise 4 rests on it: no lease has to run out. The best of three, as this machine may be busy."""
     delays = []
     for _ in range(3):
@@ -86,7 +86,7 @@ async def test_death_is_seen_in_milliseconds(engine: Bench) -> None:
     assert min(delays) < 0.1
 
 
-async def test_a_crash_says_where_it_was(engine: Bench) -> None:
+async def test_a_crash_report_names_the_place(engine: Bench) -> None:
     job = engine.send(deed("segfault"), "1")
     before, _ = await engine.listener.until(EngineLost)
     lines = [(m.job_id, line) for m in before if isinstance(m, LogLines) for _, line in m.lines]
@@ -94,7 +94,7 @@ async def test_a_crash_says_where_it_was(engine: Bench) -> None:
     assert any("in segfault" in line for _, line in lines)
 
 
-async def test_kill_gives_its_own_reason_and_ends_the_children_too(engine: Bench) -> None:
+async def test_kill_reports_its_reason_and_ends_the_children_too(engine: Bench) -> None:
     engine.send(deed("spawn_and_hang"), "1")
     child = int((await engine.line("child ")).split()[1])
     engine.backend.kill(SLOT, "the job did not stop")
@@ -123,7 +123,7 @@ async def test_a_running_call_is_cancelled_softly_and_the_engine_stays(engine: B
     await assert_works(engine)
 
 
-async def test_a_job_that_waits_in_the_pipe_can_be_cancelled_before_it_begins(engine: Bench) -> None:
+async def test_a_job_buffered_in_the_pipe_can_be_cancelled_before_it_begins(engine: Bench) -> None:
     first = engine.send({"1": node("Async", value=1, seconds=60.0), "2": node("Show", value=["1", 0])}, "2")
     second = engine.send(NUMBER, "2")
     engine.cancel(second)
@@ -134,7 +134,7 @@ async def test_a_job_that_waits_in_the_pipe_can_be_cancelled_before_it_begins(en
     assert not any(isinstance(m, CallStarted) for m in said)
 
 
-async def test_a_cancel_of_another_attempt_is_not_this_ones(engine: Bench) -> None:
+async def test_a_cancel_of_another_attempt_is_ignored(engine: Bench) -> None:
     slow = {"1": node("Async", value=1, seconds=0.05), "2": node("Show", value=["1", 0])}
     job = engine.send(slow, "2", attempt=2)
     engine.cancel(msgspec.structs.replace(job, attempt=1))
@@ -142,7 +142,7 @@ async def test_a_cancel_of_another_attempt_is_not_this_ones(engine: Bench) -> No
     assert done.outcome is JobState.COMPLETED
 
 
-async def test_what_is_printed_comes_as_lines_of_its_job(engine: Bench) -> None:
+async def test_printed_lines_belong_to_their_job(engine: Bench) -> None:
     job = engine.send(deed("print"), "1")
     said, _ = await engine.end()
     lines = [line for m in said if isinstance(m, LogLines) and m.job_id == job.job_id for _, line in m.lines]
@@ -151,7 +151,7 @@ async def test_what_is_printed_comes_as_lines_of_its_job(engine: Bench) -> None:
         assert await engine.line("native")
 
 
-async def test_progress_is_thinned_but_for_its_ends(engine: Bench) -> None:
+async def test_progress_is_thinned_except_first_and_last(engine: Bench) -> None:
     said, _ = await engine.run(deed("steps"), "1")
     values = [m.value for m in said if isinstance(m, CallProgressed)]
     assert values[0] == 1
@@ -178,7 +178,7 @@ def test_scrub_keeps_devices_and_locale() -> None:
     assert scrub(kept | {"SAFELIGHT_X": "1", "GITHUB_TOKEN": "x", "PGPASSWORD": "x"}) == kept
 
 
-async def test_an_engine_that_has_grown_is_replaced_between_two_jobs(tmp_path: Path) -> None:
+async def test_an_engine_that_uses_too_much_memory_is_replaced_between_two_jobs(tmp_path: Path) -> None:
     engine = bench(tmp_path, rss_limit_bytes=80 * 1024 * 1024)
     await engine.backend.start(engine.listener)
     first = await engine.ready()
@@ -193,7 +193,7 @@ async def test_an_engine_that_has_grown_is_replaced_between_two_jobs(tmp_path: P
     await engine.backend.stop()
 
 
-async def test_an_engine_ends_itself_when_the_server_is_silent(tmp_path: Path) -> None:
+async def test_an_engine_exits_when_the_server_is_unresponsive(tmp_path: Path) -> None:
     """The server here holds the pipe open and says nothing: what a lost network would be to a remote engine."""
     ours, theirs = socket.socketpair()
     engine = await asyncio.create_subprocess_exec(
@@ -231,14 +231,14 @@ async def test_an_engine_dies_with_its_server(tmp_path: Path) -> None:
     assert await ended(pid)
 
 
-async def test_stop_is_heeded_between_jobs(engine: Bench) -> None:
+async def test_stop_takes_effect_between_jobs(engine: Bench) -> None:
     engine.backend.send(SLOT, Stop())
     engine.send(NUMBER, "2")
     _, lost = await engine.listener.until(EngineLost)
     assert "status 0" in lost.reason
 
 
-async def test_a_command_that_cannot_be_started_is_told(tmp_path: Path) -> None:
+async def test_a_command_that_cannot_be_started_is_reported(tmp_path: Path) -> None:
     engine = bench(tmp_path, command=("/nonexistent/python",))
     await engine.backend.start(engine.listener)
     _, lost = await engine.listener.until(EngineLost)
@@ -261,7 +261,7 @@ async def test_an_engine_that_does_not_begin_with_ready_is_killed(tmp_path: Path
     await engine.backend.stop()
 
 
-async def test_what_is_sent_before_ready_is_dropped(tmp_path: Path) -> None:
+async def test_messages_sent_before_ready_are_dropped(tmp_path: Path) -> None:
     engine = bench(tmp_path)
     await engine.backend.start(engine.listener)
     engine.send(NUMBER, "2")
@@ -272,7 +272,7 @@ async def test_what_is_sent_before_ready_is_dropped(tmp_path: Path) -> None:
     await engine.backend.stop()
 
 
-def test_the_first_restart_is_at_once_and_later_ones_are_spaced() -> None:
+def test_the_first_restart_is_immediate_and_later_ones_back_off() -> None:
     assert [pause_s(n) for n in range(5)] == [0.0, 0.0, 0.5, 1.0, 2.0]
     assert pause_s(100) == 30.0
 
@@ -292,7 +292,7 @@ async def test_output_is_split_into_lines_that_a_progress_bar_rewrote() -> None:
     assert [line[:6] for line in heard] == ["one", "two", " 30%", "xyyyyy", "yyyyyy", "last"]
 
 
-async def test_nodes_judge_a_prompt_beside_whatever_runs(engine: Bench) -> None:
+async def test_nodes_validate_a_prompt_while_a_job_runs(engine: Bench) -> None:
     engine.send({"1": node("Deed", what="hang")}, "1")
     await engine.line("hanging")
     for value, violations in ((2, {}), (3, {"1": "3 is odd"}), (13, {"1": "ValueError: unlucky"})):
@@ -303,7 +303,7 @@ async def test_nodes_judge_a_prompt_beside_whatever_runs(engine: Bench) -> None:
         assert (answer.request_id, answer.violations) == (value, violations)
 
 
-async def test_what_a_node_refuses_ends_its_job_before_it_runs(engine: Bench) -> None:
+async def test_a_validation_error_ends_the_job_before_it_runs(engine: Bench) -> None:
     said, done = await engine.run({"1": node("Even", value=5)}, "1")
     assert not [m for m in said if isinstance(m, CallStarted)]
     assert done.outcome is JobState.FAILED
@@ -311,7 +311,7 @@ async def test_what_a_node_refuses_ends_its_job_before_it_runs(engine: Bench) ->
     assert done.error.exception_message == "Custom validation failed for node: value - 5 is odd\n"
 
 
-def test_the_machines_devices_are_read_off_the_driver(tmp_path: Path) -> None:
+def test_the_machines_devices_are_read_from_the_driver(tmp_path: Path) -> None:
     for name in ("nvidia0", "nvidia10", "nvidia2", "nvidiactl", "nvidia-uvm", "null"):
         (tmp_path / name).write_bytes(b"")
     assert find_devices(tmp_path) == ["cuda:0", "cuda:2", "cuda:10"]

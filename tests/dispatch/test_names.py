@@ -25,7 +25,7 @@ async def db(tmp_path: Path) -> AsyncIterator[Database]:
         yield db
 
 
-async def test_jobs_that_ask_at_once_get_numbers_of_their_own(db: Database) -> None:
+async def test_concurrent_jobs_get_different_numbers(db: Database) -> None:
     names = NameCounters(db)
     firsts = await asyncio.gather(*(names.reserve(OURS, job_id=JobId(f"j{n}"), count=3) for n in range(8)))
     assert sorted(firsts) == [1 + 3 * n for n in range(8)]
@@ -44,7 +44,7 @@ async def test_the_end_of_one_job_leaves_the_numbers_of_another_in_use(db: Datab
     assert await names.reserve(OURS, job_id=A, count=1) == 1  # nobody has used them
 
 
-async def test_what_an_earlier_server_gave_is_not_given_again(db: Database) -> None:
+async def test_numbers_given_by_an_earlier_server_are_not_given_again(db: Database) -> None:
     names = NameCounters(db)
     await asyncio.gather(names.restore(OURS, job_id=A, last=7), names.restore(OURS, job_id=B, last=4))
     assert await names.reserve(OURS, job_id=C, count=1) == 8

@@ -49,7 +49,7 @@ def test_a_folder_is_removed_only_after_its_owner_has_ended(tmp_path: Path, hold
     assert list(tmp_path.iterdir()) == []
 
 
-def test_claims_differ_and_what_has_no_lock_stays(tmp_path: Path) -> None:
+def test_claims_differ_and_folders_without_a_lock_stay(tmp_path: Path) -> None:
     one, other = OwnedFolder.claim(tmp_path, prefix="a-"), OwnedFolder.claim(tmp_path, prefix="a-")
     assert one.path != other.path
     (tmp_path / "of somebody else").mkdir()

@@ -70,7 +70,7 @@ async def ask(routes: PackRoutes, who: UserId, method: str, path: str, body: byt
     return answer.status, answer.body
 
 
-def test_a_route_tells_its_pack() -> None:
+def test_a_route_names_its_pack() -> None:
     _, routes = at("a")
     assert routes.pack_of("GET", "/memory/1") == "memory"
     assert routes.pack_of("HEAD", "/memory/1") == "memory"
@@ -78,7 +78,7 @@ def test_a_route_tells_its_pack() -> None:
     assert routes.pack_of("GET", "/other") is None
 
 
-async def test_what_an_owner_puts_binds_them_to_the_slot() -> None:
+async def test_a_write_binds_the_owner_to_the_slot() -> None:
     backend, routes = at("a", "b")
     assert (await ask(routes, ANNA, "PUT", "/memory/1", b"picture"))[0] == 200
     slot = routes.bindings()[ANNA]
@@ -88,7 +88,7 @@ async def test_what_an_owner_puts_binds_them_to_the_slot() -> None:
     assert {asked for _, asked in backend.asked} == {slot}
 
 
-async def test_reading_binds_nobody_and_finds_what_any_slot_has() -> None:
+async def test_a_read_binds_no_owner_and_finds_data_of_any_slot() -> None:
     """A job's picture is in the memory of the slot that ran it."""
     backend, routes = at("a", "b", "c")
     backend.kept[SlotId("c")]["/memory/made"] = b"by a job"
@@ -104,7 +104,7 @@ async def test_owners_are_spread_over_slots() -> None:
     assert [routes.bindings()[who] for who in (ANNA, BEN, CAT)] == ["b", "a", "b"]
 
 
-async def test_a_bond_ends_with_its_engine_and_after_a_rest() -> None:
+async def test_a_binding_ends_with_its_engine_or_after_a_while() -> None:
     clock = Clock()
     _, routes = at("a", "b", clock=clock)
     await ask(routes, ANNA, "PUT", "/memory/1")
@@ -122,7 +122,7 @@ async def test_a_bond_ends_with_its_engine_and_after_a_rest() -> None:
         await ask(routes, ANNA, "GET", "/memory/1")
 
 
-async def test_words_of_a_handler_are_for_whoever_asked() -> None:
+async def test_messages_of_a_handler_go_to_the_sender_of_the_request() -> None:
     """The engine names a request, never a user."""
     backend, routes = at("a")
     await ask(routes, ANNA, "GET", "/memory/1")

@@ -31,12 +31,12 @@ def _bare(schema: Any) -> Any:
     return [_bare(item) for item in schema] if isinstance(schema, list | tuple) else schema
 
 
-def test_the_number_moves_with_the_words() -> None:
+def test_the_protocol_number_changes_with_the_messages() -> None:
     assert digest(VOCABULARY) == DIGESTS.get(PROTOCOL), "raise wire.protocol.PROTOCOL, and enter the new digest"
     assert max(DIGESTS) == PROTOCOL
 
 
-def test_the_digest_tells_a_new_field_from_new_words_about_it() -> None:
+def test_the_digest_changes_with_fields_but_not_with_docstrings() -> None:
     def made(**fields: Any) -> Any:
         return msgspec.defstruct("Envelope", [(name, *given) for name, given in fields.items()], tag=True)
 

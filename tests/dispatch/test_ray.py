@@ -81,7 +81,7 @@ async def host(nodes: Nodes, server: str, **options: Any) -> AsyncIterator[Host]
         await host.backend.stop()
 
 
-async def test_a_slot_whose_node_dies_comes_back_on_another(ray_nodes: Nodes, server: str) -> None:
+async def test_a_slot_whose_node_dies_moves_to_another_node(ray_nodes: Nodes, server: str) -> None:
     doomed = ray_nodes.add(slots=1, doomed="yes")
     async with host(ray_nodes, server, labels=frozenset({Pool("doomed")})) as env:
         first = await env.start()
@@ -100,9 +100,7 @@ async def test_a_slot_whose_node_dies_comes_back_on_another(ray_nodes: Nodes, se
     ray_nodes.remove(second)
 
 
-async def test_a_server_that_was_killed_and_started_again_goes_on_with_its_attempt(
-    ray_nodes: Nodes, server: str, tmp_path: Path
-) -> None:
+async def test_a_restarted_server_reattaches_to_its_attempt(ray_nodes: Nodes, server: str, tmp_path: Path) -> None:
     async with AsyncExitStack() as hosts:
         old = await hosts.enter_async_context(host(ray_nodes, server, epoch=1))
         first = await old.start()
@@ -133,7 +131,7 @@ async def test_a_server_that_was_killed_and_started_again_goes_on_with_its_attem
         assert (await new.listener.until(JobDone))[1].job_id == "next"
 
 
-async def test_a_server_that_finds_no_attempt_has_a_fresh_engine(ray_nodes: Nodes, server: str) -> None:
+async def test_a_server_that_finds_no_attempt_gets_a_new_engine(ray_nodes: Nodes, server: str) -> None:
     """Its settings and node packs may have changed."""
     async with AsyncExitStack() as hosts:
         old = await hosts.enter_async_context(host(ray_nodes, server, epoch=1))
@@ -147,7 +145,7 @@ async def test_a_server_that_finds_no_attempt_has_a_fresh_engine(ray_nodes: Node
         assert second.info.pid != first.info.pid
 
 
-async def test_an_attempt_goes_on_under_other_resources_and_its_actor_is_replaced_after_it(
+async def test_an_attempt_continues_under_other_resources_and_its_actor_is_replaced_after_it(
     ray_nodes: Nodes, server: str, tmp_path: Path
 ) -> None:
     async with AsyncExitStack() as hosts:
@@ -175,9 +173,7 @@ async def test_an_attempt_goes_on_under_other_resources_and_its_actor_is_replace
         assert (await new.listener.until(JobDone))[1].job_id == "next"
 
 
-async def test_an_actor_that_waits_for_a_place_is_made_again_by_a_server_that_asks_for_another(
-    ray_nodes: Nodes, server: str
-) -> None:
+async def test_a_pending_actor_is_replaced_if_a_server_requests_other_resources(ray_nodes: Nodes, server: str) -> None:
     async with AsyncExitStack() as hosts:
         options: dict[str, Any] = {"lease_s": 2.0}
         old = await hosts.enter_async_context(
@@ -201,13 +197,11 @@ async def test_an_actor_that_waits_for_a_place_is_made_again_by_a_server_that_as
         ({"CPU": 64.0, SLOT_RESOURCE: 2.0, "GPU": 1.0}, {"num_gpus": 1}),
     ],
 )
-def test_by_default_a_slot_never_takes_a_mere_cpu(offered: dict[str, float], taken: dict[str, float]) -> None:
+def test_by_default_a_slot_never_takes_only_a_cpu(offered: dict[str, float], taken: dict[str, float]) -> None:
     assert _slot_resources(offered) == taken
 
 
-async def test_the_later_of_two_servers_has_the_slot_and_the_earlier_does_without(
-    ray_nodes: Nodes, server: str
-) -> None:
+async def test_the_later_of_two_servers_gets_the_slot(ray_nodes: Nodes, server: str) -> None:
     async with host(ray_nodes, server, epoch=2) as new, host(ray_nodes, server, epoch=1) as old:
         await old.start()
         await old.hang()
@@ -232,7 +226,7 @@ async def test_the_later_of_two_servers_has_the_slot_and_the_earlier_does_withou
             assert older.listener.heard.empty()
 
 
-async def test_an_engine_whose_server_is_silent_ends_and_then_its_actor(ray_nodes: Nodes, server: str) -> None:
+async def test_an_engine_of_an_unresponsive_server_ends_and_then_its_actor(ray_nodes: Nodes, server: str) -> None:
     async with host(ray_nodes, server, lease_s=0.5) as env:
         ready = await env.start()
         await env.hang()
@@ -242,7 +236,7 @@ async def test_an_engine_whose_server_is_silent_ends_and_then_its_actor(ray_node
         await _until(lambda: not _actors(server))
 
 
-async def test_a_retired_slot_leaves_its_place_to_others(ray_nodes: Nodes, server: str) -> None:
+async def test_a_drained_slot_releases_its_resources(ray_nodes: Nodes, server: str) -> None:
     options: dict[str, Any] = {"resources": {"lonely": 1}}
     async with host(ray_nodes, server, **options) as env, host(ray_nodes, server + "-other", **options) as other:
         await env.start()
@@ -256,7 +250,7 @@ async def test_a_retired_slot_leaves_its_place_to_others(ray_nodes: Nodes, serve
         await env.listener.until(JobDone)
 
 
-async def test_stop_leaves_no_actor_also_of_a_slot_that_has_no_place_yet(ray_nodes: Nodes, server: str) -> None:
+async def test_stop_leaves_no_actor_even_of_a_pending_slot(ray_nodes: Nodes, server: str) -> None:
     async with host(ray_nodes, server) as env, host(ray_nodes, server + "-big", resources={SLOT_RESOURCE: 999}) as big:
         ready = await env.start()
         await big.backend.start(big.listener)

@@ -219,7 +219,7 @@ class World:
         self.agent._watching.cancel()
 
 
-async def test_successors_know_what_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_next_owner_knows_everything_that_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     engines: list[Engine] = []
 
     def make(slot: object, **options: Any) -> Engine:

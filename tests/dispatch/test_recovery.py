@@ -100,7 +100,7 @@ async def names_of(env: Harness) -> list[str]:
     return sorted(str(asset.file) for asset in found)
 
 
-async def test_an_attempt_goes_on_and_is_told_of_once(tmp_path: Path) -> None:
+async def test_an_attempt_continues_and_its_events_are_published_once(tmp_path: Path) -> None:
     async with after_a_kill(tmp_path) as (env, past):
         past.say(
             report(CallsCached(call_ids=["7"]), **of(past.order)),
@@ -131,7 +131,7 @@ async def test_an_attempt_goes_on_and_is_told_of_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["files", "objects"])
-async def test_outputs_are_kept_once_wherever_the_server_was_cut_off(tmp_path: Path, kind: str) -> None:
+async def test_outputs_are_stored_once_wherever_the_server_was_interrupted(tmp_path: Path, kind: str) -> None:
     """The first has a row; the second is only in the store; the third was only reported."""
     blobs: BlobStore = MemoryBlobStore() if kind == "objects" else LocalBlobStore(tmp_path / "blobs")
     async with after_a_kill(tmp_path, blobs=blobs) as (env, past):
@@ -161,7 +161,7 @@ async def test_outputs_are_kept_once_wherever_the_server_was_cut_off(tmp_path: P
             assert b"".join(data) == f"picture {n}".encode()
 
 
-async def test_what_the_old_server_kept_and_the_new_one_hears_is_not_kept_twice(tmp_path: Path) -> None:
+async def test_an_output_that_both_servers_receive_is_stored_once(tmp_path: Path) -> None:
     """A message may have been received but not acknowledged."""
     async with after_a_kill(tmp_path) as (env, past):
         message = picture(past.order, "cat.png")
@@ -180,7 +180,7 @@ async def test_what_the_old_server_kept_and_the_new_one_hears_is_not_kept_twice(
         assert (await env.job(ANNA, JobId("a"))).summary.outputs_count == 1
 
 
-async def test_a_file_that_is_nowhere_ends_the_attempt(tmp_path: Path) -> None:
+async def test_a_missing_file_fails_the_attempt(tmp_path: Path) -> None:
     async with after_a_kill(tmp_path) as (env, past):
         message = picture(past.order, "cat.png")
         Path(message.files[0].path).unlink()
@@ -219,7 +219,7 @@ async def test_an_owner_gets_no_numbers_before_their_journals_are_read(tmp_path:
         assert await numbers(env) == [1, 3]
 
 
-async def test_what_no_slot_has_runs_again_when_all_have_spoken(tmp_path: Path) -> None:
+async def test_an_attempt_that_no_slot_reports_runs_again(tmp_path: Path) -> None:
     async with after_a_kill(tmp_path, slots=2, late=(S1,)) as (env, past):
         await begin(env, None)
         await env.submit(ANNA, "b")
@@ -231,7 +231,7 @@ async def test_what_no_slot_has_runs_again_when_all_have_spoken(tmp_path: Path) 
         assert Path(order.staging).exists()
 
 
-async def test_what_is_not_found_in_time_runs_again_and_a_late_engine_has_no_say(tmp_path: Path) -> None:
+async def test_an_attempt_not_found_in_time_runs_again_and_a_late_engine_is_ignored(tmp_path: Path) -> None:
     async with after_a_kill(tmp_path, slots=2, late=(S1,)) as (env, past):
         await begin(env, past, S1)
         await env.clock.until_asleep(1)
@@ -244,7 +244,7 @@ async def test_what_is_not_found_in_time_runs_again_and_a_late_engine_has_no_say
         assert (await env.end("a")).state is JobState.COMPLETED
 
 
-async def test_an_end_that_was_heard_and_not_written_is_written(tmp_path: Path) -> None:
+async def test_an_end_that_was_received_and_not_stored_is_stored(tmp_path: Path) -> None:
     async with after_a_kill(tmp_path) as (env, past):
         past.say(
             report(CallStarted(call=call("2")), **of(past.order)), picture(past.order, "cat.png"), done(past.order)
@@ -267,7 +267,7 @@ async def test_a_journal_of_a_job_that_has_ended_changes_nothing(tmp_path: Path)
         assert env.of_job("a") == []
 
 
-async def test_a_cancel_meanwhile_reaches_the_engine(tmp_path: Path) -> None:
+async def test_a_cancel_during_recovery_reaches_the_engine(tmp_path: Path) -> None:
     async with after_a_kill(tmp_path, late=(S0,)) as (env, past):
         await begin(env, past)
         await env.cancel(ANNA, JobId("a"))
@@ -277,7 +277,7 @@ async def test_a_cancel_meanwhile_reaches_the_engine(tmp_path: Path) -> None:
         assert (await env.end("a")).state is JobState.CANCELLED
 
 
-async def test_an_engine_that_is_lost_after_all_loses_its_attempt(tmp_path: Path) -> None:
+async def test_an_engine_lost_during_recovery_loses_its_attempt(tmp_path: Path) -> None:
     async with after_a_kill(tmp_path) as (env, past):
         await begin(env, past)
         env.backend.crash(S0, "the lease was over")
@@ -288,7 +288,7 @@ async def test_an_engine_that_is_lost_after_all_loses_its_attempt(tmp_path: Path
 
 
 @pytest.mark.parametrize("staging", ["/", "..", "nowhere"])
-async def test_a_journal_that_cannot_be_true_ends_the_attempt(tmp_path: Path, staging: str) -> None:
+async def test_an_impossible_journal_fails_the_attempt(tmp_path: Path, staging: str) -> None:
     async with after_a_kill(tmp_path) as (env, past):
         past.order = wire.RunJob(
             job_id="a", attempt=1, owner_id="anna", prompt={}, targets=[], staging=str(env.staging / staging)
@@ -319,7 +319,7 @@ async def test_input_files_stay_for_the_attempt(tmp_path: Path) -> None:
         await env.dispatcher.stop()
 
 
-async def test_a_stop_leaves_what_is_at_work_to_the_next_server(tmp_path: Path) -> None:
+async def test_a_stop_leaves_running_attempts_to_the_next_server(tmp_path: Path) -> None:
     async with make_harness(tmp_path, slots=2, engines={"detached_s": OUTLIVE_S}) as env:
         await env.dispatcher.start()
         await env.submit(ANNA, "a")
@@ -331,7 +331,7 @@ async def test_a_stop_leaves_what_is_at_work_to_the_next_server(tmp_path: Path) 
         assert (job.summary.state, job.summary.attempt) == (JobState.RUNNING, 1)
 
 
-async def test_a_stop_before_all_slots_have_spoken_leaves_the_rest(tmp_path: Path) -> None:
+async def test_a_stop_before_all_slots_have_reported_leaves_the_rest(tmp_path: Path) -> None:
     async with after_a_kill(tmp_path, slots=2, late=(S1,)) as (env, _past):
         await begin(env, None)
         await env.until(lambda: bool(env.ready))
@@ -340,7 +340,7 @@ async def test_a_stop_before_all_slots_have_spoken_leaves_the_rest(tmp_path: Pat
         assert (await env.job(ANNA, JobId("a"))).summary.state is JobState.RUNNING
 
 
-async def test_a_user_with_one_slot_still_has_it(tmp_path: Path) -> None:
+async def test_a_user_limited_to_one_slot_keeps_to_it(tmp_path: Path) -> None:
     """The reattached attempt counts, and its end lets the next job start."""
     async with after_a_kill(tmp_path, slots=2) as (env, past):
         await begin(env, past)

@@ -40,7 +40,7 @@ async def ask(subject: RemoteValidation) -> "asyncio.Task[Violations]":
     return task
 
 
-async def test_answers_find_their_questions(tmp_path: Path) -> None:
+async def test_responses_are_matched_to_their_requests(tmp_path: Path) -> None:
     post = Post()
     subject = RemoteValidation(post)
     first, second = await ask(subject), await ask(subject)
@@ -51,7 +51,7 @@ async def test_answers_find_their_questions(tmp_path: Path) -> None:
     assert (await first, await second) == ({}, {"1": "no"})
 
 
-async def test_a_lost_engine_objects_to_nothing() -> None:
+async def test_a_lost_engine_reports_no_violations() -> None:
     subject = RemoteValidation(Post())
     waiting = await ask(subject)
     subject.lost(SlotId("another"))

@@ -44,7 +44,7 @@ def needs(*models: str, pool: Pool = ANY) -> dict[str, Any]:
     return {"placement": Placement(pool, models)}
 
 
-async def test_a_job_of_a_pool_runs_where_its_label_is_and_holds_nobody_up(tmp_path: Path) -> None:
+async def test_a_job_of_a_pool_runs_on_its_label_and_delays_no_other(tmp_path: Path) -> None:
     async with running(tmp_path, slots=2, labels={S1: frozenset([LARGE])}) as env:
         await all_ready(env)
         await env.submit(ANNA, "big", **needs(pool=LARGE))
@@ -71,7 +71,7 @@ async def test_a_job_goes_to_the_slot_that_ran_its_models_before(tmp_path: Path)
         assert [env.slot_of(order) for order in again] == [env.slot_of(orders[n]) for n in (2, 0, 1)]
 
 
-async def test_a_job_waits_for_its_busy_slot_and_then_waits_no_more(tmp_path: Path) -> None:
+async def test_a_job_waits_for_its_busy_slot_only_for_a_while(tmp_path: Path) -> None:
     async with running(tmp_path, slots=2, affinity_wait_s=5.0) as env:
         await all_ready(env)
         first = await env.order(await env.submit(ANNA, "first", **needs("m")))
@@ -82,7 +82,7 @@ async def test_a_job_waits_for_its_busy_slot_and_then_waits_no_more(tmp_path: Pa
         assert env.slot_of(await env.order("second")) != env.slot_of(first)
 
 
-async def test_a_paused_queue_keeps_what_it_accepts_also_over_a_restart(tmp_path: Path) -> None:
+async def test_a_paused_queue_keeps_its_jobs_over_a_restart(tmp_path: Path) -> None:
     async with running(tmp_path, script=at_once) as env:
         await set_queue(env, QueueGate.PAUSED)
         await env.submit(ANNA, "a")
@@ -97,7 +97,7 @@ async def test_a_paused_queue_keeps_what_it_accepts_also_over_a_restart(tmp_path
         await env.end("a")
 
 
-async def test_a_draining_queue_runs_what_waits(tmp_path: Path) -> None:
+async def test_a_draining_queue_runs_queued_jobs(tmp_path: Path) -> None:
     async with running(tmp_path) as env:
         first = await env.order(await env.submit(ANNA, "a"))
         await env.submit(ANNA, "b")
@@ -135,7 +135,7 @@ async def test_a_drained_slot_ends_its_job_and_then_its_engine_until_it_is_opene
         await env.order("b")
 
 
-async def test_drain_now_gives_the_jobs_back_and_costs_no_retry(tmp_path: Path) -> None:
+async def test_drain_now_requeues_jobs_and_costs_no_retry(tmp_path: Path) -> None:
     async with running(tmp_path, slots=2) as env:
         await all_ready(env)
         for name in "ab":

@@ -132,7 +132,7 @@ class Server:
 
 @asynccontextmanager
 async def serving(s3: SeaweedFS, folder: Path, **options: Any) -> AsyncIterator[Server]:
-    store = ObjectBlobStore(s3.place(f"tests/{uuid.uuid4().hex}", folder=folder))
+    store = ObjectBlobStore(s3.store_config(f"tests/{uuid.uuid4().hex}", folder=folder))
     agent = SlotAgent(os.environ, end=lambda: None, **options)
     yield Server(agent, store, folder / "scratch")
     await agent.shutdown(agent._token)
@@ -178,7 +178,7 @@ READING = {"1": node("Deed", what="read_input")}
 SAVING = {"1": node("Save", text="made here", prefix="a")}
 
 
-async def test_files_come_from_the_store_and_go_there(server: Server) -> None:
+async def test_files_are_fetched_from_the_store_and_stored_there(server: Server) -> None:
     """What an engine reads is brought once; what it makes is there when it is told of, and nothing is left behind."""
     await server.attach()
     await server.until(Ready)
@@ -202,7 +202,7 @@ async def test_files_come_from_the_store_and_go_there(server: Server) -> None:
     await _until(lambda: not server.folder("staging") and not server.folder("outgoing"))
 
 
-async def test_what_is_said_waits_for_what_is_stored(server: Server) -> None:
+async def test_messages_wait_for_the_files_they_report(server: Server) -> None:
     """In the engine's order, however long an address takes; an engine that is lost after its job takes none along."""
     await server.attach()
     await server.until(Ready)
@@ -225,7 +225,7 @@ async def test_what_is_said_waits_for_what_is_stored(server: Server) -> None:
     assert (await server.until(JobDone)).job_id == "next"
 
 
-async def test_a_job_whose_files_are_on_their_way_can_be_cancelled(server: Server) -> None:
+async def test_a_job_whose_files_are_being_fetched_can_be_cancelled(server: Server) -> None:
     await server.attach()
     await server.until(Ready)
     server.signs = False
@@ -239,7 +239,7 @@ async def test_a_job_whose_files_are_on_their_way_can_be_cancelled(server: Serve
     assert (await server.until(JobDone)).outcome is JobState.COMPLETED
 
 
-async def test_a_file_that_is_gone_is_left_to_the_node_to_say(server: Server) -> None:
+async def test_a_missing_input_file_is_reported_by_the_node(server: Server) -> None:
     await server.attach()
     await server.until(Ready)
     await server.send(job(READING, a_txt=FileRef(hash_bytes(b"never stored"), 12, "text/plain", "")))
@@ -248,7 +248,7 @@ async def test_a_file_that_is_gone_is_left_to_the_node_to_say(server: Server) ->
     assert "a.txt" in done.error.exception_message
 
 
-async def test_a_store_that_is_away_for_too_long_loses_the_attempt(impatient: Server) -> None:
+async def test_a_store_that_is_unreachable_for_too_long_loses_the_attempt(impatient: Server) -> None:
     """Its engine follows it: whoever hears of both sends the next job to another engine."""
     server = impatient
     file = await stored(server.store, TEXT.encode())
@@ -275,7 +275,7 @@ async def test_a_store_that_is_away_for_too_long_loses_the_attempt(impatient: Se
     await server.until(Ready)
 
 
-async def test_an_output_that_cannot_be_stored_costs_no_other_engine(impatient: Server) -> None:
+async def test_an_output_that_cannot_be_stored_does_not_cost_another_engine(impatient: Server) -> None:
     """Its own is gone by then; the job has no end, and is lost with it."""
     server = impatient
     await server.attach()
@@ -297,7 +297,7 @@ async def test_an_output_that_cannot_be_stored_costs_no_other_engine(impatient: 
     assert server.generation == 1
 
 
-async def test_damaged_bytes_are_not_given_to_an_engine(server: Server) -> None:
+async def test_damaged_files_never_reach_an_engine(server: Server) -> None:
     file = await stored(server.store, TEXT.encode())
     wrong = FileRef(hash_bytes(b"other bytes"), file.size, "text/plain", "")
     await server.attach()
@@ -311,7 +311,7 @@ async def test_damaged_bytes_are_not_given_to_an_engine(server: Server) -> None:
     assert server.folder("inputs") == []
 
 
-async def test_a_folder_that_is_gone_loses_the_attempt_and_is_made_again(server: Server) -> None:
+async def test_a_deleted_folder_loses_the_attempt_and_is_created_again(server: Server) -> None:
     """The engine is replaced as well: its rules let it write to the old folder only."""
     await server.attach()
     await server.until(Ready)
@@ -325,7 +325,7 @@ async def test_a_folder_that_is_gone_loses_the_attempt_and_is_made_again(server:
     assert (await server.until(JobDone)).outcome is JobState.COMPLETED
 
 
-async def test_an_engine_whose_folder_goes_while_it_works_loses_the_attempt(server: Server, tmp_path: Path) -> None:
+async def test_deleting_the_folder_of_a_working_engine_loses_the_attempt(server: Server, tmp_path: Path) -> None:
     await server.attach()
     await server.until(Ready)
     go = tmp_path / "go"
@@ -339,7 +339,7 @@ async def test_an_engine_whose_folder_goes_while_it_works_loses_the_attempt(serv
     assert "the folder for the job's files" in lost.reason or "could not be stored" in lost.reason
 
 
-async def test_the_end_of_an_agent_keeps_the_folders_of_its_successor(server: Server) -> None:
+async def test_an_agent_that_ends_keeps_the_folders_of_its_successor(server: Server) -> None:
     """An actor whose server was killed ends itself long after another has been made for its slot."""
     old, new = server, Server(SlotAgent(os.environ, end=lambda: None), server.store, server.scratch)
     await old.attach(slot_dirs=str(server.scratch / "workers"))
@@ -361,7 +361,7 @@ async def test_the_end_of_an_agent_keeps_the_folders_of_its_successor(server: Se
         await new.agent.shutdown(new.token)
 
 
-async def test_what_an_engine_tells_wrongly_is_not_stored(tmp_path: Path) -> None:
+async def test_a_false_report_of_an_engine_is_not_stored(tmp_path: Path) -> None:
     """It runs other people's code: neither other bytes than it says, nor a way out of its folder."""
     source = tmp_path / "made.bin"
     source.write_bytes(b"made")
@@ -390,7 +390,7 @@ async def test_a_validation_gets_its_files_too(server: Server) -> None:
     assert (await server.until(InputsValidated)).request_id == 6
 
 
-async def test_the_next_server_signs_what_the_last_one_did_not(server: Server, tmp_path: Path) -> None:
+async def test_the_next_server_signs_pending_requests(server: Server, tmp_path: Path) -> None:
     go = tmp_path / "go"
     await server.attach()
     await server.until(Ready)

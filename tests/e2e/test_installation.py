@@ -224,7 +224,7 @@ def kill_an_engine(rng: random.Random, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("scratch", ["", "scratch"], ids=["shared-folders", "carried-files"])
-async def test_nothing_is_lost_or_doubled_while_everything_is_killed_in_turn(
+async def test_nothing_is_lost_or_doubled_while_every_process_is_killed(
     tmp_path: Path, postgres_server: str, s3: SeaweedFS, ray_nodes: Nodes, scratch: str
 ) -> None:
     packs = tmp_path / "packs"

@@ -110,7 +110,7 @@ async def test_start_returns_and_each_slot_gets_ready(case: Case) -> None:
     assert ready == set(SLOTS)
 
 
-async def test_messages_come_in_the_order_in_which_they_were_said(case: Case) -> None:
+async def test_messages_arrive_in_the_order_in_which_they_were_sent(case: Case) -> None:
     await case.backend.start(case.listener)
     await case.say_of(SLOTS[0], Ready)
     for count in range(20):
@@ -122,7 +122,7 @@ async def test_messages_come_in_the_order_in_which_they_were_said(case: Case) ->
     assert [m.call.id for m in said if isinstance(m, CallStarted)] == ["1", "2"] * 20
 
 
-async def test_a_crash_is_told_once_after_the_last_message_and_a_fresh_engine_follows(case: Case) -> None:
+async def test_a_crash_is_reported_once_after_the_last_message(case: Case) -> None:
     await case.backend.start(case.listener)
     await case.say_of(SLOTS[0], Ready)
     case.backend.send(SLOTS[0], job(deed("be_killed")))
@@ -134,7 +134,7 @@ async def test_a_crash_is_told_once_after_the_last_message_and_a_fresh_engine_fo
     assert (await case.say_of(SLOTS[0], JobDone))[-1].outcome is JobState.COMPLETED
 
 
-async def test_kill_ends_one_slot_for_its_reason(case: Case) -> None:
+async def test_kill_ends_one_slot_with_its_reason(case: Case) -> None:
     await case.backend.start(case.listener)
     ready = set()
     while ready != set(SLOTS):
@@ -149,7 +149,7 @@ async def test_kill_ends_one_slot_for_its_reason(case: Case) -> None:
     assert not [m for m in await case.say_of(SLOTS[1], JobDone) if isinstance(m, EngineLost | Ready)]
 
 
-async def test_nothing_is_answered_from_inside_a_call(case: Case) -> None:
+async def test_the_listener_is_never_called_from_inside_a_call(case: Case) -> None:
     await case.backend.start(case.listener)
     await case.say_of(SLOTS[0], Ready)
     while not case.listener.heard.empty():
@@ -173,7 +173,7 @@ async def test_send_to_a_slot_that_is_not_ready_is_dropped(case: Case) -> None:
     assert [type(m) for m in said].count(CallStarted) == len(NUMBER)
 
 
-async def test_a_retired_slot_has_no_engine_until_it_is_restored(case: Case) -> None:
+async def test_a_drained_slot_has_no_engine_until_it_is_resumed(case: Case) -> None:
     await case.backend.start(case.listener)
     ready = set()
     while ready != set(SLOTS):
@@ -189,7 +189,7 @@ async def test_a_retired_slot_has_no_engine_until_it_is_restored(case: Case) -> 
     assert (await case.say_of(SLOTS[0], JobDone))[-1].job_id == "again"
 
 
-async def test_what_is_left_is_resumed_where_engines_outlive_their_server(case: Case) -> None:
+async def test_detached_attempts_are_reattached_if_engines_outlive_their_server(case: Case) -> None:
     await case.backend.start(case.listener)
     await case.say_of(SLOTS[0], Ready)
     case.backend.send(SLOTS[0], job({"1": node("Async", value=1, seconds=3.0), "2": node("Show", value=["1", 0])}))
@@ -211,7 +211,7 @@ async def test_what_is_left_is_resumed_where_engines_outlive_their_server(case: 
     assert (await case.say_of(SLOTS[0], JobDone))[-1].job_id == "next"
 
 
-async def test_after_stop_nothing_is_said(case: Case) -> None:
+async def test_nothing_is_sent_after_stop(case: Case) -> None:
     await case.backend.start(case.listener)
     await case.say_of(SLOTS[0], Ready)
     case.backend.send(SLOTS[0], job(deed("hang")))

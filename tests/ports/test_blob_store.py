@@ -57,8 +57,8 @@ async def memory(folder: Path) -> AsyncIterator[Case]:
 
 
 @asynccontextmanager
-async def objects(place: BlobStoreConfig) -> AsyncIterator[Case]:
-    store = ObjectBlobStore(place)
+async def objects(config: BlobStoreConfig) -> AsyncIterator[Case]:
+    store = ObjectBlobStore(config)
 
     async def spoil(digest: Digest, data: bytes) -> None:
         key = f"blobs/{digest[:2]}/{digest}"
@@ -82,7 +82,7 @@ async def objects_in_files(folder: Path) -> AsyncIterator[Case]:
 @asynccontextmanager
 async def objects_in_s3(folder: Path) -> AsyncIterator[Case]:
     bucket = f"tests/{uuid.uuid4().hex}/a folder"
-    async with objects(seaweedfs.shared_server().place(bucket, folder=folder)) as case:
+    async with objects(seaweedfs.shared_server().store_config(bucket, folder=folder)) as case:
         yield case
 
 
@@ -130,7 +130,7 @@ async def adopt(store: BlobStore, data: bytes, *, folder: Path) -> Digest:
 
 
 @pytest.mark.parametrize("data", [b"", b"x", BIG], ids=["nothing", "a byte", "3 MB"])
-async def test_what_was_written_is_read_back(store: BlobStore, data: bytes) -> None:
+async def test_bytes_written_are_read_back(store: BlobStore, data: bytes) -> None:
     digest = await write(store, data[:100_001], data[100_001:])
     assert digest == hash_bytes(data)
     assert await store.stat(digest) == len(data)
@@ -150,7 +150,7 @@ async def test_the_same_bytes_twice_are_kept_once(store: BlobStore) -> None:
     assert await store.stat(hash_bytes(b"same")) is None
 
 
-async def test_a_file_is_adopted_and_gone_from_where_it_was(store: BlobStore, tmp_path: Path) -> None:
+async def test_adopting_a_file_moves_it(store: BlobStore, tmp_path: Path) -> None:
     for _ in range(2):
         path = tmp_path / "made.bin"
         path.write_bytes(BIG)
@@ -159,7 +159,7 @@ async def test_a_file_is_adopted_and_gone_from_where_it_was(store: BlobStore, tm
     assert await read(store, hash_bytes(BIG)) == BIG
 
 
-async def test_a_file_that_is_not_what_it_says_is_refused(store: BlobStore, tmp_path: Path) -> None:
+async def test_a_file_that_does_not_match_its_digest_is_refused(store: BlobStore, tmp_path: Path) -> None:
     path = tmp_path / "made.bin"
     path.write_bytes(b"poison")
     with pytest.raises(WrongDigest):
@@ -175,7 +175,7 @@ async def test_an_aborted_write_leaves_nothing(store: BlobStore) -> None:
     assert await store.stat(hash_bytes(BIG)) is None
 
 
-async def test_what_is_missing_is_said(store: BlobStore) -> None:
+async def test_a_missing_blob_is_reported(store: BlobStore) -> None:
     assert await store.stat(NOWHERE) is None
     assert store.local_path(NOWHERE) is None
     await store.delete(NOWHERE)
@@ -196,14 +196,14 @@ async def test_a_flipped_byte_is_never_read_to_the_end(case: Case, at: int) -> N
     assert len(got) < len(BIG)
 
 
-async def test_what_was_cut_short_is_corrupt(case: Case) -> None:
+async def test_a_truncated_blob_is_corrupt(case: Case) -> None:
     digest = await write(case.store, BIG)
     await case.spoil(digest, BIG[:-1])
     with pytest.raises(BlobCorrupt):
         await read(case.store, digest)
 
 
-async def test_keeping_the_right_bytes_again_heals(case: Case, tmp_path: Path) -> None:
+async def test_storing_the_right_bytes_again_repairs_a_blob(case: Case, tmp_path: Path) -> None:
     for again in (write, adopt):
         digest = await write(case.store, b"picture")
         await case.spoil(digest, b"Picture")
@@ -220,7 +220,7 @@ async def test_every_blob_is_listed(store: BlobStore) -> None:
     assert all(begun < blob.kept_at < datetime.now(UTC) + timedelta(seconds=2) for blob in listed)
 
 
-async def test_what_is_deleted_is_gone(store: BlobStore) -> None:
+async def test_a_deleted_blob_is_gone(store: BlobStore) -> None:
     digest = await write(store, b"old")
     assert await store.delete(digest)
     assert not await store.delete(digest)
@@ -228,7 +228,7 @@ async def test_what_is_deleted_is_gone(store: BlobStore) -> None:
     assert [blob async for blob in store.scan()] == []
 
 
-async def test_a_deletion_spares_what_was_kept_since(store: BlobStore) -> None:
+async def test_a_deletion_spares_a_blob_that_was_stored_since(store: BlobStore) -> None:
     digest = await write(store, b"again")
     assert not await store.delete(digest, kept_before=datetime.now(UTC) - timedelta(seconds=60))
     assert await read(store, digest) == b"again"

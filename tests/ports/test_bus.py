@@ -39,7 +39,7 @@ async def bus(request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
     await db.close()
 
 
-async def test_everyone_hears_everything_in_order(bus: Bus) -> None:
+async def test_every_listener_receives_all_events_in_order(bus: Bus) -> None:
     first: list[Event] = []
     second: list[Event] = []
     bus.subscribe(first.append)
@@ -51,7 +51,7 @@ async def test_everyone_hears_everything_in_order(bus: Bus) -> None:
     assert second == [event(1), event(2)]
 
 
-async def test_what_is_published_while_an_event_is_heard_comes_after_it_for_everyone(bus: Bus) -> None:
+async def test_an_event_published_by_a_listener_comes_after_the_current_one(bus: Bus) -> None:
     heard: list[Event] = []
 
     def answer(heard_event: Event) -> None:
@@ -64,7 +64,7 @@ async def test_what_is_published_while_an_event_is_heard_comes_after_it_for_ever
     assert heard == [event(1), event(2), event(10)]
 
 
-async def test_a_listener_that_fails_hurts_nobody(bus: Bus) -> None:
+async def test_a_failing_listener_does_not_affect_others(bus: Bus) -> None:
     heard: list[Event] = []
 
     def fail(_: Event) -> None:

@@ -23,7 +23,7 @@ def nobody() -> object:
     return find_account("nobody")
 
 
-def test_an_account_that_cannot_start_python_is_told(nobody: object, public_path: Path) -> None:
+def test_an_account_that_cannot_start_python_is_reported(nobody: object, public_path: Path) -> None:
     python = public_path / "python"
     python.symlink_to("/root/nothing")
     refusal = why_unusable(nobody, reads=[], writes=[], data=public_path / "data", python=str(python))  # type: ignore[arg-type]
@@ -31,7 +31,7 @@ def test_an_account_that_cannot_start_python_is_told(nobody: object, public_path
     assert refusal.startswith(f"it cannot start {python}")
 
 
-def test_what_an_account_cannot_reach_is_told(nobody: object, public_path: Path) -> None:
+def test_files_that_an_account_cannot_reach_are_reported(nobody: object, public_path: Path) -> None:
     if not SYSTEM_PYTHON.exists():
         pytest.skip("the system has no Python of its own")
     source = public_path / "lib/safelight"

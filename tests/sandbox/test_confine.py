@@ -71,7 +71,7 @@ def without(missing: list[str], subject: str) -> None:
         pytest.skip(said[0])
 
 
-def test_no_program_has_more_rights_than_this_one() -> None:
+def test_no_child_has_more_rights_than_the_process() -> None:
     _, status = ask(Rules(), "answer = dict(l.split(':', 1) for l in open('/proc/self/status') if ':' in l)")
     assert status["NoNewPrivs"].strip() == "1"
     capabilities = int(status["CapEff"], 16)
@@ -95,7 +95,7 @@ def test_memory_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("user", [None, NOBODY])
-def test_files_change_in_the_given_folders_alone(public_path: Path, user: int | None) -> None:
+def test_files_change_only_in_the_given_folders(public_path: Path, user: int | None) -> None:
     if user is not None:
         need_another_user()
     ours, theirs = public_path / "ours", public_path / "theirs"
@@ -160,13 +160,13 @@ answer = [refused(connect), refused(send), refused(talk)]
         assert talked is None, "its own loopback works"
 
 
-def test_the_network_stays_where_it_is_wanted() -> None:
+def test_the_network_stays_if_the_rules_allow_it() -> None:
     missing, interfaces = ask(Rules(network=True), "answer = [name for _, name in socket.if_nameindex()]")
     assert interfaces == [name for _, name in socket.if_nameindex()]
     assert not [sentence for sentence in missing if sentence.startswith("network")]
 
 
-def test_where_namespaces_are_forbidden_tcp_is_cut_off_and_the_rest_is_said() -> None:
+def test_without_namespaces_tcp_is_blocked_and_the_rest_is_reported() -> None:
     """As in a container: here the process first enters a user namespace that may have no others."""
     forbid = """
 import os
@@ -198,7 +198,7 @@ answer = refused(connect)
         assert answer is None
 
 
-def test_others_cannot_be_ended() -> None:
+def test_other_processes_cannot_be_killed() -> None:
     """Not even by root, and not the process that started this one; its own children it can."""
     code = """
 child = subprocess.Popen(["sleep", "600"])
@@ -225,7 +225,7 @@ answer = [os.getresuid(), os.getresgid(), os.getgroups(), status["CapPrm"].strip
         assert answer[5:] == ["PermissionError", "PermissionError"]
 
 
-def test_an_account_that_cannot_be_taken_is_an_error() -> None:
+def test_failing_to_change_the_account_is_an_error() -> None:
     if os.geteuid() == 0:
         pytest.skip("root can take any")
     with pytest.raises(AssertionError, match="PermissionError"):
@@ -233,7 +233,7 @@ def test_an_account_that_cannot_be_taken_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("user", [None, NOBODY])
-def test_files_are_read_in_the_given_folders_alone(public_path: Path, user: int | None) -> None:
+def test_files_are_read_only_in_the_given_folders(public_path: Path, user: int | None) -> None:
     if user is not None:
         need_another_user()
     ours, theirs, linked = public_path / "ours", public_path / "theirs", public_path / "linked"
@@ -261,7 +261,7 @@ answer = [
     assert answer[8] != ""
 
 
-def test_limits_of_others_cannot_be_changed() -> None:
+def test_limits_of_other_processes_cannot_be_changed() -> None:
     """A process's own it can lower, and any it can ask for; not those of another of its account."""
     code = """
 own = resource.getrlimit(resource.RLIMIT_NOFILE)

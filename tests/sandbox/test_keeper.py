@@ -69,14 +69,14 @@ def until(condition: Callable[[], object]) -> None:
 
 
 @pytest.mark.parametrize("status", [0, 3, 75])
-def test_it_ends_with_the_status_of_its_engine(own: bool, status: int) -> None:
+def test_the_keeper_exits_with_the_status_of_its_engine(own: bool, status: int) -> None:
     process = keep(f"sys.exit({status})", "", "", own=own)
     process.communicate(timeout=60)
     assert process.returncode == status
 
 
 @pytest.mark.parametrize("how", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
-def test_it_ends_by_the_signal_that_ended_its_engine(own: bool, how: signal.Signals) -> None:
+def test_the_keeper_ends_by_the_signal_that_ended_its_engine(own: bool, how: signal.Signals) -> None:
     process = keep(f"os.kill(os.getpid(), {int(how)})", "", "", own=own)
     process.communicate(timeout=60)
     assert process.returncode == -how
@@ -90,7 +90,7 @@ def test_nothing_outlives_an_engine_that_ends(own: bool) -> None:
     assert named(name) == []
 
 
-def test_nothing_outlives_an_engine_that_is_ended(own: bool) -> None:
+def test_nothing_outlives_an_engine_that_is_killed(own: bool) -> None:
     name = f"left-{uuid.uuid4().hex[:8]}"
     process = keep("leave(); print(1, flush=True); time.sleep(600)", name, "", own=own)
     assert process.stdout is not None
@@ -151,7 +151,7 @@ def test_an_engine_sees_no_other_process() -> None:
     assert said == "True\n"
 
 
-def test_where_namespaces_are_forbidden_the_engine_is_told() -> None:
+def test_without_namespaces_the_engine_is_told() -> None:
     """As in many containers: here the keeper is root of a user namespace that may have no others."""
     forbid = f"""
 import os, sys

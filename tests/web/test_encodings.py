@@ -35,7 +35,7 @@ def test_what_a_client_accepts(header: str | None, expected: tuple[str, ...]) ->
     assert accepted_encodings(header) == expected
 
 
-def test_only_text_of_some_size_gains() -> None:
+def test_only_large_text_is_compressible() -> None:
     assert is_compressible("text/javascript; charset=utf-8", 2000)
     assert not is_compressible("text/javascript; charset=utf-8", 200)
     assert not is_compressible("image/webp", 200_000)

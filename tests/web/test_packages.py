@@ -3,7 +3,7 @@ import pytest
 from safelight.web.packages import BLUEPRINTS, DOCS, FRONTEND, TEMPLATES, Packages, find_packages
 
 
-def test_what_is_installed_is_whole() -> None:
+def test_the_installed_packages_are_complete() -> None:
     packages = find_packages()
     if packages.missing:
         pytest.skip(f"not installed: {', '.join(packages.missing)}")

@@ -44,7 +44,7 @@ def test_translations_of_packs_are_joined(packs: Packs) -> None:
     }
 
 
-def test_examples_are_listed_by_pack(packs: Packs, tmp_path: Path) -> None:
+def test_example_workflows_are_listed_by_pack(packs: Packs, tmp_path: Path) -> None:
     assert packs.template_names() == {"lamp": ["red light"]}
     assert packs.scripts == {"lamp": tmp_path / "custom" / "lamp" / "js"}
 

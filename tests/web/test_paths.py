@@ -49,7 +49,7 @@ def test_each_kind_of_file_is_found(packages: Packages, path: str, mime_type: st
         "/index.html\0.js",
     ],
 )
-def test_nothing_else_is(packages: Packages, path: str) -> None:
+def test_other_paths_are_not_found(packages: Packages, path: str) -> None:
     assert find_file(path, packages, {"pack": packages.docs or Path()}) is None
 
 

@@ -12,7 +12,7 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def test_what_gains_is_prepared_and_nothing_else(packages: Packages, cache: Path) -> None:
+def test_only_compressible_files_are_prepared(packages: Packages, cache: Path) -> None:
     prepare(packages, cache)
     root = Copies(cache, packages).root
     for encoding in ("br", "gzip", "zstd"):
@@ -20,7 +20,7 @@ def test_what_gains_is_prepared_and_nothing_else(packages: Packages, cache: Path
         assert names == {"assets/main-DJwEkTJ_.js", "scripts/app.js", "templates/index.json", "global_subgraphs.json"}
 
 
-def test_a_second_run_goes_on_where_the_first_stopped(packages: Packages, cache: Path) -> None:
+def test_a_second_run_continues_where_the_first_stopped(packages: Packages, cache: Path) -> None:
     copies = Copies(cache, packages)
     copies.write("scripts/app.js", "br", b"made before")
     prepare(packages, cache)
@@ -28,7 +28,7 @@ def test_a_second_run_goes_on_where_the_first_stopped(packages: Packages, cache:
     assert copies.is_complete
 
 
-def test_it_stops_when_its_server_is_gone(packages: Packages, cache: Path) -> None:
+def test_it_stops_when_its_server_has_ended(packages: Packages, cache: Path) -> None:
     asked = iter([True, True, False])
     prepare(packages, cache, is_wanted=lambda: next(asked))
     copies = Copies(cache, packages)

@@ -24,7 +24,7 @@ def web(packages: Packages, tmp_path: Path) -> Web:
     return Web(packages, cache_dir=tmp_path / "cache")
 
 
-async def test_a_hashed_name_may_be_kept_for_ever_and_others_are_asked_for_again(web: Web) -> None:
+async def test_hashed_names_are_cached_forever_and_others_are_revalidated(web: Web) -> None:
     assert (await fetch(web, HASHED)).headers["cache-control"] == "public, max-age=31536000, immutable"
     for path in ("/", "/scripts/app.js", "/templates/index.json", "/user.css"):
         assert (await fetch(web, path)).headers["cache-control"] == "no-cache"
@@ -105,7 +105,7 @@ async def test_without_the_packages_the_page_says_what_to_install(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_blueprints_come_whole_in_one_answer(web: Web) -> None:
+async def test_all_blueprints_come_in_one_response(web: Web) -> None:
     answer = await fetch_blueprints(web)
     listed = json.loads(answer.body)
     assert listed.keys() == {"brightness"}
@@ -147,7 +147,7 @@ async def test_copies_are_prepared_in_the_background(packages: Packages, tmp_pat
     assert not web.is_preparing
 
 
-async def test_the_page_may_call_this_server_alone(web: Web) -> None:
+async def test_the_page_may_only_call_this_server(web: Web) -> None:
     policy = (await fetch(web, "/")).headers["content-security-policy"]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["connect-src"] == "'self' data: blob:"

@@ -7,7 +7,7 @@ from tests.e2e.ui import Ui
 from tests.e2e.workflows import BLUR, INVERT, LONG
 
 
-def test_a_new_user_sees_a_workflow_that_runs_at_once(ui: Ui) -> None:
+def test_a_new_user_sees_a_workflow_that_runs_immediately(ui: Ui) -> None:
     ui.post_json("/api/settings", {"Comfy.TutorialCompleted": False})
     ui.page.evaluate("localStorage.clear()")
     ui.reload()

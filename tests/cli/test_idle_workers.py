@@ -36,7 +36,7 @@ def engines(folder: Path) -> list[int]:
     return found
 
 
-def test_idle_workers_end_and_a_job_starts_one(tmp_path: Path) -> None:
+def test_idle_workers_stop_and_a_job_starts_one(tmp_path: Path) -> None:
     with running(tmp_path, "--workers", "2", environment=IDLE) as server:
         wait_until(lambda: len(engines(tmp_path)) == 1)
         wait_for_nodes(server.url)
