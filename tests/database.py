@@ -1,4 +1,4 @@
-"""A real database of the test's own, two users, and a clock that stands still until it is told.
+"""A real database for each test, two users, and a clock that only moves when a test moves it.
 
 SQLite, unless a test asks for each kind (the fixture ``each_database``), or ``SAFELIGHT_TEST_DATABASE=postgres``
 for the other in all tests.
@@ -30,7 +30,7 @@ _kind = os.environ.get("SAFELIGHT_TEST_DATABASE", "sqlite")
 
 @contextmanager
 def kind(name: str) -> Iterator[None]:
-    """What :func:`url_of` names meanwhile: ``sqlite`` or ``postgres``."""
+    """The kind of database that :func:`url_of` returns: ``sqlite`` or ``postgres``."""
     global _kind
     before, _kind = _kind, name
     try:
@@ -53,7 +53,7 @@ def url_of(folder: Path, name: str = "test.db") -> str:
 
 
 def everything_in(folder: Path, name: str = "test.db") -> bytes:
-    """All that the database of a folder stores."""
+    """Everything that the database of a folder stores."""
     if is_sqlite():
         return b"".join(path.read_bytes() for path in folder.glob(f"{name}*"))
     from tests import postgres

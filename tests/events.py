@@ -1,4 +1,4 @@
-"""What engines report, made and read by tests."""
+"""Reports of engines, as tests make and read them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

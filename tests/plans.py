@@ -1,4 +1,4 @@
-"""How a database means to find what it is asked for."""
+"""The query plans of both databases."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -13,8 +13,8 @@ from safelight.db.transaction import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``text``: as the database tells it; ``table``: what is read from end to end, if anything is; ``index``: what is
-    walked."""
+    """``text``: the database's description; ``table``: the table that is scanned completely, if any; ``index``: the
+    index that is used."""
 
     text: str
     table: str = ""
@@ -48,7 +48,7 @@ def _sent(tx: Transaction, read: Callable[[], object]) -> list[tuple[str, Any]]:
 
 
 _NO_TABLES = ("SCAN anon_", "SCAN (subquery-", "SCAN CONSTANT ROW", "SCAN asset_name VIRTUAL")
-"""A subquery that was found by an index is scanned as a whole, and FTS5 calls its search a scan."""
+"""Not full scans: the result of an indexed subquery is scanned, and FTS5 calls its search a scan."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server of the tests' own: a cluster in a temporary folder, on a socket and a free port of loopback.
+"""A real PostgreSQL server for tests: a cluster in a temporary folder, on a socket and a free port of loopback.
 
 Debian keeps the server's programs away from the path (``/usr/lib/postgresql/15/bin``). The server refuses to run as
 root, so that root starts it as the account that Debian's package made for it.
@@ -27,7 +27,7 @@ _TEMPLATE = "safelight_template"
 
 
 def find_programs() -> Path | None:
-    """The folder of ``initdb`` and ``postgres``, or ``None`` where PostgreSQL is not installed."""
+    """The folder of ``initdb`` and ``postgres``; ``None`` if PostgreSQL is not installed."""
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
     if versions:
         return versions[-1].parent
@@ -37,7 +37,7 @@ def find_programs() -> Path | None:
 
 @cache
 def shared_server() -> str:
-    """The URL of a server that all tests of this process share, started by the first that asks."""
+    """The URL of a server that all tests of this process share; the first call starts it."""
     stack = ExitStack()
     url = stack.enter_context(server())
     atexit.register(stack.close)
@@ -46,7 +46,7 @@ def shared_server() -> str:
 
 @cache
 def url_of(folder: Path) -> str:
-    """The URL of a database that stands for the file of one in ``folder``: with tables, and without rows."""
+    """The URL of a database that takes the place of a SQLite file in ``folder``: with tables, without rows."""
     _make_template()
     return create_database(shared_server(), _name_of(folder), template=_TEMPLATE)
 
@@ -57,20 +57,20 @@ def _name_of(folder: Path) -> str:
 
 @cache
 def _make_template() -> None:
-    """To make the tables takes longer than to copy them."""
+    """A template, because creating the tables takes longer than copying them."""
     url = create_database(shared_server(), _TEMPLATE)
 
     async def make() -> None:
         await (await Database.open(url, on_commit=lambda events: None)).close()
 
-    making = threading.Thread(target=lambda: asyncio.run(make()))  # the caller may be on an event loop of its own
+    making = threading.Thread(target=lambda: asyncio.run(make()))  # the caller may run in an event loop
     making.start()
     making.join()
 
 
 @contextmanager
 def server(*, fsync: bool = False) -> Iterator[str]:
-    """``postgresql://postgres@127.0.0.1:PORT``, to which the name of a database is to be added.
+    """``postgresql://postgres@127.0.0.1:PORT``; callers append the name of a database.
 
     Tests do not unplug the machine: without ``fsync`` they wait for no disk.
     """
@@ -87,7 +87,7 @@ def server(*, fsync: bool = False) -> Iterator[str]:
         port = _free_port()
         options = (
             f"fsync={'on' if fsync else 'off'}",
-            "autovacuum=off",  # it would change plans while tests look at them
+            "autovacuum=off",  # it would change plans while tests check them
             "max_connections=200",
             "listen_addresses=127.0.0.1",
             f"unix_socket_directories={folder}",
@@ -105,7 +105,7 @@ def server(*, fsync: bool = False) -> Iterator[str]:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """An interrupt is a fast shutdown; at a SIGTERM the server would wait for whoever is still connected."""
+    """SIGINT is a fast shutdown; at SIGTERM the server would wait for its clients."""
     process.send_signal(signal.SIGINT)
     try:
         process.wait(timeout=20)
@@ -132,7 +132,7 @@ def dump(url: str) -> bytes:
 
 
 def execute(url: str, statement: str) -> str:
-    """What ``psql`` prints, a row a line."""
+    """The output of ``psql``, one line per row."""
     programs = find_programs()
     assert programs is not None
     words = [str(programs / "psql"), url, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statement]

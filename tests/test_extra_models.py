@@ -1,4 +1,4 @@
-"""``extra_model_paths.yaml``, and which of several places counts."""
+"""``extra_model_paths.yaml``, and the order of several folders."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Files of blobs that lie elsewhere: fetched once, checked, kept while they are held, and within a limit."""
+"""Cached files: fetched once, verified, kept while they are pinned, and evicted above a limit."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ A, B, C = (letter * 1000 for letter in (b"a", b"b", b"c"))
 
 
 class Counted(MemoryBlobStore):
-    """Counts what is read of it; and may be away."""
+    """Counts reads, and can be made unreachable."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ async def test_the_least_recently_used_file_is_evicted_and_pinned_ones_stay(stor
         assert files(tmp_path) == sorted(map(hash_bytes, (A, C)))
         for data in (B, C):
             await held.enter_async_context(cache.pinned(hash_bytes(data)))
-        assert (len(files(tmp_path)), path.read_bytes()) == (3, A)  # more than the limit, for all are in use
+        assert (len(files(tmp_path)), path.read_bytes()) == (3, A)  # more than the limit, because all are pinned
     assert len(files(tmp_path)) == 2
 
 

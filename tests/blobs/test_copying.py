@@ -1,4 +1,4 @@
-"""From store to store: whole, once, and again after it was cut off."""
+"""Copying from store to store: completely, once, and again after an interruption."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the local store does on the disk."""
+"""The files of the local store."""
 
 import asyncio
 import contextlib
@@ -39,10 +39,10 @@ async def test_a_blob_is_stored_under_its_digest_and_is_read_only(tmp_path: Path
 async def test_unfinished_uploads_of_a_crash_are_removed_at_the_next_start(tmp_path: Path) -> None:
     writer = LocalBlobStore(tmp_path).writer()
     await writer.write(b"x" * 100_000)
-    assert len(files(tmp_path)) == 1  # and no abort: the process is gone
+    assert len(files(tmp_path)) == 1  # no abort: the process was killed
 
     store = LocalBlobStore(tmp_path)
-    assert len(files(tmp_path)) == 1  # a command that opens the folder beside a server sweeps nothing away
+    assert len(files(tmp_path)) == 1  # a command that opens the folder beside a server removes nothing
     store.clean_up()
     assert files(tmp_path) == []
     assert await store.stat(hash_bytes(b"x" * 100_000)) is None
@@ -71,7 +71,7 @@ async def test_a_range_of_a_file_that_was_damaged_later_is_refused(tmp_path: Pat
     path = store.local_path(digest)
     assert path is not None
     path.chmod(0o644)
-    with path.open("r+b") as file:  # the part itself is as it was
+    with path.open("r+b") as file:  # the range itself is unchanged
         file.seek(2_000_000)
         file.write(b"x" if data[2_000_000] != ord("x") else b"y")
     with pytest.raises(BlobCorrupt):
@@ -84,14 +84,14 @@ async def test_an_unfinished_removal_is_put_back(tmp_path: Path) -> None:
     path = store.local_path(digest)
     assert path is not None
     os.replace(path, tmp_path / "leaving" / digest)
-    assert b"".join([c async for c in store.read(digest)]) == b"picture"  # a reader finds it in either place
+    assert b"".join([c async for c in store.read(digest)]) == b"picture"  # readers look in both places
     assert LocalBlobStore(tmp_path).local_path(digest) == path
     assert path.read_bytes() == b"picture"
     assert files(tmp_path) == [f"b3/{digest[:2]}/{digest[2:4]}/{digest}"]
 
 
 async def test_a_collector_never_removes_a_blob_that_is_stored_again_meanwhile(tmp_path: Path) -> None:
-    """Old bytes are kept again and again, each time made old and collected by a thread at the same moment."""
+    """A blob is made old and stored again repeatedly while a thread collects garbage."""
     store = LocalBlobStore(tmp_path)
     digest = await kept(store, b"again")
     path = store.local_path(digest)
@@ -107,7 +107,7 @@ async def test_a_collector_never_removes_a_blob_that_is_stored_again_meanwhile(t
     try:
         for _ in range(300):
             with contextlib.suppress(FileNotFoundError):
-                os.utime(path, (0, 0))  # garbage of old, which the collector may take at any moment from here on
+                os.utime(path, (0, 0))  # old garbage, which the collector may remove at any moment from here on
             assert await kept(store, b"again") == digest
             assert b"".join([c async for c in store.read(digest)]) == b"again"
             assert await store.stat(digest) == 5

@@ -1,4 +1,4 @@
-"""What the object store does beyond the port's law: large objects in parts, signed addresses, a store that is away."""
+"""What the object store does beyond the port's law: large objects in parts, presigned URLs, an unreachable store."""
 
 import asyncio
 import random
@@ -26,7 +26,7 @@ from safelight.core.errors import Invalid, InvalidDigest
 pytestmark = pytest.mark.anyio
 
 LARGE = random.Random(7).randbytes(20_000_003)
-"""More than is kept in memory, and more than one part."""
+"""Too large for memory, and more than one part."""
 
 
 @pytest.fixture(params=["memory", "S3"])
@@ -105,7 +105,7 @@ async def test_only_a_digest_becomes_a_name(config: BlobStoreConfig) -> None:
 
 
 async def test_a_blob_stored_while_a_collector_removes_it_is_stored_again(config: BlobStoreConfig) -> None:
-    """The collector has looked, and not yet removed: played here by hand."""
+    """The test acts as the collector that has checked the object and not yet removed it."""
     store = ObjectBlobStore(config)
     digest = await kept(store, b"again")
     await obstore.put_async(store._store, f"leaving/{digest}", b"")
@@ -146,7 +146,7 @@ async def test_bytes_can_be_uploaded_to_a_presigned_url(in_s3: BlobStoreConfig) 
         await store.confirm(digest, size=9)
     url = await store.sign_transfer("PUT", digest, expires_s=60)
     assert url is not None
-    assert (await fetch(url))[0] == 403  # it is for one thing
+    assert (await fetch(url))[0] == 403  # the URL is for PUT only
     assert (await fetch(url, method="PUT", data=b"from afar"))[0] == 200
     await store.confirm(digest, size=9)
     with pytest.raises(BlobMissing):

@@ -1,4 +1,4 @@
-"""A file that is opened in a thread is closed although nobody waits for it any more."""
+"""A file that is opened in a thread is closed even if the caller was cancelled."""
 
 import asyncio
 import os

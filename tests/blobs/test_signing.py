@@ -1,4 +1,4 @@
-"""Signed addresses, against the worked example of Amazon's reference."""
+"""Presigned URLs, compared with the worked example of Amazon's reference."""
 
 from datetime import UTC, datetime
 
@@ -8,7 +8,7 @@ _AT = datetime(2013, 5, 24, tzinfo=UTC)
 
 
 def test_the_signature_equals_the_references_example() -> None:
-    """Of "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)", the example of a GET."""
+    """The GET example of "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)"."""
     signer = Signer("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1")
     url = signer.sign("GET", "https://examplebucket.s3.amazonaws.com/test.txt", at=_AT, expires_s=86400)
     assert url.endswith("&X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404")

@@ -1,4 +1,4 @@
-"""What the tests ask of a server process."""
+"""Requests of the tests to a server process."""
 
 import json
 import time
@@ -17,7 +17,7 @@ def post(url: str, body: Any) -> Any:
 
 
 def submit(url: str, value: str) -> str:
-    """A job of two small nodes; its id."""
+    """Submit a job of two small nodes, and return its id."""
     prompt = {
         "1": {"class_type": "PrimitiveString", "inputs": {"value": value}},
         "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}},
@@ -27,7 +27,7 @@ def submit(url: str, value: str) -> str:
 
 
 def upload(url: str, filename: str, data: bytes) -> None:
-    """An input file."""
+    """Upload an input file."""
     head = f'--frontier\r\ncontent-disposition: form-data; name="image"; filename="{filename}"\r\n\r\n'
     body = head.encode() + data + b"\r\n--frontier--\r\n"
     headers = {"content-type": "multipart/form-data; boundary=frontier"}
@@ -42,4 +42,4 @@ def wait_for_all(url: str, count: int, *, limit_s: float = 60) -> list[dict[str,
         if listed["pagination"]["total"] >= count:
             return list(listed["jobs"])
         assert time.monotonic() < deadline, listed
-        time.sleep(0.05)  # an engine starts beside it, on as few as two cores
+        time.sleep(0.05)  # leave CPU to the engine that starts, on as few as two cores

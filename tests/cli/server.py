@@ -1,4 +1,4 @@
-"""A real ``safelight serve`` process on a free port, for tests that need one."""
+"""A real ``safelight serve`` process on a free port."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 LIMIT_S = 120
-"""Far more than anything takes on an idle machine: just after an installation the disk may be busy for a minute."""
+"""Generous: just after an installation the disk may be busy for a minute."""
 ADDRESS = re.compile(r"Safelight is at (http://\S+)")
 
 
@@ -40,7 +40,7 @@ class Server:
 
 
 def launch(data_dir: Path, *options: str, environment: dict[str, str] | None = None) -> Server:
-    """Start a server and return when it answers ``/health``.
+    """Start a server and return when ``/health`` responds.
 
     Without the web UI, unless ``environment`` says so: a first start prepares its files, which takes half a minute of a
     core.
@@ -75,7 +75,7 @@ def launch(data_dir: Path, *options: str, environment: dict[str, str] | None = N
 
 
 def wait_for_nodes(url: str, node: str = "PreviewAny") -> None:
-    """Until the first worker has said what it can run, ``node`` among it."""
+    """Wait until a worker has reported its nodes, ``node`` among them."""
     deadline = time.monotonic() + LIMIT_S
     while True:
         try:
@@ -97,7 +97,7 @@ def running(data_dir: Path, *options: str, environment: dict[str, str] | None = 
 
 
 def safelight(*arguments: str, environment: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
-    """The command, run to its end."""
+    """Run a command to its end."""
     command = [sys.executable, "-m", "safelight.cli", *arguments]
     environment = {**os.environ, **(environment or {})}
     return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, env=environment)

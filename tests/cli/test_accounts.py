@@ -1,4 +1,4 @@
-"""Accounts from the command line, against a server that runs."""
+"""Accounts changed from the command line while a server runs."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ def safelight(*arguments: str, data_dir: Path, stdin: str = "") -> "subprocess.C
 
 
 def user_id(url: str, **headers: str) -> str | None:
-    """Who the server takes these headers for; ``None``: nobody."""
+    """The user that the server authenticates by these headers; ``None``: none."""
     try:
         with urllib.request.urlopen(urllib.request.Request(f"{url}/api/user", headers=headers)) as answer:
             return str(json.load(answer)["id"])
@@ -47,14 +47,14 @@ def test_a_running_server_notices_changes_of_accounts(tmp_path: Path) -> None:
 
 
 def wait_until_shut(url: str, **headers: str) -> None:
-    """Within the second that is promised, and as much again for a machine that is busy."""
+    """Within the promised second, and another one for a busy machine."""
     begun = time.monotonic()
     while user_id(url, **headers) is not None:
         assert time.monotonic() - begun < 2
 
 
 def test_keys_are_never_logged(tmp_path: Path) -> None:
-    """Not at the most talkative level, not by the address of a socket, not by a header, not when they are wrong."""
+    """Not at the most verbose level, whether sent in the URL of a socket or in a header, valid or wrong."""
     assert safelight("user", "add", "anna", "--no-password", data_dir=tmp_path).returncode == 0
     key = safelight("key", "create", "anna", data_dir=tmp_path).stdout.strip()
     with running(tmp_path, "--log-level", "debug") as server:

@@ -1,5 +1,5 @@
-"""Credentials that come with a prompt: the node that asks for one gets it, and it is nowhere else, before, while and
-after the job runs, and after the server is killed."""
+"""Credentials in a prompt: the node that requests one gets it, and it is nowhere else: not before, during or after the
+job, nor after the server is killed."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ import hashlib
 
 
 class Asks:
-    """Shows that it has the key, without showing the key."""
+    """Prove that the node has the key, without showing it."""
 
     RETURN_TYPES = ()
     OUTPUT_NODE = True

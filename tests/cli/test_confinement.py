@@ -1,4 +1,4 @@
-"""What the nodes of a real server's worker can do to the machine: a pack tries, and says how it went."""
+"""What nodes in a real server's worker can do to the machine: a pack tries, and reports the results."""
 
 import json
 import os
@@ -27,7 +27,7 @@ SECRET = "canary-7f3a"
 
 @contextmanager
 def site(folder: Path, **settings: str) -> Iterator[tuple[Server, dict[str, Any]]]:
-    """A server with a model, the pack, secrets in its environment; and what the pack has to know."""
+    """A server with a model, the pack and secrets in its environment, and the facts that the pack needs."""
     (folder / "models/checkpoints").mkdir(parents=True)
     (folder / "models/checkpoints/a.safetensors").write_text("weights")
     shutil.copytree(PACK, folder / "packs/curious", ignore=shutil.ignore_patterns("__pycache__"))
@@ -55,7 +55,7 @@ def ask(url: str, path: str, body: Any = None) -> Any:
 
 
 def run(server: Server, prompt: dict[str, Any]) -> dict[str, Any]:
-    """The job, when it has completed."""
+    """Wait for the job to complete, and return it."""
     job_id = ask(server.url, "/api/prompt", {"prompt": prompt})["prompt_id"]
     deadline = time.monotonic() + LIMIT_S
     while (job := ask(server.url, f"/api/jobs/{job_id}"))["status"] not in ("completed", "failed"):
@@ -71,7 +71,7 @@ def look(server: Server, known: dict[str, Any]) -> dict[str, str]:
 
 
 def lacks(server: Server, subject: str) -> bool:
-    """Whether the server has said that this machine cannot do it."""
+    """Whether the server has warned that this machine cannot enforce it."""
     return any(f"less confined than they should be; {subject}" in line for line in server.lines)
 
 
@@ -119,7 +119,7 @@ def test_what_packs_need_can_be_allowed(tmp_path: Path) -> None:
 
 
 def can_start_as_another(folder: Path) -> bool:
-    """Whether a process may become nobody, and nobody read the interpreter and reach the folder."""
+    """Whether this process may change to ``nobody``, and ``nobody`` can read the interpreter and reach the folder."""
     code = "import os; os.setgroups([]); os.setresuid(65534, 65534, 65534)"
     if subprocess.run([sys.executable, "-S", "-c", code], capture_output=True).returncode:
         return False

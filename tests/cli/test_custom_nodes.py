@@ -1,4 +1,4 @@
-"""A server with a folder of node packs: what their nodes refuse is refused with the submit."""
+"""A server with a folder of node packs: a prompt that their nodes refuse is refused when it is submitted."""
 
 import json
 import urllib.error

@@ -1,4 +1,4 @@
-"""``safelight demo --once``, whole: a server of its own, a prompt in, a picture out."""
+"""``safelight demo --once`` from start to end: a server, a prompt, a picture."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from PIL import Image
 
 
 def test_the_demo_makes_its_picture(tmp_path: Path) -> None:
-    """A yellow star in the center of a blue background, as its prompt says."""
+    """The picture matches the prompt: a yellow star in the center of a blue background."""
     command = [sys.executable, "-m", "safelight.cli", "demo", "--once", "--port", "0"]
     options = ["--data-dir", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
     ran = subprocess.run([*command, *options], capture_output=True, text=True, cwd=tmp_path, timeout=300)

@@ -1,4 +1,4 @@
-"""``safelight doctor`` on node packs: each is loaded as a worker would, whatever it does."""
+"""``safelight doctor`` on node packs and confinement: each pack is loaded as a worker does, even one that crashes."""
 
 import os
 from pathlib import Path

@@ -16,7 +16,7 @@ def get(url: str, **headers: str) -> bytes:
 
 
 def choices(url: str, **headers: str) -> Any:
-    """The files that a LoadImage node offers to the caller."""
+    """The files that LoadImage lists for the caller."""
     return json.loads(get(f"{url}/object_info/LoadImage", **headers))["LoadImage"]["input"]["required"]["image"][0]
 
 

@@ -1,4 +1,4 @@
-"""Workers without anything to do end, and jobs bring them back."""
+"""Idle workers stop, and jobs start them again."""
 
 import os
 import time
@@ -30,7 +30,7 @@ def engines(folder: Path) -> list[int]:
             command, environment = ((process / name).read_bytes() for name in ("cmdline", "environ"))
         except OSError:
             continue
-        is_keeper = b"safelight.sandbox.keeper" in command  # which names the engine's command as well
+        is_keeper = b"safelight.sandbox.keeper" in command  # a keeper's command line contains the engine's
         if b"safelight.runtime" in command and not is_keeper and os.fsencode(folder) in environment:
             found.append(int(process.name))
     return found

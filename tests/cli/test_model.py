@@ -1,4 +1,4 @@
-"""``safelight model`` as a person meets it."""
+"""``safelight model`` as a user runs it."""
 
 import os
 import struct
@@ -16,7 +16,7 @@ def safelight(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
 
 
 class Evil:
-    """Makes a file where it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -83,7 +83,7 @@ def test_check_lists_files_that_cannot_be_loaded(tmp_path: Path) -> None:
 
 
 def test_gguf_files_are_reported_as_not_loadable(tmp_path: Path) -> None:
-    """No list shows one, and no loader reads one; the operator is told."""
+    """They are in no list, and no loader reads them; ``check`` reports them."""
     folder = tmp_path / "unet"
     folder.mkdir()
     file = folder / "flux.gguf"

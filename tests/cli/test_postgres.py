@@ -1,4 +1,4 @@
-"""An installation that begins with a file, outgrows it, and is unplugged."""
+"""An installation that starts with SQLite, moves to PostgreSQL, and is killed."""
 
 import signal
 from pathlib import Path

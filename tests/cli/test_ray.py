@@ -1,4 +1,4 @@
-"""A real server whose workers run on a Ray cluster, and what becomes of its jobs when nodes and servers die."""
+"""A real server with workers on a Ray cluster, and its jobs when nodes and servers die."""
 
 import json
 import signal
@@ -27,7 +27,7 @@ from safelight.sdk import current
 
 
 class Waits:
-    """Saves a text, and another when there is a file ``name``. Shows both."""
+    """Save a text, wait for a file ``name``, save another text, and show both."""
 
     RETURN_TYPES = ()
     OUTPUT_NODE = True
@@ -51,7 +51,7 @@ class Waits:
 
 
 class Reads(Waits):
-    """Saves the input file ``name`` in capitals."""
+    """Save the input file ``name`` in upper case."""
 
     def run(self, name):
         file = current().open_series("reads").file(0, ".txt")
@@ -61,7 +61,7 @@ class Reads(Waits):
 
 
 class Lingers(Waits):
-    """The first run of ``name`` never ends."""
+    """Run forever the first time that ``name`` is run."""
 
     def run(self, name):
         begun = Path(__file__).with_name(name)
@@ -105,7 +105,7 @@ def serving(nodes: Nodes, tmp_path: Path, packs: Path, **settings: str) -> Itera
 
 
 def begin(server: Server, packs: Path, kind: str, name: str, begun: str) -> str:
-    """A job of one node; its id, when the node runs."""
+    """Submit a job of one node, wait until the node runs, and return the job's id."""
     prompt = {"1": {"class_type": kind, "inputs": {"name": name}}}
     job_id: str = post(f"{server.url}/api/prompt", {"prompt": prompt, "client_id": "me"})["prompt_id"]
     deadline = time.monotonic() + LIMIT_S
@@ -116,12 +116,12 @@ def begin(server: Server, packs: Path, kind: str, name: str, begun: str) -> str:
 
 
 def linger(server: Server, packs: Path, name: str) -> str:
-    """A job that hangs in its first attempt."""
+    """Submit a job that hangs in its first attempt."""
     return begin(server, packs, "Lingers", name, name)
 
 
 def files_of(server: Server, job_id: str) -> dict[str, str]:
-    """By name, what the job's files hold."""
+    """The contents of the job's files by name."""
     found = {}
     for file in get(f"{server.url}/api/jobs/{job_id}")["outputs"]["1"]["files"]:
         query = urllib.parse.urlencode(file)
@@ -180,7 +180,7 @@ def test_a_job_whose_node_dies_completes_on_another_node(ray_nodes: Nodes, tmp_p
 def test_a_job_continues_while_its_server_restarts(
     ray_nodes: Nodes, tmp_path: Path, packs: Path, how: signal.Signals
 ) -> None:
-    """It runs once, its files have the names that they were given, and the next server tells of its end."""
+    """It runs once, its files keep the names that were reserved, and the next server publishes its end."""
     with serving(ray_nodes, tmp_path, packs) as server:
         job_id = begin(server, packs, "Waits", "go", "go-begun")
         server.stop(how)
@@ -197,7 +197,7 @@ def test_a_job_continues_while_its_server_restarts(
         assert files_of(server, job_id) == {"waits_00001_.txt": "before", "waits_00002_.txt": "after go"}
 
         (packs / "lingers" / "then").touch()
-        after = begin(server, packs, "Waits", "then", "then-begun")  # by an engine of the new server's own
+        after = begin(server, packs, "Waits", "then", "then-begun")  # by an engine of the new server
         wait_for_all(server.url, 2)
         assert list(files_of(server, after)) == ["waits_00003_.txt", "waits_00004_.txt"]
     assert server.process.returncode == 0
@@ -221,7 +221,7 @@ def test_a_job_continues_under_another_leader(ray_nodes: Nodes, tmp_path: Path, 
 
 
 def test_a_job_whose_server_stays_away_runs_again(ray_nodes: Nodes, tmp_path: Path, packs: Path) -> None:
-    """Its engine has ended itself meanwhile."""
+    """Its engine has exited by then."""
     with serving(ray_nodes, tmp_path, packs, LEASE_S="1") as server:
         job_id = linger(server, packs, "two")
         server.stop(signal.SIGKILL)
@@ -236,7 +236,7 @@ def test_a_job_whose_server_stays_away_runs_again(ray_nodes: Nodes, tmp_path: Pa
 def test_workers_that_share_no_folder_with_their_server(
     ray_nodes: Nodes, tmp_path: Path, packs: Path, s3: SeaweedFS
 ) -> None:
-    """Their machine carries files between its own disk and the store, also while one server follows another."""
+    """Their machine transfers files between its own disk and the store, also while one server follows another."""
     settings = {
         **{name.removeprefix("SAFELIGHT_"): value for name, value in s3.environment("workers").items()},
         "RAY_SCRATCH": str(tmp_path / "scratch"),
@@ -260,7 +260,7 @@ def test_workers_that_share_no_folder_with_their_server(
 
 
 def test_idle_workers_release_their_resources(ray_nodes: Nodes, tmp_path: Path, packs: Path) -> None:
-    """So that an autoscaler takes nodes away, and brings them when jobs wait for a place."""
+    """So an autoscaler can remove nodes, and add them when jobs are queued."""
 
     def actors() -> int:
         import ray

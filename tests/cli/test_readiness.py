@@ -1,4 +1,4 @@
-"""When a server that starts accepts jobs: at once where it knows its nodes, by the packs that it had."""
+"""When a starting server accepts jobs: immediately if it has the catalogue of the same packs from an earlier run."""
 
 import time
 from pathlib import Path
@@ -22,7 +22,7 @@ class {name}:
 
 NODE_CLASS_MAPPINGS = {{"{name}": {name}}}
 """
-"""It takes long to import, as packs do."""
+"""A pack that takes long to import."""
 
 
 def test_a_restarted_server_accepts_jobs_before_its_workers_are_up(tmp_path: Path) -> None:

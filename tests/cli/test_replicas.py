@@ -1,4 +1,4 @@
-"""Several servers of one database: one leads, any answers, and what one does all hear."""
+"""Several servers with one database: one leads, any responds, and events reach all."""
 
 import json
 import signal
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 @contextmanager
 def replicas(folder: Path, url: str, count: int = 2) -> Iterator[list[Server]]:
-    """The first leads. They share the folder, as they would a mounted one."""
+    """Two servers; the first leads. They share the data folder, as replicas share a mounted one."""
     environment = {"SAFELIGHT_DATABASE_URL": url, "SAFELIGHT_REPLICAS": "1", "SAFELIGHT_WEB": "0"}
     with ExitStack() as stack:
         yield [stack.enter_context(running(folder, environment=environment)) for _ in range(count)]
@@ -31,7 +31,7 @@ def socket(server: Server, client_id: str) -> Iterator[ClientConnection]:
 
 
 def messages(ws: ClientConnection, *, until: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
-    """Text messages up to one for which ``until`` holds."""
+    """Text messages up to the first for which ``until`` holds."""
     heard = []
     deadline = time.monotonic() + LIMIT_S
     while time.monotonic() < deadline:
@@ -60,7 +60,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 def test_all_servers_receive_events_and_a_dead_leader_is_replaced(tmp_path: Path, postgres_url: str) -> None:
     with replicas(tmp_path, postgres_url) as (first, second):
         wait_for_nodes(first.url)
-        wait_for_nodes(second.url)  # declared by a worker of the other
+        wait_for_nodes(second.url)  # reported by a worker of the other server
         with socket(second, "far") as far:
             job_id = post(
                 f"{first.url}/api/prompt",
@@ -78,7 +78,7 @@ def test_all_servers_receive_events_and_a_dead_leader_is_replaced(tmp_path: Path
                 "executed",
                 "execution_success",
             ]
-        # Submitted where no worker is: passed on. Workers are shown by any.
+        # Submitted to the server without workers, which forwards it. Any server shows the workers.
         jobs = [submit(second.url, f"{n}") for n in range(3)]
         wait_for_all(second.url, 4)
         assert get(f"{second.url}/api/system_stats")["devices"] == get(f"{first.url}/api/system_stats")["devices"] != []

@@ -1,4 +1,4 @@
-"""A workflow that is run again tells files that are there: those that it made before, or new ones in their place."""
+"""A workflow that runs again reports files that exist: those it made before, or new ones if they were deleted."""
 
 import urllib.error
 import urllib.parse
@@ -28,7 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def run(server: Server) -> dict[str, list[dict[str, Any]]]:
-    """The files that each node shows."""
+    """The files that each node reports."""
     before = get(f"{server.url}/api/jobs?status=completed,failed,cancelled")["pagination"]["total"]
     job_id = post(f"{server.url}/api/prompt", {"prompt": PROMPT})["prompt_id"]
     wait_for_all(server.url, before + 1)

@@ -1,4 +1,4 @@
-"""The command as a person meets it: real processes, real signals, errors of one line."""
+"""The command as a user runs it: real processes, real signals, errors in one line."""
 
 import signal
 import socket
@@ -10,7 +10,7 @@ from tests.cli.server import launch, running, safelight
 
 
 def test_a_job_outlives_the_server(tmp_path: Path) -> None:
-    """Promise 1: what was accepted is there after ``kill -9`` of everything, and is run."""
+    """Promise 1: an accepted job survives ``kill -9`` of everything, and runs."""
     first = launch(tmp_path)
     job_ids = [submit(first.url, "x") for _ in range(20)]
     first.stop(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""``safelight worker``: a machine joins the cluster, with what it has and for what it is meant."""
+"""``safelight worker``: a machine joins the cluster with its GPUs, slots and pools."""
 
 import os
 import signal

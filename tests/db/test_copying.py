@@ -56,7 +56,7 @@ async def test_a_target_with_rows_is_refused_and_not_changed(tmp_path: Path, pos
 
 
 async def test_a_row_that_cannot_be_stored_leaves_nothing_behind(tmp_path: Path, postgres_url: str) -> None:
-    """SQLite takes the character NUL in a text, and PostgreSQL does not."""
+    """SQLite stores NUL characters in text, PostgreSQL does not."""
     source = await fill(tmp_path)
     db = await Database.open(source, on_commit=lambda events: None)
     await db.write(

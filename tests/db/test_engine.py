@@ -1,4 +1,4 @@
-"""The door to the database: group commit, isolation of neighbours, events after the commit."""
+"""Transactions: group commit, isolation within a group, events after the commit."""
 
 import asyncio
 import threading
@@ -29,7 +29,7 @@ def only_sqlite(each_database: str) -> None:
 
 @contextmanager
 def gathering(db: Database) -> Iterator[None]:
-    """What is enqueued meanwhile waits, and becomes one group. (PostgreSQL's writer is on this event loop.)"""
+    """Writes enqueued in the block wait, and become one group. (PostgreSQL's writer is on this event loop.)"""
     gate = threading.Event()
     if is_sqlite():
         db.enqueue(lambda tx: gate.wait(10))
@@ -42,7 +42,7 @@ def put(key: str, value: object = 1) -> "Write":
 
 
 class Write:
-    """Sets a setting and says so."""
+    """Sets a setting and emits an event."""
 
     def __init__(self, key: str, value: object) -> None:
         self.key, self.value = key, value
@@ -81,7 +81,7 @@ async def test_waiting_writes_share_a_commit(tmp_path: Path) -> None:
         seen: list[dict[str, object]] = []
 
         def peek(tx: Transaction) -> None:
-            with tx.conn.engine.connect() as other:  # another connection: it sees what is committed, and nothing else
+            with tx.conn.engine.connect() as other:  # another connection sees only what is committed
                 seen.append(setting.load(other, ANNA.user_id))
 
         writes = [db.enqueue(put("a")), db.enqueue(peek)]
@@ -92,7 +92,7 @@ async def test_waiting_writes_share_a_commit(tmp_path: Path) -> None:
 
 
 async def test_events_are_published_after_the_commit(tmp_path: Path) -> None:
-    """Whoever hears an event finds the rows; callbacks come before the events of their transaction."""
+    """A listener of an event finds the rows; callbacks come before the events of their transaction."""
     order: list[str] = []
     database: list[Database] = []
     reads: list[asyncio.Task[dict[str, object]]] = []
@@ -129,7 +129,7 @@ async def test_a_failing_callback_does_not_withhold_results(tmp_path: Path) -> N
 
 
 async def test_a_commit_that_fails_fails_its_whole_group(tmp_path: Path) -> None:
-    """Foreign keys that are checked at the commit stand for any reason why a commit can fail."""
+    """Deferred foreign keys make the commit fail, as any other reason would."""
     heard: list[Event] = []
     async with opened(tmp_path, on_commit=heard.extend) as db:
 
@@ -152,7 +152,7 @@ async def test_a_commit_that_fails_fails_its_whole_group(tmp_path: Path) -> None
 
 @pytest.mark.usefixtures("only_sqlite")
 async def test_a_rollback_by_the_database_fails_the_whole_group(tmp_path: Path) -> None:
-    """SQLite rolls everything back by itself at some errors, such as a full disk."""
+    """SQLite itself rolls everything back on some errors, such as a full disk."""
 
     def disk_is_full(tx: Transaction) -> None:
         put("half")(tx)
@@ -190,7 +190,7 @@ async def test_a_read_cannot_write(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("only_sqlite")
 async def test_a_read_is_one_snapshot(tmp_path: Path) -> None:
-    """What is committed between two statements of a read does not show in the second."""
+    """A commit between two statements of a read is not visible in the second."""
     async with opened(tmp_path) as db:
         first_done, written = threading.Event(), threading.Event()
 
@@ -296,7 +296,7 @@ async def test_a_read_stops_when_its_caller_is_cancelled(tmp_path: Path) -> None
             finally:
                 ended.set()
 
-        for _ in range(6):  # more than there are threads: none is left behind in a read that nobody waits for
+        for _ in range(6):  # more than there are threads: none stays in a cancelled read
             ended.clear()
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.2):

@@ -1,4 +1,4 @@
-"""The first start makes the schema at once, later ones migrate: both must lead to the same."""
+"""A first start creates the schema directly, later ones migrate: both must have the same result."""
 
 import sqlite3
 from pathlib import Path
@@ -16,7 +16,7 @@ from safelight.db.migrations import config
 
 
 def differences(conn: Connection) -> list[object]:
-    """Of the tables in the code from those in the database, without those that FTS5 keeps for itself."""
+    """Differences between the tables in the code and in the database, without FTS5's internal tables."""
     opts = {"include_name": lambda name, kind, parents: not (kind == "table" and name.startswith("asset_name"))}
     return compare_metadata(MigrationContext.configure(conn, opts=opts), tables.metadata)
 
@@ -82,7 +82,7 @@ def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_first_start_leaves_an_empty_database(tmp_path: Path) -> None:
-    """Everything is one transaction: until its commit, another start finds an empty file."""
+    """Everything is one transaction: until it commits, another start finds an empty file."""
     engine = sqlite.create(f"sqlite:///{tmp_path}/cut.db")
     with engine.connect() as conn:
         sqlite.run(conn, "BEGIN IMMEDIATE")

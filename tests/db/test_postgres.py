@@ -28,7 +28,7 @@ async def opened(url: str) -> AsyncIterator[Database]:
 
 
 def count_up(tx: Transaction) -> int:
-    """Reads, and writes what follows from it: two of these must not overlap."""
+    """Read a value and write the next: two of these must not overlap."""
     mine = user.c.id == ANNA.user_id
     number = tx.conn.execute(select(user.c.job_counter).where(mine)).scalar_one()
     tx.conn.execute(update(user).where(mine).values(job_counter=number + 1))
@@ -98,7 +98,7 @@ async def test_a_cancelled_read_leaves_a_usable_connection(postgres_url: str) ->
 
 
 async def test_writes_that_are_not_durable_do_not_wait_for_the_disk(postgres_url: str) -> None:
-    """The setting holds for the commit, so that it is asked for right before."""
+    """The setting applies to the commit, so it is read just before it."""
     async with opened(postgres_url) as db:
         await db.write(add_users)
         assert await db.write(count_up, is_durable=False) == 1

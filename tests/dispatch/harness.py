@@ -166,13 +166,13 @@ class Harness:
         return await self.db.read(lambda tx: jobs.get(tx, who, job_id=job_id))
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Let the event loop and the database's threads run until ``condition`` holds."""
+        """Run the event loop and the database's threads until ``condition`` holds."""
         async with asyncio.timeout(120):
             while not condition():
                 await self.settle()
 
     async def settle(self) -> None:
-        """Wait until the writes that are enqueued by now are committed."""
+        """Wait until all writes enqueued so far are committed."""
         await self.db.write(lambda tx: None)
         await asyncio.sleep(0)
 

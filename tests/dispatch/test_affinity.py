@@ -1,4 +1,4 @@
-"""Which job on which slot, simulated: users with models of their own on slots that hold what they last loaded."""
+"""Which job runs on which slot, simulated: users with different models, and slots that keep the last one loaded."""
 
 import heapq
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def test_without_warm_models_the_queue_order_decides() -> None:
 
 
 def test_a_job_of_an_owner_who_is_bound_to_a_slot_waits_for_it() -> None:
-    """Unless it could not run there."""
+    """Unless the job cannot run there."""
     elsewhere = SlotView(SlotId("a"), frozenset([LARGE]), frozenset(), True, {ANNA: frozenset[Pool]()})
     affinity = waiting(ANNA, BEN)
     line = [job(ANNA), job(BEN)]
@@ -81,7 +81,7 @@ def test_no_user_is_passed_twice_by_the_same_user_on_the_same_slot() -> None:
     affinity.end(BEN, SlotId("s"))
     assert affinity.pick(line, [place("s", "m")], now_s=0).job == line[0]
     assert affinity.pick(line, [place("t", "m")], now_s=0).job == line[1]
-    affinity.start(ANNA, SlotId("s"))  # her next job waits anew
+    affinity.start(ANNA, SlotId("s"))  # her next job starts to wait again
     assert affinity.pick(line, [place("s", "m")], now_s=0).job == line[1]
 
 
@@ -101,7 +101,7 @@ def test_a_job_waits_for_its_slot_only_while_those_behind_it_can_wait() -> None:
     line = [job(ANNA, models=["m"]), job(BEN)]
     affinity = waiting(ANNA, BEN)
     affinity.start(BEN, SlotId("t"))
-    affinity.add(ANNA)  # came while his job ran there
+    affinity.add(ANNA)  # queued while the other job ran there
     affinity.end(BEN, SlotId("t"))
     places = [place("s", "m", idle=False), place("t")]
     pick = affinity.pick(line, places, now_s=0)
@@ -123,7 +123,7 @@ class Start:
     owner: UserId
     slot: SlotId
     behind: dict[tuple[UserId, SlotId, UserId], int]
-    """By who waits, slot and other user: how many jobs of the other he has waited behind there, this one included."""
+    """How many jobs of another user a user has waited behind, this one included; by user, slot and other user."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Arrival:
 
 
 def simulate(arrivals: Sequence[Arrival], *, slots: int, wait_s: float = WAIT_S) -> tuple[list[Start], float]:
-    """The starts in order, and the longest that anybody waited beyond the ends of what ran when he came first."""
+    """The starts in order, and the longest that a user who came first waited after the running jobs had ended."""
     fair, affinity = FairQueue(), Affinity(max_wait_s=wait_s)
     names = [SlotId(f"s{n}") for n in range(slots)]
     warm: dict[SlotId, str] = {}
@@ -224,7 +224,7 @@ def test_every_job_runs_and_no_user_is_passed_for_longer_than_max_wait(arrivals:
 
 @given(st.integers(1, 4), st.data())
 def test_a_newcomer_waits_behind_one_job_per_slot_even_with_warm_models(slots: int, data: st.DataObject) -> None:
-    """Promise 8, with affinity: a user with a long queue on warm slots, and one who comes later with another model."""
+    """Promise 8, with affinity: one user has a long queue on warm slots, another comes later with another model."""
     lengths = data.draw(st.lists(st.floats(0.01, 20), min_size=20, max_size=40))
     backlog = [Arrival(0.0, ANNA, "m", length) for length in lengths]
     arrival = Arrival(data.draw(st.floats(0.001, 30)), BEN, data.draw(st.sampled_from(["m", "n"])), 1.0)
@@ -235,7 +235,7 @@ def test_a_newcomer_waits_behind_one_job_per_slot_even_with_warm_models(slots: i
 
 
 def test_warm_slots_save_loads() -> None:
-    """Four users with a model each on four slots: with patience a model is loaded far less often."""
+    """Four users with one model each on four slots: with a maximum wait, models are loaded far less often."""
     arrivals = [Arrival(0.01 * n, USERS[n % 4], "mnop"[n % 4], 1.0 + (n * 7 % 5) / 10) for n in range(80)]
 
     def loads(wait_s: float) -> int:

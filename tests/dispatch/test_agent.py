@@ -1,4 +1,4 @@
-"""A slot away from its server, with a real engine and without Ray: its outbox, its orders, its owners, its lease."""
+"""A slot agent with a real engine and without Ray: its outbox, its messages, its owners, its lease."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ NUMBER = {"1": node("Number", value=7), "2": node("Show", value=["1", 0])}
 
 @dataclass
 class Owner:
-    """A server as far as the agent knows one. Mutable: what it was told."""
+    """The server's side of an agent. Mutable: the messages received."""
 
     agent: SlotAgent
     token: Token = (1, 1)
@@ -63,7 +63,7 @@ class Owner:
         return entries
 
     async def until(self, kind: type[ToServer] | type[EngineLost]) -> Entry:
-        """The next of that kind that was not waited for yet."""
+        """The next message of that kind that no call has returned yet."""
         async with asyncio.timeout(TIMEOUT_S):
             while True:
                 while self.seen < len(self.heard):
@@ -100,7 +100,7 @@ async def test_messages_are_sent_again_until_they_are_acknowledged(owner: Owner)
     assert await owner.attach()
     ready = await owner.until(Ready)
     assert ready.number == 1
-    owner.heard.clear()  # the answer was lost on the way
+    owner.heard.clear()  # the response was lost
     owner.seen = 0
     assert (await owner.until(Ready)).number == 1
     await owner.command(Send(generation=0, message=job(NUMBER)))
@@ -147,7 +147,7 @@ async def test_the_later_owner_wins_and_starts_with_a_new_engine(owner: Owner) -
     waiting = asyncio.create_task(owner.poll())
     later = Owner(owner.agent, (2, 1))
     assert await later.attach()
-    while (answer := await waiting) is not None:  # what was on its way
+    while (answer := await waiting) is not None:  # messages that were already sent
         assert not any(isinstance(entry, EngineLost) for entry in answer)
         waiting = asyncio.create_task(owner.poll())
     assert not await owner.command(Send(generation=0, message=job(NUMBER)))
@@ -168,7 +168,7 @@ async def number(owner: Owner, first: int) -> None:
 
 
 async def test_an_attempt_continues_for_the_next_owner(owner: Owner, tmp_path: Path) -> None:
-    """It gets what the one before had heard, hears the rest itself, and then has an engine of its own."""
+    """It gets the messages that the owner before had received, receives the rest itself, and then has a new engine."""
     await owner.attach()
     ready = await owner.hear(Ready)
     assert isinstance(ready, Ready)
@@ -196,7 +196,7 @@ async def test_an_attempt_continues_for_the_next_owner(owner: Owner, tmp_path: P
     await later.until(JobDone)
     lost = await later.until(EngineLost)
     assert isinstance(lost, EngineLost)
-    assert lost.number == later.heard[later.seen - 2].number + 1  # before a next job could be sent
+    assert lost.number == later.heard[later.seen - 2].number + 1  # before the next job could be sent
     second = await later.hear(Ready)
     assert isinstance(second, Ready)
     assert second.info.pid != ready.info.pid
@@ -212,7 +212,7 @@ async def test_an_end_that_may_not_have_been_stored_is_reported_to_the_next_owne
     await owner.until(Ready)
     await owner.command(Send(generation=0, message=job(NUMBER)))
     await owner.until(JobDone)
-    await owner.poll()  # acknowledges it
+    await owner.poll()  # acknowledges the end
     later = Owner(owner.agent, (2, 1))
     attached = await later.attach(reattach=True)
     assert attached is not None
@@ -247,7 +247,7 @@ async def test_a_lost_engine_is_reported_to_the_next_owner(owner: Owner) -> None
 
 
 async def test_a_drained_slot_has_an_engine_for_the_next_owner(owner: Owner) -> None:
-    """Also where the last one did not hear of its end."""
+    """Even if the last owner did not learn of its end."""
     await owner.attach()
     await owner.until(Ready)
     await owner.command(Send(generation=0, message=job(NUMBER)))
@@ -263,7 +263,7 @@ async def test_a_drained_slot_has_an_engine_for_the_next_owner(owner: Owner) -> 
 
 
 async def test_without_an_attempt_the_next_owner_gets_a_new_engine(owner: Owner) -> None:
-    """Also after one that was heard to be lost."""
+    """Also after an attempt that was reported as lost."""
     await owner.attach()
     await owner.until(Ready)
     await owner.command(Send(generation=0, message=job(deed("be_killed"))))
@@ -302,7 +302,7 @@ async def test_an_owner_that_stops_polling_loses_the_engine_until_it_polls_again
     await owner.until(Ready)
     await owner.command(Send(generation=0, message=job(deed("hang"))))
     await owner.until(CallStarted)
-    await asyncio.wait_for(owner.agent._news.wait(), TIMEOUT_S)  # nothing is taken meanwhile
+    await asyncio.wait_for(owner.agent._news.wait(), TIMEOUT_S)  # the agent accepts nothing meanwhile
     while owner.agent._outbox[-1].message is not None:
         owner.agent._news.clear()
         await asyncio.wait_for(owner.agent._news.wait(), TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""Jobs whose files are in a store that shows no files, and that is away at times."""
+"""Jobs whose files are in a store without local files, which is unreachable at times."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ CAT = FileName(Folder.INPUT, "", "cat.png")
 
 
 class Elsewhere(MemoryBlobStore):
-    """May be away, and may take its time."""
+    """Can be made unreachable or slow."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ async def test_input_files_exist_before_the_job_is_sent_and_until_its_end(tmp_pa
         assert Path(second.files["cat.png"].path).read_bytes() == b"meow"
         env.say(second, done(second))
         await env.end("b")
-        assert not path.exists()  # the cache of this test keeps nothing that is not in use
+        assert not path.exists()  # the cache of this test keeps only pinned files
 
 
 async def test_a_slot_that_waits_for_files_does_not_delay_others(tmp_path: Path, store: Elsewhere) -> None:
@@ -120,7 +120,7 @@ async def test_a_job_waits_for_an_unreachable_store(tmp_path: Path, store: Elsew
 
 
 async def test_a_job_whose_store_stays_unreachable_keeps_its_retry(tmp_path: Path, store: Elsewhere) -> None:
-    """However often; and no slot is shut for it, since none is to blame."""
+    """However often it is requeued. No slot is shut, because none is at fault."""
     store.is_away = True
     async with running(tmp_path, blobs=store) as env:
         await own_a_cat(env)
@@ -225,7 +225,7 @@ async def put(store: ObjectBlobStore, data: bytes) -> None:
 
 
 def carried(order: wire.RunJob, data: bytes, **words: str) -> wire.OutputReady:
-    """What a machine tells of that has stored it."""
+    """The report of a machine that has stored a file."""
     words = {"sha256": sha256(data).hexdigest(), **words}
     file = wire.SavedFile(
         folder="output",

@@ -102,7 +102,7 @@ async def test_outputs_are_stored_and_published_with_the_end(tmp_path: Path) -> 
         env.say(order, picture(order, "out_00001_.png"))
         env.say(order, report(CallFinished(call=call("2")), **of(order)))
         await env.until(lambda: "CallFinished" in env.of_job("a"))
-        # What the engine said later is heard later, although the output had to wait for its commit.
+        # Later messages of the engine are handled later, although the output had to wait for its commit.
         assert env.of_job("a")[-3:] == ["CallStarted", "OutputMade", "CallFinished"]
         asset = await env.db.read(lambda tx: assets.find_file(tx, ANNA, file=OUT))
         path = env.blobs.local_path(asset.digest)
@@ -132,7 +132,7 @@ async def test_outputs_are_stored_and_published_with_the_end(tmp_path: Path) -> 
     ids=str,
 )
 async def test_an_engine_that_lies_about_a_file_is_replaced(tmp_path: Path, lie: dict[str, Any]) -> None:
-    """The job is tried once more, then fails; nothing of the lie is stored, and nothing outside is touched."""
+    """The job is retried once, then fails; nothing false is stored, and no file outside is touched."""
     async with running(tmp_path) as env:
         await env.submit(ANNA, "a")
         for attempt in (1, 2):
@@ -174,7 +174,7 @@ async def test_names_are_reserved_one_after_another(tmp_path: Path) -> None:
         a, b, c = await env.order("a"), await env.order("b"), await env.order("c")
         assert await reserve(a, 1, count=3) == 5
         assert await reserve(c, 2) == 1  # another owner
-        assert await reserve(b, 3) == 8  # while a runs and none of its files is a row
+        assert await reserve(b, 3) == 8  # while a runs and none of its files has a row
         assert await reserve(a, 4, subfolder="sub") == 1
         env.say(a, picture(a, "out_00006_.png"))
         env.say(a, done(a))
@@ -182,7 +182,7 @@ async def test_names_are_reserved_one_after_another(tmp_path: Path) -> None:
         await env.end("a")
         await env.end("b")
         await env.submit(ANNA, "d")
-        assert await reserve(await env.order("d"), 5) == 7  # after the highest that there is
+        assert await reserve(await env.order("d"), 5) == 7  # after the highest existing number
 
 
 async def test_a_lost_worker_costs_one_retry(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ async def test_a_lost_worker_costs_one_retry(tmp_path: Path) -> None:
         second = await env.order("a", attempt=2)
         assert second.staging != first.staging
         await env.until(lambda: not Path(first.staging).exists())
-        env.say(first, done(first))  # what the dead one still wanted to say
+        env.say(first, done(first))  # a late message of the dead engine
         env.say(second, picture(second, "out_00001_.png", b"again"))
         env.say(second, done(second))
         assert (await env.end("a")).state is JobState.COMPLETED
@@ -204,7 +204,7 @@ async def test_a_lost_worker_costs_one_retry(tmp_path: Path) -> None:
         assert (job.summary.attempt, job.summary.outputs_count) == (2, 1)
         files = await env.db.read(lambda tx: assets.list_files(tx, ANNA, folder=Folder.OUTPUT))
         assert [file.size for file in files] == [5]
-        await env.order("b")  # the queue went on
+        await env.order("b")  # the queue continued
 
 
 async def test_the_second_loss_fails_the_job_with_the_reason(tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ async def test_cancel_is_soft_first(tmp_path: Path) -> None:
         await env.submit(ANNA, "b")
         await env.order("b")
         await env.settle()
-        assert env.of_job("b") == ["JobQueued", "JobStarted"]  # the late timer hit nobody
+        assert env.of_job("b") == ["JobQueued", "JobStarted"]  # the late timer did not affect the next job
 
 
 async def test_a_job_that_does_not_stop_is_killed_after_the_grace(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ async def claimed_by_a_dead_slot(env: Harness) -> None:
     gate = threading.Event()
     env.db.enqueue(lambda tx: gate.wait(20))
     listener = env.dispatcher.listener
-    listener.engine_message(SlotId("s0"), done(order))  # the finish, and behind it the claim, wait for the gate
+    listener.engine_message(SlotId("s0"), done(order))  # the finish and the claim behind it wait for the gate
     listener.engine_lost(SlotId("s0"), "died")
     gate.set()
     await env.until(lambda: "JobStarted" in env.of_job("a"))
@@ -402,7 +402,7 @@ async def test_an_orderly_stop_requeues_jobs(tmp_path: Path) -> None:
 
 @asynccontextmanager
 async def database_away(env: Harness, folder: Path) -> AsyncIterator[None]:
-    """Another process holds the database's write lock, and the server does not wait for it."""
+    """Another process holds the write lock of the database, and the server does not wait for it."""
     await env.db.write(lambda tx: tx.conn.exec_driver_sql("PRAGMA busy_timeout=0").all())
     other = dbapi2.connect(folder / "test.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""Whose turn it is, simulated: users with jobs of any length on any number of slots."""
+"""Which user is next, simulated: users with jobs of any length on any number of slots."""
 
 import heapq
 from collections.abc import Mapping
@@ -29,13 +29,13 @@ class Start:
     owner: UserId
     job: JobId
     waiting: dict[UserId, float]
-    """Who waited, and since when without a job of their own having started."""
+    """The waiting users, and since when none of their jobs has started."""
 
 
 def simulate(
     arrivals: list[tuple[float, UserId, float]], *, slots: int, weights: Mapping[UserId, float] | None = None
 ) -> tuple[list[Start], dict[UserId, float]]:
-    """``arrivals``: time, owner, length. Returns the starts in order, and the seconds that each owner got."""
+    """``arrivals``: time, owner, length. Returns the starts in order, and the seconds of each owner."""
     queue = FairQueue()
     lengths = {JobId(str(n)): length for n, (_, _, length) in enumerate(arrivals)}
     events = [Event(at, n, owner, JobId(str(n)), False) for n, (at, owner, _) in enumerate(arrivals)]
@@ -57,7 +57,7 @@ def simulate(
             since.setdefault(event.owner, now)
             queue.add(QueueKey(event.owner), now_s=now)
         if events and events[0].at == now:
-            continue  # what happens at the same time happens before the next choice
+            continue  # events of the same time come before the next choice
         while free and (order := queue.order(now_s=now)):
             owner = order[0].owner_id
             assert {key.owner_id for key in order} == {o for o, jobs in queues.items() if jobs}
@@ -91,7 +91,7 @@ def test_every_job_runs_and_no_slot_idles_while_a_job_waits(
 def test_a_newcomer_waits_behind_one_running_job_per_slot(
     slots: int, backlog: list[float], arrival: float, length: float
 ) -> None:
-    """Promise 8: one user has a long queue, another comes later: from then on the first starts nothing before him."""
+    """Promise 8: one user has a long queue, another comes later: the first then starts no job before the other."""
     anna, ben = USERS[:2]
     starts, _ = simulate([(0.0, anna, one) for one in backlog] + [(arrival, ben, length)], slots=slots)
     his = next(n for n, start in enumerate(starts) if start.owner == ben)
@@ -100,7 +100,7 @@ def test_a_newcomer_waits_behind_one_running_job_per_slot(
 
 @given(st.integers(1, 3), st.data())
 def test_users_who_always_have_work_get_the_same_seconds(slots: int, data: st.DataObject) -> None:
-    """Within the length of the longest job per slot, the classic bound of fair queueing."""
+    """Within the length of the longest job per slot, the usual bound of fair queueing."""
     users = USERS[: data.draw(st.integers(2, 4))]
     longest = data.draw(st.floats(1, 20))
     jobs = {u: data.draw(st.lists(st.floats(0.1, longest), min_size=40, max_size=40)) for u in users}
@@ -150,7 +150,7 @@ def test_a_thousand_jobs_of_one_and_three_of_each_of_nine() -> None:
     small = [(10.5, user, 1.0) for user in crowd for _ in range(3)]
     starts, _ = simulate(big + small, slots=2)
     last = max(start.at for start in starts if start.owner != "big")
-    assert last <= 10.5 + (27 + 2 * 3) / 2 + 1  # their own 27, and the big one's share meanwhile
+    assert last <= 10.5 + (27 + 2 * 3) / 2 + 1  # their own 27 jobs, and the share of the user with a thousand
 
 
 def test_slots_that_are_free_together_go_to_different_users() -> None:
@@ -159,7 +159,7 @@ def test_slots_that_are_free_together_go_to_different_users() -> None:
 
 
 def test_an_absent_user_earns_no_credit() -> None:
-    """Who was away while others worked does not come back with their seconds to spend."""
+    """A user who was absent while others worked does not return with a credit of device-seconds."""
     anna, ben = USERS[:2]
     arrivals = [(0.0, ben, 1.0)] + [(0.0, anna, 1.0)] * 40 + [(20.0, ben, 1.0)] * 20
     starts, _ = simulate(arrivals, slots=1)

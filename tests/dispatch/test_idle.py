@@ -174,14 +174,14 @@ async def test_a_job_that_was_counted_before_its_claim_starts_one_slot(tmp_path:
         await env.dispatcher.start()
         try:
             await until(env, s0=IDLE, s1=STOPPED, s2=STOPPED)
-            await env.submit(ANNA, "a")  # is counted, and claimed before the count is here
+            await env.submit(ANNA, "a")  # is counted, and claimed before the count arrives
             await env.order("a")
             counts.may_answer.set()
             await env.settle()
             await until(env, s0=RUNNING, s1=STOPPED, s2=STOPPED)
             counts.may_answer.clear()
             await env.submit(ANNA, "b")
-            await env.submit(ANNA, "c")  # comes while the first count is on its way
+            await env.submit(ANNA, "c")  # is submitted while the first count is in progress
             await env.settle()
             counts.may_answer.set()
             await until(env, s0=RUNNING, s1=RUNNING, s2=RUNNING)

@@ -83,7 +83,7 @@ async def test_a_success_between_keeps_the_slot_open(tmp_path: Path) -> None:
 
 
 async def test_a_slot_that_is_shut_is_tried_again_with_one_job(tmp_path: Path) -> None:
-    """No job fails because of it, however long it lasts."""
+    """No job fails because of the slot, however long the failure lasts."""
     async with running(tmp_path, script=loses) as env:
         await env.submit(ANNA, "a")
         for tries in range(4):

@@ -33,8 +33,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Locks:
-    """The one lock of a database: ``holder`` has it; ``is_away``: the database cannot be asked; ``quicker``: who alone
-    would get it."""
+    """The lock of a database. ``holder``: who has it; ``is_away``: the database is unreachable; ``quicker``: the only
+    one who would get it."""
 
     def __init__(self) -> None:
         self.holder: object | None = None
@@ -61,7 +61,7 @@ class Held:
 
 
 class Worker:
-    """Stands for the dispatcher, whose own tests are elsewhere."""
+    """A fake dispatcher; the real one has its own tests."""
 
     def __init__(self, db: Database) -> None:
         self.db = db
@@ -75,7 +75,7 @@ class Server:
     def __init__(self, db: Database, bus: MemoryBus, locks: Locks, address: str) -> None:
         self.workers: list[Worker] = []
         self.ends = 0
-        self.failures = 0  # to come, of what a leader begins
+        self.failures = 0  # how many of the leader's next starts will fail
         self.leadership = Leadership(
             db=db,
             bus=bus,

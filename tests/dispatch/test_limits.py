@@ -1,4 +1,4 @@
-"""Limits that end a job which would occupy its worker for ever."""
+"""Limits that end a job that would occupy its worker forever."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ async def test_a_job_that_exceeds_its_run_limit_fails_and_is_not_tried_again(tmp
         env.clock.pass_s(1)
         await env.until(lambda: bool(env.sent(wire.CancelJob)))
         await env.clock.until_asleep(1)
-        env.clock.pass_s(GRACE_S)  # it does not stop by itself
+        env.clock.pass_s(GRACE_S)  # the job does not stop by itself
         ended = await env.end("a")
         assert ended.state is JobState.FAILED
         assert ended.error is not None
@@ -39,7 +39,7 @@ async def test_a_job_that_exceeds_its_run_limit_fails_and_is_not_tried_again(tmp
         assert "run limit of 60 s" in ended.error.exception_message
         assert len(env.orders) == 1
         await env.submit(ANNA, "b")
-        await env.order("b")  # the slot goes on
+        await env.order("b")  # the slot continues
 
 
 async def test_a_job_that_stops_softly_keeps_its_engine(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Real engine processes: their start, their end in every way that ends come, and what survives it."""
+"""Real engine processes: their start, every way in which they end, and what survives it."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ async def assert_works(engine: Bench) -> None:
 
 
 async def ended(pid: int) -> bool:
-    """Wait for a process that is not our child. A zombie has ended."""
+    """Wait for a process that is not a child of this one. A zombie counts as ended."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -73,7 +73,7 @@ async def test_the_death_of_an_engine_is_reported_and_a_new_one_works(engine: Be
 
 
 async def test_the_death_of_an_engine_is_noticed_in_milliseconds(engine: Bench) -> None:
-    """Promise 4 rests on it: no lease has to run out. The best of three, as this machine may be busy."""
+    """Promise 4 depends on it: no lease has to expire. The best of three, because this machine may be busy."""
     delays = []
     for _ in range(3):
         engine.send(deed("hang"), "1")
@@ -147,7 +147,7 @@ async def test_printed_lines_belong_to_their_job(engine: Bench) -> None:
     said, _ = await engine.end()
     lines = [line for m in said if isinstance(m, LogLines) and m.job_id == job.job_id for _, line in m.lines]
     assert [line for line in lines if line != "native"] == ["first", "second", "30%"]
-    if "native" not in lines:  # printed below Python, it takes another way, and may come a moment after
+    if "native" not in lines:  # output of native code takes another path, and may arrive a moment later
         assert await engine.line("native")
 
 
@@ -194,7 +194,7 @@ async def test_an_engine_that_uses_too_much_memory_is_replaced_between_two_jobs(
 
 
 async def test_an_engine_exits_when_the_server_is_unresponsive(tmp_path: Path) -> None:
-    """The server here holds the pipe open and says nothing: what a lost network would be to a remote engine."""
+    """The server keeps the pipe open and sends nothing, as a remote engine sees a lost network."""
     ours, theirs = socket.socketpair()
     engine = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "safelight.runtime.main", "--fd", str(theirs.fileno()), "--parent", str(os.getpid())),
@@ -211,7 +211,7 @@ async def test_an_engine_exits_when_the_server_is_unresponsive(tmp_path: Path) -
 
 
 async def test_an_engine_dies_with_its_server(tmp_path: Path) -> None:
-    """The server is killed while a node sleeps in C and heeds nothing."""
+    """The server is killed while a node sleeps in C and reacts to nothing."""
     code = (
         "import asyncio, os, sys; from pathlib import Path\n"
         "from tests.dispatch.engines import *\n"

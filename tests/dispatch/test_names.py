@@ -1,4 +1,4 @@
-"""Two jobs never get one number for their files, whenever they ask and whichever ends first."""
+"""Two jobs never get the same number for their files, whenever they request it and whichever ends first."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ async def test_concurrent_jobs_get_different_numbers(db: Database) -> None:
 
 
 async def test_the_end_of_one_job_leaves_the_numbers_of_another_in_use(db: Database) -> None:
-    """None of their files is a row yet."""
+    """None of their files has a row yet."""
     names = NameCounters(db)
     assert await names.reserve(OURS, job_id=A, count=2) == 1
     assert await names.reserve(OURS, job_id=B, count=2) == 3
@@ -41,7 +41,7 @@ async def test_the_end_of_one_job_leaves_the_numbers_of_another_in_use(db: Datab
     names.release(C)
     assert await names.reserve(OURS, job_id=B, count=1) == 6
     names.release(B)
-    assert await names.reserve(OURS, job_id=A, count=1) == 1  # nobody has used them
+    assert await names.reserve(OURS, job_id=A, count=1) == 1  # the released numbers were never used
 
 
 async def test_numbers_given_by_an_earlier_server_are_not_given_again(db: Database) -> None:

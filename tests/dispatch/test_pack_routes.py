@@ -1,4 +1,4 @@
-"""Which slot answers for a node pack, and whose jobs follow it there."""
+"""Which slot handles requests to a node pack, and which owners' jobs are bound to it."""
 
 import asyncio
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ class Clock:
 
 
 class Memories:
-    """A backend whose engines keep what is put, each for itself. Mutable: what was put, and who was asked."""
+    """A backend whose engines each keep their own values. Mutable: the values, and the slots that got requests."""
 
     def __init__(self, *names: str) -> None:
         self.slots = tuple(map(SlotId, names))
@@ -89,7 +89,7 @@ async def test_a_write_binds_the_owner_to_the_slot() -> None:
 
 
 async def test_a_read_binds_no_owner_and_finds_data_of_any_slot() -> None:
-    """A job's picture is in the memory of the slot that ran it."""
+    """The picture of a job is in the memory of the slot that ran it."""
     backend, routes = at("a", "b", "c")
     backend.kept[SlotId("c")]["/memory/made"] = b"by a job"
     assert await ask(routes, ANNA, "GET", "/memory/made") == (200, b"by a job")
@@ -123,7 +123,7 @@ async def test_a_binding_ends_with_its_engine_or_after_a_while() -> None:
 
 
 async def test_messages_of_a_handler_go_to_the_sender_of_the_request() -> None:
-    """The engine names a request, never a user."""
+    """The engine refers to a request, never to a user."""
     backend, routes = at("a")
     await ask(routes, ANNA, "GET", "/memory/1")
     number = backend.last_id

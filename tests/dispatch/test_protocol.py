@@ -1,4 +1,4 @@
-"""The protocol's number moves with its words: a server must not go on with an actor that means something else."""
+"""The protocol number changes with the messages: a server must not use an actor that reads them differently."""
 
 import json
 from hashlib import blake2b
@@ -14,12 +14,12 @@ from safelight.wire.protocol import PROTOCOL
 
 VOCABULARY = (ToEngine, ToServer, EngineConfig, SlotSpec, Command, Entry, Attached, Journal)
 DIGESTS = {2: "0a16d04586b057f9", 3: "0d4533d3f1430de4"}
-"""Of the declarations, by protocol. A change of a declaration needs a new number with its own digest here; the number
-of a release never gets another one."""
+"""Digests of the message declarations by protocol number. A changed declaration needs a new number and its digest here;
+the digest of a released number never changes."""
 
 
 def digest(vocabulary: tuple[Any, ...]) -> str:
-    """Names, fields, types, tags and defaults; not what is said of them in words."""
+    """The names, fields, types, tags and defaults, without docstrings."""
     return blake2b(
         json.dumps(_bare(msgspec.json.schema_components(vocabulary)), sort_keys=True).encode(), digest_size=8
     ).hexdigest()

@@ -1,4 +1,4 @@
-"""Engines on a real Ray cluster: what its nodes and other servers may do to them. (The law: tests/ports/.)"""
+"""Engines on a real Ray cluster: what its nodes and other servers can do to them. (The law: tests/ports/.)"""
 
 import asyncio
 import itertools
@@ -27,7 +27,7 @@ _servers = itertools.count()
 
 
 class Host:
-    """A server's end: a backend of one slot, and what it says."""
+    """The server's side: a backend of one slot, and the messages received."""
 
     def __init__(self, nodes: Nodes, server: str, *, epoch: int | None = None, **options: Any) -> None:
         labels = options.pop("labels", frozenset())
@@ -61,7 +61,7 @@ class Host:
         return self.backend._slots[SLOT]._commands.empty()
 
     def fall_silent(self) -> None:
-        """As a server that was killed: its actor stays."""
+        """End like a killed server: its actor stays."""
         task = self.backend._slots[SLOT]._task
         assert task is not None
         task.cancel()
@@ -93,7 +93,7 @@ async def test_a_slot_whose_node_dies_moves_to_another_node(ray_nodes: Nodes, se
         assert await _ended(first.info.pid)
         second = ray_nodes.add(slots=1, doomed="yes")
         before, ready = await env.listener.until(Ready)
-        assert before == []  # the loss was told once
+        assert before == []  # the loss was reported once
         assert ready.info.pid != first.info.pid
         env.run(NUMBER)
         assert (await env.listener.until(JobDone))[1].outcome is JobState.COMPLETED
@@ -132,7 +132,7 @@ async def test_a_restarted_server_reattaches_to_its_attempt(ray_nodes: Nodes, se
 
 
 async def test_a_server_that_finds_no_attempt_gets_a_new_engine(ray_nodes: Nodes, server: str) -> None:
-    """Its settings and node packs may have changed."""
+    """The settings and node packs may have changed."""
     async with AsyncExitStack() as hosts:
         old = await hosts.enter_async_context(host(ray_nodes, server, epoch=1))
         first = await old.start()
@@ -243,7 +243,7 @@ async def test_a_drained_slot_releases_its_resources(ray_nodes: Nodes, server: s
         env.backend.drain(SLOT, "drained")
         assert (await env.listener.until(EngineLost))[1].reason == "drained"
         await other.start()
-        env.backend.resume(SLOT)  # waits for its place, which is no failure
+        env.backend.resume(SLOT)  # waits for resources, which is not a failure
         other.backend.drain(SLOT, "drained as well")
         await env.ready()
         env.run(NUMBER)
@@ -286,5 +286,5 @@ async def _ended(pid: int) -> bool:
 
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(TIMEOUT_S):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in other processes
+        while not condition():  # noqa: ASYNC110 - the condition depends on other processes
             await asyncio.sleep(0.05)

@@ -1,5 +1,5 @@
-"""An agent whose owners die at any moment, under seeded chance: whoever comes next knows of the attempt exactly what
-its engine has said of it, and of each question for names whether it was answered."""
+"""An agent whose owners die at random moments, with a fixed seed: the next owner knows exactly what the engine has
+reported about the attempt, and for each name request whether it was answered."""
 
 import asyncio
 import random
@@ -29,7 +29,7 @@ LASTING = (CallStarted, wire.OutputReady, wire.ReserveNames, wire.JobDone)
 
 
 class Engine:
-    """In place of a supervisor and its engine: says what the test wants, and knows the truth. Mutable."""
+    """A fake supervisor and engine: sends what the test wants, and records it. Mutable."""
 
     def __init__(self, slot: object, **_: Any) -> None:
         self.listener: EngineListener | None = None
@@ -82,7 +82,7 @@ class Engine:
 
 
 class World:
-    """Mutable: an owner after the other, and what the one of the moment knows."""
+    """One owner after another. Mutable: what the current one knows."""
 
     def __init__(self, seed: int, engines: list[Engine]) -> None:
         self.rng = random.Random(seed)
@@ -90,7 +90,7 @@ class World:
         self.agent = SlotAgent({}, end=lambda: None)
         self.token: Token = (0, 1)
         self.jobs = self.requests = 0
-        self.said: dict[str, list[wire.ToServer]] = {}  # of each job whose end was said
+        self.said: dict[str, list[wire.ToServer]] = {}  # of each job whose end was sent
         self.given: dict[tuple[str, int], int] = {}
         self.successions = 0
 
@@ -99,7 +99,7 @@ class World:
         return self.engines[-1]
 
     async def come(self) -> None:
-        """Another owner: the last one is gone without a word."""
+        """Start another owner: the last one died without notice."""
         self.token = (self.token[0] + 1, 1)
         spec = msgspec.msgpack.encode(SlotSpec(config=engine_config(slot=SLOT)))
         answer = await self.agent.attach(self.token, PROTOCOL, spec, reattach=True)
@@ -128,17 +128,17 @@ class World:
         if isinstance(message, wire.ReserveNames):
             self.open.append(message)
         if isinstance(message, wire.JobDone):
-            assert self.known == self.said[message.job_id]  # all, in its order, once
+            assert self.known == self.said[message.job_id]  # all messages, in order, once
             self.job = None
 
     async def poll(self) -> None:
         answer: bytes | None = b""
-        with suppress(TimeoutError):  # nothing was said since; what was is acknowledged all the same
+        with suppress(TimeoutError):  # no new messages; the earlier ones are acknowledged anyway
             async with asyncio.timeout(0):
                 answer = await self.agent.poll(self.token, self.after)
         assert answer is not None
         if self.rng.random() < 0.2:
-            return  # it was lost on the way
+            return  # the response was lost
         for entry in Decoder[Entry](Entry).feed(answer):
             assert entry.number == self.after + 1
             self.after = entry.number
@@ -206,7 +206,7 @@ class World:
             await (self.die if self.rng.random() < 0.02 else self.rng.choice(acts))()
             for _ in range(self.rng.randrange(4)):
                 await asyncio.sleep(0)
-        # No more deaths: the attempt of the moment, if there is one, comes to its end, and a next one as well.
+        # No more deaths: the current attempt, if there is one, ends, and so does the next one.
         for _ in range(2):
             goal = self.jobs + 1
             for _ in range(2000):

@@ -39,7 +39,7 @@ S0, S1 = SlotId("s0"), SlotId("s1")
 
 @dataclass
 class Past:
-    """An attempt of an earlier server, and the messages that it had received."""
+    """An attempt of an earlier server, and the messages that this server had received."""
 
     order: wire.RunJob
     said: list[wire.ToServer] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Past:
 async def after_a_kill(
     tmp_path: Path, *, slots: int = 1, blobs: BlobStore | None = None, late: tuple[SlotId, ...] = ()
 ) -> AsyncIterator[tuple[Harness, Past]]:
-    """Anna's job a runs, and its server was killed. The dispatcher is not started yet."""
+    """Anna's job "a" was running when its server was killed. The new dispatcher is not started yet."""
     engines: dict[str, Any] = {"detached_s": OUTLIVE_S, "late": late}
     async with make_harness(tmp_path, slots=slots, blobs=blobs, engines=engines) as env:
         await env.submit(ANNA, "a")
@@ -116,7 +116,7 @@ async def test_an_attempt_continues_and_its_events_are_published_once(tmp_path: 
         [resumed] = [event for event in env.events if isinstance(event, events.JobReattached)]
         assert (resumed.attempt, resumed.running, resumed.finished) == (1, [call("2")], [call("1")])
         await env.settle()
-        assert env.backend.sent == []  # neither again, nor the next beside it
+        assert env.backend.sent == []  # neither the job again, nor the next one beside it
         env.backend.say(S0, picture(past.order, "cat.png"))
         env.backend.say(S0, done(past.order, device_s=3.0))
         assert (await env.end("a")).state is JobState.COMPLETED
@@ -125,7 +125,7 @@ async def test_an_attempt_continues_and_its_events_are_published_once(tmp_path: 
         assert set(job.outputs) == {"1", "2"}
         [(_, cached)] = [words for words in job.messages if words[0] == "execution_cached"]
         assert (cached["nodes"], cached["timestamp"]) == (["7"], HEARD_AT_MS)
-        order = await env.order("b")  # by the fresh engine
+        order = await env.order("b")  # on the new engine
         env.say(order, done(order))
         await env.end("b")
 
@@ -239,7 +239,7 @@ async def test_an_attempt_not_found_in_time_runs_again_and_a_late_engine_is_igno
         order = await env.order("a", attempt=2)
         env.backend.begin(S1)
         env.backend.say(S1, done(past.order, JobState.FAILED))
-        await env.until(lambda: env.backend.engines[S1] == 2)  # the first was ended
+        await env.until(lambda: env.backend.engines[S1] == 2)  # the first engine was killed
         env.say(order, done(order))
         assert (await env.end("a")).state is JobState.COMPLETED
 
@@ -315,7 +315,7 @@ async def test_input_files_stay_for_the_attempt(tmp_path: Path) -> None:
         await env.until(file.exists)
         env.backend.say(S0, done(order))
         await env.end("a")
-        await env.until(lambda: not file.exists())  # this cache keeps nothing that nobody holds
+        await env.until(lambda: not file.exists())  # this cache keeps only pinned files
         await env.dispatcher.stop()
 
 

@@ -1,4 +1,4 @@
-"""What the dispatcher asks of engines before a prompt is accepted, and what it makes of silence."""
+"""Validation of a prompt in an engine before it is accepted, and what happens if the engine does not respond."""
 
 import asyncio
 from pathlib import Path

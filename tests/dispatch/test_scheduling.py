@@ -128,7 +128,7 @@ async def test_a_drained_slot_ends_its_job_and_then_its_engine_until_it_is_opene
         await env.until(lambda: states(env)[S0] is SlotState.DRAINED)
         await env.dispatcher.stop()
         env.dispatcher = env.new_dispatcher()
-        await env.dispatcher.start()  # a start finds it drained
+        await env.dispatcher.start()  # it is still drained after a restart
         await env.until(lambda: states(env)[S0] is SlotState.DRAINED)
         assert [order.job_id for order in env.orders] == ["a"]
         await set_slot(env, S0, SlotGate.OPEN)

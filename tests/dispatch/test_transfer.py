@@ -1,4 +1,4 @@
-"""An engine's machine that carries files itself: a real engine, a real S3 store, and addresses that a server signs."""
+"""An engine's machine that transfers files itself: a real engine, a real S3 store, and URLs that a server signs."""
 
 import asyncio
 import os
@@ -61,7 +61,7 @@ TEXT = "a text from far away"
 
 @dataclass
 class Server:
-    """Signs addresses and gives numbers, and keeps what it heard. Mutable."""
+    """Signs URLs, reserves numbers, and records the messages received. Mutable."""
 
     agent: SlotAgent
     store: ObjectBlobStore
@@ -110,7 +110,7 @@ class Server:
                         await self.sign(entry)
 
     async def until_wanted(self, count: int) -> None:
-        """So many addresses were asked for."""
+        """Wait until that many URLs were requested."""
         async with asyncio.timeout(TIMEOUT_S):
             while len(self.wanted) < count:
                 await self.poll()
@@ -126,7 +126,7 @@ class Server:
         assert await self.agent.command(self.token, encode([order]))
 
     def folder(self, name: str) -> list[Path]:
-        """What lies in the slot's folders of that name, of all its agents."""
+        """The files in the slot's folders of that name, of all its agents."""
         return sorted(path for path in (self.scratch / SLOT).glob(f"*/{name}/**/*") if path.is_file())
 
 
@@ -179,7 +179,7 @@ SAVING = {"1": node("Save", text="made here", prefix="a")}
 
 
 async def test_files_are_fetched_from_the_store_and_stored_there(server: Server) -> None:
-    """What an engine reads is brought once; what it makes is there when it is told of, and nothing is left behind."""
+    """Inputs are fetched once; outputs are stored when they are reported; nothing is left behind."""
     await server.attach()
     await server.until(Ready)
     await server.send(job(READING, a_txt=await stored(server.store, TEXT.encode())))
@@ -203,14 +203,14 @@ async def test_files_are_fetched_from_the_store_and_stored_there(server: Server)
 
 
 async def test_messages_wait_for_the_files_they_report(server: Server) -> None:
-    """In the engine's order, however long an address takes; an engine that is lost after its job takes none along."""
+    """In the engine's order, however long a URL takes. An engine lost after its job loses none of the messages."""
     await server.attach()
     await server.until(Ready)
     server.signs = False
     await server.send(job(SAVING))
     await server.until_wanted(2)
     assert not [word for word in server.heard if isinstance(word, OutputReady | JobDone)]
-    for _ in range(3):  # it has long said the rest
+    for _ in range(3):  # the engine sent the rest long ago
         await asyncio.sleep(0.05)
     await server.command(Kill(generation=0, reason="enough"))
     for wanted in server.wanted:
@@ -249,7 +249,7 @@ async def test_a_missing_input_file_is_reported_by_the_node(server: Server) -> N
 
 
 async def test_a_store_that_is_unreachable_for_too_long_loses_the_attempt(impatient: Server) -> None:
-    """Its engine follows it: whoever hears of both sends the next job to another engine."""
+    """Its engine is reported lost after it, so the next job goes to another engine."""
     server = impatient
     file = await stored(server.store, TEXT.encode())
     await server.attach()
@@ -276,7 +276,7 @@ async def test_a_store_that_is_unreachable_for_too_long_loses_the_attempt(impati
 
 
 async def test_an_output_that_cannot_be_stored_does_not_cost_another_engine(impatient: Server) -> None:
-    """Its own is gone by then; the job has no end, and is lost with it."""
+    """The job's own engine has ended by then; the job has no end, and is lost with it."""
     server = impatient
     await server.attach()
     await server.until(Ready)
@@ -305,7 +305,7 @@ async def test_damaged_files_never_reach_an_engine(server: Server) -> None:
     server.signs = False
     await server.send(job(READING, a_txt=wrong))
     await server.until_wanted(1)
-    url = await server.store.sign_transfer("GET", Digest(file.digest), expires_s=60)  # of another blob
+    url = await server.store.sign_transfer("GET", Digest(file.digest), expires_s=60)  # a URL of another blob
     await server.command(PresignResponse(request_id=server.wanted[0].request_id, url=url or ""))
     assert "damaged" in (await server.until(AttemptLost)).reason
     assert server.folder("inputs") == []
@@ -340,7 +340,7 @@ async def test_deleting_the_folder_of_a_working_engine_loses_the_attempt(server:
 
 
 async def test_an_agent_that_ends_keeps_the_folders_of_its_successor(server: Server) -> None:
-    """An actor whose server was killed ends itself long after another has been made for its slot."""
+    """An actor whose server was killed exits long after another was started for its slot."""
     old, new = server, Server(SlotAgent(os.environ, end=lambda: None), server.store, server.scratch)
     await old.attach(slot_dirs=str(server.scratch / "workers"))
     await old.until(Ready)
@@ -362,7 +362,7 @@ async def test_an_agent_that_ends_keeps_the_folders_of_its_successor(server: Ser
 
 
 async def test_a_false_report_of_an_engine_is_not_stored(tmp_path: Path) -> None:
-    """It runs other people's code: neither other bytes than it says, nor a way out of its folder."""
+    """An engine runs untrusted code: files must match their report, and lie inside its folder."""
     source = tmp_path / "made.bin"
     source.write_bytes(b"made")
     handle, _ = tempfile.mkstemp(dir=tmp_path)
@@ -398,7 +398,7 @@ async def test_the_next_server_signs_pending_requests(server: Server, tmp_path: 
     go.touch()
     server.signs = False
     await server.until_wanted(1)
-    await server.poll()  # acknowledges the question
+    await server.poll()  # acknowledges the request
 
     later = Server(server.agent, server.store, server.scratch, token=(2, 1))
     attached = await later.attach()
@@ -412,5 +412,5 @@ async def test_the_next_server_signs_pending_requests(server: Server, tmp_path: 
 
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(TIMEOUT_S):
-        while not condition():  # noqa: ASYNC110 - it happens in a thread
+        while not condition():  # noqa: ASYNC110 - the condition changes in a thread
             await asyncio.sleep(0.02)

@@ -128,7 +128,7 @@ class User:
         while True:
             with suppress(aiohttp.ClientError, OSError, TimeoutError):
                 async with http.ws_connect(f"{url}/ws?clientId={uuid.uuid4().hex}", headers=self._headers) as socket:
-                    await self._look(http, url)  # at what ended while there was no socket
+                    await self._look(http, url)  # for jobs that ended while there was no socket
                     async for frame in socket:
                         if frame.type is aiohttp.WSMsgType.TEXT:
                             self._heard(json.loads(frame.data))
@@ -268,7 +268,7 @@ async def test_nothing_is_lost_or_doubled_while_every_process_is_killed(
                     await do()
                 await asyncio.gather(*submitting)
                 await until(lambda: sum(len(p.ended) for p in people) >= JOBS)
-            await asyncio.sleep(1)  # for what should not come
+            await asyncio.sleep(1)  # for messages that must not come
             for task in listening:
                 task.cancel()
             await check(people, http, at)

@@ -1,4 +1,4 @@
-"""The law of backends (``dispatch/backend.py``), on each of them."""
+"""The law of backends (``dispatch/backend.py``), tested on each backend."""
 
 import asyncio
 import itertools
@@ -28,7 +28,7 @@ SLOTS = (SlotId("a"), SlotId("b"))
 
 
 def number(value: int) -> dict[str, Any]:
-    """A job of two calls; with a value that was not there before, both run."""
+    """A job of two calls; with a new value, both run."""
     return {"1": node("Number", value=value), "2": node("Show", value=["1", 0])}
 
 
@@ -45,7 +45,7 @@ class Case:
     listener: Listener
 
     async def say_of(self, slot: SlotId, kind: type) -> list[Any]:
-        """All that the slot says up to the first of ``kind``; heartbeats and other slots aside."""
+        """The slot's messages up to the first of ``kind``, without heartbeats."""
         said: list[Any] = []
         while not said or not isinstance(said[-1], kind):
             where, message = await asyncio.wait_for(self.listener.heard.get(), 30)
@@ -55,7 +55,7 @@ class Case:
 
 
 def behave(message: ToEngine) -> Iterable[ToServer | Crash]:
-    """What the real engine does with the jobs of this suite."""
+    """Does what the real engine does with the jobs of this suite."""
     if not isinstance(message, RunJob):
         return
     about = {"job_id": message.job_id, "attempt": message.attempt}
@@ -73,7 +73,7 @@ async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
     if request.param == "local":
 
         def make() -> Backend:
-            # Of one name, an engine would take another's import for one that had ended its process
+            # With the same name, an engine would take another's import for one that had ended its process
             # (runtime/journal.py).
             number = next(_servers)
             configs = {slot: engine_config(slot=f"{slot}{number}") for slot in SLOTS}

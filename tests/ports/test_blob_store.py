@@ -1,4 +1,4 @@
-"""The law of ``BlobStore``, over every store that there is."""
+"""The law of ``BlobStore``, tested on every store."""
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,12 +22,12 @@ from safelight.core.digest import Digest
 pytestmark = pytest.mark.anyio
 
 NOWHERE = Digest("0" * 64)
-BIG = bytes(range(256)) * 12_345  # 3 MB, no multiple of any chunk
+BIG = bytes(range(256)) * 12_345  # 3 MB, not a multiple of any chunk size
 
 
 @dataclass(frozen=True)
 class Case:
-    """A store, and a way to put other bytes under a digest behind its back."""
+    """A store, and a function that replaces the bytes of a blob without its knowledge."""
 
     store: BlobStore
     spoil: Callable[[Digest, bytes], Awaitable[None]]
@@ -212,7 +212,7 @@ async def test_storing_the_right_bytes_again_repairs_a_blob(case: Case, tmp_path
 
 
 async def test_every_blob_is_listed(store: BlobStore) -> None:
-    begun = datetime.now(UTC) - timedelta(seconds=2)  # as coarse as stores' clocks
+    begun = datetime.now(UTC) - timedelta(seconds=2)  # the clocks of stores are coarse
     kept = {await write(store, data): len(data) for data in (b"", b"a", BIG)}
     listed = [blob async for blob in store.scan()]
     assert {blob.digest: blob.size for blob in listed} == kept

@@ -1,4 +1,4 @@
-"""What every bus promises to those who listen in its own process (``bus/bus.py``)."""
+"""What every bus promises to listeners in its own process (``bus/bus.py``)."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime

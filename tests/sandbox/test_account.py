@@ -1,4 +1,4 @@
-"""Whether workers could run as an account, found out by a process that does."""
+"""Whether workers can run as an account, found out by a process that tries."""
 
 import os
 import subprocess

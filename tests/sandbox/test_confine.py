@@ -1,4 +1,4 @@
-"""Rules in force on real processes. What this machine cannot give must be said; the rest of such a test is skipped."""
+"""Rules in force on real processes. Rules that this machine cannot enforce must be reported; such a test is skipped."""
 
 import json
 import os
@@ -41,8 +41,8 @@ def refused(deed):
 
 
 def ask(rules: Rules, code: str, *arguments: object, user: int | None = None, first: str = "") -> tuple[list[str], Any]:
-    """What ``code`` leaves in ``answer`` in a process under the rules, and what the system could not give. ``user``:
-    as whom the process begins; ``first`` is run before the rules."""
+    """Run ``code`` in a process under the rules. Returns the rules that the system cannot enforce, and what the code
+    leaves in ``answer``. ``user``: the account that the process starts as; ``first`` runs before the rules."""
     program = f"{first}\n{PROLOGUE}\n{code}\nprint(json.dumps([missing, answer]))"
     ran = subprocess.run(
         [sys.executable, "-S", "-c", program, json.dumps([asdict(rules), user]), *map(str, arguments)],
@@ -58,14 +58,14 @@ def ask(rules: Rules, code: str, *arguments: object, user: int | None = None, fi
 
 
 def need_another_user() -> None:
-    """Root can become another, unless it is a container's that may not."""
+    """Root can change to another account, unless a container forbids it."""
     code = f"import os; os.setgroups([]); os.setresuid({NOBODY}, {NOBODY}, {NOBODY})"
     if os.geteuid() != 0 or subprocess.run([sys.executable, "-S", "-c", code], capture_output=True).returncode:
         pytest.skip("only root can start a process of another user, and not in every container")
 
 
 def without(missing: list[str], subject: str) -> None:
-    """Skip the rest where the platform has said that it cannot do this."""
+    """Skip the rest if the system cannot enforce this."""
     said = [sentence for sentence in missing if sentence.startswith(subject)]
     if said:
         pytest.skip(said[0])
@@ -101,7 +101,7 @@ def test_files_change_only_in_the_given_folders(public_path: Path, user: int | N
     ours, theirs = public_path / "ours", public_path / "theirs"
     for folder in (ours, theirs):
         folder.mkdir()
-        folder.chmod(0o777)  # so that it is the rules that refuse
+        folder.chmod(0o777)  # so that only the rules can refuse
     (theirs / "model").write_text("weights")
     (theirs / "model").chmod(0o666)
     code = """
@@ -167,7 +167,7 @@ def test_the_network_stays_if_the_rules_allow_it() -> None:
 
 
 def test_without_namespaces_tcp_is_blocked_and_the_rest_is_reported() -> None:
-    """As in a container: here the process first enters a user namespace that may have no others."""
+    """As in a container: the process first enters a user namespace that cannot have others."""
     forbid = """
 import os
 from pathlib import Path
@@ -176,7 +176,7 @@ uid = os.getuid()
 try:
     system.unshare(system.CLONE_NEWUSER)
 except OSError:
-    pass  # they are forbidden here as it is
+    pass  # this system forbids them anyway
 else:
     Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
     for kind in ("user", "net"):
@@ -199,7 +199,7 @@ answer = refused(connect)
 
 
 def test_other_processes_cannot_be_killed() -> None:
-    """Not even by root, and not the process that started this one; its own children it can."""
+    """Not even by root, and not the parent; the process can kill its own children."""
     code = """
 child = subprocess.Popen(["sleep", "600"])
 child.kill()
@@ -262,7 +262,7 @@ answer = [
 
 
 def test_limits_of_other_processes_cannot_be_changed() -> None:
-    """A process's own it can lower, and any it can ask for; not those of another of its account."""
+    """A process can lower its own limits and read all; it cannot change those of others of its account."""
     code = """
 own = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.prlimit(0, resource.RLIMIT_NOFILE, (64, own[1]))

@@ -1,5 +1,5 @@
-"""Keepers of real processes: how an engine ends, and that nothing of it stays, with a process table of its own and
-without."""
+"""Keepers of real processes: how an engine ends, and that none of its processes stay, with and without a PID
+namespace."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ def leave():
         except OSError: pass
     signal.pause()
 """
-"""An engine's program that can leave a process in a session of its own."""
+"""An engine that can leave a process behind, in a session of its own."""
 
 
 @pytest.fixture(params=[True, False], ids=["own processes", "adopting"])
@@ -108,7 +108,7 @@ def test_nothing_outlives_an_engine_that_is_killed(own: bool) -> None:
 
 @pytest.mark.parametrize("is_stopped", [False, True])
 def test_nothing_outlives_the_server(own: bool, is_stopped: bool) -> None:
-    """A server that is killed, and whose engine may be stopped."""
+    """The server is killed while the engine runs or is stopped."""
     name = f"left-{uuid.uuid4().hex[:8]}"
     program = [sys.executable, "-S", "-c", f"{LEAVE}\nleave(); time.sleep(600)", name, ""]
     server = f"""
@@ -152,7 +152,7 @@ def test_an_engine_sees_no_other_process() -> None:
 
 
 def test_without_namespaces_the_engine_is_told() -> None:
-    """As in many containers: here the keeper is root of a user namespace that may have no others."""
+    """As in many containers: the keeper is root of a user namespace that cannot have others."""
     forbid = f"""
 import os, sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One request against an ASGI application, without a server between."""
+"""One request to an ASGI application, without a server."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ async def fetch(app: ASGIApp, path: str, headers: Mapping[str, str] | None = Non
 
 
 async def fetch_blueprints(web: Web, headers: Mapping[str, str] | None = None) -> Answer:
-    """As the API's handler does: the response that the web UI gives for a request of the API."""
+    """The response of the web UI to an API request, as the API's handler gets it."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         response = await web.global_subgraphs(Request(scope))

@@ -1,4 +1,4 @@
-"""What node packs bring for the web UI is found in their folders, and a broken file costs itself only."""
+"""What node packs provide for the web UI is found in their folders; a broken file is skipped."""
 
 import json
 import logging
@@ -50,7 +50,7 @@ def test_example_workflows_are_listed_by_pack(packs: Packs, tmp_path: Path) -> N
 
 
 def test_a_web_folder_outside_of_all_packs_is_not_served(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A worker names them, and what is in one is served to everybody."""
+    """A worker names these folders, and their files are served to everybody."""
     put(tmp_path / "custom/lamp/js/lamp.js", "")
     put(tmp_path / "secret/key", "")
     (tmp_path / "custom/lamp/link").symlink_to(tmp_path / "secret")

@@ -13,7 +13,7 @@ from safelight.web.paths import find_file
         ("/index.html", "text/html; charset=utf-8", False),
         ("/assets/main-DJwEkTJ_.js", "text/javascript; charset=utf-8", True),
         ("/assets/favicon.ico", "image/x-icon", False),
-        ("/assets/images/default-template.png", "image/png", False),  # as long as a hash, and none
+        ("/assets/images/default-template.png", "image/png", False),  # as long as a hash, but not one
         ("/scripts/app.js", "text/javascript; charset=utf-8", False),
         ("/extensions/core/dummy.js", "text/javascript; charset=utf-8", False),
         ("/fonts/inter.woff2", "font/woff2", False),

@@ -78,7 +78,7 @@ async def test_a_changed_file_has_another_etag(web: Web, packages: Packages) -> 
 
 
 async def test_an_unknown_path_is_not_the_page(web: Web) -> None:
-    """The UI takes a page of HTML for its answer where it expects a 404: node help, translations, templates."""
+    """The UI would take an HTML page for the file where it expects a 404: node help, translations, templates."""
     for path in ("/api/nope", "/docs/KSampler/fr.md", "/templates/nope.json", "/%2e%2e/secret.txt"):
         answer = await fetch(web, path)
         assert answer.status == 404
@@ -135,7 +135,7 @@ async def test_own_and_other_extensions_are_listed_and_served(packages: Packages
 
 
 async def test_copies_are_prepared_in_the_background(packages: Packages, tmp_path: Path) -> None:
-    """With the packages that are really installed, so that only the start is tried: the whole takes half a minute."""
+    """With the packages that are really installed; only the start is tested, because all of it takes half a minute."""
     installed = find_packages()
     if installed.missing:
         pytest.skip(f"not installed: {', '.join(installed.missing)}")

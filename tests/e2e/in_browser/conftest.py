@@ -34,7 +34,7 @@ def browser(server: str) -> Iterator[Browser]:
 
 @pytest.fixture
 def ui(browser: Browser, server: str) -> Iterator[Ui]:
-    """The web UI, opened. Errors that the page reports fail the test at its end."""
+    """The web UI in a browser. Errors that the page reports fail the test at its end."""
     ui = Ui(browser.new_page(viewport={"width": 1600, "height": 1000}), server)
     ui.open()
     yield ui

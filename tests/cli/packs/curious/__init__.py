@@ -1,4 +1,4 @@
-"""A pack that tries what a worker should not be able to do, and says how it went."""
+"""A pack that tries what a worker must not be able to do, and reports the results."""
 
 import os
 import socket
@@ -24,7 +24,7 @@ def send():
 
 
 class Curious:
-    """Looks around. ``data_dir`` is the server's, ``port`` one that somebody on this machine listens on."""
+    """Try to escape. ``data_dir``: the server's; ``port``: a listening port of this machine."""
 
     @classmethod
     def INPUT_TYPES(cls):

@@ -1,4 +1,4 @@
-"""A node pack of V1 nodes without torch: what an engine can be put through, in a process that starts quickly."""
+"""A pack of V1 nodes without torch, which exercises an engine in a process that starts quickly."""
 
 import asyncio
 import ctypes
@@ -13,7 +13,7 @@ from safelight.sdk.expand import GraphBuilder
 
 
 class Number:
-    """A number."""
+    """Return a number."""
 
     @classmethod
     def INPUT_TYPES(cls):
@@ -37,7 +37,7 @@ class Add(Number):
 
 
 class Show(Number):
-    """Shows a value as text."""
+    """Show a value as text."""
 
     @classmethod
     def INPUT_TYPES(cls):
@@ -51,7 +51,7 @@ class Show(Number):
 
 
 class Save(Number):
-    """Writes text files, and says so."""
+    """Write text files and report them."""
 
     @classmethod
     def INPUT_TYPES(cls):
@@ -69,7 +69,7 @@ class Save(Number):
 
 
 class Forget(Save):
-    """Begins a file and does not write it."""
+    """Open a file and write nothing."""
 
     def run(self, text, prefix):
         current().open_series(prefix).file(0, ".txt")
@@ -77,7 +77,7 @@ class Forget(Save):
 
 
 class Deed(Number):
-    """Does what a node should not do."""
+    """Do what a node should not do."""
 
     @classmethod
     def INPUT_TYPES(cls):
@@ -148,7 +148,7 @@ class Deed(Number):
 
 
 class Await(Number):
-    """Saves a file, and then another when there is one to read at ``path``."""
+    """Save a file, wait for a file at ``path``, and save another one."""
 
     @classmethod
     def INPUT_TYPES(cls):
@@ -167,7 +167,7 @@ class Await(Number):
 
 
 class Async(Number):
-    """Sleeps without keeping others from running."""
+    """Sleep without blocking other nodes."""
 
     @classmethod
     def INPUT_TYPES(cls):
@@ -191,7 +191,7 @@ class AsyncExit(Async):
 
 
 class Expand(Number):
-    """Becomes ``value + 1``, by a graph."""
+    """Expand to a graph that returns ``value + 1``."""
 
     def run(self, value):
         graph = GraphBuilder()
@@ -205,7 +205,7 @@ class Block(Number):
 
 
 class Pick(Number):
-    """One of two, without computing the other."""
+    """Return one of two inputs without computing the other."""
 
     @classmethod
     def INPUT_TYPES(cls):
@@ -219,7 +219,7 @@ class Pick(Number):
 
 
 class Range(Number):
-    """A list of numbers."""
+    """Return a list of numbers."""
 
     OUTPUT_IS_LIST = (True,)
 
@@ -228,7 +228,7 @@ class Range(Number):
 
 
 class Total(Number):
-    """The sum of a list; remembers how often it was asked."""
+    """Return the sum of a list, and count the calls."""
 
     INPUT_IS_LIST = True
     calls = 0
@@ -240,7 +240,7 @@ class Total(Number):
 
 
 class Clock(Number):
-    """Never the same."""
+    """Return a different value every time."""
 
     @classmethod
     def IS_CHANGED(cls, value):
@@ -255,7 +255,7 @@ def _is_socket(fd):
 
 
 class Even(Number):
-    """Takes even numbers only."""
+    """Accept only even numbers."""
 
     OUTPUT_NODE = True
 
