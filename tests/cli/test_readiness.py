@@ -32,18 +32,18 @@ def test_a_restarted_server_accepts_jobs_before_its_workers_are_up(tmp_path: Pat
     environment = {"SAFELIGHT_CUSTOM_NODES": str(tmp_path / "packs"), "SAFELIGHT_WORKER_WRITABLE": ""}
     with Site(tmp_path / "data", workers=1, environment=environment) as site:
         site.start()
-        ready = site.ask("GET", "/health/ready")
+        ready = site.request("GET", "/health/ready")
         assert (ready.status, ready.body) == (503, b"not ready: no worker has declared its nodes yet")
-        assert site.ask("GET", "/health/live").status == site.ask("GET", "/api/health/live").status == 200
-        assert site.ask("GET", "/health").status == 200
-        wait_for(lambda: site.ask("GET", "/health/ready").status == 200)
+        assert site.request("GET", "/health/live").status == site.request("GET", "/api/health/live").status == 200
+        assert site.request("GET", "/health").status == 200
+        wait_for(lambda: site.request("GET", "/health/ready").status == 200)
         wait_for(lambda: (tmp_path / "data/cache/nodes.msgpack").exists())
         site.kill()
 
         site.start()
         begun = time.monotonic()
         job_id = site.submit({"1": {"class_type": "First", "inputs": {"text": "early"}}})
-        ready = site.ask("GET", "/health/ready")
+        ready = site.request("GET", "/health/ready")
         assert ready.json == {"ready": True, "workers": 0, "slots": 1}
         assert time.monotonic() - begun < 3, "no import was waited for"
         assert site.end(job_id)["outputs"] == {"1": {"text": ["early"]}}
@@ -51,8 +51,10 @@ def test_a_restarted_server_accepts_jobs_before_its_workers_are_up(tmp_path: Pat
 
         pack.write_text(PACK.format(name="Second"))
         site.start()
-        assert site.ask("GET", "/health/ready").status == 503, "the known nodes are of other packs"
-        wait_for(lambda: site.ask("GET", "/health/ready").status == 200)
-        assert site.ask("POST", "/api/prompt", {"prompt": {"1": {"class_type": "First", "inputs": {}}}}).status == 400
+        assert site.request("GET", "/health/ready").status == 503, "the known nodes are of other packs"
+        wait_for(lambda: site.request("GET", "/health/ready").status == 200)
+        assert (
+            site.request("POST", "/api/prompt", {"prompt": {"1": {"class_type": "First", "inputs": {}}}}).status == 400
+        )
         job_id = site.submit({"1": {"class_type": "Second", "inputs": {"text": "late"}}})
         assert site.end(job_id)["status"] == "completed"

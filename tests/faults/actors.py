@@ -1,6 +1,6 @@
-"""What a slot's machine holds when its server was killed: an agent that outlives it beside the one that follows.
+"""An agent that outlives its killed server, beside the agent of the next server on the same machine.
 
-Agents with real engines, and a store that is a dictionary behind HTTP; Ray only carries their calls.
+Agents with real engines, and a store that is a dictionary behind HTTP; Ray would only carry their calls.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ PATIENCE_S = 120.0
 
 @contextmanager
 def store() -> Iterator[tuple[str, dict[str, bytes]]]:
-    """Its address, and what it holds."""
+    """Yield its address and its contents."""
     held: dict[str, bytes] = {}
 
     class Handler(BaseHTTPRequestHandler):
@@ -64,7 +64,7 @@ def store() -> Iterator[tuple[str, dict[str, bytes]]]:
 
 @dataclass
 class Owner:
-    """A server as far as an agent knows one. Mutable."""
+    """A server as an agent sees it. Mutable."""
 
     folder: Path
     address: str
@@ -116,7 +116,7 @@ class Owner:
 
 
 def ends(folder: Path, rng: random.Random, ledger: Ledger) -> None:
-    """The agents of servers that were killed end themselves while the next one works, which is not affected."""
+    """Agents of killed servers shut down by themselves, without affecting the agent of the next server."""
     asyncio.run(_ends(folder, rng, ledger))
 
 
@@ -124,7 +124,7 @@ async def _ends(folder: Path, rng: random.Random, ledger: Ledger) -> None:
     with store() as (address, held):
         outlived = [Owner(folder, address) for _ in range(rng.randint(1, 2))]
         for old in outlived:
-            await old.attach()  # and never asks again
+            await old.attach()  # and never polls again
         new = Owner(folder, address)
         await new.attach()
         try:

@@ -1,5 +1,4 @@
-"""What must be true of a site whatever was done to it: the promises of DESIGN.md as questions to the database, the blob
-store and the API."""
+"""The promises of DESIGN.md, checked in the database, the blob store and the API of a site."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -11,15 +10,15 @@ from tests.faults.site import TERMINAL, Site
 
 
 def audit(site: Site) -> None:
-    """Once nothing waits or runs."""
+    """Check everything, once no job waits or runs."""
     one_terminal_state(site)
     outputs_are_published_once(site)
     blobs_are_whole(site.folder / "blobs")
-    nothing_lies_about(site)
+    no_leftovers(site)
 
 
 def one_terminal_state(site: Site) -> None:
-    """Promise 2: by what the database saw, change by change."""
+    """Promise 2, by the state changes that the database recorded."""
     states: dict[str, tuple[str, int]] = dict.fromkeys(
         (job for (job,) in site.rows("SELECT id FROM job")), ("queued", 0)
     )
@@ -50,12 +49,12 @@ def outputs_are_published_once(site: Site) -> None:
 
 
 def files_of(job: Mapping[str, Any]) -> list[str]:
-    """The names that a job shows as its outputs."""
+    """Return the file names of a job's outputs."""
     return [file["filename"] for ui in (job.get("outputs") or {}).values() for file in ui.get("files", ())]
 
 
 def has_its_files(site: Site, job: Mapping[str, Any], texts: Mapping[str, str]) -> None:
-    """The job's outputs are these: node id to text, two files each, none missing, none twice, and bytes as written."""
+    """Check a job's outputs by node id: two files with each text, none missing, none twice, bytes as written."""
     shown: dict[str, list[bytes]] = defaultdict(list)
     for node, ui in job["outputs"].items():
         shown[node] += [site.view(file["filename"], folder="output").body for file in ui["files"]]
@@ -66,13 +65,13 @@ def has_its_files(site: Site, job: Mapping[str, Any], texts: Mapping[str, str]) 
 
 
 def blobs_are_whole(root: Path) -> None:
-    """Promise 6: a blob that can be seen is the bytes of its name."""
+    """Promise 6: the bytes of every blob match its name."""
     for path in (root / "b3").rglob("*"):
         if path.is_file():
             assert blake3(path.read_bytes()).hexdigest() == path.name
 
 
-def nothing_lies_about(site: Site) -> None:
+def no_leftovers(site: Site) -> None:
     """Temporary files are gone; staging folders that are kept for the next job are empty."""
     assert list((site.folder / "blobs" / "incoming").iterdir()) == []
     assert [path for path in (site.folder / "staging").rglob("*") if path.is_file()] == []

@@ -1,4 +1,4 @@
-"""Cancels at any moment of a job's life against a simultaneous finish, and the jobs beside them."""
+"""Cancels at any moment of a job's life, racing with its finish, and their effect on other jobs."""
 
 import random
 import threading
@@ -12,7 +12,7 @@ from tests.faults.site import Site
 
 
 def cancels(folder: Path, rng: random.Random, ledger: Ledger, *, number: int) -> None:
-    """Every job that was asked to end has one end; what is cancelled late, or by a stale interrupt, hits no other."""
+    """Every cancelled job ends once; a late cancel or a stale interrupt never affects another job."""
     with Site(folder, workers=2).start() as site:
         site.end(site.submit(job("warm")))
         for turn in range(number):
@@ -42,14 +42,14 @@ def cancels(folder: Path, rng: random.Random, ledger: Ledger, *, number: int) ->
 
 
 def _cancel_twice(site: Site, job_id: str, *, stale: bool) -> bool:
-    """Two ask at the same time; ``stale``: and one interrupts it, which may be late."""
+    """Cancel twice at the same time; ``stale``: and interrupt it, perhaps too late."""
     answers: list[bool] = []
     threads = [threading.Thread(target=lambda: answers.append(site.cancel(job_id))) for _ in range(2)]
     for thread in threads:
         thread.start()
     if stale:
-        assert site.ask("POST", "/api/interrupt", {"prompt_id": job_id}).is_success
+        assert site.request("POST", "/api/interrupt", {"prompt_id": job_id}).is_success
     for thread in threads:
         thread.join()
-    assert answers.count(True) <= 1, "one cancel is the one that counts"
+    assert answers.count(True) <= 1, "only one cancel takes effect"
     return any(answers)

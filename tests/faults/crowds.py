@@ -1,4 +1,4 @@
-"""One user with a thousand jobs, and nine with three each, at the dispatcher."""
+"""The dispatcher with one user who has a thousand jobs, and nine who have three each."""
 
 import asyncio
 import random
@@ -30,7 +30,7 @@ SMALL = [Principal(UserId(f"small{n}")) for n in range(9)]
 
 
 async def crowd(folder: Path, rng: random.Random, ledger: Ledger) -> None:
-    """Promise 8: each of the nine begins behind one running job of each other user, and all are done in their share."""
+    """Promise 8: each of the nine waits for at most one running job of each other user, and all get their share."""
     bus, clock, ended = MemoryBus(), ManualClock(), asyncio.Event()
     async with opened(folder, on_commit=bus.publish) as db:
         await db.write(_add_users)
@@ -76,9 +76,9 @@ async def crowd(folder: Path, rng: random.Random, ledger: Ledger) -> None:
     ledger.injected("a user with 1,000 jobs beside nine with three")
     last = max(n for n, owner in enumerate(started) if owner != BIG.user_id)
     assert sorted(owner for owner in started if owner != BIG.user_id) == sorted(who.user_id for who in SMALL * 3)
-    assert last < len(SMALL) * 3 + 3 * SLOTS + 3, f"the last of the small ones came as number {last}"
+    assert last < len(SMALL) * 3 + 3 * SLOTS + 3, f"the last job of the small users ran as number {last}"
     first = {owner: started.index(owner) for owner in set(started) - {BIG.user_id}}
-    assert max(first.values()) <= len(SMALL) + 1, "behind one running job of each, and no more"
+    assert max(first.values()) <= len(SMALL) + 1, "a user waited for more than one running job of each other user"
 
 
 def _add_users(tx: Transaction) -> None:

@@ -1,5 +1,6 @@
-"""Faults of storage: a full disk under the files and under the database, a lock that somebody else holds, a disk that
-takes no writes. Nothing is answered with success that was not done; reads go on; all is well when the disk is."""
+"""Faults of storage: a full disk under the files or the database, a locked database, a disk that rejects writes.
+
+Nothing fails silently, reads keep working, and the server recovers with the disk."""
 
 import random
 import resource
@@ -16,7 +17,7 @@ from tests.faults.site import Answer, Site, wait_for
 
 @contextmanager
 def small_disk(folder: Path, *, megabytes: int) -> Iterator[Path]:
-    """A file system of its own, which only root may make."""
+    """Mount a small file system, which needs root."""
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(folder)], check=True)
     try:
@@ -27,7 +28,7 @@ def small_disk(folder: Path, *, megabytes: int) -> Iterator[Path]:
 
 @contextmanager
 def filled(folder: Path) -> Iterator[None]:
-    """Somebody takes all the room that is left."""
+    """Fill the disk."""
     ballast = folder / "ballast"
     with ballast.open("wb", buffering=0) as file:
         try:
@@ -42,7 +43,7 @@ def filled(folder: Path) -> Iterator[None]:
 
 
 def full_of_files(folder: Path, rng: random.Random, ledger: Ledger) -> None:
-    """The disk of the files is full: 507, no half file, reads go on, and it recovers."""
+    """The disk of the files is full: 507, no half file, reads keep working, and it recovers."""
     database = folder / "database.db"
     content = rng.randbytes(300_000)
     with (
@@ -64,7 +65,7 @@ def full_of_files(folder: Path, rng: random.Random, ledger: Ledger) -> None:
 
 
 def full_database(folder: Path, rng: random.Random, ledger: Ledger) -> None:
-    """The disk of the database is full: 507 or 503, reads go on, and it recovers."""
+    """The disk of the database is full: 507 or 503, reads keep working, and it recovers."""
     with (
         small_disk(folder / "disk", megabytes=4) as disk,
         Site(folder / "data", workers=1, database=disk / "database.db").start() as site,
@@ -75,7 +76,7 @@ def full_database(folder: Path, rng: random.Random, ledger: Ledger) -> None:
         with filled(disk):
             for number in range(200):
                 answer = _submit(site, f"full{number}")
-                if answer.is_success:  # as long as there is room in what the log has taken
+                if answer.is_success:  # while there is space in the allocated part of the log
                     answered.append(answer.json["prompt_id"])
                     continue
                 _refused(answer, 507, 503)
@@ -92,7 +93,7 @@ def full_database(folder: Path, rng: random.Random, ledger: Ledger) -> None:
 
 
 def locked(folder: Path, rng: random.Random, ledger: Ledger) -> None:
-    """Somebody holds the database's lock: 503 with Retry-After, and nothing of it happened."""
+    """Another process holds the database's lock: 503 with Retry-After, and no effect."""
     with Site(folder, workers=1).start() as site:
         known = site.submit(job("before"))
         site.end(known)
@@ -108,7 +109,7 @@ def locked(folder: Path, rng: random.Random, ledger: Ledger) -> None:
 
 
 def unwritable(folder: Path, rng: random.Random, ledger: Ledger) -> None:
-    """No write of the server succeeds any more, with a job that runs: its end is kept when writes succeed again."""
+    """All writes of the server fail while a job runs: its end is stored when writes succeed again."""
     with Site(folder, workers=1).start() as site:
         known = site.submit(job("before"))
         site.end(known)
@@ -134,7 +135,7 @@ def unwritable(folder: Path, rng: random.Random, ledger: Ledger) -> None:
 
 
 def _submit(site: Site, name: str) -> Answer:
-    return site.ask("POST", "/api/prompt", {"prompt": job(name)})
+    return site.request("POST", "/api/prompt", {"prompt": job(name)})
 
 
 def _refused(answer: Answer, *statuses: int) -> None:

@@ -1,4 +1,5 @@
-"""Faults of engines: killed at every point of a job, crashed, frozen, hung, flooding, grown, lying."""
+"""Faults of engines: killed at every point of a job, crashed, frozen, hung, flooding, out of memory, sending
+garbage."""
 
 import os
 import random
@@ -41,7 +42,7 @@ def deed(what: str) -> dict[str, Any]:
 
 
 def deaths_at_points(folder: Path, rng: random.Random, ledger: Ledger, *, kills: int) -> None:
-    """``kill -9`` inside jobs, at chosen points, with other jobs around: each is done at its second attempt."""
+    """``kill -9`` inside jobs, at chosen points, among other jobs: each completes at its second attempt."""
     with Site(folder).start() as site:
         jobs: dict[str, str] = {}
         markers: dict[str, Path] = {}
@@ -61,18 +62,18 @@ def deaths_at_points(folder: Path, rng: random.Random, ledger: Ledger, *, kills:
                 ledger.retries_s.append(_retry_s(site, ended, died_at=float(markers[name].read_text())))
         attempts = dict(site.rows("SELECT id, attempt FROM job"))
         late = [name for name in jobs if name.startswith("calm") and attempts[jobs[name]] != 1]
-        assert late == [], "jobs that had nothing to do with a death"
+        assert late == [], "jobs whose engine did not die were retried"
         audit(site)
 
 
 def _retry_s(site: Site, ended: Any, *, died_at: float) -> float:
-    """0 where the death came after the job was done."""
+    """0 if the engine died after the job was done."""
     [(attempt,)] = site.rows("SELECT attempt FROM job WHERE id = ?", ended["id"])
     return max(0.0, ended["execution_start_time"] / 1000 - died_at) if attempt > 1 else 0.0
 
 
 def deaths_at_random(folder: Path, rng: random.Random, ledger: Ledger, *, kills: int) -> None:
-    """``kill -9`` from outside at a random moment from the submit on: claimed, running, saving, done, idle."""
+    """``kill -9`` from outside at a random moment after the submit: claimed, running, saving, done, idle."""
     with Site(folder, workers=1).start() as site:
         site.end(site.submit(job("warm")))
         for number in range(kills):
@@ -91,13 +92,8 @@ def deaths_at_random(folder: Path, rng: random.Random, ledger: Ledger, *, kills:
 
 
 def poison(folder: Path, rng: random.Random, ledger: Ledger) -> None:
-    """Jobs that always end their engine stop after the retry limit, with the reason; the next job is untouched."""
-    reasons = {
-        "segfault": "SIGSEGV",
-        "exit": "status 0",
-        "be_killed": "SIGKILL",
-        "garbage": "data that is not a message",
-    }
+    """Jobs that always end their engine stop after the retry limit, with the reason; the next job is not affected."""
+    reasons = {"segfault": "SIGSEGV", "exit": "status 0", "be_killed": "SIGKILL", "garbage": "not a message"}
     garbage = {"1": node("Garbage", frame="ffffffff" + rng.randbytes(8).hex())}
     with Site(folder, workers=1).start() as site:
         for what in rng.sample(sorted(reasons), len(reasons)):
@@ -116,10 +112,10 @@ def poison(folder: Path, rng: random.Random, ledger: Ledger) -> None:
 
 
 def frozen(folder: Path, rng: random.Random, ledger: Ledger) -> None:
-    """SIGSTOP past the lease, another finishes, SIGCONT: what the first still has to say is of no effect."""
+    """SIGSTOP past the lease, another engine finishes, SIGCONT: late messages of the first have no effect."""
     with Site(folder, workers=2, environment={"SAFELIGHT_LEASE_S": "1.5"}).start() as site:
         site.end(site.submit(job("warm")))
-        wait_for(lambda: _are_idle(site))  # one that starts may be silent for longer
+        wait_for(lambda: _are_idle(site))  # a starting engine may be silent for longer
         prompt = job("frozen")
         prompt["1"]["inputs"]["seconds"] = 0.6
         job_id = site.submit(prompt)
@@ -141,7 +137,7 @@ def frozen(folder: Path, rng: random.Random, ledger: Ledger) -> None:
 
 
 def _are_idle(site: Site) -> bool:
-    return all(slot["state"] == "idle" for slot in site.ask("GET", "/api/admin/schedule").json["slots"])
+    return all(slot["state"] == "idle" for slot in site.request("GET", "/api/admin/schedule").json["slots"])
 
 
 def _continue(pid: int) -> None:
@@ -187,7 +183,7 @@ def _leave_a_child(site: Site, ledger: Ledger) -> None:
 
 
 def _any_child(engine: int) -> list[str]:
-    """Children belong to the thread that started them."""
+    """Children are listed under the thread that started them."""
     return [pid for file in Path(f"/proc/{engine}/task").glob("*/children") for pid in file.read_text().split()]
 
 
@@ -197,14 +193,14 @@ def _flood(site: Site, ledger: Ledger) -> None:
     slowest = 0.0
     while site.job(job_id)["status"] not in ("completed", "failed"):
         begun = time.monotonic()
-        assert site.ask("GET", "/api/queue").status == 200
+        assert site.request("GET", "/api/queue").status == 200
         slowest = max(slowest, time.monotonic() - begun)
     assert site.job(job_id)["status"] == "completed"
-    assert slowest < 5, "others wait while one floods"
+    assert slowest < 5, "requests waited for a flood of another job"
 
 
 def _lose_device(site: Site, ledger: Ledger) -> None:
-    """Once: the job is run again by a fresh process. At every attempt: it fails in the device's words."""
+    """Once: the job is retried in a new process. At every attempt: it fails with the device's message."""
     for marker, status in ((str(site.folder / "lost"), "completed"), ("", "failed")):
         [before] = site.engines()
         lost = {"1": node("LosesDevice", salt=status, marker=marker)}

@@ -1,4 +1,4 @@
-"""Clients that send prompts of 200,000 file names, and hang up while they are looked at."""
+"""Clients that send prompts of 200,000 file names, and disconnect while they are validated."""
 
 import json
 import random
@@ -16,7 +16,7 @@ CLIENTS = 3
 NAMES = 200_000
 FLOOD_S = 3.0
 LONGEST_S = 10.0
-"""For an answer to somebody else, on a machine that does much besides. ``benchmarks.flood`` has the numbers."""
+"""Maximum time of a response to another client, on a busy machine. ``benchmarks.flood`` measures it."""
 
 
 def floods(folder: Path, rng: random.Random, ledger: Ledger) -> None:
@@ -39,12 +39,12 @@ def floods(folder: Path, rng: random.Random, ledger: Ledger) -> None:
         while time.monotonic() < until or len(refused) < CLIENTS:
             for path in ("/health", "/api/jobs?limit=20"):
                 begun = time.monotonic()
-                assert site.ask("GET", path).status == 200
+                assert site.request("GET", path).status == 200
                 longest = max(longest, time.monotonic() - begun)
         stop.set()
         for thread in threads:
             thread.join()
-        assert longest < LONGEST_S, f"somebody else waited {longest:.1f} s"
+        assert longest < LONGEST_S, f"another client waited {longest:.1f} s"
         assert set(refused) == {400}
         assert site.end(site.submit(job("after")))["status"] == "completed"
         wait_for(lambda: _cpu_share(site) < 0.5)
@@ -61,7 +61,7 @@ def _body(kind: str) -> bytes:
 
 def _flood(site: Site, body: bytes, stop: threading.Event, refused: list[int], ledger: Ledger) -> None:
     while not stop.is_set():
-        refused.append(site.ask("POST", "/api/prompt", body).status)
+        refused.append(site.request("POST", "/api/prompt", body).status)
         ledger.injected("a prompt of 200,000 names, or of 100,000 nodes")
 
 
@@ -77,7 +77,7 @@ def _hang_up(site: Site, body: bytes, stop: threading.Event, after_s: float, led
 
 
 def _cpu_share(site: Site) -> float:
-    """Of one core, by the server's own process, over half a second."""
+    """Return the share of one core that the server's process uses over half a second."""
     before, begun = _cpu_s(site.pid), time.monotonic()
     time.sleep(0.5)
     return (_cpu_s(site.pid) - before) / (time.monotonic() - begun)

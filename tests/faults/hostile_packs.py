@@ -1,6 +1,6 @@
 """A site with a hostile node pack, and what it must not reach: its own code, the server, the data folder, the machine.
 
-``python -m tests.faults.hostile_packs`` carries all attacks out in a temporary folder and prints how each went.
+``python -m tests.faults.hostile_packs`` runs all attacks in a temporary folder and prints their results.
 """
 
 import json
@@ -22,11 +22,11 @@ from safelight.sandbox import keeper, landlock
 HOSTILE = Path(__file__).parent / "hostile"
 CODE = "__init__.py"
 PRISTINE = "as the operator put it there"
-"""What the pack's code says of itself as long as nobody has replaced it."""
+"""The version that the pack's code reports unless it was replaced."""
 
 
 def hostile_site(folder: Path, *, workers: int = 1, **settings: str) -> Site:
-    """Not started. The operator's own copy of the pack lies in ``folder/packs``."""
+    """Make a site without starting it. The operator's own copy of the pack is in ``folder/packs``."""
     shutil.copytree(HOSTILE, folder / "packs", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "models/checkpoints").mkdir(parents=True)
     (folder / "models/checkpoints/a.safetensors").write_text("weights")
@@ -43,8 +43,8 @@ def pack_of(site: Site) -> Path:
     return site.folder.with_name("packs") / "attacker"
 
 
-def told_by(site: Site, node: str, headers: Mapping[str, str], **inputs: str) -> Any:
-    """What a node of the pack says when it has run."""
+def result_of(site: Site, node: str, headers: Mapping[str, str], **inputs: str) -> Any:
+    """Run a node of the pack and return its result."""
     ended = end(site, run(site, node, headers, **inputs), headers)
     assert ended["status"] == "completed", ended
     [text] = ended["outputs"]["1"]["text"]
@@ -53,26 +53,26 @@ def told_by(site: Site, node: str, headers: Mapping[str, str], **inputs: str) ->
 
 def run(site: Site, node: str, headers: Mapping[str, str], **inputs: str) -> str:
     prompt = {"1": {"class_type": node, "inputs": inputs}}
-    wait_for(lambda: site.ask("GET", f"/api/object_info/{node}", headers=headers).status == 200)
-    answer = site.ask("POST", "/api/prompt", {"prompt": prompt}, headers=headers)
+    wait_for(lambda: site.request("GET", f"/api/object_info/{node}", headers=headers).status == 200)
+    answer = site.request("POST", "/api/prompt", {"prompt": prompt}, headers=headers)
     assert answer.status == 200, answer
     return str(answer.json["prompt_id"])
 
 
 def end(site: Site, job_id: str, headers: Mapping[str, str]) -> Any:
     def job() -> Any:
-        return site.ask("GET", f"/api/jobs/{job_id}", headers=headers).json
+        return site.request("GET", f"/api/jobs/{job_id}", headers=headers).json
 
     wait_for(lambda: job()["status"] in ("completed", "failed", "cancelled"))
     return job()
 
 
 def look(site: Site, headers: Mapping[str, str]) -> Any:
-    return told_by(site, "Look", headers, salt=uuid.uuid4().hex)
+    return result_of(site, "Look", headers, salt=uuid.uuid4().hex)
 
 
 def attack(site: Site, headers: Mapping[str, str], *, daemon: str) -> dict[str, str]:
-    """Each attack of the node, with how it went. There is something to read in the store and in each slot's inputs."""
+    """Run the node's attacks and return the result of each. The store and each slot's inputs have files to read."""
     assert site.upload("secret.txt", b"of another user").is_success or headers
     for slot in ("local-0", "local-1"):
         folder = site.folder / "inputs" / slot / "job"
@@ -85,12 +85,12 @@ def attack(site: Site, headers: Mapping[str, str], *, daemon: str) -> dict[str, 
         "server": site.pid,
         "daemon": daemon,
     }
-    return dict(told_by(site, "Attack", headers, known=json.dumps(known)))
+    return dict(result_of(site, "Attack", headers, known=json.dumps(known)))
 
 
 def attacks(folder: Path, rng: random.Random, ledger: Ledger) -> None:
-    """Every attack of the node on two workers, one of which has the inputs of another job: none succeeds, and neither
-    code nor processes are left behind."""
+    """Every attack of the node on two workers, one of which has the inputs of another job: none succeeds, and no
+    code and no processes are left behind."""
     name = f"at-{rng.randrange(1 << 32):08x}"
     with hostile_site(folder, workers=2).start() as site:
         results = attack(site, {}, daemon=name)
@@ -112,7 +112,7 @@ def attacks(folder: Path, rng: random.Random, ledger: Ledger) -> None:
 
         assert len(processes_named(name)) == 1, "the daemon runs beside its engine"
         restart_engine(site, {})
-        wait_for(lambda: processes_named(name) == [])  # it ends with its engine
+        wait_for(lambda: processes_named(name) == [])  # the daemon ends with its engine
         for _ in range(2):  # on both workers, wherever the jobs go
             seen = look(site, {})
             assert seen["version"] == PRISTINE
@@ -120,17 +120,17 @@ def attacks(folder: Path, rng: random.Random, ledger: Ledger) -> None:
 
 
 def restart_engine(site: Site, headers: Mapping[str, str]) -> None:
-    """The next engine of a slot follows one that has ended inside a job."""
+    """End the engine of a slot inside a job, so that another one starts."""
     assert end(site, run(site, "Die", headers, salt=uuid.uuid4().hex), headers)["status"] == "failed"
 
 
 def save(site: Site, name: str, text: str, headers: Mapping[str, str]) -> Answer:
-    wait_for(lambda: site.ask("GET", "/api/object_info/Attack", headers=headers).status == 200)
-    return site.ask("POST", f"/attacker/save/{name}", text.encode(), headers=headers)
+    wait_for(lambda: site.request("GET", "/api/object_info/Attack", headers=headers).status == 200)
+    return site.request("POST", f"/attacker/save/{name}", text.encode(), headers=headers)
 
 
 def with_account(site: Site, name: str, *options: str) -> dict[str, str]:
-    """Make an account; the headers with its key."""
+    """Make an account and return the headers with its key."""
     at = ("--data-dir", str(site.folder))
     made = safelight("user", "add", name, "--no-password", *options, *at)
     assert made.returncode == 0, made.stderr
@@ -152,10 +152,10 @@ def processes_named(name: str) -> list[int]:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, hostile_site(Path(folder), workers=2).start() as site:
-        told = attack(site, {}, daemon="attack-by-hand")
-        for name, result in told.items():
+        results = attack(site, {}, daemon="attack-by-hand")
+        for name, result in results.items():
             print(f"{result:<30} {name}")
-        sys.exit(any(result.startswith("done") for result in told.values()))
+        sys.exit(any(result.startswith("done") for result in results.values()))
 
 
 if __name__ == "__main__":

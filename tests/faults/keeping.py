@@ -1,5 +1,6 @@
-"""What becomes of kept bytes: damage on the disk, garbage collected while the same bytes are uploaded, backups made in
-full traffic. What was acknowledged is read back byte for byte, or is said to be damaged."""
+"""Stored bytes: damage on the disk, garbage collection while the same bytes are uploaded, backups under load.
+
+What was acknowledged is read back byte for byte, or is reported as damaged."""
 
 import asyncio
 import random
@@ -28,7 +29,7 @@ PROTECTED_S = 3.0
 
 
 def damaged(folder: Path, rng: random.Random, ledger: Ledger) -> None:
-    """Flipped, cut and lost files: no download lies, ``verify`` names each, and the right bytes heal."""
+    """Flipped, truncated and lost files: no download is wrong, ``verify`` names each, and a new upload repairs them."""
     with Site(folder / "data", workers=1).start() as site:
         contents = {f"{number}.bin": rng.randbytes(rng.choice((1, 5_000, LARGE))) for number in range(9)}
         for name, content in contents.items():
@@ -41,7 +42,7 @@ def damaged(folder: Path, rng: random.Random, ledger: Ledger) -> None:
             ledger.injected("a stored file that is damaged")
         for name, content in contents.items():
             got = _download(site, name)
-            assert got == content if name not in spoiled else got is None, f"{name} lied"
+            assert got == content if name not in spoiled else got is None, f"the download of {name} is wrong"
         found = _command("verify", site.folder)
         assert found.returncode == 1
         for name, content in contents.items():
@@ -67,7 +68,7 @@ def collected(folder: Path, rng: random.Random, ledger: Ledger) -> None:
             mine.append((name, asset_id, content))
             if own.random() < 0.8:
                 _, gone, _ = mine.pop(own.randrange(len(mine)))
-                assert site.ask("DELETE", f"/api/assets/{gone}").is_success
+                assert site.request("DELETE", f"/api/assets/{gone}").is_success
         kept.update({name: content for name, _, content in mine})
 
     with Site(folder / "data", workers=1).start() as site:
@@ -79,14 +80,14 @@ def collected(folder: Path, rng: random.Random, ledger: Ledger) -> None:
         for name, content in kept.items():
             assert site.view(name, folder="input").body == content, f"{name} is lost"
         for [asset_id] in site.rows("SELECT id FROM asset"):
-            assert site.ask("DELETE", f"/api/assets/{asset_id}").is_success
+            assert site.request("DELETE", f"/api/assets/{asset_id}").is_success
         time.sleep(0.05)
         asyncio.run(_collect(site, 0.0))
         assert not any(path.is_file() for path in (site.folder / "blobs" / "b3").rglob("*")), "garbage is left"
 
 
 def backed_up(folder: Path, rng: random.Random, ledger: Ledger) -> None:
-    """A backup in full traffic holds everything that was acknowledged before it began, and comes back whole."""
+    """A backup under load has everything that was acknowledged before it began, and can be restored completely."""
     uploads: dict[str, bytes] = {}
     jobs: list[str] = []
 
@@ -116,7 +117,9 @@ def _restored(folder: Path, uploads: Mapping[str, bytes], jobs: list[str]) -> No
     back = _command("restore", folder / "back", str(folder / "backup"))
     assert back.returncode == 0, back.stdout + back.stderr
     assert _command("verify", folder / "back").returncode == 0
-    assert _command("restore", folder / "back", str(folder / "backup")).returncode != 0, "it was written over"
+    assert _command("restore", folder / "back", str(folder / "backup")).returncode != 0, (
+        "a restore overwrote a data folder"
+    )
     with Site(folder / "back", workers=1).start() as site:
         for name, content in uploads.items():
             assert site.view(name, folder="input").body == content
@@ -132,7 +135,7 @@ def _crowd(
     *,
     threads: int,
 ) -> Iterator[None]:
-    """Clients at work until the block ends; what fails in one of them is raised."""
+    """Run clients until the block ends; raise what fails in one of them."""
     is_over, failures = threading.Event(), list[BaseException]()
 
     def run(own: random.Random) -> None:
@@ -155,7 +158,7 @@ def _crowd(
 
 
 async def _collect(site: Site, protected_s: float) -> int:
-    """As ``safelight gc`` does it, which protects more. Returns how many files were removed."""
+    """Collect garbage as ``safelight gc`` does, with a shorter protection. Return the number of removed files."""
     db = await Database.open(f"sqlite:///{site.folder}/safelight.db", on_commit=lambda events: None)
     try:
         before = datetime.now(UTC) - timedelta(seconds=protected_s)
@@ -170,7 +173,7 @@ def _command(name: str, data_dir: Path, *words: str) -> "subprocess.CompletedPro
 
 
 def _download(site: Site, name: str) -> bytes | None:
-    """``None`` for what does not come, or not whole."""
+    """Return the bytes; ``None`` if the download fails or is truncated."""
     try:
         answer = site.view(name, folder="input")
     except (HTTPException, OSError):

@@ -1,4 +1,4 @@
-"""What a run of fault tests did: faults by kind, what was lost, and how long retries took."""
+"""The record of a run of fault tests: faults by kind, and how long retries took."""
 
 from collections import Counter
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Jobs that would hold a worker for ever, and places for files that fail under a worker."""
+"""Jobs that would occupy a worker forever, and staging folders that fail."""
 
 import random
 import shutil
@@ -12,7 +12,7 @@ from tests.faults.site import Site, wait_for
 
 
 def hung(folder: Path, rng: random.Random, ledger: Ledger) -> None:
-    """A job beyond its run limit and a node that is silent: each ends as failed, once, and the queue goes on."""
+    """A job beyond its run limit and a node that is silent: each fails once, and the next jobs run."""
     limits = {"SAFELIGHT_RUN_LIMIT_S": "4", "SAFELIGHT_SILENT_NODE_S": "0", "SAFELIGHT_CANCEL_GRACE_S": "0.2"}
     silent = limits | {"SAFELIGHT_RUN_LIMIT_S": "0", "SAFELIGHT_SILENT_NODE_S": "1.5"}
     for name, environment, kind in (("runs", limits, "RunLimitExceeded"), ("silent", silent, "NodeSilent")):
@@ -34,8 +34,8 @@ def hung(folder: Path, rng: random.Random, ledger: Ledger) -> None:
 
 
 def shut(folder: Path, rng: random.Random, ledger: Ledger) -> None:
-    """The folders of outputs are gone, and come back only when somebody mends it: no job fails, the slot is shut and
-    says why, and the queue goes on when it is opened."""
+    """The folder of outputs is gone until an administrator restores it: no job fails, the slot is shut and reports why,
+    and jobs run again when it is opened."""
     with Site(folder, workers=1).start() as site:
         site.end(site.submit(job("warm")))
         staging = folder / "staging"
@@ -51,7 +51,7 @@ def shut(folder: Path, rng: random.Random, ledger: Ledger) -> None:
         assert site.rows("SELECT count(*) FROM job WHERE state = 'failed'") == [(0,)]
         staging.unlink()
         shutil.move(moved, staging)
-        opened = site.ask("PUT", "/api/admin/schedule/slots/local-0", {"mode": "open"})
+        opened = site.request("PUT", "/api/admin/schedule/slots/local-0", {"mode": "open"})
         assert opened.status == 200, opened.body
         for name in names:
             ended = site.end(jobs[name])
@@ -61,7 +61,7 @@ def shut(folder: Path, rng: random.Random, ledger: Ledger) -> None:
 
 
 def drained(folder: Path, rng: random.Random, ledger: Ledger) -> None:
-    """``drain --now`` in the middle of jobs: they go back to the queue and complete after it."""
+    """``drain --now`` in the middle of jobs: they return to the queue and complete later."""
     with Site(folder, workers=2).start() as site:
         site.end(site.submit(job("warm")))
         jobs: dict[str, str] = {}
@@ -71,11 +71,11 @@ def drained(folder: Path, rng: random.Random, ledger: Ledger) -> None:
                 prompt["1"]["inputs"]["seconds"] = rng.uniform(0.3, 1.0)
                 jobs[f"drained{number}{other}"] = site.submit(prompt)
             wait_for(lambda: site.rows("SELECT count(*) FROM job WHERE state = 'running'") != [(0,)])
-            answer = site.ask("PUT", "/api/admin/schedule/queue", {"mode": "closed", "now": True})
+            answer = site.request("PUT", "/api/admin/schedule/queue", {"mode": "closed", "now": True})
             assert answer.status == 200, answer.body
             ledger.injected("drain --now while jobs run")
             wait_for(lambda: site.rows("SELECT count(*) FROM job WHERE state = 'running'") == [(0,)])
-            assert site.ask("PUT", "/api/admin/schedule/queue", {"mode": "open"}).status == 200
+            assert site.request("PUT", "/api/admin/schedule/queue", {"mode": "open"}).status == 200
         for name, job_id in jobs.items():
             ended = site.end(job_id)
             assert ended["status"] == "completed", ended
@@ -86,5 +86,5 @@ def drained(folder: Path, rng: random.Random, ledger: Ledger) -> None:
 
 
 def _slot(site: Site) -> Any:
-    [slot] = site.ask("GET", "/api/admin/schedule").json["slots"]
+    [slot] = site.request("GET", "/api/admin/schedule").json["slots"]
     return slot

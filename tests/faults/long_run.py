@@ -1,4 +1,4 @@
-"""The long run: every scenario with new seeds until the time is up, and the report of it (``scripts/faults``)."""
+"""Run every scenario with new seeds until the time is up, and write a report (``scripts/faults``)."""
 
 import argparse
 import logging
@@ -32,7 +32,7 @@ from tests.faults import (
 from tests.faults.ledger import Ledger
 
 WORLDS = 100
-"""Simulated worlds in a turn."""
+"""Number of simulated worlds per turn."""
 
 PROMISES = (
     "A 2xx on submit survives `kill -9` of everything.",
@@ -48,7 +48,7 @@ PROMISES = (
 
 @dataclass
 class Scenario:
-    """Mutable: what its turns did. ``test``: the one of the suite that runs the same."""
+    """Mutable: the results of its turns. ``test``: the test of the suite that runs the same."""
 
     test: str
     promises: tuple[int, ...]
@@ -79,49 +79,56 @@ def scenarios() -> list[Scenario]:
             (2, 4),
             engines.poison,
         ),
-        Scenario("test_engines.py::test_a_frozen_engine_is_given_up_and_has_no_late_say", (2, 3, 4), engines.frozen),
-        Scenario("test_engines.py::test_unruly_nodes_harm_no_other_job", (4, 5), engines.unruly),
         Scenario(
-            "test_limits.py::test_a_job_that_would_run_for_ever_is_ended_and_holds_nobody_up", (2, 4), limits.hung
+            "test_engines.py::test_a_frozen_engine_is_replaced_and_its_late_messages_have_no_effect",
+            (2, 3, 4),
+            engines.frozen,
         ),
-        Scenario("test_limits.py::test_a_slot_whose_folder_is_gone_is_shut_and_fails_no_job", (2, 4), limits.shut),
-        Scenario("test_limits.py::test_drain_now_sends_jobs_back_and_loses_none", (2, 3, 4), limits.drained),
-        Scenario("test_limits.py::test_the_end_of_an_outlived_actor_harms_no_job_of_the_next", (2, 4), actors.ends),
+        Scenario("test_engines.py::test_unruly_nodes_do_not_affect_other_jobs", (4, 5), engines.unruly),
+        Scenario("test_limits.py::test_a_job_that_would_run_forever_is_ended_and_delays_no_other", (2, 4), limits.hung),
+        Scenario("test_limits.py::test_a_slot_whose_folder_is_gone_is_shut_and_no_job_fails", (2, 4), limits.shut),
+        Scenario("test_limits.py::test_drain_now_requeues_jobs_and_loses_none", (2, 3, 4), limits.drained),
         Scenario(
-            "test_servers.py::test_what_was_answered_survives_the_death_of_everything",
+            "test_limits.py::test_an_agent_that_outlives_its_server_does_not_affect_the_next", (2, 4), actors.ends
+        ),
+        Scenario(
+            "test_servers.py::test_what_was_acknowledged_survives_a_kill_of_everything",
             (1, 2, 3, 6),
             partial(servers.deaths, kills=4),
         ),
-        Scenario("test_servers.py::test_half_written_files_are_swept", (6,), servers.leftovers),
+        Scenario("test_servers.py::test_half_written_files_are_removed", (6,), servers.leftovers),
         Scenario(
             "test_cancels.py::test_a_cancel_ends_its_job_and_no_other", (2, 5), partial(cancels.cancels, number=40)
         ),
-        Scenario("test_disks.py::test_a_full_disk_under_files_is_said", (6,), disks.full_of_files, needs_root=True),
+        Scenario("test_disks.py::test_a_full_disk_under_files_is_reported", (6,), disks.full_of_files, needs_root=True),
         Scenario(
-            "test_disks.py::test_a_full_disk_under_the_database_is_said", (1, 2), disks.full_database, needs_root=True
+            "test_disks.py::test_a_full_disk_under_the_database_is_reported",
+            (1, 2),
+            disks.full_database,
+            needs_root=True,
         ),
-        Scenario("test_disks.py::test_a_locked_database_is_said", (1,), disks.locked),
-        Scenario("test_disks.py::test_a_disk_that_takes_no_writes_is_said", (1, 2, 6), disks.unwritable),
-        Scenario("test_keeping.py::test_damaged_bytes_are_never_taken_for_whole", (6,), keeping.damaged),
+        Scenario("test_disks.py::test_a_locked_database_is_reported", (1,), disks.locked),
+        Scenario("test_disks.py::test_a_disk_that_rejects_writes_is_reported", (1, 2, 6), disks.unwritable),
+        Scenario("test_keeping.py::test_damaged_bytes_are_never_served_as_intact", (6,), keeping.damaged),
         Scenario(
-            "test_keeping.py::test_garbage_is_collected_while_the_same_bytes_come_and_go", (6,), keeping.collected
+            "test_keeping.py::test_garbage_is_collected_while_the_same_bytes_are_uploaded_and_deleted",
+            (6,),
+            keeping.collected,
         ),
-        Scenario("test_keeping.py::test_a_backup_in_full_traffic_comes_back_whole", (1, 6), keeping.backed_up),
-        Scenario("test_upgrades.py::test_a_migration_that_is_killed_begins_again", (1, 6), migrations),
-        Scenario(
-            "test_sockets.py::test_two_thousand_silent_sockets_and_their_return", (), partial(sockets.crowd, users=8)
-        ),
+        Scenario("test_keeping.py::test_a_backup_under_load_is_restored_completely", (1, 6), keeping.backed_up),
+        Scenario("test_upgrades.py::test_a_killed_migration_starts_again", (1, 6), migrations),
+        Scenario("test_sockets.py::test_two_thousand_idle_sockets_reconnect", (), partial(sockets.crowd, users=8)),
         Scenario("test_simulation.py::test_promises_hold_in_two_hundred_worlds", (2, 3, 4, 5), worlds),
-        Scenario("test_floods.py::test_huge_prompts_hold_up_nobody_else", (8,), floods.floods),
-        Scenario("test_hostile_packs.py::test_each_attack_of_a_node_is_refused", (7,), hostile_packs.attacks),
+        Scenario("test_floods.py::test_huge_prompts_do_not_delay_others", (8,), floods.floods),
+        Scenario("test_hostile_packs.py::test_each_attack_of_a_node_fails", (7,), hostile_packs.attacks),
         Scenario("test_crowds.py::test_nine_users_do_not_wait_behind_a_thousand_jobs_of_one", (8,), crowds.run),
     ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=180.0, help="how long to go on (default 180)")
-    parser.add_argument("--seed", type=int, default=None, help="begin with this seed (default: a random one)")
+    parser.add_argument("--seconds", type=float, default=180.0, help="minimum duration in seconds (default 180)")
+    parser.add_argument("--seed", type=int, default=None, help="first seed (default: random)")
     parser.add_argument("--report", type=Path, default=Path("docs/operate/reliability.md"))
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.randrange(1 << 32)
@@ -147,7 +154,7 @@ def _take_turn(scenario: Scenario, seed: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         try:
             scenario.run(Path(folder), random.Random(seed), scenario.ledger)
-        except Exception:  # a boundary: the run goes on, and the report says what was lost
+        except Exception:  # a boundary: the run continues, and the report counts the loss
             scenario.lost += 1
             print(f"LOST, seed {seed}", flush=True)
             traceback.print_exc()

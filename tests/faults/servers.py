@@ -1,6 +1,6 @@
 """Faults of the server itself: killed while clients submit, upload and publish, with jobs that wait and run.
 
-What was answered with 2xx must be in the database that a restarted server finds, and must be done.
+What was acknowledged with 2xx must be in the database after a restart, and must be carried out.
 """
 
 import http.client
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from tests.faults.audit import audit, has_its_files, nothing_lies_about
+from tests.faults.audit import audit, has_its_files, no_leftovers
 from tests.faults.engines import job, texts
 from tests.faults.ledger import Ledger
 from tests.faults.site import FORM_TYPE, Answer, Site, form, wait_for
@@ -24,7 +24,7 @@ _GONE = (OSError, http.client.HTTPException)
 
 @dataclass
 class Answered:
-    """Mutable: what was answered with 2xx. Names to job ids, to bytes, to the ids of shares."""
+    """Mutable: what was acknowledged with 2xx: job ids, bytes and share ids by name."""
 
     jobs: dict[str, str] = field(default_factory=dict)
     uploads: dict[str, bytes] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Answered:
 
 
 def deaths(folder: Path, rng: random.Random, ledger: Ledger, *, kills: int) -> None:
-    """``kill -9`` of the server and all engines in full traffic; nothing that was answered is missing then."""
+    """``kill -9`` of the server and all engines under load; nothing that was acknowledged is missing afterwards."""
     answered = Answered()
     with Site(folder) as site:
         site.start()
@@ -46,7 +46,7 @@ def deaths(folder: Path, rng: random.Random, ledger: Ledger, *, kills: int) -> N
         _is_kept(site, answered)
         attempts = {attempt for (attempt,) in site.rows("SELECT attempt FROM job")}
         assert attempts <= {1, 2}, "a job that ran when the server died runs once more"
-        site.ask("POST", "/api/history", {"delete": []})
+        site.request("POST", "/api/history", {"delete": []})
         audit(site)
 
 
@@ -95,7 +95,7 @@ def _upload(site: Site, answered: Answered, name: str, rng: random.Random) -> No
 
 
 def _upload_half(site: Site, answered: Answered, name: str, rng: random.Random) -> None:
-    """An upload that is on its way when the server dies; it is never answered."""
+    """An upload that is in progress when the server dies; it is never acknowledged."""
     assert site.server is not None
     address = urlsplit(site.server.url)
     body = form(f"{name}.bin", rng.randbytes(400_000))
@@ -110,10 +110,10 @@ def _upload_half(site: Site, answered: Answered, name: str, rng: random.Random) 
 def _publish(site: Site, answered: Answered, name: str, rng: random.Random) -> None:
     path = f"workflows/{name}.json"
     document = f'{{"nodes": [], "links": [], "version": 0.4, "extra": {{"name": "{name}"}}}}'.encode()
-    saved = site.ask("POST", f"/api/userdata/{quote(path, safe='')}", document)
+    saved = site.request("POST", f"/api/userdata/{quote(path, safe='')}", document)
     if saved.is_success:
         answered.documents[path] = document
-    published = site.ask(
+    published = site.request(
         "POST", f"/api/userdata/{quote(path, safe='')}/publish", {"asset_ids": [], "workflow_id": name}
     )
     if published.is_success:
@@ -130,9 +130,9 @@ def _is_kept(site: Site, answered: Answered) -> None:
     for name, content in answered.uploads.items():
         assert _ok(site.view(name, folder="input")).body == content
     for path, document in answered.documents.items():
-        assert _ok(site.ask("GET", f"/api/userdata/{quote(path, safe='')}")).body == document
+        assert _ok(site.request("GET", f"/api/userdata/{quote(path, safe='')}")).body == document
     for share in answered.shares.values():
-        _ok(site.ask("GET", f"/api/workflows/published/{share}"))
+        _ok(site.request("GET", f"/api/workflows/published/{share}"))
     unknown = site.rows("SELECT filename FROM asset LEFT JOIN blob USING (digest) WHERE blob.digest IS NULL")
     assert unknown == []
 
@@ -143,7 +143,7 @@ def _ok(answer: Answer) -> Answer:
 
 
 def leftovers(folder: Path, rng: random.Random, ledger: Ledger) -> None:
-    """What a server that was killed left half-written is swept before the next one answers, and is never visible."""
+    """Half-written files of a killed server are removed before the next one responds, and are never visible."""
     with Site(folder, workers=1) as site:
         site.start()
         kept = site.upload("kept.bin", b"kept")
@@ -154,5 +154,5 @@ def leftovers(folder: Path, rng: random.Random, ledger: Ledger) -> None:
         (folder / "staging" / "attempt" / "half.png").write_bytes(rng.randbytes(100))
         ledger.injected("half-written files of a killed server", 2)
         site.start()
-        nothing_lies_about(site)
+        no_leftovers(site)
         assert site.view("kept.bin", folder="input").body == b"kept"

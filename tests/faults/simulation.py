@@ -1,7 +1,7 @@
-"""The dispatcher and the state machine of jobs under seeded faults: a real database, a clock that is moved by hand, and
-engines that say what the seed wants, also after they were given up. In every other world engines outlive the
-dispatcher, which may also be killed, and the next one resumes what they work on; in every third, slots sleep. The
-promises are checked after every step.
+"""The dispatcher and the state machine of jobs under seeded faults: a real database, a manual clock, and fake engines
+that send what the seed decides, even after they were replaced. In every second world engines outlive the dispatcher,
+which may also be killed, and the next one reattaches to them; in every third, idle slots are stopped. The promises are
+checked after every step.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ STEPS = 40
 OUTLIVE_S = 30.0
 IDLE_S = 15.0
 PATIENCE = 100
-"""FairQueue of the event loop that what is under way may take."""
+"""Maximum turns of the event loop that pending work may take."""
 OUTCOMES = (JobState.COMPLETED, JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
 SAID = JobError("ValueError", "said by an engine")
 _RUNS = "SELECT id, state, attempt, cancel_requested FROM job WHERE id LIKE ?"
@@ -56,7 +56,7 @@ _FILES = "SELECT filename FROM asset JOIN job ON job.id = job_id WHERE published
 
 
 async def simulate(folder: Path, seeds: range, ledger: Ledger, *, is_over: Callable[[], bool] = lambda: False) -> int:
-    """One world after another on one database; returns how many there were."""
+    """Simulate one world per seed on one database; return the number of worlds."""
     bus = MemoryBus()
     count = 0
     async with opened(folder, on_commit=bus.publish) as db:
@@ -75,7 +75,7 @@ async def simulate(folder: Path, seeds: range, ledger: Ledger, *, is_over: Calla
 
 @dataclass
 class _Seen:
-    """What is known of a job from before: it may only go forward."""
+    """The last known state of a job, which may only advance."""
 
     state: str = "queued"
     attempt: int = 0
@@ -137,7 +137,7 @@ class _World:
             for _ in range(STEPS):
                 act = self.rng.choice(acts if self.rng.random() < 0.75 else faults)
                 await act()
-                if self.rng.random() < 0.8:  # else the next comes before this has had its effect
+                if self.rng.random() < 0.8:  # otherwise the next act comes before this one has taken effect
                     await self._settle()
                 await self._check()
             await self._drain()
@@ -176,21 +176,21 @@ class _World:
         return [(slot, order) for slot, order in self.backend.sent if isinstance(order, wire.RunJob)]
 
     async def _work(self) -> None:
-        """An engine goes on with what it was last told to do."""
+        """An engine continues its latest order."""
         latest = dict(self._orders())
         if latest:
             slot = self.rng.choice(sorted(latest))
             self._say(slot, latest[slot])
 
     async def _speak_late(self) -> None:
-        """Promise 3: an order of any time, maybe long over, is answered from any slot."""
+        """Promise 3: any slot answers any order, perhaps one that ended long ago."""
         if orders := self._orders():
             _, order = self.rng.choice(orders)
             self.ledger.injected("simulated: a late message of an engine")
             self._say(SlotId(f"s{self.rng.randrange(SLOTS)}"), order)
 
     def _say(self, slot: SlotId, order: wire.RunJob) -> None:
-        """What an engine says of an order; by each output one can tell whose it is."""
+        """Send a random message about an order; each output is marked with its attempt."""
         mark = f"{order.job_id}/{order.attempt}"
         match self.rng.randrange(4):
             case 0:
@@ -200,7 +200,7 @@ class _World:
             case 2 if Path(order.staging).exists():
                 self.pictures += 1
                 name = f"{self.seed}-{self.pictures}_00001_.png"
-                with suppress(FileNotFoundError):  # the folder of one that is late may go at any time
+                with suppress(FileNotFoundError):  # the folder of a late attempt may be removed at any time
                     self.backend.say(slot, picture(order, name, f"{mark} {name}".encode()))
             case _:
                 self._say_done(slot, order, self.rng.choice(OUTCOMES))
@@ -214,12 +214,13 @@ class _World:
         self.backend.crash(SlotId(f"s{self.rng.randrange(SLOTS)}"), "died")
 
     async def _mislay(self) -> None:
-        """A machine without room: an attempt is lost that nobody is to blame for, and three in a row shut the slot."""
+        """A machine without disk space: an attempt is lost through no fault of its node; three in a row shut the
+        slot."""
         if orders := self._orders():
             slot, order = self.rng.choice(orders[-SLOTS:])
             self.ledger.injected("simulated: an attempt that is lost beside its node")
             self.seen[order.job_id].releases += 1
-            self.backend.say(slot, wire.AttemptLost(**of(order), reason="no room"))
+            self.backend.say(slot, wire.AttemptLost(**of(order), reason="no space"))
 
     async def _lock_database(self) -> None:
         if self.lock is not None:
@@ -237,7 +238,7 @@ class _World:
             self.clock.pass_s(60)
 
     async def _restart(self) -> None:
-        """In good order, so that no job pays for it."""
+        """An orderly restart, which costs no job an attempt."""
         self._unlock()
         self.ledger.injected("simulated: a restart of the dispatcher")
         await self.dispatcher.stop()
@@ -249,7 +250,7 @@ class _World:
         )
 
     async def _kill(self) -> None:
-        """Without a word; its last writes may or may not be done."""
+        """Kill the dispatcher; its last writes may or may not be done."""
         self._unlock()
         self.ledger.injected("simulated: the death of the dispatcher")
         await kill(self.dispatcher)
@@ -297,7 +298,7 @@ class _World:
             if self.lock is None:
                 await self.db.write(lambda tx: None, is_durable=False)
 
-    # -- what must be so --
+    # -- invariants --
 
     async def _rows(self) -> Sequence[Any]:
         return await self.db.read(lambda tx: tx.conn.exec_driver_sql(_RUNS, (f"{self.seed}-%",)).all())
@@ -305,7 +306,7 @@ class _World:
     async def _check(self) -> None:
         rows = await self._rows()
         for _ in range(PATIENCE):
-            # The end of a run that could not be stored at once is stored after its slot's next claim, if need be.
+            # The end of an attempt that could not be stored immediately may be stored after its slot's next claim.
             if self.lock is not None or sum(state == "running" for _, state, _, _ in rows) <= SLOTS:
                 break
             await self._settle()
@@ -324,7 +325,7 @@ class _World:
         assert await self.db.read(lambda tx: tx.conn.exec_driver_sql(_FILES).all()) == []
 
     async def _drain(self) -> None:
-        """Promise 2: whatever happened, when engines work again every job comes to its end."""
+        """Promise 2: once engines work again, every job ends."""
         self._unlock()
         answered: set[tuple[str, int]] = set()
         self.clock.pass_s(SHUT_S)
@@ -343,11 +344,11 @@ class _World:
         await self._check_causes()
 
     async def _check_causes(self) -> None:
-        """Promise 3: an end is the word of the last attempt (or its loss), and so is every output."""
+        """Promise 3: the end of a job, and every output, comes from its last attempt (or from its loss)."""
         rows = await self.db.read(lambda tx: tx.conn.exec_driver_sql(_ENDS, (f"{self.seed}-%",)).all())
         for name, state, attempt, error in rows:
             if state == "completed" or (state == "failed" and SAID.exception_message in error):
-                assert (name, attempt, state) in self.said, f"nobody said that {name} is {state} at {attempt}"
+                assert (name, attempt, state) in self.said, f"no engine reported {name} as {state} at attempt {attempt}"
         outputs = await self.db.read(lambda tx: tx.conn.exec_driver_sql(_OUTPUTS, (f"{self.seed}-%",)).all())
         for name, last, attempt, ui in outputs:
             assert attempt == last, f"{name} has outputs of attempt {attempt}, and ended at {last}"
@@ -359,14 +360,14 @@ class _World:
 
 
 async def kill(dispatcher: Dispatcher) -> None:
-    """As if its process were gone: it hears nothing any more, and writes nothing that is not on its way."""
+    """End the dispatcher as if its process were killed: it receives nothing more, and starts no new write."""
     dispatcher.close()
     await dispatcher._tasks.cancel()
     finish_threads()
 
 
 def finish_threads() -> None:
-    """A process that has ended has no threads that still move files. Blocks."""
+    """Wait until no thread moves files any more, as in a process that has ended."""
     loop = asyncio.get_running_loop()
     threads = loop._default_executor  # type: ignore[attr-defined]
     loop.set_default_executor(ThreadPoolExecutor())

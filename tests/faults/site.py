@@ -1,4 +1,4 @@
-"""A real server whose engines have test nodes only, a client for it, and a witness in its database."""
+"""A real server whose engines have test nodes only, a client for it, and a trigger that records state changes."""
 
 import http.client
 import json
@@ -20,7 +20,7 @@ from safelight.dispatch.backends.process import engine_below
 
 PACKS = (Path(__file__).parent / "packs", Path(__file__).parents[1] / "dispatch" / "packs")
 PATIENCE_S = 180.0
-"""Far more than anything here takes, so that a loaded machine fails no test."""
+"""Far more than anything here takes, so that tests do not fail on a loaded machine."""
 POLL_S = 0.01
 TERMINAL = ("completed", "failed", "cancelled")
 
@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS witness (seq INTEGER PRIMARY KEY, id TEXT, was TEXT, 
 CREATE TRIGGER IF NOT EXISTS witness_of_state AFTER UPDATE OF state ON job WHEN old.state <> new.state
 BEGIN INSERT INTO witness (id, was, state, attempt) VALUES (new.id, old.state, new.state, new.attempt); END;
 """
-"""The database itself writes down each change of a job's state, in the transaction that makes it."""
+"""The database itself records each change of a job's state, in the same transaction."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Answer:
 
 @dataclass
 class Site:
-    """Mutable: the server of the moment. ``database`` lies in ``folder``, unless it is named."""
+    """Mutable: the current server. ``database``: by default in ``folder``."""
 
     folder: Path
     workers: int = 2
@@ -69,7 +69,7 @@ class Site:
     def start(self) -> Self:
         packs = os.pathsep.join(map(str, PACKS))
         variables = {"SAFELIGHT_NODE_PACKAGES": "", "SAFELIGHT_CUSTOM_NODES": packs, "SAFELIGHT_WEB": "false"}
-        variables["SAFELIGHT_WORKER_WRITABLE"] = str(self.folder)  # where test nodes leave their marks
+        variables["SAFELIGHT_WORKER_WRITABLE"] = str(self.folder)  # where test nodes write their markers
         if self.database is not None:
             variables["SAFELIGHT_DATABASE_URL"] = f"sqlite:///{self.database}"
         options = ("--workers", str(self.workers))
@@ -100,9 +100,11 @@ class Site:
         children = [Path(f"/proc/{self.pid}/task") / task / "children" for task in _tasks(self.pid)]
         return sorted({int(pid) for file in children if file.exists() for pid in file.read_text().split()})
 
-    def ask(self, method: str, path: str, body: object = None, *, headers: Mapping[str, str] | None = None) -> Answer:
-        """``body``: bytes as they are, all else as JSON. Raises :class:`OSError` or :class:`http.client.HTTPException`
-        where the server is gone."""
+    def request(
+        self, method: str, path: str, body: object = None, *, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """``body``: bytes as they are, anything else as JSON. Raises :class:`OSError` or
+        :class:`http.client.HTTPException` if the server is gone."""
         assert self.server is not None
         address = urlsplit(self.server.url)
         sent = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
@@ -115,21 +117,21 @@ class Site:
             connection.close()
 
     def submit(self, prompt: Mapping[str, Any], **words: Any) -> str:
-        answer = self.ask("POST", "/api/prompt", {"prompt": prompt, **words})
+        answer = self.request("POST", "/api/prompt", {"prompt": prompt, **words})
         assert answer.status == 200, (answer.status, answer.body)
         return str(answer.json["prompt_id"])
 
     def cancel(self, job_id: str) -> bool:
-        return bool(self.ask("POST", f"/api/jobs/{job_id}/cancel").json["cancelled"])
+        return bool(self.request("POST", f"/api/jobs/{job_id}/cancel").json["cancelled"])
 
     def upload(self, name: str, content: bytes) -> Answer:
-        return self.ask("POST", "/api/upload/image", form(name, content), headers={"content-type": FORM_TYPE})
+        return self.request("POST", "/api/upload/image", form(name, content), headers={"content-type": FORM_TYPE})
 
     def view(self, name: str, *, folder: str) -> Answer:
-        return self.ask("GET", f"/api/view?filename={quote(name)}&type={folder}")
+        return self.request("GET", f"/api/view?filename={quote(name)}&type={folder}")
 
     def job(self, job_id: str) -> Any:
-        return self.ask("GET", f"/api/jobs/{job_id}").json
+        return self.request("GET", f"/api/jobs/{job_id}").json
 
     def end(self, job_id: str) -> Any:
         """Wait for the end of a job."""
@@ -143,7 +145,7 @@ class Site:
         return dbapi2.connect(self.database or self.folder / "safelight.db", isolation_level=None, timeout=20)
 
     def rows(self, sql: str, *arguments: object) -> list[Any]:
-        """Ask the database behind the server's back."""
+        """Query the database directly."""
         with closing(self.connect()) as conn:
             return list(conn.execute(sql, arguments))
 
@@ -160,7 +162,7 @@ def form(name: str, content: bytes) -> bytes:
 def wait_for(condition: Any) -> None:
     until = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < until, "what was waited for did not happen"
+        assert time.monotonic() < until, "timed out"
         time.sleep(POLL_S)
 
 

@@ -1,5 +1,5 @@
-"""Thousands of sockets that say nothing, all of which come back at once: the server answers others meanwhile, tells
-each socket what it is to be told, and lets go of what is gone."""
+"""Thousands of idle sockets that all reconnect together: the server stays responsive, sends each socket its messages,
+and frees closed sockets."""
 
 import asyncio
 import base64
@@ -18,13 +18,13 @@ from safelight.db.engine import Database
 from safelight.services import key, user
 
 EACH = 250
-"""Sockets of one user; a server takes 256."""
+"""Sockets per user; a server allows 256."""
 
 Socket = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 def allow_open_files(number: int) -> bool:
-    """In this process; ``False`` where the system does not."""
+    """Raise this process's limit; return ``False`` if the system does not allow it."""
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if now < number <= most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (number, most))
@@ -42,7 +42,7 @@ async def _storm(site: Site, keys: list[str], ledger: Ledger) -> None:
     sockets = await _connect(site, keys)
     assert [await _first_word(socket) for socket in sockets] == ["status"] * len(sockets)
     with_sockets_mb = _rss_mb(site)
-    assert (with_sockets_mb - idle_mb) * 1024 / len(sockets) < 200, "kilobytes for a socket that is silent"
+    assert (with_sockets_mb - idle_mb) * 1024 / len(sockets) < 200, "an idle socket takes 200 kB or more"
     assert await _health_s(site) < PATIENCE_S
     ledger.injected("an unresponsive socket", len(sockets))
     for _ in range(2):
@@ -53,14 +53,14 @@ async def _storm(site: Site, keys: list[str], ledger: Ledger) -> None:
         ledger.injected("a socket that reconnects in a storm of reconnects", len(sockets))
     for _, writer in sockets:
         writer.transport.abort()
-    again = await _connect(site, keys)  # there is room, so those that are gone were let go
+    again = await _connect(site, keys)  # there is space, so closed sockets were freed
     assert [await _first_word(socket) for socket in again] == ["status"] * len(again)
     for _, writer in again:
         writer.transport.abort()
 
 
 async def _connect(site: Site, keys: list[str]) -> list[Socket]:
-    """All at once; one that finds no room yet, because its forerunner's end was not noticed, tries again."""
+    """Open all sockets together; one that is rejected because its predecessor's end was not noticed yet tries again."""
     return list(await asyncio.gather(*(_open(site, key) for key in keys for _ in range(EACH))))
 
 
@@ -87,7 +87,7 @@ async def _open(site: Site, key: str) -> Socket:
 
 
 async def _first_word(socket: Socket) -> str:
-    """The type of the message that waits behind its first byte."""
+    """Return the type of the message whose first byte was read."""
     reader, _ = socket
     size = (await reader.readexactly(1))[0]
     if size == 126:

@@ -27,9 +27,9 @@ def test_a_job_that_always_ends_its_engine_stops_after_the_retry_limit(tmp_path:
     engines.poison(tmp_path, random.Random(SEED), Ledger())
 
 
-def test_a_frozen_engine_is_given_up_and_has_no_late_say(tmp_path: Path) -> None:
+def test_a_frozen_engine_is_replaced_and_its_late_messages_have_no_effect(tmp_path: Path) -> None:
     engines.frozen(tmp_path, random.Random(SEED), Ledger())
 
 
-def test_unruly_nodes_harm_no_other_job(tmp_path: Path) -> None:
+def test_unruly_nodes_do_not_affect_other_jobs(tmp_path: Path) -> None:
     engines.unruly(tmp_path, random.Random(SEED), Ledger())

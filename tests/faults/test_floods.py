@@ -1,4 +1,4 @@
-"""Promise 8 at the HTTP door: one client's huge prompts are no other's wait."""
+"""Promise 8 for HTTP: one client's huge prompts do not delay others."""
 
 import random
 from pathlib import Path
@@ -9,5 +9,5 @@ from tests.faults.ledger import Ledger
 SEED = 20261130
 
 
-def test_huge_prompts_hold_up_nobody_else(tmp_path: Path) -> None:
+def test_huge_prompts_do_not_delay_others(tmp_path: Path) -> None:
     floods.floods(tmp_path, random.Random(SEED), Ledger())

@@ -1,4 +1,5 @@
-"""What a hostile node pack tries on a real server, by an ordinary key over its routes and by its nodes at run time."""
+"""Attacks of a hostile node pack on a real server: with an ordinary key over its routes, and by its nodes at run
+time."""
 
 import os
 import random
@@ -25,7 +26,8 @@ from tests.faults.site import is_alive, wait_for
 
 
 def test_a_pack_cannot_be_rewritten_over_its_route(tmp_path: Path) -> None:
-    """CVE-2026-123790: a "save" route replaces the pack's code, which the next engine would run in everybody's jobs."""
+    """CVE-2026-123790: a "save" route replaces the pack's code, which the next engine would run in every user's
+    jobs."""
     site = hostile_site(tmp_path)
     admin, user = with_account(site, "root", "--admin"), with_account(site, "mallory")
     evil = (pack_of(site) / CODE).read_text().replace(PRISTINE, "replaced over the route")
@@ -60,14 +62,14 @@ def test_a_rule_closes_the_routes_of_a_pack(tmp_path: Path) -> None:
     admin, user = with_account(site, "root", "--admin"), with_account(site, "anna")
     with site.start():
         assert look(site, user)["version"] == PRISTINE
-        assert site.ask("GET", "/attacker/load/__init__.py", headers=user).status == 403
-        assert site.ask("GET", "/attacker/load/__init__.py", headers=admin).status == 200
+        assert site.request("GET", "/attacker/load/__init__.py", headers=user).status == 403
+        assert site.request("GET", "/attacker/load/__init__.py", headers=admin).status == 200
 
 
 def test_a_pack_whose_routes_are_off_has_none(tmp_path: Path) -> None:
     with hostile_site(tmp_path, pack_routes="*=off").start() as site:
         assert look(site, {})["version"] == PRISTINE
-        assert site.ask("GET", "/attacker/load/__init__.py").status == 404
+        assert site.request("GET", "/attacker/load/__init__.py").status == 404
 
 
 def test_the_local_user_of_a_server_without_accounts_is_its_administrator(tmp_path: Path) -> None:
@@ -81,7 +83,7 @@ def test_a_pack_that_the_operator_excepts_writes_to_its_own_folder(tmp_path: Pat
         assert (pack_of(site) / "state.json").read_text() == "{}"
 
 
-def test_each_attack_of_a_node_is_refused(tmp_path: Path) -> None:
+def test_each_attack_of_a_node_fails(tmp_path: Path) -> None:
     attacks(tmp_path, random.Random(1), Ledger())
 
 
@@ -95,7 +97,7 @@ def test_a_daemon_does_not_outlive_a_server_that_is_killed(tmp_path: Path) -> No
 
 
 def test_an_engine_that_is_stopped_while_the_server_dies_ends_itself(tmp_path: Path) -> None:
-    """At any moment of its life, from its first on."""
+    """At several moments of its life, including its start."""
     for pause_s in (0.0, 0.1, 0.4, 5.0):
         with hostile_site(tmp_path / str(pause_s)).start() as site:
             time.sleep(pause_s)

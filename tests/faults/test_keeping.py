@@ -1,4 +1,4 @@
-"""Promise 6: what was acknowledged is read back byte for byte, or is said to be damaged."""
+"""Promise 6: what was acknowledged is read back byte for byte, or is reported as damaged."""
 
 import random
 from pathlib import Path
@@ -10,14 +10,14 @@ from tests.faults.ledger import Ledger
 SEED = 20260104
 
 
-def test_damaged_bytes_are_never_taken_for_whole(tmp_path: Path) -> None:
+def test_damaged_bytes_are_never_served_as_intact(tmp_path: Path) -> None:
     keeping.damaged(tmp_path, random.Random(SEED), Ledger())
 
 
-def test_garbage_is_collected_while_the_same_bytes_come_and_go(tmp_path: Path) -> None:
+def test_garbage_is_collected_while_the_same_bytes_are_uploaded_and_deleted(tmp_path: Path) -> None:
     keeping.collected(tmp_path, random.Random(SEED), Ledger())
 
 
 @pytest.mark.slow
-def test_a_backup_in_full_traffic_comes_back_whole(tmp_path: Path) -> None:
+def test_a_backup_under_load_is_restored_completely(tmp_path: Path) -> None:
     keeping.backed_up(tmp_path, random.Random(SEED), Ledger())

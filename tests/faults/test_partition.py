@@ -1,7 +1,7 @@
 """A worker's machine that cannot be reached: a node in a network namespace of its own, whose link is cut.
 
-Its engine ends itself when it hears nothing (self-fence), the job runs once more elsewhere, and what the cut-off
-machine has to say when the link is back changes nothing.
+Its engine ends itself when the server is silent (self-fencing), the job is retried elsewhere, and late messages of the
+machine have no effect when the link is restored.
 """
 
 import os
@@ -65,7 +65,7 @@ def run(*words: str) -> None:
 
 
 class Link:
-    """Between this machine and the namespace."""
+    """The link between this machine and the namespace."""
 
     def __init__(self, namespace: str, end: str) -> None:
         self.namespace = namespace

@@ -9,10 +9,10 @@ from tests.faults.ledger import Ledger
 SEED = 20260102
 
 
-def test_what_was_answered_survives_the_death_of_everything(tmp_path: Path) -> None:
+def test_what_was_acknowledged_survives_a_kill_of_everything(tmp_path: Path) -> None:
     print("seed", SEED)
     servers.deaths(tmp_path, random.Random(SEED), Ledger(), kills=4)
 
 
-def test_half_written_files_are_swept(tmp_path: Path) -> None:
+def test_half_written_files_are_removed(tmp_path: Path) -> None:
     servers.leftovers(tmp_path, random.Random(SEED), Ledger())

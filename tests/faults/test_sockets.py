@@ -8,7 +8,7 @@ from tests.faults import sockets
 from tests.faults.ledger import Ledger
 
 
-def test_two_thousand_silent_sockets_and_their_return(tmp_path: Path) -> None:
+def test_two_thousand_idle_sockets_reconnect(tmp_path: Path) -> None:
     if not sockets.allow_open_files(6000):
         pytest.skip("this system lets a process have fewer than 6,000 open files")
     ledger = Ledger()

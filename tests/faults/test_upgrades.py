@@ -16,7 +16,7 @@ def test_an_earlier_installation_reads_back_whole(fixture: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("fixture", upgrades.FIXTURES, ids=lambda path: path.name)
-def test_a_migration_that_is_killed_begins_again(fixture: Path, tmp_path: Path) -> None:
+def test_a_killed_migration_starts_again(fixture: Path, tmp_path: Path) -> None:
     upgrades.half_migrated(fixture, tmp_path, random.Random(SEED), Ledger())
 
 

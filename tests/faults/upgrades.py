@@ -58,17 +58,17 @@ def half_migrated(fixture: Path, folder: Path, rng: random.Random, ledger: Ledge
 def read_back(fixture: Path, folder: Path) -> None:
     """Everything that the earlier version's users had, through the server of today."""
     with Site(unpack(fixture, folder), workers=1).start() as site:
-        assets = {asset["name"]: asset for asset in site.ask("GET", "/api/assets").json["assets"]}
+        assets = {asset["name"]: asset for asset in site.request("GET", "/api/assets").json["assets"]}
         assert {"notes.txt", PICTURE} <= set(assets)
-        assert site.ask("GET", f"/api/assets/{assets['notes.txt']['id']}/content").body == NOTE
+        assert site.request("GET", f"/api/assets/{assets['notes.txt']['id']}/content").body == NOTE
         assert site.view(PICTURE, folder="input").body.startswith(b"\x89PNG")
-        states = [job["status"] for job in site.ask("GET", "/api/jobs").json["jobs"]]
+        states = [job["status"] for job in site.request("GET", "/api/jobs").json["jobs"]]
         assert sorted(states) == ["completed", "completed"]
         [made] = [name for name in assets if name.startswith("old_")]
         assert site.view(made, folder="output").body.startswith(b"\x89PNG")
-        assert site.ask("GET", "/api/userdata/workflows%2Fold.json").json == {"nodes": []}
-        assert site.ask("GET", "/api/settings").json["Old.Setting"] == 7
-        workflows = site.ask("GET", "/api/workflows").json
+        assert site.request("GET", "/api/userdata/workflows%2Fold.json").json == {"nodes": []}
+        assert site.request("GET", "/api/settings").json["Old.Setting"] == 7
+        workflows = site.request("GET", "/api/workflows").json
         assert "an old workflow" in str(workflows)
 
 

@@ -1,4 +1,4 @@
-"""Plays an execution with nodes that are plain functions, and writes down what was instructed, a line each."""
+"""A runner whose nodes are plain functions; records each instruction as a line."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -27,8 +27,8 @@ def graph(**nodes: Any) -> dict[str, Any]:
 
 @dataclass
 class TestNode:
-    """A node and its code. ``function`` gets the arguments and, where it wants it, ``call`` with the set's index; it
-    returns a tuple of values, a :class:`Returned` or a :class:`Blocked`."""
+    """A node and its code. ``function`` receives the arguments and, if it has such a parameter, ``call`` with the set's
+    index; it returns a tuple of values, a :class:`Returned` or a :class:`Blocked`."""
 
     __test__ = False
     schema: NodeSchema
@@ -38,14 +38,14 @@ class TestNode:
     saves: bool = False
     """Each run saves a file, ``<owner>-<call>-<number>``."""
     waits: bool = False
-    """The call becomes pending, and is answered when nothing else is to be done, the oldest first."""
+    """The call becomes pending, and is answered when no other instruction is left, the oldest first."""
     seconds: float = 0.0
     size: int = 0
 
 
 @dataclass
 class FakeRunner:
-    """``play`` runs a prompt to its end. ``before`` may look at each instruction and feed an event in between."""
+    """``play`` runs a prompt to its end. ``before`` sees each instruction and can return an event to feed first."""
 
     nodes: Mapping[str, TestNode]
     cache: Cache = field(default_factory=NoCache)
@@ -53,14 +53,14 @@ class FakeRunner:
     lines: list[str] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
     gone: set[str] = field(default_factory=set)
-    """Files that were deleted."""
+    """Files that the owner has deleted."""
     saved: list[str] = field(default_factory=list)
     finish: do.Finish | None = None
     before: Callable[[Instruction], Event | None] = lambda instruction: None
     choose: Callable[[int], int] = lambda count: 0
-    """Which of ``count`` pending calls is answered next."""
+    """Choose which of ``count`` pending calls is answered next."""
     after_cancel: list[Instruction] = field(default_factory=list)
-    """What was instructed in answer to a cancel or to anything later."""
+    """The instructions after a cancel."""
 
     def play(self, prompt: Mapping[str, Any], *targets: str, owner: str = "ann") -> list[str]:
         catalogue = {name: node.schema for name, node in self.nodes.items()}
@@ -80,9 +80,9 @@ class FakeRunner:
         def feed(event: Event) -> list[Instruction]:
             nonlocal is_cancelled
             is_cancelled = is_cancelled or isinstance(event, do.CancelRequested)
-            said = execution.feed(event)
-            self.after_cancel += said if is_cancelled else []
-            return said
+            instruction = execution.feed(event)
+            self.after_cancel += instruction if is_cancelled else []
+            return instruction
 
         todo = feed(do.Start())
         while todo or pending:
@@ -100,66 +100,72 @@ class FakeRunner:
         assert execution.is_finished, "the execution stopped without a Finish"
         return self.lines
 
-    def _answer(self, said: Instruction, pending: list[do.RunCall]) -> Event | None:
-        if isinstance(said, do.Fingerprint):
-            values = [self.nodes[said.node].fingerprint(**s.arguments) for s in said.sets]
-            return do.FingerprintComputed(said.call.id, values)
-        if isinstance(said, do.CheckFiles):
-            return do.FilesChecked(said.number, [file for file in said.files if file.filename in self.gone])
-        if isinstance(said, do.CheckLazy):
-            names = {name for s in said.sets for name in self.nodes[said.node].lazy(**s.arguments)}
-            return do.LazyChecked(said.call.id, sorted(names))
-        if isinstance(said, do.AbortCall):
-            pending[:] = [p for p in pending if p.call.id != said.call.id]
-            return do.CallAborted(said.call.id)
-        if isinstance(said, do.Finish):
-            self.finish = said
-        if isinstance(said, do.RunCall):
-            if self.nodes[said.node].waits:
-                pending.append(said)
-                return do.CallPending(said.call.id)
-            return self._run(said)
+    def _answer(self, instruction: Instruction, pending: list[do.RunCall]) -> Event | None:
+        if isinstance(instruction, do.Fingerprint):
+            values = [self.nodes[instruction.node].fingerprint(**s.arguments) for s in instruction.sets]
+            return do.FingerprintComputed(instruction.call.id, values)
+        if isinstance(instruction, do.CheckFiles):
+            return do.FilesChecked(
+                instruction.number, [file for file in instruction.files if file.filename in self.gone]
+            )
+        if isinstance(instruction, do.CheckLazy):
+            names = {name for s in instruction.sets for name in self.nodes[instruction.node].lazy(**s.arguments)}
+            return do.LazyChecked(instruction.call.id, sorted(names))
+        if isinstance(instruction, do.AbortCall):
+            pending[:] = [p for p in pending if p.call.id != instruction.call.id]
+            return do.CallAborted(instruction.call.id)
+        if isinstance(instruction, do.Finish):
+            self.finish = instruction
+        if isinstance(instruction, do.RunCall):
+            if self.nodes[instruction.node].waits:
+                pending.append(instruction)
+                return do.CallPending(instruction.call.id)
+            return self._run(instruction)
         return None
 
-    def _run(self, said: do.RunCall) -> Event:
-        node = self.nodes[said.node]
+    def _run(self, instruction: do.RunCall) -> Event:
+        node = self.nodes[instruction.node]
         results = []
-        self.ran.append(said.call.id)
-        for arguments in said.sets:
+        self.ran.append(instruction.call.id)
+        for arguments in instruction.sets:
             try:
-                result = self._invoke(node, said, arguments)
+                result = self._invoke(node, instruction, arguments)
             except Exception as error:
-                return do.CallRaised(said.call.id, type(error).__name__, str(error), ("trace",))
+                return do.CallRaised(instruction.call.id, type(error).__name__, str(error), ("trace",))
             results.append(result if isinstance(result, Returned | Blocked) else Returned(result))
-        return do.CallReturned(said.call.id, results, node.size, node.seconds, self._save(said) if node.saves else ())
+        return do.CallReturned(
+            instruction.call.id, results, node.size, node.seconds, self._save(instruction) if node.saves else ()
+        )
 
-    def _save(self, said: do.RunCall) -> list[KeptFile]:
-        self.saved.append(f"{self.owner}-{said.call.id}-{len(self.saved) + 1}")
+    def _save(self, instruction: do.RunCall) -> list[KeptFile]:
+        self.saved.append(f"{self.owner}-{instruction.call.id}-{len(self.saved) + 1}")
         return [KeptFile("output", "", self.saved[-1], "digest")]
 
-    def _invoke(self, node: TestNode, said: do.RunCall, arguments: do.ArgumentSet) -> Any:
+    def _invoke(self, node: TestNode, instruction: do.RunCall, arguments: do.ArgumentSet) -> Any:
         if "call" in node.function.__code__.co_varnames[: node.function.__code__.co_argcount]:
-            return node.function(call=f"{said.call.id}.{arguments.index}.0", **arguments.arguments)
+            return node.function(call=f"{instruction.call.id}.{arguments.index}.0", **arguments.arguments)
         return node.function(**arguments.arguments)
 
-    def _write(self, said: Instruction) -> None:
-        self.lines.append(written(said))
+    def _write(self, instruction: Instruction) -> None:
+        self.lines.append(written(instruction))
 
 
-def written(said: Instruction) -> str:
-    if isinstance(said, do.Report):
-        return _reported(said.event)
-    if isinstance(said, do.RunCall):
-        return f"run {said.call.id} " + " ".join(_arguments(s.arguments) for s in said.sets)
-    if isinstance(said, do.CheckLazy):
-        return f"lazy {said.call.id} " + " ".join(_arguments(s.arguments) for s in said.sets)
-    if isinstance(said, do.Fingerprint):
-        return f"fingerprint {said.call.id} " + " ".join(_arguments(s.arguments) for s in said.sets)
-    if isinstance(said, do.CheckFiles):
-        return " ".join(["files", *(file.filename for file in said.files)])
-    if isinstance(said, do.AbortCall):
-        return f"abort {said.call.id}"
-    return f"end {said.outcome.value}" + (f" {said.error.node_id} {said.error.exception_message}" if said.error else "")
+def written(instruction: Instruction) -> str:
+    if isinstance(instruction, do.Report):
+        return _reported(instruction.event)
+    if isinstance(instruction, do.RunCall):
+        return f"run {instruction.call.id} " + " ".join(_arguments(s.arguments) for s in instruction.sets)
+    if isinstance(instruction, do.CheckLazy):
+        return f"lazy {instruction.call.id} " + " ".join(_arguments(s.arguments) for s in instruction.sets)
+    if isinstance(instruction, do.Fingerprint):
+        return f"fingerprint {instruction.call.id} " + " ".join(_arguments(s.arguments) for s in instruction.sets)
+    if isinstance(instruction, do.CheckFiles):
+        return " ".join(["files", *(file.filename for file in instruction.files)])
+    if isinstance(instruction, do.AbortCall):
+        return f"abort {instruction.call.id}"
+    return f"end {instruction.outcome.value}" + (
+        f" {instruction.error.node_id} {instruction.error.exception_message}" if instruction.error else ""
+    )
 
 
 def _reported(event: CallEvent) -> str:

@@ -1,4 +1,4 @@
-"""The nodes of the execution tests: values are strings, so that what was computed from what can be read off."""
+"""The nodes of the execution tests: values are strings that show how they were computed."""
 
 from typing import Any
 

@@ -32,7 +32,7 @@ def test_a_silent_blocker_stops_what_follows_and_the_job_completes() -> None:
     ]
 
 
-def test_a_message_is_told_once_at_the_first_call_that_is_stopped() -> None:
+def test_a_message_is_reported_once_at_the_first_call_that_is_stopped() -> None:
     assert after(FakeRunner(NODES).play(blocking("too dark"), "4"), "finish 2") == [
         "finish 2",
         "start 3",
@@ -44,7 +44,7 @@ def test_a_message_is_told_once_at_the_first_call_that_is_stopped() -> None:
     ]
 
 
-def test_a_rerun_tells_the_message_again() -> None:
+def test_a_rerun_reports_the_message_again() -> None:
     runner = FakeRunner(NODES, cache=LimitedCache())
     runner.play(blocking("too dark"), "4")
     lines = runner.play(blocking("too dark"), "4")
@@ -89,14 +89,14 @@ def test_the_position_in_the_list_stays_that_of_the_element() -> None:
     assert seen == ["2.0.0", "2.2.0"]
 
 
-def test_an_invocation_may_be_blocked_as_a_whole() -> None:
+def test_a_whole_invocation_can_be_blocked() -> None:
     gate = TestNode(node("Gate", {"image": "IMAGE"}, "IMAGE IMAGE"), lambda image: Blocked("shut"))
     prompt = graph(n1=("Load", {"name": "x"}), n2=("Gate", {"image": ["1", 0]}), n3=("Save", {"images": ["2", 1]}))
     lines = FakeRunner(NODES | {"Gate": gate}).play(prompt, "3")
     assert lines[-3:] == ["blocked 3 shut", "finish 3", "end completed"]
 
 
-def test_a_lazy_call_with_a_blocked_input_is_not_asked() -> None:
+def test_a_lazy_call_with_a_blocked_input_gets_no_lazy_check() -> None:
     prompt = graph(
         n1=("Load", {"name": "x"}),
         n2=("Block", {"image": ["1", 0], "message": "no mask"}),

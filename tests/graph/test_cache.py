@@ -1,4 +1,4 @@
-"""What the caches keep, and what they forget first."""
+"""What the caches keep, and what they evict first."""
 
 import pytest
 from hypothesis import given
@@ -20,7 +20,7 @@ def entry(seconds: float = 0.0, size: int = 0) -> Entry:
 
 
 @pytest.mark.parametrize("cache", [LimitedCache(), LimitedCache(max_entries=2), LimitedCache(max_bytes=10)])
-def test_gives_what_was_put_last(cache: LimitedCache) -> None:
+def test_get_returns_what_was_put_last(cache: LimitedCache) -> None:
     first, second = entry(1), entry(2)
     cache.put(key("a"), first)
     assert cache.get(key("a")) is first
@@ -40,7 +40,7 @@ def test_no_cache_keeps_nothing() -> None:
     cache.clear()
 
 
-def test_of_equal_results_the_one_not_used_for_longest_goes() -> None:
+def test_among_equal_results_the_least_recently_used_is_evicted() -> None:
     cache = LimitedCache(max_entries=3)
     for name in "abc":
         cache.put(key(name), entry(1.0))
@@ -60,7 +60,7 @@ def test_a_model_outlives_the_small_results_of_other_prompts(cache: LimitedCache
     assert cache.get(key(4_999)) is not None
 
 
-def test_but_not_for_ever() -> None:
+def test_a_model_is_evicted_in_the_end() -> None:
     cache = LimitedCache(max_entries=10)
     cache.put(key("model"), entry(10.0))
     for n in range(2_000):
@@ -69,7 +69,7 @@ def test_but_not_for_ever() -> None:
     assert len(cache) == 10
 
 
-def test_what_is_larger_than_the_whole_is_not_kept_and_drives_nothing_out() -> None:
+def test_an_entry_larger_than_the_cache_is_not_kept_and_evicts_nothing() -> None:
     cache = LimitedCache(max_bytes=100)
     cache.put(key("a"), entry(1.0, 60))
     cache.put(key("huge"), entry(99.0, 101))

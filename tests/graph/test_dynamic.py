@@ -17,7 +17,7 @@ def option(key: str, **inputs: Any) -> dict[str, Any]:
 
 
 def shown(schema: NodeSchema, values: dict[str, Any]) -> list[str]:
-    """The live inputs, a ``?`` at the optional ones."""
+    """Return the live inputs, with a ``?`` after optional ones."""
     return [
         item.declared.id + ("?" if item.declared.section is Section.OPTIONAL else "")
         for item in live_inputs(schema, values)
@@ -25,13 +25,13 @@ def shown(schema: NodeSchema, values: dict[str, Any]) -> list[str]:
     ]
 
 
-def test_a_node_without_dynamic_inputs_shows_all_but_the_hidden() -> None:
+def test_a_node_without_dynamic_inputs_has_all_but_its_hidden_inputs() -> None:
     schema = node("A", {"image": "IMAGE", "mask?": "MASK"}, hidden="PROMPT UNIQUE_ID")
     assert shown(schema, {}) == ["image", "mask?"]
 
 
-def test_hidden_inputs_of_unknown_type_are_what_the_prompt_says() -> None:
-    """V1 packs declare values that their own expansions hand on so: ``{"initial_value0": ("*",)}`` (GRAPH-15)."""
+def test_hidden_inputs_of_unknown_type_come_from_the_prompt() -> None:
+    """V1 packs declare values that their own expansions pass on as ``{"initial_value0": ("*",)}`` (GRAPH-15)."""
     schema = node("A", {"image": "IMAGE"}, hidden="PROMPT * UNIQUE_ID")
     assert shown(schema, {}) == ["image", "*?"]
     [_, own] = live_inputs(schema, {"*": 7})
@@ -48,7 +48,7 @@ def test_hidden_inputs_of_unknown_type_are_what_the_prompt_says() -> None:
         (["1", 0], []),
     ],
 )
-def test_a_choice_brings_its_inputs(choice: Any, inputs: list[str]) -> None:
+def test_a_choice_adds_its_inputs(choice: Any, inputs: list[str]) -> None:
     schema = core_nodes()["ResizeImageMaskNode"]
     assert shown(schema, {"resize_type": choice}) == ["input", "resize_type", *inputs, "scale_method"]
 
@@ -117,7 +117,7 @@ def test_listed_combos_inside_options_are_combos() -> None:
     assert (declared.type, declared.options) == ("COMBO", ["x", "y"])
 
 
-def test_keys_that_are_no_inputs_stay_where_they_are() -> None:
+def test_keys_that_are_not_inputs_are_unchanged() -> None:
     schema = node("Any", {"a": "INT"})
     assert nest(live_inputs(schema, {}), {"a": 1, "extra.thing": 2}) == {"a": 1, "extra.thing": 2}
 

@@ -1,4 +1,4 @@
-"""What is instructed, in which order, for which prompt: the plain runs, failures, caching."""
+"""The instructions for a prompt and their order: plain runs, failures, caching."""
 
 import pytest
 from tests.graph.catalogue import node
@@ -38,7 +38,7 @@ def test_a_chain_runs_in_order_and_reports_each_call() -> None:
     ]
 
 
-def test_only_what_the_targets_rest_on_runs() -> None:
+def test_only_what_the_targets_depend_on_runs() -> None:
     prompt = CHAIN | graph(n5=("Save", {"images": ["2", 0]}), n6=("Load", {"name": "unused"}))
     runner = FakeRunner(NODES)
     runner.play(prompt, "5")
@@ -65,7 +65,7 @@ def test_a_cached_output_without_ui_is_shown_as_none() -> None:
     assert runner.play(prompt, "2") == ["cached 1 2", "output 2 None cached", "finish 2", "end completed"]
 
 
-def test_a_changed_literal_runs_its_call_and_what_rests_on_it() -> None:
+def test_a_changed_literal_reruns_its_call_and_its_dependents() -> None:
     prompt = CHAIN | graph(n5=("Load", {"name": "y"}), n3=("Join", {"a": ["2", 0], "b": ["5", 0]}))
     runner = FakeRunner(NODES, cache=LimitedCache())
     runner.play(prompt, "4")
@@ -102,7 +102,7 @@ def test_without_a_cache_a_diamond_still_runs_each_call_once() -> None:
     assert "output 5 {images=[x-xx]}" in lines
 
 
-def test_of_two_ready_calls_the_output_goes_first_then_what_feeds_one() -> None:
+def test_an_output_runs_first_then_a_call_that_feeds_one() -> None:
     prompt = graph(
         n1=("Load", {"name": "x"}),
         n2=("Invert", {"image": ["1", 0]}),
@@ -117,7 +117,7 @@ def test_of_two_ready_calls_the_output_goes_first_then_what_feeds_one() -> None:
     assert runner.ran == ["1", "5", "6", "7", "2", "3", "4"]
 
 
-def test_a_failure_ends_the_job_and_blames_the_call() -> None:
+def test_a_failure_ends_the_job_and_names_the_call() -> None:
     prompt = graph(
         n1=("Load", {"name": "x"}),
         n2=("Fail", {"image": ["1", 0]}),
@@ -147,13 +147,13 @@ def test_a_failure_ends_the_job_and_blames_the_call() -> None:
     assert error.current_outputs == ("1", "2", "3", "4")
 
 
-def test_a_missing_output_fails_the_call_that_wants_it() -> None:
+def test_a_missing_output_fails_the_call_that_uses_it() -> None:
     short = TestNode(node("Short", {}, "IMAGE IMAGE"), lambda: ("only one",))
     prompt = graph(n1=("Short", {}), n2=("Save", {"images": ["1", 1]}))
-    assert FakeRunner(NODES | {"Short": short}).play(prompt, "2")[-1] == "end failed 2 Node 1 (Short) gave no output 1."
+    assert FakeRunner(NODES | {"Short": short}).play(prompt, "2")[-1] == "end failed 2 Node 1 (Short) returned no output 1."
 
 
-def test_a_list_output_that_is_no_list_fails_its_call() -> None:
+def test_a_list_output_that_is_not_a_list_fails_its_call() -> None:
     odd = TestNode(node("Odd", {}, "IMAGE[]"), lambda: (5,))
     prompt = graph(n1=("Odd", {}), n2=("Save", {"images": ["1", 0]}))
     last = FakeRunner(NODES | {"Odd": odd}).play(prompt, "2")[-1]
@@ -216,7 +216,7 @@ def test_dynamic_inputs_are_nested_and_wrapped_literals_unwrapped() -> None:
         do.Start(),
     ],
 )
-def test_an_event_out_of_turn_is_refused(event: do.Event) -> None:
+def test_an_unexpected_event_is_rejected(event: do.Event) -> None:
     catalogue = {name: n.schema for name, n in NODES.items()}
     execution = Execution(CHAIN, catalogue, targets=["4"], cache=NoCache(), owner="ann")  # type: ignore[arg-type]
     execution.feed(do.Start())

@@ -1,4 +1,4 @@
-"""Expansion: calls that put a graph in their place, in lists, in loops, with errors, outputs and caches."""
+"""Expansion: calls that are replaced by a graph, in lists, in loops, with errors, outputs and caches."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from safelight.graph.instructions import Blocked, Returned
 
 
 def inner(call: str, **nodes: Any) -> dict[str, Any]:
-    """A graph with the ids that a builder would give: ``inner("3.0.0", n1=...)`` holds the call ``3.0.0.1``."""
+    """A graph with the ids that a builder would make: ``inner("3.0.0", n1=...)`` has the call ``3.0.0.1``."""
     return {f"{call}.{key[1:]}": {"class_type": name, "inputs": inputs} for key, (name, inputs) in nodes.items()}
 
 
@@ -85,7 +85,7 @@ def test_a_node_inside_may_be_shown_elsewhere() -> None:
     assert seen[2] == NodeCall("3.0.0.1", display_id="1", parent_id="3", real_id="3")
 
 
-def test_only_what_the_results_rest_on_is_run() -> None:
+def test_only_what_the_results_depend_on_runs() -> None:
     def half(call: str, image: str) -> Returned:
         built = inner(call, n1=("Invert", {"image": image}), n2=("Invert", {"image": image}))
         return Returned(([f"{call}.1", 0],), expand=built)
@@ -170,7 +170,7 @@ def test_a_loop_is_not_bounded_by_the_stack() -> None:
     assert len(runner.ran) == 2 * 1_200 + 3
 
 
-def test_an_error_inside_is_blamed_on_the_node_that_the_user_sees() -> None:
+def test_an_error_inside_names_the_node_that_the_user_sees() -> None:
     def broken(call: str, image: str) -> Returned:
         return Returned(([f"{call}.1", 0],), expand=inner(call, n1=("Fail", {"image": image})))
 
@@ -214,7 +214,7 @@ def test_a_cycle_that_an_expansion_makes_ends_the_job_as_failed() -> None:
         ({"a": {"class_type": "Invert", "inputs": {"image": ["b", 0]}}}, "is linked to 'b', which does not exist"),
     ],
 )
-def test_an_expansion_that_is_no_graph_fails_its_call(built: dict[str, Any], words: str) -> None:
+def test_an_expansion_that_is_not_a_graph_fails_its_call(built: dict[str, Any], words: str) -> None:
     lines = FakeRunner(expanding(lambda image: Returned((), expand=built))).play(PROMPT, "4")
     assert lines[-1].startswith("end failed 3 ")
     assert words in lines[-1]
@@ -238,14 +238,14 @@ def test_an_output_inside_runs_and_is_shown_again_when_all_is_cached() -> None:
     ]
 
 
-def test_a_cached_output_inside_is_shown_under_the_present_ids() -> None:
+def test_a_cached_output_inside_is_shown_under_the_current_ids() -> None:
     runner = FakeRunner(expanding(showing), cache=LimitedCache())
     runner.play(PROMPT, "4")
     renamed = graph(n7=("Load", {"name": "x"}), n8=("Grow", {"image": ["7", 0]}), n9=("Save", {"images": ["8", 0]}))
     assert "output 8.0.0.2 {images=[-x]} cached" in runner.play(renamed, "9")
 
 
-def test_rebasing_keeps_what_lies_outside() -> None:
+def test_rebasing_keeps_ids_outside_the_expansion() -> None:
     origin = NodeCall("3", "3", None, "3")
     now = NodeCall("8.0.0.1", "8", "8", "8")
     assert rebased(NodeCall("3.0.0.2", "3", "3", "3"), origin, now) == NodeCall("8.0.0.1.0.0.2", "8", "8.0.0.1", "8")
@@ -264,7 +264,7 @@ def test_a_changed_parent_reuses_the_calls_inside_that_did_not_change() -> None:
     assert runner.ran == ["3", "4"]
 
 
-def test_live_values_inside_are_signed_by_their_place() -> None:
+def test_live_values_inside_are_signed_by_their_position() -> None:
     def live(call: str, image: str) -> Returned:
         return Returned(([f"{call}.1", 0],), expand=inner(call, n1=("Invert", {"image": object()})))
 
@@ -304,7 +304,7 @@ def test_a_lazy_input_of_an_expanding_call() -> None:
     assert runner.ran == ["1", "3", "3.0.0.1", "3.0.0.2", "3.0.0.3", "4"]
 
 
-def test_a_link_to_a_call_whose_outputs_were_let_go_runs_it_again() -> None:
+def test_a_link_to_a_call_whose_outputs_were_released_runs_it_again() -> None:
     def far(call: str, image: str) -> Returned:
         return Returned(([f"{call}.1", 0],), expand=inner(call, n1=("Invert", {"image": ["1", 0]})))
 
@@ -322,7 +322,7 @@ def test_a_link_to_a_call_whose_outputs_were_let_go_runs_it_again() -> None:
     assert runner.ran == ["1", "2", "3", "4"]  # equal to call 2, so taken from the cache
 
 
-def test_a_link_to_a_call_that_nothing_else_led_to_runs_it() -> None:
+def test_a_link_to_an_otherwise_unreachable_call_runs_it() -> None:
     def far(call: str, image: str) -> Returned:
         return Returned((["7", 0],), expand={})
 
@@ -332,7 +332,7 @@ def test_a_link_to_a_call_that_nothing_else_led_to_runs_it() -> None:
     assert runner.ran == ["1", "3", "6", "7", "4"]
 
 
-def test_fingerprints_inside_are_asked_for_before_anything_inside_runs() -> None:
+def test_fingerprints_inside_are_requested_before_anything_inside_runs() -> None:
     def marked(call: str, image: str) -> Returned:
         return Returned(([f"{call}.1", 0],), expand=inner(call, n1=("Marked", {"image": image})))
 

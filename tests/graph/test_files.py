@@ -1,4 +1,4 @@
-"""Cached results that name files: used while the files are there, made again when they are gone."""
+"""Cached results that name files: used while the files exist, recomputed when they are gone."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ def runner() -> FakeRunner:
     return FakeRunner(SAVING, cache=LimitedCache())
 
 
-def test_a_result_whose_file_is_there_is_told_again() -> None:
+def test_a_result_whose_file_exists_is_reported_again() -> None:
     it = runner()
     it.play(ONE, "2")
     assert it.play(ONE, "2") == [
@@ -30,7 +30,7 @@ def test_a_result_whose_file_is_there_is_told_again() -> None:
     ]
 
 
-def test_a_result_whose_file_is_gone_is_made_again_and_what_it_rests_on_is_not() -> None:
+def test_a_result_whose_file_is_gone_is_recomputed_but_not_its_sources() -> None:
     it = runner()
     it.play(ONE, "2")
     it.gone = {"ann-2-1"}
@@ -41,7 +41,7 @@ def test_a_result_whose_file_is_gone_is_made_again_and_what_it_rests_on_is_not()
     assert it.ran == []
 
 
-def test_of_two_results_the_one_that_is_gone_is_made_again() -> None:
+def test_only_the_result_whose_file_is_gone_is_recomputed() -> None:
     it = runner()
     prompt = ONE | graph(n4=("Load", {"name": "y"}), n5=("Save", {"images": ["4", 0]}))
     it.play(prompt, "2", "5")
@@ -51,7 +51,7 @@ def test_of_two_results_the_one_that_is_gone_is_made_again() -> None:
     assert "output 2 {images=[x]} cached" in lines
 
 
-def test_users_ask_for_their_own_files() -> None:
+def test_each_user_has_their_own_files_checked() -> None:
     it = runner()
     it.play(ONE, "2", owner="ann")
     it.play(ONE, "2", owner="ben")
@@ -59,8 +59,8 @@ def test_users_ask_for_their_own_files() -> None:
     assert it.play(ONE, "2", owner="ben")[0] == "files ben-2-2"
 
 
-def test_a_file_inside_an_expansion_is_never_told_to_another_user() -> None:
-    """The expansion rests on a number alone, which users share; what it shows is a file of the one who ran it."""
+def test_a_file_inside_an_expansion_is_never_shown_to_another_user() -> None:
+    """The expansion depends on a number only, which users share; it shows a file of the user who ran it."""
 
     def shows(call: str, count: int) -> Returned:
         ids = [f"{call}.{n}" for n in (1, 2)]
@@ -82,7 +82,7 @@ def test_a_file_inside_an_expansion_is_never_told_to_another_user() -> None:
     assert it.saved[2:] == ["ann-3.0.0.2-3"]
 
 
-def test_a_cancel_while_files_are_looked_for_ends_the_run() -> None:
+def test_a_cancel_during_a_check_of_files_ends_the_job() -> None:
     it = runner()
     it.play(ONE, "2")
     it.before = lambda said: do.CancelRequested() if isinstance(said, do.CheckFiles) else None

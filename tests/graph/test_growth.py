@@ -1,4 +1,5 @@
-"""The engine's work grows linearly with the graph: counted in function calls, since times are noise on a busy box."""
+"""The engine's work grows linearly with the graph: counted in function calls, since times are noisy on a busy
+machine."""
 
 import sys
 from collections.abc import Callable
@@ -22,7 +23,7 @@ def chain(length: int) -> dict[str, Any]:
 
 
 def fan(length: int) -> dict[str, Any]:
-    """One source, and outputs of it."""
+    """One source with many outputs."""
     outputs = {f"o{n}": {"class_type": "Save", "inputs": {"images": ["0", 0]}} for n in range(length - 1)}
     return {"0": {"class_type": "Load", "inputs": {"name": "x"}}} | outputs
 

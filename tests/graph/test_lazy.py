@@ -1,4 +1,4 @@
-"""Lazy inputs: asked for, left out, asked for again, and in a cycle."""
+"""Lazy inputs: requested, not requested, requested again, and in a cycle."""
 
 import pytest
 from tests.graph.catalogue import node
@@ -38,13 +38,13 @@ def test_a_lazy_call_is_started_before_and_after_its_lazy_inputs() -> None:
 
 
 @pytest.mark.parametrize(("mask", "ran"), [(0.0, ["1", "3", "4"]), (1.0, ["2", "3", "4"]), (0.5, ["1", "2", "3", "4"])])
-def test_a_lazy_input_that_is_never_asked_for_never_runs(mask: float, ran: list[str]) -> None:
+def test_a_lazy_input_that_is_never_requested_never_runs(mask: float, ran: list[str]) -> None:
     runner = FakeRunner(NODES)
     runner.play(mixing(mask), "4")
     assert runner.ran == ran
 
 
-def test_a_lazy_input_that_is_there_when_it_is_asked_for_starts_nothing_twice() -> None:
+def test_a_lazy_input_that_is_already_computed_starts_nothing_twice() -> None:
     runner = FakeRunner(NODES, cache=LimitedCache())
     runner.play(graph(n1=("Load", {"name": "a"}), n2=("Sink", {"value": ["1", 0]})), "2")
     lines = runner.play(mixing(0.0), "4")
@@ -58,7 +58,7 @@ def test_a_lazy_input_that_is_there_when_it_is_asked_for_starts_nothing_twice() 
     ]
 
 
-def test_a_lazy_input_that_nobody_asks_for_is_none_even_if_it_is_there() -> None:
+def test_a_lazy_input_that_is_not_requested_is_none_even_if_it_is_computed() -> None:
     prompt = mixing(0.0) | graph(n5=("Save", {"images": ["2", 0]}))
     runner = FakeRunner(NODES)
     lines = runner.play(prompt, "5", "4")
@@ -66,7 +66,7 @@ def test_a_lazy_input_that_nobody_asks_for_is_none_even_if_it_is_there() -> None
     assert "run 3 (a=a b=None mask=0.0)" in lines
 
 
-def test_a_lazy_branch_brings_all_that_it_rests_on_and_shares_what_has_run() -> None:
+def test_a_lazy_branch_runs_its_sources_and_shares_what_has_run() -> None:
     prompt = mixing(0.0) | graph(
         n1=("Invert", {"image": ["5", 0]}),
         n5=("Load", {"name": "a"}),
@@ -77,7 +77,7 @@ def test_a_lazy_branch_brings_all_that_it_rests_on_and_shares_what_has_run() -> 
     assert runner.ran == ["5", "6", "1", "3", "4"]
 
 
-def test_a_lazy_input_may_be_asked_for_after_another_was_seen() -> None:
+def test_a_lazy_input_can_be_requested_after_another() -> None:
     one_by_one = TestNode(
         node("Steps", {"a": LAZY, "b": LAZY}, "IMAGE"),
         lambda a, b: (a + b,),
@@ -95,13 +95,13 @@ def test_a_lazy_input_may_be_asked_for_after_another_was_seen() -> None:
     assert [line for line in lines if line.endswith(" 3") and line.startswith("start")] == ["start 3"] * 3
 
 
-def test_asking_for_what_is_not_there_to_be_asked_for_runs_the_call() -> None:
+def test_requesting_an_unknown_lazy_input_runs_the_call() -> None:
     odd = TestNode(node("Odd", {"a": LAZY}, output=True), lambda a: (), lazy=lambda a: ["nope", "mask"])
     prompt = graph(n1=("Load", {"name": "a"}), n2=("Odd", {"a": ["1", 0]}))
     assert "run 2 (a=None)" in FakeRunner(NODES | {"Odd": odd}).play(prompt, "2")
 
 
-def test_lazy_calls_that_ask_for_each_other_end_the_job_as_failed() -> None:
+def test_lazy_calls_that_request_each_other_fail_the_job() -> None:
     prompt = graph(
         n1=("Load", {"name": "a"}),
         n2=("Mix", {"a": ["1", 0], "b": ["3", 0], "mask": 1.0}),

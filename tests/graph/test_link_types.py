@@ -30,7 +30,7 @@ def test_fits(received: str, wanted: str, does: bool) -> None:
     assert fits(received, wanted) is does
 
 
-def test_a_match_type_takes_what_its_template_allows() -> None:
+def test_a_match_type_accepts_the_types_of_its_template() -> None:
     assert wanted_type(InputSchema("a", "COMFY_MATCHTYPE_V3", config=SWITCH)) == "IMAGE,MASK"
     assert wanted_type(InputSchema("a", "COMFY_MATCHTYPE_V3", config={"template": {"template_id": "t"}})) == "*"
 
@@ -53,5 +53,5 @@ def test_a_match_type_output_has_the_types_that_arrive(linked: list[tuple[str | 
 @pytest.mark.parametrize(
     ("kind", "needs"), [("IMAGE", True), ("IMAGE,MASK", True), ("IMAGE,STRING", False), ("*", False), ("CURVE", False)]
 )
-def test_only_types_that_nobody_can_write_down_need_a_link(kind: str, needs: bool) -> None:
+def test_only_types_without_literals_need_a_link(kind: str, needs: bool) -> None:
     assert needs_link(InputSchema("a", kind)) is needs

@@ -1,4 +1,4 @@
-"""Lists: fan-out, lists taken and given as lists, the repeated last element, empty lists, blockers in them."""
+"""Lists: mapping, nodes that take and return lists, the repeated last element, empty lists, blockers in them."""
 
 import pytest
 from tests.graph.catalogue import node
@@ -24,7 +24,7 @@ def test_spread_repeats_the_last_element(inputs: dict[str, list[int]], sets: lis
     assert spread(inputs, as_lists=False) == sets
 
 
-def test_a_node_that_takes_lists_gets_them_all_at_once() -> None:
+def test_a_node_that_takes_lists_receives_them_in_one_invocation() -> None:
     assert spread({"a": [1, 2], "b": [3]}, as_lists=True) == [{"a": [1, 2], "b": [3]}]
     assert spread({}, as_lists=True) == [{}]
 
@@ -44,13 +44,13 @@ def test_results_are_joined_per_output() -> None:
     assert gather([Blocked()], 1) == ([Blocked()],)
 
 
-def test_a_blocker_may_stand_for_a_list() -> None:
+def test_a_blocker_can_replace_a_list() -> None:
     assert in_list_form((Blocked("x"),), (OutputSchema("INT", "INT", is_list=True),)) == ([Blocked("x")],)
     with pytest.raises(ResultError, match="declared as a list, not int"):
         in_list_form((1,), (OutputSchema("INT", "INT", is_list=True),))
 
 
-def test_ui_outputs_follow_one_another() -> None:
+def test_ui_outputs_are_concatenated() -> None:
     assert merge_ui([None, {}]) is None
     assert merge_ui([{"text": ("a",)}]) == {"text": ("a",)}
     assert merge_ui([{"text": ["a"]}, None, {"text": ("b",), "n": 1}]) == {"text": ["a", "b"], "n": [1]}
@@ -86,7 +86,7 @@ def test_a_call_over_an_empty_list_is_finished_without_running() -> None:
     ]
 
 
-def test_a_node_that_takes_lists_gets_an_empty_one() -> None:
+def test_a_node_that_takes_lists_receives_an_empty_one() -> None:
     prompt = graph(n1=("Many", {"count": 0}), n2=("Count", {"images": ["1", 0]}), n3=("Sink", {"value": ["2", 0]}))
     lines = FakeRunner(NODES).play(prompt, "3")
     assert "run 2 (images=[])" in lines

@@ -47,7 +47,7 @@ def test_pending_calls_overlap_and_what_waits_for_them_waits() -> None:
     ]
 
 
-def test_a_failure_aborts_the_call_that_is_pending_beside_it() -> None:
+def test_a_failure_aborts_other_pending_calls() -> None:
     prompt = graph(
         n1=("Load", {"name": "x"}),
         n2=("SleepFail", {"image": ["1", 0]}),
@@ -59,7 +59,7 @@ def test_a_failure_aborts_the_call_that_is_pending_beside_it() -> None:
     assert lines[-4:] == ["start 3", "run 3 (image=x)", "abort 3", "end failed 2 it broke"]
 
 
-def test_a_result_that_comes_after_the_end_was_decided_is_dropped() -> None:
+def test_a_result_after_the_end_was_decided_is_dropped() -> None:
     prompt = graph(
         n2=("Sleep", {"image": ["1", 0]}),
         n1=("Load", {"name": "x"}),
@@ -87,7 +87,7 @@ EVENTS = [
     do.CallReturned("3", [Returned(("zzx",))]),
     do.CallReturned("5", [Returned(("zzxzx",))]),
 ]
-"""All that is said to the execution of the sleepers before its last call returns."""
+"""The number of events fed to the execution of the sleepers before its last call returns."""
 
 
 @pytest.mark.parametrize("moment", range(len(EVENTS) + 1))
@@ -102,7 +102,7 @@ def test_nothing_starts_after_a_cancel(moment: int) -> None:
     assert set(aborted) == out
     assert len(aborted) == len(answer) - (not out)
     for call_id in aborted:
-        # Even a call that ends well makes nothing start now.
+        # Nothing starts even if a call succeeds now.
         answer = execution.feed(do.CallReturned(call_id, [Returned(("late",))]))
     [end] = answer
     assert isinstance(end, do.Finish)
@@ -118,6 +118,6 @@ def test_a_call_that_saw_the_cancel_itself_ends_the_job_as_cancelled() -> None:
     assert execution.feed(do.CancelRequested()) == []
 
 
-def test_a_cancel_before_the_start_ends_the_job_at_once() -> None:
+def test_a_cancel_before_the_start_ends_the_job_immediately() -> None:
     execution = fresh()
     assert [written(i) for i in execution.feed(do.CancelRequested())] == ["end cancelled"]

@@ -16,7 +16,7 @@ def test_sources_come_first_and_only_what_is_needed() -> None:
     assert order(["e", "d"], graph.__getitem__).calls == ["a", "e", "b", "c", "d"]
 
 
-def test_cycles_are_told_in_the_direction_of_the_data() -> None:
+def test_cycles_are_reported_in_data_flow_order() -> None:
     graph = sources(a="c", b="a", c="b", d="c")
     found = order(["d"], graph.__getitem__)
     [cycle] = found.cycles
@@ -41,7 +41,7 @@ def test_a_long_chain_does_not_need_a_deep_stack() -> None:
     assert order(["19999"], chain.__getitem__).calls == list(chain)
 
 
-def test_a_knot_of_cycles_is_told_in_part() -> None:
+def test_many_entangled_cycles_are_reported_in_part() -> None:
     names = [str(n) for n in range(60)]
     assert len(order(names, lambda call: names).cycles) == MAX_CYCLES
 

@@ -28,7 +28,7 @@ def listed(name: list[str], a: list[Any], b: list[Any], count: list[int]) -> tup
 
 
 def grow(call: str, name: str, a: Any, b: Any, depth: int) -> Returned:
-    """Two calls inside, or one and another expansion; one of them gets ``b`` as a live value."""
+    """Two calls inside, or one and another expansion; one of them receives ``b`` as a live value."""
     last = "Op" if depth == 0 else "Grow"
     inputs = {"name": f"{name}/2", "a": [f"{call}.1", 0], "b": b} | ({"depth": depth - 1} if depth else {})
     return Returned(
@@ -42,7 +42,7 @@ def grow(call: str, name: str, a: Any, b: Any, depth: int) -> Returned:
 
 
 def grown(name: str, a: Any, b: Any, depth: int) -> str:
-    """What an expansion comes to."""
+    """Return the value of an expansion."""
     first = digest("op", f"{name}/1", a, "-")
     if depth == 0:
         return digest("op", f"{name}/2", first, b)
@@ -76,7 +76,7 @@ NODES = {
 
 @st.composite
 def prompts(draw: st.DrawFn) -> tuple[Prompt, list[str]]:
-    """A graph of 2 to 60 calls, and its outputs. Every call has a name of its own, so that no two are equal."""
+    """A graph of 2 to 60 calls, and its outputs. Every call has a unique name, so that no two are equal."""
     size = draw(st.integers(1, 55))
     prompt: Prompt = {}
 
@@ -102,7 +102,7 @@ def prompts(draw: st.DrawFn) -> tuple[Prompt, list[str]]:
 
 
 class Reference:
-    """Evaluates by recursion, and notes what was needed."""
+    """Evaluates by recursion, and records what was needed."""
 
     def __init__(self, prompt: Prompt) -> None:
         self.prompt = prompt
@@ -163,7 +163,7 @@ def executed(runner: FakeRunner) -> list[str]:
 
 @settings(max_examples=100, deadline=None, database=None)
 @given(prompts(), st.booleans(), st.data())
-def test_every_needed_call_runs_once_on_what_it_rests_on(
+def test_every_needed_call_runs_once_after_its_sources(
     drawn: tuple[Prompt, list[str]], is_cached: bool, data: st.DataObject
 ) -> None:
     prompt, outputs = drawn
@@ -171,7 +171,7 @@ def test_every_needed_call_runs_once_on_what_it_rests_on(
     runner.choose = lambda count: data.draw(st.integers(0, count - 1)) if count > 1 else 0
     lines = runner.play(prompt, *outputs)
     reference = Reference(prompt)
-    # The values can be right only if every source was done before.
+    # The values are right only if every source was done before.
     for output in outputs:
         seen = reference.call(output)
         assert not seen or f"output {output} {{seen=[{','.join(map(str, seen))}]}}" in "\n".join(lines)
@@ -182,7 +182,7 @@ def test_every_needed_call_runs_once_on_what_it_rests_on(
 
 @settings(max_examples=60, deadline=None, database=None)
 @given(prompts(), st.data())
-def test_a_rerun_runs_what_changed_and_what_rests_on_it(drawn: tuple[Prompt, list[str]], data: st.DataObject) -> None:
+def test_a_rerun_runs_what_changed_and_its_dependents(drawn: tuple[Prompt, list[str]], data: st.DataObject) -> None:
     prompt, outputs = drawn
     runner = FakeRunner(NODES, cache=LimitedCache())
     runner.play(prompt, *outputs)

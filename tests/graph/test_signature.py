@@ -1,4 +1,4 @@
-"""The cache key of a call: what changes it, what does not, and what has none."""
+"""The cache key of a call: what changes it, what does not, and which calls have none."""
 
 import math
 from typing import Any
@@ -55,7 +55,7 @@ def test_neither_the_id_nor_the_user_matters() -> None:
     assert sign() == sign(call_id="2") == sign(owner="ben")
 
 
-def test_what_rests_on_a_users_own_words_or_files_is_not_shared() -> None:
+def test_results_that_depend_on_a_users_text_or_files_are_not_shared() -> None:
     assert sign(is_private=True) == sign(is_private=True, call_id="2")
     assert sign(is_private=True) not in (sign(), sign(is_private=True, owner="ben"))
     for value in ("a.png", ["a.png"], {"k": "a.png"}):
@@ -73,12 +73,12 @@ def test_an_output_belongs_to_its_owner() -> None:
 @pytest.mark.parametrize(
     "hidden", ["PROMPT", "EXTRA_PNGINFO", "DYNPROMPT", "AUTH_TOKEN_COMFY_ORG", "API_KEY_COMFY_ORG"]
 )
-def test_what_reads_the_users_own_is_not_shared_with_others(hidden: str) -> None:
+def test_results_of_nodes_that_read_private_values_are_not_shared(hidden: str) -> None:
     schema = node("Load", {"name": "STRING"}, "IMAGE", hidden=hidden)
     assert sign(schema) != sign(schema, owner="ben")
 
 
-def test_a_node_that_reads_its_id_or_repeats_nothing_is_signed_with_the_id() -> None:
+def test_a_node_that_reads_its_id_or_is_not_idempotent_is_signed_with_the_id() -> None:
     for schema in (node("A", {}, "INT", hidden="UNIQUE_ID"), node("B", {}, "INT", not_idempotent=True)):
         assert sign(schema, literals={}) != sign(schema, literals={}, call_id="2")
 
@@ -90,7 +90,7 @@ def test_a_file_is_signed_by_its_content() -> None:
     assert sign(literals={"name": ["a.png"]}) != changed.sign(LOAD, call_id="1", literals={"name": ["a.png"]}, links={})
 
 
-def test_what_equals_nothing_has_no_signature_and_neither_has_what_rests_on_it() -> None:
+def test_a_value_that_equals_nothing_has_no_signature_and_neither_have_its_dependents() -> None:
     assert sign(literals={"name": math.nan}) is None
     assert sign(literals={"name": object()}) is None
     assert sign(links={"a": (None, 0)}) is None
@@ -104,7 +104,7 @@ def test_a_fingerprint_changes_the_signature_of_a_node_that_has_one() -> None:
     assert sign(marked, literals={}, fingerprint="a") != sign(marked, literals={}, fingerprint="b")
 
 
-def test_a_live_value_is_signed_by_its_place_where_that_is_known() -> None:
+def test_a_live_value_is_signed_by_its_position_if_that_is_known() -> None:
     assert sign(literals={"name": object()}, origin=b"p1") == sign(literals={"name": object()}, origin=b"p1")
     assert sign(literals={"name": object()}, origin=b"p1") != sign(literals={"name": object()}, origin=b"p2")
 
@@ -125,7 +125,7 @@ def test_order_matters_in_lists_and_not_in_mappings_and_sets() -> None:
     assert b"".join(encode((1, 2))) == b"".join(encode([1, 2]))
 
 
-def test_endless_nesting_has_no_encoding() -> None:
+def test_too_deep_nesting_has_no_encoding() -> None:
     deep: list[Any] = []
     for _ in range(500):
         deep = [deep]
@@ -147,7 +147,7 @@ PROMPT = graph(
 )
 
 
-def test_a_fingerprint_is_asked_for_first_and_sees_literals_only() -> None:
+def test_a_fingerprint_is_requested_first_and_sees_literals_only() -> None:
     lines = FakeRunner(marked(lambda: 1)).play(PROMPT, "3")
     assert lines[:2] == ["fingerprint 2 (image=None name=n)", "cached"]
 
@@ -164,7 +164,7 @@ def test_a_call_runs_again_when_its_fingerprint_changed(values: list[Any], ran: 
     assert runner.ran == ran
 
 
-def test_a_changed_file_runs_what_loads_it() -> None:
+def test_a_changed_file_reruns_what_loads_it() -> None:
     runner = FakeRunner(marked(lambda: 1), cache=LimitedCache(), files={"a.png": "one"})
     runner.play(PROMPT, "3")
     runner.files["a.png"] = "two"
@@ -172,7 +172,7 @@ def test_a_changed_file_runs_what_loads_it() -> None:
     assert runner.ran == ["1", "2", "3"]
 
 
-def test_users_share_models_but_neither_what_they_write_nor_outputs() -> None:
+def test_users_share_models_but_neither_texts_nor_outputs() -> None:
     model = TestNode(node("Model", {"file": ("COMBO", {"options": ["m"]}), "seed": "INT"}, "MODEL"), lambda **i: ("m",))
     draw = TestNode(node("Draw", {"model": "MODEL", "text": "STRING"}, "IMAGE"), lambda model, text: (text,))
     runner = FakeRunner(NODES | {"Model": model, "Draw": draw}, cache=LimitedCache())
@@ -191,7 +191,7 @@ def test_users_share_models_but_neither_what_they_write_nor_outputs() -> None:
     assert runner.ran == []
 
 
-def test_half_a_surrogate_pair_in_names_and_ids_does_no_harm() -> None:
+def test_half_a_surrogate_pair_in_names_and_ids_can_be_signed() -> None:
     odd = "\ud800"
     schema = node("A", {}, "INT", hidden="UNIQUE_ID")
     assert sign(schema, call_id=odd, literals={odd: 1}, links={odd: (SOURCE, 0)}) is not None

@@ -1,4 +1,4 @@
-"""Validation beyond the captured prompts: conversion, dynamic inputs, files, the node's own judgement, limits."""
+"""Validation beyond the captured prompts: conversion, dynamic inputs, files, the node's own checks, limits."""
 
 import time
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ CATALOGUE = core_nodes() | {schema.name: schema for schema in SMALL}
 
 
 def graph(*nodes: tuple[str, dict[str, Any]]) -> dict[str, Any]:
-    """Nodes numbered from 1, with an output that shows the last."""
+    """Return a prompt of nodes numbered from 1, with an output that shows the last."""
     numbered = {str(n): {"class_type": name, "inputs": inputs} for n, (name, inputs) in enumerate(nodes, 1)}
     return numbered | {"out": {"class_type": "Show", "inputs": {"value": [str(len(nodes)), 0]}}}
 
@@ -43,7 +43,7 @@ def check(*nodes: tuple[str, dict[str, Any]], **options: Any) -> ValidPrompt:
 
 
 def errors(*nodes: tuple[str, dict[str, Any]], **options: Any) -> dict[str, list[tuple[str, str]]]:
-    """Type and details of each error, by node."""
+    """Return type and details of each error, by node."""
     with pytest.raises(InvalidPrompt) as refused:
         check(*nodes, **options)
     return {
@@ -79,7 +79,7 @@ def test_any_non_empty_value_is_true(given: Any, on: bool) -> None:
     assert check(("Flag", {"on": given})).prompt["1"]["inputs"] == {"on": on}
 
 
-def test_the_clients_prompt_is_left_as_it_was() -> None:
+def test_the_clients_prompt_is_not_changed() -> None:
     prompt = graph(("Number", {"n": "3"}))
     prompt["1"]["_meta"] = {"title": "mine"}
     valid = validate(prompt, CATALOGUE)
@@ -89,12 +89,12 @@ def test_the_clients_prompt_is_left_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), "nan", "inf", 1e400, "1" * 5_000, [], {}, "0x10"])
-def test_what_is_no_integer_is_refused(value: Any) -> None:
+def test_a_value_that_is_not_an_integer_is_rejected(value: Any) -> None:
     [[kind, _]] = errors(("Number", {"n": {"__value__": value}}))["1"]
     assert kind == "invalid_input_type"
 
 
-def test_not_a_number_is_in_no_range() -> None:
+def test_nan_is_outside_every_range() -> None:
     [[kind, details]] = errors(("Number", {"n": 1, "f": float("nan")}))["1"]
     assert (kind, details) == ("invalid_input_type", "f, nan, not a number, and the input has a range")
 
@@ -102,20 +102,20 @@ def test_not_a_number_is_in_no_range() -> None:
 def test_a_wrapped_list_is_a_literal_and_stays_one() -> None:
     valid = check(("Pick", {"one": "a", "several": {"__value__": ["a", "b"]}}))
     assert valid.prompt["1"]["inputs"]["several"] == {"__value__": ["a", "b"]}
-    told = errors(("Pick", {"one": "a", "several": {"__value__": ["a", "c"]}}))
-    assert told == {"1": [("value_not_in_list", "several: '['a', 'c']' not in ['a', 'b']")]}
+    reported = errors(("Pick", {"one": "a", "several": {"__value__": ["a", "c"]}}))
+    assert reported == {"1": [("value_not_in_list", "several: '['a', 'c']' not in ['a', 'b']")]}
 
 
 def test_a_backslash_in_the_name_of_a_model_is_a_slash() -> None:
-    """Workflows from Windows name files so (MODEL-11); what loads one reads it alike."""
+    """Workflows from Windows name files this way (MODEL-11); loaders accept both."""
     assert check(("Load", {"model": "sd\\a.safetensors"})).prompt["1"]["inputs"] == {"model": "sd/a.safetensors"}
     [[kind, _]] = errors(("Load", {"model": "sd\\b.safetensors"}))["1"]
     assert kind == "value_not_in_list"
 
 
-def test_every_error_is_told_at_once_in_the_order_of_the_inputs() -> None:
-    told = errors(("Number", {"f": -1, "n": "x"}), ("Pick", {"several": ["1", 0, 0]}), ("Either", {"x": ["2", 0]}))
-    assert told == {
+def test_all_errors_are_reported_together_in_the_order_of_the_inputs() -> None:
+    reported = errors(("Number", {"f": -1, "n": "x"}), ("Pick", {"several": ["1", 0, 0]}), ("Either", {"x": ["2", 0]}))
+    assert reported == {
         "2": [
             ("required_input_missing", "one"),
             ("bad_linked_input", "several"),
@@ -127,11 +127,11 @@ def test_every_error_is_told_at_once_in_the_order_of_the_inputs() -> None:
 @pytest.mark.parametrize(
     ("value", "kind"), [("hello", "invalid_input_type"), (None, "invalid_input_type"), (5, "invalid_input_type")]
 )
-def test_a_literal_image_is_refused(value: Any, kind: str) -> None:
+def test_a_literal_image_is_rejected(value: Any, kind: str) -> None:
     assert [e[0] for e in errors(("Paint", {"image": value}))["1"]] == [kind]
 
 
-def test_null_stands_for_an_optional_input_that_is_not_connected() -> None:
+def test_null_means_an_optional_input_that_is_not_connected() -> None:
     valid = check(("Image", {}), ("Paint", {"image": ["1", 0], "mask": None}))
     assert valid.prompt["2"]["inputs"]["mask"] is None
 
@@ -140,27 +140,27 @@ def test_unions_and_match_types() -> None:
     switch = {"switch": True, "on_true": ["1", 0], "on_false": ["1", 0]}
     check(("Image", {}), ("Either", {"x": ["1", 0]}), ("Paint", {"image": ["2", 0]}))
     check(("Image", {}), ("ComfySwitchNode", switch), ("Paint", {"image": ["2", 0]}))
-    told = errors(("Text", {"text": "x"}), ("ComfySwitchNode", switch), ("Paint", {"image": ["2", 0]}))
-    assert told == {"3": [("return_type_mismatch", "image, received_type(STRING) mismatch input_type(IMAGE)")]}
-    told = errors(("Text", {"text": "x"}), ("ResizeImageMaskNode", {
+    reported = errors(("Text", {"text": "x"}), ("ComfySwitchNode", switch), ("Paint", {"image": ["2", 0]}))
+    assert reported == {"3": [("return_type_mismatch", "image, received_type(STRING) mismatch input_type(IMAGE)")]}
+    reported = errors(("Text", {"text": "x"}), ("ResizeImageMaskNode", {
         "input": ["1", 0], "resize_type": "scale width", "resize_type.width": 4, "scale_method": "area",
     }))  # fmt: skip
-    assert told == {"2": [("return_type_mismatch", "input, received_type(STRING) mismatch input_type(IMAGE,MASK)")]}
+    assert reported == {"2": [("return_type_mismatch", "input, received_type(STRING) mismatch input_type(IMAGE,MASK)")]}
 
 
 def test_dynamic_inputs_are_checked_under_their_flat_names() -> None:
     resize = {"input": ["1", 0], "scale_method": "area"}
-    told = errors(("Image", {}), ("ResizeImageMaskNode", resize | {"resize_type": "scale width"}))
-    assert told == {"2": [("required_input_missing", "resize_type.width")]}
-    told = errors(
+    reported = errors(("Image", {}), ("ResizeImageMaskNode", resize | {"resize_type": "scale width"}))
+    assert reported == {"2": [("required_input_missing", "resize_type.width")]}
+    reported = errors(
         ("Image", {}), ("ResizeImageMaskNode", resize | {"resize_type": "scale width", "resize_type.width": -1})
     )
-    assert told == {"2": [("value_smaller_than_min", "resize_type.width")]}
+    assert reported == {"2": [("value_smaller_than_min", "resize_type.width")]}
     [[kind, details]] = errors(("Image", {}), ("ResizeImageMaskNode", resize | {"resize_type": "nope"}))["2"]
     assert kind == "value_not_in_list"
     assert details.startswith("resize_type: 'nope' not in ['scale by multiplier', ")
-    told = errors(("Image", {}), ("BatchImagesNode", {"images.image0": ["1", 0]}))
-    assert told == {"2": [("required_input_missing", "images.image1")]}
+    reported = errors(("Image", {}), ("BatchImagesNode", {"images.image0": ["1", 0]}))
+    assert reported == {"2": [("required_input_missing", "images.image1")]}
     check(("Image", {}), ("BatchImagesNode", {"images.image0": ["1", 0], "images.image1": ["1", 0]}))
 
 
@@ -172,22 +172,22 @@ def test_dynamic_inputs_are_checked_under_their_flat_names() -> None:
         ("LoadAudio", "audio", "Invalid audio file"),
     ],
 )
-def test_uploaded_files_are_judged_by_whether_they_exist(name: str, key: str, words: str) -> None:
+def test_uploaded_files_must_exist(name: str, key: str, words: str) -> None:
     known = {"a.png", "sub/b.png [output]"}.__contains__
     check((name, {key: "a.png"}), file_exists=known)
     check((name, {key: "sub/b.png [output]"}), file_exists=known)
-    told = errors((name, {key: "nope"}), file_exists=known)
-    assert told == {"1": [("custom_validation_failed", f"{key} - {words}: nope")]}
-    told = errors((name, {key: 5}), file_exists=known)
-    assert told == {"1": [("custom_validation_failed", f"{key} - {words}: 5")]}
+    reported = errors((name, {key: "nope"}), file_exists=known)
+    assert reported == {"1": [("custom_validation_failed", f"{key} - {words}: nope")]}
+    reported = errors((name, {key: 5}), file_exists=known)
+    assert reported == {"1": [("custom_validation_failed", f"{key} - {words}: 5")]}
 
 
-def test_without_knowledge_of_files_none_is_refused() -> None:
+def test_without_a_lookup_of_files_no_name_is_rejected() -> None:
     check(("LoadImage", {"image": "nope.png"}))
 
 
-class Judges:
-    """A judge that notes what it is asked."""
+class FakeValidator:
+    """A validator that records its calls."""
 
     def __init__(self, verdict: bool | str = True) -> None:
         self.verdict = verdict
@@ -200,8 +200,8 @@ class Judges:
         return self.verdict
 
 
-def test_the_nodes_own_code_takes_the_place_of_range_checks() -> None:
-    node_validator = Judges()
+def test_the_nodes_own_check_replaces_range_checks() -> None:
+    node_validator = FakeValidator()
     check(("Judged", {"n": "99", "m": 1}), node_validator=node_validator)
     assert node_validator.asked == [("1", "Judged", {"n": 99}, {})]
     assert errors(("Judged", {"n": 99, "m": 99})) == {"1": [("value_bigger_than_max", "m")]}
@@ -209,28 +209,28 @@ def test_the_nodes_own_code_takes_the_place_of_range_checks() -> None:
     check(("Text", {"text": "x"}), ("JudgesTypes", {"image": ["1", 0]}))
 
 
-def test_it_is_told_the_types_that_arrive_and_not_asked_about_what_is_wrong_anyway() -> None:
-    node_validator = Judges()
+def test_the_nodes_own_check_receives_source_types_and_is_skipped_after_other_errors() -> None:
+    node_validator = FakeValidator()
     check(("Text", {"text": "x"}), ("JudgesTypes", {"image": ["1", 0]}), node_validator=node_validator)
     assert node_validator.asked == [("2", "JudgesTypes", {}, {"image": "STRING"})]
-    node_validator = Judges()
+    node_validator = FakeValidator()
     errors(("Judged", {"n": "x", "m": 1}), node_validator=node_validator)
     assert node_validator.asked == []
 
 
 @pytest.mark.parametrize(("verdict", "details"), [("n is odd", "{} - n is odd"), (False, "{}")])
-def test_its_no_is_told_once_per_input_that_it_takes(verdict: bool | str, details: str) -> None:
-    told = errors(("JudgesAll", {"n": 1, "c": "a"}), node_validator=Judges(verdict))
-    assert told == {"1": [("custom_validation_failed", details.format(name)) for name in ("n", "c")]}
+def test_a_rejection_is_reported_once_per_input_of_the_check(verdict: bool | str, details: str) -> None:
+    reported = errors(("JudgesAll", {"n": 1, "c": "a"}), node_validator=FakeValidator(verdict))
+    assert reported == {"1": [("custom_validation_failed", details.format(name)) for name in ("n", "c")]}
 
 
 def test_an_undeclared_link_is_checked_above_and_ignored_where_it_leads_nowhere() -> None:
     check(("Image", {}), ("Paint", {"image": ["1", 0], "extra": ["99", 0]}))
-    told = errors(("Number", {"n": -1}), ("Image", {"extra": ["1", 0]}))
-    assert told == {"1": [("value_smaller_than_min", "n")]}
+    reported = errors(("Number", {"n": -1}), ("Image", {"extra": ["1", 0]}))
+    assert reported == {"1": [("value_smaller_than_min", "n")]}
 
 
-def test_a_bad_link_further_up_is_told_where_it_is() -> None:
+def test_a_bad_link_upstream_is_reported_at_its_node() -> None:
     with pytest.raises(InvalidPrompt) as refused:
         check(("Paint", {"image": ["9", 0]}), ("Paint", {"image": ["1", 0]}))
     [error] = refused.value.node_errors["1"]["errors"]
@@ -271,13 +271,13 @@ def two_outputs() -> dict[str, Any]:
     }
 
 
-def test_good_outputs_run_although_others_are_bad() -> None:
+def test_valid_outputs_run_although_others_are_invalid() -> None:
     valid = validate(two_outputs(), CATALOGUE)
     assert valid.targets == ["2"]
     assert list(valid.node_errors) == ["3"]
 
 
-def test_partial_execution_looks_at_its_targets_only() -> None:
+def test_partial_execution_validates_its_targets_only() -> None:
     valid = validate(two_outputs(), CATALOGUE, targets=["2", "1", "nope"])
     assert (valid.targets, valid.node_errors) == (["2"], {})
     with pytest.raises(InvalidPrompt) as refused:
@@ -285,7 +285,7 @@ def test_partial_execution_looks_at_its_targets_only() -> None:
     assert refused.value.error["details"] == "Required input is missing: image"
 
 
-def test_a_node_that_several_outputs_rest_on_names_them_all() -> None:
+def test_a_node_that_several_outputs_depend_on_names_them_all() -> None:
     prompt = graph(("Number", {"n": -1}))
     prompt |= {f"o{n}": {"class_type": "Show", "inputs": {"value": ["1", 0]}} for n in range(3)}
     with pytest.raises(InvalidPrompt) as refused:
@@ -315,7 +315,7 @@ def test_an_output_outside_the_cycle_runs() -> None:
         ({1: {"class_type": "Save", "inputs": {}}}, "Cannot execute because a node's id is not a string."),
     ],
 )
-def test_what_is_no_graph_is_refused_in_words(prompt: Any, message: str) -> None:
+def test_a_malformed_graph_is_rejected_with_a_message(prompt: Any, message: str) -> None:
     with pytest.raises(InvalidPrompt) as refused:
         validate(prompt, CATALOGUE)
     assert (refused.value.error["type"], refused.value.error["message"]) == ("invalid_prompt", message)
@@ -329,7 +329,7 @@ def deep(levels: int) -> Any:
 
 
 @pytest.mark.parametrize(("levels", "fits"), [(5, True), (6, False)])
-def test_values_may_be_nested_so_deep(levels: int, fits: bool) -> None:
+def test_nesting_of_values_is_limited(levels: int, fits: bool) -> None:
     prompt = graph(("Text", {"text": "x", "extra": deep(levels)}))
     if fits:
         validate(prompt, CATALOGUE, limits=Limits(depth=10))
@@ -338,7 +338,7 @@ def test_values_may_be_nested_so_deep(levels: int, fits: bool) -> None:
             validate(prompt, CATALOGUE, limits=Limits(depth=10))
 
 
-def test_very_deep_values_are_refused_not_recursed_into() -> None:
+def test_very_deep_values_are_rejected_without_recursion() -> None:
     with pytest.raises(InvalidPrompt, match="nested too deeply"):
         check(("Text", {"text": deep(5_000)}))
 
@@ -350,8 +350,8 @@ def chain(length: int) -> dict[str, Any]:
     return prompt | {"out": {"class_type": "Save", "inputs": {"image": [str(length - 2), 0]}}}
 
 
-def test_ten_thousand_nodes_are_validated_in_bounds() -> None:
-    """It takes half a second of an idle core; what would be quadratic takes minutes."""
+def test_ten_thousand_nodes_are_validated_in_time() -> None:
+    """It takes half a second of an idle core; a quadratic algorithm takes minutes."""
     prompt = chain(10_000)
     began = time.process_time()
     valid = validate(prompt, CATALOGUE)
@@ -359,7 +359,7 @@ def test_ten_thousand_nodes_are_validated_in_bounds() -> None:
     assert valid.targets == ["out"]
 
 
-def test_ten_thousand_wrong_nodes_are_answered_in_bounds() -> None:
+def test_errors_of_ten_thousand_nodes_are_bounded() -> None:
     prompt = {
         str(n): {"class_type": "Save", "inputs": {"image": "x"}} if n % 2 else {"class_type": "Number", "inputs": {}}
         for n in range(10_000)
@@ -368,9 +368,9 @@ def test_ten_thousand_wrong_nodes_are_answered_in_bounds() -> None:
         prompt[str(n)]["inputs"] = {"image": ["0", 0], "extra": [str(n - 1), 0]}
     with pytest.raises(InvalidPrompt) as refused:
         validate(prompt, CATALOGUE)
-    told = refused.value.node_errors
-    assert len(told) == Limits().reported_nodes
-    assert len(told["0"]["dependent_outputs"]) == Limits().reported_outputs
+    reported = refused.value.node_errors
+    assert len(reported) == Limits().reported_nodes
+    assert len(reported["0"]["dependent_outputs"]) == Limits().reported_outputs
 
 
 def test_one_node_more_is_too_many() -> None:
@@ -386,7 +386,7 @@ SAVES = [
 
 
 @pytest.mark.parametrize("prefix", ["", ".", "..", "a/../b", "/a", "\\a", "a\0b", "x" * 300, "C:/a", "%date:yy%/../a"])
-def test_a_prefix_that_no_file_can_have_is_refused(prefix: str) -> None:
+def test_an_invalid_file_name_prefix_is_rejected(prefix: str) -> None:
     catalogue = CATALOGUE | {schema.name: schema for schema in SAVES}
     prompt = {"1": {"class_type": "SaveText", "inputs": {"text": "x", "filename_prefix": prefix}}}
     with pytest.raises(InvalidPrompt) as refused:
@@ -398,7 +398,7 @@ def test_a_prefix_that_no_file_can_have_is_refused(prefix: str) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["a", "a/b", "%date:yyyy-MM-dd%/a", "a b.c", "ü", "a\\b"])
-def test_a_prefix_of_files_is_taken(prefix: str) -> None:
+def test_a_valid_file_name_prefix_is_accepted(prefix: str) -> None:
     catalogue = CATALOGUE | {schema.name: schema for schema in SAVES}
     validate({"1": {"class_type": "SaveText", "inputs": {"text": "x", "filename_prefix": prefix}}}, catalogue)
 
@@ -412,7 +412,7 @@ def test_a_missing_node_is_named() -> None:
     assert error["extra_info"] == {"node_id": "7", "class_type": "Nope", "node_title": "My node"}
 
 
-def test_a_workflow_of_the_editor_is_told_to_be_exported() -> None:
+def test_a_workflow_of_the_editor_is_rejected_with_a_hint() -> None:
     with pytest.raises(InvalidPrompt) as refused:
         validate({"nodes": [{"id": 1, "type": "Show"}], "links": [], "version": 0.4}, CATALOGUE)
     assert "export it as API" in refused.value.error["details"]

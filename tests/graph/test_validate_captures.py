@@ -1,4 +1,4 @@
-"""The prompts whose answers were captured from ComfyUI, and what is answered to them here."""
+"""Prompts whose responses were captured from ComfyUI, and the responses here."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ MENDED = {
 
 
 def answer(case: dict[str, Any]) -> dict[str, Any]:
-    """What a client is told: the node errors of an accepted prompt, or the error of a refused one."""
+    """Return what a client receives: the node errors of an accepted prompt, or the error of a rejected one."""
     try:
         valid = validate(case["prompt"], core_nodes(), targets=case.get("targets"), file_exists=lambda name: False)
     except InvalidPrompt as refused:
@@ -40,11 +40,11 @@ def test_answers_as_comfyui_does(name: str) -> None:
     assert answer(case) == expected
 
 
-def test_every_mended_case_was_captured() -> None:
+def test_every_deviating_case_was_captured() -> None:
     assert set(MENDED) <= set(CASES)
 
 
-def test_null_is_no_prompt() -> None:
+def test_null_is_not_a_prompt() -> None:
     assert answer(CASES["prompt null"]) == {
         "status": 400,
         "answer": {
@@ -61,16 +61,16 @@ def test_null_is_no_prompt() -> None:
 
 def test_errors_of_a_node_come_in_the_order_of_its_inputs() -> None:
     case = CASES["two errors on one node"]
-    told = answer(case)["answer"]
+    reported = answer(case)["answer"]
     captured = case["answer"]["node_errors"]["1"]["errors"]
-    assert [e["details"] for e in told["node_errors"]["1"]["errors"]] == ["width", "height"]
-    assert told["node_errors"]["1"]["errors"] == captured[::-1]
+    assert [e["details"] for e in reported["node_errors"]["1"]["errors"]] == ["width", "height"]
+    assert reported["node_errors"]["1"]["errors"] == captured[::-1]
 
 
-def test_a_literal_where_a_link_is_needed_is_refused_before_the_run() -> None:
-    told = answer(CASES["literal where link is required"])["answer"]
+def test_a_literal_where_a_link_is_needed_is_rejected_before_the_run() -> None:
+    reported = answer(CASES["literal where link is required"])["answer"]
     reason = "a link to an output of type IMAGE is needed, not a literal value"
-    assert told["node_errors"] == {
+    assert reported["node_errors"] == {
         "2": {
             "errors": [
                 {
@@ -96,10 +96,10 @@ def test_a_literal_where_a_link_is_needed_is_refused_before_the_run() -> None:
     [("cycle", ["1", "3"], ["2"]), ("self cycle", ["1"], ["2"]), ("cycle below two outputs", ["1", "2"], ["4"])],
 )
 def test_a_cycle_names_its_nodes(name: str, calls: list[str], outputs: list[str]) -> None:
-    told = answer(CASES[name])["answer"]
-    assert set(told["node_errors"]) == set(calls)
+    reported = answer(CASES[name])["answer"]
+    assert set(reported["node_errors"]) == set(calls)
     path = None
-    for entry in told["node_errors"].values():
+    for entry in reported["node_errors"].values():
         [error] = entry["errors"]
         assert error["type"] == "dependency_cycle"
         assert entry["dependent_outputs"] == outputs
@@ -108,11 +108,11 @@ def test_a_cycle_names_its_nodes(name: str, calls: list[str], outputs: list[str]
     steps = path.split(" -> ")
     assert steps[0] == steps[-1]
     assert set(steps) == set(calls)
-    assert told["error"]["type"] == "prompt_outputs_failed_validation"
-    assert told["error"]["details"] == f"Dependency cycle detected: {path}"
+    assert reported["error"]["type"] == "prompt_outputs_failed_validation"
+    assert reported["error"]["details"] == f"Dependency cycle detected: {path}"
 
 
-def test_nothing_told_to_a_client_names_a_file_of_the_server() -> None:
+def test_no_error_names_a_file_of_the_server() -> None:
     for case in CASES.values():
         assert "Traceback" not in json.dumps(answer(case))
         assert ".py" not in json.dumps(answer(case))

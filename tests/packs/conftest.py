@@ -1,4 +1,4 @@
-"""The packs are no tests, and one engine serves a module."""
+"""One engine for the tests of a module; the packs are not collected as tests."""
 
 from collections.abc import Iterator
 

@@ -17,31 +17,31 @@ PACKS = Path(__file__).parent / "custom_nodes"
 
 @dataclass
 class Ran:
-    """What a job said, and how it ended."""
+    """The messages of a job, and how it ended."""
 
-    said: list[Any]
+    messages: list[Any]
     done: JobDone
 
-    def heard(self, kind: type[Any]) -> list[Any]:
-        return [message for message in self.said if isinstance(message, kind)]
+    def of_kind(self, kind: type[Any]) -> list[Any]:
+        return [message for message in self.messages if isinstance(message, kind)]
 
     @property
     def shown(self) -> dict[str, Any]:
-        """The ui outputs by call."""
-        return {m.made.call.id: m.made.output for m in self.heard(OutputReady)}
+        """The ui outputs by call id."""
+        return {m.made.call.id: m.made.output for m in self.of_kind(OutputReady)}
 
     @property
     def text(self) -> str:
-        """The first text that was shown."""
+        """The first text output."""
         return str(next(ui["text"][0] for ui in self.shown.values() if ui and "text" in ui))
 
     @property
     def files(self) -> list[SavedFile]:
-        return [file for m in self.heard(OutputReady) for file in m.files]
+        return [file for m in self.of_kind(OutputReady) for file in m.files]
 
     @property
     def lines(self) -> list[str]:
-        return [line for m in self.heard(LogLines) for _, line in m.lines]
+        return [line for m in self.of_kind(LogLines) for _, line in m.lines]
 
 
 @dataclass
@@ -51,10 +51,10 @@ class Engine:
     runner: asyncio.Runner
 
     def run(self, prompt: Mapping[str, Any], *targets: str, **options: Any) -> Ran:
-        """To the end, however it ends."""
+        """Run a job to its end, whatever the outcome."""
         outputs = [i for i, n in prompt.items() if n["class_type"].endswith(("Show", "Save", "Preview", "Note"))]
-        said, done = self.runner.run(self.bench.run(prompt, *(targets or outputs), **options))
-        return Ran(said, done)
+        messages, done = self.runner.run(self.bench.run(prompt, *(targets or outputs), **options))
+        return Ran(messages, done)
 
     def complete(self, prompt: Mapping[str, Any], *targets: str, **options: Any) -> Ran:
         ran = self.run(prompt, *targets, **options)

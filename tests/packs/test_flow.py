@@ -1,4 +1,5 @@
-"""What packs in either form do with the graph, in a real engine: laziness, loops, lists, blockers, async, judgement."""
+"""What packs in either form do with the graph, in a real engine: laziness, loops, lists, blockers, async nodes, checks
+of inputs."""
 
 import pytest
 from tests.packs.engine import Engine, node
@@ -42,10 +43,10 @@ def test_a_while_loop_copies_its_body_until_the_condition_fails(engine: Engine) 
     }
     ran = engine.complete(prompt)
     assert ran.text == "128"
-    assert {m.call.display_id for m in ran.heard(CallStarted)} == {"1", "2", "3", "4", "5"}
+    assert {m.call.display_id for m in ran.of_kind(CallStarted)} == {"1", "2", "3", "4", "5"}
     again = engine.complete(prompt)
     assert again.text == "128"
-    assert set(again.heard(CallsCached)[0].call_ids) == set(prompt)
+    assert set(again.of_kind(CallsCached)[0].call_ids) == set(prompt)
 
 
 def test_a_loop_by_recursion(engine: Engine) -> None:
@@ -77,13 +78,13 @@ def test_a_blocker_stops_its_element_with_or_without_a_word(engine: Engine, word
     }
     ran = engine.complete(prompt)
     assert ran.shown["3"]["text"][::2] == ["1", "3"]
-    assert [m.message for m in ran.heard(CallBlocked)] == ([word] if word else [])
+    assert [m.message for m in ran.of_kind(CallBlocked)] == ([word] if word else [])
 
 
 def test_a_blocker_of_a_v3_node_says_its_word(engine: Engine) -> None:
     ran = engine.complete({"1": node("ModernBlock", value=7), "2": show(["1", 0], "Modern")})
     assert ran.shown.get("2") is None
-    assert [m.message for m in ran.heard(CallBlocked)] == ["7 is not allowed"]
+    assert [m.message for m in ran.of_kind(CallBlocked)] == ["7 is not allowed"]
 
 
 @pytest.mark.parametrize("form", ["Classic", "Modern"])
@@ -133,7 +134,7 @@ def test_a_node_may_object_before_anything_runs(engine: Engine, prompt: dict[str
     assert ran.done.outcome is JobState.FAILED
     assert ran.done.error is not None
     assert words in ran.done.error.exception_message
-    assert not ran.heard(CallStarted)
+    assert not ran.of_kind(CallStarted)
 
 
 def test_what_a_node_judges_itself_is_not_judged_by_its_schema(engine: Engine) -> None:

@@ -1,4 +1,4 @@
-"""Node packs that others wrote, unchanged, from a folder outside the project. Skipped where there is none.
+"""Third-party node packs, unchanged, from a folder outside the project. Skipped if there is none.
 
 The folder is ``$SAFELIGHT_TEST_PACKS``, else ``.cache/packs``: one folder per pack, as in ComfyUI's ``custom_nodes``.
 """
@@ -39,7 +39,7 @@ def png(size: tuple[int, int], colour: str) -> bytes:
     return made.getvalue()
 
 
-def test_packs_fail_for_want_of_their_own_libraries_only(real: Engine) -> None:
+def test_packs_only_fail_if_their_libraries_are_missing(real: Engine) -> None:
     ours = ShimFinder().roots
     for pack, reason in real.ready.failed_packs.items():
         print(f"{pack}: {reason}")
@@ -51,7 +51,7 @@ def test_packs_fail_for_want_of_their_own_libraries_only(real: Engine) -> None:
 
 
 def test_pictures_over_the_socket(real: Engine) -> None:
-    """comfyui-tooling-nodes: what external tools send and get."""
+    """comfyui-tooling-nodes: what external tools send and receive."""
     needs(real, "ETN_LoadImageBase64", "ETN_CropImage", "ETN_SendImageWebSocket", "ETN_LoadMaskBase64")
     prompt = {
         "1": node("ETN_LoadImageBase64", image=base64.b64encode(png((8, 6), "red")).decode()),
@@ -61,13 +61,13 @@ def test_pictures_over_the_socket(real: Engine) -> None:
         "5": node("ETN_SendImageWebSocket", images=["4", 0]),
     }
     ran = real.complete(prompt, "5")
-    [sent] = ran.heard(PreviewMade)
+    [sent] = ran.of_kind(PreviewMade)
     with Image.open(io.BytesIO(sent.image)) as image:
         assert (image.format, image.size, image.getpixel((0, 0))[:3]) == ("PNG", (4, 3), (255, 0, 0))  # type: ignore[index]
 
 
 def test_files_and_pillow_pictures(real: Engine, tmp_path: Path) -> None:
-    """comfyui-ib-customnodes: files by name, and values of Pillow's between nodes."""
+    """comfyui-ib-customnodes: files by name, and Pillow images between nodes."""
     needs(real, "LoadImageFromPath", "ImageToPIL", "PILToImage")
     path = tmp_path / "file"
     path.write_bytes(png((5, 4), "lime"))

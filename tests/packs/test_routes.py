@@ -1,4 +1,4 @@
-"""Routes of the test packs behind a real server: what they are told, what they may say, who may call."""
+"""Routes of the test packs behind a real server: what they receive, what they can send, who can call them."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """On loopback, without accounts, when the worker is there."""
+    """A server on loopback without accounts, once its worker is ready."""
     with running(tmp_path_factory.mktemp("data"), "--custom-nodes", str(PACKS)) as started:
         wait_for_worker(started)
         yield started
@@ -26,13 +26,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def wait_for_worker(server: Server, headers: dict[str, str] | None = None) -> bytes:
     deadline = time.monotonic() + 120
-    while (answer := ask(server, "/classic/hello/x", headers=headers))[0] != 200:
+    while (answer := fetch(server, "/classic/hello/x", headers=headers))[0] != 200:
         assert time.monotonic() < deadline, answer
         time.sleep(0.1)
     return answer[2]
 
 
-def ask(
+def fetch(
     server: Server, path: str, *, method: str = "GET", body: bytes | None = None, headers: dict[str, str] | None = None
 ) -> Answer:
     request = urllib.request.Request(server.url + path, body, headers or {}, method=method)
@@ -45,7 +45,7 @@ def ask(
 
 @pytest.mark.parametrize("path", ["/classic/hello/a%20b?x=1&y=%2F", "/api/classic/hello/a%20b?x=1&y=%2F"])
 def test_a_route_answers_at_its_path_and_below_api(server: Server, path: str) -> None:
-    status, headers, body = ask(server, path, headers={"Cookie": "other=1"})
+    status, headers, body = fetch(server, path, headers={"Cookie": "other=1"})
     assert status == 200, body
     assert json.loads(body) == {
         "name": "a b",
@@ -60,34 +60,34 @@ def test_a_route_answers_at_its_path_and_below_api(server: Server, path: str) ->
 
 
 def test_what_is_posted_arrives_and_stays_with_the_pack(server: Server) -> None:
-    answers = [ask(server, "/classic/keep", method="POST", body=b'{"n": 1}') for _ in range(2)]
+    answers = [fetch(server, "/classic/keep", method="POST", body=b'{"n": 1}') for _ in range(2)]
     assert [(status, body) for status, _, body in answers] == [(201, b"1"), (201, b"2")]
 
 
 def test_a_folder_of_files(server: Server) -> None:
-    status, headers, body = ask(server, "/classic/files/classic.js")
+    status, headers, body = fetch(server, "/classic/files/classic.js")
     assert (status, body) == (200, (PACKS / "classic" / "web" / "classic.js").read_bytes())
     assert "javascript" in headers["content-type"]
-    assert ask(server, "/classic/files/..%2f__init__.py")[0] in (403, 404)
+    assert fetch(server, "/classic/files/..%2f__init__.py")[0] in (403, 404)
 
 
-def test_a_handler_that_fails_is_its_own_error(server: Server) -> None:
-    assert ask(server, "/classic/broken")[0] == 500
-    assert ask(server, "/classic/hello/x")[0] == 200
+def test_a_failing_handler_is_a_502(server: Server) -> None:
+    assert fetch(server, "/classic/broken")[0] == 500
+    assert fetch(server, "/classic/hello/x")[0] == 200
 
 
-def test_a_page_of_another_site_is_refused(server: Server) -> None:
+def test_a_page_of_another_site_is_rejected(server: Server) -> None:
     headers = {"Origin": "https://evil.example"}
-    assert ask(server, "/classic/keep", method="POST", body=b"{}", headers=headers)[0] == 403
+    assert fetch(server, "/classic/keep", method="POST", body=b"{}", headers=headers)[0] == 403
 
 
-def test_a_pack_takes_no_route_of_the_server(server: Server) -> None:
-    assert ask(server, "/api/queue")[0] == 200
-    assert ask(server, "/api/no_such_route")[0] == 404
+def test_a_pack_cannot_replace_a_route_of_the_server(server: Server) -> None:
+    assert fetch(server, "/api/queue")[0] == 200
+    assert fetch(server, "/api/no_such_route")[0] == 404
 
 
 @pytest.mark.slow
-def test_with_accounts_a_route_wants_a_credential(tmp_path: Path) -> None:
+def test_with_accounts_a_route_needs_a_credential(tmp_path: Path) -> None:
     def safelight(*words: str) -> str:
         command = [sys.executable, "-m", "safelight.cli", *words, "--data-dir", str(tmp_path)]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -98,4 +98,4 @@ def test_with_accounts_a_route_wants_a_credential(tmp_path: Path) -> None:
         told = json.loads(wait_for_worker(server, key))
         assert told["user"] not in ("", "local", None)
         assert told["told"] == []
-        assert ask(server, "/classic/hello/x")[0] == 401
+        assert fetch(server, "/classic/hello/x")[0] == 401

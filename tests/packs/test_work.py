@@ -1,4 +1,4 @@
-"""What packs do beside the graph, in a real engine: files by path, progress, other nodes, what is not there."""
+"""What packs do besides the graph, in a real engine: files by path, progress, other nodes, absent parts."""
 
 import io
 from pathlib import Path
@@ -18,7 +18,7 @@ def names(files: list[dict[str, str]]) -> list[str]:
     return [f"{f['type']}/{f['subfolder']}/{f['filename']}" for f in files]
 
 
-def test_packs_are_loaded_and_a_broken_one_is_told(engine: Engine) -> None:
+def test_packs_are_loaded_and_a_broken_one_is_reported(engine: Engine) -> None:
     ready = engine.ready
     assert ready.failed_packs == {"broken": "ModuleNotFoundError: No module named 'a_library_that_nobody_has'"}
     assert list(ready.web_directories) == ["classic"]
@@ -48,7 +48,7 @@ def test_files_that_a_node_writes_by_path_are_outputs_of_the_job(engine: Engine)
         assert Path(file.path).stat().st_size == file.size
 
 
-def test_numbers_go_on_after_files_of_which_the_server_did_not_know_how_many(engine: Engine) -> None:
+def test_numbers_continue_after_files_that_the_server_did_not_number(engine: Engine) -> None:
     prompt = PICTURE | {
         "2": node("ClassicSave", images=["1", 0], prefix="many"),
         "5": node("ClassicPicture", grey=0.2, count=3),
@@ -57,10 +57,10 @@ def test_numbers_go_on_after_files_of_which_the_server_did_not_know_how_many(eng
     }
     ran = engine.complete(prompt, "2", "3", "4")
     assert sorted(f.filename for f in ran.files) == [f"many_0000{n}_.png" for n in range(1, 10)]
-    assert sum(m.count for m in ran.heard(ReserveNames)) == 9
+    assert sum(m.count for m in ran.of_kind(ReserveNames)) == 9
 
 
-def test_a_file_that_no_ui_names_is_an_output_all_the_same(engine: Engine) -> None:
+def test_a_file_that_no_ui_names_is_still_an_output(engine: Engine) -> None:
     ran = engine.complete({"1": node("ClassicNote", text="hello")})
     assert ran.shown["1"] == {"files": [{"filename": "note.txt", "subfolder": "", "type": "output"}]}
     [file] = ran.files
@@ -118,12 +118,12 @@ def test_a_node_calls_other_nodes(engine: Engine) -> None:
         assert (image.size, image.getpixel((0, 0))) == ((4, 4), (127, 127, 127))
 
 
-def test_progress_and_words_to_the_client(engine: Engine) -> None:
+def test_progress_and_messages_to_the_client(engine: Engine) -> None:
     ran = engine.complete({"1": node("ClassicSteps", steps=3)}, "1")
-    assert [m.value for m in ran.heard(CallProgressed)] == [1.0, 3.0], "thinned, but for its ends"
-    assert [(m.name, m.data) for m in ran.heard(MessageSent)] == [("classic.done", {"node": "1", "steps": 3})]
-    assert [m.text for m in ran.heard(TextShown)] == ["all done"]
-    [sent] = ran.heard(PreviewMade)
+    assert [m.value for m in ran.of_kind(CallProgressed)] == [1.0, 3.0], "thinned, but for its ends"
+    assert [(m.name, m.data) for m in ran.of_kind(MessageSent)] == [("classic.done", {"node": "1", "steps": 3})]
+    assert [m.text for m in ran.of_kind(TextShown)] == ["all done"]
+    [sent] = ran.of_kind(PreviewMade)
     with Image.open(io.BytesIO(sent.image)) as image:
         assert (sent.mime_type, image.format, image.size) == ("image/png", "PNG", (3, 2))
 
@@ -131,14 +131,14 @@ def test_progress_and_words_to_the_client(engine: Engine) -> None:
 def test_progress_of_v3_nodes_with_a_preview(engine: Engine) -> None:
     prompt = {"1": node("ModernSteps", steps=2), "2": node("ModernShow", value=["1", 0])}
     ran = engine.complete(prompt, preview_method="auto")
-    assert [(m.value, m.total) for m in ran.heard(CallProgressed)] == [(1.0, 2.0), (2.0, 2.0)]
-    assert [m.mime_type for m in ran.heard(PreviewMade)] == ["image/jpeg"] * 2
+    assert [(m.value, m.total) for m in ran.of_kind(CallProgressed)] == [(1.0, 2.0), (2.0, 2.0)]
+    assert [m.mime_type for m in ran.of_kind(PreviewMade)] == ["image/jpeg"] * 2
 
 
-def test_a_node_may_end_its_own_job(engine: Engine) -> None:
+def test_a_node_can_end_its_own_job(engine: Engine) -> None:
     ran = engine.run({"1": node("ClassicStop", steps=1)}, "1")
     assert ran.done.outcome is JobState.CANCELLED
-    assert [m.call.id for m in ran.heard(CallStarted)] == ["1"]
+    assert [m.call.id for m in ran.of_kind(CallStarted)] == ["1"]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_node_may_end_its_own_job(engine: Engine) -> None:
         ("ClassicPickle", "PickledWeights", "evil.safetensors is a pickle, which could run any code"),
     ],
 )
-def test_what_is_not_there_says_so_when_it_is_used(engine: Engine, name: str, kind: str, words: str) -> None:
+def test_absent_parts_raise_when_they_are_used(engine: Engine, name: str, kind: str, words: str) -> None:
     error = engine.run({"1": node(name, steps=1)}, "1").done.error
     assert error is not None
     assert error.exception_type.endswith(kind)

@@ -1,4 +1,4 @@
-"""Jobs run in the test's own process: the engine's main thread without its pipe."""
+"""Runs jobs in the test's own process: the engine's main thread without its pipe."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,11 +20,11 @@ from safelight.wire.codec import Decoder
 from safelight.wire.messages import CheckFiles, FilesChecked, NamesReserved, OutputReady, ReserveNames, RunJob, ToServer
 from safelight.worker.context import WorkerContext, set_worker_context
 
-Hear = Callable[[Any, RunningJob], None]
+OnMessage = Callable[[Any, RunningJob], None]
 
 
 class GaveUpError(Exception):
-    """The process would have ended here."""
+    """Raised where the process would end."""
 
 
 def _give_up(status: int) -> None:
@@ -35,10 +35,10 @@ def _give_up(status: int) -> None:
 class Harness:
     staging: Path
     model_roots: Sequence[Path] = ()
-    said: list[Any] = field(default_factory=list)
+    messages: list[Any] = field(default_factory=list)
     reserved: dict[str, int] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
-    """Names of files that their owner has deleted."""
+    """Names of files that the owner has deleted."""
 
     def __post_init__(self) -> None:
         context = WorkerContext(model_roots=self.model_roots, custom_nodes=[PACKS])
@@ -58,21 +58,26 @@ class Harness:
             self.library.add(node, node.node_schema(), source="test")
 
     def run(
-        self, prompt: Mapping[str, Any], *targets: str, hear: Hear = lambda message, job: None, **options: Any
+        self,
+        prompt: Mapping[str, Any],
+        *targets: str,
+        on_message: OnMessage = lambda message, job: None,
+        **options: Any,
     ) -> Any:
-        """Run to the end; what is said is in ``said``. ``hear`` is called with each message when it is written."""
-        self.said = []
+        """Run a job to its end; the messages that it sent are in ``messages``. ``on_message`` is called with each
+        message when it is written."""
+        self.messages = []
         decoder: Decoder[ToServer] = Decoder(ToServer)
 
         def write(frames: bytearray) -> None:
             for message in decoder.feed(bytes(frames)):
-                self.said.append(opened(message))
+                self.messages.append(opened(message))
                 if isinstance(message, ReserveNames):
                     job.answer(NamesReserved(request_id=message.request_id, first=self._reserve(message)))
                 if isinstance(message, CheckFiles):
                     gone = [n for n, file in enumerate(message.files) if file.filename in self.gone]
                     job.answer(FilesChecked(request_id=message.request_id, gone=gone))
-                hear(opened(message), job)
+                on_message(opened(message), job)
 
         run = RunJob(
             job_id="j",
@@ -89,12 +94,12 @@ class Harness:
         outbox.flush()
         return done
 
-    def heard(self, kind: type[Any]) -> list[Any]:
-        return [message for message in self.said if isinstance(message, kind)]
+    def of_kind(self, kind: type[Any]) -> list[Any]:
+        return [message for message in self.messages if isinstance(message, kind)]
 
     def story(self) -> list[str]:
-        """The messages about calls, shortly: ``CallStarted 1``."""
-        calls = [(m, m.made.call if isinstance(m, OutputReady) else getattr(m, "call", None)) for m in self.said]
+        """Return the messages about calls in short form: ``CallStarted 1``."""
+        calls = [(m, m.made.call if isinstance(m, OutputReady) else getattr(m, "call", None)) for m in self.messages]
         return [f"{type(m).__name__} {call.id}" for m, call in calls if call is not None]
 
     def _reserve(self, message: ReserveNames) -> int:

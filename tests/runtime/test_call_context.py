@@ -1,4 +1,4 @@
-"""What a node gets from the process around it: its owner's files, models, and places to save."""
+"""The context of a call: the owner's files, models, and saved files."""
 
 import errno
 from pathlib import Path
@@ -28,9 +28,9 @@ def context(tmp_path: Path, **options: object) -> CallContext:
 def test_saved_files_are_reported_with_their_digests(harness: Harness) -> None:
     done = harness.run({"1": node("Save", text="hello", prefix="notes/day")}, "1")
     assert done.outcome is JobState.COMPLETED
-    [question] = harness.heard(ReserveNames)
+    [question] = harness.of_kind(ReserveNames)
     assert (question.folder, question.subfolder, question.prefix, question.count) == ("output", "notes", "day", 2)
-    [output] = harness.heard(OutputReady)
+    [output] = harness.of_kind(OutputReady)
     assert output.made.output == {
         "files": [
             {"filename": "day_00001_.txt", "subfolder": "notes", "type": "output"},
@@ -51,10 +51,10 @@ def test_saved_files_are_reported_with_their_digests(harness: Harness) -> None:
     ]
 
 
-def test_the_next_job_counts_on(harness: Harness) -> None:
+def test_the_next_job_continues_the_numbers(harness: Harness) -> None:
     harness.run({"1": node("Save", text="one", prefix="a")}, "1")
     harness.run({"1": node("Save", text="two", prefix="a")}, "1")
-    [output] = harness.heard(OutputReady)
+    [output] = harness.of_kind(OutputReady)
     assert [f.filename for f in output.files] == ["a_00003_.txt", "a_00004_.txt"]
 
 
@@ -62,28 +62,28 @@ def test_a_cached_output_has_no_new_files(harness: Harness) -> None:
     prompt = {"1": node("Save", text="hello", prefix="a")}
     harness.run(prompt, "1")
     harness.run(prompt, "1")
-    [output] = harness.heard(OutputReady)
+    [output] = harness.of_kind(OutputReady)
     assert output.made.cached
     assert output.files == []
     assert output.made.output is not None
     assert output.made.output["files"][0]["filename"] == "a_00001_.txt"
 
 
-def test_a_cached_output_whose_file_is_gone_is_made_again(harness: Harness) -> None:
+def test_a_cached_output_whose_file_is_gone_is_recomputed(harness: Harness) -> None:
     prompt = {"1": node("Save", text="hello", prefix="a")}
     harness.run(prompt, "1")
-    [saved] = harness.heard(OutputReady)[0].files[:1]
+    [saved] = harness.of_kind(OutputReady)[0].files[:1]
     harness.gone = {saved.filename}
     harness.run(prompt, "1")
-    [asked] = harness.heard(CheckFiles)
+    [asked] = harness.of_kind(CheckFiles)
     assert KeptFile("output", "", saved.filename, saved.digest) in asked.files
-    [output] = harness.heard(OutputReady)
+    [output] = harness.of_kind(OutputReady)
     assert not output.made.cached
     assert saved.filename not in [file.filename for file in output.files]
 
 
-def test_a_job_without_room_for_its_files_is_lost_and_does_not_fail(harness: Harness, tmp_path: Path) -> None:
-    """Here it is a folder that is none; what the node raises does not matter."""
+def test_a_job_without_space_for_its_files_is_lost_and_does_not_fail(harness: Harness, tmp_path: Path) -> None:
+    """Here the folder is a file; what the node raises does not matter."""
     harness.staging = tmp_path / "none"
     harness.staging.touch()
     lost = harness.run({"1": node("Save", text="hello", prefix="a")}, "1")
@@ -102,7 +102,7 @@ def test_a_disk_that_is_full_is_not_the_nodes_fault(tmp_path: Path) -> None:
     assert "gone" in str(storage_failure(RuntimeError("broken"), staging=tmp_path / "not there", has_files=True))
 
 
-def test_a_file_that_was_begun_and_not_written_is_an_error(harness: Harness) -> None:
+def test_a_file_that_was_reserved_and_not_written_is_an_error(harness: Harness) -> None:
     done = harness.run({"1": node("Forget", text="", prefix="a")}, "1")
     assert done.error is not None
     assert done.error.exception_type == "FileNotFoundError"
@@ -115,7 +115,7 @@ def test_a_prefix_cannot_leave_its_folder(harness: Harness, prefix: str) -> None
     done = harness.run({"1": node("Save", text="", prefix=prefix)}, "1")
     assert done.error is not None
     assert done.error.exception_type == "ValueError"
-    assert harness.heard(ReserveNames) == []
+    assert harness.of_kind(ReserveNames) == []
 
 
 def test_the_owners_files_are_found_by_the_names_in_the_prompt(harness: Harness, tmp_path: Path) -> None:
@@ -150,13 +150,13 @@ def test_models_are_found_in_the_first_root_that_has_them(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["../../secret", "/etc/passwd", "", "no.safetensors"])
-def test_what_is_no_model_is_not_found(tmp_path: Path, name: str) -> None:
+def test_a_name_that_is_not_a_model_is_not_found(tmp_path: Path, name: str) -> None:
     (tmp_path / "first" / "loras").mkdir(parents=True)
     (tmp_path / "secret").touch()
     with pytest.raises(FileNotFoundError):
         context(tmp_path).model_path("loras", name)
 
 
-def test_an_unknown_folder_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_folder_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="output or temp"):
         context(tmp_path).open_series("a", folder="input")

@@ -1,4 +1,4 @@
-"""A request for a node pack that reaches an engine a moment before it begins to serve: it is answered, not lost."""
+"""A request for a node pack that reaches an engine just before it serves is answered, not lost."""
 
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,11 @@ from safelight.wire.messages import PackRequest, Stop
 
 
 class Unused:
-    """What an engine that runs no job needs not."""
+    """Parts that an engine without jobs does not use."""
 
     model_roots: tuple[Path, ...] = ()
 
-    def heard(self) -> None:
+    def renew(self) -> None:
         pass
 
 

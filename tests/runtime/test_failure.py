@@ -1,4 +1,4 @@
-"""Exceptions and values in words."""
+"""Exceptions and inputs as clients see them."""
 
 import json
 import re
@@ -18,7 +18,7 @@ class OddError(Exception):
         raise RuntimeError("no")
 
 
-def test_types_have_their_module_where_it_is_not_built_in() -> None:
+def test_types_have_their_module_unless_it_is_built_in() -> None:
     assert type_name(ValueError()) == "ValueError"
     with pytest.raises(re.error) as raised:
         re.compile("(")
@@ -33,7 +33,7 @@ def test_messages_end_a_line_and_hide_paths() -> None:
     assert "cannot be shown" in message_of(OddError(), shown_paths={})
 
 
-def test_frames_show_no_place_of_this_machine() -> None:
+def test_frames_show_no_paths_of_this_machine() -> None:
     with pytest.raises(json.JSONDecodeError) as raised:
         json.loads("{")
     frames = traceback_of(raised.value)

@@ -42,17 +42,17 @@ def test_tokens(prefix: str, filled: str) -> None:
         ("execution[test_lazy_input]", ("", "execution[test_lazy_input]")),
     ],
 )
-def test_a_prefix_may_name_a_folder(prefix: str, parts: tuple[str, str]) -> None:
+def test_a_prefix_can_name_a_folder(prefix: str, parts: tuple[str, str]) -> None:
     assert split_prefix(prefix) == parts
 
 
-def test_names_count_from_the_first_that_is_free() -> None:
+def test_names_count_from_the_first_free_number() -> None:
     series = names("sub/a", count=2, free={"sub|a": 7})
     assert series.subfolder == "sub"
     assert [series.filename(i, ".png") for i in range(2)] == ["a_00007_.png", "a_00008_.png"]
 
 
-def test_the_number_in_the_batch_can_be_part_of_the_name() -> None:
+def test_the_batch_number_can_be_part_of_the_name() -> None:
     series = names("a%batch_num%", count=2, free={"|a0": 3, "|a1": 5})
     assert [series.filename(i, ".png") for i in range(2)] == ["a0_00005_.png", "a1_00006_.png"]
 
@@ -62,6 +62,6 @@ def test_counters_grow_beyond_five_digits() -> None:
 
 
 @pytest.mark.parametrize("extension", ["png", "", ".", "./../x", ".a/b", ".tar.gz"])
-def test_an_extension_is_an_extension(extension: str) -> None:
+def test_an_invalid_extension_is_rejected(extension: str) -> None:
     with pytest.raises(ValueError, match="invalid file extension"):
         names("a").filename(0, extension)

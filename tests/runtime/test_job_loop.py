@@ -28,13 +28,13 @@ SUM = {
 
 
 def shown(harness: Harness) -> dict[str, Any]:
-    return {m.made.call.id: m.made.output for m in harness.heard(OutputReady)}
+    return {m.made.call.id: m.made.output for m in harness.of_kind(OutputReady)}
 
 
-def test_calls_are_told_in_the_order_that_clients_know(harness: Harness) -> None:
+def test_calls_are_reported_in_the_order_that_clients_expect(harness: Harness) -> None:
     done = harness.run(SUM, "3")
     assert (done.outcome, done.error, done.executed) == (JobState.COMPLETED, None, ["1", "2", "3"])
-    assert isinstance(harness.said[0], CallsCached)
+    assert isinstance(harness.messages[0], CallsCached)
     assert harness.story() == [
         *("CallStarted 1", "CallFinished 1", "CallStarted 2", "CallFinished 2"),
         *("CallStarted 3", "OutputReady 3", "CallFinished 3"),
@@ -46,9 +46,9 @@ def test_a_rerun_comes_from_the_cache_and_shows_its_output_again(harness: Harnes
     harness.run(SUM, "3")
     done = harness.run(SUM, "3")
     assert (done.outcome, done.executed) == (JobState.COMPLETED, [])
-    assert harness.heard(CallsCached)[0].call_ids == ["1", "2", "3"]
+    assert harness.of_kind(CallsCached)[0].call_ids == ["1", "2", "3"]
     assert harness.story() == ["OutputReady 3", "CallFinished 3"]
-    assert [(m.made.output, m.made.cached) for m in harness.heard(OutputReady)] == [({"text": ["5", "3"]}, True)]
+    assert [(m.made.output, m.made.cached) for m in harness.of_kind(OutputReady)] == [({"text": ["5", "3"]}, True)]
 
 
 def test_another_owner_shares_values_but_not_outputs(harness: Harness) -> None:
@@ -56,7 +56,7 @@ def test_another_owner_shares_values_but_not_outputs(harness: Harness) -> None:
     assert harness.run(SUM, "3", owner="bob").executed == ["3"]
 
 
-def test_a_changed_input_runs_what_rests_on_it(harness: Harness) -> None:
+def test_a_changed_input_reruns_its_dependents(harness: Harness) -> None:
     harness.run(SUM, "3")
     assert harness.run(SUM | {"2": node("Add", a=["1", 0], b=4)}, "3").executed == ["2", "3"]
 
@@ -81,7 +81,7 @@ def test_lists_map_nodes_and_are_gathered_by_those_that_take_them(harness: Harne
 
 
 @pytest.mark.parametrize(("first", "run"), [(True, "1"), (False, "2")])
-def test_lazy_inputs_are_computed_when_they_are_asked_for(harness: Harness, first: bool, run: str) -> None:
+def test_lazy_inputs_are_computed_on_request(harness: Harness, first: bool, run: str) -> None:
     prompt = {
         "1": node("Number", value=10),
         "2": node("Number", value=20),
@@ -90,7 +90,7 @@ def test_lazy_inputs_are_computed_when_they_are_asked_for(harness: Harness, firs
     }
     done = harness.run(prompt, "4")
     assert done.executed == [run, "3", "4"]
-    assert [m.call.id for m in harness.heard(CallStarted)] == ["3", run, "3", "4"]
+    assert [m.call.id for m in harness.of_kind(CallStarted)] == ["3", run, "3", "4"]
 
 
 def test_an_expansion_runs_in_place_of_its_call_and_is_shown_on_it(harness: Harness) -> None:
@@ -98,14 +98,14 @@ def test_an_expansion_runs_in_place_of_its_call_and_is_shown_on_it(harness: Harn
     done = harness.run(prompt, "4")
     assert shown(harness) == {"4": {"text": ["42", "4"]}}
     assert done.executed == ["3.0.0.1", "3.0.0.2", "3", "4"]
-    inner = next(m.call for m in harness.heard(CallStarted) if m.call.id == "3.0.0.2")
+    inner = next(m.call for m in harness.of_kind(CallStarted) if m.call.id == "3.0.0.2")
     assert (inner.display_id, inner.parent_id, inner.real_id) == ("3", "3", "3")
 
 
-def test_a_blocker_is_told_where_it_would_be_used(harness: Harness) -> None:
+def test_a_blocker_is_reported_where_it_would_be_used(harness: Harness) -> None:
     done = harness.run({"1": node("Block", value=1), "2": node("Show", value=["1", 0])}, "2")
     assert done.outcome is JobState.COMPLETED
-    [blocked] = harness.heard(CallBlocked)
+    [blocked] = harness.of_kind(CallBlocked)
     assert (blocked.call.id, blocked.node_type, blocked.message) == ("2", "Show", "not today")
     assert shown(harness) == {}
 
@@ -148,7 +148,7 @@ def test_the_sets_of_one_async_call_overlap(harness: Harness) -> None:
     assert shown(harness) == {"4": {"text": ["6", "4"]}}
 
 
-def test_a_failure_ends_the_async_calls_beside_it(harness: Harness) -> None:
+def test_a_failure_ends_other_async_calls(harness: Harness) -> None:
     prompt = {
         "1": node("Async", value=1, seconds=60.0),
         "2": node("AsyncFail", value=1, seconds=0.05),
@@ -164,7 +164,7 @@ def test_a_failure_ends_the_async_calls_beside_it(harness: Harness) -> None:
     assert done.error.exception_message == "meant to fail\n"
 
 
-def test_an_exit_in_an_async_call_does_not_end_those_after_it(harness: Harness) -> None:
+def test_an_exit_in_an_async_call_does_not_end_later_ones(harness: Harness) -> None:
     done = harness.run({"1": node("AsyncExit", value=1, seconds=0.0), "2": node("Show", value=["1", 0])}, "2")
     assert done.error is not None
     assert done.error.exception_message == "the node called sys.exit(4)\n"
@@ -175,7 +175,7 @@ def test_an_exit_in_an_async_call_does_not_end_those_after_it(harness: Harness) 
 # -- failures --
 
 
-def test_a_failure_is_told_in_the_contracts_words(harness: Harness) -> None:
+def test_a_failure_is_reported_in_the_contracts_form(harness: Harness) -> None:
     done = harness.run(deed("raise_error"), "1")
     error = done.error
     assert error is not None
@@ -195,7 +195,7 @@ def test_an_exit_of_a_node_is_its_failure(harness: Harness) -> None:
     assert done.error.exception_type == "SystemExit"
 
 
-def test_a_failure_in_an_expansion_is_blamed_on_the_node_that_the_user_sees(harness: Harness) -> None:
+def test_a_failure_in_an_expansion_names_the_node_that_the_user_sees(harness: Harness) -> None:
     class Broken(Node):
         @classmethod
         def define_schema(cls) -> Schema:
@@ -242,7 +242,7 @@ DEVICE_ERRORS = {
 
 
 @pytest.mark.parametrize("kind", DEVICE_ERRORS)
-def test_an_error_of_the_device_is_for_a_fresh_process_once(harness: Harness, kind: str) -> None:
+def test_a_device_error_is_retried_once_in_a_new_process(harness: Harness, kind: str) -> None:
     module, name, message = DEVICE_ERRORS[kind]
     error = type(name, (RuntimeError,), {"__module__": module})
 
@@ -272,9 +272,9 @@ def test_a_node_that_reports_progress_ends_at_its_next_report(harness: Harness) 
         if isinstance(message, CallProgressed):
             job.cancel()
 
-    done = harness.run(deed("steps"), "1", hear=cancel)
+    done = harness.run(deed("steps"), "1", on_message=cancel)
     assert done.outcome is JobState.CANCELLED
-    assert [m.value for m in harness.heard(CallProgressed)] == [1]
+    assert [m.value for m in harness.of_kind(CallProgressed)] == [1]
     assert done.error is not None
     assert done.error.node_id == "1"
 
@@ -284,9 +284,9 @@ def test_nothing_starts_after_a_cancel(harness: Harness) -> None:
         if isinstance(message, CallStarted) and message.call.id == "1":
             job.cancel()
 
-    done = harness.run(SUM, "3", hear=cancel)
+    done = harness.run(SUM, "3", on_message=cancel)
     assert done.outcome is JobState.CANCELLED
-    assert [m.call.id for m in harness.heard(CallStarted)] == ["1"]
+    assert [m.call.id for m in harness.of_kind(CallStarted)] == ["1"]
 
 
 def test_a_node_that_waits_for_names_is_cancelled(harness: Harness) -> None:
@@ -307,11 +307,11 @@ def test_a_node_that_waits_for_names_is_cancelled(harness: Harness) -> None:
             job.cancel()
 
     harness.add(Waits)
-    assert harness.run({"1": node("Waits")}, "1", hear=cancel).outcome is JobState.CANCELLED
-    assert harness.heard(ReserveNames) == []
+    assert harness.run({"1": node("Waits")}, "1", on_message=cancel).outcome is JobState.CANCELLED
+    assert harness.of_kind(ReserveNames) == []
 
 
-# -- what a node may ask for --
+# -- what a node can request --
 
 
 class Curious(Node):
@@ -354,7 +354,7 @@ def test_hidden_values_are_those_of_the_call(harness: Harness) -> None:
     assert Curious.hidden == Hidden(), "the class itself stays as it is"
 
 
-def test_previews_and_texts_come_with_progress_if_asked_for(harness: Harness) -> None:
+def test_previews_and_texts_come_with_progress_if_requested(harness: Harness) -> None:
     from PIL import Image
 
     class Paints(Node):
@@ -374,21 +374,21 @@ def test_previews_and_texts_come_with_progress_if_asked_for(harness: Harness) ->
 
     harness.add(Paints)
     harness.run({"1": node("Paints")}, "1")
-    assert harness.heard(PreviewMade) == []
+    assert harness.of_kind(PreviewMade) == []
     harness.run({"1": node("Paints")}, "1", preview_method="latent2rgb")
-    [preview] = harness.heard(PreviewMade)
+    [preview] = harness.of_kind(PreviewMade)
     assert preview.mime_type == "image/jpeg"
     assert preview.image.startswith(b"\xff\xd8")
-    assert harness.heard(TextShown)[0].text == "mixing"
+    assert harness.of_kind(TextShown)[0].text == "mixing"
 
 
-# -- what nodes say of their inputs --
+# -- the nodes' own checks of their inputs --
 
 
-class Judge(Node):
+class Checked(Node):
     @classmethod
     def define_schema(cls) -> Schema:
-        return Schema(node_id="Judge", inputs=[io.Int.Input("a"), io.Int.Input("b")], is_output_node=True)
+        return Schema(node_id="Checked", inputs=[io.Int.Input("a"), io.Int.Input("b")], is_output_node=True)
 
     @classmethod
     def validate_inputs(cls, a: int) -> bool | str:
@@ -399,19 +399,19 @@ class Judge(Node):
         return NodeOutput(ui={"a": [a]})
 
 
-def test_a_node_may_object_to_its_inputs_before_anything_runs(harness: Harness) -> None:
-    harness.add(Judge)
-    prompt = {"1": node("Number", value=3), "2": node("Judge", a=3, b=["1", 0])}
+def test_a_node_can_reject_its_inputs_before_anything_runs(harness: Harness) -> None:
+    harness.add(Checked)
+    prompt = {"1": node("Number", value=3), "2": node("Checked", a=3, b=["1", 0])}
     done = harness.run(prompt, "2")
     assert done.outcome is JobState.FAILED
     assert done.error is not None
     assert done.error.exception_message == "Custom validation failed for node: a - 3 is odd\n"
-    assert (done.error.node_id, done.error.node_type) == ("2", "Judge")
+    assert (done.error.node_id, done.error.node_type) == ("2", "Checked")
     assert harness.story() == []
 
 
-@pytest.mark.parametrize("a", [4, ["1", 0]], ids=["a good value", "a link, which it cannot judge yet"])
-def test_no_objection(harness: Harness, a: Any) -> None:
-    harness.add(Judge)
-    done = harness.run({"1": node("Number", value=3), "2": node("Judge", a=a, b=1)}, "2")
+@pytest.mark.parametrize("a", [4, ["1", 0]], ids=["a good value", "a link, which it cannot check yet"])
+def test_accepted_inputs_run(harness: Harness, a: Any) -> None:
+    harness.add(Checked)
+    done = harness.run({"1": node("Number", value=3), "2": node("Checked", a=a, b=1)}, "2")
     assert done.outcome is JobState.COMPLETED

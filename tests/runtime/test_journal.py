@@ -1,4 +1,4 @@
-"""A pack that ends the process is left out by the next one."""
+"""A pack that ends the process is skipped by the next one."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from safelight.runtime.journal import LoadJournal, journal_of
 
 
-def test_what_was_being_imported_when_a_process_ended_is_left_out_from_then_on(tmp_path: Path) -> None:
+def test_a_pack_that_ended_the_process_is_skipped_from_then_on(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     first = LoadJournal(path)
     with first.importing("good"):
@@ -35,14 +35,14 @@ def test_a_pack_that_raises_is_tried_again(tmp_path: Path) -> None:
         pass
 
 
-def test_a_journal_that_cannot_be_read_is_begun_anew(tmp_path: Path) -> None:
+def test_an_unreadable_journal_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     path.write_text("{")
     with LoadJournal(path).importing("a"):
         assert path.read_text() == '{"importing": ["a"], "fatal": []}'
 
 
-def test_a_journal_is_one_servers_and_one_slots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_journal_belongs_to_one_server_and_one_slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     mine, other = journal_of(os.getpid(), slot="local-0"), journal_of(os.getpid(), slot="local-1")
     assert mine != other != journal_of(os.getppid(), slot="local-1")

@@ -1,4 +1,4 @@
-"""The end by silence."""
+"""The process ends when the server is silent."""
 
 from safelight.runtime.lease_watchdog import LeaseWatchdog
 
@@ -7,11 +7,11 @@ class Case:
     def __init__(self, *, unread: bool = False) -> None:
         self.now = 0.0
         self.ends: list[str] = []
-        self.fence = LeaseWatchdog(10.0, has_unread=lambda: unread, end=self.ends.append, clock=lambda: self.now)
+        self.watchdog = LeaseWatchdog(10.0, has_unread=lambda: unread, end=self.ends.append, clock=lambda: self.now)
 
     def check_at(self, now: float) -> list[str]:
         self.now = now
-        self.fence.check()
+        self.watchdog.check()
         return self.ends
 
 
@@ -21,13 +21,13 @@ def test_silence_for_the_lease_ends_the_process() -> None:
     assert case.check_at(10.1) == ["the server has been silent for 10.1 s"]
 
 
-def test_whatever_is_heard_renews_the_lease() -> None:
+def test_every_message_renews_the_lease() -> None:
     case = Case()
     case.now = 9.0
-    case.fence.heard()
+    case.watchdog.renew()
     assert case.check_at(18.9) == []
     assert len(case.check_at(19.1)) == 1
 
 
-def test_bytes_that_nobody_could_read_yet_count_as_heard() -> None:
+def test_unread_bytes_renew_the_lease() -> None:
     assert Case(unread=True).check_at(100.0) == []

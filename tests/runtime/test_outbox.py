@@ -1,4 +1,4 @@
-"""Messages on their way out: few writes, order kept, progress thinned."""
+"""Outgoing messages: few writes, order kept, progress coalesced."""
 
 import threading
 from typing import Any
@@ -12,8 +12,8 @@ from safelight.wire.codec import Decoder
 from safelight.wire.messages import CallReport, ToServer
 
 
-class Hearing:
-    """An outbox, what it wrote, and a clock that the test turns."""
+class Recorder:
+    """An outbox, what it wrote, and a clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -35,8 +35,8 @@ def step(name: str) -> Any:
     return lambda: [named(name)]
 
 
-def test_messages_gather_until_one_is_urgent() -> None:
-    h = Hearing()
+def test_messages_are_buffered_until_one_is_urgent() -> None:
+    h = Recorder()
     h.outbox.post(named("a"))
     h.outbox.post(named("b"))
     assert h.writes == []
@@ -46,46 +46,46 @@ def test_messages_gather_until_one_is_urgent() -> None:
     assert h.writes == [["a", "b", "c"]]
 
 
-def test_much_is_written_without_being_asked() -> None:
-    h = Hearing()
+def test_a_full_buffer_is_written() -> None:
+    h = Recorder()
     h.outbox.post(named("x" * 100_000))
     assert len(h.writes) == 1
 
 
-def test_a_report_brings_what_was_posted_before_it() -> None:
-    h = Hearing()
+def test_a_report_flushes_what_was_posted_before_it() -> None:
+    h = Recorder()
     h.outbox.post(named("started"))
-    h.outbox.report("lane", step("1"))
+    h.outbox.report("key", step("1"))
     assert h.writes == [["started", "1"]]
 
 
-def test_of_many_reports_the_first_and_the_last_are_said() -> None:
-    h = Hearing()
+def test_of_many_reports_the_first_and_the_last_are_sent() -> None:
+    h = Recorder()
     for number in range(10):
-        h.outbox.report("lane", step(str(number)))
+        h.outbox.report("key", step(str(number)))
     assert h.writes == [["0"]]
-    h.outbox.settle("lane")
+    h.outbox.settle("key")
     assert h.writes == [["0"], ["9"]]
-    h.outbox.settle("lane")
+    h.outbox.settle("key")
     assert h.writes == [["0"], ["9"]]
 
 
-def test_reports_are_said_again_when_their_time_has_come() -> None:
-    h = Hearing()
-    h.outbox.report("lane", step("0"))
+def test_reports_are_sent_again_when_they_are_due() -> None:
+    h = Recorder()
+    h.outbox.report("key", step("0"))
     h.now += SPACING_S
-    h.outbox.report("lane", step("1"))
+    h.outbox.report("key", step("1"))
     assert h.writes == [["0"], ["1"]]
 
 
-def test_lanes_do_not_hold_each_other_up() -> None:
-    h = Hearing()
+def test_keys_do_not_delay_each_other() -> None:
+    h = Recorder()
     h.outbox.report("a", step("a"))
     h.outbox.report("b", step("b"))
     assert h.writes == [["a"], ["b"]]
 
 
-def test_the_latest_is_said_in_time_though_nothing_follows() -> None:
+def test_the_latest_report_is_sent_when_due_even_if_nothing_follows() -> None:
     """A node that reports two steps and then works for a minute shows the second."""
     writes: list[bytes] = []
     written = threading.Semaphore(0)
@@ -95,23 +95,23 @@ def test_the_latest_is_said_in_time_though_nothing_follows() -> None:
         written.release()
 
     outbox = Outbox(write)
-    outbox.report("lane", step("first"))
-    outbox.report("lane", step("second"))
+    outbox.report("key", step("first"))
+    outbox.report("key", step("second"))
     assert written.acquire(timeout=60)
     assert written.acquire(timeout=60)
     assert b"second" in writes[1]
 
 
-def test_what_is_skipped_is_never_made() -> None:
-    h = Hearing()
-    h.outbox.report("lane", step("0"))
-    h.outbox.report("lane", lambda: pytest.fail("made, and then not said"))
-    h.outbox.report("lane", step("2"))
-    h.outbox.settle("lane")
+def test_a_skipped_report_is_never_made() -> None:
+    h = Recorder()
+    h.outbox.report("key", step("0"))
+    h.outbox.report("key", lambda: pytest.fail("a skipped report was made"))
+    h.outbox.report("key", step("2"))
+    h.outbox.settle("key")
     assert h.writes == [["0"], ["2"]]
 
 
-def test_a_report_that_cannot_be_made_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_that_cannot_be_made_is_dropped(capsys: pytest.CaptureFixture[str]) -> None:
     written = threading.Semaphore(0)
     outbox = Outbox(lambda frames: written.release())
     outbox.report("broken", step("first"))

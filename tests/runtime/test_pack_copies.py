@@ -1,4 +1,4 @@
-"""Copies of node packs: what an engine imports, whatever an earlier one has left."""
+"""Copies of node packs: what an engine imports, whatever an earlier engine left."""
 
 import os
 from pathlib import Path
@@ -28,7 +28,7 @@ def start(packs: Path, to: Path, *in_place: str) -> tuple[Path, PackCopies]:
     return folder, copies
 
 
-def test_a_copy_has_the_code_and_no_more_than_that(packs: Path, tmp_path: Path) -> None:
+def test_a_copy_has_the_code_and_nothing_else(packs: Path, tmp_path: Path) -> None:
     folder, copies = start(packs, tmp_path / "slot")
     assert folder.name == "custom_nodes"
     assert (folder / "lamp/__init__.py").read_text() == "VERSION = 1"
@@ -39,7 +39,7 @@ def test_a_copy_has_the_code_and_no_more_than_that(packs: Path, tmp_path: Path) 
     assert copies.original("/elsewhere") == "/elsewhere"
 
 
-def test_data_stays_and_code_does_not(packs: Path, tmp_path: Path) -> None:
+def test_data_is_carried_over_and_code_is_not(packs: Path, tmp_path: Path) -> None:
     folder, _ = start(packs, tmp_path / "slot")
     lamp = folder / "lamp"
     (lamp / "__init__.py").write_text("VERSION = 'evil'")
@@ -77,7 +77,7 @@ def test_what_the_pack_did_not_change_follows_the_operator(packs: Path, tmp_path
     assert (folder / "lamp/__init__.py").read_text() == "VERSION = 2"
 
 
-def test_a_start_that_was_cut_off_loses_no_data(packs: Path, tmp_path: Path) -> None:
+def test_an_interrupted_start_loses_no_data(packs: Path, tmp_path: Path) -> None:
     folder, _ = start(packs, tmp_path / "slot")
     (folder / "lamp/state.json").write_text("kept")
     folder.rename(folder.with_name("old"))
@@ -102,13 +102,13 @@ def test_links_that_an_earlier_engine_left_lead_nowhere(packs: Path, tmp_path: P
     assert sorted(path.name for path in outside.iterdir()) == ["state.json"]
 
 
-def test_packs_that_the_operator_excepts_are_used_where_they_are(packs: Path, tmp_path: Path) -> None:
+def test_packs_that_the_operator_exempts_are_used_in_place(packs: Path, tmp_path: Path) -> None:
     folder, _ = start(packs, tmp_path / "slot", "lamp", "single")
     assert (folder / "lamp").resolve() == packs / "lamp"
     assert (folder / "single.py").resolve() == packs / "single.py"
 
 
-def test_a_pack_that_is_a_link_and_circles(packs: Path, tmp_path: Path) -> None:
+def test_a_pack_can_be_a_link_and_contain_a_cycle_of_links(packs: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "__init__.py").write_text("VERSION = 3")
@@ -119,11 +119,11 @@ def test_a_pack_that_is_a_link_and_circles(packs: Path, tmp_path: Path) -> None:
     assert not (folder / "linked").is_symlink()
 
 
-def test_without_a_folder_of_its_own_they_are_imported_where_they_are(packs: Path) -> None:
+def test_without_a_folder_for_copies_packs_are_imported_in_place(packs: Path) -> None:
     assert copy_packs([packs], to=None, in_place=()).folders == [packs]
 
 
-def test_where_there_is_no_room_they_are_used_where_they_are(packs: Path, tmp_path: Path) -> None:
+def test_without_space_for_copies_packs_are_used_in_place(packs: Path, tmp_path: Path) -> None:
     (tmp_path / "slot").write_text("a file")
     folder, _ = start(packs, tmp_path / "slot")
     assert folder == packs

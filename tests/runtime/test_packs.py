@@ -1,4 +1,4 @@
-"""Finding nodes: what is broken costs itself and nothing else."""
+"""Finding nodes: a broken pack only loses its own nodes."""
 
 import sys
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ def test_a_pack_is_a_package_or_a_module(tmp_path: Path) -> None:
     assert library.failed == {}
 
 
-def test_broken_packs_are_told_and_the_others_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_broken_packs_are_reported_and_the_others_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write(
         tmp_path,
         {
@@ -89,14 +89,14 @@ def test_broken_packs_are_told_and_the_others_load(tmp_path: Path, capsys: pytes
     assert "no_such_module" in capsys.readouterr().err
 
 
-def test_the_first_node_of_a_name_stays(tmp_path: Path) -> None:
+def test_the_first_node_of_a_name_is_kept(tmp_path: Path) -> None:
     text = v1("A") + "NODE_CLASS_MAPPINGS = {'A': A}"
     library = packs.load((), WorkerContext(custom_nodes=[write(tmp_path, {"first.py": text, "second.py": text})]))
     assert library.catalogue["A"].module == "custom_nodes.first"
     assert library.failed == {"second": "a node 'A' already exists"}
 
 
-def test_a_pack_may_use_our_own_node_classes(tmp_path: Path) -> None:
+def test_a_pack_can_use_the_sdk(tmp_path: Path) -> None:
     text = """
 from safelight.sdk import Node, NodeOutput, Schema, io
 class Twice(Node):
@@ -111,7 +111,7 @@ class Twice(Node):
     assert library.catalogue["Twice"].module == "custom_nodes.ours"
 
 
-def test_a_module_of_a_package_that_cannot_be_imported_costs_its_own_nodes(
+def test_if_a_module_cannot_be_imported_only_its_nodes_are_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     node = (

@@ -1,4 +1,4 @@
-"""Lines from what nodes print."""
+"""What nodes print, as lines."""
 
 import io
 import sys
@@ -19,30 +19,30 @@ from safelight.runtime.printing import Lines, redirect
         (["\n\n"], ["", ""]),
     ],
 )
-def test_lines_are_said_when_they_are_complete(written: list[str], lines: list[str]) -> None:
-    said: list[str] = []
-    stream = Lines(lambda at, line: said.append(line), io.StringIO())
+def test_lines_are_emitted_when_they_are_complete(written: list[str], lines: list[str]) -> None:
+    emitted: list[str] = []
+    stream = Lines(lambda at, line: emitted.append(line), io.StringIO())
     for piece in written:
         assert stream.write(piece) == len(piece)
     stream.finish()
-    assert said == lines
+    assert emitted == lines
 
 
-def test_a_line_without_end_is_cut() -> None:
-    said: list[str] = []
-    stream = Lines(lambda at, line: said.append(line), io.StringIO())
+def test_a_line_without_end_is_split() -> None:
+    emitted: list[str] = []
+    stream = Lines(lambda at, line: emitted.append(line), io.StringIO())
     stream.write("x" * 20_000)
     stream.finish()
-    assert [len(line) for line in said] == [8192, 8192, 3616]
+    assert [len(line) for line in emitted] == [8192, 8192, 3616]
 
 
 def test_pythons_streams_are_redirected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     monkeypatch.setattr(sys, "stderr", sys.stderr)
-    said: list[str] = []
-    finish = redirect(lambda at, line: said.append(line))
+    emitted: list[str] = []
+    finish = redirect(lambda at, line: emitted.append(line))
     print("to stdout")
     print("to stderr", end="", file=sys.stderr)
     assert sys.stdout.fileno() == 1
     finish()
-    assert said == ["to stdout", "to stderr"]
+    assert emitted == ["to stdout", "to stderr"]

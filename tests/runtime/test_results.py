@@ -1,4 +1,4 @@
-"""The spellings in which nodes answer."""
+"""The forms in which nodes return results."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def test_a_blocker_alone_blocks_all() -> None:
 
 
 @pytest.mark.parametrize("result", [5, "text", {"result": 5}, {"ui": 5}])
-def test_what_is_no_answer_is_named(result: Any) -> None:
+def test_an_invalid_result_is_named(result: Any) -> None:
     with pytest.raises(TypeError, match="the node"):
         normalise(result, TWO)
 
@@ -61,7 +61,7 @@ class Array:
         self.nbytes = nbytes
 
 
-def test_arrays_are_weighed_wherever_they_lie() -> None:
+def test_arrays_are_counted_at_any_depth() -> None:
     array = Array(1_000_000)
     assert 1_000_000 <= size_of([array]) < 1_001_000
     assert 1_000_000 <= size_of([{"samples": [array]}, (array, array)]) < 1_002_000
@@ -73,7 +73,7 @@ def test_arrays_are_weighed_wherever_they_lie() -> None:
     assert size_of([Holder()]) >= 5_000_000
 
 
-def test_weighing_ends_on_circles_and_on_crowds() -> None:
+def test_counting_ends_on_cycles_and_on_many_values() -> None:
     circle: list[Any] = []
     circle.append(circle)
     assert size_of(circle) < 1000

@@ -1,4 +1,4 @@
-"""The attempt that an engine works on: its questions to the server, and how a cancel ends them."""
+"""The attempt that an engine works on: its requests to the server, and how a cancel ends them."""
 
 import threading
 from collections.abc import Callable
@@ -22,7 +22,7 @@ LIMIT_S = 60.0
         (lambda job: job.check(FILES), CheckFiles),
     ],
 )
-def test_a_cancel_wakes_whoever_waits_for_an_answer(ask: Callable[[RunningJob], object], kind: type[ToServer]) -> None:
+def test_a_cancel_ends_waiting_for_an_answer(ask: Callable[[RunningJob], object], kind: type[ToServer]) -> None:
     """The server never answers: it does not answer jobs that are over."""
     asked = threading.Event()
     decoder: Decoder[ToServer] = Decoder(ToServer)

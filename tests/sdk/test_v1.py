@@ -1,4 +1,4 @@
-"""V1 classes as nodes of ours: their declarations, with the oddities that packs have."""
+"""Adapted V1 classes: their declarations, with the oddities of real packs."""
 
 import enum
 from typing import Any
@@ -13,7 +13,7 @@ from safelight.sdk.v1 import V1Node, adapt
 
 
 class AnyType(str):
-    """What packs use for a type that fits every other."""
+    """A type that equals every other, as packs write it."""
 
     def __ne__(self, other: object) -> bool:
         return False
@@ -69,7 +69,7 @@ class Full:
         return (1,)
 
 
-def test_a_declaration_is_read_whole() -> None:
+def test_a_full_declaration_is_read() -> None:
     node = adapt(Full, node_id="Full+", display_name="The Full")
     assert issubclass(node, V1Node)
     assert issubclass(node, Node)
@@ -104,7 +104,7 @@ def test_types_are_plain_strings_so_that_they_can_be_compared_and_sent() -> None
     assert schema.inputs[3].type != "IMAGE"
 
 
-def test_little_is_enough() -> None:
+def test_a_minimal_declaration_is_enough() -> None:
     class Least:
         FUNCTION = "run"
         INPUT_TYPES = classmethod(lambda cls: {})
@@ -115,7 +115,7 @@ def test_little_is_enough() -> None:
     assert (schema.display_name, schema.inputs, schema.outputs, schema.is_output) == ("Least", (), (), False)
 
 
-def test_a_class_without_its_function_is_refused() -> None:
+def test_a_class_without_its_function_is_rejected() -> None:
     class Lost:
         FUNCTION = "gone"
         INPUT_TYPES = classmethod(lambda cls: {})

@@ -1,4 +1,4 @@
-"""What is not there can be named, subclassed and asked about, but not used."""
+"""Absent parts can be named, subclassed and compared, but not used."""
 
 from abc import ABC
 
@@ -31,14 +31,14 @@ def test_nothing_is_an_instance_of_it() -> None:
     assert (VAE | None) is not None
 
 
-def test_a_module_of_absent_things_has_no_names_of_python() -> None:
+def test_an_absent_module_has_no_dunder_names() -> None:
     module = AbsentModule("comfy.ldm.flux")
     assert module.layers.__name__ == "layers"
     with pytest.raises(AttributeError):
         _ = module.__wrapped__
 
 
-def test_a_node_that_rests_on_an_absent_node_says_so() -> None:
+def test_a_subclass_of_an_absent_node_reports_it() -> None:
     class Loader(absent("nodes.LoraLoader")):  # type: ignore[misc]
         RETURN_TYPES = ("MODEL",)
 

@@ -13,7 +13,7 @@ from safelight.media.weights_format import PickledWeights
 
 
 @pytest.mark.parametrize(("width", "height", "tile", "overlap"), [(20, 13, 8, 4), (8, 8, 8, 2), (5, 30, 16, 8)])
-def test_tiles_give_what_the_whole_gives(width: int, height: int, tile: int, overlap: int) -> None:
+def test_tiles_give_the_same_result_as_the_whole(width: int, height: int, tile: int, overlap: int) -> None:
     samples = torch.rand(2, 3, height, width)
     seen: list[tuple[int, ...]] = []
 
@@ -83,7 +83,7 @@ def test_progress_is_that_of_the_call_in_which_the_bar_was_made(tmp_path: Path) 
     utils.ProgressBar(1).update(1)
 
 
-def test_a_hook_hears_progress() -> None:
+def test_a_hook_receives_progress() -> None:
     heard: list[Any] = []
     utils.set_progress_bar_global_hook(lambda *args, **kwargs: heard.append((args, kwargs)))
     try:

@@ -1,4 +1,4 @@
-"""What popular packs import, each line as such a pack has it, in a process with the shims and in one without."""
+"""The import lines of popular packs, in a process with the shims and in one without."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ def test_everything_that_popular_packs_import_is_there() -> None:
     assert run(TRY, str(LINES)) == ""
 
 
-def test_what_there_is_not_is_not_invented() -> None:
+def test_unknown_modules_are_not_invented() -> None:
     code = """
 from safelight.shims.install import install
 install()

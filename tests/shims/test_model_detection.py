@@ -1,4 +1,4 @@
-"""``comfy.model_detection``: what a pack is told of a file from its header alone (as comfyui-tooling-nodes asks)."""
+"""``comfy.model_detection``: what a pack learns of a file from its header alone (as comfyui-tooling-nodes does)."""
 
 from typing import Any, NamedTuple
 
@@ -36,7 +36,7 @@ def header(shape: UNetShape, prefix: str = PREFIX) -> dict[str, Any]:
     ],
 )
 @pytest.mark.parametrize("is_alone", [False, True])
-def test_a_checkpoint_is_known_by_its_header(shape: UNetShape, name: str, is_alone: bool) -> None:
+def test_a_checkpoint_is_recognized_by_its_header(shape: UNetShape, name: str, is_alone: bool) -> None:
     state = header(shape)
     prefix = model_detection.unet_prefix_from_state_dict(state)
     assert prefix == PREFIX
@@ -51,7 +51,7 @@ def test_a_checkpoint_is_known_by_its_header(shape: UNetShape, name: str, is_alo
     assert found.inpaint_model() == (shape.in_channels > 4)
 
 
-def test_the_marks_of_xl_files_say_what_they_predict() -> None:
+def test_marker_keys_of_xl_files_decide_the_prediction_type() -> None:
     config = model_detection.detect_unet_config(header(SDXL), PREFIX)
     assert config is not None
     found = model_detection.model_config_from_unet_config(config)
@@ -61,7 +61,7 @@ def test_the_marks_of_xl_files_say_what_they_predict() -> None:
     assert found.model_type({"edm_mean": None, "edm_std": None}).name == "EDM"
 
 
-def test_of_other_networks_nothing_is_said() -> None:
+def test_other_networks_are_not_recognized() -> None:
     flux = {"double_blocks.0.img_attn.norm.key_norm.scale": Header((128,)), "__metadata__": {"a": "b"}}
     assert model_detection.detect_unet_config(flux, "") is None
     assert model_detection.unet_prefix_from_state_dict(flux) == "model."

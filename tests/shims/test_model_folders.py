@@ -41,7 +41,7 @@ def test_files_are_found_inside_their_folder(root: Path, name: str, file: str, f
     assert path == (str(root / found) if found else None)
 
 
-def test_packs_add_folders_of_their_own(root: Path) -> None:
+def test_packs_can_add_folders(root: Path) -> None:
     folders = table([root], root)
     folders["mine"] = ([str(root)], {".pt"})
     folders.add("mine", str(root / "loras"), is_default=True)
@@ -49,7 +49,7 @@ def test_packs_add_folders_of_their_own(root: Path) -> None:
     assert files_of(folders, "mine") == ["secret.pt"]
 
 
-def test_a_combo_of_model_files_says_so_and_keeps_what_the_pack_adds(root: Path) -> None:
+def test_a_combo_of_model_files_carries_its_folder_and_the_packs_choices(root: Path) -> None:
     files = files_of(table([root], root), "loras")
 
     class Loader:

@@ -1,4 +1,4 @@
-"""``PromptServer.instance``: what packs say, and what they would add."""
+"""``PromptServer.instance``: messages of packs, and routes that they add."""
 
 import asyncio
 import io
@@ -30,7 +30,7 @@ def test_routes_are_collected_however_they_are_added() -> None:
     assert routes.collected == []
 
 
-def test_what_is_said_goes_to_the_client_of_the_job_that_runs(tmp_path: Path) -> None:
+def test_messages_go_to_the_client_of_the_running_job(tmp_path: Path) -> None:
     server = PromptServer()
     picture = Image.new("RGB", (40, 20), "red")
     with FolderContext(tmp_path).running() as run:
@@ -50,7 +50,7 @@ def test_what_is_said_goes_to_the_client_of_the_job_that_runs(tmp_path: Path) ->
     assert raw == (b"png", "image/png")
 
 
-def test_a_handler_tells_whoever_called_it() -> None:
+def test_messages_of_a_handler_go_to_its_caller() -> None:
     heard: list[tuple[str, Any, str]] = []
 
     async def handler() -> None:
@@ -63,7 +63,7 @@ def test_a_handler_tells_whoever_called_it() -> None:
     assert heard == [("pack.event", {"a": 1}, "tab"), ("pack.later", [2], "")]
 
 
-def test_outside_a_job_nobody_is_told() -> None:
+def test_messages_outside_a_job_are_dropped() -> None:
     server = PromptServer()
     server.send_sync("pack.event", {})
     assert (server.last_node_id, server.client_id, server.get_queue_info()) == (

@@ -1,4 +1,4 @@
-"""Our nodes in the form in which packs call them."""
+"""The library's nodes as V1 classes, as packs call them."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from safelight.sdk.v1 import adapt
 from safelight.shims.views import view_of
 
 
-def test_a_node_is_called_by_its_old_name_with_positions_or_names() -> None:
+def test_a_node_is_called_by_its_v1_method_with_positional_or_named_inputs() -> None:
     view: Any = view_of(EmptyImage)
     assert (view.FUNCTION, view.RETURN_TYPES, view.CATEGORY) == ("generate", ("IMAGE",), "image")
     (image,) = view().generate(4, 2, 1, 0xFF0000)
@@ -31,13 +31,13 @@ def test_hidden_values_are_arguments(tmp_path: Path) -> None:
     assert given["ui"]["images"] == [file.as_dict() for file in run.saved]
 
 
-def test_combos_are_lists_and_validators_come_along() -> None:
+def test_combos_are_lists_and_validators_are_included() -> None:
     view: Any = view_of(LoadImage)
     assert view.INPUT_TYPES()["required"]["image"] == ([], {"image_upload": True})
     assert view.VALIDATE_INPUTS(None) is True
 
 
-def test_a_pack_may_subclass_a_view() -> None:
+def test_a_pack_can_subclass_a_view() -> None:
     base: Any = view_of(EmptyImage)
 
     class Double(base):  # type: ignore[misc]
@@ -61,7 +61,7 @@ def test_a_v1_node_is_its_own_view() -> None:
     assert view_of(adapt(Plain, node_id="Plain")) is Plain
 
 
-def test_a_node_that_expands_says_so_in_the_old_form() -> None:
+def test_an_expansion_is_returned_in_the_v1_form() -> None:
     class Grow(Node):
         @classmethod
         def define_schema(cls) -> Schema:

@@ -43,7 +43,7 @@ def test_a_file_that_nobody_can_write_to_is_not_copied(place: Workspace, tmp_pat
     assert (place.folder("input") / "a.txt").is_symlink() is not os.access(blob, os.W_OK)
 
 
-def test_names_that_would_lead_outside_are_left_out(place: Workspace, tmp_path: Path) -> None:
+def test_names_outside_the_folders_are_skipped(place: Workspace, tmp_path: Path) -> None:
     place.open({"../a.txt": stored(tmp_path, "a"), "..": stored(tmp_path, "b"), "": stored(tmp_path, "c")})
     assert list(place.folder("input").iterdir()) == []
 

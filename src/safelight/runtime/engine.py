@@ -90,7 +90,7 @@ class Engine:
     def read(self, messages: Iterable[ToEngine]) -> None:
         """Handle messages, in the reader thread, until the server closes the pipe."""
         for message in messages:
-            self._watchdog.heard()
+            self._watchdog.renew()
             self._receive(message)
 
     def printed(self, at_ms: int, line: str) -> None:

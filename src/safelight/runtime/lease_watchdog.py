@@ -26,17 +26,17 @@ class LeaseWatchdog:
         self._has_unread = has_unread
         self._end = end
         self._clock = clock
-        self._heard_at = clock()
+        self._renewed_at = clock()
 
     def start(self) -> None:
         threading.Thread(target=self._watch, name="lease-watchdog", daemon=True).start()
 
-    def heard(self) -> None:
-        self._heard_at = self._clock()
+    def renew(self) -> None:
+        self._renewed_at = self._clock()
 
     def check(self) -> None:
         """Call ``end`` if the lease has expired."""
-        silence = self._clock() - self._heard_at
+        silence = self._clock() - self._renewed_at
         if silence > self._lease_s and not self._has_unread():
             self._end(f"the server has been silent for {silence:.1f} s")
 

@@ -1,4 +1,4 @@
-"""A hostile node pack: it tries what no pack may do, by its node and by its routes, and says how it went."""
+"""A hostile node pack: it tries what packs must not do, by its node and by its routes, and reports the results."""
 
 import contextlib
 import ctypes
@@ -46,7 +46,7 @@ def blob(data_dir):
 
 
 def slots():
-    """This one and another, of two."""
+    """Return this slot and the other one, of two."""
     own = Path(tempfile.gettempdir()).name
     return own, {"local-0": "local-1", "local-1": "local-0"}[own]
 
@@ -142,7 +142,7 @@ def replaced(path):
 
 
 class Look:
-    """What this engine was imported from, and what an earlier one could leave for it. ``salt``: it runs every time."""
+    """What this engine was imported from, and what an earlier one left for it. ``salt``: it runs every time."""
 
     @classmethod
     def INPUT_TYPES(cls):
@@ -181,7 +181,7 @@ class Die:
 
 @PromptServer.instance.routes.post("/attacker/save/{name}")
 async def save(request):
-    """As real packs have them: whatever is sent becomes a file beside the code."""
+    """Like routes of real packs: the body becomes a file beside the code."""
     path = HERE / request.match_info["name"]
     path.write_bytes(await request.read())
     return web.json_response({"saved": str(path)})

@@ -1,4 +1,4 @@
-"""Nodes that save, wait, and end their process at a chosen point of a job: once, if they are given a marker."""
+"""Nodes that save, wait, and end their process at a chosen point of a job: once, if they have a marker."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from safelight.sdk import current
 
 
 def die_once(marker):
-    """Leave the time in the file ``marker`` and die; where the file is, this has happened."""
+    """Write the time to the file ``marker`` and die, unless the file exists."""
     try:
         with open(marker, "x") as file:
             file.write(str(time.time()))
@@ -21,7 +21,7 @@ def die_once(marker):
 
 
 class AcceleratorError(RuntimeError):
-    """As torch names what a device answers."""
+    """The name of torch's device errors."""
 
 
 AcceleratorError.__module__ = "torch"
@@ -29,7 +29,7 @@ device = {"is_lost": False}
 
 
 def ask_device():
-    """After an illegal access a device answers nothing any more, for as long as the process lives."""
+    """After an illegal access every call to the device fails until the process ends."""
     if device["is_lost"]:
         raise AcceleratorError("CUDA error: an illegal memory access was encountered")
 
@@ -90,7 +90,7 @@ class SaveTwo(Wait):
 
 
 class Flood(Wait):
-    """Says more than anybody can read."""
+    """Prints and reports a large number of lines."""
 
     @classmethod
     def INPUT_TYPES(cls):
@@ -106,7 +106,7 @@ class Flood(Wait):
 
 
 class LosesDevice(Wait):
-    """``marker``: once; without one at every attempt."""
+    """``marker``: fail once; without one, fail at every attempt."""
 
     @classmethod
     def INPUT_TYPES(cls):
@@ -122,7 +122,7 @@ class LosesDevice(Wait):
 
 
 class Garbage(Wait):
-    """Writes to the pipe what is no message: noise, or the beginning of a frame that never ends."""
+    """Writes garbage to the pipe: noise, or the start of a frame that never ends."""
 
     @classmethod
     def INPUT_TYPES(cls):

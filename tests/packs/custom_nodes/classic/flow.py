@@ -1,4 +1,4 @@
-"""A while loop: its end copies everything between it and its beginning into a new round, until the condition fails."""
+"""A while loop: its end node copies everything back to its start node into a new round, until the condition fails."""
 
 from comfy_execution.graph_utils import GraphBuilder, is_link
 
@@ -50,7 +50,7 @@ class ClassicEnd:
         return {"result": (copies[my_id].out(0),), "expand": new.finalize()}
 
     def between(self, graph, begin, end):
-        """What the end needs and the beginning feeds, both included."""
+        """Return the nodes between start and end, both included."""
         fed = {begin: True}
 
         def is_fed(node_id):

@@ -1,4 +1,4 @@
-"""Numbers, lists, blockers, laziness, judgement."""
+"""Numbers, lists, blockers, laziness, checks of inputs."""
 
 import asyncio
 
