@@ -150,7 +150,10 @@ def test_a_failure_ends_the_job_and_names_the_call() -> None:
 def test_a_missing_output_fails_the_call_that_uses_it() -> None:
     short = TestNode(node("Short", {}, "IMAGE IMAGE"), lambda: ("only one",))
     prompt = graph(n1=("Short", {}), n2=("Save", {"images": ["1", 1]}))
-    assert FakeRunner(NODES | {"Short": short}).play(prompt, "2")[-1] == "end failed 2 Node 1 (Short) returned no output 1."
+    assert (
+        FakeRunner(NODES | {"Short": short}).play(prompt, "2")[-1]
+        == "end failed 2 Node 1 (Short) returned no output 1."
+    )
 
 
 def test_a_list_output_that_is_not_a_list_fails_its_call() -> None:
