@@ -16,7 +16,7 @@ from safelight.api.comfy.frame import Frame
 from safelight.api.comfy.outbox import MAX_BYTES, Outbox
 from safelight.api.request_body import MAX_VALUES
 from safelight.api.slow_clients import http_with_header_limit
-from safelight.api.uploads import MOST_AT_ONCE
+from safelight.api.upload_slots import MOST_AT_ONCE
 from safelight.settings import Settings
 
 pytestmark = pytest.mark.anyio

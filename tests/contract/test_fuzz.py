@@ -15,7 +15,7 @@ from tests.contract.fuzzing import Address, served
 
 from safelight.api import contract as contracts
 from safelight.api.comfy.not_implemented import NOT_IMPLEMENTED
-from safelight.api.published import document
+from safelight.api.openapi_document import document
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 """Random requests of each kind for an operation; 0: a few, always the same."""

@@ -8,7 +8,7 @@ import pytest
 from tests.api.client import CONTRACT
 from tests.api.conftest import Server
 
-from safelight.api.published import MARK, document
+from safelight.api.openapi_document import MARK, document
 
 pytestmark = pytest.mark.anyio
 

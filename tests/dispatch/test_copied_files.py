@@ -22,6 +22,7 @@ from safelight.core.event import JobRequeued
 from safelight.core.ids import JobId
 from safelight.core.job import JobState
 from safelight.services import asset as assets
+from safelight.services import asset_access
 from safelight.wire import messages as wire
 
 pytestmark = pytest.mark.anyio
@@ -201,7 +202,7 @@ async def test_a_cancel_does_not_wait_for_outputs_that_cannot_be_stored(tmp_path
 async def test_validation_does_not_wait_for_a_store_that_is_unreachable(tmp_path: Path, store: Elsewhere) -> None:
     async with running(tmp_path, blobs=store) as env:
         await own_a_cat(env)
-        files = {"cat.png": await env.db.read(lambda tx: assets.find_file(tx, ANNA, file=CAT))}
+        files = {"cat.png": await env.db.read(lambda tx: asset_access.by_file_name(tx, ANNA, file=CAT))}
         store.is_away = True
         words = {"prompt": {}, "targets": [], "files": files}
         assert await env.dispatcher.validate_inputs(ANNA.user_id, **words) == {}
@@ -254,7 +255,9 @@ async def test_a_worker_machine_gets_file_references_and_stores_its_outputs(
         env.say(order, done(order))
         assert (await env.end("a")).state is JobState.COMPLETED
         dog = FileName(Folder.OUTPUT, "", "dog.png")
-        assert (await env.db.read(lambda tx: assets.find_file(tx, ANNA, file=dog))).digest == hash_bytes(b"woof")
+        assert (await env.db.read(lambda tx: asset_access.by_file_name(tx, ANNA, file=dog))).digest == hash_bytes(
+            b"woof"
+        )
         assert not env.staging.exists()
 
 

@@ -27,6 +27,7 @@ from safelight.core.user import Quota
 from safelight.core.worker import SlotId
 from safelight.dispatch.backends.fake import Crash
 from safelight.services import asset as assets
+from safelight.services import asset_access
 from safelight.services import attempt as attempts
 from safelight.services import job as jobs
 from safelight.services import node as nodes
@@ -104,7 +105,7 @@ async def test_outputs_are_stored_and_published_with_the_end(tmp_path: Path) -> 
         await env.until(lambda: "CallFinished" in env.of_job("a"))
         # Later messages of the engine are handled later, although the output had to wait for its commit.
         assert env.of_job("a")[-3:] == ["CallStarted", "OutputMade", "CallFinished"]
-        asset = await env.db.read(lambda tx: assets.find_file(tx, ANNA, file=OUT))
+        asset = await env.db.read(lambda tx: asset_access.by_file_name(tx, ANNA, file=OUT))
         path = env.blobs.local_path(asset.digest)
         assert path is not None
         assert path.read_bytes() == b"picture"
@@ -148,7 +149,7 @@ async def test_an_engine_that_lies_about_a_file_is_replaced(tmp_path: Path, lie:
         assert ended.error is not None
         assert "could not be handled" in ended.error.exception_message
         with pytest.raises(NotFound):
-            await env.db.read(lambda tx: assets.find_file(tx, ANNA, file=OUT))
+            await env.db.read(lambda tx: asset_access.by_file_name(tx, ANNA, file=OUT))
         assert Path("/etc/passwd").exists()
         assert (staging.parent / "escaped").exists()
 

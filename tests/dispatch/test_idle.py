@@ -15,7 +15,7 @@ from safelight.core.pool import ANY, Pool
 from safelight.core.worker import SlotGate, SlotId, SlotState
 from safelight.db.engine import Database, Transaction
 from safelight.dispatch.backends.fake import Crash
-from safelight.dispatch.scheduling.idle import slots_to_start
+from safelight.dispatch.scheduling.slots_to_start import slots_to_start
 from safelight.services import attempt as attempts
 from safelight.wire import messages as wire
 

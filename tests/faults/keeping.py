@@ -21,7 +21,7 @@ from tests.faults.site import PATIENCE_S, Site
 
 from safelight.blobs.local import LocalBlobStore
 from safelight.db.engine import Database
-from safelight.services import blob as blobs
+from safelight.services import blob_check as blobs
 
 LARGE = 3 * 1024 * 1024
 PROTECTED_S = 3.0

@@ -13,6 +13,7 @@ from safelight.core.errors import NotFound
 from safelight.core.ids import AssetId
 from safelight.core.job import Fence
 from safelight.services import asset as assets
+from safelight.services import asset_access
 from safelight.services import asset_library as library
 from safelight.services import attempt as attempts
 
@@ -28,7 +29,7 @@ async def upload(env: Env, name: str, data: bytes, *, overwrite: bool = False, s
     asset = await env.do(assets.upload, ANNA, new=new, overwrite=overwrite, now=NOW)
     assert asset.file is not None
     assert asset.digest == hash_bytes(data)
-    assert await env.read(assets.find_file, ANNA, file=asset.file) == asset
+    assert await env.read(asset_access.by_file_name, ANNA, file=asset.file) == asset
     return asset.file.filename
 
 
@@ -60,8 +61,8 @@ async def test_overwrite_puts_other_bytes_under_the_name(env: Env) -> None:
 async def test_owners_share_bytes_and_no_names(env: Env) -> None:
     for who in (ANNA, BEN):
         await env.do(assets.upload, who, new=new_file(named("a.png"), b"1"), overwrite=False, now=NOW)
-    mine = await env.read(assets.find_file, ANNA, file=named("a.png"))
-    other = await env.read(assets.find_file, BEN, file=named("a.png"))
+    mine = await env.read(asset_access.by_file_name, ANNA, file=named("a.png"))
+    other = await env.read(asset_access.by_file_name, BEN, file=named("a.png"))
     assert mine.digest == other.digest
     assert mine.id != other.id
 
@@ -120,12 +121,12 @@ async def test_an_output_takes_a_name_that_an_upload_slipped_into(env: Env) -> N
     await env.do(assets.upload, ANNA, new=new_file(name, b"upload"), overwrite=False, now=NOW)
     await env.do(attempts.record_outputs, fence, outputs=[], files=[new_file(name, b"output")], now=at(1))
     await complete(env, fence)
-    assert (await env.read(assets.find_file, ANNA, file=name)).digest == hash_bytes(b"output")
+    assert (await env.read(asset_access.by_file_name, ANNA, file=name)).digest == hash_bytes(b"output")
 
 
 async def test_a_file_that_is_not_there(env: Env) -> None:
     with pytest.raises(NotFound, match=r"nope\.png \[input\]"):
-        await env.read(assets.find_file, ANNA, file=named("nope.png"))
+        await env.read(asset_access.by_file_name, ANNA, file=named("nope.png"))
 
 
 async def test_an_output_that_is_not_published_is_found_by_its_name_alone(env: Env) -> None:
@@ -139,15 +140,15 @@ async def test_an_output_that_is_not_published_is_found_by_its_name_alone(env: E
         fence = await claim(env, ANNA)
         outputs = [picture("out_00001_.png")]
         await env.do(attempts.record_outputs, fence, outputs=outputs, files=[new_file(file, data)], now=NOW)
-        return fence, (await env.read(assets.find_file, ANNA, file=file)).id
+        return fence, (await env.read(asset_access.by_file_name, ANNA, file=file)).id
 
     async def is_hidden(asset_id: AssetId) -> bool:
         digest = hash_bytes(data)
         for look in (
-            partial(library.get, asset_id=asset_id),
-            partial(library.find_by_digest, digest=digest, is_sha256=False),
+            partial(asset_access.by_id, asset_id=asset_id),
+            partial(asset_access.by_digest, digest=digest, is_sha256=False),
             partial(library.is_referenced, asset_id=asset_id),
-            partial(assets.find_file, file=named(f"{digest}.png", folder=Folder.OUTPUT)),
+            partial(asset_access.by_file_name, file=named(f"{digest}.png", folder=Folder.OUTPUT)),
         ):
             try:
                 found = await env.read(look, ANNA)
@@ -168,7 +169,7 @@ async def test_an_output_that_is_not_published_is_found_by_its_name_alone(env: E
     kept, asset_id = await record()
     assert await is_hidden(asset_id)
     await complete(env, kept, outputs=[])
-    assert (await env.read(library.get, ANNA, asset_id=asset_id)).file == file
-    assert (await env.read(library.find_by_digest, ANNA, digest=hash_bytes(data), is_sha256=False)).id == asset_id
+    assert (await env.read(asset_access.by_id, ANNA, asset_id=asset_id)).file == file
+    assert (await env.read(asset_access.by_digest, ANNA, digest=hash_bytes(data), is_sha256=False)).id == asset_id
     with pytest.raises(NotFound):
-        await env.read(library.get, BEN, asset_id=asset_id)
+        await env.read(asset_access.by_id, BEN, asset_id=asset_id)

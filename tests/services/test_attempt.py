@@ -16,6 +16,7 @@ from safelight.core.job import Fence, JobError, JobState
 from safelight.core.paging import PageRequest
 from safelight.core.pool import QueueKey
 from safelight.services import asset as assets
+from safelight.services import asset_access
 from safelight.services import attempt as attempts
 from safelight.services import job as jobs
 from safelight.services.timeline import Cached
@@ -68,10 +69,10 @@ async def test_outputs_can_be_viewed_at_once_and_are_listed_from_the_finish_on(e
     await record(env, fence)
     made = env.take_events()
     assert [type(event.event) for event in made] == [OutputMade]
-    assert (await env.read(assets.find_file, ANNA, file=OUT)).job_id == "a"
+    assert (await env.read(asset_access.by_file_name, ANNA, file=OUT)).job_id == "a"
     assert await listed(env) == []
     with pytest.raises(NotFound):
-        await env.read(assets.find_file, BEN, file=OUT)
+        await env.read(asset_access.by_file_name, BEN, file=OUT)
     await complete(env, fence)
     assert await listed(env) == ["out_00001_.png [output]"]
 
@@ -173,7 +174,7 @@ async def test_a_lost_attempt_leaves_nothing_and_the_retry_publishes_once(env: E
     words = {"owner_id": ANNA.user_id, "job_id": JobId("a"), "client_id": None, "at": NOW}
     assert env.take_events() == [JobRequeued(**words, reason="the worker died")]
     with pytest.raises(NotFound):
-        await env.read(assets.find_file, ANNA, file=OUT)
+        await env.read(asset_access.by_file_name, ANNA, file=OUT)
 
     second = await claim(env, ANNA)
     assert second == Fence(JobId("a"), 2)
@@ -272,7 +273,7 @@ async def test_a_restart_gives_up_what_ran(env: Env) -> None:
     }
     assert await env.read(attempts.waiting_keys) == [QueueKey(ANNA.user_id)]
     with pytest.raises(NotFound):
-        await env.read(assets.find_file, ANNA, file=OUT)
+        await env.read(asset_access.by_file_name, ANNA, file=OUT)
     assert (await claim(env, ANNA)) == Fence(JobId("a"), 2)
 
 
@@ -296,7 +297,7 @@ async def test_only_attempts_that_are_named_are_given_up(env: Env) -> None:
     given_up, kept = [await claim(env, ANNA) for _ in range(2)]
     await record(env, kept)
     await env.do(attempts.recover, fences={given_up, Fence(JobId("b"), 7)}, now=NOW)
-    assert (await env.read(assets.find_file, ANNA, file=OUT)).job_id == kept.job_id
+    assert (await env.read(asset_access.by_file_name, ANNA, file=OUT)).job_id == kept.job_id
     resumed = await env.read(attempts.reattach, kept)
     assert (resumed.job.id, resumed.recorded, resumed.weight) == (kept.job_id, 1, 1.0)
     with pytest.raises(Conflict):

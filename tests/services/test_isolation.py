@@ -12,7 +12,7 @@ from safelight.core.errors import NotFound
 from safelight.core.ids import JobId
 from safelight.core.job import JobState
 from safelight.core.paging import PageRequest
-from safelight.services import asset, job, setting, userdata
+from safelight.services import asset, asset_access, job, setting, userdata
 
 pytestmark = pytest.mark.anyio
 
@@ -66,7 +66,7 @@ NOT_FOUND: dict[str, Any] = {
     "cancel waiting": lambda tx: job.cancel(tx, BEN, job_id=JobId("waits"), now=NOW),
     "cancel running": lambda tx: job.cancel(tx, BEN, job_id=JobId("runs"), now=NOW),
     "cancel done": lambda tx: job.cancel(tx, BEN, job_id=JobId("done"), now=NOW),
-    "file": lambda tx: asset.find_file(tx, BEN, file=FILE),
+    "file": lambda tx: asset_access.by_file_name(tx, BEN, file=FILE),
     "read userdata": lambda tx: userdata.read(tx, BEN, path="w/a.json"),
     "stat userdata": lambda tx: userdata.stat(tx, BEN, path="w/a.json"),
     "list folder": lambda tx: userdata.list(tx, BEN, directory="w", recurse=True),

@@ -14,7 +14,17 @@ from safelight.db import publication as publication_rows
 from safelight.db import setting as setting_rows
 from safelight.db import userdata as userdata_rows
 from safelight.db import workflow as workflow_rows
-from safelight.services import asset, asset_library, feedback, job, publication, setting, userdata, workflow
+from safelight.services import (
+    asset,
+    asset_access,
+    asset_library,
+    feedback,
+    job,
+    publication,
+    setting,
+    userdata,
+    workflow,
+)
 
 # Functions without an owner, and why that is right.
 EXCEPTIONS = {
@@ -54,7 +64,9 @@ def test_every_query_takes_the_owner(module: ModuleType) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [asset, asset_library, feedback, job, publication, setting, userdata, workflow], ids=lambda m: m.__name__
+    "module",
+    [asset, asset_access, asset_library, feedback, job, publication, setting, userdata, workflow],
+    ids=lambda m: m.__name__,
 )
 def test_every_service_takes_the_caller(module: ModuleType) -> None:
     for function in public_functions(module):

@@ -13,7 +13,7 @@ from safelight.core.ids import AssetId, ShareId
 from safelight.core.user import Principal
 from safelight.db import user
 from safelight.db.transaction import Transaction
-from safelight.services import asset, publication, userdata, workflow
+from safelight.services import asset, asset_access, publication, userdata, workflow
 from safelight.services.publication import PublicationView
 
 pytestmark = pytest.mark.anyio
@@ -59,9 +59,9 @@ async def test_a_stranger_reads_the_snapshot(env: Env) -> None:
     ]
     assert published.owned == {a.digest for a in published.publication.assets}
     share_id = published.publication.share_id
-    assert (await env.read(publication.read_asset, BEN, share_id=share_id, asset_id=dog)).name == "dog.png"
+    assert (await env.read(asset_access.by_share, BEN, share_id=share_id, asset_id=dog)).name == "dog.png"
     with pytest.raises(NotFound):
-        await env.read(publication.read_asset, BEN, share_id=ShareId("guess"), asset_id=dog)
+        await env.read(asset_access.by_share, BEN, share_id=ShareId("guess"), asset_id=dog)
 
 
 async def test_what_is_saved_later_is_another_publication(env: Env) -> None:

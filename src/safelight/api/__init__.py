@@ -6,7 +6,7 @@ Requests, in the order in which a request meets these modules:
 * ``slow_clients``: limits on how slowly clients may send.
 * ``proxies``: the client behind a trusted reverse proxy.
 * ``cross_origin``: pages of other origins that the operator allows.
-* ``draining``: reads the rest of a body before an early response.
+* ``body_draining``: reads the rest of a body before an early response.
 * ``pipeline``: what every API request passes through: route, origin, credentials, validation, transaction, handler.
 * ``request_path``: the raw and the decoded path below the mount prefix.
 * ``routing``: finds the endpoint of a raw path.
@@ -18,7 +18,7 @@ Requests, in the order in which a request meets these modules:
 * ``content_encoding``: decompresses request bodies.
 * ``request_body``: reads bodies within limits and parses JSON.
 * ``multipart``: parses forms; a file goes into the blob store as it arrives.
-* ``uploads``: limits a user's concurrent uploads.
+* ``upload_slots``: limits a user's concurrent uploads.
 * ``deadline``: cancels work when the client disconnects or at a time limit.
 * ``heavy``: runs CPU work of requests in a queue that is fair between users.
 
@@ -31,7 +31,7 @@ Handlers and responses:
 * ``route``: a route that the contract does not have.
 * ``contract``: the compiled OpenAPI document of the contract.
 * ``schema``: its JSON schemas, compiled on first use.
-* ``published``: the document at ``/openapi.json``.
+* ``openapi_document``: the document at ``/openapi.json``.
 * ``responses``: JSON responses and ETags.
 * ``errors``: the status and the form of each error.
 * ``byte_headers``: the headers of responses with a user's bytes.

@@ -15,7 +15,7 @@ from safelight.api.comfy.node_info import NodeInfoBodies
 from safelight.api.comfy.rendering import Renderer
 from safelight.api.heavy import HeavyWork
 from safelight.api.sign_in import SignIn
-from safelight.api.uploads import Uploads
+from safelight.api.upload_slots import Uploads
 from safelight.blobs.cache import FileCache
 from safelight.blobs.store import BlobStore, Presigning
 from safelight.core.clock import Clock

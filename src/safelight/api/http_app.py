@@ -7,9 +7,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from safelight.api import contract as contracts
-from safelight.api import published
+from safelight.api import openapi_document
 from safelight.api.app import App, Engines, Log, WebUi
 from safelight.api.auth import AccountAuthenticator, Authenticator
+from safelight.api.body_draining import Draining
 from safelight.api.comfy.hub import Hub
 from safelight.api.comfy.job_lists import JobLists
 from safelight.api.comfy.node_info import NodeInfoBodies
@@ -17,7 +18,6 @@ from safelight.api.comfy.rendering import Renderer
 from safelight.api.comfy.socket import serve_socket
 from safelight.api.contract import Shape
 from safelight.api.cross_origin import CrossOrigin
-from safelight.api.draining import Draining
 from safelight.api.errors import error_response, shaped
 from safelight.api.forwarding import Forwarder
 from safelight.api.heavy import HeavyWork
@@ -30,7 +30,7 @@ from safelight.api.responses import json_response
 from safelight.api.routes import build_router
 from safelight.api.sign_in import SignIn
 from safelight.api.slow_clients import TimedReceive
-from safelight.api.uploads import Uploads
+from safelight.api.upload_slots import Uploads
 from safelight.blobs.cache import FileCache
 from safelight.blobs.store import BlobStore, Presigning
 from safelight.bus.bus import Bus
@@ -147,7 +147,7 @@ class HttpApp:
         self._forwarder = forwarder
         self._authenticator = authenticator
         contract = contracts.load()
-        self._document = published.document(contract)
+        self._document = openapi_document.document(contract)
         self._origins = Origins(app.settings, authenticator)
         self._cross_origin = CrossOrigin(app.settings.server.allowed_origins)
         self._proxies = Proxies(app.settings.server.proxy_networks)

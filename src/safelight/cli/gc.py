@@ -11,8 +11,8 @@ from safelight.cli.console import out
 from safelight.cli.database import database_options
 from safelight.cli.maintenance import maintenance_lock, open_installation, size_text
 from safelight.core.clock import SystemClock
-from safelight.services import blob as blobs
-from safelight.services.blob import Collected
+from safelight.services import blob_check as blobs
+from safelight.services.blob_check import Collected
 from safelight.settings import Settings
 
 

@@ -12,8 +12,8 @@ from safelight.cli.console import out
 from safelight.cli.database import database_options
 from safelight.cli.maintenance import open_installation, size_text
 from safelight.core.clock import SystemClock
-from safelight.services import blob as blobs
-from safelight.services.blob import Condition
+from safelight.services import blob_check as blobs
+from safelight.services.blob_check import Condition
 from safelight.settings import Settings
 
 IN_FLIGHT = timedelta(hours=1)

@@ -20,8 +20,13 @@ MISSING = "missing"
 RESERVED_TAGS = frozenset({MISSING})
 """Tags that only the server sets and removes."""
 PUBLIC_OWNER = UserId("public")
-"""The owner of what all users see and none can change: the files of the server's model folders. Nobody signs in as
-it."""
+"""The owner of the assets that all users see and none can change: the files of the server's model folders. Nobody can
+sign in as this user."""
+
+
+def readable_owners(owner_id: UserId, *, include_public: bool) -> Sequence[UserId]:
+    """The owners whose assets a user may read, in the order in which they are searched."""
+    return [owner_id, PUBLIC_OWNER] if include_public else [owner_id]
 
 
 class Folder(StrEnum):

@@ -13,6 +13,8 @@ Sha256Digest = NewType("Sha256Digest", str)
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 
+_DIGEST_NAME = re.compile(r"([0-9a-f]{64})(\.[A-Za-z0-9]{1,16})?")
+
 
 def parse_digest(text: str) -> Digest:
     """Read ``<hex>`` or ``blake3:<hex>``. Raises :class:`InvalidDigest` for anything else."""
@@ -32,3 +34,9 @@ def parse_sha256(text: str) -> Sha256Digest:
 def tagged(digest: Digest) -> str:
     """The contract's spelling, ``blake3:<hex>``."""
     return f"blake3:{digest}"
+
+
+def digest_in_name(filename: str) -> Digest | None:
+    """The digest in a name such as ``<blake3>.png``, by which clients of Comfy Cloud refer to files; else ``None``."""
+    match = _DIGEST_NAME.fullmatch(filename)
+    return Digest(match[1]) if match else None

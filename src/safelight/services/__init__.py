@@ -25,9 +25,10 @@ Nodes and models:
 Files and workflows:
 
 * ``asset``: files by name, and outputs of jobs.
+* ``asset_access``: who may read an asset.
 * ``asset_library``: a user's assets, their details and tags.
 * ``example_input``: the example picture of a new user.
-* ``blob``: verifies all blobs and removes unused ones.
+* ``blob_check``: verifies all blobs and removes unused ones.
 * ``backup``: backs up and restores an installation.
 * ``download``: downloads files for users.
 * ``egress``: HTTP requests to public addresses only.

@@ -1,13 +1,12 @@
 """Files by name: uploads under ComfyUI's rules for names, outputs of jobs, and finding files."""
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from safelight.core.asset import Asset, FileName, Folder, parse_file_name
-from safelight.core.digest import Digest, Sha256Digest
-from safelight.core.errors import InvalidName, NotFound
+from safelight.core.digest import Digest, Sha256Digest, digest_in_name
+from safelight.core.errors import InvalidName
 from safelight.core.event import FilesChanged
 from safelight.core.ids import UserId, new_asset_id
 from safelight.core.job import Fence
@@ -18,7 +17,6 @@ from safelight.db.transaction import Transaction
 from safelight.services import quota as quotas
 
 _LONGEST_NAME = 4096
-_DIGEST_NAME = re.compile(r"([0-9a-f]{64})(\.[A-Za-z0-9]{1,16})?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,15 +65,6 @@ def add_outputs(tx: Transaction, owner_id: UserId, fence: Fence, *, files: Seque
         rows.add(tx.conn, replace(_asset(owner_id, new, now=now), job_id=fence.job_id), fence=fence)
 
 
-def find_file(tx: Transaction, who: Principal, *, file: FileName) -> Asset:
-    asset = rows.find_named(tx.conn, who.user_id, file=file)
-    if asset is None and (digest := _digest_in(file.filename)) is not None:
-        asset = _of_digest(tx, who, digest)
-    if asset is None:
-        raise NotFound(f"there is no file {file}")
-    return asset
-
-
 def find_files(tx: Transaction, who: Principal, *, files: Collection[FileName]) -> Mapping[FileName, Asset]:
     """The assets of those ``files`` that exist."""
     return rows.find_all_named(tx.conn, who.user_id, files=files)
@@ -92,7 +81,7 @@ def files_named(tx: Transaction, who: Principal, *, names: Collection[str]) -> d
     digests = {
         name: digest
         for name, file in wanted.items()
-        if name not in by_name and (digest := _digest_in(file.filename)) is not None
+        if name not in by_name and (digest := digest_in_name(file.filename)) is not None
     }
     of_digest = rows.find_all_of_digests(tx.conn, who.user_id, digests=set(digests.values())) if digests else {}
     return by_name | {name: of_digest[digest] for name, digest in digests.items() if digest in of_digest}
@@ -138,17 +127,6 @@ def free_name(tx: Transaction, who: Principal, *, file: FileName, digest: Digest
     while taken.get(name := f"{stem} ({number}){dot}{extension}") not in (None, digest):
         number += 1
     return replace(file, filename=name)
-
-
-def _of_digest(tx: Transaction, who: Principal, digest: Digest) -> Asset | None:
-    found = rows.find_of_digest(tx.conn, who.user_id, digest=digest)
-    return found[1] if found else None
-
-
-def _digest_in(filename: str) -> Digest | None:
-    """The digest in a name such as ``<blake3>.png``, by which clients of Comfy Cloud refer to files; else ``None``."""
-    match = _DIGEST_NAME.fullmatch(filename)
-    return Digest(match[1]) if match else None
 
 
 def _file_name(text: str) -> FileName | None:

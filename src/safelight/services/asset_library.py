@@ -4,14 +4,12 @@
 did not exist.
 """
 
-import builtins
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from safelight.core.asset import (
-    PUBLIC_OWNER,
     Asset,
     AssetCursor,
     AssetFilter,
@@ -23,12 +21,13 @@ from safelight.core.asset import (
     check_asset_name,
     clean_filename,
     clean_tags,
+    readable_owners,
 )
 from safelight.core.clock import from_ms, to_ms
 from safelight.core.digest import Digest, Sha256Digest
 from safelight.core.errors import Conflict, Invalid, InvalidName, NotFound
 from safelight.core.event import FilesChanged
-from safelight.core.ids import AssetId, UserId, new_asset_id
+from safelight.core.ids import AssetId, new_asset_id
 from safelight.core.paging import Page, PageRequest
 from safelight.core.user import Principal
 from safelight.db import asset as rows
@@ -39,6 +38,7 @@ from safelight.db import workflow as workflow_rows
 from safelight.db.transaction import Transaction
 from safelight.services import quota as quotas
 from safelight.services.asset import free_name
+from safelight.services.asset_access import by_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ def list(
         raise Invalid(f"the cursor was made for another order than {sort.value}")
     return asset_list.page(
         tx.conn,
-        _owners(who, public=wanted.include_public),
+        readable_owners(who.user_id, include_public=wanted.include_public),
         wanted=wanted,
         sort=sort,
         descending=descending,
@@ -105,7 +105,7 @@ def list(
 def histogram(tx: Transaction, who: Principal, *, wanted: AssetFilter, limit: int) -> Sequence[TagCount]:
     """The tags of the assets that match ``wanted``, most frequent first; of a very large result, those of the
     newest."""
-    owners = _owners(who, public=wanted.include_public)
+    owners = readable_owners(who.user_id, include_public=wanted.include_public)
     if wanted == AssetFilter(include_public=wanted.include_public):
         page = tag_rows.page(tx.conn, owners, prefix="", include_zero=False, by_name=False, request=PageRequest(limit))
         return page.items
@@ -124,25 +124,8 @@ def tags(
     by_name: bool,
     request: PageRequest,
 ) -> Page[TagCount]:
-    owners = _owners(who, public=include_public)
+    owners = readable_owners(who.user_id, include_public=include_public)
     return tag_rows.page(tx.conn, owners, prefix=prefix, include_zero=include_zero, by_name=by_name, request=request)
-
-
-def get(tx: Transaction, who: Principal, *, asset_id: AssetId) -> Asset:
-    for owner in _owners(who, public=True):
-        if found := rows.find(tx.conn, owner, asset_id=asset_id):
-            return found[1]
-    raise _missing(asset_id)
-
-
-def find_by_digest(tx: Transaction, who: Principal, *, digest: Digest | Sha256Digest, is_sha256: bool) -> Asset:
-    """An asset of the caller, or a public one, with these bytes. Other owners' bytes answer as unknown bytes do."""
-    blake3 = blobs.of_sha256(tx.conn, Sha256Digest(digest)) if is_sha256 else Digest(digest)
-    for owner in _owners(who, public=True) if blake3 else ():
-        assert blake3 is not None
-        if found := rows.find_of_digest(tx.conn, owner, digest=blake3):
-            return found[1]
-    raise NotFound("there is no asset with this hash")
 
 
 def add(tx: Transaction, who: Principal, *, new: NewAsset, now: datetime) -> tuple[Asset, bool]:
@@ -246,10 +229,6 @@ def _own(tx: Transaction, who: Principal, asset_id: AssetId) -> tuple[int, Asset
     return found
 
 
-def _owners(who: Principal, *, public: bool) -> builtins.list[UserId]:
-    return [who.user_id, PUBLIC_OWNER] if public else [who.user_id]
-
-
 def _missing(asset_id: AssetId) -> NotFound:
     return NotFound(f"there is no asset {asset_id}")
 
@@ -257,7 +236,7 @@ def _missing(asset_id: AssetId) -> NotFound:
 def _check_preview(tx: Transaction, who: Principal, preview_id: AssetId | None) -> None:
     if preview_id is not None:
         try:
-            get(tx, who, asset_id=preview_id)
+            by_id(tx, who, asset_id=preview_id)
         except NotFound:
             raise Invalid(f"there is no asset {preview_id} for a preview") from None
 

@@ -23,7 +23,7 @@ from safelight.core.digest import Digest
 from safelight.core.errors import Conflict, Invalid
 from safelight.db import sqlite
 from safelight.db.engine import Database
-from safelight.services import blob as blob_service
+from safelight.services import blob_check as blob_service
 
 DATABASE, BLOBS, MANIFEST = "safelight.db", "blobs", "backup.json"
 _PART = f"{DATABASE}.part"

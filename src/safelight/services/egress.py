@@ -1,4 +1,6 @@
-"""The only outgoing requests: HTTP to URLs that users chose, never into the operator's own network.
+"""HTTP requests to URLs that users chose. All of them go through here, and none may reach a private address.
+
+Requests to hosts that the operator configured (an identity provider, an object store) do not.
 
 Each connection is checked by the IP address that it is made to, so neither a literal address, nor a redirect, nor a
 name that resolves differently the second time leads inside. Proxy settings and environment variables are ignored.

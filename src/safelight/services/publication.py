@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from safelight.core.asset import PUBLIC_OWNER, Asset
+from safelight.core.asset import PUBLIC_OWNER
 from safelight.core.digest import Digest
 from safelight.core.errors import Invalid, InvalidName, LimitExceeded, NotFound, TooLarge
 from safelight.core.ids import AssetId, ShareId, WorkflowId, new_share_id
@@ -83,24 +83,6 @@ def read(
     if found.size > max_bytes:
         raise TooLarge(f"the workflow has {found.size} bytes; at most {max_bytes} are served")
     return _view(tx, who, found), rows.content_of(tx.conn, share_id=share_id)
-
-
-def read_asset(tx: Transaction, who: Principal, *, share_id: ShareId, asset_id: AssetId) -> Asset:
-    """A published asset as it was at that time, for a reader of the publication, who does not own it."""
-    found = _shared(tx, share_id)
-    for asset in found.assets:
-        if asset.asset_id == asset_id:
-            return Asset(
-                id=asset.asset_id,
-                owner_id=found.owner_id,
-                name=asset.name,
-                digest=asset.digest,
-                size=asset.size,
-                mime_type=asset.mime_type,
-                created_at=found.published_at,
-                updated_at=found.published_at,
-            )
-    raise NotFound(f"there is no asset {asset_id} in the share {share_id}")
 
 
 def _shared(tx: Transaction, share_id: ShareId) -> Publication:

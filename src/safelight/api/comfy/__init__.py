@@ -16,6 +16,7 @@ Jobs:
 
 Sockets:
 
+* ``snapshot``: what a client gets when its WebSocket connects in the middle of a job.
 * ``socket``: one ``/ws`` connection.
 * ``hub``: which socket receives which events.
 * ``outbox``: the bounded send queue of a socket.
@@ -36,7 +37,7 @@ Files, assets and models:
 * ``mask``: the layers of the mask editor.
 * ``vhs``: facts about a video.
 * ``model``: the model files on disk.
-* ``seed``: scans model files into public assets.
+* ``asset_seed``: scans model files into public assets.
 * ``task``: background tasks.
 
 Nodes, workflows and the rest:

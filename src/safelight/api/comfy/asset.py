@@ -16,6 +16,7 @@ from safelight.core.errors import Invalid, NotFound
 from safelight.core.ids import AssetId
 from safelight.core.metadata_field import parse_metadata_filter
 from safelight.db.transaction import Transaction
+from safelight.services import asset_access
 from safelight.services import asset_library as library
 from safelight.services.asset_library import Change, NewAsset
 
@@ -52,13 +53,13 @@ def list_assets(tx: Transaction, request: ApiRequest) -> Any:
 
 @reads
 def get_asset_by_id(tx: Transaction, request: ApiRequest) -> Any:
-    return asset_json(library.get(tx, request.who, asset_id=_id(request)), request.http)
+    return asset_json(asset_access.by_id(tx, request.who, asset_id=_id(request)), request.http)
 
 
 async def get_asset_content(app: App, request: ApiRequest) -> Response:
     """The bytes of an asset that has no file name."""
     who, asset_id, now = request.who, _id(request), request.now
-    asset = await app.db.read(lambda tx: library.get(tx, who, asset_id=asset_id))
+    asset = await app.db.read(lambda tx: asset_access.by_id(tx, who, asset_id=asset_id))
     await app.db.write(lambda tx: library.touch(tx, who, asset_id=asset_id, now=now), is_durable=False)
     return await blob_response(request.http, asset, app.blobs, presigning=app.presigning)
 
@@ -89,7 +90,7 @@ def create_asset_from_hash(tx: Transaction, request: ApiRequest) -> Any:
     mime_type = read_mime_type(body)
     if not body["tags"]:
         raise Invalid("an asset from a hash needs a tag")
-    source = library.find_by_digest(tx, who, digest=Digest(digits), is_sha256=algorithm == "sha256")
+    source = asset_access.by_digest(tx, who, digest=Digest(digits), is_sha256=algorithm == "sha256")
     new = NewAsset(
         name=body.get("name") or source.name,
         digest=source.digest,
@@ -106,7 +107,7 @@ def create_asset_from_hash(tx: Transaction, request: ApiRequest) -> Any:
 @reads
 def check_asset_by_hash(tx: Transaction, request: ApiRequest) -> Response:
     try:
-        library.find_by_digest(tx, request.who, digest=parse_digest(request.params["hash"]), is_sha256=False)
+        asset_access.by_digest(tx, request.who, digest=parse_digest(request.params["hash"]), is_sha256=False)
     except NotFound:
         return Response(status_code=404)
     return Response(status_code=200)

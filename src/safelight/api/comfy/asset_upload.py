@@ -18,8 +18,8 @@ from safelight.core.asset import check_asset_name, clean_tags
 from safelight.core.errors import Forbidden, Invalid, NotFound, Unprocessable, UnsupportedMedia
 from safelight.core.ids import AssetId
 from safelight.core.task import Task, TaskState
+from safelight.services import asset_access, download
 from safelight.services import asset_library as library
-from safelight.services import download
 from safelight.services.asset_library import NewAsset
 
 
@@ -66,7 +66,7 @@ async def _download(app: App, request: ApiRequest) -> Response:
     if task.state is not TaskState.COMPLETED:
         raise _failure(task, limit=app.settings.limits.max_asset_bytes)
     asset_id = AssetId(task.result["asset_id"])
-    asset = await app.db.read(lambda tx: library.get(tx, who, asset_id=asset_id))
+    asset = await app.db.read(lambda tx: asset_access.by_id(tx, who, asset_id=asset_id))
     return json_response(asset_json(asset, request.http) | {"created_new": task.result["created_new"]}, status=201)
 
 

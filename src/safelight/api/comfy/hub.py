@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 from safelight.api.comfy.frame import Frame, text_frame
 from safelight.api.comfy.live import LiveJob, LiveJobs
-from safelight.api.comfy.messages import frames, job_done, snapshot, status
+from safelight.api.comfy.messages import frames, job_done, status
 from safelight.api.comfy.outbox import Outbox
+from safelight.api.comfy.snapshot import snapshot_of
 from safelight.bus.bus import Bus
 from safelight.core.event import Event, JobEnded, JobEvent, LogWritten, PackMessageSent, QueueChanged
 from safelight.core.ids import ClientId, UserId
@@ -65,12 +66,7 @@ class Hub:
     def snapshot(self, socket: Socket) -> list[Frame]:
         """The state of the running jobs whose messages a socket that has just connected will receive."""
         owner = socket.principal.user_id
-        return [
-            frame
-            for job in self._live.of(owner)
-            if socket in self._listeners(owner, job.client_id)
-            for frame in snapshot(job)
-        ]
+        return snapshot_of(job for job in self._live.of(owner) if socket in self._listeners(owner, job.client_id))
 
     def listen_to_logs(self, who: Principal, *, client_id: ClientId, enabled: bool) -> None:
         for socket in self._sockets.get(who.user_id, ()):

@@ -11,6 +11,7 @@ from safelight.core.errors import InvalidName, NotFound
 from safelight.core.user import Principal
 from safelight.db.transaction import Transaction
 from safelight.services import asset as assets
+from safelight.services import asset_access
 
 _LAYER = re.compile(r"(.*?)(painted-masked|painted|paint|mask)(-[0-9]+.*|[0-9]*\.[a-z]+)")
 """The editor's names: ``clipspace-painted-masked-1700000000000.png``."""
@@ -37,7 +38,9 @@ def get_mask_layers(tx: Transaction, request: ApiRequest) -> Any:
 def _find(tx: Transaction, who: Principal, requested: FileName, text: str) -> FileName:
     for subfolder in (requested.subfolder,) if requested.subfolder else _SUBFOLDERS:
         try:
-            file = assets.find_file(tx, who, file=FileName(requested.folder, subfolder, requested.filename)).file
+            file = asset_access.by_file_name(
+                tx, who, file=FileName(requested.folder, subfolder, requested.filename)
+            ).file
         except NotFound:
             continue
         if file is not None:

@@ -35,13 +35,6 @@ def status(remaining: int, *, sid: str | None = None) -> Frame:
     return text_frame("status", data if sid is None else data | {"sid": sid})
 
 
-def snapshot(job: LiveJob) -> list[Frame]:
-    """The frames for a client that connects in the middle of its job."""
-    if job.current is None:
-        return []
-    return [_executing(job, job.current), _progress_state(job)]
-
-
 def job_done(job: LiveJob) -> list[Frame]:
     """The last frame of a job, which tells old clients that they can read the history."""
     return [text_frame("executing", {"node": None, "prompt_id": job.id}, audience=_end_audience(job))]
@@ -62,7 +55,7 @@ def _(event: JobStarted, job: LiveJob) -> list[Frame]:
 @frames.register
 def _(event: JobReattached, job: LiveJob) -> list[Frame]:
     """For clients that connected before this server knew of the job."""
-    return snapshot(job)
+    return [] if job.current is None else [executing(job, job.current), progress_state(job)]
 
 
 @frames.register
@@ -71,12 +64,12 @@ def _(event: CallReported, job: LiveJob) -> list[Frame]:
         case CallsCached(call_ids):
             return [text_frame("execution_cached", {"nodes": list(call_ids)} | _stamped(event))]
         case CallStarted(call):
-            return [_progress_state(job), _executing(job, call)]
+            return [progress_state(job), executing(job, call)]
         case CallProgressed(call, value, total):
             data = {"value": value, "max": total, "prompt_id": job.id, "node": call.id}
-            return [_progress_state(job), text_frame("progress", data, key=f"progress {job.id} {call.id}")]
+            return [progress_state(job), text_frame("progress", data, key=f"progress {job.id} {call.id}")]
         case CallFinished():
-            return [_progress_state(job)]
+            return [progress_state(job)]
         case OutputMade(call, output):
             data = {"node": call.id, "display_node": call.display_id, "output": output, "prompt_id": job.id}
             return [text_frame("executed", data)]
@@ -134,11 +127,11 @@ def _end_audience(job: LiveJob) -> Audience:
     return Audience.ALL if job.is_started else Audience.PLAIN
 
 
-def _executing(job: LiveJob, call: NodeCall) -> Frame:
+def executing(job: LiveJob, call: NodeCall) -> Frame:
     return text_frame("executing", {"node": call.id, "display_node": call.display_id, "prompt_id": job.id})
 
 
-def _progress_state(job: LiveJob) -> Frame:
+def progress_state(job: LiveJob) -> Frame:
     nodes = {call_id: _node_progress(job, progress) for call_id, progress in job.calls.items()}
     return text_frame("progress_state", {"prompt_id": job.id, "nodes": nodes}, key=f"progress_state {job.id}")
 

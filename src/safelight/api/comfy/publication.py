@@ -13,6 +13,7 @@ from safelight.core.clock import whole_ms
 from safelight.core.ids import AssetId, ShareId
 from safelight.db.publication import PublishedAsset
 from safelight.db.transaction import Transaction
+from safelight.services import asset_access
 from safelight.services import publication as publications
 from safelight.services.publication import PublicationView
 
@@ -50,7 +51,7 @@ def get_published_workflow(tx: Transaction, request: ApiRequest) -> Any:
 async def get_published_asset(app: App, request: ApiRequest) -> Response:
     """The bytes at ``storage_url``. Any account that knows the share id may read them."""
     who, share_id, asset_id = request.who, ShareId(request.params["share_id"]), AssetId(request.params["asset_id"])
-    asset = await app.db.read(lambda tx: publications.read_asset(tx, who, share_id=share_id, asset_id=asset_id))
+    asset = await app.db.read(lambda tx: asset_access.by_share(tx, who, share_id=share_id, asset_id=asset_id))
     return await blob_response(request.http, asset, app.blobs, presigning=app.presigning)
 
 

@@ -17,6 +17,7 @@ from safelight.core.asset import Asset, FileName, Folder, clean_filename, clean_
 from safelight.core.digest import Digest
 from safelight.core.errors import Invalid, NotFound
 from safelight.services import asset as assets
+from safelight.services import asset_access
 from safelight.services.asset import NewFile
 
 MAX_EDGE = 16_384
@@ -40,7 +41,7 @@ async def upload_mask(app: App, request: ApiRequest) -> Response:
     form, uploaded = await _read(app, request)
     original_name = _original(form.fields.get("original_ref"))
     try:
-        original = await app.db.read(lambda tx: assets.find_file(tx, who, file=original_name))
+        original = await app.db.read(lambda tx: asset_access.by_file_name(tx, who, file=original_name))
     except NotFound:
         raise Invalid(f"the original {original_name} does not exist") from None
     await _check_picture(app, uploaded.digest, "image/png", name=uploaded.filename)

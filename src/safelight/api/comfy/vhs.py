@@ -11,7 +11,7 @@ from safelight.blobs.store import BlobMissing
 from safelight.core.asset import Asset, Folder, parse_file_name
 from safelight.core.errors import Invalid, NotFound
 from safelight.db.engine import Transaction
-from safelight.services import asset as assets
+from safelight.services import asset_access
 
 
 async def get_vhs_query_video(app: App, request: ApiRequest) -> Response:
@@ -21,7 +21,7 @@ async def get_vhs_query_video(app: App, request: ApiRequest) -> Response:
     def find(tx: Transaction) -> Asset:
         for folder in Folder:
             try:
-                return assets.find_file(tx, who, file=parse_file_name(name, default=folder))
+                return asset_access.by_file_name(tx, who, file=parse_file_name(name, default=folder))
             except NotFound:
                 continue
         raise Invalid(f"there is no file {name!r}")

@@ -12,7 +12,7 @@ from safelight.api.byte_headers import byte_headers
 from safelight.api.responses import has_current
 from safelight.core.asset import FileName, Folder, clean_filename, clean_subfolder, parse_file_name
 from safelight.core.errors import InvalidName
-from safelight.services import asset as assets
+from safelight.services import asset_access
 
 if TYPE_CHECKING:
     from safelight.media.image_header import Source
@@ -24,7 +24,7 @@ _RASTER = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp", "i
 async def view_file(app: App, request: ApiRequest) -> Response:
     who, params = request.who, request.params
     file = _file_name(params["filename"], subfolder=params["subfolder"] or "", folder=params["type"] or "output")
-    asset = await app.db.read(lambda tx: assets.find_file(tx, who, file=file))
+    asset = await app.db.read(lambda tx: asset_access.by_file_name(tx, who, file=file))
     rendering = _Rendering.of(params["channel"], params["res"], request.http.query_params.get("preview"))
     if rendering is None or asset.mime_type not in _RASTER:
         return await blob_response(request.http, asset, app.blobs, presigning=app.presigning)

@@ -19,9 +19,9 @@ _FREE_PER_SLOT = FAILURES_TO_SHUT
 class FreeRetries:
     """Mutable: the infrastructure failures of each job, on slots that were in order. ``slots``: the number of slots.
 
-    A job too large for every machine would be retried for ever while other jobs complete. So after as many failures as
-    shut every slot, each further one costs the job a retry. A failure on a slot whose last attempt failed too counts
-    against the slot, not the job.
+    A failure costs the job no retry until it has had ``FAILURES_TO_SHUT`` for each slot; every later one costs a retry,
+    so that a job too large for every machine ends. Only the first failure in a row on a slot counts for the job: after
+    that the slot is suspect.
     """
 
     def __init__(self, *, slots: int) -> None:

@@ -1,11 +1,11 @@
 """Attempts that another server began: which of them an engine still works on, and which have failed.
 
-A server that starts reads from the database what ran, and waits for the first message of each slot. An attempt that no
-slot reports once all slots have sent their first message has failed. The same holds for one that was not found when
-no engine can be left that runs without a server.
+A server that starts reads the running attempts from the database, and waits for the first message of each slot. An
+attempt that no slot has reported has failed once every slot has sent that message, or once so much time has passed that
+no engine can still be running without a server.
 
-Until all attempts of a user are found or have failed, no numbers for names are reserved for that user's jobs: only the
-journals know the numbers that were reserved and are no rows yet.
+Until all attempts of a user are found or have failed, no numbers for file names are reserved for that user's jobs: the
+numbers that were reserved and are not rows yet are only in the engines' journals.
 """
 
 import asyncio

@@ -13,7 +13,7 @@ from safelight.core.worker import SlotId
 from safelight.db.engine import Database
 from safelight.dispatch.backend import Backend
 from safelight.dispatch.scheduling.affinity import SlotView
-from safelight.dispatch.scheduling.idle import slots_to_start
+from safelight.dispatch.scheduling.slots_to_start import slots_to_start
 from safelight.dispatch.slots.slot import Slot
 from safelight.dispatch.tasks import Tasks
 from safelight.services import attempt as attempts
