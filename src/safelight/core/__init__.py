@@ -1,6 +1,6 @@
 """Nouns and their rules. Standard library only, no I/O.
 
-* ``asset``: named, owned, tagged references to blobs.
+* ``asset``: named, owned, tagged references to blobs, and who may read them.
 * ``backoff``: retries with growing pauses, for stores and databases that are away.
 * ``clock``: time as a port.
 * ``credential``: keys and tokens that identify a user.
@@ -21,6 +21,7 @@
 * ``publication``: which parts of a workflow may be shared.
 * ``retry``: the retry rule of jobs.
 * ``task``: background tasks.
+* ``upload_mark``: the mark of a combo that offers the user's own files.
 * ``user``: users, their rights and their quotas.
 * ``userdata``: paths of a user's small files.
 * ``worker``: slots and engines.
