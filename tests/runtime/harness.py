@@ -23,12 +23,12 @@ from safelight.worker.context import WorkerContext, set_worker_context
 OnMessage = Callable[[Any, RunningJob], None]
 
 
-class GaveUpError(Exception):
+class ProcessEndedError(Exception):
     """Raised where the process would end."""
 
 
-def _give_up(status: int) -> None:
-    raise GaveUpError
+def _end_process(status: int) -> None:
+    raise ProcessEndedError
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Harness:
             objects=V1Objects(),
             background=BackgroundLoop(),
             context=context,
-            give_up=_give_up,
+            end_process=_end_process,
         )
 
     def add(self, *nodes: type[Node]) -> None:

@@ -258,7 +258,7 @@ def test_a_device_error_is_retried_once_in_a_new_process(harness: Harness, kind:
     harness.add(Greedy)
     first = harness.run({"1": node("Greedy")}, "1", attempt=3, has_retry=True)  # the server gave two of them up
     assert first.error is not None
-    assert first.error.exception_type.endswith("GaveUpError")
+    assert first.error.exception_type.endswith("ProcessEndedError")
     second = harness.run({"1": node("Greedy")}, "1", attempt=4, has_retry=False)
     assert second.error is not None
     assert (second.error.exception_type.rpartition(".")[2], second.error.exception_message) == (name, message + "\n")

@@ -38,7 +38,7 @@ class CallContext:
 
     @property
     def job_id(self) -> str:
-        return shown_job_id(JobId(self._job.run.job_id))
+        return shown_job_id(JobId(self._job.message.job_id))
 
     def open_series(
         self, prefix: str, *, folder: str = "output", count: int = 1, width: int = 0, height: int = 0
@@ -63,7 +63,7 @@ class CallContext:
         return file
 
     def input_path(self, name: str) -> Path:
-        file = self._job.run.files.get(name)
+        file = self._job.message.files.get(name)
         if file is None:
             raise FileNotFoundError(f"there is no file {name!r}")
         return Path(file.path)
@@ -82,7 +82,7 @@ class CallContext:
 
     @property
     def preview_method(self) -> str | None:
-        return self._job.run.preview_method
+        return self._job.message.preview_method
 
     def progress(self, value: float, total: float, *, preview: Any = None) -> None:
         self.raise_if_cancelled()

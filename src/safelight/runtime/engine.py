@@ -158,7 +158,7 @@ class Engine:
         with self._lock:
             lines, self._lines = self._lines, []
         running = self._running
-        return [LogLines(lines=lines, job_id=running.run.job_id if running is not None else None)] if lines else []
+        return [LogLines(lines=lines, job_id=running.message.job_id if running is not None else None)] if lines else []
 
     def _send_lines(self) -> None:
         for message in self._take_lines():

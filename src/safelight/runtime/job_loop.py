@@ -49,7 +49,7 @@ class WorkerState:
     objects: V1Objects
     background: BackgroundLoop
     context: WorkerContext
-    give_up: Callable[[int], object]
+    end_process: Callable[[int], object]
     """End this process with a status of ``wire/config.py``; the job is retried in a new process."""
 
 
@@ -72,7 +72,7 @@ class JobLoop:
     def __init__(self, job: RunningJob, worker: WorkerState) -> None:
         self._job = job
         self._worker = worker
-        run = job.run
+        run = job.message
         self._execution = Execution(
             run.prompt,
             worker.library.catalogue,
@@ -93,7 +93,9 @@ class JobLoop:
     def run(self) -> JobDone | AttemptLost:
         """Run the job to its end and return the message that reports it. Never raises for what a node does."""
         self._job.on_cancel = lambda: self._answers.put(None)
-        saving.begin_job(self._worker.context, {name: Path(file.path) for name, file in self._job.run.files.items()})
+        saving.begin_job(
+            self._worker.context, {name: Path(file.path) for name, file in self._job.message.files.items()}
+        )
         try:
             finish = self._first_violation() or self._drive()
         except (Exception, Cancelled) as error:
@@ -116,7 +118,7 @@ class JobLoop:
 
     def violations(self) -> Iterator[Violation]:
         """Yield the nodes' rejections of their inputs; none if a node is missing, which the execution reports."""
-        run, worker = self._job.run, self._worker
+        run, worker = self._job.message, self._worker
         schemas = [worker.library.catalogue.get(node["class_type"]) for node in run.prompt.values()]
         if all(schemas) and any(schema.has_validator for schema in schemas if schema is not None):
             validation = InputValidation(
@@ -264,7 +266,7 @@ class JobLoop:
         ended = isinstance(error, asyncio.CancelledError | concurrent.futures.CancelledError)
         if isinstance(error, Cancelled) or (ended and begun.is_aborted):
             return do.CallAborted(call_id)
-        staging, has_files = Path(self._job.run.staging), self._job.has_files
+        staging, has_files = Path(self._job.message.staging), self._job.has_files
         self._storage_failure = self._storage_failure or staging_check.storage_failure(
             error, staging=staging, has_files=has_files
         )
@@ -272,20 +274,20 @@ class JobLoop:
 
     def _raised(self, instruction: do.RunCall | do.CheckLazy, error: BaseException) -> do.CallRaised:
         shown = self._error_of(error)
-        has_retry = self._job.run.has_retry
+        has_retry = self._job.message.has_retry
         if has_retry and shown.exception_type == "torch.OutOfMemoryError":
-            self._worker.give_up(OUT_OF_MEMORY_STATUS)
+            self._worker.end_process(OUT_OF_MEMORY_STATUS)
         if failure.is_device_lost(shown.exception_type, shown.exception_message):
             self.is_device_lost = True
             if has_retry:
-                self._worker.give_up(DEVICE_LOST_STATUS)
+                self._worker.end_process(DEVICE_LOST_STATUS)
         inputs = failure.inputs_of([s.arguments for s in instruction.sets])
         return do.CallRaised(
             instruction.call.id, shown.exception_type, shown.exception_message, shown.traceback, inputs
         )
 
     def _error_of(self, error: BaseException) -> JobError:
-        run = self._job.run
+        run = self._job.message
         shown = {run.staging: "staging"} | {file.path: name for name, file in run.files.items()}
         shown |= {str(root): "models" for root in self._worker.context.model_roots}
         return JobError(
@@ -310,12 +312,12 @@ class JobLoop:
         hidden = {i.id: self._hidden(i.type, call) for i in schema.inputs if i.is_filled_in}
         v1_object = None
         if issubclass(node, V1Node):
-            v1_object = self._worker.objects.get(self._job.run.owner_id, call.id, node.source)
+            v1_object = self._worker.objects.get(self._job.message.owner_id, call.id, node.source)
         context = CallContext(self._job, call, self._worker.context)
         return BoundCall(node, schema, call, context, hidden, v1_object)
 
     def _hidden(self, kind: str, call: NodeCall) -> Any:
-        run = self._job.run
+        run = self._job.message
         match kind:
             case "UNIQUE_ID":
                 return call.id

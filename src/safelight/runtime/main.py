@@ -96,7 +96,7 @@ def run(
         objects=V1Objects(),
         background=BackgroundLoop(),
         context=context,
-        give_up=os._exit,
+        end_process=os._exit,
     )
     pack_routes = None
     if collected := collected_routes():

@@ -43,7 +43,7 @@ class PackRoutes:
     def __init__(self, collected: Iterable[Route], *, on_answer: Callable[[PackResponse | PackMessage], None]) -> None:
         self._on_answer = on_answer
         self._background = BackgroundLoop()
-        self._app, self.routes = _application(collected, tell=self._tell)
+        self._app, self.routes = _application(collected, send_message=self._send_message)
         self._session: ClientSession | None = None
 
     def serve(self) -> asyncio.AbstractEventLoop:
@@ -51,11 +51,11 @@ class PackRoutes:
         loop: asyncio.AbstractEventLoop = self._background.submit(self._start(), contextvars.Context()).result()
         return loop
 
-    def answer(self, asked: PackRequest) -> None:
+    def answer(self, request: PackRequest) -> None:
         """Handle a request in the background. Returns immediately."""
-        self._background.submit(self._answer(asked), contextvars.Context())
+        self._background.submit(self._respond(request), contextvars.Context())
 
-    def _tell(self, request_id: int, name: str, data: Any, client_id: str) -> None:
+    def _send_message(self, request_id: int, name: str, data: Any, client_id: str) -> None:
         self._on_answer(PackMessage(request_id=request_id, name=name, data=plain(data), client_id=client_id))
 
     async def _start(self) -> asyncio.AbstractEventLoop:
@@ -73,24 +73,24 @@ class PackRoutes:
         )
         return asyncio.get_running_loop()
 
-    async def _answer(self, asked: PackRequest) -> None:
+    async def _respond(self, request: PackRequest) -> None:
         try:
-            self._on_answer(await self._ask(asked))
+            self._on_answer(await self._forward(request))
         except Exception as error:  # a boundary: a pack's handler may raise anything
-            log.warning("%s %s of a node pack failed: %r", asked.method, asked.path, error)
-            failure = PackResponse(request_id=asked.request_id, status=502, body=b"The node pack did not answer")
+            log.warning("%s %s of a node pack failed: %r", request.method, request.path, error)
+            failure = PackResponse(request_id=request.request_id, status=502, body=b"The node pack did not answer")
             self._on_answer(failure)
 
-    async def _ask(self, asked: PackRequest) -> PackResponse:
+    async def _forward(self, request: PackRequest) -> PackResponse:
         from yarl import URL
 
         assert self._session is not None
-        url = URL(f"http://pack{asked.path}", encoded=True)
+        url = URL(f"http://pack{request.path}", encoded=True)
         async with self._session.request(
-            asked.method,
+            request.method,
             url,
-            headers=[(_REQUEST_ID_HEADER, str(asked.request_id)), *asked.headers],
-            data=asked.body,
+            headers=[(_REQUEST_ID_HEADER, str(request.request_id)), *request.headers],
+            data=request.body,
             allow_redirects=False,
         ) as response:
             body = await response.content.read(MAX_PACK_BODY_BYTES + 1)
@@ -100,11 +100,11 @@ class PackRoutes:
                 raise ValueError(f"the response is larger than {MAX_PACK_BODY_BYTES} bytes")
             written = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers]
             headers = [(name, value) for name, value in written if name.lower() not in _HOP_BY_HOP]
-            return PackResponse(request_id=asked.request_id, status=response.status, headers=headers, body=body)
+            return PackResponse(request_id=request.request_id, status=response.status, headers=headers, body=body)
 
 
 def _application(
-    collected: Iterable[Route], *, tell: Callable[[int, str, Any, str], None]
+    collected: Iterable[Route], *, send_message: Callable[[int, str, Any, str], None]
 ) -> tuple[web.Application, list[PackRoute]]:
     """Make an application with every route at its path and below ``/api``, as in ComfyUI. Routes that aiohttp rejects
     are skipped."""
@@ -113,7 +113,7 @@ def _application(
     @web.middleware
     async def with_caller(request: web.Request, handler: Any) -> Any:
         """Send the messages of the handler, and of tasks that it starts, to its caller."""
-        send_to_caller.set(partial(tell, int(request.headers[_REQUEST_ID_HEADER])))
+        send_to_caller.set(partial(send_message, int(request.headers[_REQUEST_ID_HEADER])))
         return await handler(request)
 
     app = web.Application(client_max_size=MAX_PACK_BODY_BYTES, middlewares=[with_caller])

@@ -20,8 +20,8 @@ class RunningJob:
     The reader calls ``on_cancel`` once.
     """
 
-    def __init__(self, run: RunJob, outbox: Outbox) -> None:
-        self.run = run
+    def __init__(self, message: RunJob, outbox: Outbox) -> None:
+        self.message = message
         self.outbox = outbox
         self.on_cancel: Callable[[], None] = lambda: None
         self.has_files = False  # a call has begun to write one
@@ -32,7 +32,7 @@ class RunningJob:
 
     @property
     def fence(self) -> tuple[str, int]:
-        return self.run.job_id, self.run.attempt
+        return self.message.job_id, self.message.attempt
 
     @property
     def is_cancelled(self) -> bool:
@@ -79,6 +79,6 @@ class RunningJob:
     def new_path(self, extension: str) -> Path:
         """Return a new path in the job's staging folder. No part of it is text from a user."""
         self.has_files = True
-        folder = Path(self.run.staging)
+        folder = Path(self.message.staging)
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{next(self._numbers):06}{extension}"
