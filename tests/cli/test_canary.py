@@ -75,10 +75,10 @@ def test_credentials_reach_their_node_and_nothing_else(server: Server, tmp_path:
     failing = {"3": {"class_type": "Asks", "inputs": {"fails": True}}}
     with connect(f"{server.url.replace('http', 'ws')}/ws?clientId=canary") as socket:
         jobs = [submit(server, picture), submit(server, failing), submit(server, picture)]
-        heard = []
-        while sum(b"execution_success" in m or b"execution_error" in m for m in heard) < len(jobs):
+        received = []
+        while sum(b"execution_success" in m or b"execution_error" in m for m in received) < len(jobs):
             message = socket.recv(timeout=120)
-            heard.append(message if isinstance(message, bytes) else message.encode())
+            received.append(message if isinstance(message, bytes) else message.encode())
     shown = [ask(f"{server.url}{path}") for path in ("/api/jobs", "/api/queue", "/api/history_v2", "/history")]
     shown += [ask(f"{server.url}/api/jobs/{job}") for job in jobs]
     shown += [
@@ -95,6 +95,6 @@ def test_credentials_reach_their_node_and_nothing_else(server: Server, tmp_path:
     files = {path: path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file()}
     assert any(path.name == "safelight.db" for path in files)
     for secret in (KEY.encode(), TOKEN.encode()):
-        assert not any(secret in answer for answer in (*shown, *heard, png))
+        assert not any(secret in answer for answer in (*shown, *received, png))
         assert [path for path, content in files.items() if secret in content] == []
         assert not any(secret.decode() in line for line in server.lines)

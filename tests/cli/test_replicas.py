@@ -32,15 +32,15 @@ def socket(server: Server, client_id: str) -> Iterator[ClientConnection]:
 
 def messages(ws: ClientConnection, *, until: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
     """Text messages up to the first for which ``until`` holds."""
-    heard = []
+    received = []
     deadline = time.monotonic() + LIMIT_S
     while time.monotonic() < deadline:
         message = ws.recv(timeout=LIMIT_S)
         if isinstance(message, str):
-            heard.append(json.loads(message))
-            if until(heard[-1]):
-                return heard
-    raise AssertionError(f"not heard within {LIMIT_S} s: {heard}")
+            received.append(json.loads(message))
+            if until(received[-1]):
+                return received
+    raise AssertionError(f"not received within {LIMIT_S} s: {received}")
 
 
 def is_end(job_id: str) -> Callable[[dict[str, Any]], bool]:

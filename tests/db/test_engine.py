@@ -63,14 +63,14 @@ async def settings(db: Database) -> dict[str, object]:
 
 
 async def test_a_failed_write_does_not_affect_the_others_in_its_group(tmp_path: Path) -> None:
-    heard: list[Event] = []
-    async with opened(tmp_path, on_commit=heard.extend) as db:
+    received: list[Event] = []
+    async with opened(tmp_path, on_commit=received.extend) as db:
         with gathering(db):
             writes = [db.enqueue(put("a")), db.enqueue(failing), db.enqueue(put("bb")), db.enqueue(failing)]
         results = await asyncio.gather(*writes, return_exceptions=True)
         assert [str(r) for r in results] == ["a", "no", "bb", "no"]
         assert await settings(db) == {"a": 1, "bb": 1}
-        assert heard == [QueueChanged(ANNA.user_id, 1), QueueChanged(ANNA.user_id, 2)]
+        assert received == [QueueChanged(ANNA.user_id, 1), QueueChanged(ANNA.user_id, 2)]
 
 
 @pytest.mark.usefixtures("only_sqlite")
@@ -130,8 +130,8 @@ async def test_a_failing_callback_does_not_withhold_results(tmp_path: Path) -> N
 
 async def test_a_commit_that_fails_fails_its_whole_group(tmp_path: Path) -> None:
     """Deferred foreign keys make the commit fail, as any other reason would."""
-    heard: list[Event] = []
-    async with opened(tmp_path, on_commit=heard.extend) as db:
+    received: list[Event] = []
+    async with opened(tmp_path, on_commit=received.extend) as db:
 
         def break_the_commit(tx: Transaction) -> None:
             if is_sqlite():
@@ -145,7 +145,7 @@ async def test_a_commit_that_fails_fails_its_whole_group(tmp_path: Path) -> None
             writes = [db.enqueue(break_the_commit), db.enqueue(put("a")), db.enqueue(put("b"))]
         results = await asyncio.gather(*writes, return_exceptions=True)
         assert all(isinstance(r, Exception) for r in results), results
-        assert heard == []
+        assert received == []
         await db.write(put("after"))
         assert await settings(db) == {"after": 1}
 
@@ -159,8 +159,8 @@ async def test_a_rollback_by_the_database_fails_the_whole_group(tmp_path: Path) 
         tx.conn.exec_driver_sql("ROLLBACK")
         raise Unavailable("the disk is full")
 
-    heard: list[Event] = []
-    async with opened(tmp_path, on_commit=heard.extend) as db:
+    received: list[Event] = []
+    async with opened(tmp_path, on_commit=received.extend) as db:
         gate = threading.Event()
         blocked = db.enqueue(lambda tx: gate.wait(10))
         writes = [db.enqueue(put("before")), db.enqueue(disk_is_full), db.enqueue(put("after"))]
@@ -168,7 +168,7 @@ async def test_a_rollback_by_the_database_fails_the_whole_group(tmp_path: Path) 
         results = await asyncio.gather(blocked, *writes, return_exceptions=True)
         assert [isinstance(r, Unavailable) for r in results] == [True, True, True, False]
         assert await settings(db) == {"after": 1}
-        assert heard == [QueueChanged(ANNA.user_id, len("after"))]
+        assert received == [QueueChanged(ANNA.user_id, len("after"))]
 
 
 async def test_a_cancelled_caller_does_not_undo_its_write(tmp_path: Path) -> None:

@@ -48,37 +48,37 @@ class Reattached:
     journal: Journal
 
 
-Heard = ToServer | CallEvent | Reattached | EngineLost
+Received = ToServer | CallEvent | Reattached | EngineLost
 
 
 class Listener:
     """Records what all slots send, in order; of a report, its event."""
 
     def __init__(self) -> None:
-        self.heard: asyncio.Queue[tuple[SlotId, Heard]] = asyncio.Queue()
+        self.received: asyncio.Queue[tuple[SlotId, Received]] = asyncio.Queue()
 
     def engine_ready(self, slot: SlotId, ready: Ready) -> None:
-        self.heard.put_nowait((slot, ready))
+        self.received.put_nowait((slot, ready))
 
     def engine_reattached(self, slot: SlotId, ready: Ready, journal: Journal) -> None:
-        self.heard.put_nowait((slot, Reattached(ready, journal)))
+        self.received.put_nowait((slot, Reattached(ready, journal)))
 
     def engine_message(self, slot: SlotId, message: ToServer) -> None:
-        self.heard.put_nowait((slot, opened(message)))
+        self.received.put_nowait((slot, opened(message)))
 
     def engine_lost(self, slot: SlotId, reason: str) -> None:
-        self.heard.put_nowait((slot, EngineLost(reason)))
+        self.received.put_nowait((slot, EngineLost(reason)))
 
-    async def next(self) -> Heard:
+    async def next(self) -> Received:
         """The next message that is not a heartbeat."""
         while True:
-            _, message = await asyncio.wait_for(self.heard.get(), TIMEOUT_S)
+            _, message = await asyncio.wait_for(self.received.get(), TIMEOUT_S)
             if not isinstance(message, Pong):
                 return message
 
-    async def until(self, kind: type[M]) -> tuple[list[Heard], M]:
+    async def until(self, kind: type[M]) -> tuple[list[Received], M]:
         """The messages before the first one of ``kind``, and that one."""
-        before: list[Heard] = []
+        before: list[Received] = []
         while not isinstance(message := await self.next(), kind):
             before.append(message)
         return before, message
@@ -120,11 +120,11 @@ class Bench:
     def cancel(self, job: RunJob) -> None:
         self.backend.send(SLOT, CancelJob(job_id=job.job_id, attempt=job.attempt))
 
-    async def end(self) -> tuple[list[Heard], JobDone]:
+    async def end(self) -> tuple[list[Received], JobDone]:
         """The messages of a job, and its end. Requests for names are answered as a server does."""
-        said: list[Heard] = []
+        messages: list[Received] = []
         while not isinstance(message := await self.listener.next(), JobDone):
-            said.append(message)
+            messages.append(message)
             if isinstance(message, ReserveNames):
                 key = f"{message.folder}/{message.subfolder}/{message.prefix}"
                 first = self.reserved.get(key, 1)
@@ -133,13 +133,13 @@ class Bench:
             if isinstance(message, CheckFiles):  # all are there
                 self.backend.send(SLOT, FilesChecked(request_id=message.request_id, gone=[]))
             if isinstance(message, EngineLost):
-                raise AssertionError(f"the engine was lost: {message.reason}; before that: {said}")
-        return said, message
+                raise AssertionError(f"the engine was lost: {message.reason}; before that: {messages}")
+        return messages, message
 
     async def run(self, prompt: Mapping[str, Any], *targets: str, **options: Any) -> tuple[list[Any], JobDone]:
         self.send(prompt, *targets, **options)
-        said, done = await self.end()
-        return said, done
+        messages, done = await self.end()
+        return messages, done
 
     async def line(self, start: str) -> str:
         """Wait for a printed line."""

@@ -42,7 +42,7 @@ class Owner:
 
     agent: SlotAgent
     token: Token = (1, 1)
-    heard: list[Entry] = field(default_factory=list)
+    received: list[Entry] = field(default_factory=list)
     seen: int = 0
     begun: int = 0
 
@@ -54,20 +54,20 @@ class Owner:
         return attached
 
     async def poll(self) -> list[Entry] | None:
-        after = self.heard[-1].number if self.heard else self.begun
+        after = self.received[-1].number if self.received else self.begun
         answer = await self.agent.poll(self.token, after)
         if answer is None:
             return None
         entries: list[Entry] = list(Decoder[Entry](Entry).feed(answer))
-        self.heard += entries
+        self.received += entries
         return entries
 
     async def until(self, kind: type[ToServer] | type[EngineLost]) -> Entry:
         """The next message of that kind that no call has returned yet."""
         async with asyncio.timeout(TIMEOUT_S):
             while True:
-                while self.seen < len(self.heard):
-                    entry = self.heard[self.seen]
+                while self.seen < len(self.received):
+                    entry = self.received[self.seen]
                     self.seen += 1
                     if isinstance(entry, kind) or (
                         isinstance(entry, Envelope) and isinstance(opened(entry.message), kind)
@@ -100,12 +100,12 @@ async def test_messages_are_sent_again_until_they_are_acknowledged(owner: Owner)
     assert await owner.attach()
     ready = await owner.until(Ready)
     assert ready.number == 1
-    owner.heard.clear()  # the response was lost
+    owner.received.clear()  # the response was lost
     owner.seen = 0
     assert (await owner.until(Ready)).number == 1
     await owner.command(Send(generation=0, message=job(NUMBER)))
     await owner.until(JobDone)
-    assert [entry.number for entry in owner.heard] == list(range(1, len(owner.heard) + 1))
+    assert [entry.number for entry in owner.received] == list(range(1, len(owner.received) + 1))
 
 
 async def test_messages_for_a_dead_engine_reach_no_other_engine(owner: Owner) -> None:
@@ -125,7 +125,7 @@ async def test_messages_for_a_dead_engine_reach_no_other_engine(owner: Owner) ->
     assert isinstance(done, Envelope)
     assert isinstance(done.message, JobDone)
     assert done.message.job_id == "for the living"
-    assert len([entry for entry in owner.heard if isinstance(entry, EngineLost)]) == 1
+    assert len([entry for entry in owner.received if isinstance(entry, EngineLost)]) == 1
 
 
 async def test_a_drained_slot_has_no_engine_until_it_is_resumed(owner: Owner) -> None:
@@ -133,10 +133,10 @@ async def test_a_drained_slot_has_no_engine_until_it_is_resumed(owner: Owner) ->
     await owner.until(Ready)
     await owner.command(Drain(reason="drained"))
     await owner.until(EngineLost)
-    count = len(owner.heard)
+    count = len(owner.received)
     await owner.command(Resume())
     await owner.until(Ready)
-    assert len([entry for entry in owner.heard[count:] if not _is(Pong)(entry)]) == 1
+    assert len([entry for entry in owner.received[count:] if not _is(Pong)(entry)]) == 1
 
 
 async def test_the_later_owner_wins_and_starts_with_a_new_engine(owner: Owner) -> None:
@@ -196,7 +196,7 @@ async def test_an_attempt_continues_for_the_next_owner(owner: Owner, tmp_path: P
     await later.until(JobDone)
     lost = await later.until(EngineLost)
     assert isinstance(lost, EngineLost)
-    assert lost.number == later.heard[later.seen - 2].number + 1  # before the next job could be sent
+    assert lost.number == later.received[later.seen - 2].number + 1  # before the next job could be sent
     second = await later.hear(Ready)
     assert isinstance(second, Ready)
     assert second.info.pid != ready.info.pid
@@ -204,7 +204,7 @@ async def test_an_attempt_continues_for_the_next_owner(owner: Owner, tmp_path: P
     done = await later.hear(JobDone)
     assert isinstance(done, JobDone)
     assert done.job_id == "next"
-    assert len([entry for entry in later.heard if isinstance(entry, EngineLost)]) == 1
+    assert len([entry for entry in later.received if isinstance(entry, EngineLost)]) == 1
 
 
 async def test_an_end_that_may_not_have_been_stored_is_reported_to_the_next_owner(owner: Owner) -> None:
@@ -294,7 +294,7 @@ async def test_a_detached_attempt_is_kept_for_one_lease(owner: Owner) -> None:
 
 
 def _losses(owner: Owner) -> int:
-    return len([entry for entry in owner.heard if isinstance(entry, EngineLost)])
+    return len([entry for entry in owner.received if isinstance(entry, EngineLost)])
 
 
 async def test_an_owner_that_stops_polling_loses_the_engine_until_it_polls_again(owner: Owner) -> None:

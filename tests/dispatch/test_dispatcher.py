@@ -474,8 +474,8 @@ async def test_an_owner_receives_only_the_log_of_their_own_job(tmp_path: Path) -
         for job_id in ("a", "other", None):
             env.say(order, wire.LogLines(lines=[(0, f"of {job_id}")], job_id=job_id))
         await env.until(lambda: sum(isinstance(e, events.LogWritten) for e in env.events) == 3)
-        heard = [(e.owner_id, e.entries[0][1]) for e in env.events if isinstance(e, events.LogWritten)]
-        assert heard == [("anna", "of a"), (None, "of other"), (None, "of None")]
+        received = [(e.owner_id, e.entries[0][1]) for e in env.events if isinstance(e, events.LogWritten)]
+        assert received == [("anna", "of a"), (None, "of other"), (None, "of None")]
 
 
 async def test_a_user_at_their_concurrency_limit_waits_for_a_job_of_their_own(tmp_path: Path) -> None:

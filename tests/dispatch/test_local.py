@@ -67,7 +67,7 @@ async def test_the_death_of_an_engine_is_reported_and_a_new_one_works(engine: Be
     engine.send(deed(what), "1")
     before, lost = await engine.listener.until(EngineLost)
     assert words in lost.reason
-    assert any(isinstance(m, CallStarted) for m in before), "what it said before its death is heard"
+    assert any(isinstance(m, CallStarted) for m in before), "messages sent before its death arrive"
     await engine.ready()
     await assert_works(engine)
 
@@ -129,9 +129,9 @@ async def test_a_job_buffered_in_the_pipe_can_be_cancelled_before_it_begins(engi
     engine.cancel(second)
     engine.cancel(first)
     assert (await engine.end())[1].job_id == first.job_id
-    said, done = await engine.end()
+    messages, done = await engine.end()
     assert (done.job_id, done.outcome) == (second.job_id, JobState.CANCELLED)
-    assert not any(isinstance(m, CallStarted) for m in said)
+    assert not any(isinstance(m, CallStarted) for m in messages)
 
 
 async def test_a_cancel_of_another_attempt_is_ignored(engine: Bench) -> None:
@@ -144,16 +144,16 @@ async def test_a_cancel_of_another_attempt_is_ignored(engine: Bench) -> None:
 
 async def test_printed_lines_belong_to_their_job(engine: Bench) -> None:
     job = engine.send(deed("print"), "1")
-    said, _ = await engine.end()
-    lines = [line for m in said if isinstance(m, LogLines) and m.job_id == job.job_id for _, line in m.lines]
+    messages, _ = await engine.end()
+    lines = [line for m in messages if isinstance(m, LogLines) and m.job_id == job.job_id for _, line in m.lines]
     assert [line for line in lines if line != "native"] == ["first", "second", "30%"]
     if "native" not in lines:  # output of native code takes another path, and may arrive a moment later
         assert await engine.line("native")
 
 
 async def test_progress_is_thinned_except_first_and_last(engine: Bench) -> None:
-    said, _ = await engine.run(deed("steps"), "1")
-    values = [m.value for m in said if isinstance(m, CallProgressed)]
+    messages, _ = await engine.run(deed("steps"), "1")
+    values = [m.value for m in messages if isinstance(m, CallProgressed)]
     assert values[0] == 1
     assert values[-1] == 200
     assert values == sorted(values)
@@ -166,9 +166,9 @@ async def test_the_environment_is_scrubbed(tmp_path: Path, monkeypatch: pytest.M
     engine = bench(tmp_path)
     await engine.backend.start(engine.listener)
     await engine.ready()
-    said, _ = await engine.run(deed("reveal"), "1")
+    messages, _ = await engine.run(deed("reveal"), "1")
     await engine.backend.stop()
-    names = {line for m in said if isinstance(m, LogLines) for _, line in m.lines}
+    names = {line for m in messages if isinstance(m, LogLines) for _, line in m.lines}
     assert "PATH" in names
     assert not {"SAFELIGHT_DATABASE_URL", "AWS_SECRET_ACCESS_KEY"} & names
 
@@ -266,9 +266,9 @@ async def test_messages_sent_before_ready_are_dropped(tmp_path: Path) -> None:
     await engine.backend.start(engine.listener)
     engine.send(NUMBER, "2")
     await engine.ready()
-    said, done = await engine.run(NUMBER, "2")
+    messages, done = await engine.run(NUMBER, "2")
     assert done.job_id == "job-2"
-    assert not any(isinstance(m, JobDone | Ready) for m in said)
+    assert not any(isinstance(m, JobDone | Ready) for m in messages)
     await engine.backend.stop()
 
 
@@ -284,12 +284,12 @@ def test_ends_are_described() -> None:
 
 
 async def test_output_is_split_into_lines_that_a_progress_bar_rewrote() -> None:
-    heard: list[str] = []
-    lines = OutputLines(heard.extend)
+    received: list[str] = []
+    lines = OutputLines(received.extend)
     for piece in (b"one\ntw", b"o\n 10%\r 2", b"0%\r 30%\r\nx" + b"y" * 9000, b"\nlast"):
         lines.data_received(piece)
     lines.connection_lost(None)
-    assert [line[:6] for line in heard] == ["one", "two", " 30%", "xyyyyy", "yyyyyy", "last"]
+    assert [line[:6] for line in received] == ["one", "two", " 30%", "xyyyyy", "yyyyyy", "last"]
 
 
 async def test_nodes_validate_a_prompt_while_a_job_runs(engine: Bench) -> None:
@@ -304,8 +304,8 @@ async def test_nodes_validate_a_prompt_while_a_job_runs(engine: Bench) -> None:
 
 
 async def test_a_validation_error_ends_the_job_before_it_runs(engine: Bench) -> None:
-    said, done = await engine.run({"1": node("Even", value=5)}, "1")
-    assert not [m for m in said if isinstance(m, CallStarted)]
+    messages, done = await engine.run({"1": node("Even", value=5)}, "1")
+    assert not [m for m in messages if isinstance(m, CallStarted)]
     assert done.outcome is JobState.FAILED
     assert done.error is not None
     assert done.error.exception_message == "Custom validation failed for node: value - 5 is odd\n"

@@ -223,7 +223,7 @@ async def test_the_later_of_two_servers_gets_the_slot(ray_nodes: Nodes, server: 
         async with host(ray_nodes, server, epoch=1) as older:
             await older.backend.start(older.listener)
             await asyncio.wait_for(older.backend._slots[SLOT]._task or asyncio.sleep(0), TIMEOUT_S)
-            assert older.listener.heard.empty()
+            assert older.listener.received.empty()
 
 
 async def test_an_engine_of_an_unresponsive_server_ends_and_then_its_actor(ray_nodes: Nodes, server: str) -> None:

@@ -68,7 +68,7 @@ class Server:
     scratch: Path
     token: Token = (1, 1)
     after: int = 0
-    heard: list[ToServer | EngineLost] = field(default_factory=list)
+    received: list[ToServer | EngineLost] = field(default_factory=list)
     wanted: list[PresignRequest] = field(default_factory=list)
     signs: bool = True
     generation: int = 0
@@ -84,8 +84,8 @@ class Server:
     async def until(self, kind: type[Any], *, matching: Callable[[Any], bool] = lambda word: True) -> Any:
         async with asyncio.timeout(TIMEOUT_S):
             while True:
-                while self.seen < len(self.heard):
-                    word = self.heard[self.seen]
+                while self.seen < len(self.received):
+                    word = self.received[self.seen]
                     self.seen += 1
                     if isinstance(word, kind) and matching(word):
                         return word
@@ -98,12 +98,12 @@ class Server:
             self.after = entry.number
             match entry:
                 case Envelope(message=message):
-                    self.heard.append(message)
+                    self.received.append(message)
                     if isinstance(message, ReserveNames):
                         await self.send(NamesReserved(request_id=message.request_id, first=1))
                 case EngineLost():
                     self.generation += 1
-                    self.heard.append(entry)
+                    self.received.append(entry)
                 case PresignRequest():
                     self.wanted.append(entry)
                     if self.signs:
@@ -184,7 +184,7 @@ async def test_files_are_fetched_from_the_store_and_stored_there(server: Server)
     await server.until(Ready)
     await server.send(job(READING, a_txt=await stored(server.store, TEXT.encode())))
     assert (await server.until(JobDone)).outcome is JobState.COMPLETED
-    printed = [line for word in server.heard for _, line in getattr(word, "lines", ())]
+    printed = [line for word in server.received for _, line in getattr(word, "lines", ())]
     assert TEXT in printed
     await server.send(job(READING, "again", a_txt=await stored(server.store, TEXT.encode())))
     await server.until(JobDone)
@@ -209,7 +209,7 @@ async def test_messages_wait_for_the_files_they_report(server: Server) -> None:
     server.signs = False
     await server.send(job(SAVING))
     await server.until_wanted(2)
-    assert not [word for word in server.heard if isinstance(word, OutputReady | JobDone)]
+    assert not [word for word in server.received if isinstance(word, OutputReady | JobDone)]
     for _ in range(3):  # the engine sent the rest long ago
         await asyncio.sleep(0.05)
     await server.command(Kill(generation=0, reason="enough"))
@@ -217,7 +217,7 @@ async def test_messages_wait_for_the_files_they_report(server: Server) -> None:
         await server.sign(wanted)
     await server.until(Ready)
     kinds = [
-        type(word).__name__ for word in server.heard if isinstance(word, OutputReady | JobDone | EngineLost | Ready)
+        type(word).__name__ for word in server.received if isinstance(word, OutputReady | JobDone | EngineLost | Ready)
     ]
     assert kinds == ["Ready", "OutputReady", "JobDone", "EngineLost", "Ready"]
     await server.send(job(READING, "next", a_txt=await stored(server.store, TEXT.encode())))
@@ -271,7 +271,7 @@ async def test_a_store_that_is_unreachable_for_too_long_loses_the_attempt(impati
     lost_attempt = await server.until(AttemptLost)
     assert (lost_attempt.job_id, "can presign no URL" in lost_attempt.reason) == ("made", True)
     assert "can presign no URL" in (await server.until(EngineLost)).reason
-    assert not [word for word in server.heard if isinstance(word, JobDone) and word.job_id == "made"]
+    assert not [word for word in server.received if isinstance(word, JobDone) and word.job_id == "made"]
     await server.until(Ready)
 
 

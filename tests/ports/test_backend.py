@@ -44,14 +44,14 @@ class Case:
     backend: Backend
     listener: Listener
 
-    async def say_of(self, slot: SlotId, kind: type) -> list[Any]:
+    async def messages_until(self, slot: SlotId, kind: type) -> list[Any]:
         """The slot's messages up to the first of ``kind``, without heartbeats."""
-        said: list[Any] = []
-        while not said or not isinstance(said[-1], kind):
-            where, message = await asyncio.wait_for(self.listener.heard.get(), 30)
+        messages: list[Any] = []
+        while not messages or not isinstance(messages[-1], kind):
+            where, message = await asyncio.wait_for(self.listener.received.get(), 30)
             if where == slot and not isinstance(message, Pong):
-                said.append(message)
-        return said
+                messages.append(message)
+        return messages
 
 
 def behave(message: ToEngine) -> Iterable[ToServer | Crash]:
@@ -105,122 +105,122 @@ def job(prompt: dict[str, Any], job_id: str = "j") -> RunJob:
 async def test_start_returns_and_each_slot_gets_ready(case: Case) -> None:
     assert tuple(case.backend.slots) == SLOTS
     await case.backend.start(case.listener)
-    assert case.listener.heard.empty()
-    ready = {(await case.listener.heard.get())[0] for _ in SLOTS}
+    assert case.listener.received.empty()
+    ready = {(await case.listener.received.get())[0] for _ in SLOTS}
     assert ready == set(SLOTS)
 
 
 async def test_messages_arrive_in_the_order_in_which_they_were_sent(case: Case) -> None:
     await case.backend.start(case.listener)
-    await case.say_of(SLOTS[0], Ready)
+    await case.messages_until(SLOTS[0], Ready)
     for count in range(20):
         case.backend.send(SLOTS[0], job(number(count), f"j{count}"))
-    said: list[Any] = []
+    messages: list[Any] = []
     for _ in range(20):
-        said += await case.say_of(SLOTS[0], JobDone)
-    assert [m.job_id for m in said if isinstance(m, JobDone)] == [f"j{n}" for n in range(20)]
-    assert [m.call.id for m in said if isinstance(m, CallStarted)] == ["1", "2"] * 20
+        messages += await case.messages_until(SLOTS[0], JobDone)
+    assert [m.job_id for m in messages if isinstance(m, JobDone)] == [f"j{n}" for n in range(20)]
+    assert [m.call.id for m in messages if isinstance(m, CallStarted)] == ["1", "2"] * 20
 
 
 async def test_a_crash_is_reported_once_after_the_last_message(case: Case) -> None:
     await case.backend.start(case.listener)
-    await case.say_of(SLOTS[0], Ready)
+    await case.messages_until(SLOTS[0], Ready)
     case.backend.send(SLOTS[0], job(deed("be_killed")))
-    *before, lost = await case.say_of(SLOTS[0], EngineLost)
+    *before, lost = await case.messages_until(SLOTS[0], EngineLost)
     assert isinstance(before[-1], CallStarted)
     assert "SIGKILL" in lost.reason
-    assert [type(m) for m in await case.say_of(SLOTS[0], Ready)] == [Ready]
+    assert [type(m) for m in await case.messages_until(SLOTS[0], Ready)] == [Ready]
     case.backend.send(SLOTS[0], job(NUMBER))
-    assert (await case.say_of(SLOTS[0], JobDone))[-1].outcome is JobState.COMPLETED
+    assert (await case.messages_until(SLOTS[0], JobDone))[-1].outcome is JobState.COMPLETED
 
 
 async def test_kill_ends_one_slot_with_its_reason(case: Case) -> None:
     await case.backend.start(case.listener)
     ready = set()
     while ready != set(SLOTS):
-        ready.add((await case.listener.heard.get())[0])
+        ready.add((await case.listener.received.get())[0])
     case.backend.send(SLOTS[0], job(deed("hang")))
-    await case.say_of(SLOTS[0], CallStarted)
+    await case.messages_until(SLOTS[0], CallStarted)
     case.backend.kill(SLOTS[0], "enough")
     case.backend.kill(SLOTS[0], "enough of enough")
-    assert (await case.say_of(SLOTS[0], EngineLost))[-1].reason == "enough"
-    assert [type(m) for m in await case.say_of(SLOTS[0], Ready)] == [Ready]
+    assert (await case.messages_until(SLOTS[0], EngineLost))[-1].reason == "enough"
+    assert [type(m) for m in await case.messages_until(SLOTS[0], Ready)] == [Ready]
     case.backend.send(SLOTS[1], job(NUMBER))
-    assert not [m for m in await case.say_of(SLOTS[1], JobDone) if isinstance(m, EngineLost | Ready)]
+    assert not [m for m in await case.messages_until(SLOTS[1], JobDone) if isinstance(m, EngineLost | Ready)]
 
 
 async def test_the_listener_is_never_called_from_inside_a_call(case: Case) -> None:
     await case.backend.start(case.listener)
-    await case.say_of(SLOTS[0], Ready)
-    while not case.listener.heard.empty():
-        case.listener.heard.get_nowait()
+    await case.messages_until(SLOTS[0], Ready)
+    while not case.listener.received.empty():
+        case.listener.received.get_nowait()
     case.backend.send(SLOTS[0], job(NUMBER))
-    assert case.listener.heard.empty()
-    await case.say_of(SLOTS[0], JobDone)
+    assert case.listener.received.empty()
+    await case.messages_until(SLOTS[0], JobDone)
     case.backend.kill(SLOTS[0], "enough")
-    assert case.listener.heard.empty()
-    await case.say_of(SLOTS[0], EngineLost)
+    assert case.listener.received.empty()
+    await case.messages_until(SLOTS[0], EngineLost)
 
 
 async def test_send_to_a_slot_that_is_not_ready_is_dropped(case: Case) -> None:
     await case.backend.start(case.listener)
     case.backend.send(SLOTS[0], job(NUMBER, "too early"))
-    await case.say_of(SLOTS[0], Ready)
+    await case.messages_until(SLOTS[0], Ready)
     case.backend.send(SLOTS[0], FreeMemory(free_memory=True))
     case.backend.send(SLOTS[0], job(NUMBER, "in time"))
-    said = await case.say_of(SLOTS[0], JobDone)
-    assert [m.job_id for m in said if isinstance(m, JobDone)] == ["in time"]
-    assert [type(m) for m in said].count(CallStarted) == len(NUMBER)
+    messages = await case.messages_until(SLOTS[0], JobDone)
+    assert [m.job_id for m in messages if isinstance(m, JobDone)] == ["in time"]
+    assert [type(m) for m in messages].count(CallStarted) == len(NUMBER)
 
 
 async def test_a_drained_slot_has_no_engine_until_it_is_resumed(case: Case) -> None:
     await case.backend.start(case.listener)
     ready = set()
     while ready != set(SLOTS):
-        ready.add((await case.listener.heard.get())[0])
+        ready.add((await case.listener.received.get())[0])
     case.backend.drain(SLOTS[0], "drained")
-    assert (await case.say_of(SLOTS[0], EngineLost))[-1].reason == "drained"
+    assert (await case.messages_until(SLOTS[0], EngineLost))[-1].reason == "drained"
     case.backend.send(SLOTS[0], job(NUMBER, "to nobody"))
     case.backend.send(SLOTS[1], job(NUMBER))
-    await case.say_of(SLOTS[1], JobDone)
+    await case.messages_until(SLOTS[1], JobDone)
     case.backend.resume(SLOTS[0])
-    assert [type(m) for m in await case.say_of(SLOTS[0], Ready)] == [Ready]
+    assert [type(m) for m in await case.messages_until(SLOTS[0], Ready)] == [Ready]
     case.backend.send(SLOTS[0], job(NUMBER, "again"))
-    assert (await case.say_of(SLOTS[0], JobDone))[-1].job_id == "again"
+    assert (await case.messages_until(SLOTS[0], JobDone))[-1].job_id == "again"
 
 
 async def test_detached_attempts_are_reattached_if_engines_outlive_their_server(case: Case) -> None:
     await case.backend.start(case.listener)
-    await case.say_of(SLOTS[0], Ready)
+    await case.messages_until(SLOTS[0], Ready)
     case.backend.send(SLOTS[0], job({"1": node("Async", value=1, seconds=3.0), "2": node("Show", value=["1", 0])}))
-    await case.say_of(SLOTS[0], CallStarted)
+    await case.messages_until(SLOTS[0], CallStarted)
     await case.backend.stop(detach=[SLOTS[0]])
 
     case.backend, case.listener = case.make(), Listener()
     await case.backend.start(case.listener)
     if not case.backend.detached_s:
-        assert [type(m) for m in await case.say_of(SLOTS[0], Ready)] == [Ready]
+        assert [type(m) for m in await case.messages_until(SLOTS[0], Ready)] == [Ready]
         return
-    [resumed] = await case.say_of(SLOTS[0], Reattached)
+    [resumed] = await case.messages_until(SLOTS[0], Reattached)
     assert resumed.journal.job_id == "j"
-    *said, _ = await case.say_of(SLOTS[0], EngineLost)
-    assert [m.outcome for m in said if isinstance(m, JobDone)] == [JobState.COMPLETED]
-    assert said[-1].job_id == "j"  # nothing comes between its end and the engine's
-    assert [type(m) for m in await case.say_of(SLOTS[0], Ready)] == [Ready]
+    *messages, _ = await case.messages_until(SLOTS[0], EngineLost)
+    assert [m.outcome for m in messages if isinstance(m, JobDone)] == [JobState.COMPLETED]
+    assert messages[-1].job_id == "j"  # nothing comes between its end and the engine's
+    assert [type(m) for m in await case.messages_until(SLOTS[0], Ready)] == [Ready]
     case.backend.send(SLOTS[0], job(NUMBER, "next"))
-    assert (await case.say_of(SLOTS[0], JobDone))[-1].job_id == "next"
+    assert (await case.messages_until(SLOTS[0], JobDone))[-1].job_id == "next"
 
 
 async def test_nothing_is_sent_after_stop(case: Case) -> None:
     await case.backend.start(case.listener)
-    await case.say_of(SLOTS[0], Ready)
+    await case.messages_until(SLOTS[0], Ready)
     case.backend.send(SLOTS[0], job(deed("hang")))
-    await case.say_of(SLOTS[0], CallStarted)
+    await case.messages_until(SLOTS[0], CallStarted)
     await case.backend.stop()
-    while not case.listener.heard.empty():
-        case.listener.heard.get_nowait()
+    while not case.listener.received.empty():
+        case.listener.received.get_nowait()
     case.backend.send(SLOTS[0], job(NUMBER))
     case.backend.kill(SLOTS[0], "dead already")
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert case.listener.heard.empty()
+    assert case.listener.received.empty()

@@ -52,39 +52,39 @@ async def test_every_listener_receives_all_events_in_order(bus: Bus) -> None:
 
 
 async def test_an_event_published_by_a_listener_comes_after_the_current_one(bus: Bus) -> None:
-    heard: list[Event] = []
+    received: list[Event] = []
 
-    def answer(heard_event: Event) -> None:
-        if heard_event == event(1):
+    def answer(received_event: Event) -> None:
+        if received_event == event(1):
             bus.publish([event(10)])
 
     bus.subscribe(answer)
-    bus.subscribe(heard.append)
+    bus.subscribe(received.append)
     bus.publish([event(1), event(2)])
-    assert heard == [event(1), event(2), event(10)]
+    assert received == [event(1), event(2), event(10)]
 
 
 async def test_a_failing_listener_does_not_affect_others(bus: Bus) -> None:
-    heard: list[Event] = []
+    received: list[Event] = []
 
     def fail(_: Event) -> None:
         raise RuntimeError("broken")
 
     bus.subscribe(fail)
-    bus.subscribe(heard.append)
+    bus.subscribe(received.append)
     bus.publish([event(1)])
     bus.publish([event(2)])
-    assert heard == [event(1), event(2)]
+    assert received == [event(1), event(2)]
 
 
 async def test_the_same_listener_twice_is_two_subscriptions(bus: Bus) -> None:
-    heard: list[Event] = []
+    received: list[Event] = []
 
-    def listen(heard_event: Event) -> None:
-        heard.append(heard_event)
+    def listen(received_event: Event) -> None:
+        received.append(received_event)
 
     stop = bus.subscribe(listen)
     bus.subscribe(listen)
     stop()
     bus.publish([event(1)])
-    assert heard == [event(1)]
+    assert received == [event(1)]
