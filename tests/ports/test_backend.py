@@ -74,7 +74,7 @@ async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
 
         def make() -> Backend:
             # With the same name, an engine would take another's import for one that had ended its process
-            # (runtime/journal.py).
+            # (runtime/import_journal.py).
             number = next(_servers)
             configs = {slot: engine_config(slot=f"{slot}{number}") for slot in SLOTS}
             return LocalBackend(configs, environment=os.environ)

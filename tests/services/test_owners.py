@@ -9,7 +9,7 @@ import pytest
 from safelight.db import asset as asset_rows
 from safelight.db import feedback as feedback_rows
 from safelight.db import job as job_rows
-from safelight.db import job_list, library
+from safelight.db import job_list, owned_assets
 from safelight.db import publication as publication_rows
 from safelight.db import setting as setting_rows
 from safelight.db import userdata as userdata_rows
@@ -51,7 +51,7 @@ def second_parameter(function: FunctionType) -> inspect.Parameter:
     return list(inspect.signature(function).parameters.values())[1]
 
 
-ROWS = [asset_rows, feedback_rows, job_rows, job_list, library, publication_rows, setting_rows, userdata_rows]
+ROWS = [asset_rows, feedback_rows, job_rows, job_list, owned_assets, publication_rows, setting_rows, userdata_rows]
 ROWS += [workflow_rows]
 
 

@@ -24,7 +24,7 @@ from safelight.bus.memory import MemoryBus
 from safelight.core.errors import SafelightError, Unavailable
 from safelight.core.event import CallProgressed, CallReported, Event, EventsMissed, JobEnded, PreviewMade, TextShown
 from safelight.core.ids import JobId, UserId
-from safelight.db import channel
+from safelight.db import notices
 from safelight.db.engine import Database
 from safelight.db.transaction import Transaction
 
@@ -96,7 +96,7 @@ class PostgresBus:
         body = base64.b85encode(zlib.compress(codec.encode(sent), 1)).decode("ascii")
         pieces = [body[start : start + LARGEST_NOTICE] for start in range(0, len(body), LARGEST_NOTICE)]
         for number, piece in enumerate(pieces, 1):
-            channel.notify(tx.conn, f"{self._name} {number}/{len(pieces)} {piece}")
+            notices.notify(tx.conn, f"{self._name} {number}/{len(pieces)} {piece}")
 
     # -- start and stop --
 
@@ -104,7 +104,7 @@ class PostgresBus:
         """``recover``: returns the durable events since a time, some of which may have been missed. ``is_watched``:
         whether a socket here shows a user's previews. Raises :class:`Unavailable`."""
         self._is_watched = is_watched
-        listener = await channel.Listener.open(url, self._received)
+        listener = await notices.Listener.open(url, self._received)
         self._tasks = [
             asyncio.create_task(self._send_pending(db), name="bus-send"),
             asyncio.create_task(self._publish_received(db, recover), name="bus-receive"),
@@ -120,10 +120,10 @@ class PostgresBus:
 
     def _shown(self, tx: Transaction, event: Event) -> Event:
         if isinstance(event, CallReported) and isinstance(event.event, PreviewMade):
-            channel.keep_preview(tx.conn, event.job_id, image=event.event.image)
+            notices.keep_preview(tx.conn, event.job_id, image=event.event.image)
             return replace(event, event=replace(event.event, image=b""))
         if isinstance(event, JobEnded):
-            channel.drop_preview(tx.conn, event.job_id)
+            notices.drop_preview(tx.conn, event.job_id)
         return event
 
     async def _send_pending(self, db: Database) -> None:
@@ -139,7 +139,7 @@ class PostgresBus:
 
     # -- receiving --
 
-    async def _listen(self, listener: channel.Listener, url: str) -> None:
+    async def _listen(self, listener: notices.Listener, url: str) -> None:
         """After a connection has broken, events may be missed until the next one listens."""
         try:
             while True:
@@ -154,10 +154,10 @@ class PostgresBus:
         finally:
             await listener.close()
 
-    async def _listen_again(self, url: str) -> channel.Listener:
+    async def _listen_again(self, url: str) -> notices.Listener:
         while True:
             try:
-                return await channel.Listener.open(url, self._received)
+                return await notices.Listener.open(url, self._received)
             except Unavailable:
                 await asyncio.sleep(RETRY_S)
 
@@ -208,7 +208,7 @@ class PostgresBus:
     async def _show_preview(self, db: Database, event: CallReported, preview: PreviewMade) -> None:
         if not self._is_watched(event.owner_id):
             return
-        image = await db.read(lambda tx: channel.load_preview(tx.conn, event.job_id))
+        image = await db.read(lambda tx: notices.load_preview(tx.conn, event.job_id))
         if image is not None:
             self._local.publish([replace(event, event=replace(preview, image=image))])
 

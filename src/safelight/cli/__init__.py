@@ -16,7 +16,7 @@
 * ``model``: ``safelight model``: check and convert model files.
 * ``options``: the options of ``serve`` and ``doctor``, passed on to the settings.
 * ``restore``: ``safelight restore``: a new installation from a backup.
-* ``schedule``: HTTP requests to a running server, and the queue and slots as text.
+* ``admin_client``: HTTP requests to a running server, and the queue and slots as text.
 * ``serve``: ``safelight serve``: the server process and its socket.
 * ``status``: ``safelight status``: the queue, the slots and the packs that failed.
 * ``user``: ``safelight user``: accounts and their quotas.

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import click
 
-from safelight.cli.schedule import request, server_address, show
+from safelight.cli.admin_client import request, server_address, show
 
 
 @click.command()

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import click
 
+from safelight.cli.admin_client import request, server_address
 from safelight.cli.console import out, print_columns
-from safelight.cli.schedule import request, server_address
 
 _PATH = "/api/admin/jobs"
 _HEAD = ("user", "name", "job", "status", "pool", "created", "started", "ended", "error")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from safelight.cli.schedule import request, server_address, show, show_packs
+from safelight.cli.admin_client import request, server_address, show, show_packs
 
 
 @click.command()

@@ -10,7 +10,7 @@
 * ``readers``: the threads that read from SQLite.
 * ``postgres``: connections to PostgreSQL and its advisory locks.
 * ``postgres_transactor``: reads and writes on PostgreSQL.
-* ``channel``: notices and previews between the servers of one PostgreSQL database.
+* ``notices``: notices and previews between the servers of one PostgreSQL database.
 * ``errors``: errors of both databases, translated.
 * ``tables``: every table and index.
 * ``types``: column types: times, JSON, digests.
@@ -36,7 +36,7 @@
 * ``job_list``: pages of a user's jobs.
 * ``job_rows``: puts whole jobs together from their tables.
 * ``leader``: which server leads.
-* ``library``: which assets a user owns, by digest and id.
+* ``owned_assets``: which assets a user owns, by digest and id.
 * ``name_search``: search in names by trigrams.
 * ``node``: node catalogues by digest.
 * ``publication``: published workflows and their assets.

@@ -12,7 +12,7 @@
 * ``inference``: torch without gradients, if torch is imported.
 * ``input_validation``: the nodes' own checks of their inputs (``VALIDATE_INPUTS``).
 * ``job_loop``: runs one job by the instructions of its execution.
-* ``journal``: which pack is being imported, on disk.
+* ``import_journal``: which pack is being imported, on disk.
 * ``lease_watchdog``: ends the process when the server is silent for longer than the lease.
 * ``main``: the process's entry point and composition root.
 * ``outbox``: messages on their way to the pipe.

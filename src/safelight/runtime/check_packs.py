@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from safelight.runtime import packs
-from safelight.runtime.journal import LoadJournal
+from safelight.runtime.import_journal import LoadJournal
 from safelight.worker.context import WorkerContext, set_worker_context
 
 

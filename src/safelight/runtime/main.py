@@ -24,8 +24,8 @@ from safelight.runtime import devices, packs, printing
 from safelight.runtime.background import BackgroundLoop
 from safelight.runtime.bound_call import V1Objects
 from safelight.runtime.engine import Engine
+from safelight.runtime.import_journal import LoadJournal, journal_of
 from safelight.runtime.job_loop import WorkerState
-from safelight.runtime.journal import LoadJournal, journal_of
 from safelight.runtime.lease_watchdog import LeaseWatchdog
 from safelight.runtime.outbox import Outbox
 from safelight.runtime.pack_copies import copy_packs

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from safelight.core.node import NodeSchema
-from safelight.runtime.journal import LoadJournal
+from safelight.runtime.import_journal import LoadJournal
 from safelight.sdk.node import Node
 from safelight.sdk.plain import plain_text
 from safelight.sdk.registry import nodes_of

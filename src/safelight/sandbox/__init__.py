@@ -6,8 +6,8 @@
 * ``landlock``: restricts reading, writing, TCP connections and signals.
 * ``namespaces``: a process table and mounts of the engine's own.
 * ``network``: an empty network namespace.
-* ``calls``: a seccomp filter for system calls that reach other processes.
-* ``reading``: which system files a Python process with a GPU must read.
+* ``seccomp``: a seccomp filter for system calls that reach other processes.
+* ``readable_paths``: which system files a Python process with a GPU must read.
 * ``account``: accounts of the operating system, and whether workers can run as one.
 * ``probe``: tries the rules in a separate process, for ``safelight doctor``.
 * ``system``: Linux calls that Python's library lacks.

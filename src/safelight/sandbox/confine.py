@@ -12,7 +12,7 @@ import os
 import resource
 from collections.abc import Callable, Iterator
 
-from safelight.sandbox import calls, landlock, network, reading, system
+from safelight.sandbox import landlock, network, readable_paths, seccomp, system
 from safelight.sandbox.rules import Account, Rules
 
 _FILE_CAPABILITIES = 0b11111
@@ -39,7 +39,7 @@ def confine(rules: Rules) -> tuple[str, ...]:
     refusal = None if rules.network or is_isolated else _refusal_of(network.isolate_as_user)
     system.allow_no_new_privileges()
     system.keep_capabilities(_FILE_CAPABILITIES if os.geteuid() == 0 else 0)
-    has_filter = calls.forbid_reaching_others()
+    has_filter = seccomp.forbid_reaching_others()
     _lock(rules, connects=refusal is None)
     return tuple(_missing(rules, refusal, has_filter=has_filter))
 
@@ -74,7 +74,9 @@ def _become(account: Account) -> None:
 def _lock(rules: Rules, *, connects: bool) -> None:
     if landlock.version():
         folders = None if rules.writable is None else (*rules.writable, "/proc/self")
-        readable = None if rules.readable is None else {*reading.system_paths(), *reading.followed(rules.readable)}
+        readable: set[str] | None = None
+        if rules.readable is not None:
+            readable = {*readable_paths.system_paths(), *readable_paths.followed(rules.readable)}
         landlock.restrict(folders=folders, devices=_devices(), connects=connects, readable=readable)
 
 

@@ -18,7 +18,7 @@ from safelight.core.publication import read_document, without_credentials
 from safelight.core.user import Principal
 from safelight.core.userdata import clean_path
 from safelight.core.workflow import MAX_NAME_LENGTH
-from safelight.db import library
+from safelight.db import owned_assets
 from safelight.db import publication as rows
 from safelight.db import workflow as workflow_rows
 from safelight.db.publication import Publication, PublishedAsset
@@ -94,7 +94,7 @@ def _shared(tx: Transaction, share_id: ShareId) -> Publication:
 
 def _view(tx: Transaction, who: Principal, publication: Publication) -> PublicationView:
     digests = {asset.digest for asset in publication.assets}
-    return PublicationView(publication, frozenset(library.ids_of(tx.conn, who.user_id, digests=digests)))
+    return PublicationView(publication, frozenset(owned_assets.ids_of(tx.conn, who.user_id, digests=digests)))
 
 
 def _keep_version(
@@ -122,7 +122,7 @@ def _assets(tx: Transaction, who: Principal, asset_ids: Sequence[AssetId]) -> li
     found = {
         asset.asset_id: replace(asset, is_public=owner == PUBLIC_OWNER)
         for owner in (PUBLIC_OWNER, who.user_id)
-        for asset in library.to_publish(tx.conn, owner, asset_ids=wanted, model_tag=MODEL_TAG)
+        for asset in owned_assets.to_publish(tx.conn, owner, asset_ids=wanted, model_tag=MODEL_TAG)
     }
     missing = [asset_id for asset_id in wanted if asset_id not in found]
     if missing:

@@ -24,7 +24,7 @@ from safelight.core.workflow import (
     clean_description,
     clean_name,
 )
-from safelight.db import library, publication
+from safelight.db import owned_assets, publication
 from safelight.db import workflow as rows
 from safelight.db.transaction import Transaction
 from safelight.db.types import encode_json
@@ -212,8 +212,8 @@ def _dependencies(tx: Transaction, owner_id: UserId, content: Mapping[str, Any])
     named = assets_named_in(content)
     files = assets.files_named(tx, Principal(owner_id), names=named.files)
     found = {asset.id for asset in files.values()}
-    found |= set(library.ids_of(tx.conn, owner_id, digests=named.digests).values())
-    found |= library.owned(tx.conn, owner_id, asset_ids=named.ids)
+    found |= set(owned_assets.ids_of(tx.conn, owner_id, digests=named.digests).values())
+    found |= owned_assets.owned(tx.conn, owner_id, asset_ids=named.ids)
     return tuple(sorted(found))
 
 

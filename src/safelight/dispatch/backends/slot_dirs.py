@@ -19,7 +19,7 @@ from safelight.dispatch.files.folders import SEARCHABLE, make_private, remove_tr
 from safelight.sandbox.rules import Account
 
 LOAD_JOURNAL = "safelight-loading-"
-"""Prefix of the journal of packs (``runtime/journal.py``), which an engine leaves for the next."""
+"""Prefix of the journal of packs (``runtime/import_journal.py``), which an engine leaves for the next."""
 
 
 class SlotDirs:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from safelight.runtime.journal import LoadJournal, journal_of
+from safelight.runtime.import_journal import LoadJournal, journal_of
 
 
 def test_a_pack_that_ended_the_process_is_skipped_from_then_on(tmp_path: Path) -> None:
