@@ -98,7 +98,7 @@ async def _first_word(socket: Socket) -> str:
 
 async def _health_s(site: Site) -> float:
     start = time.monotonic()
-    answer = await asyncio.to_thread(site.ask, "GET", "/health")
+    answer = await asyncio.to_thread(site.request, "GET", "/health")
     assert answer.body == b"OK"
     return time.monotonic() - start
 
