@@ -18,7 +18,8 @@ from safelight.core.worker import SlotId
 from safelight.dispatch.backend import Backend
 from safelight.dispatch.backends.agent_messages import SlotSpec
 from safelight.dispatch.backends.local import LocalBackend, find_devices
-from safelight.dispatch.backends.ray import Cluster, RayBackend
+from safelight.dispatch.backends.ray import RayBackend
+from safelight.dispatch.backends.ray_cluster import Cluster
 from safelight.dispatch.backends.slot_dirs import SlotDirs
 from safelight.dispatch.files.copied import CopiedFiles
 from safelight.dispatch.files.folders import make_private

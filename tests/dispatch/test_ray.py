@@ -16,7 +16,8 @@ from safelight.core.job import JobState
 from safelight.core.pool import Pool
 from safelight.core.worker import SlotId
 from safelight.dispatch.backends.agent_messages import SlotSpec
-from safelight.dispatch.backends.ray import Cluster, RayBackend, _slot_resources
+from safelight.dispatch.backends.ray import RayBackend
+from safelight.dispatch.backends.ray_cluster import Cluster, slot_resources
 from safelight.wire.messages import JobDone, NamesReserved, OutputReady, Ready, ReserveNames, RunJob
 
 pytestmark = pytest.mark.anyio
@@ -198,7 +199,7 @@ async def test_a_pending_actor_is_replaced_if_a_server_requests_other_resources(
     ],
 )
 def test_by_default_a_slot_never_takes_only_a_cpu(offered: dict[str, float], taken: dict[str, float]) -> None:
-    assert _slot_resources(offered) == taken
+    assert slot_resources(offered) == taken
 
 
 async def test_the_later_of_two_servers_gets_the_slot(ray_nodes: Nodes, server: str) -> None:

@@ -19,7 +19,8 @@ from safelight.dispatch.backend import Backend
 from safelight.dispatch.backends.agent_messages import SlotSpec
 from safelight.dispatch.backends.fake import Crash, FakeBackend
 from safelight.dispatch.backends.local import LocalBackend
-from safelight.dispatch.backends.ray import Cluster, RayBackend
+from safelight.dispatch.backends.ray import RayBackend
+from safelight.dispatch.backends.ray_cluster import Cluster
 from safelight.wire.messages import FreeMemory, JobDone, Pong, Ready, RunJob, ToEngine, ToServer
 
 pytestmark = pytest.mark.anyio

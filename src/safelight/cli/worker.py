@@ -12,7 +12,7 @@ import click
 from safelight.cli.console import err
 from safelight.core.errors import SafelightError
 from safelight.dispatch.backends.local import find_devices
-from safelight.dispatch.backends.ray import POOL_LABEL, SLOT_RESOURCE, YES
+from safelight.dispatch.backends.ray_cluster import POOL_LABEL, SLOT_RESOURCE, YES
 from safelight.settings import process_environment
 
 PORT = 6379

@@ -6,6 +6,7 @@
 * ``local``: engines as child processes of the server.
 * ``process``: one engine process, as the operating system sees it.
 * ``ray``: engines on a Ray cluster, each behind an agent in a detached actor.
+* ``ray_cluster``: the connection to a Ray cluster, and the actor of each slot.
 * ``slot_dirs``: the home and the temporary folder of each slot's engines.
 * ``supervisor``: keeps an engine running on a slot.
 """
