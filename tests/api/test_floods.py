@@ -20,7 +20,7 @@ from tests.api.prompts import picture, text
 
 from safelight.api.content_encoding import decoded
 from safelight.api.deadline import TookTooLong, attended
-from safelight.api.errors import BodyTooLarge
+from safelight.api.error_responses import BodyTooLarge
 from safelight.api.heavy import HeavyWork
 from safelight.api.request_body import read_body
 from safelight.core.asset import MAX_TAGS, clean_tags

@@ -9,7 +9,7 @@ from tests.graph.catalogue import core_nodes, node
 
 from safelight.core.errors import InvalidPrompt
 from safelight.core.node import NodeSchema
-from safelight.graph.prompt import Limits
+from safelight.graph.prompt_format import Limits
 from safelight.graph.validate import ValidPrompt, validate
 
 COMBO = ("COMBO", {"options": ["a", "b"]})

@@ -9,7 +9,7 @@ import pytest
 from tests.media.films import film, tone
 
 from safelight.media.audio import FLAC, Sound, mp3, opus, read_audio, resample, write_audio
-from safelight.media.errors import UnreadableMedia
+from safelight.media.media_errors import UnreadableMedia
 from safelight.media.metadata import Metadata
 
 METADATA = Metadata({"1": {"class_type": "X"}}, {"workflow": {"title": "größe"}})

@@ -11,8 +11,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from tests.media.pictures import encoded, gradient, png_of_size
 
-from safelight.media.errors import MediaTooLarge, UnreadableMedia
 from safelight.media.image import decode_image, save_animated_png, save_png, save_webp, to_uint8
+from safelight.media.media_errors import MediaTooLarge, UnreadableMedia
 from safelight.media.thumbnail import render_thumbnail
 
 

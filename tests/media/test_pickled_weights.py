@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load
 
 from safelight.media.convert_weights import convert
-from safelight.media.errors import UnreadableWeights
+from safelight.media.media_errors import UnreadableWeights
 from safelight.media.pickled_weights import read
 
 DTYPES = (

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from tests.media.pictures import encoded, gradient, png_of_size
 
-from safelight.media.errors import MediaTooLarge, UnreadableMedia
+from safelight.media.media_errors import MediaTooLarge, UnreadableMedia
 from safelight.media.thumbnail import Channel, parse_preview, render_channel, render_preview, render_thumbnail
 
 BLUE = encoded(Image.new("RGBA", (64, 48), (0, 0, 255, 200)), "PNG")

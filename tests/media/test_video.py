@@ -14,7 +14,7 @@ from PIL import Image
 from tests.media.films import film, frame_number, grey_frames, tone
 
 from safelight.media.audio import FLAC, read_audio, write_audio
-from safelight.media.errors import MediaTooLarge, UnreadableMedia
+from safelight.media.media_errors import MediaTooLarge, UnreadableMedia
 from safelight.media.metadata import Metadata
 from safelight.media.video import (
     H264_MP4,

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from safelight.media.errors import UnreadableWeights
+from safelight.media.media_errors import UnreadableWeights
 from safelight.models.lora.changes import AdditivePatch, FullDifference
 from safelight.models.residency import Residency
 from safelight.models.weight_layers import WeightLayer

@@ -33,7 +33,7 @@ Handlers and responses:
 * ``schema``: its JSON schemas, compiled on first use.
 * ``openapi_document``: the document at ``/openapi.json``.
 * ``responses``: JSON responses and ETags.
-* ``errors``: the status and the form of each error.
+* ``error_responses``: the status and the form of each error.
 * ``byte_headers``: the headers of responses with a user's bytes.
 * ``blob_response``: a stored blob as a response, with ranges, or a redirect to the object store.
 * ``pack_routes``: routes of node packs, passed to a worker.

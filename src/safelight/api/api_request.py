@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from safelight.api.contract import Operation
-from safelight.api.errors import Unauthenticated
+from safelight.api.error_responses import Unauthenticated
 from safelight.api.heavy import LARGE_BODY_BYTES, HeavyWork
 from safelight.api.request_body import parse_json, read_body
 from safelight.core.user import Principal

@@ -18,7 +18,7 @@ from safelight.api.comfy.rendering import Renderer
 from safelight.api.comfy.socket import serve_socket
 from safelight.api.contract import Shape
 from safelight.api.cross_origin import CrossOrigin
-from safelight.api.errors import error_response, shaped
+from safelight.api.error_responses import error_response, shaped
 from safelight.api.forwarding import Forwarder
 from safelight.api.heavy import HeavyWork
 from safelight.api.origin import Origins
@@ -38,7 +38,7 @@ from safelight.core.clock import Clock
 from safelight.core.errors import Forbidden, Unavailable
 from safelight.core.ids import UserId
 from safelight.db.engine import Database
-from safelight.graph.prompt import Limits
+from safelight.graph.prompt_format import Limits
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.download import Downloads
 from safelight.services.egress import Egress

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import multipart
 from starlette.requests import Request
 
-from safelight.api.errors import BodyTooLarge
+from safelight.api.error_responses import BodyTooLarge
 from safelight.api.request_body import InvalidBody
 from safelight.blobs.store import BlobStore, BlobWriter
 from safelight.core.digest import Digest, Sha256Digest

@@ -11,13 +11,13 @@ from starlette.responses import Response
 from safelight.api.app import App
 from safelight.api.auth import Authenticator
 from safelight.api.contract import Operation, Shape
-from safelight.api.errors import Unauthenticated, error_response
+from safelight.api.error_responses import Unauthenticated, error_response
 from safelight.api.origin import Origins
 from safelight.api.request_body import read_body
 from safelight.api.request_path import decoded_path, raw_path
 from safelight.core.errors import Forbidden
 from safelight.core.user import Principal
-from safelight.dispatch.pack_routes import READING
+from safelight.dispatch.pack_requests import READING
 from safelight.settings import Settings
 from safelight.wire.messages import MAX_PACK_BODY_BYTES
 

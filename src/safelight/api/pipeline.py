@@ -20,7 +20,7 @@ from safelight.api.auth import Authenticator
 from safelight.api.content_encoding import decoded
 from safelight.api.contract import Operation
 from safelight.api.deadline import attended
-from safelight.api.errors import Unauthenticated, error_response, shaped
+from safelight.api.error_responses import Unauthenticated, error_response, shaped
 from safelight.api.forwarding import Forwarder
 from safelight.api.handler import Handler
 from safelight.api.heavy import LARGE_BODY_BYTES

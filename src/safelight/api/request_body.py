@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 
-from safelight.api.errors import BodyTooLarge
+from safelight.api.error_responses import BodyTooLarge
 from safelight.core.errors import Invalid
 
 MAX_VALUES = 1_000_000

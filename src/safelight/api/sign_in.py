@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 from typing import TypeVar
 
-from safelight.api.errors import Unauthenticated
+from safelight.api.error_responses import Unauthenticated
 from safelight.core.clock import Clock
 from safelight.core.user import Account, QuotaReached, check_password
 from safelight.db.engine import Database

@@ -11,7 +11,7 @@ import time
 from starlette.types import Message, Receive
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from safelight.api.errors import TooSlow
+from safelight.api.error_responses import TooSlow
 
 LEAST_BYTES_PER_S = 8 * 1024
 

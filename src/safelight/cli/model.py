@@ -17,7 +17,7 @@ from safelight.cli.options import given
 from safelight.core.errors import SafelightError
 from safelight.core.model_folders import MODEL_FOLDERS, WEIGHTS
 from safelight.dispatch.backends.process import scrub
-from safelight.media.errors import UnreadableWeights
+from safelight.media.media_errors import UnreadableWeights
 from safelight.media.weights_format import PickledWeights, WeightsFormat, check_weights
 from safelight.services.model import ModelFiles
 from safelight.settings import Settings

@@ -1,4 +1,4 @@
-"""The errors of the domain; ``api/errors.py`` renders each one for HTTP.
+"""The errors of the domain; ``api/error_responses.py`` renders each one for HTTP.
 
 ::
 

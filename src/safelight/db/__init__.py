@@ -11,7 +11,7 @@
 * ``postgres``: connections to PostgreSQL and its advisory locks.
 * ``postgres_transactor``: reads and writes on PostgreSQL.
 * ``notices``: notices and previews between the servers of one PostgreSQL database.
-* ``errors``: errors of both databases, translated.
+* ``error_translation``: errors of both databases, translated.
 * ``tables``: every table and index.
 * ``types``: column types: times, JSON, digests.
 * ``migrate``: upgrades the schema when a server starts.

@@ -20,7 +20,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from safelight.core.errors import Unavailable
 from safelight.core.event import Event
-from safelight.db.errors import translate
+from safelight.db.error_translation import translate
 from safelight.db.transaction import Transaction
 
 log = logging.getLogger(__name__)

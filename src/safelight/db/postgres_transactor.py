@@ -21,7 +21,7 @@ from sqlalchemy.util import await_only
 from safelight.core.errors import Unavailable
 from safelight.core.event import Event
 from safelight.db import migrate, postgres
-from safelight.db.errors import translate
+from safelight.db.error_translation import translate
 from safelight.db.group_commit import MAX_GROUP, OnCommit, PendingWrite, commit_group, deliver, fail_group
 from safelight.db.transaction import Transaction
 from safelight.db.transactor import Announce

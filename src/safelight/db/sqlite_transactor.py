@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, event
 
 from safelight.core.errors import Unavailable
 from safelight.db import migrate, sqlite
-from safelight.db.errors import translated_errors
+from safelight.db.error_translation import translated_errors
 from safelight.db.group_commit import OnCommit
 from safelight.db.readers import Readers, Stop
 from safelight.db.sqlite_writer import SqliteWriter

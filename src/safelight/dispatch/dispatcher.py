@@ -45,7 +45,7 @@ from safelight.dispatch.attempts.outcomes import Outcomes
 from safelight.dispatch.attempts.recovery import Recovery
 from safelight.dispatch.backend import Backend
 from safelight.dispatch.files.transport import FileTransport, fetch_for_validation
-from safelight.dispatch.pack_routes import PackRoutes
+from safelight.dispatch.pack_requests import PackRoutes
 from safelight.dispatch.remote_validation import RemoteValidation, Violations
 from safelight.dispatch.scheduling.queue import SchedulerQueue
 from safelight.dispatch.slots.claims import Claims

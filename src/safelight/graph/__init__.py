@@ -13,7 +13,7 @@
 * ``lists``: mapping a node over lists, and joining the results.
 * ``literals``: checks of literal inputs: type, range, options, files.
 * ``plan``: topological order, and cycles.
-* ``prompt``: parsing a prompt in API format.
+* ``prompt_format``: parsing a prompt in API format.
 * ``signature``: the cache key of a call.
 * ``validate``: validation of a prompt against the schemas of its nodes.
 * ``validation_errors``: the errors of a prompt in ComfyUI's vocabulary.

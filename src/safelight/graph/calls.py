@@ -12,7 +12,7 @@ from safelight.core.event import NodeCall
 from safelight.core.node import Catalogue, NodeSchema
 from safelight.graph.dynamic import DYNAMIC_COMBO, LiveInput, LiveInputs
 from safelight.graph.link_types import COMBO
-from safelight.graph.prompt import Link, as_link, literal
+from safelight.graph.prompt_format import Link, as_link, literal
 
 _NOT_USER_TEXT = frozenset({"INT", "FLOAT", "BOOLEAN", COMBO, DYNAMIC_COMBO})
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from safelight.core.node import ANY, Catalogue, InputSchema, NodeSchema, Section
-from safelight.graph.prompt import literal
+from safelight.graph.prompt_format import literal
 
 DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
 AUTOGROW = "COMFY_AUTOGROW_V3"

@@ -36,7 +36,7 @@ from safelight.graph.expand import follow, rebased, result_links
 from safelight.graph.instructions import Blocked, Event, Instruction, KeptFile, Returned
 from safelight.graph.lists import ResultError, Values, gather, merge_ui
 from safelight.graph.plan import order
-from safelight.graph.prompt import Link
+from safelight.graph.prompt_format import Link
 from safelight.graph.signature import FileDigest, Signer, as_bytes
 from safelight.graph.validation_errors import cycle_text
 

@@ -6,7 +6,7 @@ from safelight.core.event import NodeCall
 from safelight.core.node import OutputSchema
 from safelight.graph.instructions import Blocked, Returned
 from safelight.graph.lists import Outputs, Values, in_list_form
-from safelight.graph.prompt import Link, as_link
+from safelight.graph.prompt_format import Link, as_link
 
 
 def result_links(result: Returned | Blocked, graph: Container[str]) -> list[Link | None]:

@@ -15,7 +15,7 @@ from safelight.graph.dynamic import LiveInputs
 from safelight.graph.link_types import fits, output_type, template_id, wanted_type
 from safelight.graph.literals import FileExists
 from safelight.graph.plan import order
-from safelight.graph.prompt import DEFAULT_LIMITS, LITERAL_KEY, Limits, PromptNode, as_link, literal, read_nodes
+from safelight.graph.prompt_format import DEFAULT_LIMITS, LITERAL_KEY, Limits, PromptNode, as_link, literal, read_nodes
 from safelight.graph.validation_errors import NodeError
 
 

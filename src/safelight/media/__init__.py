@@ -5,7 +5,7 @@
 * ``container``: open audio and video files.
 * ``convert_weights``: convert a pickled checkpoint to safetensors, in a confined process.
 * ``deep_png``: write PNG with 16 bits per channel.
-* ``errors``: errors of files.
+* ``media_errors``: errors of files.
 * ``exr``: write OpenEXR.
 * ``gguf_header``: read and check the header of a GGUF file.
 * ``image``: decode images, and write PNG and WebP.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from safelight.media.container import audio_track, opened_container
-from safelight.media.errors import MediaTooLarge, UnreadableMedia
+from safelight.media.media_errors import MediaTooLarge, UnreadableMedia
 from safelight.media.metadata import NO_METADATA, Metadata
 
 MAX_SAMPLES = 2**29

@@ -7,7 +7,7 @@ from typing import Any
 
 import av
 
-from safelight.media.errors import UnreadableMedia
+from safelight.media.media_errors import UnreadableMedia
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, ImageSequence
 
 from safelight.media import metadata as embedded
-from safelight.media.errors import MediaTooLarge, UnreadableMedia
 from safelight.media.image_header import MAX_PIXELS, Source, open_image
+from safelight.media.media_errors import MediaTooLarge, UnreadableMedia
 from safelight.media.metadata import NO_METADATA, Metadata
 
 MAX_TOTAL_PIXELS = 2**29

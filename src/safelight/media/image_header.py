@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from safelight.media.errors import MediaTooLarge, UnreadableMedia
+from safelight.media.media_errors import MediaTooLarge, UnreadableMedia
 
 MAX_PIXELS = 178_956_970
 """Pixels of one frame: 13,377 squared, the limit at which Pillow itself refuses (512 MiB of RGB)."""

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
-from safelight.media.errors import UnreadableWeights
+from safelight.media.media_errors import UnreadableWeights
 
 MAX_NESTING = 16
 MAX_DIMENSIONS = 64

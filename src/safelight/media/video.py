@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from safelight.media.audio import AAC, OPUS, Sound, SoundFormat, SoundTrack
 from safelight.media.container import audio_track, opened_container, video_track
-from safelight.media.errors import MediaTooLarge, UnreadableMedia
+from safelight.media.media_errors import MediaTooLarge, UnreadableMedia
 from safelight.media.metadata import NO_METADATA, Metadata
 
 MAX_FRAME_PIXELS = 178_956_970

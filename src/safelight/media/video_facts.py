@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safelight.media.container import opened_container, video_track
-from safelight.media.errors import UnreadableMedia
+from safelight.media.media_errors import UnreadableMedia
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from safelight.media import gguf_header, safetensors_header
-from safelight.media.errors import UnreadableWeights
+from safelight.media.media_errors import UnreadableWeights
 
 _ZIP, _TAR = b"PK\x03\x04", b"ustar"
 _TAR_AT = 257

@@ -54,7 +54,7 @@ class Checkpoint:
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Load a checkpoint; reads only the header. Raises :class:`UnknownWeights`;
-    :class:`safelight.media.errors.UnreadableWeights`."""
+    :class:`safelight.media.media_errors.UnreadableWeights`."""
     file = weight_file(path)
     unet = file.weights(UNET)
     family = family_of(file, unet)

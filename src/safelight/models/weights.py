@@ -14,7 +14,7 @@ from safetensors import safe_open
 
 from safelight.core.errors import Invalid
 from safelight.media import safetensors_header
-from safelight.media.errors import UnreadableWeights
+from safelight.media.media_errors import UnreadableWeights
 from safelight.media.weights_format import WeightsFormat, check_weights
 from safelight.worker.context import worker_context
 

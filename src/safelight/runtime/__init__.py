@@ -17,7 +17,7 @@
 * ``main``: the process's entry point and composition root.
 * ``outbox``: messages on their way to the pipe.
 * ``pack_copies``: copies of node packs, from which they are imported.
-* ``pack_routes``: HTTP routes of node packs.
+* ``pack_server``: HTTP routes of node packs.
 * ``packs``: finds and imports the nodes of the library and of node packs.
 * ``previews``: pictures of work in progress.
 * ``printing``: what nodes print, as log lines of their job.

@@ -16,7 +16,7 @@ from safelight.runtime import devices
 from safelight.runtime.job_loop import JobLoop, WorkerState
 from safelight.runtime.lease_watchdog import LeaseWatchdog
 from safelight.runtime.outbox import Outbox
-from safelight.runtime.pack_routes import PackRoutes
+from safelight.runtime.pack_server import PackRoutes
 from safelight.runtime.resident_models import free_unused, warm_models
 from safelight.runtime.running_job import RunningJob
 from safelight.wire.messages import (

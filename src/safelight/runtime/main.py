@@ -29,7 +29,7 @@ from safelight.runtime.job_loop import WorkerState
 from safelight.runtime.lease_watchdog import LeaseWatchdog
 from safelight.runtime.outbox import Outbox
 from safelight.runtime.pack_copies import copy_packs
-from safelight.runtime.pack_routes import PackRoutes
+from safelight.runtime.pack_server import PackRoutes
 from safelight.sandbox import system
 from safelight.sandbox.confine import confine
 from safelight.sandbox.rules import Rules

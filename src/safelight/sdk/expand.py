@@ -10,7 +10,7 @@ from contextvars import ContextVar, Token
 from itertools import count
 from typing import Any
 
-from safelight.graph.prompt import as_link
+from safelight.graph.prompt_format import as_link
 
 Link = list[Any]
 """``[id, output index]``: the output of a node."""

@@ -19,7 +19,7 @@ from safelight.core.pool import Pool, SizeClass
 from safelight.core.user import Principal
 from safelight.db.engine import Database
 from safelight.db.transaction import Transaction
-from safelight.graph.prompt import Limits, check_size
+from safelight.graph.prompt_format import Limits, check_size
 from safelight.graph.validate import NodeValidator, ValidPrompt, needs_worker, validate
 from safelight.services import asset as assets
 from safelight.services import job as jobs

@@ -7,7 +7,7 @@ Below this package, settings are arguments; nothing else reads the environment.
 * ``confinement``: what workers may read, write and reach.
 * ``declare``: how a setting is declared.
 * ``environment``: what the server passes on of its own environment.
-* ``errors``: the error of an unusable setting.
+* ``invalid_setting``: the error of an unusable setting.
 * ``extra_model_paths``: reading ComfyUI's file of model folders.
 * ``groups``: all settings, in their groups.
 * ``limits``: how much a request may ask for, and how long it may take.
@@ -24,8 +24,8 @@ Below this package, settings are arguments; nothing else reads the environment.
 
 from safelight.settings.checks import check_accounts
 from safelight.settings.environment import library_paths, process_environment
-from safelight.settings.errors import InvalidSetting
 from safelight.settings.groups import BUNDLED_MODELS, GROUP_OF, Settings
+from safelight.settings.invalid_setting import InvalidSetting
 from safelight.settings.load import load
 from safelight.settings.server import Network
 from safelight.settings.worker_account import default_account, worker_account

@@ -4,8 +4,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from safelight.core.errors import Invalid
-from safelight.settings.errors import InvalidSetting
 from safelight.settings.groups import Settings
+from safelight.settings.invalid_setting import InvalidSetting
 
 
 def check(settings: Settings) -> None:

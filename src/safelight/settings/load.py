@@ -14,8 +14,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from safelight.settings.checks import check
-from safelight.settings.errors import InvalidSetting
 from safelight.settings.groups import GROUP_OF, GROUPS, Settings
+from safelight.settings.invalid_setting import InvalidSetting
 
 _TYPES: Mapping[str, Any] = {
     name: hint for group in GROUPS.values() for name, hint in get_type_hints(group, include_extras=True).items()

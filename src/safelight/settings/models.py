@@ -6,8 +6,8 @@ from typing import Annotated
 
 from safelight.core.model_folders import ExtraPlace
 from safelight.settings.declare import Bytes, PositiveSeconds, doc
-from safelight.settings.errors import InvalidSetting
 from safelight.settings.extra_model_paths import read_extra_model_paths
+from safelight.settings.invalid_setting import InvalidSetting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

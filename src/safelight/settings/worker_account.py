@@ -4,8 +4,8 @@ import os
 
 from safelight.sandbox.account import find_account, why_unusable
 from safelight.sandbox.rules import Account
-from safelight.settings.errors import InvalidSetting
 from safelight.settings.groups import Settings
+from safelight.settings.invalid_setting import InvalidSetting
 
 DEFAULT_ACCOUNTS = ("safelight-worker", "nobody")
 """The accounts that workers run as by default if the server is root: the first that can start one."""

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from tests.models.lora.layouts import Shapes, clip, sd1, sdxl, unet
 
-from safelight.media.errors import UnreadableWeights
+from safelight.media.media_errors import UnreadableWeights
 from safelight.models.lora.file import LoraMismatch, read_lora
 from safelight.models.unet.diffusers_names import diffusers_names
 

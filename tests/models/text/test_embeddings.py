@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from tests.nodes.context import FolderContext
 
-from safelight.media.errors import UnreadableWeights
+from safelight.media.media_errors import UnreadableWeights
 from safelight.models.text.embeddings import find_embedding
 
 

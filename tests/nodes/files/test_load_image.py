@@ -9,7 +9,7 @@ from PIL import Image
 from tests.media.pictures import gradient
 from tests.nodes.context import FolderContext
 
-from safelight.media.errors import UnreadableMedia
+from safelight.media.media_errors import UnreadableMedia
 from safelight.nodes.files.load_image import LoadImage, LoadImageMask, LoadImageOutput
 
 

@@ -11,7 +11,7 @@ import torch
 from tests.media.films import film, frame_number, tone
 from tests.nodes.context import FolderContext, with_hidden
 
-from safelight.media.errors import MediaTooLarge
+from safelight.media.media_errors import MediaTooLarge
 from safelight.media.video import probe, read_frames, vp9_webm
 from safelight.nodes.video import clip as clips
 from safelight.nodes.video.clip import FileClip

@@ -9,7 +9,7 @@ from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
 from safelight.api.comfy.asset import read_mime_type, read_preview_id
 from safelight.api.comfy.asset_json import asset_json, parse_asset_id
-from safelight.api.errors import BodyTooLarge
+from safelight.api.error_responses import BodyTooLarge
 from safelight.api.handler import on_leader_if, unchecked_body
 from safelight.api.multipart import Form, read_form
 from safelight.api.request_body import InvalidBody, parse_json

@@ -12,7 +12,7 @@ from safelight.api.app import App
 from safelight.api.responses import json_response
 from safelight.core.errors import NotFound
 from safelight.media import safetensors_header
-from safelight.media.errors import UnreadableWeights
+from safelight.media.media_errors import UnreadableWeights
 from safelight.services.model import ModelFile
 
 MAX_HEADER_BYTES = 32 << 20

@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
-from safelight.api.errors import NotImplementedHere
+from safelight.api.error_responses import NotImplementedHere
 from safelight.api.handler import unchecked_body
 
 NOT_IMPLEMENTED: frozenset[str] = frozenset()

@@ -13,7 +13,7 @@ from safelight.api.handler import on_leader, reads, unchecked_body
 from safelight.api.heavy import LARGE_BODY_BYTES
 from safelight.api.responses import json_response
 from safelight.db.transaction import Transaction
-from safelight.graph.prompt import Limits, check_size
+from safelight.graph.prompt_format import Limits, check_size
 from safelight.services import job as jobs
 from safelight.services.submission import Accepted
 

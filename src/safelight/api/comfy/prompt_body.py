@@ -13,7 +13,7 @@ from safelight.api.request_body import InvalidBody
 from safelight.core.errors import InvalidPrompt
 from safelight.core.ids import ClientId, is_job_id
 from safelight.graph import validation_errors
-from safelight.graph.prompt import is_workflow
+from safelight.graph.prompt_format import is_workflow
 from safelight.services.submission import Draft
 
 MAX_CLIENT_ID = 256

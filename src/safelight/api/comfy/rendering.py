@@ -23,7 +23,7 @@ class Renderer:
 
     async def render(self, digest: Digest, make: "Callable[[Source], Rendered]", *, name: str) -> "Rendered":
         """Return what ``make`` renders. ``name``: the owner's name for the picture, used in errors."""
-        from safelight.media.errors import report_as
+        from safelight.media.media_errors import report_as
 
         async with self._free, self._files.pinned(digest) as source:
             with report_as(name, source):

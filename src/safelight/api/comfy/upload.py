@@ -109,8 +109,8 @@ async def _check_picture(app: App, digest: Digest, mime_type: str, *, name: str)
         return
 
     def check(source: Path) -> None:
-        from safelight.media.errors import UnreadableMedia, report_as
         from safelight.media.image_header import open_image
+        from safelight.media.media_errors import UnreadableMedia, report_as
 
         try:
             with report_as(name, source), open_image(source, max_pixels=limit) as image:
@@ -126,8 +126,8 @@ async def _check_picture(app: App, digest: Digest, mime_type: str, *, name: str)
 
 async def _masked(app: App, original: Asset, mask: Digest, *, mask_name: str) -> bytes:
     def compose(picture_source: Path, mask_source: Path) -> bytes:
-        from safelight.media.errors import report_as
         from safelight.media.image_header import open_image
+        from safelight.media.media_errors import report_as
 
         with (
             report_as(original.name, picture_source),

@@ -28,7 +28,7 @@ async def get_vhs_query_video(app: App, request: ApiRequest) -> Response:
 
     asset = await app.db.read(find)
     # Imported here: PyAV is loaded for the first query, not when the server starts.
-    from safelight.media.errors import report_as
+    from safelight.media.media_errors import report_as
     from safelight.media.video_facts import read_video_facts
 
     try:

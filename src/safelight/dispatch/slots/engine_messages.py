@@ -15,7 +15,7 @@ from safelight.db.engine import Database
 from safelight.dispatch.attempts.recovery import Recovery
 from safelight.dispatch.backend import Backend
 from safelight.dispatch.journal import Journal
-from safelight.dispatch.pack_routes import PackRoutes
+from safelight.dispatch.pack_requests import PackRoutes
 from safelight.dispatch.remote_validation import RemoteValidation
 from safelight.dispatch.slots.inbox import Inbox, Work
 from safelight.dispatch.slots.registry import Slots

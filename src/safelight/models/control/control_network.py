@@ -136,7 +136,7 @@ def fit_image(planes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 def load_control_network(path: Path) -> ControlNetwork | ControlAdapter:
     """Load a ControlNet or T2I-Adapter, in the original layout or that of diffusers. Raises :class:`UnknownWeights`;
-    :class:`safelight.media.errors.UnreadableWeights`."""
+    :class:`safelight.media.media_errors.UnreadableWeights`."""
     file = weight_file(path)
     if any(name.startswith(("body.", "adapter.body.")) for name in file.shapes):
         return _adapter(in_adapter_layout(file.weights()), path.name)

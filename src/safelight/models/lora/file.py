@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 
 from safelight.core.errors import Invalid
-from safelight.media.errors import UnreadableWeights
+from safelight.media.media_errors import UnreadableWeights
 from safelight.media.weights_format import WeightsFormat, check_weights
 from safelight.models.lora.changes import (
     AdditivePatch,
@@ -92,7 +92,7 @@ class Lora:
 
 
 def read_lora(path: Path) -> Lora:
-    """Read a LoRA file. Raises :class:`safelight.media.errors.UnreadableWeights` for a damaged file or a pickle, and
+    """Read a LoRA file. Raises :class:`UnreadableWeights` for a damaged file or a pickle, and
     :class:`LoraMismatch` for one without a key of a known dialect. Tensors are mapped, not copied."""
     if check_weights(path) is not WeightsFormat.SAFETENSORS:
         raise UnreadableWeights(f"{path.name!r} is a GGUF file; use a safetensors file of the LoRA")

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from safelight.media.errors import UnreadableWeights
+from safelight.media.media_errors import UnreadableWeights
 from safelight.media.weights_format import WeightsFormat, check_weights
 from safelight.sdk.context import current
 

@@ -55,7 +55,7 @@ class Upscaler:
 
 
 def load_upscaler(path: Path) -> Upscaler:
-    """Load an upscaler. Raises :class:`UnknownWeights`; :class:`safelight.media.errors.UnreadableWeights`."""
+    """Load an upscaler. Raises :class:`UnknownWeights`; :class:`safelight.media.media_errors.UnreadableWeights`."""
     file = weight_file(path)
     weights = _in_later_names(file.weights("params_ema.") or file.weights("params.") or file.weights())
     try:

@@ -103,7 +103,7 @@ class StyleModel:
 
 
 def load_style_model(path: Path) -> StyleModel:
-    """Load a style model. Raises :class:`UnknownWeights`; :class:`safelight.media.errors.UnreadableWeights`."""
+    """Load a style model. Raises :class:`UnknownWeights`; :class:`safelight.media.media_errors.UnreadableWeights`."""
     weights = weight_file(path).weights()
     shape = _shape(weights.shapes)
     if shape is None:

@@ -78,7 +78,7 @@ class VisionEncoder:
 
 
 def load_vision_encoder(path: Path) -> VisionEncoder:
-    """Load a vision encoder. Raises :class:`UnknownWeights`; :class:`safelight.media.errors.UnreadableWeights`."""
+    """Load a vision encoder. Raises :class:`UnknownWeights`; :class:`UnreadableWeights`."""
     weights = weight_file(path).weights()
     try:
         return VisionEncoder(weights, vision_shape(weights.shapes))

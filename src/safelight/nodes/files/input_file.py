@@ -7,7 +7,7 @@ from typing import Any
 
 from safelight.blobs.hashing import hash_file
 from safelight.core.errors import InvalidName
-from safelight.media.errors import report_as
+from safelight.media.media_errors import report_as
 from safelight.sdk import current
 
 

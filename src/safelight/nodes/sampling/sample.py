@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from safelight.media.errors import UnreadableWeights
+from safelight.media.media_errors import UnreadableWeights
 from safelight.models.checkpoint import load_tiny_autoencoder
 from safelight.models.latent_format import LatentFormat
 from safelight.models.sampling.guidance import Guider

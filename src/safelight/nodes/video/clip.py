@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from safelight.media.audio import Sound, read_audio
-from safelight.media.errors import MediaTooLarge, report_as
+from safelight.media.media_errors import MediaTooLarge, report_as
 from safelight.media.metadata import NO_METADATA, Metadata
 from safelight.media.video import (
     H264_MP4,

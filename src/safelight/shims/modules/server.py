@@ -1,7 +1,7 @@
 """``PromptServer.instance``: messages of packs to clients, and routes that packs add to the server.
 
 A pack runs in a worker process, which has no sockets. What it sends during a job goes to the job's client. Its routes
-are collected here and served by ``runtime/pack_routes.py``; its handlers of prompts are not called
+are collected here and served by ``runtime/pack_server.py``; its handlers of prompts are not called
 (``docs/reference/custom-packs.md``).
 """
 

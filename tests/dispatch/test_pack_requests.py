@@ -9,7 +9,7 @@ import pytest
 from safelight.core.event import PackMessageSent
 from safelight.core.ids import UserId
 from safelight.core.worker import SlotId
-from safelight.dispatch.pack_routes import BOUND_S, NoResponse, PackRoutes
+from safelight.dispatch.pack_requests import BOUND_S, NoResponse, PackRoutes
 from safelight.wire.messages import PackMessage, PackRequest, PackResponse, PackRoute
 
 pytestmark = pytest.mark.anyio
