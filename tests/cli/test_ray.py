@@ -185,7 +185,7 @@ def test_a_job_continues_while_its_server_restarts(
         job_id = begin(server, packs, "Waits", "go", "go-begun")
         server.stop(how)
     with serving(ray_nodes, tmp_path, packs) as server:
-        wait_for_line(server, f"job {job_id} goes on under attempt 1")
+        wait_for_line(server, f"reattached to attempt 1 of job {job_id}")
         with listening(server) as socket:
             (packs / "lingers" / "go").touch()
             kinds = kinds_until_success(socket)
@@ -211,7 +211,7 @@ def test_a_job_continues_under_another_leader(ray_nodes: Nodes, tmp_path: Path, 
         with serving(ray_nodes, tmp_path, packs, **settings) as second:
             with listening(second) as socket:
                 first.stop(signal.SIGKILL)
-                wait_for_line(second, f"job {job_id} goes on under attempt 1")
+                wait_for_line(second, f"reattached to attempt 1 of job {job_id}")
                 (packs / "lingers" / "go").touch()
                 kinds = kinds_until_success(socket)
             assert kinds.count("executed") == 1

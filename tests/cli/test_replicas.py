@@ -94,6 +94,6 @@ def test_a_leader_that_stops_is_replaced_immediately(tmp_path: Path, postgres_ur
     with replicas(tmp_path, postgres_url) as (first, second):
         wait_for_nodes(second.url)
         first.stop()
-        wait_until(lambda: any("this server leads" in line for line in second.lines))
+        wait_until(lambda: any("this server is the leader" in line for line in second.lines))
         job_id = submit(second.url, "x")
         assert [job["id"] for job in wait_for_all(second.url, 1)] == [job_id]

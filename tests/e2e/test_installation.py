@@ -199,7 +199,7 @@ class Installation:
 
     async def kill_server(self, *, leading: bool) -> None:
         """Kill one of the servers and start another one on another port."""
-        leaders = [s for s in self.servers if any("this server leads, in epoch" in line for line in s.lines)]
+        leaders = [s for s in self.servers if any("this server is the leader, in epoch" in line for line in s.lines)]
         leader = leaders[-1] if leaders else self.servers[0]
         doomed = leader if leading else next(s for s in self.servers if s is not leader)
         self.servers.remove(doomed)
@@ -275,7 +275,7 @@ async def test_nothing_is_lost_or_doubled_while_every_process_is_killed(
         assert any(person.breaks for person in people)
         again = int(postgres.execute(url, "SELECT count(*) FROM job WHERE attempt - releases > 1"))
         lines = [line for server in (*installation.past, *installation.servers) for line in server.lines]
-        resumed = sum(" goes on under attempt " in line for line in lines)
+        resumed = sum("reattached to attempt " in line for line in lines)
         assert again + resumed > 0, "whatever was killed, no job had to do with it"
         breaks = sum(person.breaks for person in people)
         print(f"{again} jobs of {JOBS} ran twice, {resumed} went on under another server; {breaks} sockets broke")
