@@ -8,7 +8,12 @@ from sqlalchemy.dialects import sqlite
 
 def insert(conn: Connection, table: Table) -> Any:
     """An insert with ``on_conflict_do_nothing`` and ``on_conflict_do_update``, in the connection's dialect."""
-    if conn.dialect.name != "postgresql":
+    return insert_in(conn.dialect.name, table)
+
+
+def insert_in(dialect: str, table: Table) -> Any:
+    """The same for a statement that is built once and kept."""
+    if dialect != "postgresql":
         return sqlite.insert(table)
     from sqlalchemy.dialects import postgresql  # many modules, which a server with SQLite does not load
 

@@ -44,7 +44,7 @@ class SharedFiles:
     ) -> None:
         """``account``: the account that the engines run as, if not the server's."""
         retry = Retrier(STORE_RETRY, clock, sleep)
-        self._staging = Staging(staging, slots=slots, account=account)
+        self._staging = Staging(staging, clock, slots=slots, account=account)
         self._input_dirs = input_dirs_of(staging)
         self._old_input_dirs: set[Path] = set()
         self._inputs, self._outputs = Inputs(files, retry), OutputFiles(blobs, retry)

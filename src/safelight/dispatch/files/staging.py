@@ -11,10 +11,15 @@ import uuid
 from collections.abc import Collection
 from pathlib import Path
 
+from safelight.core.clock import Clock
 from safelight.core.errors import Invalid
 from safelight.core.worker import SlotId
 from safelight.dispatch.files.folders import make_private, set_owner
 from safelight.sandbox.rules import Account
+
+_FRESH_S = 1.0
+"""For how long after it was checked an empty folder is used without a second check. Only something outside Safelight
+could have removed it, and a check costs a trip to a thread before each job."""
 
 
 class Staging:
@@ -23,13 +28,16 @@ class Staging:
     The root may be on a network file system, so that no method blocks the event loop on it.
     """
 
-    def __init__(self, root: Path, *, slots: Collection[SlotId] = (), account: Account | None = None) -> None:
+    def __init__(
+        self, root: Path, clock: Clock, *, slots: Collection[SlotId] = (), account: Account | None = None
+    ) -> None:
         """``slots``: those whose parent folders stay. ``account``: the account that the engines run as, if not the
         server's."""
         self._root = root
+        self._clock = clock
         self._slots = slots
         self._account = account
-        self._empty: dict[SlotId, list[Path]] = {}
+        self._empty: dict[SlotId, list[tuple[Path, float]]] = {}  # each with the time when it was checked
         self._left: set[Path] = set()
         self._made: set[SlotId] = set()  # parent folders, each made once: engines are bound to the one they found
 
@@ -59,6 +67,9 @@ class Staging:
 
     async def make(self, slot: SlotId) -> Path:
         """An empty folder for an attempt. Raises :class:`OSError`."""
+        empty = self._empty.get(slot)
+        if empty and self._clock.monotonic_s() - empty[-1][1] < _FRESH_S:
+            return empty.pop()[0]
         making = asyncio.ensure_future(asyncio.to_thread(self._make, slot))
         try:
             return await asyncio.shield(making)
@@ -81,7 +92,7 @@ class Staging:
     def _make(self, slot: SlotId) -> Path:
         empty = self._empty.get(slot, [])
         while empty:
-            if (path := empty.pop()).is_dir():
+            if (path := empty.pop()[0]).is_dir():
                 return path
         if slot not in self._made:
             make_private(self._root / slot, self._account)
@@ -96,7 +107,7 @@ class Staging:
         return path
 
     def _keep(self, path: Path) -> None:
-        self._empty.setdefault(SlotId(path.parent.name), []).append(path)
+        self._empty.setdefault(SlotId(path.parent.name), []).append((path, self._clock.monotonic_s()))
 
     def _reuse(self, making: "asyncio.Future[Path]") -> None:
         """The attempt was cancelled while its folder was made."""
