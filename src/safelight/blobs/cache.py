@@ -63,10 +63,6 @@ class FileCache:
         self._fetching: dict[Digest, asyncio.Task[None]] = {}
         self._waiting: Counter[Digest] = Counter()  # callers that wait for a file
 
-    def local_path(self, digest: Digest) -> Path | None:
-        """The store's own file, which needs no pin; ``None`` if it has none. Blocks: it looks at the file system."""
-        return self._store.local_path(digest)
-
     async def pin(self, digest: Digest) -> PinnedFile:
         """A file, for reading only, that stays until it is unpinned.
 

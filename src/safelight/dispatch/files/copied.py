@@ -35,11 +35,6 @@ class CopiedFiles:
         self._store = store
         self._retry = Retrier(STORE_RETRY, clock, sleep)
 
-    def available(
-        self, files: Mapping[str, Asset], inputs: ExitStack, *, slot: SlotId, staging: Path | None
-    ) -> dict[str, FileRef] | None:
-        return {name: FileRef(asset.digest, asset.size, asset.mime_type, "") for name, asset in files.items()}
-
     async def fetch(
         self,
         files: Mapping[str, Asset],
@@ -49,7 +44,7 @@ class CopiedFiles:
         staging: Path | None,
         retry: bool = True,
     ) -> dict[str, FileRef]:
-        return self.available(files, inputs, slot=slot, staging=staging) or {}
+        return {name: FileRef(asset.digest, asset.size, asset.mime_type, "") for name, asset in files.items()}
 
     async def store(
         self, saved: Sequence[SavedFile], *, staging: Path | None, is_wanted: Callable[[], bool], may_be_stored: bool

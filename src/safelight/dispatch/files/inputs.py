@@ -31,28 +31,12 @@ class Inputs:
         self._files = files
         self._retry = retry
 
-    def available(self, files: Mapping[str, Asset], inputs: ExitStack, *, folder: Path) -> dict[str, FileRef] | None:
-        """The files linked into ``folder``; ``None`` if one must be fetched or copied first. The folder is removed when
-        ``inputs`` is closed."""
-        refs = {}
-        inputs.callback(_remove, folder)
-        for name, asset in files.items():
-            if (path := self._files.local_path(asset.digest)) is None:
-                return None
-            try:
-                linked = _link(path, folder)
-            except FileNotFoundError:
-                linked = path  # its bytes are gone: the node reports that
-            except OSError:
-                return None
-            refs[name] = FileRef(asset.digest, asset.size, asset.mime_type, str(linked))
-        return refs
-
     async def fetch(
         self, files: Mapping[str, Asset | FileRef], inputs: ExitStack, *, folder: Path, retry: bool = True
     ) -> dict[str, FileRef]:
-        """Like :meth:`available`, after fetching what is missing. A file whose bytes are gone is left out. ``retry``:
-        whether to wait for a store that is unreachable."""
+        """The files linked into ``folder``, after fetching those that are not on this machine. The folder is removed
+        when ``inputs`` is closed. A file whose bytes are gone is left out. ``retry``: whether to wait for a store
+        that is unreachable."""
         refs: dict[str, FileRef] = {}
         free = asyncio.Semaphore(_DOWNLOADS)
         inputs.callback(_remove, folder)

@@ -49,13 +49,6 @@ class SharedFiles:
         self._old_input_dirs: set[Path] = set()
         self._inputs, self._outputs = Inputs(files, retry), OutputFiles(blobs, retry)
 
-    def available(
-        self, files: Mapping[str, Asset], inputs: ExitStack, *, slot: SlotId, staging: Path | None
-    ) -> dict[str, FileRef] | None:
-        if not files:
-            return {}
-        return self._inputs.available(files, inputs, folder=self._input_dir(slot, staging))
-
     async def fetch(
         self,
         files: Mapping[str, Asset],
@@ -65,6 +58,8 @@ class SharedFiles:
         staging: Path | None,
         retry: bool = True,
     ) -> dict[str, FileRef]:
+        if not files:
+            return {}
         return await self._inputs.fetch(files, inputs, folder=self._input_dir(slot, staging), retry=retry)
 
     async def store(

@@ -18,8 +18,8 @@ from safelight.dispatch.files.folders import make_private, set_owner
 from safelight.sandbox.rules import Account
 
 _FRESH_S = 1.0
-"""For how long after it was checked an empty folder is used without a second check. Only something outside Safelight
-could have removed it, and a check costs a trip to a thread before each job."""
+"""For how long after an empty folder was checked one more look at it does not block, also on a network file system,
+which keeps attributes for longer. A trip to a thread before each job costs more than the look."""
 
 
 class Staging:
@@ -69,7 +69,9 @@ class Staging:
         """An empty folder for an attempt. Raises :class:`OSError`."""
         empty = self._empty.get(slot)
         if empty and self._clock.monotonic_s() - empty[-1][1] < _FRESH_S:
-            return empty.pop()[0]
+            path = empty.pop()[0]
+            if path.is_dir():
+                return path
         making = asyncio.ensure_future(asyncio.to_thread(self._make, slot))
         try:
             return await asyncio.shield(making)

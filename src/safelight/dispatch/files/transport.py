@@ -24,13 +24,6 @@ class FileTransport(Protocol):
     """``staging``: the output folder of an attempt; ``None`` for a validation, and where the engine's machine makes
     it."""
 
-    def available(
-        self, files: Mapping[str, Asset], inputs: ExitStack, *, slot: SlotId, staging: Path | None
-    ) -> dict[str, FileRef] | None:
-        """The files as the slot's engine finds them; ``None`` if one must be fetched first. They stay until ``inputs``
-        is closed."""
-        ...
-
     async def fetch(
         self,
         files: Mapping[str, Asset],
@@ -40,7 +33,8 @@ class FileTransport(Protocol):
         staging: Path | None,
         retry: bool = True,
     ) -> dict[str, FileRef]:
-        """Like :meth:`available`, after fetching what is missing. A file whose bytes are gone is left out."""
+        """The files as the slot's engine finds them. They stay until ``inputs`` is closed. A file whose bytes are gone
+        is left out: its node reports that. ``retry``: whether to wait for a store that is unreachable."""
         ...
 
     async def store(
@@ -81,9 +75,7 @@ async def fetch_for_validation(
     transport: FileTransport, files: Mapping[str, Asset], inputs: ExitStack, *, slot: SlotId
 ) -> dict[str, FileRef] | None:
     """The files for a validation that a client waits for; ``None`` if they cannot be fetched in time."""
-    refs = transport.available(files, inputs, slot=slot, staging=None)
-    if refs is None:
-        fetching = transport.fetch(files, inputs, slot=slot, staging=None, retry=False)
-        with suppress(TimeoutError, SafelightError):
-            refs = await asyncio.wait_for(fetching, VALIDATION_FETCH_S)
-    return refs
+    fetching = transport.fetch(files, inputs, slot=slot, staging=None, retry=False)
+    with suppress(TimeoutError, SafelightError):
+        return await asyncio.wait_for(fetching, VALIDATION_FETCH_S)
+    return None

@@ -95,9 +95,7 @@ class AttemptRunner:
         """Is cancelled when the attempt is over."""
         try:
             attempt.staging = await self._transport.begin(slot.id)
-            refs = self._transport.available(files, attempt.inputs, slot=slot.id, staging=attempt.staging)
-            if refs is None:
-                refs = await self._transport.fetch(files, attempt.inputs, slot=slot.id, staging=attempt.staging)
+            refs = await self._transport.fetch(files, attempt.inputs, slot=slot.id, staging=attempt.staging)
             attempt.preparing = None
             secrets = self._secrets.get(attempt.job_id, {})
             attempt.message = run_job(attempt.job, attempt.staging, refs, secrets=secrets)
