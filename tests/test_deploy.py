@@ -65,6 +65,18 @@ def test_the_chart_starts_servers_that_know_their_settings() -> None:
     assert objects["PersistentVolumeClaim/studio-data"]["spec"]["accessModes"] == ["ReadWriteMany"]
 
 
+def test_the_chart_passes_the_engines_to_the_servers() -> None:
+    objects = rendered("--set", "engines={safelight,comfyui=/data/ComfyUI:/data/venv/bin/python}")
+    [server] = objects["StatefulSet/studio"]["spec"]["template"]["spec"]["containers"]
+    environment = {each["name"]: each["value"] for each in server["env"] if "value" in each}
+    environment["SAFELIGHT_REPLICA_URL"] = "http://studio-0:8188"
+    settings = check({**environment, "SAFELIGHT_DATABASE_URL": "postgresql://db/x"})
+    assert [(one.kind, one.root, one.python, one.workers) for one in settings.engine_specs] == [
+        ("safelight", "", "", 2),
+        ("comfyui", "/data/ComfyUI", "/data/venv/bin/python", 2),
+    ]
+
+
 def test_the_cluster_offers_the_resources_that_servers_request(tmp_path: Path) -> None:
     values = {"ray": {"groups": [{"name": "cpu", "slots": 3, "minReplicas": 1, "maxReplicas": 2, "pools": ["large"]}]}}
     values["ray"]["groups"][0]["resources"] = {"requests": {"cpu": "2"}, "limits": {"memory": "8Gi"}}

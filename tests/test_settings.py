@@ -48,6 +48,10 @@ def test_the_environment_names_the_file(tmp_path: Path) -> None:
         ("workers = 0", {}, "workers is 0"),
         ('backend = "cloud"', {}, "backend is 'cloud'"),
         ('ray_address = ""', {}, "ray_address"),
+        ('engines = ["comfy=/opt"]', {}, "invalid engine 'comfy=/opt'"),
+        ('engines = ["comfyui=/no/such/ComfyUI"]', {}, "the engine comfyui: no main.py in '/no/such/ComfyUI'"),
+        ('engine_workers = ["comfyui=2"]', {}, "'comfyui=2' counts the workers of 'comfyui'"),
+        ('engine_preference = ["comfyui"]', {}, "engine_preference: there is no engine 'comfyui'"),
         ('ray_resources = ["num_gpus"]', {}, "ray_resources is 'num_gpus'"),
         ('ray_resources = ["num_gpus=-1"]', {}, "ray_resources"),
         ('log_level = "loud"', {}, "log_level is 'loud'"),
@@ -70,6 +74,31 @@ def test_a_wrong_setting_is_named(tmp_path: Path, toml: str, environment: dict[s
 def test_lists_with_colons_in_them_are_separated_by_commas() -> None:
     settings = load(overrides={}, environment={"SAFELIGHT_TRUSTED_PROXIES": "::1,10.0.0.0/8"})
     assert settings.server.trusted_proxies == ("::1", "10.0.0.0/8")
+
+
+def test_a_single_engine_of_the_environment_is_not_split_at_its_colon(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.touch(mode=0o755)
+    (tmp_path / "main.py").touch()
+    settings = load(overrides={}, environment={"SAFELIGHT_ENGINES": f"comfyui={tmp_path}:{python}"})
+    [engine] = settings.engine_specs
+    assert (engine.kind, engine.root, engine.python) == ("comfyui", str(tmp_path), str(python))
+
+
+def test_the_models_of_a_comfyui_are_models_of_the_server(tmp_path: Path) -> None:
+    root = tmp_path / "ComfyUI"
+    (root / "venv" / "bin").mkdir(parents=True)
+    (root / "venv" / "bin" / "python").touch(mode=0o755)
+    (root / "main.py").touch()
+    (root / "extra_model_paths.yaml").write_text("elsewhere:\n  base_path: /disk\n  loras: more\n")
+    settings = load(overrides={"engines": ("safelight", f"comfyui={root}")}, environment={})
+    assert root / "models" in settings.model_roots
+    assert [(place.folder, str(place.path)) for place in settings.extra_models] == [("loras", "/disk/more")]
+
+
+def test_the_machines_of_a_cluster_have_paths_of_their_own() -> None:
+    overrides = {"engines": ("comfyui=/elsewhere/ComfyUI",), "backend": "ray"}
+    assert load(overrides=overrides, environment={}).engine_specs[0].root == "/elsewhere/ComfyUI"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ What both share:
 * ``media/``: pictures, films, sounds and files of weights.
 * ``blobs/``: bytes under their digest, in a folder or an object store.
 * ``sandbox/``: the confinement of workers.
+* ``comfyui/``: a ComfyUI on disk: its interpreter, version and packs.
 * ``core/``: nouns and their rules, without I/O.
 """
 

@@ -103,7 +103,7 @@ class App:
         files = FileCache(
             blobs, (cache / own_folder(settings, "blobs")).resolve(), max_bytes=settings.storage.blob_cache_bytes
         )
-        models = ModelFiles([root.resolve() for root in settings.model_roots], settings.models.extra_models)
+        models = ModelFiles([root.resolve() for root in settings.model_roots], settings.extra_models)
         catalogue = LiveCatalogue(models)
         if shared is None:
             db = await Database.open(settings.database, on_commit=bus.publish, is_server=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -14,6 +15,7 @@ from safelight.blobs.store import Presigning
 from safelight.blobs.stores import OpenStore
 from safelight.core.clock import Clock, to_ms
 from safelight.core.digest import Digest
+from safelight.core.engine_kind import EngineSpec
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import Backend
 from safelight.dispatch.backends.agent_messages import SlotSpec
@@ -65,12 +67,12 @@ def _local_backend(settings: Settings, account: Account | None) -> LocalBackend:
         (settings.server.data_dir / own_folder(settings, "workers")).resolve(), home=home, account=account
     )
 
-    def config(index: int) -> EngineConfig:
-        slot = SlotId(f"local-{index}")
+    def config(index: int, slot: SlotId, engine: EngineSpec) -> EngineConfig:
         staging, inputs = _shared_folders(settings, slot, account)
-        return _engine(
+        return _engine_config(
             settings,
             slot,
+            engine,
             device=_of(devices, index),
             account=account,
             writable=(staging, slot_dirs.home(slot), slot_dirs.temp(slot), slot_dirs.packs(slot)),
@@ -79,11 +81,22 @@ def _local_backend(settings: Settings, account: Account | None) -> LocalBackend:
         )
 
     return LocalBackend(
-        {SlotId(engine.slot): engine for engine in map(config, range(settings.workers.workers))},
+        {slot: config(index, slot, engine) for index, (slot, engine) in enumerate(engines_of_slots(settings).items())},
         environment=process_environment(),
         rss_limit_bytes=settings.workers.rss_limit_bytes,
         slot_dirs=slot_dirs,
     )
+
+
+def engines_of_slots(settings: Settings) -> Mapping[SlotId, EngineSpec]:
+    """The engine kind of each slot, in the order of the slots. A slot keeps its name when engines of another kind are
+    added or removed: gates and running attempts are found by it."""
+    place = settings.workers.backend
+    return {
+        SlotId(f"{place}-{index}" if engine.is_own else f"{place}-{engine.kind}-{index}"): engine
+        for engine in settings.engine_specs
+        for index in range(engine.workers)
+    }
 
 
 def own_folder(settings: Settings, folder: str) -> str:
@@ -101,8 +114,7 @@ def _ray_backend(
     server = hash_bytes(str(settings.server.data_dir.resolve()).encode())[-16:]
     scratch = Path(settings.ray.ray_scratch, server) if settings.ray.ray_scratch else None
 
-    def spec(index: int) -> SlotSpec:
-        slot = SlotId(f"ray-{index}")
+    def spec(index: int, slot: SlotId, engine: EngineSpec) -> SlotSpec:
         writable: tuple[Path, ...] = ()
         readable: tuple[Path, ...] = ()
         slot_dirs = settings.server.data_dir / "workers"
@@ -113,7 +125,9 @@ def _ray_backend(
             slot_dirs = scratch / "workers"
         device = _of(settings.workers.devices, index)
         return SlotSpec(
-            config=_engine(settings, slot, device=device, account=account, writable=writable, readable=readable),
+            config=_engine_config(
+                settings, slot, engine, device=device, account=account, writable=writable, readable=readable
+            ),
             slot_dirs=str(slot_dirs.resolve()),
             home=settings.confinement.worker_home,
             rss_limit_bytes=settings.workers.rss_limit_bytes,
@@ -127,7 +141,7 @@ def _ray_backend(
             return None
         return await presigning.sign_transfer(method, digest, expires_s=PRESIGNED_S)
 
-    specs = {SlotId(one.config.slot): one for one in map(spec, range(settings.workers.workers))}
+    specs = {slot: spec(index, slot, engine) for index, (slot, engine) in enumerate(engines_of_slots(settings).items())}
     return RayBackend(
         specs,
         cluster=Cluster(settings.ray.ray_address, settings.ray.ray_namespace, settings.ray.ray_amounts or None),
@@ -150,9 +164,10 @@ def _shared_folders(settings: Settings, slot: SlotId, account: Account | None) -
     return own
 
 
-def _engine(
+def _engine_config(
     settings: Settings,
     slot: SlotId,
+    engine: EngineSpec,
     *,
     device: str,
     account: Account | None,
@@ -161,12 +176,11 @@ def _engine(
     pack_copies: str = "",
 ) -> EngineConfig:
     """``writable``: the engine's own folders and that of its outputs. ``readable``: the folder of its inputs."""
-    copies = (Path(settings.models.model_copies),) if settings.models.model_copies else ()
+    root = Path(os.path.expanduser(engine.root)) if engine.root else None
+    pack_folders = settings.packs.custom_nodes if root is None else (root / "custom_nodes",)
+    copies = (Path(settings.models.model_copies),) if settings.models.model_copies and root is None else ()
     packs = [
-        path
-        for folder in settings.packs.custom_nodes
-        for name in settings.packs.writable_packs
-        if (path := folder / name).exists()
+        path for folder in pack_folders for name in settings.packs.writable_packs if (path := folder / name).exists()
     ]
     programs = (Path(path) for path in library_paths(process_environment()))
     rules = Rules(
@@ -176,9 +190,10 @@ def _engine(
         readable=_absolute(
             (
                 *readable,
-                *settings.packs.custom_nodes,
+                *pack_folders,
+                *(() if root is None else (root,)),
                 *settings.model_roots,
-                *(place.path for place in settings.models.extra_models),
+                *(place.path for place in settings.extra_models),
                 *settings.confinement.worker_readable,
                 *programs,
             )
@@ -189,15 +204,18 @@ def _engine(
     )
     return EngineConfig(
         slot=slot,
+        kind=engine.kind,
+        root="" if root is None else os.path.abspath(root),
+        python=os.path.expanduser(engine.python),
         device=device,
-        node_packages=settings.packs.node_packages,
-        custom_nodes=_absolute(settings.packs.custom_nodes),
+        node_packages=settings.packs.node_packages if engine.is_own else (),
+        custom_nodes=_absolute(pack_folders),
         pack_copies=pack_copies,
         writable_packs=settings.packs.writable_packs,
         model_roots=_absolute(settings.model_roots),
-        extra_models=tuple((place.folder, str(place.path), place.is_default) for place in settings.models.extra_models),
+        extra_models=tuple((place.folder, str(place.path), place.is_default) for place in settings.extra_models),
         cache_bytes=settings.workers.cache_bytes,
-        model_copies=settings.models.model_copies,
+        model_copies=settings.models.model_copies if engine.is_own else "",
         model_copies_bytes=settings.models.model_copies_bytes,
         lease_s=settings.workers.lease_s,
         rules=rules,

@@ -24,8 +24,8 @@ LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
 PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)+/?|[\w-]+\.(?:py|md)")
 BASES = (ROOT, ROOT / "src", OURS, ROOT / "tests", ROOT / "docs", ROOT / "docs/operate")
 FOLDERS = {entry.name for base in BASES for entry in base.iterdir() if entry.is_dir() and entry.name[0] not in "._"}
-NOT_OURS = {"prestartup_script.py", "models/checkpoints"}
-"""Files of node packs and of the operator."""
+NOT_OURS = {"main.py", "prestartup_script.py", "models/", "models/checkpoints"}
+"""Files of a ComfyUI, of node packs and of the operator."""
 
 SETTINGS = set(GROUP_OF)
 WORD = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")
@@ -35,6 +35,7 @@ OTHER_WORDS = {
     *("base_path", "is_default"),  # of ComfyUI's file of model folders
     *("btree_gin", "pg_dump", "pg_trgm", "synchronous_commit"),  # PostgreSQL's
     *("num_cpus", "num_gpus"),  # Ray's
+    "python_embeded",  # the folder of Python in ComfyUI's portable package
     "weights_only",  # an argument of torch.load
 }
 """What the operator's pages name beside settings."""

@@ -151,7 +151,7 @@ class Bench:
 
 
 def bench(staging: Path, *, rss_limit_bytes: int = 0, command: Sequence[str] | None = None, **config: Any) -> Bench:
-    options: dict[str, Any] = {} if command is None else {"command": command}
+    options: dict[str, Any] = {} if command is None else {"command": lambda config: command}
     backend = LocalBackend(
         {SLOT: engine_config(**config)}, environment=os.environ, rss_limit_bytes=rss_limit_bytes, **options
     )

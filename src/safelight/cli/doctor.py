@@ -123,7 +123,7 @@ def _models(chosen: Settings) -> Iterator[Finding]:
             yield Finding(Verdict.GOOD, "Models", str(root.resolve()))
         else:
             yield Finding(Verdict.NOTE, "Models", f"{root.resolve()} does not exist: loaders will list no files")
-    for extra in chosen.models.extra_models:
+    for extra in chosen.extra_models:
         if not extra.path.is_dir():
             yield Finding(Verdict.NOTE, "Models", f"{extra.path} ({extra.folder} of extra_model_paths) does not exist")
     for folder in chosen.packs.custom_nodes:
@@ -201,7 +201,7 @@ def _confinement(chosen: Settings) -> Iterator[Finding]:
         account=account, network=chosen.confinement.worker_network, writable=(), readable=(), own_processes=True
     )
     needed = (Path(sys.prefix), Path(__file__), *chosen.model_roots, *chosen.packs.custom_nodes)
-    needed = (*needed, *(extra.path for extra in chosen.models.extra_models))
+    needed = (*needed, *(extra.path for extra in chosen.extra_models))
     paths = [str(path.resolve()) for path in needed if path.exists()]
     command = [sys.executable, "-P", "-m", "safelight.sandbox.probe", json.dumps(asdict(rules)), *paths]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, env=_environment())

@@ -104,7 +104,7 @@ def convert_pickle(path: Path, target: Path) -> None:
 
 def _weights(settings: Settings) -> Iterator[Path]:
     """Every model file that the server's index has, once each, and GGUF files, which it leaves out."""
-    index = ModelFiles([root.resolve() for root in settings.model_roots], settings.models.extra_models)
+    index = ModelFiles([root.resolve() for root in settings.model_roots], settings.extra_models)
     index.refresh()
     folders = (index.folders()[name] for name, folder in MODEL_FOLDERS.items() if folder.extensions is WEIGHTS)
     found = {path for paths in folders for folder in paths for path in folder.rglob("*.gguf")}

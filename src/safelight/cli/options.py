@@ -26,7 +26,14 @@ _OPTIONS = (
         multiple=True,
         help="A folder of node packs; repeatable.",
     ),
-    click.option("--workers", type=int, help="Engine processes on this machine (default 1)."),
+    click.option(
+        "--engine",
+        "engines",
+        multiple=True,
+        help="An engine that runs jobs: `safelight` (the default), or `comfyui=/path/to/ComfyUI`, with its Python "
+        "after a colon if it is elsewhere; repeatable.",
+    ),
+    click.option("--workers", type=int, help="Engine processes of each engine (default 1)."),
     click.option("--config", type=click.Path(path_type=Path), help="A TOML file of settings."),
     click.option("--accounts", is_flag=True, default=None, help="Require an account for all access."),
     click.option("--insecure", is_flag=True, default=None, help="Allow access from other machines without accounts."),

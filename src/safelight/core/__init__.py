@@ -5,6 +5,7 @@
 * ``clock``: time as a port.
 * ``credential``: keys and tokens that identify a user.
 * ``digest``: digests of blobs.
+* ``engine_kind``: which programs run jobs.
 * ``errors``: the errors of the domain.
 * ``event``: past facts that the bus delivers to listeners.
 * ``gate``: whether the queue and each slot let jobs start.

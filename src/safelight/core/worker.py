@@ -35,6 +35,8 @@ class EngineInfo:
     """
     host: str = ""
     """The name of its machine."""
+    version: str = ""
+    """What it is and its version: ``Safelight 0.1.0``, ``ComfyUI 0.8.0``."""
 
 
 class SlotGate(StrEnum):

@@ -6,6 +6,7 @@ import sys
 from importlib import metadata
 from typing import Any
 
+from safelight import __version__
 from safelight.core.worker import Device, EngineInfo
 
 
@@ -20,6 +21,7 @@ def describe(device: str) -> EngineInfo:
         devices=(_device(device),),
         pid=os.getpid(),
         host=platform.node(),
+        version=f"Safelight {__version__}",
     )
 
 

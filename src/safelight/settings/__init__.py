@@ -6,6 +6,7 @@ Below this package, settings are arguments; nothing else reads the environment.
 * ``checks``: what must hold between several settings.
 * ``confinement``: what workers may read, write and reach.
 * ``declare``: how a setting is declared.
+* ``engines``: which engines run jobs.
 * ``environment``: what the server passes on of its own environment.
 * ``invalid_setting``: the error of an unusable setting.
 * ``extra_model_paths``: reading ComfyUI's file of model folders.

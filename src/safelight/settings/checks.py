@@ -3,6 +3,7 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from safelight.comfyui import installation
 from safelight.core.errors import Invalid
 from safelight.settings.groups import Settings
 from safelight.settings.invalid_setting import InvalidSetting
@@ -12,9 +13,10 @@ def check(settings: Settings) -> None:
     """Raises :class:`InvalidSetting` for the first setting that cannot be used."""
     _check_server(settings)
     _check_storage(settings)
+    _check_engines(settings)
     _check_workers(settings)
     _check_ray(settings)
-    _ = settings.models.extra_models
+    _ = settings.extra_models
 
 
 def check_accounts(settings: Settings, *, has_accounts: bool) -> None:
@@ -64,6 +66,25 @@ def _check_storage(settings: Settings) -> None:
     for name in ("blob_endpoint", "blob_public_endpoint"):
         if (value := getattr(storage, name)) and not value.startswith(("https://", "http://")):
             raise InvalidSetting(f"{name} is {value!r}, which is not an http(s) URL")
+
+
+def _check_engines(settings: Settings) -> None:
+    for name in ("engine_specs", "engine_order"):
+        try:
+            getattr(settings, name)
+        except Invalid as error:
+            raise InvalidSetting(f"{_ENGINE_SETTINGS[name]}: {error.message}") from None
+    if settings.workers.backend == "ray":
+        return  # the paths are those of other machines
+    for spec in settings.engine_specs:
+        if not spec.is_own:
+            try:
+                installation.find(spec.root, spec.python)
+            except Invalid as error:
+                raise InvalidSetting(f"the engine {spec.kind}: {error.message}") from None
+
+
+_ENGINE_SETTINGS = {"engine_specs": "engines and engine_workers", "engine_order": "engine_preference"}
 
 
 def _check_workers(settings: Settings) -> None:

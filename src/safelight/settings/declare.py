@@ -5,12 +5,13 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 
-def doc(meaning: str, *, default: str = "", **bounds: Any) -> Meta:
+def doc(meaning: str, *, default: str = "", by_commas: bool = False, **bounds: Any) -> Meta:
     """What a setting means, for the reference; ``default`` describes a default that the value itself does not show.
 
-    ``bounds``: those of :class:`msgspec.Meta` (``ge``, ``le``, ``gt``, ``min_length`` ...).
+    ``by_commas``: a list whose items may contain colons. ``bounds``: those of :class:`msgspec.Meta` (``ge``, ``le``,
+    ``gt``, ``min_length`` ...).
     """
-    return Meta(description=meaning, extra={"default": default}, **bounds)
+    return Meta(description=meaning, extra={"default": default, "by_commas": by_commas}, **bounds)
 
 
 Seconds = Annotated[float, Meta(ge=0)]

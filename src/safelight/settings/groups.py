@@ -1,5 +1,6 @@
 """All settings, in their groups, and the values that follow from several of them."""
 
+import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -7,11 +8,15 @@ from pathlib import Path
 from typing import Any, Self
 
 from safelight.blobs.stores import BlobStoreConfig
+from safelight.comfyui.installation import EXTRA_MODEL_PATHS
+from safelight.core.engine_kind import EngineKind, EngineSpec, preferred_first, read_engines
+from safelight.core.model_folders import ExtraPlace
 from safelight.core.pool import Pool, SizeClass, read_classes, read_labels, read_limits
 from safelight.settings.access import AccessSettings
 from safelight.settings.confinement import ConfinementSettings
+from safelight.settings.engines import EngineSettings
 from safelight.settings.limits import LimitSettings
-from safelight.settings.models import ModelSettings
+from safelight.settings.models import ModelSettings, read_places
 from safelight.settings.packs import PackSettings
 from safelight.settings.scheduling import SchedulingSettings
 from safelight.settings.server import ServerSettings
@@ -31,6 +36,7 @@ class Settings:
     storage: StorageSettings = field(default_factory=StorageSettings)
     models: ModelSettings = field(default_factory=ModelSettings)
     packs: PackSettings = field(default_factory=PackSettings)
+    engines: EngineSettings = field(default_factory=EngineSettings)
     workers: WorkerSettings = field(default_factory=WorkerSettings)
     ray: RaySettings = field(default_factory=RaySettings)
     scheduling: SchedulingSettings = field(default_factory=SchedulingSettings)
@@ -80,12 +86,40 @@ class Settings:
 
     @property
     def model_roots(self) -> tuple[Path, ...]:
-        return (*(self.models.models_dir or (self.server.data_dir / "models",)), BUNDLED_MODELS)
+        """The roots of model folders: those of the settings, those of every ComfyUI, and the bundled one."""
+        own = self.models.models_dir or (self.server.data_dir / "models",)
+        return (*own, *(root / "models" for root in self._comfyui_roots), BUNDLED_MODELS)
+
+    @property
+    def extra_models(self) -> tuple[ExtraPlace, ...]:
+        """The folders of ``extra_model_paths``, and those that each ComfyUI names in a file of its own. Raises
+        :class:`InvalidSetting` for a file that cannot be read."""
+        given = self.models.extra_model_paths
+        files = [*([Path(given)] if given else ()), *(root / EXTRA_MODEL_PATHS for root in self._comfyui_roots)]
+        return tuple(place for path in files if given == str(path) or path.is_file() for place in read_places(path))
+
+    @property
+    def _comfyui_roots(self) -> Sequence[Path]:
+        return [Path(os.path.expanduser(spec.root)) for spec in self.engine_specs if not spec.is_own]
+
+    @property
+    def engine_specs(self) -> Sequence[EngineSpec]:
+        """The engine kinds in the order of their slots. Raises :class:`Invalid`, as all below do."""
+        return read_engines(self.engines.engines, self.engines.engine_workers, workers=self.workers.workers)
+
+    @property
+    def engine_order(self) -> Sequence[EngineKind]:
+        """The engine kinds, the preferred first."""
+        return preferred_first([spec.kind for spec in self.engine_specs], self.engines.engine_preference)
+
+    @property
+    def slot_count(self) -> int:
+        return sum(spec.workers for spec in self.engine_specs)
 
     @property
     def labels(self) -> Sequence[frozenset[Pool]]:
-        """The labels of each worker, in order. Raises :class:`Invalid`, as the next three do."""
-        return read_labels(self.scheduling.pools, slots=self.workers.workers)
+        """The labels of each worker, in order."""
+        return read_labels(self.scheduling.pools, slots=self.slot_count)
 
     @property
     def pool_names(self) -> frozenset[Pool]:

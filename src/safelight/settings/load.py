@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
+from msgspec import Meta
 
 from safelight.settings.checks import check
 from safelight.settings.groups import GROUP_OF, GROUPS, Settings
@@ -63,7 +64,7 @@ def convert(name: str, value: Any, *, source: str) -> Any:
         if plain is bool and isinstance(value, str):
             value = _BOOLEANS[value.lower()]
         elif get_origin(plain) is tuple and isinstance(value, str):
-            separator = "," if "," in value or "://" in value else os.pathsep
+            separator = "," if "," in value or "://" in value or _is_split_by_commas(kind) else os.pathsep
             value = [part for part in value.split(separator) if part]
         converted = msgspec.convert(value, kind, strict=False, dec_hook=_read_path)
         if isinstance(converted, float) and not math.isfinite(converted):
@@ -74,6 +75,10 @@ def convert(name: str, value: Any, *, source: str) -> Any:
         expected = "true or false" if plain is bool else "a finite number"
         raise InvalidSetting(f"{source} is {value!r}; expected {expected}") from None
     return converted
+
+
+def _is_split_by_commas(kind: Any) -> bool:
+    return any(note.extra and note.extra.get("by_commas") for note in kind.__metadata__ if isinstance(note, Meta))
 
 
 def _expectation(plain: Any, error: msgspec.ValidationError) -> str:

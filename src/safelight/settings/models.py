@@ -49,15 +49,12 @@ class ModelSettings:
         default="", repr=False
     )
 
-    @property
-    def extra_models(self) -> tuple[ExtraPlace, ...]:
-        """The folders of ``extra_model_paths``. Raises :class:`InvalidSetting` for a file that cannot be read."""
-        if not self.extra_model_paths:
-            return ()
-        path = Path(self.extra_model_paths)
-        try:
-            return read_extra_model_paths(path)
-        except OSError as error:
-            raise InvalidSetting(f"extra_model_paths {str(path)!r} cannot be read: {error.strerror}") from None
-        except ValueError as error:
-            raise InvalidSetting(f"extra_model_paths {str(path)!r}: {error}") from None
+
+def read_places(path: Path) -> tuple[ExtraPlace, ...]:
+    """The folders that a file of ``extra_model_paths`` names. Raises :class:`InvalidSetting` if it cannot be read."""
+    try:
+        return read_extra_model_paths(path)
+    except OSError as error:
+        raise InvalidSetting(f"extra_model_paths {str(path)!r} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise InvalidSetting(f"extra_model_paths {str(path)!r}: {error}") from None

@@ -12,7 +12,8 @@ class WorkerSettings:
     """Workers"""
 
     workers: Annotated[
-        int, doc("Number of worker processes, one for each slot, on this machine or on a Ray cluster.", ge=1)
+        int,
+        doc("Number of worker processes of each engine, one for each slot, on this machine or on a Ray cluster.", ge=1),
     ] = 1
     backend: Annotated[
         Literal["local", "ray"],

@@ -1,5 +1,6 @@
 """The configuration of an engine process: the first frame on its pipe."""
 
+from safelight.core.engine_kind import OWN
 from safelight.sandbox.rules import Rules
 from safelight.wire.messages import Message
 
@@ -9,6 +10,13 @@ class EngineConfig(Message, frozen=True, kw_only=True):
 
     slot: str = ""
     """The name of the slot, shared by the processes that follow one another on it, and by no others."""
+    kind: str = OWN
+    """The engine kind (``core/engine_kind.py``), which the server chose the engine's command by."""
+    root: str = ""
+    """The folder of the ComfyUI that the engine runs; empty for Safelight's own engine, as ``python`` is."""
+    python: str = ""
+    """The interpreter that runs that ComfyUI, as its operator wrote it; empty: the one that is found in ``root``
+    (``comfyui/installation.py``)."""
     device: str = ""
     """``cpu``, ``cuda:0`` ...; empty: the device that torch chooses."""
     node_packages: tuple[str, ...] = ("safelight.nodes",)

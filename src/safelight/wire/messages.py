@@ -140,6 +140,8 @@ class Ready(Message, frozen=True, kw_only=True):
     routes: list[PackRoute] = []
     unkept_rules: list[str] = []
     """A sentence for each confinement rule that the system cannot enforce."""
+    lacks: list[str] = []
+    """A sentence for each part of a ComfyUI that this engine cannot use, and what is missing for that reason."""
 
 
 class Pong(Message, frozen=True, kw_only=True):

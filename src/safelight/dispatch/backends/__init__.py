@@ -2,6 +2,7 @@
 
 * ``agent``: what runs beside a remote slot: its supervisor, its outbox, and which server owns it.
 * ``agent_messages``: the messages between a server and an agent.
+* ``commands``: which program a slot starts, by its engine kind.
 * ``fake``: a backend without engines, for tests.
 * ``local``: engines as child processes of the server.
 * ``process``: one engine process, as the operating system sees it.

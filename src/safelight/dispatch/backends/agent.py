@@ -54,7 +54,7 @@ from safelight.dispatch.backends.agent_messages import (
     SlotSpec,
     Token,
 )
-from safelight.dispatch.backends.local import ENGINE_COMMAND
+from safelight.dispatch.backends.commands import engine_command
 from safelight.dispatch.backends.process import scrub
 from safelight.dispatch.backends.slot_dirs import SlotDirs
 from safelight.dispatch.backends.supervisor import Supervisor
@@ -395,7 +395,7 @@ class SlotAgent:
         self._is_replacing = False
         host: EngineHost = Supervisor(
             slot,
-            command=spec.command or ENGINE_COMMAND,
+            command=spec.command or engine_command(config),
             environment=environment,
             config=config,
             rss_limit_bytes=spec.rss_limit_bytes,

@@ -1,21 +1,18 @@
 """Engines as child processes of the server, one per slot."""
 
 import asyncio
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import Listener
+from safelight.dispatch.backends.commands import EngineCommand, engine_command
 from safelight.dispatch.backends.process import scrub
 from safelight.dispatch.backends.slot_dirs import SlotDirs
 from safelight.dispatch.backends.supervisor import Supervisor
 from safelight.wire.config import EngineConfig
 from safelight.wire.messages import ToEngine
-
-ENGINE_COMMAND = (sys.executable, "-P", "-u", "-X", "faulthandler", "-m", "safelight.runtime.main")
-"""``-P``: nothing is imported from the server's working directory. A crash prints its stack."""
 
 
 class LocalBackend:
@@ -30,7 +27,7 @@ class LocalBackend:
         engines: Mapping[SlotId, EngineConfig],
         *,
         environment: Mapping[str, str],
-        command: Sequence[str] = ENGINE_COMMAND,
+        command: EngineCommand = engine_command,
         rss_limit_bytes: int = 0,
         slot_dirs: SlotDirs | None = None,
     ) -> None:
@@ -39,7 +36,7 @@ class LocalBackend:
         self._supervisors = {
             slot: Supervisor(
                 slot,
-                command=command,
+                command=command(config),
                 environment=kept if slot_dirs is None else slot_dirs.prepare(slot, kept),
                 config=config,
                 rss_limit_bytes=rss_limit_bytes,
