@@ -82,14 +82,14 @@ def test_check_lists_files_that_cannot_be_loaded(tmp_path: Path) -> None:
     assert safelight("model", "check", folder / "good.safetensors").returncode == 0
 
 
-def test_gguf_files_are_reported_as_not_loadable(tmp_path: Path) -> None:
-    """They are in no list, and no loader reads them; ``check`` reports them."""
-    folder = tmp_path / "unet"
-    folder.mkdir()
-    file = folder / "flux.gguf"
-    file.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 0))
-    for arguments in (("--models-dir", tmp_path), (file,)):
-        ran = safelight("model", "check", *arguments)
-        assert ran.returncode == 1
-        assert "flux.gguf is a GGUF file, which no loader reads" in " ".join(ran.stdout.split())
-    assert "which no loader reads" in safelight("model", "convert", file).stderr
+def test_gguf_files_are_loaded_from_the_folders_of_diffusion_models_and_text_encoders(tmp_path: Path) -> None:
+    data = b"GGUF" + struct.pack("<IQQ", 3, 0, 0)
+    for name in ("unet", "loras"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"in_{name}.gguf").write_bytes(data)
+    ran = safelight("model", "check", "--models-dir", tmp_path)
+    assert ran.returncode == 1
+    assert "in_loras.gguf is a GGUF file, which the loaders of this folder do not read" in " ".join(ran.stdout.split())
+    assert "in_unet" not in ran.stdout
+    assert safelight("model", "check", tmp_path / "unet" / "in_unet.gguf").returncode == 0
+    assert "is a GGUF file" in safelight("model", "convert", tmp_path / "unet" / "in_unet.gguf").stderr

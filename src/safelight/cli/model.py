@@ -15,14 +15,14 @@ from safelight.cli.console import out, print_columns
 from safelight.cli.database import database_options
 from safelight.cli.options import given
 from safelight.core.errors import SafelightError
-from safelight.core.model_folders import MODEL_FOLDERS, WEIGHTS
+from safelight.core.model_folders import MODEL_FOLDERS, WEIGHTS, WEIGHTS_OR_GGUF
 from safelight.dispatch.backends.process import scrub
 from safelight.media.media_errors import UnreadableWeights
 from safelight.media.weights_format import PickledWeights, WeightsFormat, check_weights
 from safelight.services.model import ModelFiles
 from safelight.settings import Settings
 
-GGUF_IS_NOT_LOADED = "a GGUF file, which no loader reads; use the model's safetensors file"
+GGUF_IS_NOT_LOADED = "a GGUF file, which the loaders of this folder do not read; use a safetensors file"
 
 _BASE_BYTES = 2**30
 """Memory for Python itself, on top of what the file needs."""
@@ -43,8 +43,8 @@ def model() -> None:
 @database_options
 def check(paths: tuple[Path, ...], config: Path | None, **options: Any) -> None:
     """Report which of PATHS cannot be loaded, by default of all files in the model folders. Exits with 1 if any."""
-    checked = paths or _weights(sources.load(overrides=given(options), config=config))
-    refused = [(str(path), reason) for path in checked if (reason := _why_refused(path))]
+    checked = [(path, True) for path in paths] or _weights(sources.load(overrides=given(options), config=config))
+    refused = [(str(path), reason) for path, reads_gguf in checked if (reason := _why_refused(path, reads_gguf))]
     if not refused:
         out.print("Every file can be loaded.")
         return
@@ -67,7 +67,7 @@ def convert(path: Path, target: Path | None) -> None:
         out.print(f"Wrote the tensors of {path} to {target}.")
     else:
         if format is WeightsFormat.GGUF:
-            raise NotConverted(f"{path} is {GGUF_IS_NOT_LOADED}")
+            raise NotConverted(f"{path} is a GGUF file, which is loaded as it is or not at all")
         raise NotConverted(f"{path} is {format} and can be loaded without conversion")
 
 
@@ -102,24 +102,26 @@ def convert_pickle(path: Path, target: Path) -> None:
             raise
 
 
-def _weights(settings: Settings) -> Iterator[Path]:
-    """Every model file that the server's index has, once each, and GGUF files, which it leaves out."""
+def _weights(settings: Settings) -> Iterator[tuple[Path, bool]]:
+    """Every model file that the server's index has, once each, and GGUF files that it leaves out; with whether the
+    loaders of its folder read GGUF files."""
     index = ModelFiles([root.resolve() for root in settings.model_roots], settings.extra_models)
     index.refresh()
-    folders = (index.folders()[name] for name, folder in MODEL_FOLDERS.items() if folder.extensions is WEIGHTS)
-    found = {path for paths in folders for folder in paths for path in folder.rglob("*.gguf")}
-    found |= {
-        file.path
-        for name, folder in MODEL_FOLDERS.items()
-        if folder.extensions is WEIGHTS
-        for file in index.files(name)
-    }
-    yield from sorted(found)
+    places = index.folders()
+    found: dict[Path, bool] = {}
+    for name, folder in MODEL_FOLDERS.items():
+        if folder.extensions not in (WEIGHTS, WEIGHTS_OR_GGUF):
+            continue
+        reads_gguf = folder.extensions == WEIGHTS_OR_GGUF
+        files = [file.path for file in index.files(name)]
+        for path in [*files, *(path for place in places[name] for path in place.rglob("*.gguf"))]:
+            found[path] = found.get(path, False) or reads_gguf
+    yield from sorted(found.items())
 
 
-def _why_refused(path: Path) -> str | None:
+def _why_refused(path: Path, reads_gguf: bool) -> str | None:
     try:
         format = check_weights(path)
     except (UnreadableWeights, OSError) as error:
         return str(error)
-    return f"{path.name} is {GGUF_IS_NOT_LOADED}" if format is WeightsFormat.GGUF else None
+    return f"{path.name} is {GGUF_IS_NOT_LOADED}" if format is WeightsFormat.GGUF and not reads_gguf else None

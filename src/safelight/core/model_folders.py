@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 WEIGHTS = (".ckpt", ".pt", ".pt2", ".bin", ".pth", ".safetensors", ".pkl", ".sft")
-"""Without GGUF files: no loader reads them."""
+WEIGHTS_OR_GGUF = (*WEIGHTS, ".gguf")
+"""The folders whose loaders read GGUF files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,8 @@ MODEL_FOLDERS: Mapping[str, ModelFolder] = {
     "configs": ModelFolder(("configs",), (".yaml",)),
     "loras": ModelFolder(("loras",)),
     "vae": ModelFolder(("vae",)),
-    "text_encoders": ModelFolder(("text_encoders", "clip")),
-    "diffusion_models": ModelFolder(("unet", "diffusion_models")),
+    "text_encoders": ModelFolder(("text_encoders", "clip"), WEIGHTS_OR_GGUF),
+    "diffusion_models": ModelFolder(("unet", "diffusion_models"), WEIGHTS_OR_GGUF),
     "clip_vision": ModelFolder(("clip_vision",)),
     "style_models": ModelFolder(("style_models",)),
     "embeddings": ModelFolder(("embeddings",)),

@@ -58,8 +58,11 @@ class TensorEntry:
 
 @dataclass(frozen=True, slots=True)
 class SafetensorsHeader:
+    """``data_start``: the file's first byte after the header."""
+
     tensors: Mapping[str, TensorEntry]
     metadata: Mapping[str, str]
+    data_start: int
 
 
 def read(file: BinaryIO, *, name: str, max_bytes: int = MAX_HEADER_BYTES) -> SafetensorsHeader:
@@ -79,7 +82,7 @@ def read(file: BinaryIO, *, name: str, max_bytes: int = MAX_HEADER_BYTES) -> Saf
         _check_offsets(tensors.values(), end=size - _PREFIX_BYTES - length)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UnreadableWeights(f"invalid header in {name!r}: {error}") from None
-    return SafetensorsHeader(tensors, metadata)
+    return SafetensorsHeader(tensors, metadata, _PREFIX_BYTES + length)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Detect the format of a weights file by its bytes, never by its name. Every loader calls this first.
 
-safetensors and GGUF are tables of numbers, and are accepted if their header matches the file; loaders read only
-safetensors. A pickle is a program, whatever its name, and is refused: ``safelight model convert`` converts its tensors
-to a safetensors file.
+safetensors and GGUF are tables of numbers, and are accepted if their header matches the file; only the loaders of
+diffusion models and text encoders read GGUF. A pickle is a program, whatever its name, and is refused: ``safelight
+model convert`` converts its tensors to a safetensors file.
 """
 
 from enum import StrEnum

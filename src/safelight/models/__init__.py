@@ -15,6 +15,7 @@
 * ``offload``: networks larger than the memory of their device.
 * ``operations``: linear layers and convolutions with packed weights.
 * ``precision``: the number types that networks compute in.
+* ``quant/``: quantised weights.
 * ``residency``: the networks in memory.
 * ``sampling/``: from noise to a latent.
 * ``saving``: save models to files.

@@ -12,7 +12,9 @@ import torch
 from torch import nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
-LEAVES = (nn.Linear, nn.Conv2d)
+from safelight.models.quant.layers import QuantizedLinear
+
+LEAVES = (nn.Linear, nn.Conv2d, QuantizedLinear)
 """Only these modules read their weights nowhere but in their own call."""
 
 
@@ -39,16 +41,21 @@ def choose_offloaded(module: nn.Module, dtype: torch.dtype, *, available: int | 
     if available is None:
         return frozenset()
     leaves = sorted(_leaves(module), key=lambda leaf: leaf[1].weight.numel(), reverse=True)
-    here = sum(tensor.numel() for tensor in module.state_dict().values()) * dtype.itemsize
+    here = sum(_size(tensor, dtype) for tensor in module.state_dict().values())
     offloaded: set[str] = set()
     largest = 0
     for name, leaf in leaves:
         if here + largest <= available:
             break
-        size = sum(parameter.numel() for parameter in leaf.parameters(recurse=False)) * dtype.itemsize
+        size = sum(_size(parameter, dtype) for parameter in leaf.parameters(recurse=False))
         here, largest = here - size, max(largest, size)
         offloaded.update(f"{name}.{own}" for own, _ in leaf.named_parameters(recurse=False))
     return frozenset(offloaded)
+
+
+def _size(tensor: torch.Tensor, dtype: torch.dtype) -> int:
+    """Bytes of a weight in a network that computes in ``dtype``; quantised codes stay as they are."""
+    return tensor.numel() * (dtype.itemsize if tensor.is_floating_point() else tensor.dtype.itemsize)
 
 
 def load_for_each_call(
@@ -77,7 +84,7 @@ def _load_leaf_for_each_call(leaf: nn.Module, move: Callable[[torch.Tensor], tor
     leaf.register_forward_hook(send_back, always_call=True)
 
 
-def _leaves(module: nn.Module) -> Iterator[tuple[str, nn.Linear | nn.Conv2d]]:
+def _leaves(module: nn.Module) -> Iterator[tuple[str, nn.Linear | nn.Conv2d | QuantizedLinear]]:
     for name, part in module.named_modules():
         # PyTorch's attention reads the weights of that one without calling it.
         if isinstance(part, LEAVES) and not isinstance(part, NonDynamicallyQuantizableLinear):

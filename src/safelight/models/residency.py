@@ -6,7 +6,7 @@ first. A network that still does not fit leaves some of its weights in main memo
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +18,7 @@ from torch import nn
 
 from safelight.models.offload import AvailableBytes, available_bytes, choose_offloaded, load_for_each_call
 from safelight.models.operations import Conv2d, Linear, benefits_from_packing, supports_packing
+from safelight.models.quant.layers import WrongShape, part_names, set_layers, use_quantized
 from safelight.models.weight_layers import WeightLayer
 from safelight.models.weights import UnknownWeights, Weights
 from safelight.worker.context import worker_context
@@ -114,19 +115,22 @@ class Residency:
         weights, layers, device, dtype, rounds = key
         with torch.device("meta"):
             module = build().eval().requires_grad_(False)
+            quantized = _use_quantized(weights, module, dtype)
+        kept = part_names(module, quantized)
         if layers:
             base = self._obtain(key._replace(layers=()), build)
             changed, shared, offloaded = (
-                _patched_weights(weights, layers, device, rounds=rounds),
+                _patched_weights(weights, layers, device, rounds=rounds, without=quantized),
                 base.tensors,
                 base.offloaded,
             )
+            set_layers(module, quantized, layers)
         else:
-            weights = _required(weights, module)
-            self._evict(device, incoming=_bytes(weights, dtype))
+            weights = _required(weights.stored(quantized), module)
+            self._evict(device, incoming=_bytes(weights, dtype, kept))
             changed, shared = weights.read(), {}
             offloaded = choose_offloaded(module, dtype, available=self.available(device))
-        own = _prepared(changed, module, device, dtype, offloaded=offloaded)
+        own = _prepared(changed, module, device, dtype, offloaded=offloaded, kept=kept)
         module.load_state_dict({**shared, **own}, strict=True, assign=True)
         for name, part in module.named_modules():
             if isinstance(part, Conv2d) and part.weight.is_mkldnn:
@@ -182,12 +186,22 @@ def _required(weights: Weights, module: nn.Module) -> Weights:
     names = list(module.state_dict())
     missing = [name for name in names if name not in weights]
     if missing:
-        files = sorted({source.file.path.name for source in weights.sources.values()})
         named = ", ".join(missing[:3])
         raise UnknownWeights(
-            f"{' and '.join(files)} lack {len(missing)} of the network's {len(names)} weights: {named} ..."
+            f"{_files(weights)} lack {len(missing)} of the network's {len(names)} weights: {named} ..."
         )
     return weights.only(names)
+
+
+def _files(weights: Weights) -> str:
+    return " and ".join(sorted({source.file.path.name for source in weights.sources.values()}))
+
+
+def _use_quantized(weights: Weights, module: nn.Module, dtype: torch.dtype) -> frozenset[str]:
+    try:
+        return use_quantized(module, weights.quantized, dtype)
+    except WrongShape as error:
+        raise UnknownWeights(f"{_files(weights)} cannot be used for this network: {error}") from None
 
 
 def _prepared(
@@ -197,29 +211,38 @@ def _prepared(
     dtype: torch.dtype,
     *,
     offloaded: frozenset[str],
+    kept: Collection[str],
 ) -> dict[str, torch.Tensor]:
-    """The tensors as the module computes with them; ``offloaded`` ones stay in main memory, pinned for a GPU."""
+    """The tensors as the module computes with them; ``offloaded`` ones stay in main memory, pinned for a GPU; those in
+    ``kept`` stay in the type of the file."""
     operations: dict[str, Conv2d | Linear] = {}
     if supports_packing(device, dtype):
         operations = {f"{name}.weight": part for name, part in module.named_modules() if benefits_from_packing(part)}
     scratch = torch.empty(max((part.weight.numel() for part in operations.values()), default=0))
 
     def prepare(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        wanted = dtype if tensor.is_floating_point() and name not in kept else tensor.dtype
         if name in offloaded:
-            kept = tensor.to(device="cpu", dtype=dtype)
-            return kept.pin_memory() if device.type == "cuda" else kept.clone()
+            here = tensor.to(device="cpu", dtype=wanted)
+            return here.pin_memory() if device.type == "cuda" else here.clone()
         if (operation := operations.get(name)) is None:
-            return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else tensor.dtype)
+            return tensor.to(device=device, dtype=wanted)
         return operation.packed(scratch[: tensor.numel()].view(tensor.shape).copy_(tensor))
 
     return {name: prepare(name, tensor) for name, tensor in tensors}
 
 
 def _patched_weights(
-    weights: Weights, layers: tuple[WeightLayer, ...], device: torch.device, *, rounds: bool
+    weights: Weights,
+    layers: tuple[WeightLayer, ...],
+    device: torch.device,
+    *,
+    rounds: bool,
+    without: Collection[str],
 ) -> Iterator[tuple[str, torch.Tensor]]:
     """The weights that the layers change, computed in float32."""
-    names = [name for name in weights.sources if any(name in layer.patches for layer in layers)]
+    changed = {name for layer in layers for name in layer.patches}
+    names = [name for name in weights.sources if name in changed and name not in without]
     for name, tensor in weights.read(names):
         value = tensor.to(device=device, dtype=torch.float32)
         for layer in layers:
@@ -228,8 +251,9 @@ def _patched_weights(
         yield name, value.to(tensor.dtype) if rounds and tensor.is_floating_point() else value
 
 
-def _bytes(weights: Weights, dtype: torch.dtype) -> int:
-    return sum(shape.numel() for shape in weights.shapes.values()) * dtype.itemsize
+def _bytes(weights: Weights, dtype: torch.dtype, kept: Collection[str]) -> int:
+    """Bytes in memory. Nearly all tensors that are kept as stored have one byte per element."""
+    return sum(shape.numel() * (1 if name in kept else dtype.itemsize) for name, shape in weights.shapes.items())
 
 
 def _total_memory(device: torch.device) -> int:
