@@ -28,7 +28,7 @@ from safelight.core.errors import Unavailable
 from safelight.core.event import Event, EventsMissed, NodesChanged
 from safelight.core.leader import Leader
 from safelight.db.engine import Database, is_postgres, take_server_lock
-from safelight.dispatch.attempts.limits import Limits
+from safelight.dispatch.attempts.run_limits import Limits
 from safelight.dispatch.dispatcher import Dispatcher
 from safelight.dispatch.leadership import Leadership
 from safelight.sandbox.rules import Account

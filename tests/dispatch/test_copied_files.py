@@ -21,8 +21,7 @@ from safelight.core.digest import Digest, Sha256Digest
 from safelight.core.event import JobRequeued
 from safelight.core.ids import JobId
 from safelight.core.job import JobState
-from safelight.services import asset as assets
-from safelight.services import asset_access
+from safelight.services import asset_access, named_files
 from safelight.wire import messages as wire
 
 pytestmark = pytest.mark.anyio
@@ -65,7 +64,7 @@ def store() -> Elsewhere:
 
 async def own_a_cat(env: Harness) -> None:
     await env.db.write(
-        lambda tx: assets.upload(tx, ANNA, new=new_file(CAT, b"meow"), overwrite=False, now=env.clock.now())
+        lambda tx: named_files.upload(tx, ANNA, new=new_file(CAT, b"meow"), overwrite=False, now=env.clock.now())
     )
 
 

@@ -26,8 +26,7 @@ from safelight.core.pool import QueueKey
 from safelight.core.user import Quota
 from safelight.core.worker import SlotId
 from safelight.dispatch.backends.fake import Crash
-from safelight.services import asset as assets
-from safelight.services import asset_access
+from safelight.services import asset_access, named_files
 from safelight.services import attempt as attempts
 from safelight.services import job as jobs
 from safelight.services import node as nodes
@@ -61,7 +60,7 @@ async def test_the_run_message_has_everything_that_the_engine_needs(tmp_path: Pa
         await writer.write(b"meow")
         digest, _ = await writer.finish()
         await env.db.write(
-            lambda tx: assets.upload(tx, ANNA, new=new_file(cat, b"meow"), overwrite=False, now=env.clock.now())
+            lambda tx: named_files.upload(tx, ANNA, new=new_file(cat, b"meow"), overwrite=False, now=env.clock.now())
         )
         extra = {
             "extra_pnginfo": {"workflow": {"id": 1}},
@@ -109,10 +108,10 @@ async def test_outputs_are_stored_and_published_with_the_end(tmp_path: Path) -> 
         path = env.blobs.local_path(asset.digest)
         assert path is not None
         assert path.read_bytes() == b"picture"
-        assert await env.db.read(lambda tx: assets.list_files(tx, ANNA, folder=Folder.OUTPUT)) == []
+        assert await env.db.read(lambda tx: named_files.list_files(tx, ANNA, folder=Folder.OUTPUT)) == []
         env.say(order, done(order))
         await env.end("a")
-        assert len(await env.db.read(lambda tx: assets.list_files(tx, ANNA, folder=Folder.OUTPUT))) == 1
+        assert len(await env.db.read(lambda tx: named_files.list_files(tx, ANNA, folder=Folder.OUTPUT))) == 1
         assert (await env.job(ANNA, JobId("a"))).summary.outputs_count == 1
 
 
@@ -158,7 +157,7 @@ async def test_names_are_reserved_one_after_another(tmp_path: Path) -> None:
     async with running(tmp_path, slots=3) as env:
         there = FileName(Folder.OUTPUT, "", "out_00004_.png")
         await env.db.write(
-            lambda tx: assets.upload(tx, ANNA, new=new_file(there, b"x"), overwrite=False, now=env.clock.now())
+            lambda tx: named_files.upload(tx, ANNA, new=new_file(there, b"x"), overwrite=False, now=env.clock.now())
         )
 
         async def reserve(order: wire.RunJob, number: int, **words: Any) -> int:
@@ -203,7 +202,7 @@ async def test_a_lost_worker_costs_one_retry(tmp_path: Path) -> None:
         assert env.of_job("a").count("JobRequeued") == 1
         job = await env.job(ANNA, JobId("a"))
         assert (job.summary.attempt, job.summary.outputs_count) == (2, 1)
-        files = await env.db.read(lambda tx: assets.list_files(tx, ANNA, folder=Folder.OUTPUT))
+        files = await env.db.read(lambda tx: named_files.list_files(tx, ANNA, folder=Folder.OUTPUT))
         assert [file.size for file in files] == [5]
         await env.order("b")  # the queue continued
 
@@ -502,7 +501,7 @@ async def test_an_engine_learns_which_files_its_owner_has_deleted(tmp_path: Path
         for who, name, data in ((ANNA, kept, b"kept"), (ANNA, other, b"new bytes"), (BEN, OUT, b"ben's")):
             new = new_file(name, data)
             await env.db.write(
-                lambda tx, who=who, new=new: assets.upload(tx, who, new=new, overwrite=False, now=now)  # type: ignore[misc]
+                lambda tx, who=who, new=new: named_files.upload(tx, who, new=new, overwrite=False, now=now)  # type: ignore[misc]
             )
         await env.submit(ANNA, "a")
         order = await env.order("a")

@@ -12,7 +12,7 @@ from safelight.core.event import CallFinished, CallProgressed, CallStarted
 from safelight.core.ids import JobId
 from safelight.core.job import JobState
 from safelight.core.user import Quota
-from safelight.dispatch.attempts.limits import Limits
+from safelight.dispatch.attempts.run_limits import Limits
 from safelight.services import user as users
 from safelight.wire import messages as wire
 

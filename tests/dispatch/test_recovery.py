@@ -25,9 +25,9 @@ from safelight.core.pool import QueueKey
 from safelight.core.user import Principal
 from safelight.core.worker import SlotId
 from safelight.dispatch.journal import JournalWriter
-from safelight.services import asset as assets
 from safelight.services import attempt as attempts
 from safelight.services import job as jobs
+from safelight.services import named_files
 from safelight.wire import messages as wire
 
 pytestmark = pytest.mark.anyio
@@ -96,7 +96,7 @@ def reserve(order: wire.RunJob, request_id: int, count: int = 1) -> wire.Reserve
 
 
 async def names_of(env: Harness) -> list[str]:
-    found = await env.db.read(lambda tx: assets.list_files(tx, ANNA, folder=Folder.OUTPUT))
+    found = await env.db.read(lambda tx: named_files.list_files(tx, ANNA, folder=Folder.OUTPUT))
     return sorted(str(asset.file) for asset in found)
 
 
@@ -303,7 +303,7 @@ async def test_input_files_stay_for_the_attempt(tmp_path: Path) -> None:
     engines = {"detached_s": OUTLIVE_S}
     async with make_harness(tmp_path, blobs=store, engines=engines) as env:
         cat = new_file(FileName(Folder.INPUT, "", "cat.png"), b"meow")
-        await env.db.write(lambda tx: assets.upload(tx, ANNA, new=cat, overwrite=False, now=at(0)))
+        await env.db.write(lambda tx: named_files.upload(tx, ANNA, new=cat, overwrite=False, now=at(0)))
         await env.submit(ANNA, "a")
         await claim(env, ANNA)
         (env.staging / "0123").mkdir(parents=True)

@@ -2,7 +2,7 @@
 
 from safelight.blobs.hashing import hash_bytes
 from safelight.core.asset import FileName
-from safelight.services.asset import NewFile
+from safelight.services.named_files import NewFile
 
 
 def new_file(file: FileName, data: bytes, mime_type: str = "image/png") -> NewFile:

@@ -15,8 +15,7 @@ from safelight.core.ids import JobId
 from safelight.core.job import Fence, JobError, JobState
 from safelight.core.paging import PageRequest
 from safelight.core.pool import QueueKey
-from safelight.services import asset as assets
-from safelight.services import asset_access
+from safelight.services import asset_access, named_files
 from safelight.services import attempt as attempts
 from safelight.services import job as jobs
 from safelight.services.timeline import Cached
@@ -28,7 +27,7 @@ OUT = FileName(Folder.OUTPUT, "", "out_00001_.png")
 
 
 async def listed(env: Env) -> list[str]:
-    return [str(asset.file) for asset in await env.read(assets.list_files, ANNA, folder=Folder.OUTPUT)]
+    return [str(asset.file) for asset in await env.read(named_files.list_files, ANNA, folder=Folder.OUTPUT)]
 
 
 async def record(env: Env, fence: Fence, file: FileName = OUT, data: bytes = b"picture") -> None:
@@ -55,8 +54,8 @@ async def test_a_claim_starts_the_first_job_of_the_first_owner_who_has_one(env: 
 
 async def test_a_claim_brings_the_files_that_the_prompt_names(env: Env) -> None:
     cat = FileName(Folder.INPUT, "", "cat.png")
-    anna = await env.do(assets.upload, ANNA, new=new_file(cat, b"anna's"), overwrite=False, now=NOW)
-    await env.do(assets.upload, BEN, new=new_file(cat, b"ben's"), overwrite=False, now=NOW)
+    anna = await env.do(named_files.upload, ANNA, new=new_file(cat, b"anna's"), overwrite=False, now=NOW)
+    await env.do(named_files.upload, BEN, new=new_file(cat, b"ben's"), overwrite=False, now=NOW)
     await submit(env, ANNA)
     claimed = await env.do(attempts.claim_next, keys=[QueueKey(ANNA.user_id)], now=NOW)
     assert {name: asset.digest for name, asset in claimed.files.items()} == {"cat.png": anna.digest}

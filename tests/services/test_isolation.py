@@ -12,7 +12,7 @@ from safelight.core.errors import NotFound
 from safelight.core.ids import JobId
 from safelight.core.job import JobState
 from safelight.core.paging import PageRequest
-from safelight.services import asset, asset_access, job, setting, userdata
+from safelight.services import asset_access, job, named_files, setting, userdata
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +21,7 @@ IDS = [JobId("done"), JobId("runs"), JobId("waits")]
 
 
 async def make_objects(env: Env) -> None:
-    await env.do(asset.upload, ANNA, new=new_file(FILE, b"cat"), overwrite=False, now=NOW)
+    await env.do(named_files.upload, ANNA, new=new_file(FILE, b"cat"), overwrite=False, now=NOW)
     await env.do(userdata.write, ANNA, path="w/a.json", content=b"{}", overwrite=True, now=NOW)
     await env.do(setting.put, ANNA, values={"k": 1})
     for job_id in IDS:
@@ -34,7 +34,7 @@ async def everything(env: Env) -> Any:
     page = await env.read(job.list, ANNA, states=(), page=PageRequest(10))
     return (
         [await env.read(job.get, ANNA, job_id=j.id) for j in page.items],
-        await env.read(asset.list_files, ANNA, folder=Folder.INPUT),
+        await env.read(named_files.list_files, ANNA, folder=Folder.INPUT),
         await env.read(userdata.list, ANNA, directory="", recurse=True),
         await env.read(setting.load, ANNA),
     )
@@ -54,8 +54,8 @@ NOTHING: dict[str, Any] = {
     "interrupt all": (lambda tx: job.interrupt(tx, BEN, job_id=None, now=NOW), []),
     "forget": (lambda tx: job.forget(tx, BEN, job_ids=IDS, now=NOW), None),
     "forget all": (lambda tx: job.forget_all(tx, BEN, at_most=9, now=NOW), 0),
-    "files": (lambda tx: asset.list_files(tx, BEN, folder=Folder.INPUT), []),
-    "named": (lambda tx: asset.files_named(tx, BEN, names=["cat.png"]), {}),
+    "files": (lambda tx: named_files.list_files(tx, BEN, folder=Folder.INPUT), []),
+    "named": (lambda tx: named_files.files_named(tx, BEN, names=["cat.png"]), {}),
     "userdata": (lambda tx: userdata.list(tx, BEN, directory="", recurse=True), []),
     "settings": (lambda tx: setting.load(tx, BEN), {}),
     "setting": (lambda tx: setting.get(tx, BEN, key="k"), None),

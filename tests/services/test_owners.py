@@ -15,11 +15,11 @@ from safelight.db import setting as setting_rows
 from safelight.db import userdata as userdata_rows
 from safelight.db import workflow as workflow_rows
 from safelight.services import (
-    asset,
     asset_access,
     asset_library,
     feedback,
     job,
+    named_files,
     publication,
     setting,
     userdata,
@@ -65,7 +65,7 @@ def test_every_query_takes_the_owner(module: ModuleType) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    [asset, asset_access, asset_library, feedback, job, publication, setting, userdata, workflow],
+    [named_files, asset_access, asset_library, feedback, job, publication, setting, userdata, workflow],
     ids=lambda m: m.__name__,
 )
 def test_every_service_takes_the_caller(module: ModuleType) -> None:

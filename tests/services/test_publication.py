@@ -13,7 +13,7 @@ from safelight.core.ids import AssetId, ShareId
 from safelight.core.user import Principal
 from safelight.db import user
 from safelight.db.transaction import Transaction
-from safelight.services import asset, asset_access, publication, userdata, workflow
+from safelight.services import asset_access, named_files, publication, userdata, workflow
 from safelight.services.publication import PublicationView
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,7 @@ async def write(env: Env, content: Any = GRAPH, *, path: str = PATH) -> None:
 
 async def upload(env: Env, who: Principal, name: str, data: bytes) -> AssetId:
     new = new_file(FileName(Folder.INPUT, "", name), data)
-    return (await env.do(asset.upload, who, new=new, overwrite=False, now=NOW)).id
+    return (await env.do(named_files.upload, who, new=new, overwrite=False, now=NOW)).id
 
 
 async def publish(env: Env, *asset_ids: AssetId, path: str = PATH, now: float = 0) -> PublicationView:

@@ -12,11 +12,10 @@ from safelight.core.errors import TooLarge
 from safelight.core.job import Fence, JobState
 from safelight.core.pool import QueueKey
 from safelight.core.user import BudgetSpent, Principal, Quota, QuotaReached
-from safelight.services import asset as assets
 from safelight.services import attempt as attempts
+from safelight.services import named_files, userdata
 from safelight.services import setting as settings
 from safelight.services import user as users
-from safelight.services import userdata
 from safelight.services import workflow as workflows
 from safelight.services.workflow import NewWorkflow
 
@@ -31,7 +30,7 @@ async def limited(env: Env, **limits: Any) -> Principal:
 
 async def store(env: Env, who: Principal, name: str, data: bytes, *, overwrite: bool = False) -> None:
     new = new_file(FileName(Folder.INPUT, "", name), data)
-    await env.do(assets.upload, who, new=new, overwrite=overwrite, now=NOW)
+    await env.do(named_files.upload, who, new=new, overwrite=overwrite, now=NOW)
 
 
 async def test_queued_jobs(env: Env) -> None:

@@ -17,9 +17,9 @@ from safelight.core.clock import SystemClock
 from safelight.core.errors import Conflict, InvalidPrompt, Unavailable
 from safelight.core.ids import UserId
 from safelight.db.transaction import Transaction
-from safelight.services import asset as assets
 from safelight.services import asset_library as library
 from safelight.services import job as jobs
+from safelight.services import named_files
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.model import ModelFiles
 from safelight.services.submission import Draft, SubmissionRules, Submissions
@@ -66,7 +66,7 @@ def make_submissions(env: Env, *, workers: Workers | None = None, is_known: bool
 
 async def upload(env: Env) -> Asset:
     file = new_file(parse_file_name("a.png"), b"picture")
-    return await env.do(assets.upload, ANNA, new=file, overwrite=False, now=NOW)
+    return await env.do(named_files.upload, ANNA, new=file, overwrite=False, now=NOW)
 
 
 async def count_jobs(env: Env) -> int:

@@ -12,7 +12,7 @@ from safelight.core.ids import VersionId, WorkflowId
 from safelight.core.paging import PageRequest
 from safelight.core.user import Principal
 from safelight.core.workflow import DefaultView, Origin, Workflow, WorkflowSort
-from safelight.services import asset, workflow
+from safelight.services import named_files, workflow
 from safelight.services.workflow import NewWorkflow
 
 pytestmark = pytest.mark.anyio
@@ -122,7 +122,7 @@ async def test_an_origin_must_be_one_that_the_caller_knows(env: Env) -> None:
 
 async def test_dependencies_are_the_owner_s_assets_that_the_graph_names(env: Env) -> None:
     mine = [
-        await env.do(asset.upload, ANNA, new=new_file(file, data), overwrite=False, now=NOW)
+        await env.do(named_files.upload, ANNA, new=new_file(file, data), overwrite=False, now=NOW)
         for file, data in (
             (FileName(Folder.INPUT, "", "cat.png"), b"cat"),
             (FileName(Folder.OUTPUT, "day", "dog.png"), b"dog"),
@@ -132,7 +132,7 @@ async def test_dependencies_are_the_owner_s_assets_that_the_graph_names(env: Env
         )
     ]
     theirs = await env.do(
-        asset.upload, BEN, new=new_file(FileName(Folder.INPUT, "", "bird.png"), b"bird"), overwrite=False, now=NOW
+        named_files.upload, BEN, new=new_file(FileName(Folder.INPUT, "", "bird.png"), b"bird"), overwrite=False, now=NOW
     )
     digest, own_id = mine[2].digest, mine[3].id
     graph = {

@@ -39,19 +39,19 @@ from safelight.core.pack import PackStatus
 from safelight.core.pool import Pool, QueueKey
 from safelight.core.worker import EngineInfo, SlotGate, SlotId, SlotStatus
 from safelight.db.engine import Database
-from safelight.dispatch.attempts.limits import Limits
 from safelight.dispatch.attempts.names import NameCounters
 from safelight.dispatch.attempts.outcomes import Outcomes
 from safelight.dispatch.attempts.recovery import Recovery
+from safelight.dispatch.attempts.run_limits import Limits
 from safelight.dispatch.backend import Backend
 from safelight.dispatch.files.transport import FileTransport, fetch_for_validation
 from safelight.dispatch.pack_requests import PackRoutes
 from safelight.dispatch.remote_validation import RemoteValidation, Violations
 from safelight.dispatch.scheduling.queue import SchedulerQueue
+from safelight.dispatch.slots.attempt_runner import AttemptRunner
 from safelight.dispatch.slots.claims import Claims
 from safelight.dispatch.slots.engine_messages import EngineMessages
 from safelight.dispatch.slots.registry import Slots
-from safelight.dispatch.slots.runner import AttemptRunner
 from safelight.dispatch.tasks import Tasks
 from safelight.services import attempt as attempts
 from safelight.services import gate as gates

@@ -19,7 +19,7 @@
 * ``pack_copies``: copies of node packs, from which they are imported.
 * ``pack_server``: HTTP routes of node packs.
 * ``packs``: finds and imports the nodes of the library and of node packs.
-* ``previews``: pictures of work in progress.
+* ``preview_encoding``: preview pictures, made smaller and encoded as JPEG.
 * ``printing``: what nodes print, as log lines of their job.
 * ``resident_models``: the model files in memory.
 * ``results``: what a node returned, in one form.

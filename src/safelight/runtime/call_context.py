@@ -12,7 +12,7 @@ from safelight.core.event import CallProgressed, MessageSent, NodeCall, PreviewM
 from safelight.core.ids import JobId, shown_job_id
 from safelight.core.model_folders import places_of, with_slashes
 from safelight.media.sniff import HEAD_BYTES, mime_type_of
-from safelight.runtime import previews
+from safelight.runtime import preview_encoding
 from safelight.runtime.filename_sequence import FilenameSequence
 from safelight.runtime.running_job import RunningJob
 from safelight.sdk.context import OutputFile
@@ -92,7 +92,7 @@ class CallContext:
             step = CallReport.of(self._job.fence, CallProgressed(self._call, value, total))
             if image is None:
                 return [step]
-            shown = PreviewMade(self._call, previews.encode(image), previews.MIME_TYPE)
+            shown = PreviewMade(self._call, preview_encoding.encode(image), preview_encoding.MIME_TYPE)
             return [CallReport.of(self._job.fence, shown), step]
 
         self._job.outbox.report(self._call.id, report)

@@ -24,7 +24,7 @@ Nodes and models:
 
 Files and workflows:
 
-* ``asset``: files by name, and outputs of jobs.
+* ``named_files``: files by name, and outputs of jobs.
 * ``asset_access``: who may read an asset.
 * ``asset_library``: a user's assets, their details and tags.
 * ``example_input``: the example picture of a new user.

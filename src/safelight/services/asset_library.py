@@ -1,7 +1,7 @@
 """A user's assets as a library: listing them, reading and changing their details and tags.
 
-``services/asset.py`` finds files by ComfyUI's names. Everybody can read public assets; a change to one answers as if it
-did not exist.
+``services/named_files.py`` finds files by ComfyUI's names. Everybody can read public assets; a change to one answers as
+if it did not exist.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -37,8 +37,8 @@ from safelight.db import tag as tag_rows
 from safelight.db import workflow as workflow_rows
 from safelight.db.transaction import Transaction
 from safelight.services import quota as quotas
-from safelight.services.asset import free_name
 from safelight.services.asset_access import by_id
+from safelight.services.named_files import free_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

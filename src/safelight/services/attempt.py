@@ -22,7 +22,7 @@ from safelight.db import attempt as rows
 from safelight.db import job as job_rows
 from safelight.db import queue_depth
 from safelight.db.transaction import Transaction
-from safelight.services import asset as assets
+from safelight.services import named_files
 from safelight.services import quota as quotas
 from safelight.services.prompt_files import strings_of
 from safelight.services.timeline import Cached, messages
@@ -108,11 +108,16 @@ def claim_next(tx: Transaction, *, keys: Sequence[QueueKey], choose: Choose = fi
 
 
 def record_outputs(
-    tx: Transaction, fence: Fence, *, outputs: Sequence[Output], files: Sequence[assets.NewFile] = (), now: datetime
+    tx: Transaction,
+    fence: Fence,
+    *,
+    outputs: Sequence[Output],
+    files: Sequence[named_files.NewFile] = (),
+    now: datetime,
 ) -> None:
     """Store outputs of a running job. The owner can view ``files`` immediately; a finish lists them."""
     seq, job = _running(tx, fence)
-    assets.add_outputs(tx, job.owner_id, fence, files=files, now=now)
+    named_files.add_outputs(tx, job.owner_id, fence, files=files, now=now)
     start = rows.count_outputs(tx.conn, seq, attempt=fence.attempt)
     rows.add_outputs(tx.conn, seq, attempt=fence.attempt, outputs=outputs, start=start)
     for call, ui in outputs:
@@ -248,7 +253,7 @@ def depths(tx: Transaction) -> Mapping[Pool, int]:
 
 
 def _files_of(tx: Transaction, job: Job) -> Mapping[str, Asset]:
-    return assets.files_named(tx, Principal(job.summary.owner_id), names=set(strings_of(job.prompt)))
+    return named_files.files_named(tx, Principal(job.summary.owner_id), names=set(strings_of(job.prompt)))
 
 
 def _running(tx: Transaction, fence: Fence) -> tuple[int, JobSummary]:

@@ -18,7 +18,7 @@ from safelight.db import blob as blob_rows
 from safelight.db import user as user_rows
 from safelight.db.engine import Database
 from safelight.db.transaction import Transaction
-from safelight.services import asset as assets
+from safelight.services import named_files
 
 EXAMPLE = Path(__file__).parents[1] / "bundled" / "inputs" / "example.png"
 
@@ -57,5 +57,5 @@ def give(tx: Transaction, who: Principal, *, now: datetime) -> None:
         return
     file = FileName(Folder.INPUT, "", EXAMPLE.name)
     if asset_rows.find_named(tx.conn, who.user_id, file=file) is None:
-        new = assets.NewFile(file=file, digest=_digest(), size=EXAMPLE.stat().st_size, mime_type="image/png")
-        assets.upload(tx, who, new=new, overwrite=False, now=now)
+        new = named_files.NewFile(file=file, digest=_digest(), size=EXAMPLE.stat().st_size, mime_type="image/png")
+        named_files.upload(tx, who, new=new, overwrite=False, now=now)

@@ -21,8 +21,8 @@ from safelight.db.engine import Database
 from safelight.db.transaction import Transaction
 from safelight.graph.prompt_format import Limits, check_size
 from safelight.graph.validate import NodeValidator, ValidPrompt, needs_worker, validate
-from safelight.services import asset as assets
 from safelight.services import job as jobs
+from safelight.services import named_files
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.job import SubmitJob
 from safelight.services.job_secrets import secrets_in
@@ -159,7 +159,7 @@ class Submissions:
 
         def insert(tx: Transaction) -> JobSummary:
             if prepared.files:
-                removed = prepared.files - assets.files_named(tx, who, names=prepared.files).keys()
+                removed = prepared.files - named_files.files_named(tx, who, names=prepared.files).keys()
                 if removed:
                     raise Conflict(f"the file {min(removed)!r} was removed meanwhile; submit the prompt again")
             return jobs.submit(tx, who, command=prepared.command, now=now)
@@ -174,7 +174,7 @@ class Submissions:
             return {}
         most = self._rules.max_names
         names = await self._cpu.run(who.user_id, lambda: possible_file_names(prompt, at_most=most), is_heavy=is_heavy)
-        return await self._db.read(lambda tx: assets.files_named(tx, who, names=names))
+        return await self._db.read(lambda tx: named_files.files_named(tx, who, names=names))
 
     async def _validate(
         self, who: Principal, draft: Draft, catalogue: Catalogue, files: Mapping[str, Asset], *, is_heavy: bool

@@ -28,7 +28,7 @@ from safelight.db import owned_assets, publication
 from safelight.db import workflow as rows
 from safelight.db.transaction import Transaction
 from safelight.db.types import encode_json
-from safelight.services import asset as assets
+from safelight.services import named_files
 from safelight.services import quota as quotas
 
 
@@ -210,7 +210,7 @@ def _add_version(
 def _dependencies(tx: Transaction, owner_id: UserId, content: Mapping[str, Any]) -> tuple[AssetId, ...]:
     """The owner's assets that the graph names: by file name, digest or id."""
     named = assets_named_in(content)
-    files = assets.files_named(tx, Principal(owner_id), names=named.files)
+    files = named_files.files_named(tx, Principal(owner_id), names=named.files)
     found = {asset.id for asset in files.values()}
     found |= set(owned_assets.ids_of(tx.conn, owner_id, digests=named.digests).values())
     found |= owned_assets.owned(tx.conn, owner_id, asset_ids=named.ids)

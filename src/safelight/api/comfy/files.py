@@ -7,7 +7,7 @@ from safelight.api.handler import reads
 from safelight.core.asset import Folder
 from safelight.core.errors import Invalid
 from safelight.db.transaction import Transaction
-from safelight.services import asset as assets
+from safelight.services import named_files
 
 MOST = 5000
 """Files in one response."""
@@ -19,5 +19,5 @@ def list_internal_files(tx: Transaction, request: ApiRequest) -> Any:
     folder = request.params["type"]
     if folder not in {f.value for f in Folder}:
         raise Invalid(f"{folder!r} is not a type of file; valid are input, output and temp")
-    files = assets.list_files(tx, request.who, folder=Folder(folder), limit=MOST)
+    files = named_files.list_files(tx, request.who, folder=Folder(folder), limit=MOST)
     return [str(asset.file) for asset in files if asset.file and not asset.file.subfolder]

@@ -10,8 +10,7 @@ from safelight.core.asset import FileName, parse_file_name
 from safelight.core.errors import InvalidName, NotFound
 from safelight.core.user import Principal
 from safelight.db.transaction import Transaction
-from safelight.services import asset as assets
-from safelight.services import asset_access
+from safelight.services import asset_access, named_files
 
 _LAYER = re.compile(r"(.*?)(painted-masked|painted|paint|mask)(-[0-9]+.*|[0-9]*\.[a-z]+)")
 """The editor's names: ``clipspace-painted-masked-1700000000000.png``."""
@@ -31,7 +30,7 @@ def get_mask_layers(tx: Transaction, request: ApiRequest) -> Any:
         raise NotFound(f"{text!r} is not a file of the mask editor")
     names = {layer: f"{match[1]}{layer}{match[3]}" for layer in ("mask", "paint", "painted", "painted-masked")}
     annotated = {layer: str(replace(file, filename=name)) for layer, name in names.items()}
-    found = assets.files_named(tx, who, names=annotated.values())
+    found = named_files.files_named(tx, who, names=annotated.values())
     return {layer.replace("-", "_"): names[layer] if annotated[layer] in found else None for layer in names}
 
 

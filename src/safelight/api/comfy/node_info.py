@@ -23,7 +23,7 @@ from safelight.core.output import kind_of_file
 from safelight.core.upload_mark import UPLOAD_MARKS, upload_mark
 from safelight.core.user import Principal
 from safelight.db.engine import Database
-from safelight.services import asset as assets
+from safelight.services import named_files
 from safelight.services.catalogue import LiveCatalogue
 
 ENCODINGS = ("zstd", "br", "gzip")
@@ -74,7 +74,7 @@ class NodeInfoBodies:
         chosen = catalogue if names is None else {name: catalogue[name] for name in names if name in catalogue}
         if not any(_file_mark(i) for node in chosen.values() for i in node.inputs):
             return chosen
-        files = await self._db.read(lambda tx: assets.list_files(tx, who, folder=Folder.INPUT, limit=MOST_FILES))
+        files = await self._db.read(lambda tx: named_files.list_files(tx, who, folder=Folder.INPUT, limit=MOST_FILES))
         offered = {name: _names(files, mark.kinds) for name, mark in UPLOAD_MARKS.items()}
         return {name: _filled(node, offered) for name, node in chosen.items()}
 

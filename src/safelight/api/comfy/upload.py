@@ -16,9 +16,8 @@ from safelight.api.responses import json_response
 from safelight.core.asset import Asset, FileName, Folder, clean_filename, clean_subfolder, parse_file_name
 from safelight.core.digest import Digest
 from safelight.core.errors import Invalid, NotFound
-from safelight.services import asset as assets
-from safelight.services import asset_access
-from safelight.services.asset import NewFile
+from safelight.services import asset_access, named_files
+from safelight.services.named_files import NewFile
 
 MAX_EDGE = 16_384
 """Pixels: the contract's limit of a picture's width and height."""
@@ -69,7 +68,7 @@ async def _read(app: App, request: ApiRequest) -> tuple[Form, UploadedFile]:
 
 async def _register(app: App, request: ApiRequest, new: NewFile, *, overwrite: bool) -> Response:
     who, now = request.who, app.clock.now()
-    asset = await app.db.write(lambda tx: assets.upload(tx, who, new=new, overwrite=overwrite, now=now))
+    asset = await app.db.write(lambda tx: named_files.upload(tx, who, new=new, overwrite=overwrite, now=now))
     assert asset.file is not None
     name = {"name": asset.file.filename, "subfolder": asset.file.subfolder, "type": asset.file.folder.value}
     return json_response(name)

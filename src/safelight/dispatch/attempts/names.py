@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from safelight.core.ids import JobId
 from safelight.db.engine import Database
 from safelight.dispatch.files.outputs import FilenameSequence
-from safelight.services import asset as assets
+from safelight.services import named_files
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class NameCounters:
 
     async def _last(self, sequence: FilenameSequence) -> int:
         return await self._db.read(
-            lambda tx: assets.last_number(
+            lambda tx: named_files.last_number(
                 tx, sequence.owner_id, folder=sequence.folder, subfolder=sequence.subfolder, prefix=sequence.prefix
             )
         )

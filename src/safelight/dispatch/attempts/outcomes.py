@@ -17,9 +17,9 @@ from safelight.dispatch.attempts.attempt import Attempt
 from safelight.dispatch.attempts.names import NameCounters
 from safelight.dispatch.files.outputs import kept_name
 from safelight.dispatch.files.transport import FileTransport
-from safelight.services import asset as assets
 from safelight.services import attempt as attempts
-from safelight.services.asset import NewFile
+from safelight.services import named_files
+from safelight.services.named_files import NewFile
 from safelight.wire.messages import JobDone, KeptFile
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Outcomes:
         named = [kept_name(file) for file in files]
         found = await self._retry.run(
             lambda: self._db.read(
-                lambda tx: assets.find_files(tx, Principal(attempt.owner_id), files={name for name, _ in named})
+                lambda tx: named_files.find_files(tx, Principal(attempt.owner_id), files={name for name, _ in named})
             ),
             what=f"look up the files that job {attempt.job_id} names",
         )

@@ -16,7 +16,7 @@ from safelight.core.digest import Digest, parse_sha256
 from safelight.core.errors import Invalid
 from safelight.core.worker import SlotId
 from safelight.dispatch.files.outputs import new_file
-from safelight.services.asset import NewFile
+from safelight.services.named_files import NewFile
 from safelight.wire.messages import FileRef, SavedFile
 
 

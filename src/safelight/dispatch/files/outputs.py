@@ -14,7 +14,7 @@ from safelight.core.backoff import Retrier
 from safelight.core.digest import Digest, Sha256Digest, parse_digest
 from safelight.core.errors import Invalid
 from safelight.core.ids import UserId
-from safelight.services.asset import NewFile
+from safelight.services.named_files import NewFile
 from safelight.wire.messages import KeptFile, ReserveNames, SavedFile
 
 _FOLDERS = {"output": Folder.OUTPUT, "temp": Folder.TEMP}

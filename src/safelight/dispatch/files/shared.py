@@ -21,7 +21,7 @@ from safelight.dispatch.files.inputs import Inputs
 from safelight.dispatch.files.outputs import OutputFiles
 from safelight.dispatch.files.staging import Staging
 from safelight.sandbox.rules import Account
-from safelight.services.asset import NewFile
+from safelight.services.named_files import NewFile
 from safelight.wire.messages import FileRef, SavedFile
 
 

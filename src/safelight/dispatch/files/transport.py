@@ -13,7 +13,7 @@ from typing import Protocol
 from safelight.core.asset import Asset
 from safelight.core.errors import SafelightError
 from safelight.core.worker import SlotId
-from safelight.services.asset import NewFile
+from safelight.services.named_files import NewFile
 from safelight.wire.messages import FileRef, SavedFile
 
 VALIDATION_FETCH_S = 5.0

@@ -5,6 +5,6 @@
 * ``idle``: stops idle slots, and starts them again for waiting jobs.
 * ``inbox``: handles the messages of a slot in their order.
 * ``registry``: all slots, their gates and their failures.
-* ``runner``: runs attempts on slots, from the claim to the outcome.
+* ``attempt_runner``: runs attempts on slots, from the claim to the outcome.
 * ``slot``: the state of one slot.
 """

@@ -17,9 +17,9 @@ from safelight.dispatch.backend import Backend
 from safelight.dispatch.journal import Journal
 from safelight.dispatch.pack_requests import PackRoutes
 from safelight.dispatch.remote_validation import RemoteValidation
+from safelight.dispatch.slots.attempt_runner import AttemptRunner
 from safelight.dispatch.slots.inbox import Inbox, Work
 from safelight.dispatch.slots.registry import Slots
-from safelight.dispatch.slots.runner import AttemptRunner
 from safelight.dispatch.slots.slot import EngineEnded, EngineReattached, Slot, SlotMessage
 from safelight.dispatch.tasks import Tasks
 from safelight.services import node as nodes

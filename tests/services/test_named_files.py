@@ -12,8 +12,7 @@ from safelight.core.asset import FileName, Folder
 from safelight.core.errors import NotFound
 from safelight.core.ids import AssetId
 from safelight.core.job import Fence
-from safelight.services import asset as assets
-from safelight.services import asset_access
+from safelight.services import asset_access, named_files
 from safelight.services import asset_library as library
 from safelight.services import attempt as attempts
 
@@ -26,7 +25,7 @@ def named(filename: str, subfolder: str = "", folder: Folder = Folder.INPUT) -> 
 
 async def upload(env: Env, name: str, data: bytes, *, overwrite: bool = False, subfolder: str = "") -> str:
     new = new_file(named(name, subfolder), data)
-    asset = await env.do(assets.upload, ANNA, new=new, overwrite=overwrite, now=NOW)
+    asset = await env.do(named_files.upload, ANNA, new=new, overwrite=overwrite, now=NOW)
     assert asset.file is not None
     assert asset.digest == hash_bytes(data)
     assert await env.read(asset_access.by_file_name, ANNA, file=asset.file) == asset
@@ -35,7 +34,7 @@ async def upload(env: Env, name: str, data: bytes, *, overwrite: bool = False, s
 
 async def test_the_same_name_and_the_same_bytes_are_the_same_file(env: Env) -> None:
     assert [await upload(env, "a.png", b"1") for _ in range(2)] == ["a.png", "a.png"]
-    assert len(await env.read(assets.list_files, ANNA, folder=Folder.INPUT)) == 1
+    assert len(await env.read(named_files.list_files, ANNA, folder=Folder.INPUT)) == 1
 
 
 async def test_the_same_name_and_other_bytes_get_a_number(env: Env) -> None:
@@ -55,12 +54,12 @@ async def test_the_number_stands_before_the_extension(env: Env, name: str, secon
 async def test_overwrite_puts_other_bytes_under_the_name(env: Env) -> None:
     await upload(env, "a.png", b"1")
     assert await upload(env, "a.png", b"2", overwrite=True) == "a.png"
-    assert [a.digest for a in await env.read(assets.list_files, ANNA, folder=Folder.INPUT)] == [hash_bytes(b"2")]
+    assert [a.digest for a in await env.read(named_files.list_files, ANNA, folder=Folder.INPUT)] == [hash_bytes(b"2")]
 
 
 async def test_owners_share_bytes_and_no_names(env: Env) -> None:
     for who in (ANNA, BEN):
-        await env.do(assets.upload, who, new=new_file(named("a.png"), b"1"), overwrite=False, now=NOW)
+        await env.do(named_files.upload, who, new=new_file(named("a.png"), b"1"), overwrite=False, now=NOW)
     mine = await env.read(asset_access.by_file_name, ANNA, file=named("a.png"))
     other = await env.read(asset_access.by_file_name, BEN, file=named("a.png"))
     assert mine.digest == other.digest
@@ -72,10 +71,10 @@ async def test_any_text_may_be_asked_for_files(env: Env) -> None:
     await upload(env, "a.png", b"1")
     await upload(env, "b.png", b"2", subfolder="sub/deep")
     out = new_file(named("c.png", folder=Folder.OUTPUT), b"3")
-    await env.do(assets.upload, ANNA, new=out, overwrite=False, now=NOW)
+    await env.do(named_files.upload, ANNA, new=out, overwrite=False, now=NOW)
     texts = ["a.png", "a.png [input]", "sub/deep/b.png", "c.png [output]", "c.png", "b.png", "A.PNG"]
     odd = ["", "/", "../a.png", "x" * 10_000, "a photo of\na cat", "\x00", "\ud83d", "C:/a.png", "sub//deep/./b.png"]
-    found = await env.read(assets.files_named, ANNA, names=texts + odd)
+    found = await env.read(named_files.files_named, ANNA, names=texts + odd)
     digests = {name: asset.digest for name, asset in found.items()}
     assert digests == {
         "a.png": hash_bytes(b"1"),
@@ -84,17 +83,17 @@ async def test_any_text_may_be_asked_for_files(env: Env) -> None:
         "sub//deep/./b.png": hash_bytes(b"2"),
         "c.png [output]": hash_bytes(b"3"),
     }
-    assert await env.read(assets.files_named, BEN, names=texts) == {}
+    assert await env.read(named_files.files_named, BEN, names=texts) == {}
 
 
 async def test_a_folder_lists_the_newest_first_and_its_subfolders_too(env: Env) -> None:
     await upload(env, "a.png", b"1")
     await upload(env, "b.png", b"2", subfolder="sub")
     await upload(env, "c.png", b"3")
-    found = await env.read(assets.list_files, ANNA, folder=Folder.INPUT)
+    found = await env.read(named_files.list_files, ANNA, folder=Folder.INPUT)
     assert [str(asset.file) for asset in found] == ["c.png [input]", "sub/b.png [input]", "a.png [input]"]
-    assert await env.read(assets.list_files, ANNA, folder=Folder.INPUT, limit=1) == found[:1]
-    assert await env.read(assets.list_files, ANNA, folder=Folder.TEMP) == []
+    assert await env.read(named_files.list_files, ANNA, folder=Folder.INPUT, limit=1) == found[:1]
+    assert await env.read(named_files.list_files, ANNA, folder=Folder.TEMP) == []
 
 
 @pytest.mark.parametrize(
@@ -106,11 +105,11 @@ async def test_numbers_go_on_after_the_highest(env: Env, prefix: str, last: int)
     names += ["pack_00042.mp4", "pack_00043-audio.mp4"]
     for name in names:
         new = new_file(named(name, folder=Folder.OUTPUT), name.encode())
-        await env.do(assets.upload, ANNA, new=new, overwrite=False, now=NOW)
+        await env.do(named_files.upload, ANNA, new=new, overwrite=False, now=NOW)
     place = {"folder": Folder.OUTPUT, "prefix": prefix}
-    assert await env.read(assets.last_number, ANNA.user_id, subfolder="", **place) == last
-    assert await env.read(assets.last_number, ANNA.user_id, subfolder="sub", **place) == 0
-    assert await env.read(assets.last_number, BEN.user_id, subfolder="", **place) == 0
+    assert await env.read(named_files.last_number, ANNA.user_id, subfolder="", **place) == last
+    assert await env.read(named_files.last_number, ANNA.user_id, subfolder="sub", **place) == 0
+    assert await env.read(named_files.last_number, BEN.user_id, subfolder="", **place) == 0
 
 
 async def test_an_output_takes_a_name_that_an_upload_slipped_into(env: Env) -> None:
@@ -118,7 +117,7 @@ async def test_an_output_takes_a_name_that_an_upload_slipped_into(env: Env) -> N
     name = named("out_00001_.png", folder=Folder.OUTPUT)
     await submit(env, ANNA)
     fence = await claim(env, ANNA)
-    await env.do(assets.upload, ANNA, new=new_file(name, b"upload"), overwrite=False, now=NOW)
+    await env.do(named_files.upload, ANNA, new=new_file(name, b"upload"), overwrite=False, now=NOW)
     await env.do(attempts.record_outputs, fence, outputs=[], files=[new_file(name, b"output")], now=at(1))
     await complete(env, fence)
     assert (await env.read(asset_access.by_file_name, ANNA, file=name)).digest == hash_bytes(b"output")

@@ -13,10 +13,10 @@ from safelight.core.ids import JobId
 from safelight.core.job import Fence, JobError, JobState
 from safelight.dispatch.attempts.attempt import Attempt, run_job
 from safelight.dispatch.attempts.infra_failures import FreeRetries, is_infra_failure, is_slot_failure
-from safelight.dispatch.attempts.limits import Limits
 from safelight.dispatch.attempts.names import NameCounters
 from safelight.dispatch.attempts.outcomes import Outcomes
 from safelight.dispatch.attempts.recovery import Recovery
+from safelight.dispatch.attempts.run_limits import Limits
 from safelight.dispatch.backend import Backend
 from safelight.dispatch.files.outputs import sequence_of
 from safelight.dispatch.files.transport import FileTransport
