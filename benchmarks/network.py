@@ -23,6 +23,7 @@ from safelight.models.sampling.guidance import CfgGuider
 from safelight.models.sampling.sample import ChosenSampler, sample
 from safelight.models.sampling.samplers.table import SAMPLERS
 from safelight.models.sampling.schedules import schedule
+from safelight.models.unet.unet_module import UNetInputs
 from safelight.models.weights import Weights
 
 STEPS = 2
@@ -111,7 +112,7 @@ def main() -> None:
 
         def our_step() -> None:
             with loaded.model.network.session() as predict:
-                predict(x, timestep, context=context)
+                predict(x, timestep, UNetInputs(context))
 
         def their_step() -> None:
             theirs(x, timestep, encoder_hidden_states=context)

@@ -113,10 +113,10 @@ def lines(folder: Path) -> Iterator[tuple[str, float]]:
     names = ("height", "width", "crop_h", "crop_w", "target_height", "target_width")
     x, timestep = torch.randn(2, 4, 32, 24), torch.tensor([999.0, 17.0])
     sized = {**options, **dict(zip(names, SIZES, strict=True))}
-    conditioned = loaded.model.network.prepare_conditioning(sized, shape=x.shape, device=x.device)
+    conditioned = loaded.model.network.prepare_inputs(their_condition, sized, shape=x.shape, device=x.device)
     predicted: torch.Tensor
     with loaded.model.network.session() as predict:
-        predicted = predict(x, timestep, context=their_condition.expand(2, -1, -1), y=conditioned["y"].expand(2, -1))
+        predicted = predict(x, timestep, conditioned.for_items(2))
     more = {"text_embeds": options["pooled_output"].expand(2, -1), "time_ids": torch.tensor([SIZES, SIZES])}
     theirs = their_unet(state)(
         x, timestep, encoder_hidden_states=their_condition.expand(2, -1, -1), added_cond_kwargs=more

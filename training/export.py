@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safelight.models.families.miniature import METADATA
 from safetensors.torch import save_file
 
-from safelight.models.families.miniature import METADATA
 from training.autoencoder import GROUPS as AUTOENCODER_GROUPS
 from training.autoencoder import pictures
 from training.flow import GROUPS, HEAD_WIDTH

@@ -32,7 +32,8 @@ from safelight.models.sampling.prediction import Flow, Noise, Velocity
 from safelight.models.sampling.sample import sample
 from safelight.models.sampling.samplers.table import SAMPLERS
 from safelight.models.sampling.schedules import SCHEDULES, schedule, step_range
-from safelight.models.weight_layers import WeightLayer
+from safelight.models.unet.unet_module import UNetInputs
+from safelight.models.weight_layers import WeightLayer, WeightPart
 from safelight.nodes.sampling.noise import SeededNoise
 from safelight.nodes.sampling.sample import sampler_named
 from safelight.sdk.registry import discover
@@ -68,10 +69,14 @@ class FormulaNetwork:
 
     @contextmanager
     def session(self) -> Iterator[Any]:
-        yield lambda x, timestep, *, context, **more: cases.network(x, timestep, context)
+        yield lambda x, timestep, inputs, **more: cases.network(x, timestep, inputs.context)
 
-    def prepare_conditioning(self, options: Mapping[str, Any], **more: Any) -> dict[str, torch.Tensor]:
+    @property
+    def lora_names(self) -> Mapping[str, WeightPart]:
         return {}
+
+    def prepare_inputs(self, context: torch.Tensor, options: Mapping[str, Any], **more: Any) -> UNetInputs:
+        return UNetInputs(context)
 
 
 def run(case: cases.Case) -> torch.Tensor:

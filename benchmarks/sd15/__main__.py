@@ -25,6 +25,7 @@ from safelight.models.sampling.guidance import CfgGuider
 from safelight.models.sampling.sample import ChosenSampler, sample
 from safelight.models.sampling.samplers.table import SAMPLERS
 from safelight.models.sampling.schedules import SCHEDULES, schedule
+from safelight.models.unet.unet_module import UNetInputs
 
 POSITIVE = "a photograph of an astronaut riding a horse, (highly detailed:1.2)"
 NEGATIVE = "blurry, text"
@@ -66,7 +67,7 @@ def lines(path: Path) -> Iterator[Line]:
     noise = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(42))
     yield "noise of seed 42", distance("noise_seed42", noise), 1e-8
     with loaded.model.network.session() as predict, torch.inference_mode():
-        predicted = predict(noise, torch.tensor([500.0]), context=positive[0][0])
+        predicted = predict(noise, torch.tensor([500.0]), UNetInputs(positive[0][0]))
         yield "network, t = 500", distance("unet_t500_out_pos", predicted), 1e-5
     made_latents = sample(
         CfgGuider(loaded.model, positive, negative, 7.0),

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import torch
 
+from safelight.models.families.stable_diffusion.conditioning import TextOnly
+from safelight.models.lora.names import unet_names
+from safelight.models.stored_network import StoredNetwork
 from safelight.models.unet.shape import (
     Block,
     ConvolutionShape,
@@ -14,7 +17,7 @@ from safelight.models.unet.shape import (
     UNetShape,
     UpShape,
 )
-from safelight.models.unet.unet_module import Heads, UNet
+from safelight.models.unet.unet_module import Heads, UNet, UNetArchitecture
 from safelight.models.weights import Source, WeightFile, Weights
 
 
@@ -78,3 +81,8 @@ def file_of(
     named = {name if "." not in name else f"{prefix}{name}": shape for name, shape in shapes.items()}
     file = WeightFile((str(Path("some.safetensors")), 0, 0), named, {}, metadata or {})
     return file, Weights({name: Source(file, f"{prefix}{name}") for name in shapes if "." in name})
+
+
+def stored(weights: Weights, shape: UNetShape, heads: Heads) -> StoredNetwork:
+    """A network without a pooled condition."""
+    return StoredNetwork(weights, UNetArchitecture(shape, heads), TextOnly(), unet_names)

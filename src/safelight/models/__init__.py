@@ -7,6 +7,7 @@
 * ``data/``: data files: the vocabulary of CLIP's tokenizer.
 * ``diffusion_model``: the value on MODEL links.
 * ``families/``: the model families: detection, and what is specific to each.
+* ``inputs``: what conditions a network, batched and cropped without a look inside.
 * ``latent_format``: channels, scale and preview colors of latents.
 * ``lora/``: LoRA files of every common dialect.
 * ``merging``: merge the weights of two models.
@@ -19,7 +20,7 @@
 * ``residency``: the networks in memory.
 * ``sampling/``: from noise to a latent.
 * ``saving``: save models to files.
-* ``stored_unet``: a UNet whose weights are in files.
+* ``stored_network``: a network whose weights are in files.
 * ``text/``: text encoders.
 * ``unet/``: the UNet of latent diffusion.
 * ``upscale/``: networks that enlarge images.

@@ -11,33 +11,15 @@ from safelight.models.autoencoder.autoencoder_module import autoencoder_shape
 from safelight.models.autoencoder.image_autoencoder import ImageAutoencoder
 from safelight.models.autoencoder.tiny import tiny_shape
 from safelight.models.diffusion_model import DiffusionModel
-from safelight.models.families.family import Family
-from safelight.models.families.registry import UNET, family_of
+from safelight.models.families.registry import NETWORK, detect, text_recipe, text_recipes
 from safelight.models.text.clip_weights import clip_weights
 from safelight.models.text.encoder import TextEncoder
-from safelight.models.text.encoder_module import text_shape
-from safelight.models.text.recipe import (
-    CLIP_G_PENULTIMATE,
-    CLIP_H,
-    CLIP_L,
-    CLIP_L_PENULTIMATE,
-    EncoderRecipe,
-    TextRecipe,
-)
-from safelight.models.unet.diffusers_layout import in_original_layout
+from safelight.models.text.encoder_files import EncoderFile, encoder_file, title_of
+from safelight.models.text.recipe import TextRecipe
 from safelight.models.weights import UnknownWeights, WeightFile, Weights, weight_file
 
 AUTOENCODER = "first_stage_model."
-
-TEXT_PREFIXES: dict[tuple[str, str], tuple[str, ...]] = {
-    ("sd1", "l"): ("cond_stage_model.transformer.", "cond_stage_model."),
-    ("miniature", "l"): ("cond_stage_model.transformer.",),
-    ("sd2", "h"): ("cond_stage_model.model.",),
-    ("sdxl", "l"): ("conditioner.embedders.0.transformer.",),
-    ("sdxl", "g"): ("conditioner.embedders.1.model.",),
-    ("sdxl_refiner", "g"): ("conditioner.embedders.0.model.",),
-}
-"""Prefixes of the text encoders' weights, by the checkpoint's family and the encoder's letter."""
+_AUTOENCODER_PREFIXES = (AUTOENCODER, "vae.")
 
 _AUTOENCODER_PART = re.compile(r"(?:encoder|decoder|quant_conv|post_quant_conv)\..+")
 _AUTOENCODER_ATTENTION = re.compile(r"(?:encoder|decoder)\.mid\.attn_1\.(?:q|k|v|proj_out)\.weight")
@@ -56,10 +38,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Load a checkpoint; reads only the header. Raises :class:`UnknownWeights`;
     :class:`safelight.media.media_errors.UnreadableWeights`."""
     file = weight_file(path)
-    unet = file.weights(UNET)
-    family = family_of(file, unet)
-    autoencoder = _autoencoder(file.weights(AUTOENCODER), path.name, family.autoencoder_groups)
-    return Checkpoint(family.model(unet), _text_of_checkpoint(file, family), autoencoder)
+    variant, weights = detect(file, file.weights(NETWORK))
+    found = _first(file.weights(prefix) for prefix in _AUTOENCODER_PREFIXES)
+    autoencoder = _autoencoder(found, path.name, variant.autoencoder_groups)
+    return Checkpoint(variant.model(weights), _text_of_checkpoint(file, variant.text), autoencoder)
 
 
 def load_diffusion_model(
@@ -68,10 +50,10 @@ def load_diffusion_model(
     """A diffusion network alone, or the one in a checkpoint. ``dtype``: the type that it computes in; ``rounded``: the
     type that its weights are rounded to first."""
     file = weight_file(path)
-    unet = in_original_layout(file.weights(UNET) or file.weights())
+    variant, weights = detect(file, file.weights(NETWORK) or file.weights())
     if rounded is not None:
-        unet = unet.rounded(rounded)
-    return family_of(file, unet).model(unet, dtype=dtype)
+        weights = weights.rounded(rounded)
+    return variant.model(weights, dtype=dtype)
 
 
 def load_autoencoder(path: Path) -> ImageAutoencoder:
@@ -79,7 +61,7 @@ def load_autoencoder(path: Path) -> ImageAutoencoder:
     file = weight_file(path)
     if tiny := file.weights("taesd_"):
         return _tiny(tiny, path.name, *TINY_AUTOENCODERS["taesd"])
-    found = _autoencoder(file.weights(AUTOENCODER) or file.weights(), path.name, 32)
+    found = _autoencoder(_first(file.weights(prefix) for prefix in (*_AUTOENCODER_PREFIXES, "")), path.name, 32)
     if found is None:
         raise UnknownWeights(f"{path.name!r} contains no supported autoencoder")
     return found
@@ -110,49 +92,42 @@ def _tiny(weights: Weights, name: str, scale: float, shift: float) -> ImageAutoe
     return ImageAutoencoder(weights, shape)
 
 
-def load_text_encoders(paths: Sequence[Path]) -> TextEncoder:
-    """CLIP text encoders: a single one as its own family reads it, L and G together as SDXL does."""
-    found: dict[str, Weights] = {}
+def load_text_encoders(paths: Sequence[Path], type: str) -> TextEncoder:
+    """Text encoders, used as the families of a loader's type use them. Raises :class:`UnknownWeights`."""
+    found: dict[str, EncoderFile] = {}
     for path in paths:
-        file = weight_file(path)
-        weights = _first(clip_weights(file.weights(prefix)) for prefix in ("", "text_encoder.", "transformer."))
-        if not weights:
-            raise UnknownWeights(f"{path.name!r} contains no supported text encoder; CLIP L, H and G are supported")
-        found[_letter(weights, path.name)] = weights
-    if len(found) < len(paths):
-        raise UnknownWeights(
-            f"{' and '.join(path.name for path in paths)} are the same kind of text encoder; choose two different ones"
-        )
-    recipes: dict[str, EncoderRecipe] = {"l": CLIP_L, "h": CLIP_H, "g": CLIP_G_PENULTIMATE}
-    if "g" in found:
-        recipes["l"] = CLIP_L_PENULTIMATE
-    return _encoder({letter: found[letter] for letter in "lhg" if letter in found}, recipes)
+        one = encoder_file(weight_file(path))
+        if one.kind in found:
+            names = " and ".join(path.name for path in paths)
+            raise UnknownWeights(f"{names} are the same kind of text encoder; choose different ones")
+        found[one.kind] = one
+    recipe = text_recipe(type, frozenset(found))
+    if recipe is None:
+        given = " and ".join(f"{path.name!r} is {title_of(kind)}" for path, kind in zip(paths, found, strict=True))
+        raise UnknownWeights(f"{given}; text encoders of type {type!r} are {_expected(type)}")
+    return _encoder({key: found[one.kind].weights for key, one in recipe.encoders.items()}, recipe)
 
 
-def _text_of_checkpoint(file: WeightFile, family: Family) -> TextEncoder | None:
+def _expected(type: str) -> str:
+    expected = [
+        f"{' and '.join(title_of(one.kind) for one in recipe.encoders.values())} for {recipe.title}"
+        for recipe in text_recipes(type)
+    ]
+    return ", ".join(expected) or "not supported yet"
+
+
+def _text_of_checkpoint(file: WeightFile, recipe: TextRecipe) -> TextEncoder | None:
     found = {}
-    for letter in family.text.encoders:
-        prefixes = TEXT_PREFIXES[family.name, letter]
-        found[letter] = _first(clip_weights(file.weights(prefix)) for prefix in prefixes)
-    return _encoder(found, family.text.encoders) if all(found.values()) else None
+    for key in recipe.encoders:
+        found[key] = _first(clip_weights(file.weights(prefix)) for prefix in recipe.prefixes[key])
+    return _encoder(found, recipe) if all(found.values()) else None
 
 
-def _encoder(found: dict[str, Weights], recipes: Mapping[str, EncoderRecipe]) -> TextEncoder:
-    chosen = {letter: recipes[letter] for letter in found}
+def _encoder(found: Mapping[str, Weights], recipe: TextRecipe) -> TextEncoder:
     weights = Weights({})
-    for letter, own in found.items():
-        weights = weights | own.prefixed(f"clip_{letter}.")
-    return TextEncoder(weights, TextRecipe(chosen))
-
-
-def _letter(weights: Weights, name: str) -> str:
-    width = text_shape(weights.shapes).width
-    letter = {768: "l", 1024: "h", 1280: "g"}.get(width)
-    if letter is None:
-        raise UnknownWeights(
-            f"{name!r} contains a text encoder {width} features wide; supported widths are 768, 1024 and 1280"
-        )
-    return letter
+    for key, one in recipe.encoders.items():
+        weights = weights | found[key].prefixed(f"{one.kind}.")
+    return TextEncoder(weights, recipe)
 
 
 def _autoencoder(weights: Weights, name: str, groups: int) -> ImageAutoencoder | None:

@@ -1,4 +1,4 @@
-"""The interface of a diffusion network for samplers. :mod:`safelight.models.stored_unet` implements it."""
+"""The interface of a diffusion network for samplers. :mod:`safelight.models.stored_network` implements it."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -6,8 +6,9 @@ from typing import Any, Protocol
 
 import torch
 
+from safelight.models.inputs import Inputs
 from safelight.models.network_hooks import Control, NetworkHooks
-from safelight.models.weight_layers import WeightLayer
+from safelight.models.weight_layers import WeightLayer, WeightPart
 
 
 class Predict(Protocol):
@@ -15,16 +16,14 @@ class Predict(Protocol):
         self,
         x: torch.Tensor,
         timestep: torch.Tensor,
+        inputs: Any,
         *,
-        context: torch.Tensor,
-        y: torch.Tensor | None = None,
-        concat: torch.Tensor | None = None,
         control: Control | None = None,
         hooks: NetworkHooks | None = None,
     ) -> torch.Tensor:
-        """The raw output ``[B, C, h, w]`` for ``x`` of that shape on the network's own input scale, ``timestep [B]``
-        and ``context [B, tokens, features]``. ``y [B, features]`` and ``concat [B, C', h, w]`` come from
-        :meth:`Network.prepare_conditioning`. Inputs and outputs are float32 on the network's device."""
+        """The raw output ``[B, C, *spatial]`` for ``x`` of that shape on the network's own input scale and ``timestep
+        [B]``. ``inputs``: a value of the network's family from :meth:`Network.prepare_inputs`, for the same batch.
+        Tensors are float32 on the network's device."""
         ...
 
 
@@ -41,6 +40,11 @@ class Network(Protocol):
         ...
 
     @property
+    def lora_names(self) -> Mapping[str, WeightPart]:
+        """What each spelling of a module in LoRA files refers to. Spellings have ``_`` for ``.`` and no prefix."""
+        ...
+
+    @property
     def device(self) -> torch.device:
         """The device that sessions compute on."""
         ...
@@ -54,10 +58,16 @@ class Network(Protocol):
         different layers."""
         ...
 
-    def prepare_conditioning(
-        self, options: Mapping[str, Any], *, shape: torch.Size, device: torch.device, is_negative: bool = False
-    ) -> dict[str, torch.Tensor]:
-        """Convert the options of a conditioning entry to keywords of :class:`Predict`, each with a batch of one or of
-        ``shape[0]``. ``shape`` is that of ``x``. The option ``noise_mask`` is used by inpainting networks without an
-        image of their own."""
+    def prepare_inputs(
+        self,
+        context: torch.Tensor,
+        options: Mapping[str, Any],
+        *,
+        shape: torch.Size,
+        device: torch.device,
+        is_negative: bool = False,
+    ) -> Inputs:
+        """Convert a conditioning entry, its embeddings ``[1 or B, tokens, features]`` and its options, to the family's
+        inputs, with a batch of one or of ``shape[0]``. ``shape`` is that of ``x``. The option ``noise_mask`` is used by
+        inpainting networks without an image of their own. Raises :class:`WrongConditioning`."""
         ...

@@ -9,12 +9,11 @@ from safetensors.torch import save_file
 
 from safelight.core.errors import Invalid
 from safelight.models.autoencoder.image_autoencoder import ImageAutoencoder
-from safelight.models.checkpoint import AUTOENCODER, TEXT_PREFIXES
+from safelight.models.checkpoint import AUTOENCODER
 from safelight.models.diffusion_model import DiffusionModel
-from safelight.models.families import miniature
-from safelight.models.families.registry import UNET
+from safelight.models.families.registry import NETWORK
 from safelight.models.merging import patched_weight
-from safelight.models.stored_unet import StoredUNet
+from safelight.models.stored_network import StoredNetwork
 from safelight.models.text.clip_weights import OPEN_CLIP_LAYER, OPEN_CLIP_TOP_LEVEL
 from safelight.models.text.encoder import TextEncoder
 from safelight.models.weight_layers import WeightLayer
@@ -32,23 +31,25 @@ class NotSavable(Invalid):
 def model_tensors(model: DiffusionModel) -> Tensors:
     """Weights below ``model.diffusion_model.``. Raises :class:`NotSavable`."""
     network = model.network
-    if not isinstance(network, StoredUNet):
+    if not isinstance(network, StoredNetwork):
         raise NotSavable(f"a model of type {type(network).__name__!r} has no weights of its own to save")
-    return _prefixed(UNET, _tensors(network.weights, network.layers))
+    return _prefixed(NETWORK, _tensors(network.weights, network.layers))
 
 
-def text_tensors(text: TextEncoder, family: str | None) -> Tensors:
-    """Weights under the prefixes of the family's checkpoints; without a family, under their own names
-    (``text_model...``)."""
+def text_tensors(text: TextEncoder, *, in_checkpoint: bool) -> Tensors:
+    """Weights under the prefixes of the family's checkpoints; otherwise under their own names (``text_model...``),
+    below the encoder's kind if there are several. Raises :class:`NotSavable`."""
     found: Tensors = {}
     tensors = _tensors(text.weights, text.layers)
-    for letter in text.recipe.encoders:
-        own_prefix = f"clip_{letter}."
+    for key, recipe in text.recipe.encoders.items():
+        own_prefix = f"{recipe.kind}."
         own = {name.removeprefix(own_prefix): t for name, t in tensors.items() if name.startswith(own_prefix)}
-        if family is None:
+        if not in_checkpoint:
             found |= own if len(text.recipe.encoders) == 1 else _prefixed(own_prefix, own)
             continue
-        prefix = TEXT_PREFIXES[family, letter][0]
+        if key not in text.recipe.prefixes:
+            raise NotSavable(f"checkpoints have no place for a text encoder of kind {recipe.kind!r}; save it alone")
+        prefix = text.recipe.prefixes[key][0]
         found |= _prefixed(prefix, _in_open_clip_layout(own) if prefix.endswith(".model.") else own)
     return found
 
@@ -60,10 +61,13 @@ def autoencoder_tensors(autoencoder: ImageAutoencoder, *, prefix: str = AUTOENCO
 def metadata_of(model: DiffusionModel) -> dict[str, str]:
     """Metadata that the file needs besides the weights to be loaded again."""
     network = model.network
-    if not isinstance(network, StoredUNet) or model.family != "miniature":
+    if not isinstance(network, StoredNetwork):
         return {}
     files = {source.file for source in network.weights.sources.values()}
-    return {miniature.METADATA: next(iter(files)).metadata[miniature.METADATA]}
+    kept: dict[str, str] = {}
+    for file in files:
+        kept |= {key: value for key, value in file.metadata.items() if key.startswith("safelight.")}
+    return kept
 
 
 def write(path: Path, tensors: Tensors, metadata: Mapping[str, str]) -> None:

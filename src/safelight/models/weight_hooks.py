@@ -23,7 +23,7 @@ class Keyframe:
 class Changes(Protocol):
     """The source of changes: a LoRA (:class:`safelight.models.lora.file.Lora`), or another model."""
 
-    def unet_layer(self, shapes: Shapes) -> WeightLayer | None: ...
+    def network_layer(self, network: Network) -> WeightLayer | None: ...
 
     def text_layer(self, shapes: Shapes) -> WeightLayer | None: ...
 
@@ -93,6 +93,6 @@ class HookedNetwork:
         if not strength:
             return None
         if hook not in self._layers:
-            self._layers[hook] = hook.changes.unet_layer(self.network.shapes)
+            self._layers[hook] = hook.changes.network_layer(self.network)
         layer = self._layers[hook]
         return layer and layer.with_strength(strength)

@@ -16,11 +16,33 @@ class WeightPatch(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class WeightPart:
+    """A module of a network, or a range of the rows of its weight and bias: files keep query, key and value of an
+    attention in one matrix, and LoRA files name them one by one."""
+
+    module: str
+    rows: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class RowPatches:
+    """Patches of ranges of a weight's rows."""
+
+    parts: tuple[tuple[tuple[int, int], WeightPatch], ...]
+
+    def apply(self, weight: torch.Tensor, strength: float) -> torch.Tensor:
+        changed = weight.clone()
+        for (start, end), patch in self.parts:
+            changed[start:end] = patch.apply(changed[start:end], strength)
+        return changed
+
+
 @dataclass(frozen=True, eq=False)
 class WeightLayer:
     """The changes by one file or one node; equal only to itself.
 
-    ``patches`` is keyed by canonical names: the original ones below ``model.diffusion_model.`` for a UNet
+    ``patches`` is keyed by canonical names: the original ones below ``model.diffusion_model.`` for a diffusion network
     (``input_blocks.1.1.transformer_blocks.0.attn1.to_q.weight``), those of transformers for a text encoder
     (``text_model.encoder.layers.0.self_attn.q_proj.weight``). Names that the network lacks are ignored; compare them
     with ``Network.shapes`` when making a layer."""

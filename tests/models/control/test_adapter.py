@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from safelight.models.control.control_network import AppliedControl, ControlAdapter, load_control_network
 from safelight.models.sampling.levels import DiscreteLevels
+from safelight.models.unet.unet_module import UNetInputs
 from safelight.models.weights import UnknownWeights
 
 KINDS = ["full_adapter", "full_adapter_xl"]
@@ -33,7 +34,7 @@ def loaded(model: Any, path: Path) -> ControlAdapter:
 
 def residuals(network: Any, picture: torch.Tensor) -> Any:
     one = torch.zeros(1)
-    return network.residuals(torch.zeros(1, 4, 8, 8), one, image=picture, context=one, y=None)
+    return network.residuals(torch.zeros(1, 4, 8, 8), one, UNetInputs(one), image=picture)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -75,7 +76,7 @@ def test_strength_and_several(tmp_path: Path) -> None:
     def at(applied: AppliedControl, progress: float) -> Any:
         x, one = torch.zeros(1, 4, 8, 8), torch.zeros(1)
         sigma = torch.tensor(levels.sigma_at(progress))
-        return applied.residuals_at(sigma, levels, x, one, context=one, keywords={})
+        return applied.residuals_at(sigma, levels, x, one, UNetInputs(one))
 
     whole = residuals(network, picture.movedim(-1, 1))
     torch.testing.assert_close(at(applied, 0.1).inputs[5], 0.5 * whole.inputs[5])

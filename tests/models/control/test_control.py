@@ -12,7 +12,7 @@ from tests.models.sampling.networks import CPU, Plain, model_of, saying
 from safelight.models.control.control_network import AppliedControl, ControlNetwork, fit_image, load_control_network
 from safelight.models.network_hooks import Control
 from safelight.models.sampling.guidance import CfgGuider, SamplingSetup
-from safelight.models.unet.unet_module import Heads
+from safelight.models.unet.unet_module import Heads, UNetInputs
 from safelight.models.weights import UnknownWeights
 from safelight.nodes.conditioning.controlnet import ControlNetApply, ControlNetApplyAdvanced
 
@@ -48,7 +48,7 @@ def test_equals_diffusers(ours: ControlNetwork, theirs: Any) -> None:
     x, context, picture = torch.randn(2, 4, 8, 8), torch.randn(2, 7, 24), torch.rand(2, 3, 64, 64)
     timestep = torch.tensor([801.0, 3.0])
     with torch.no_grad():
-        made = ours.residuals(x, timestep, image=picture, context=context, y=None)
+        made = ours.residuals(x, timestep, UNetInputs(context), image=picture)
         down, middle = theirs(x, timestep, context, picture, return_dict=False)
     assert len(made.skips) == len(down)
     for index, expected in enumerate(down):
@@ -72,16 +72,15 @@ def test_another_files_or_families_network_is_an_error(ours: ControlNetwork, tmp
         ours.residuals(
             torch.zeros(1, 4, 8, 8),
             torch.zeros(1),
+            UNetInputs(torch.zeros(1, 7, 768)),
             image=torch.zeros(1, 3, 64, 64),
-            context=torch.zeros(1, 7, 768),
-            y=None,
         )
 
 
 def controlled(ours: ControlNetwork, applied: AppliedControl, sigma: float) -> Control | None:
     levels = model_of().parameterization.levels
     x, context = torch.ones(SHAPE), torch.ones(1, 7, 24)
-    return applied.residuals_at(torch.tensor(sigma), levels, x, torch.tensor([500.0]), context=context, keywords={})
+    return applied.residuals_at(torch.tensor(sigma), levels, x, torch.tensor([500.0]), UNetInputs(context))
 
 
 def test_strength_and_the_part_of_the_way(ours: ControlNetwork) -> None:

@@ -1,5 +1,7 @@
 """A file of every LoRA format, applied to a weight, against the change computed element by element."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,21 @@ from tests.models.lora.layouts import Shapes, clip, sd1, sdxl, unet
 
 from safelight.media.media_errors import UnreadableWeights
 from safelight.models.lora.file import LoraMismatch, read_lora
+from safelight.models.lora.names import unet_names
 from safelight.models.unet.diffusers_names import diffusers_names
+from safelight.models.weight_layers import WeightPart
+
+
+@dataclass(frozen=True)
+class UNetOf:
+    """A UNet with weights of these shapes."""
+
+    shapes: Shapes
+
+    @property
+    def lora_names(self) -> Mapping[str, WeightPart]:
+        return unet_names(self.shapes)
+
 
 SMALL = unet(width=8, multipliers=(1, 2), depths=(1, 1), middle=1, context=6)
 LINEAR = "input_blocks.4.1.transformer_blocks.0.attn2.to_k"  # [16, 6]
@@ -47,7 +63,7 @@ def patched(
     """The only weight that the file changes, which must be ``name``: before and after."""
     save_file({key: value.contiguous() for key, value in tensors.items()}, folder / "lora.safetensors")
     lora = read_lora(folder / "lora.safetensors")
-    layer = lora.text_layer(shapes) if "text_model" in name else lora.unet_layer(shapes)
+    layer = lora.text_layer(shapes) if "text_model" in name else lora.network_layer(UNetOf(shapes))
     assert layer is not None
     assert list(layer.patches) == [name]
     weight = random(*shapes[name])
@@ -249,14 +265,14 @@ def test_every_module_of_published_layouts_is_found(tmp_path: Path) -> None:
         tensors |= {f"{key}.lora_down.weight": torch.zeros(1, columns), f"{key}.lora_up.weight": torch.zeros(rows, 1)}
     save_file(tensors, tmp_path / "sd1.safetensors")
     lora = read_lora(tmp_path / "sd1.safetensors")
-    layer = lora.unet_layer(sd1())
+    layer = lora.network_layer(UNetOf(sd1()))
     assert layer is not None
     assert layer.patches.keys() == matrices.keys()
     assert lora.text_layer(ENCODERS) is None
     with pytest.raises(
         LoraMismatch, match=r"'sd1\.safetensors' is a LoRA for another model family.*lora_unet_down_blocks_0"
     ):
-        lora.unet_layer(sdxl())
+        lora.network_layer(UNetOf(sdxl()))
 
 
 @pytest.mark.parametrize(
@@ -271,7 +287,7 @@ def test_factors_that_do_not_fit(tmp_path: Path, tensors: dict[str, torch.Tensor
     key = "lora_unet_" + LINEAR.replace(".", "_")
     save_file({f"{key}.{part}.weight": tensor for part, tensor in tensors.items()}, tmp_path / "odd.safetensors")
     with pytest.raises(LoraMismatch, match="1 of the 1 modules it changes are missing from this model"):
-        read_lora(tmp_path / "odd.safetensors").unet_layer(SMALL)
+        read_lora(tmp_path / "odd.safetensors").network_layer(UNetOf(SMALL))
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:

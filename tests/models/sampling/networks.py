@@ -14,7 +14,8 @@ from safelight.models.network_hooks import NetworkHooks
 from safelight.models.sampling.levels import DiscreteLevels
 from safelight.models.sampling.parameterization import Parameterization
 from safelight.models.sampling.prediction import Signal
-from safelight.models.weight_layers import WeightLayer
+from safelight.models.unet.unet_module import UNetInputs
+from safelight.models.weight_layers import WeightLayer, WeightPart
 
 CPU = torch.device("cpu")
 
@@ -37,17 +38,27 @@ class Plain:
     def session(self) -> Iterator[Any]:
         yield self._predict
 
-    def prepare_conditioning(
-        self, options: Mapping[str, Any], *, shape: torch.Size, device: torch.device, is_negative: bool = False
-    ) -> dict[str, torch.Tensor]:
-        return {name: options[name] for name in ("y", "concat") if name in options}
+    @property
+    def lora_names(self) -> Mapping[str, WeightPart]:
+        return {}
 
-    def _predict(self, x: torch.Tensor, timestep: torch.Tensor, *, context: torch.Tensor, **more: Any) -> torch.Tensor:
+    def prepare_inputs(
+        self,
+        context: torch.Tensor,
+        options: Mapping[str, Any],
+        *,
+        shape: torch.Size,
+        device: torch.device,
+        is_negative: bool = False,
+    ) -> UNetInputs:
+        return UNetInputs(context, **{name: options[name] for name in ("y", "concat") if name in options})
+
+    def _predict(self, x: torch.Tensor, timestep: torch.Tensor, inputs: UNetInputs, **more: Any) -> torch.Tensor:
         self.asked.append(tuple(x.shape))
         self.hooks.append(more["hooks"])
         self.controls.append(more.get("control"))
-        seen = context.mean(dim=(1, 2)).reshape(-1, 1, 1, 1).expand(x.shape)
-        concat = more.get("concat")
+        seen = inputs.context.mean(dim=(1, 2)).reshape(-1, *[1] * (x.dim() - 1)).expand(x.shape)
+        concat = inputs.concat
         return seen if concat is None else seen + concat.mean(dim=1, keepdim=True)
 
 

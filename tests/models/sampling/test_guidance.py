@@ -86,7 +86,7 @@ def test_an_area_applies_inside_its_bounds() -> None:
 
 def test_an_area_can_be_given_as_fractions() -> None:
     [entry] = made(saying(1.0, area=("percentage", 0.5, 0.5, 0.25, 0.5)))
-    assert entry.area == Area(8, 12, 4, 12)
+    assert entry.area == Area((8, 12), (4, 12))
 
 
 def made(conditioning: list[Any]) -> list[Any]:
@@ -98,7 +98,7 @@ def made(conditioning: list[Any]) -> list[Any]:
 
 def test_an_area_beyond_the_border_is_cropped() -> None:
     [entry] = made(saying(1.0, area=(99, 99, 10, 20)))
-    assert entry.area.within(SHAPE) == Area(6, 4, 10, 20)
+    assert entry.area.within(SHAPE) == Area((6, 4), (10, 20))
 
 
 def test_the_network_gets_only_the_area() -> None:
@@ -121,14 +121,14 @@ def test_a_mask_can_bound_the_area() -> None:
     mask = torch.zeros(1, 16, 24)
     mask[:, 2:12, 4:6] = 1
     [entry] = made(saying(1.0, mask=mask, set_area_to_bounds=True))
-    assert entry.area == Area(10, 8, 2, 4)
+    assert entry.area == Area((10, 8), (2, 4))
 
 
 def test_a_small_mask_near_a_border_is_cut_there_and_not_moved() -> None:
     mask = torch.zeros(1, 16, 24)
     mask[:, 13:15, 20:23] = 1
     [entry] = made(saying(1.0, mask=mask, set_area_to_bounds=True))
-    assert entry.area.within(SHAPE) == Area(3, 4, 13, 20)
+    assert entry.area.within(SHAPE) == Area((3, 4), (13, 20))
 
 
 def test_an_area_fades_over_a_quarter_of_its_side() -> None:

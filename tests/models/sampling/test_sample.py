@@ -6,7 +6,7 @@ from tests.models.sampling.networks import Plain, model_of, saying
 
 from safelight.models.latent_format import LatentFormat
 from safelight.models.sampling.guidance import CfgGuider, GuidanceOptions, PositiveGuider
-from safelight.models.sampling.sample import ChosenSampler, LatentMismatch, Sampled, sample
+from safelight.models.sampling.sample import ChosenSampler, LatentMismatch, Sampled, fitting, sample
 from safelight.models.sampling.samplers.table import SAMPLERS
 
 SIGMAS = torch.tensor([8.0, 2.0, 0.5, 0.0])
@@ -22,7 +22,7 @@ def run(
     mask: torch.Tensor | None = None,
     steps: list[tuple[int, int]] | None = None,
 ) -> Sampled:
-    latent = torch.zeros(1, 4, 6, 8) if latent is None else latent
+    latent = fitting(torch.zeros(1, 4, 6, 8) if latent is None else latent, guider.model.latent_format)
     return sample(
         guider,
         ChosenSampler(SAMPLERS[sampler], fresh_noise_outside=sampler == "ddim"),

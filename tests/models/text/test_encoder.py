@@ -8,10 +8,11 @@ import torch
 from safetensors.torch import save_file
 
 from safelight.models.checkpoint import load_text_encoders
+from safelight.models.text.clip import ClipRecipe
 from safelight.models.text.clip_weights import clip_weights
 from safelight.models.text.encoder import TextEncoder
 from safelight.models.text.encoder_module import ClipText, text_shape
-from safelight.models.text.recipe import EncoderRecipe, TextRecipe
+from safelight.models.text.recipe import TextRecipe
 from safelight.models.weights import UnknownWeights, weight_file
 
 CONFIG: dict[str, Any] = {
@@ -23,7 +24,7 @@ CONFIG: dict[str, Any] = {
     "num_attention_heads": 2,
     "hidden_act": "quick_gelu",
 }
-RECIPE = EncoderRecipe(heads=2, activation="quick_gelu", pad=49407, layer=-1, normalises=True)
+RECIPE = ClipRecipe(heads=2, activation="quick_gelu", pad=49407, layer=-1, normalises=True)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def state(theirs: Any) -> dict[str, torch.Tensor]:
 def encoder_of(path: Path, state: dict[str, torch.Tensor], **changes: Any) -> TextEncoder:
     save_file(state, path)
     weights = clip_weights(weight_file(path).weights()).prefixed("clip_l.")
-    recipe = EncoderRecipe(**{name: getattr(RECIPE, name) for name in RECIPE.__slots__} | changes)
+    recipe = ClipRecipe(**{name: getattr(RECIPE, name) for name in RECIPE.__slots__} | changes)
     return TextEncoder(weights, TextRecipe({"l": recipe}))
 
 
@@ -142,10 +143,10 @@ def test_what_packs_call(state: dict[str, torch.Tensor], tmp_path: Path) -> None
 def test_files_that_are_no_text_encoder(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
     save_file({"a.weight": torch.zeros(1)}, tmp_path / "a.safetensors")
     with pytest.raises(UnknownWeights, match=r"'a\.safetensors' contains no supported text encoder"):
-        load_text_encoders([tmp_path / "a.safetensors"])
+        load_text_encoders([tmp_path / "a.safetensors"], "stable_diffusion")
     save_file(state, tmp_path / "narrow.safetensors")
     with pytest.raises(UnknownWeights, match="16 features wide"):
-        load_text_encoders([tmp_path / "narrow.safetensors"])
+        load_text_encoders([tmp_path / "narrow.safetensors"], "stable_diffusion")
 
 
 def test_the_shape_is_read_off_the_names(state: dict[str, torch.Tensor]) -> None:

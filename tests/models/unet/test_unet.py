@@ -8,7 +8,7 @@ import torch
 from safelight.models.network_hooks import Attend, Attention, BlockIndex, Control, NetworkHooks
 from safelight.models.unet.diffusers_names import diffusers_names
 from safelight.models.unet.shape import TransformerShape, unet_shape
-from safelight.models.unet.unet_module import Heads, UNet
+from safelight.models.unet.unet_module import Heads, UNet, UNetInputs
 
 SD1: dict[str, Any] = {
     "block_out_channels": (32, 64),
@@ -119,7 +119,7 @@ def test_equals_diffusers(config: dict[str, Any], heads: Heads, size: tuple[int,
     timestep = torch.tensor([17.0, 803.5])
     y = torch.randn(2, 40) if "class_embed_type" in config else None
     with torch.no_grad():
-        actual = ours(x, timestep, context=context, y=y)
+        actual = ours(x, timestep, UNetInputs(context, y))
         expected = theirs(x, timestep, encoder_hidden_states=context, class_labels=y).sample
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
@@ -143,7 +143,7 @@ def run(unet: UNet, **keywords: Any) -> torch.Tensor:
     generator = torch.Generator().manual_seed(3)
     x, context = torch.randn(2, 4, 8, 8, generator=generator), torch.randn(2, 7, 24, generator=generator)
     with torch.no_grad():
-        actual: torch.Tensor = unet(x, torch.tensor([500.0, 500.0]), context=context, **keywords)
+        actual: torch.Tensor = unet(x, torch.tensor([500.0, 500.0]), UNetInputs(context), **keywords)
     return actual
 
 

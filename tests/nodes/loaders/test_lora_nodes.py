@@ -1,5 +1,6 @@
 """LoRA nodes: which weight layers they add to which network."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from tests.nodes.context import FolderContext
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.latent_format import LatentFormat
 from safelight.models.lora.file import LoraMismatch
-from safelight.models.weight_layers import WeightLayer
+from safelight.models.lora.names import unet_names
+from safelight.models.weight_layers import WeightLayer, WeightPart
 from safelight.nodes.loaders.lora import LoraLoader, LoraLoaderModelOnly
 
 UNET = "input_blocks.1.1.transformer_blocks.0.attn1.to_q"
@@ -25,6 +27,10 @@ class Named:
 
     shapes: dict[str, torch.Size]
     layers: tuple[WeightLayer, ...] = ()
+
+    @property
+    def lora_names(self) -> Mapping[str, WeightPart]:
+        return unet_names(self.shapes)
 
     def with_layers(self, *layers: WeightLayer) -> "Named":
         return replace(self, layers=(*self.layers, *layers))

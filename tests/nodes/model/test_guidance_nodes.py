@@ -6,17 +6,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from tests.models.sampling.networks import model_of, saying
-from tests.models.unets import unet_of
+from tests.models.unets import stored, unet_of
 
 from safelight.models.diffusion_model import DiffusionModel
-from safelight.models.families.conditioning import TextOnly
 from safelight.models.latent_format import LatentFormat
 from safelight.models.network_hooks import BlockIndex
 from safelight.models.sampling.guidance import CfgGuider, Guider, SamplingSetup, options_of
 from safelight.models.sampling.levels import DiscreteLevels
 from safelight.models.sampling.parameterization import Parameterization
 from safelight.models.sampling.prediction import Noise
-from safelight.models.stored_unet import StoredUNet
 from safelight.models.unet.unet_module import Heads, UNet
 from safelight.models.weights import weight_file
 from safelight.nodes.model.freeu import FreeU, FreeU_V2
@@ -108,7 +106,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> DiffusionModel:
     shape = unet_of(channels=32, multipliers=(1, 2, 4), depths=(0, 1, 1), context=3)
     path = tmp_path_factory.mktemp("unet") / "unet.safetensors"
     save_file(UNet(shape, heads=Heads(count=2)).state_dict(), path)
-    network = StoredUNet(weight_file(path).weights(), shape, Heads(count=2), TextOnly())
+    network = stored(weight_file(path).weights(), shape, Heads(count=2))
     return DiffusionModel(network, Parameterization(Noise(), DiscreteLevels()), LatentFormat())
 
 

@@ -13,6 +13,7 @@ from tests.nodes.model.test_guidance_nodes import SHAPE, guided, real  # noqa: F
 from safelight.models.checkpoint import load_checkpoint
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.lora.changes import AdditivePatch, FullDifference
+from safelight.models.network import Network
 from safelight.models.sampling.guidance import CfgGuider
 from safelight.models.weight_hooks import HookGroup, Keyframe, WeightHook
 from safelight.models.weight_layers import WeightLayer
@@ -36,12 +37,13 @@ BUNDLED = "safelight-miniature.safetensors"
 class Shifted:
     """Adds to every weight."""
 
-    def unet_layer(self, shapes: Mapping[str, torch.Size]) -> WeightLayer | None:
+    def network_layer(self, network: Network) -> WeightLayer | None:
+        return self.text_layer(network.shapes)
+
+    def text_layer(self, shapes: Mapping[str, torch.Size]) -> WeightLayer | None:
         return WeightLayer(
             "shift", {name: AdditivePatch(FullDifference(torch.full(shape, 0.01))) for name, shape in shapes.items()}
         )
-
-    text_layer = unet_layer
 
 
 def hooks_of(strength: float = 1.0, *keyframes: Keyframe) -> HookGroup:
@@ -49,7 +51,7 @@ def hooks_of(strength: float = 1.0, *keyframes: Keyframe) -> HookGroup:
 
 
 def under(model: DiffusionModel, strength: float) -> DiffusionModel:
-    layer = Shifted().unet_layer(model.network.shapes)
+    layer = Shifted().network_layer(model.network)
     assert layer is not None
     return model.with_layers(layer.with_strength(strength))
 

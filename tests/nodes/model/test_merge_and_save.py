@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
-from tests.models.unets import unet_of
+from tests.models.unets import stored, unet_of
 from tests.nodes.context import FolderContext
 
 from safelight.models.checkpoint import load_autoencoder, load_checkpoint, load_diffusion_model
 from safelight.models.diffusion_model import DiffusionModel
-from safelight.models.families.conditioning import TextOnly
 from safelight.models.latent_format import LatentFormat
 from safelight.models.lora.changes import AdditivePatch, FullDifference
 from safelight.models.merging import IncompatibleModels, patched_weight
@@ -20,7 +19,6 @@ from safelight.models.sampling.levels import DiscreteLevels
 from safelight.models.sampling.parameterization import Parameterization
 from safelight.models.sampling.prediction import Noise
 from safelight.models.saving import _in_open_clip_layout
-from safelight.models.stored_unet import StoredUNet
 from safelight.models.text.clip_weights import clip_weights
 from safelight.models.text.encoder_module import ClipText, TextShape
 from safelight.models.unet.unet_module import Heads, UNet
@@ -52,7 +50,7 @@ def model_in(path: Path, *, seed: int, channels: int = 32) -> DiffusionModel:
     torch.manual_seed(seed)
     shape = unet_of(channels=channels, multipliers=(1, 2), depths=(0, 1), residuals=1, context=8)
     save_file(UNet(shape, heads=Heads(count=2)).state_dict(), path)
-    network = StoredUNet(weight_file(path).weights(), shape, Heads(count=2), TextOnly())
+    network = stored(weight_file(path).weights(), shape, Heads(count=2))
     return DiffusionModel(network, Parameterization(Noise(), DiscreteLevels()), LatentFormat(), family="sd1")
 
 

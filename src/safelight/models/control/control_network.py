@@ -3,19 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.nn import functional
 
 from safelight.models.control.adapter import AdapterShape, T2IAdapter, adapter_shape, in_adapter_layout
 from safelight.models.control.controlnet_module import ControlNet, ControlShape, control_shape
+from safelight.models.inputs import Inputs
 from safelight.models.network_hooks import Control
 from safelight.models.precision import compute_dtype
 from safelight.models.residency import compute_device, residency
 from safelight.models.sampling.levels import Levels
 from safelight.models.unet.diffusers_layout import in_original_layout
-from safelight.models.unet.unet_module import Heads
+from safelight.models.unet.unet_module import Heads, UNetInputs
 from safelight.models.weights import UnknownWeights, Weights, weight_file
 
 PIXELS = 8
@@ -34,16 +34,18 @@ class ControlNetwork:
         self,
         x: torch.Tensor,
         timestep: torch.Tensor,
+        inputs: Inputs,
         *,
         image: torch.Tensor,
-        context: torch.Tensor,
-        y: torch.Tensor | None,
     ) -> Control:
         """What to add to the UNet. Raises :class:`UnknownWeights` if the width of ``context`` belongs to another
         family."""
+        name = next(iter(self.weights.sources.values())).file.path.name
+        if not isinstance(inputs, UNetInputs):
+            raise UnknownWeights(f"{name!r} is a ControlNet for Stable Diffusion; this model is of another family")
+        context, y = inputs.context, inputs.y
         wanted = self.shape.encoder.context
         if wanted and context.shape[-1] != wanted:
-            name = next(iter(self.weights.sources.values())).file.path.name
             raise UnknownWeights(
                 f"{name!r} is a ControlNet for models with {wanted} conditioning features; "
                 f"this model has {context.shape[-1]}"
@@ -69,10 +71,9 @@ class ControlAdapter:
         self,
         x: torch.Tensor,
         timestep: torch.Tensor,
+        inputs: Inputs,
         *,
         image: torch.Tensor,
-        context: torch.Tensor,
-        y: torch.Tensor | None,
     ) -> Control:
         device = compute_device()
         with residency().use(self.weights, (), self._module, device=device, dtype=torch.float32) as module:
@@ -104,20 +105,18 @@ class AppliedControl:
         levels: Levels,
         x: torch.Tensor,
         timestep: torch.Tensor,
-        *,
-        context: torch.Tensor,
-        keywords: Mapping[str, Any],
+        inputs: Inputs,
     ) -> Control | None:
         """What to add at a noise level; ``None`` outside of the range. ``x`` is on the scale of the network's input."""
         rest = None
         if self.previous is not None:
-            rest = self.previous.residuals_at(sigma, levels, x, timestep, context=context, keywords=keywords)
+            rest = self.previous.residuals_at(sigma, levels, x, timestep, inputs)
         if not levels.sigma_at(self.end) <= float(sigma) <= levels.sigma_at(self.start) or not self.strength:
             return rest
         size = (x.shape[-2] * PIXELS, x.shape[-1] * PIXELS)
         image = fit_image(self.image[..., :3].movedim(-1, 1).to(x), size)
         image = image.repeat(-(-len(x) // len(image)), 1, 1, 1)[: len(x)]
-        residuals = self.network.residuals(x, timestep, image=image, context=context, y=keywords.get("y"))
+        residuals = self.network.residuals(x, timestep, inputs, image=image)
         return _add(_scale(residuals, self.strength), rest)
 
 

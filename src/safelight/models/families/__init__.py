@@ -1,8 +1,18 @@
-"""Model families: how a file's family is detected, and what is specific to each family.
+"""Model families. Each is a folder, registered by the name of the folder in :mod:`registry`.
 
-* ``conditioning``: what the options of a conditioning mean to a family's network.
-* ``family``: what is known about a family besides its weights.
-* ``miniature``: the bundled model.
-* ``registry``: detect the family of a file.
-* ``stable_diffusion``: Stable Diffusion 1, 2 and XL.
+A family's module ``family`` has one value, ``FAMILY`` (:class:`safelight.models.families.family.Family`): how its files
+are told from their headers, and which text encoders it takes. What it finds in a file is a
+:class:`safelight.models.families.family.Variant`: the network's architecture, the parameterization of sampling, the
+latent format, the conversion of conditioning to :class:`safelight.models.inputs.Inputs`, and the names of its modules
+in LoRA files. Nothing outside of the folder knows the family. The protocols that a folder implements:
+
+* :class:`safelight.models.stored_network.Architecture`: builds a module that is called as
+  :class:`safelight.models.network.Predict`, ``(x, timestep, inputs)``.
+* :class:`safelight.models.stored_network.ConditioningAdapter`: an entry's embeddings and options to inputs.
+* :class:`safelight.models.text.recipe.EncoderRecipe`: one text encoder as the family uses it; the kinds of encoder
+  files are in :data:`safelight.models.text.encoder_files.ENCODER_FILES`.
+
+* ``family``: what is known about a family and about the network in a file.
+* ``registry``: detect the family of a file, and find the text encoders of a type.
+* ``stable_diffusion/``: Stable Diffusion 1, 2 and XL, and the bundled model.
 """

@@ -1,32 +1,64 @@
-"""What is known about a family besides its weights."""
+"""What is known about a family, and about the network in one of its files."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.latent_format import LatentFormat
 from safelight.models.sampling.parameterization import Parameterization
-from safelight.models.stored_unet import ConditioningAdapter, StoredUNet
+from safelight.models.stored_network import Architecture, ConditioningAdapter, LoraNames, StoredNetwork
 from safelight.models.text.recipe import TextRecipe
-from safelight.models.unet.shape import unet_shape
-from safelight.models.unet.unet_module import Heads
-from safelight.models.weights import Weights
+from safelight.models.weights import WeightFile, Weights
 
 
 @dataclass(frozen=True)
-class Family:
-    """``conditioning``: what its conditioning options mean. ``text``: how its text encoders are read, by their
-    letters."""
+class NetworkFile:
+    """A file, and the weights of its diffusion network under the network's own names. Detection reads names, shapes,
+    types and metadata; tensors only where those are ambiguous."""
+
+    file: WeightFile
+    weights: Weights
+
+    @property
+    def name(self) -> str:
+        return self.file.path.name
+
+    @property
+    def shapes(self) -> Mapping[str, torch.Size]:
+        return self.weights.shapes
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The network in one file: which member of its family it is. ``text``: the text encoders of its checkpoints."""
 
     name: str
     parameterization: Parameterization
     latent_format: LatentFormat
-    heads: Heads
+    architecture: Architecture
     conditioning: ConditioningAdapter
+    lora_names: LoraNames
     text: TextRecipe
-    groups: int = 32
     autoencoder_groups: int = 32
 
-    def model(self, unet: Weights, **options: Any) -> DiffusionModel:
-        network = StoredUNet(unet, unet_shape(unet.shapes), self.heads, self.conditioning, self.groups, **options)
+    def model(self, weights: Weights, **options: Any) -> DiffusionModel:
+        network = StoredNetwork(weights, self.architecture, self.conditioning, self.lora_names, **options)
         return DiffusionModel(network, self.parameterization, self.latent_format, family=self.name)
+
+
+@dataclass(frozen=True)
+class Family:
+    """``detect``: the variant that a file's network is, or ``None`` for another family's. Raises
+    :class:`safelight.models.weights.UnknownWeights` for a network of this architecture that it does not support.
+
+    ``text``: its text encoders in files of their own. ``in_own_layout``: renames the weights of other layouts before
+    detection."""
+
+    name: str
+    title: str
+    detect: Callable[[NetworkFile], Variant | None]
+    text: tuple[TextRecipe, ...] = ()
+    in_own_layout: Callable[[Weights], Weights] = lambda weights: weights

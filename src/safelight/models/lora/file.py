@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors import safe_open
@@ -22,9 +23,9 @@ from safelight.models.lora.changes import (
     Product,
     fits,
 )
-from safelight.models.lora.names import LoraTarget, lora_target, text_modules, unet_modules
+from safelight.models.lora.names import LoraTarget, lora_target, text_modules
 from safelight.models.lora.parts import parsed
-from safelight.models.weight_layers import WeightLayer, WeightPatch
+from safelight.models.weight_layers import RowPatches, WeightLayer, WeightPart, WeightPatch
 
 Parts = Mapping[str, torch.Tensor]
 
@@ -37,6 +38,16 @@ class LoraMismatch(Invalid):
     code = "lora_mismatch"
 
 
+class Changeable(Protocol):
+    """The part of :class:`safelight.models.network.Network` that a file is compared with."""
+
+    @property
+    def shapes(self) -> Mapping[str, torch.Size]: ...
+
+    @property
+    def lora_names(self) -> Mapping[str, WeightPart]: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Lora:
     """The changes in a file, by the file's own module names."""
@@ -46,40 +57,53 @@ class Lora:
     others: tuple[str, ...] = field(default=(), repr=False)
     """Keys of no known dialect."""
 
-    def unet_layer(self, shapes: Mapping[str, torch.Size]) -> WeightLayer | None:
-        """The layer for a UNet with weights of these shapes; ``None`` if the file has nothing for one. Raises
-        :class:`LoraMismatch` if most of it does not fit."""
-        spellings = unet_modules(shapes)
-        return self._layer(False, shapes, lambda target: spellings.get(target.module))
+    def network_layer(self, network: Changeable) -> WeightLayer | None:
+        """The layer for a diffusion network; ``None`` if the file has nothing for one. Raises :class:`LoraMismatch` if
+        most of it does not fit."""
+        names = network.lora_names
+        return self._layer(False, network.shapes, lambda target: names.get(target.module))
 
     def text_layer(self, shapes: Mapping[str, torch.Size]) -> WeightLayer | None:
-        """The layer for text encoders; as :meth:`unet_layer`."""
+        """The layer for text encoders; as :meth:`network_layer`."""
         encoders = text_modules(shapes)
-        return self._layer(True, shapes, lambda target: encoders.get(target.encoder, {}).get(target.module))
+
+        def part(target: LoraTarget) -> WeightPart | None:
+            module = encoders.get(target.encoder, {}).get(target.module)
+            return None if module is None else WeightPart(module)
+
+        return self._layer(True, shapes, part)
 
     def _layer(
-        self, is_text: bool, shapes: Mapping[str, torch.Size], canonical: Callable[[LoraTarget], str | None]
+        self, is_text: bool, shapes: Mapping[str, torch.Size], canonical: Callable[[LoraTarget], WeightPart | None]
     ) -> WeightLayer | None:
         targets = {module: target for module in self.modules if (target := lora_target(module)).is_text == is_text}
         patches: dict[str, WeightPatch] = {}
+        by_rows: dict[str, list[tuple[tuple[int, int], WeightPatch]]] = {}
         unmatched: list[str] = []
         for module, target in targets.items():
-            name = canonical(target)
-            found = {} if name is None else self._patches(self.modules[module], name, shapes)
-            patches |= found
+            part = canonical(target)
+            found = {} if part is None else self._patches(self.modules[module], part, shapes)
+            if part is None or part.rows is None:
+                patches |= found
+            else:
+                for name, patch in found.items():
+                    by_rows.setdefault(name, []).append((part.rows, patch))
             if not found:
                 unmatched.append(module)
         if len(unmatched) * 2 > len(targets):
             raise LoraMismatch(self._mismatch_message("text encoder" if is_text else "model", unmatched, len(targets)))
+        patches |= {name: RowPatches(tuple(parts)) for name, parts in by_rows.items()}
         return WeightLayer(self.name, patches) if patches else None
 
-    def _patches(self, parts: Parts, module: str, shapes: Mapping[str, torch.Size]) -> dict[str, WeightPatch]:
-        made: dict[str, WeightPatch] = {}
+    def _patches(
+        self, parts: Parts, target: WeightPart, shapes: Mapping[str, torch.Size]
+    ) -> dict[str, AdditivePatch | DoraPatch]:
+        made: dict[str, AdditivePatch | DoraPatch] = {}
         for kind, change in _changes(parts):
-            name = f"{module}.{kind}"
+            name = f"{target.module}.{kind}"
             magnitude = parts.get("magnitude") if kind == "weight" else None
             patch = AdditivePatch(change) if magnitude is None else DoraPatch(change, magnitude)
-            if name in shapes and fits(patch, shapes[name]):
+            if name in shapes and fits(patch, _shape_of_rows(shapes[name], target.rows)):
                 made[name] = patch
         return made
 
@@ -89,6 +113,10 @@ class Lora:
             f"{self.name!r} is a LoRA for another model family: {len(unmatched)} of the {count} modules it changes "
             f"are missing from this {part} or have other shapes ({named})"
         )
+
+
+def _shape_of_rows(shape: torch.Size, rows: tuple[int, int] | None) -> torch.Size:
+    return shape if rows is None else torch.Size((rows[1] - rows[0], *shape[1:]))
 
 
 def read_lora(path: Path) -> Lora:

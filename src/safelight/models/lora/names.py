@@ -9,7 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 from safelight.models.unet.diffusers_names import diffusers_names
+from safelight.models.weight_layers import WeightPart
 
 Encoder = Literal["l", "g"]
 """CLIP L or OpenCLIP G: files refer to them by number or by letter."""
@@ -36,21 +39,21 @@ _ATTENTION_OF_OLD_FILES = {"q_proj": "to_q", "k_proj": "to_k", "v_proj": "to_v",
 
 def lora_target(module: str) -> LoraTarget:
     """The target of a module name in a file. A name without a known prefix is taken to be of a diffusion network."""
-    name = _normalized(module).removeprefix("base_model_model_").replace("_processor_", "_")
+    name = normalized(module).removeprefix("base_model_model_").replace("_processor_", "_")
     if text := _TEXT.fullmatch(name):
         return LoraTarget(True, text["module"], _encoder(text))
     unet = _UNET.fullmatch(name)
     return LoraTarget(False, unet["module"] if unet else name)
 
 
-def unet_modules(weights: Iterable[str]) -> dict[str, str]:
+def unet_names(shapes: Mapping[str, torch.Size]) -> dict[str, WeightPart]:
     """From each spelling of a UNet module to its canonical name."""
-    modules = _modules(weights)
-    spellings = {_normalized(module): module for module in modules}
+    modules = modules_of(shapes)
+    spellings = {normalized(module): module for module in modules}
     for module, name in diffusers_names(modules).items():
-        spellings[_normalized(name)] = module
-        spellings.setdefault(_normalized(name.removesuffix(".0")), module)  # old files write "to_out"
-    return spellings
+        spellings[normalized(name)] = module
+        spellings.setdefault(normalized(name.removesuffix(".0")), module)  # old files write "to_out"
+    return {spelling: WeightPart(module) for spelling, module in spellings.items()}
 
 
 def text_modules(weights: Iterable[str]) -> dict[Encoder | None, Mapping[str, str]]:
@@ -69,12 +72,12 @@ def text_modules(weights: Iterable[str]) -> dict[Encoder | None, Mapping[str, st
 
 def _spellings(root: str, weights: Iterable[str]) -> dict[str, str]:
     spellings = {}
-    for module in _modules(weights):
+    for module in modules_of(weights):
         name = module.removeprefix(root)
-        spellings[_normalized(name)] = module
+        spellings[normalized(name)] = module
         parent, _, last = name.rpartition(".")
         if old := _ATTENTION_OF_OLD_FILES.get(last):
-            spellings[_normalized(f"{parent}.{old}")] = module
+            spellings[normalized(f"{parent}.{old}")] = module
     return spellings
 
 
@@ -84,9 +87,11 @@ def _encoder(text: re.Match[str]) -> Encoder | None:
     return "l" if text["number"] or text["letter"] == "l" else None
 
 
-def _modules(weights: Iterable[str]) -> list[str]:
+def modules_of(weights: Iterable[str]) -> list[str]:
+    """The modules that own these weights."""
     return list(dict.fromkeys(name.rpartition(".")[0] for name in weights))
 
 
-def _normalized(name: str) -> str:
+def normalized(name: str) -> str:
+    """The name with ``_`` for ``.``."""
     return name.replace(".", "_")

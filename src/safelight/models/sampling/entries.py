@@ -1,10 +1,11 @@
 """Conditioning as sampling uses it: what conditions the network, in which area, and during which range of the steps.
 
 The options are those that conditioning nodes set: ``area`` (height, width, y, x in latent pixels, or as fractions after
-the word "percentage"), ``mask``, ``set_area_to_bounds``, ``strength``, ``mask_strength``, ``start_percent`` and
-``end_percent``.
+the word "percentage"; for video with frames before the height and the first frame before y), ``mask``,
+``set_area_to_bounds``, ``strength``, ``mask_strength``, ``start_percent`` and ``end_percent``.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch.nn import functional
 
+from safelight.models.inputs import Inputs, repeated
 from safelight.models.network import Network
 from safelight.models.network_hooks import Control
 from safelight.models.sampling.levels import Levels
@@ -24,26 +26,25 @@ SMALLEST_AREA = 8
 
 
 class Area(NamedTuple):
-    """May reach beyond the latent's border: areas are compared as requested, and cropped where they are used."""
+    """A box in the last dimensions of a latent: ``sizes`` and ``starts`` of each. May reach beyond the latent's border:
+    areas are compared as requested, and cropped where they are used."""
 
-    height: int
-    width: int
-    y: int
-    x: int
+    sizes: tuple[int, ...]
+    starts: tuple[int, ...]
 
     def cut(self, planes: torch.Tensor) -> torch.Tensor:
-        return planes[..., self.y : self.y + self.height, self.x : self.x + self.width]
+        index: list[Any] = [slice(start, start + size) for size, start in zip(self.sizes, self.starts, strict=True)]
+        return planes[(..., *index)]
 
     def within(self, shape: torch.Size) -> "Area":
-        height, width = shape[-2] - self.y, shape[-1] - self.x
-        return Area(min(self.height, height), min(self.width, width), self.y, self.x)
+        ends = shape[-len(self.sizes) :]
+        sizes = (min(size, end - at) for size, at, end in zip(self.sizes, self.starts, ends, strict=True))
+        return Area(tuple(sizes), self.starts)
 
     def covers(self, other: "Area") -> bool:
-        return (
-            self.y <= other.y
-            and self.x <= other.x
-            and self.y + self.height >= other.y + other.height
-            and self.x + self.width >= other.x + other.width
+        return all(
+            start <= others and start + size >= others + other_size
+            for size, start, other_size, others in zip(self.sizes, self.starts, other.sizes, other.starts, strict=True)
         )
 
 
@@ -56,19 +57,16 @@ class ControlSource(Protocol):
         levels: Levels,
         x: torch.Tensor,
         timestep: torch.Tensor,
-        *,
-        context: torch.Tensor,
-        keywords: Mapping[str, Any],
+        inputs: Inputs,
     ) -> Control | None: ...
 
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One conditioning. ``keywords``: those of :class:`safelight.models.network.Predict`. ``mask [B, h, w]`` in latent
-    pixels. ``first`` and ``last``: the highest and the lowest noise level at which it is active."""
+    """One conditioning. ``mask [B, h, w]`` in latent pixels, the same for all frames of a video. ``first`` and
+    ``last``: the highest and the lowest noise level at which it is active."""
 
-    context: torch.Tensor
-    keywords: Mapping[str, torch.Tensor] = field(repr=False)
+    inputs: Inputs = field(repr=False)
     area: Area | None = None
     mask: torch.Tensor | None = field(default=None, repr=False)
     strength: float = 1.0
@@ -86,13 +84,17 @@ class Entry:
         return not ((self.first is not None and sigma > self.first) or (self.last is not None and sigma < self.last))
 
     def weights(self, shape: torch.Size) -> torch.Tensor:
-        """The weight at each position of its area, ``[1 or B, 1, h, w]``."""
+        """The weight at each position of its area, ``[1 or B, 1, *spatial]``."""
+        dimensions = len(shape) - 2
         if self.mask is not None:
             mask = self.mask if self.area is None else self.area.cut(self.mask)
-            return mask[:, None] * (self.strength * self.mask_strength)
-        area = (self.area or Area(shape[-2], shape[-1], 0, 0)).within(shape)
-        weights = torch.full((1, 1, area.height, area.width), self.strength)
-        if self.area is not None:
+            return mask.reshape(len(mask), *[1] * (dimensions + 2 - mask.dim()), *mask.shape[1:]) * (
+                self.strength * self.mask_strength
+            )
+        area = None if self.area is None else self.area.within(shape)
+        sizes = shape[2:] if area is None else (*shape[2 : len(shape) - len(area.sizes)], *area.sizes)
+        weights = torch.full((1, 1, *sizes), self.strength)
+        if area is not None:
             _feather(weights, area, shape)
         return weights
 
@@ -119,8 +121,7 @@ def build_entries(
             area = _bounds(mask)
         made.append(
             Entry(
-                context=context.to(device, torch.float32),
-                keywords=network.prepare_conditioning(options, shape=shape, device=device, is_negative=is_negative),
+                inputs=network.prepare_inputs(context, options, shape=shape, device=device, is_negative=is_negative),
                 area=area,
                 mask=mask,
                 strength=options.get("strength", 1.0),
@@ -162,32 +163,41 @@ def _for_area(source: Entry, entries: list[Entry]) -> Entry | None:
         return None
 
     def size(entry: Entry) -> float:
-        return float("inf") if entry.area is None else entry.area.height * entry.area.width
+        return float("inf") if entry.area is None else math.prod(entry.area.sizes)
 
     smallest = min(around, key=size)
-    return replace(source, context=smallest.context, keywords=smallest.keywords)
+    return replace(source, inputs=smallest.inputs)
 
 
 def _feather(weights: torch.Tensor, area: Area, shape: torch.Size) -> None:
-    for dimension, start, length, whole in ((2, area.y, area.height, shape[-2]), (3, area.x, area.width, shape[-1])):
+    first = len(shape) - len(area.sizes)
+    for dimension, (length, start) in enumerate(zip(area.sizes, area.starts, strict=True), start=first):
         feather = min(FEATHER, length // 4)
         for step in range(feather):
             factor = (step + 1) / feather
             if start:
                 weights.narrow(dimension, step, 1).mul_(factor)
-            if start + length < whole:
+            if start + length < shape[dimension]:
                 weights.narrow(dimension, length - 1 - step, 1).mul_(factor)
 
 
 def _area(area: Any, shape: torch.Size) -> Area | None:
+    """Sizes, then starts, of the last dimensions of the latent; those of more dimensions than it has are dropped."""
     if area is None:
         return None
-    height, width = shape[-2], shape[-1]
-    if area[0] == "percentage":
-        _, h, w, y, x = area
-        area = (max(1, round(h * height)), max(1, round(w * width)), round(y * height), round(x * width))
-    h, w, y, x = (int(number) for number in area)
-    return Area(h, w, min(y, height - 1), min(x, width - 1))
+    is_relative = area[0] == "percentage"
+    numbers = area[1:] if is_relative else area
+    count = len(numbers) // 2
+    kept = min(count, len(shape) - 2)
+    ends = shape[-kept:]
+    sizes, starts = numbers[:count][-kept:], numbers[count:][-kept:]
+    if is_relative:
+        sizes = [max(1, round(part * end)) for part, end in zip(sizes, ends, strict=True)]
+        starts = [round(part * end) for part, end in zip(starts, ends, strict=True)]
+    return Area(
+        tuple(int(size) for size in sizes),
+        tuple(min(int(start), end - 1) for start, end in zip(starts, ends, strict=True)),
+    )
 
 
 def _mask(mask: torch.Tensor | None, shape: torch.Size, device: torch.device) -> torch.Tensor | None:
@@ -197,9 +207,7 @@ def _mask(mask: torch.Tensor | None, shape: torch.Size, device: torch.device) ->
     if planes.shape[-2:] != shape[-2:]:
         planes = functional.interpolate(planes, size=tuple(shape[-2:]), mode="bilinear", align_corners=False)
     planes = planes[:, 0]
-    if len(planes) not in (1, shape[0]):
-        planes = planes.repeat(-(-shape[0] // len(planes)), 1, 1)[: shape[0]]
-    return planes
+    return repeated(planes, len(planes) if len(planes) == 1 else shape[0])
 
 
 def _bounds(mask: torch.Tensor) -> Area:
@@ -208,10 +216,10 @@ def _bounds(mask: torch.Tensor) -> Area:
     marked = mask.abs().amax(dim=0) > 0
     rows, columns = marked.any(dim=1).nonzero().flatten(), marked.any(dim=0).nonzero().flatten()
     if not len(rows):
-        return Area(SMALLEST_AREA, SMALLEST_AREA, 0, 0)
+        return Area((SMALLEST_AREA, SMALLEST_AREA), (0, 0))
     height = max(SMALLEST_AREA, int(rows[-1] - rows[0]) + 1)
     width = max(SMALLEST_AREA, int(columns[-1] - columns[0]) + 1)
-    return Area(height, width, int(rows[0]), int(columns[0]))
+    return Area((height, width), (int(rows[0]), int(columns[0])))
 
 
 def _levels(options: Mapping[str, Any], names: Iterable[str], levels: Levels) -> list[float]:

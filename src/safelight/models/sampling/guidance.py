@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 import torch
 
 from safelight.models.diffusion_model import DiffusionModel
+from safelight.models.inputs import Inputs
 from safelight.models.network import Predict
 from safelight.models.network_hooks import NetworkHooks
 from safelight.models.sampling.entries import Entry, build_entries, with_matching_areas
@@ -110,7 +111,7 @@ class Guider(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class SamplingSetup:
-    """The latent's shape, the device, and the inpainting mask (``[B, 1, h, w]``) of one run."""
+    """The latent's shape, the device, and the inpainting mask (``[B, 1, *spatial]``) of one run."""
 
     shape: torch.Size
     device: torch.device
@@ -340,18 +341,13 @@ def _predict_group(
     parts = [x if entry.area is None else entry.area.cut(x) for entry in group]
     noisy = torch.cat(parts)
     timestep = parameterization.levels.timestep(sigma)
-    keywords: dict[str, Any] = {
-        name: torch.cat([_batch(_cut(entry, name), len(x)) for entry in group]) for name in group[0].keywords
-    }
     scaled = parameterization.prediction.scaled_input(noisy, sigma)
     timesteps = timestep.to(x.device).expand(len(noisy))
-    context = torch.cat([_batch(entry.context, len(x)) for entry in group])
+    first, *others = (_inputs_of(entry, len(x)) for entry in group)
+    inputs = first.joined(others)
     control = group[0].control
-    if control is not None:
-        keywords["control"] = control.residuals_at(
-            sigma, parameterization.levels, scaled, timesteps, context=context, keywords=keywords
-        )
-    output = predict(scaled, timesteps, context=context, hooks=options_of(model).hooks_at(float(sigma)), **keywords)
+    added = None if control is None else control.residuals_at(sigma, parameterization.levels, scaled, timesteps, inputs)
+    output = predict(scaled, timesteps, inputs, control=added, hooks=options_of(model).hooks_at(float(sigma)))
     return torch.split(parameterization.prediction.denoised(noisy, output, sigma, timestep), len(x))
 
 
@@ -359,21 +355,12 @@ def _batchable_groups(active: Sequence[tuple[int, Entry]], shape: torch.Size) ->
     """Groups of entries that fit into one batch."""
     groups: dict[Any, list[tuple[int, Entry]]] = {}
     for side, entry in active:
-        area = entry.area and entry.area.within(shape)
-        size = area and (area.height, area.width)
-        shapes = tuple((name, value.shape[1:]) for name, value in entry.keywords.items())
-        groups.setdefault((size, entry.context.shape[1:], shapes, id(entry.control), id(entry.hooked)), []).append(
-            (side, entry)
-        )
+        size = entry.area and entry.area.within(shape).sizes
+        key = (size, entry.inputs.batch_key(), id(entry.control), id(entry.hooked))
+        groups.setdefault(key, []).append((side, entry))
     return list(groups.values())
 
 
-def _cut(entry: Entry, name: str) -> torch.Tensor:
-    value = entry.keywords[name]
-    return entry.area.cut(value) if entry.area is not None and name == "concat" else value
-
-
-def _batch(tensor: torch.Tensor, count: int) -> torch.Tensor:
-    if len(tensor) == count:
-        return tensor
-    return tensor.repeat(-(-count // len(tensor)), *[1] * (tensor.dim() - 1))[:count]
+def _inputs_of(entry: Entry, count: int) -> Inputs:
+    inputs = entry.inputs if entry.area is None else entry.inputs.cropped(entry.area.cut)
+    return inputs.for_items(count)

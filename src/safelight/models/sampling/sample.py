@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from safelight.core.errors import Invalid
 from safelight.models.diffusion_model import DiffusionModel
+from safelight.models.inputs import repeated
 from safelight.models.latent_format import LatentFormat
 from safelight.models.sampling.guidance import Denoiser, Guider, SamplingSetup, options_of
 from safelight.models.sampling.noise import SEEDS, generator_after_first_noise
@@ -53,11 +54,10 @@ def sample(
     noise_mask: torch.Tensor | None = None,
     on_step: OnSampled,
 ) -> Sampled:
-    """Sample once. ``latent`` and ``noise`` are ``[B, C, h, w]``; ``noise_mask`` is 1 where to paint, of any size.
-    Raises :class:`LatentMismatch`."""
+    """Sample once. ``latent``, which :func:`fitting` returned, and ``noise`` are ``[B, C, *spatial]``; ``noise_mask``
+    is 1 where to paint, of any size."""
     guider = _with_seeded_hooks(guider, noise, seed)
     model = guider.model
-    latent, noise = _fitting(latent, noise, model.latent_format)
     if len(sigmas) < 2:
         return Sampled(latent, latent)
     with model.network.session() as predict, torch.inference_mode():
@@ -105,24 +105,33 @@ def _with_seeded_hooks(guider: Guider, noise: torch.Tensor, seed: int) -> Guider
     return replace(chosen, model=guider.model.with_(options=options.with_(hooks=hooks, seeded=())))  # type: ignore[no-any-return]
 
 
-def _fitting(latent: torch.Tensor, noise: torch.Tensor, wanted: LatentFormat) -> tuple[torch.Tensor, torch.Tensor]:
-    """An empty latent fits every model: it gets the required number of channels."""
-    if latent.dim() != 4:
+def fitting(latent: torch.Tensor, wanted: LatentFormat) -> torch.Tensor:
+    """The latent in the shape of a format: an image becomes a video of one frame, and an empty latent gets the required
+    number of channels. Raises :class:`LatentMismatch`."""
+    if latent.dim() - 2 != wanted.dimensions and not (latent.dim() == 4 and wanted.dimensions == 3):
         raise LatentMismatch(
-            f"the model works on images, but the latent has {latent.dim() - 2} dimensions besides channels"
+            f"the model works on {'videos' if wanted.dimensions == 3 else 'images'}, but the latent has "
+            f"{latent.dim() - 2} dimensions besides channels"
         )
+    if latent.dim() - 2 < wanted.dimensions:
+        latent = latent.unsqueeze(2)
     if latent.shape[1] == wanted.channels:
-        return latent, noise
+        return latent
     if latent.any():
         raise LatentMismatch(f"the latent has {latent.shape[1]} channels, but the model needs {wanted.channels}")
-    shape = (latent.shape[0], wanted.channels, *latent.shape[2:])
-    return latent.new_zeros(shape), noise.repeat(1, -(-wanted.channels // noise.shape[1]), 1, 1)[:, : wanted.channels]
+    return latent.new_zeros(latent.shape[0], wanted.channels, *latent.shape[2:])
 
 
 def _mask(mask: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    planes = mask.to(like).reshape(-1, 1, *mask.shape[-2:])
-    planes = functional.interpolate(planes, size=tuple(like.shape[-2:]), mode="bilinear")
-    return planes.repeat(-(-len(like) // len(planes)), 1, 1, 1)[: len(like)]
+    """The mask in the latent's size; for a video, its planes are frames."""
+    is_video = like.dim() == 5
+    planes = mask.to(like)
+    if not is_video:
+        planes = planes.reshape(-1, 1, *mask.shape[-2:])
+    elif planes.dim() < 5:
+        planes = planes.reshape(1, 1, -1, *mask.shape[-2:])
+    mode = "trilinear" if is_video else "bilinear"
+    return repeated(functional.interpolate(planes, size=tuple(like.shape[2:]), mode=mode), len(like))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,11 +1,13 @@
 """Text encoders: from a prompt to the tensors that condition a network.
 
 * ``chunks``: arrange tokens in windows.
+* ``clip``: CLIP's encoders as families use them.
 * ``clip_weights``: rename weights from the layouts of files.
 * ``embeddings``: textual inversion.
 * ``encoder``: the value on CLIP links.
+* ``encoder_files``: the kinds of text encoder files.
 * ``encoder_module``: the network of CLIP's text encoder.
 * ``prompt_weights``: parse weights in a prompt.
-* ``recipe``: which layer of an encoder is used, and how.
+* ``recipe``: the protocol of an encoder, and how the results of several are joined.
 * ``tokenizer``: CLIP's byte-pair tokenizer.
 """

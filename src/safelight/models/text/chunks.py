@@ -7,14 +7,16 @@ the next window; a longer one is split.
 import logging
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
 from safelight.models.text.prompt_weights import segments
 from safelight.models.text.tokenizer import END, START, tokens_of
 
-Token = int | torch.Tensor
-"""A number in the vocabulary, or a vector ``[width]`` instead of one (textual inversion, Gal et al. 2022)."""
+Token = Any
+"""A number in the vocabulary, a vector ``[width]`` instead of one (textual inversion, Gal et al. 2022), or another
+value that the encoder understands."""
 WeightedToken = tuple[Token, float]
 Window = list[WeightedToken]
 

@@ -10,23 +10,20 @@ from torch import nn
 
 from safelight.models.precision import compute_dtype
 from safelight.models.residency import compute_device, residency
-from safelight.models.text.chunks import Window, empty_window, windows
-from safelight.models.text.embeddings import find_embedding
-from safelight.models.text.encoder_module import ClipText, Encoded, text_shape
-from safelight.models.text.recipe import EncoderRecipe, TextRecipe
-from safelight.models.text.tokenizer import END
+from safelight.models.text.chunks import Window
+from safelight.models.text.recipe import Encoding, TextRecipe
 from safelight.models.weight_hooks import HookGroup
 from safelight.models.weight_layers import WeightLayer
 from safelight.models.weights import Weights
 
 Tokens = Mapping[str, list[Window]]
-"""By the encoder's letter, windows of ``(token, weight)``."""
+"""By the encoder's key, windows of ``(token, weight)``."""
 
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """``weights`` of each encoder are below ``clip_<letter>.``. ``layer``: counted from the end, if a node chose one
-    for all encoders."""
+    """``weights`` of each encoder are below its kind (``clip_l.``). ``layer``: counted from the end, if a node chose
+    one for all encoders."""
 
     weights: Weights
     recipe: TextRecipe
@@ -55,40 +52,43 @@ class TextEncoder:
         layers = self.hooks.text_layers(self.shapes, progress=progress)
         return replace(self, hooks=None, layers=(*self.layers, *layers))
 
-    def tokenize(self, text: str, **_: Any) -> dict[str, list[Window]]:
-        return {letter: self.tokenize_for(letter, text) for letter in self.recipe.encoders}
+    def tokenize(self, text: str, return_word_ids: bool = False, **options: Any) -> dict[str, list[Window]]:
+        return {key: self.tokenize_for(key, text, **options) for key in self.recipe.encoders}
 
-    def tokenize_for(self, letter: str, text: str) -> list[Window]:
+    def tokenize_for(self, key: str, text: str, **options: Any) -> list[Window]:
         """Windows for a single encoder."""
-        width = self.weights.shapes[f"clip_{letter}.text_model.embeddings.token_embedding.weight"][1]
-        return windows(
-            text,
-            pad=self.recipe.encoders[letter].pad,
-            find_embedding=lambda name: find_embedding(name, encoder=letter, width=width),
-        )
+        recipe = self.recipe.encoders[key]
+        return recipe.tokenize(text, self.weights_of(key), options)
 
-    def encode(self, tokens: Tokens) -> tuple[torch.Tensor, torch.Tensor]:
-        """Embeddings ``[1, 77 * windows, features]`` and pooled output ``[1, features]``, float32 on the CPU."""
+    def weights_of(self, key: str) -> Weights:
+        """The weights of one encoder, under its own names."""
+        return self.weights.below(f"{self.recipe.encoders[key].kind}.")
+
+    def encode(self, tokens: Tokens) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Embeddings ``[1, tokens, features]`` and pooled output ``[1, features]``, float32 on the CPU."""
+        encoding = self.encoding(tokens)
+        return encoding.hidden, encoding.pooled
+
+    def encoding(self, tokens: Tokens) -> Encoding:
+        """The joined result of the encoders that ``tokens`` has windows for."""
         if self.hooks is not None:
-            return self.under_hooks(None).encode(tokens)
+            return self.under_hooks(None).encoding(tokens)
         device = compute_device()
         with self._module(device) as module, torch.inference_mode():
-            encoded = [
-                self._encode(module[f"clip_{letter}"], recipe, tokens[letter], device)
-                for letter, recipe in self.recipe.encoders.items()
-                if letter in tokens
-            ]
-        length = min(condition.shape[1] for condition, _ in encoded)
-        conditions = torch.cat([condition[:, :length] for condition, _ in encoded], dim=-1)
-        return conditions, encoded[-1][1]
+            encoded = {
+                key: recipe.encode(module[recipe.kind], tokens[key], layer=self.layer, device=device)
+                for key, recipe in self.recipe.encoders.items()
+                if key in tokens
+            }
+        return self.recipe.join(encoded)
 
     def encode_from_tokens(
         self, tokens: Tokens, return_pooled: bool = False, return_dict: bool = False
-    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor] | dict[str, torch.Tensor]:
-        condition, pooled = self.encode(tokens)
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor | None] | dict[str, Any]:
+        encoding = self.encoding(tokens)
         if return_dict:
-            return {"cond": condition, "pooled_output": pooled}
-        return (condition, pooled) if return_pooled else condition
+            return {"cond": encoding.hidden, **_options(encoding)}
+        return (encoding.hidden, encoding.pooled) if return_pooled else encoding.hidden
 
     def encode_from_tokens_scheduled(
         self, tokens: Tokens, unprojected: bool = False, add_dict: Mapping[str, Any] | None = None, **_: Any
@@ -98,14 +98,14 @@ class TextEncoder:
         if self.hooks is not None and self.hooks_conditions:
             more["hooks"] = self.hooks
         if self.hooks is None or not self.follows_keyframes:
-            condition, pooled = self.encode(tokens)
-            return [[condition, {"pooled_output": pooled, **more}]]
+            encoding = self.encoding(tokens)
+            return [[encoding.hidden, {**_options(encoding), **more}]]
         made = []
         starts = self.hooks.starts()
         for start, end in zip(starts, [*starts[1:], 1.0], strict=True):
-            condition, pooled = self.under_hooks(start).encode(tokens)
+            encoding = self.under_hooks(start).encoding(tokens)
             span = {"clip_start_percent": start, "clip_end_percent": end}
-            made.append([condition, {"pooled_output": pooled, **span, **more}])
+            made.append([encoding.hidden, {**_options(encoding), **span, **more}])
         return made
 
     def clone(self) -> "TextEncoder":
@@ -120,51 +120,9 @@ class TextEncoder:
             yield module
 
     def _build(self) -> nn.ModuleDict:
-        return nn.ModuleDict(
-            {
-                f"clip_{letter}": ClipText(
-                    text_shape(self.weights.below(f"clip_{letter}.").shapes),
-                    heads=recipe.heads,
-                    activation=recipe.activation,
-                )
-                for letter, recipe in self.recipe.encoders.items()
-            }
-        )
-
-    def _encode(
-        self, module: ClipText, recipe: EncoderRecipe, given: list[Window], device: torch.device
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weights scale the distance of a token's output from that of an empty prompt, which is encoded along with the
-        windows."""
-        weights = torch.tensor([[weight for _, weight in window] for window in given])
-        is_weighted = bool((weights != 1.0).any())
-        rows = [*given, empty_window(recipe.pad)] if is_weighted else given
-        encoded = module(_embedded(module, rows, device))
-        hidden = self._selected_layer(module, recipe, encoded).float().cpu()
-        if is_weighted:
-            empty, hidden = hidden[-1:], hidden[:-1]
-            hidden = (hidden - empty) * weights[..., None] + empty
-        first_end = next(index for index, (token, _) in enumerate(given[0]) if _is_token(token, END))
-        pooled = module.projected(encoded.final[:1, first_end]).float().cpu()
-        return hidden.flatten(0, 1)[None], pooled
-
-    def _selected_layer(self, module: ClipText, recipe: EncoderRecipe, encoded: Encoded) -> torch.Tensor:
-        layer = self.layer if self.layer is not None else recipe.layer
-        if abs(layer) > len(encoded.layers) - 1:
-            return encoded.final
-        hidden = encoded.layers[layer]
-        return module.normalised(hidden) if recipe.normalises else hidden
+        return nn.ModuleDict({one.kind: one.build(self.weights_of(key)) for key, one in self.recipe.encoders.items()})
 
 
-def _embedded(module: ClipText, rows: list[Window], device: torch.device) -> torch.Tensor:
-    numbers = torch.tensor([[token if isinstance(token, int) else 0 for token, _ in row] for row in rows])
-    embedded = module.embedded(numbers.to(device))
-    for row, window in enumerate(rows):
-        for column, (token, _) in enumerate(window):
-            if isinstance(token, torch.Tensor):
-                embedded[row, column] = token.to(embedded)
-    return embedded
-
-
-def _is_token(token: int | torch.Tensor, number: int) -> bool:
-    return isinstance(token, int) and token == number
+def _options(encoding: Encoding) -> dict[str, Any]:
+    masked = {} if encoding.mask is None else {"attention_mask": encoding.mask}
+    return {"pooled_output": encoding.pooled, **masked, **encoding.options}

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
+from safelight.models.inputs import SPATIAL, Inputs
 from safelight.models.network_hooks import BlockHook, BlockIndex, Control, NetworkHooks, SkipHook
 from safelight.models.operations import Conv2d, Linear
 from safelight.models.unet.blocks import BlockInputs, Down, Residual, Transformer, Up
@@ -31,6 +32,26 @@ class Heads:
 
     def of(self, inner: int) -> int:
         return self.count or inner // self.width
+
+
+@dataclass(frozen=True, eq=False)
+class UNetInputs(Inputs):
+    """``context [B, tokens, features]``; ``y [B, features]``, the pooled condition; ``concat [B, C', h, w]``, which is
+    concatenated to the latent."""
+
+    context: torch.Tensor
+    y: torch.Tensor | None = None
+    concat: torch.Tensor | None = field(default=None, metadata=SPATIAL)
+
+
+@dataclass(frozen=True)
+class UNetArchitecture:
+    shape: UNetShape
+    heads: Heads
+    groups: int = 32
+
+    def build(self) -> "UNet":
+        return UNet(self.shape, heads=self.heads, groups=self.groups)
 
 
 class UNet(nn.Module):
@@ -59,10 +80,8 @@ class UNet(nn.Module):
         self,
         x: torch.Tensor,
         timestep: torch.Tensor,
+        inputs: UNetInputs,
         *,
-        context: torch.Tensor,
-        y: torch.Tensor | None = None,
-        concat: torch.Tensor | None = None,
         control: Control | None = None,
         hooks: NetworkHooks | None = None,
     ) -> torch.Tensor:
@@ -70,10 +89,10 @@ class UNet(nn.Module):
         dtype = next(self.parameters()).dtype
         control, hooks = control or Control(), hooks or NetworkHooks()
         embedding = self.time_embed(sinusoids(timestep, self.channels).to(dtype))
-        if y is not None:
-            embedding = embedding + self.label_emb(y.to(dtype))
-        forward_pass = ForwardPass(embedding, context.to(dtype), hooks, (x.shape[2], x.shape[3]))
-        hidden = x if concat is None else torch.cat((x, concat), dim=1)
+        if inputs.y is not None:
+            embedding = embedding + self.label_emb(inputs.y.to(dtype))
+        forward_pass = ForwardPass(embedding, inputs.context.to(dtype), hooks, (x.shape[2], x.shape[3]))
+        hidden = x if inputs.concat is None else torch.cat((x, inputs.concat), dim=1)
         hidden = hidden.to(dtype)
         skips: list[torch.Tensor] = []
         for index, parts in enumerate(self.input_blocks):

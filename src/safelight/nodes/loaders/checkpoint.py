@@ -4,7 +4,6 @@ from pathlib import Path
 
 import torch
 
-from safelight.core.errors import Invalid
 from safelight.models.checkpoint import (
     TINY_AUTOENCODERS,
     load_autoencoder,
@@ -56,12 +55,6 @@ _PAIR_KINDS = (
     "ltxv",
     "newbie",
 )
-
-
-class UnsupportedFamily(Invalid):
-    """Of a family whose text encoders or networks are not supported yet."""
-
-    code = "unknown_weights"
 
 
 class CheckpointLoaderSimple(Node):
@@ -148,9 +141,7 @@ class CLIPLoader(Node):
 
     @classmethod
     def execute(cls, clip_name: str, type: str, device: str = "default") -> NodeOutput:
-        if type != "stable_diffusion":
-            raise UnsupportedFamily(f"text encoders of type {type!r} are not supported yet; choose 'stable_diffusion'")
-        return NodeOutput(load_text_encoders([current().model_path("text_encoders", clip_name)]))
+        return NodeOutput(load_text_encoders([current().model_path("text_encoders", clip_name)], type))
 
 
 class DualCLIPLoader(Node):
@@ -180,11 +171,8 @@ class DualCLIPLoader(Node):
 
     @classmethod
     def execute(cls, clip_name1: str, clip_name2: str, type: str, device: str = "default") -> NodeOutput:
-        if type != "sdxl":
-            raise UnsupportedFamily(f"text encoders of type {type!r} are not supported yet; choose 'sdxl'")
-        return NodeOutput(
-            load_text_encoders([current().model_path("text_encoders", name) for name in (clip_name1, clip_name2)])
-        )
+        names = (clip_name1, clip_name2)
+        return NodeOutput(load_text_encoders([current().model_path("text_encoders", name) for name in names], type))
 
 
 class VAELoader(Node):

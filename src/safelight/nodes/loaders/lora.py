@@ -65,7 +65,7 @@ def _read(name: str) -> Lora:
 
 
 def _on_model(model: DiffusionModel, lora: Lora, strength: float) -> DiffusionModel:
-    layer = lora.unet_layer(model.network.shapes) if strength else None
+    layer = lora.network_layer(model.network) if strength else None
     return model.with_layers(layer.with_strength(strength)) if layer else model
 
 

@@ -9,7 +9,8 @@ import torch
 from safelight.models.checkpoint import Checkpoint, load_checkpoint
 from safelight.models.lora.file import read_lora
 from safelight.models.merging import merge_layer
-from safelight.models.stored_unet import StoredUNet
+from safelight.models.network import Network
+from safelight.models.stored_network import StoredNetwork
 from safelight.models.text.encoder import TextEncoder
 from safelight.models.weight_hooks import Changes, HookGroup, Keyframe, WeightHook
 from safelight.models.weight_layers import WeightLayer
@@ -120,9 +121,9 @@ class _Replaced:
 
     checkpoint: Checkpoint
 
-    def unet_layer(self, shapes: Mapping[str, torch.Size]) -> WeightLayer | None:
-        network = self.checkpoint.model.network
-        return _replaced(shapes, network.weights) if isinstance(network, StoredUNet) else None
+    def network_layer(self, network: Network) -> WeightLayer | None:
+        other = self.checkpoint.model.network
+        return _replaced(network.shapes, other.weights) if isinstance(other, StoredNetwork) else None
 
     def text_layer(self, shapes: Mapping[str, torch.Size]) -> WeightLayer | None:
         text = self.checkpoint.text

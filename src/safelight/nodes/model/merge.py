@@ -6,7 +6,7 @@ from typing import Any
 
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.merging import IncompatibleModels, MergeRatios, merge_layer
-from safelight.models.stored_unet import StoredUNet
+from safelight.models.stored_network import StoredNetwork
 from safelight.models.text.encoder import TextEncoder
 from safelight.nodes.conditioning.encode import require_text_encoder
 from safelight.sdk import Node, NodeOutput, Schema, io
@@ -180,8 +180,8 @@ def _models(first: DiffusionModel, second: DiffusionModel, ratios: MergeRatios) 
     return NodeOutput(first.with_layers(merge_layer("merge", one.weights.shapes, other.weights, other.layers, ratios)))
 
 
-def _stored(model: DiffusionModel) -> StoredUNet:
-    if not isinstance(model.network, StoredUNet):
+def _stored(model: DiffusionModel) -> StoredNetwork:
+    if not isinstance(model.network, StoredNetwork):
         raise IncompatibleModels(f"a model of type {type(model.network).__name__!r} has no weights of its own to merge")
     return model.network
 

@@ -38,7 +38,7 @@ class CheckpointSave(Node):
     def execute(
         cls, model: DiffusionModel, clip: TextEncoder, vae: ImageAutoencoder, filename_prefix: str
     ) -> NodeOutput:
-        tensors = model_tensors(model) | text_tensors(require_text_encoder(clip), model.family)
+        tensors = model_tensors(model) | text_tensors(require_text_encoder(clip), in_checkpoint=True)
         tensors |= autoencoder_tensors(require_autoencoder(vae))
         return _saved(cls, filename_prefix, tensors, metadata_of(model))
 
@@ -64,7 +64,7 @@ class CLIPSave(Node):
 
     @classmethod
     def execute(cls, clip: TextEncoder, filename_prefix: str) -> NodeOutput:
-        return _saved(cls, filename_prefix, text_tensors(require_text_encoder(clip), None), {})
+        return _saved(cls, filename_prefix, text_tensors(require_text_encoder(clip), in_checkpoint=False), {})
 
 
 class VAESave(Node):

@@ -11,7 +11,7 @@ from safelight.media.media_errors import UnreadableWeights
 from safelight.models.checkpoint import load_tiny_autoencoder
 from safelight.models.latent_format import LatentFormat
 from safelight.models.sampling.guidance import Guider
-from safelight.models.sampling.sample import ChosenSampler, sample
+from safelight.models.sampling.sample import ChosenSampler, fitting, sample
 from safelight.models.sampling.samplers.table import FRESH_NOISE_OUTSIDE, SAMPLERS
 from safelight.models.weights import UnknownWeights
 from safelight.nodes.latent.samples import Latent
@@ -30,6 +30,7 @@ def run_sampling(
     run = current()
     latent_format = guider.model.latent_format
 
+    fitted: Latent = {**latent, "samples": fitting(latent["samples"], latent_format)}
     render = previewer(latent_format)
 
     def report(step: int, steps: int, denoised: torch.Tensor) -> None:
@@ -39,8 +40,8 @@ def run_sampling(
         guider,
         sampler,
         sigmas,
-        latent=latent["samples"],
-        noise=noise.generate_noise(latent),  # type: ignore[arg-type]
+        latent=fitted["samples"],
+        noise=noise.generate_noise(fitted),  # type: ignore[arg-type]
         seed=noise.seed,
         noise_mask=latent.get("noise_mask"),
         on_step=report,
@@ -68,7 +69,8 @@ def rough_preview(latent: torch.Tensor, latent_format: LatentFormat) -> Image.Im
         return None
     factors = torch.tensor(latent_format.rgb_factors, device=latent.device, dtype=latent.dtype)
     bias = torch.tensor(latent_format.rgb_bias, device=latent.device, dtype=latent.dtype)
-    colors = latent[0].movedim(0, -1) @ factors + bias
+    first = latent[0] if latent.dim() == 4 else latent[0, :, 0]  # of a video, the first frame
+    colors = first.movedim(0, -1) @ factors + bias
     return _to_image(((colors + 1) / 2).clamp(0, 1))
 
 

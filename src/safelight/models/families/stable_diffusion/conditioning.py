@@ -6,14 +6,15 @@ Images that are concatenated to the latent (inpainting, editing) are the options
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch.nn import functional
 
+from safelight.models.inputs import repeated
 from safelight.models.latent_format import LatentFormat
-from safelight.models.unet.unet_module import sinusoids
+from safelight.models.unet.unet_module import UNetInputs, sinusoids
 
 NUMBER_FEATURES = 256
 
@@ -23,9 +24,15 @@ class TextOnly:
     """Stable Diffusion 1 and 2: nothing besides the token embeddings."""
 
     def prepare(
-        self, options: Mapping[str, Any], *, shape: torch.Size, device: torch.device, is_negative: bool
-    ) -> dict[str, torch.Tensor]:
-        return {}
+        self,
+        context: torch.Tensor,
+        options: Mapping[str, Any],
+        *,
+        shape: torch.Size,
+        device: torch.device,
+        is_negative: bool,
+    ) -> UNetInputs:
+        return UNetInputs(context)
 
 
 @dataclass(frozen=True)
@@ -35,9 +42,15 @@ class PooledText:
     features: int
 
     def prepare(
-        self, options: Mapping[str, Any], *, shape: torch.Size, device: torch.device, is_negative: bool
-    ) -> dict[str, torch.Tensor]:
-        return {"y": _pooled(options, self.features, device)}
+        self,
+        context: torch.Tensor,
+        options: Mapping[str, Any],
+        *,
+        shape: torch.Size,
+        device: torch.device,
+        is_negative: bool,
+    ) -> UNetInputs:
+        return UNetInputs(context, y=_pooled(options, self.features, device))
 
 
 @dataclass(frozen=True)
@@ -47,8 +60,14 @@ class PooledTextAndSizes:
     features: int = 1280
 
     def prepare(
-        self, options: Mapping[str, Any], *, shape: torch.Size, device: torch.device, is_negative: bool
-    ) -> dict[str, torch.Tensor]:
+        self,
+        context: torch.Tensor,
+        options: Mapping[str, Any],
+        *,
+        shape: torch.Size,
+        device: torch.device,
+        is_negative: bool,
+    ) -> UNetInputs:
         height, width = _image_size(options, shape)
         numbers = (
             height,
@@ -58,7 +77,7 @@ class PooledTextAndSizes:
             options.get("target_height", height),
             options.get("target_width", width),
         )
-        return {"y": _with_numbers(_pooled(options, self.features, device), numbers)}
+        return UNetInputs(context, y=_with_numbers(_pooled(options, self.features, device), numbers))
 
 
 @dataclass(frozen=True)
@@ -70,12 +89,18 @@ class PooledTextSizeAndScore:
     negative_score: float = 2.5
 
     def prepare(
-        self, options: Mapping[str, Any], *, shape: torch.Size, device: torch.device, is_negative: bool
-    ) -> dict[str, torch.Tensor]:
+        self,
+        context: torch.Tensor,
+        options: Mapping[str, Any],
+        *,
+        shape: torch.Size,
+        device: torch.device,
+        is_negative: bool,
+    ) -> UNetInputs:
         height, width = _image_size(options, shape)
         score = options.get("aesthetic_score", self.negative_score if is_negative else self.score)
         numbers = (height, width, options.get("crop_h", 0), options.get("crop_w", 0), score)
-        return {"y": _with_numbers(_pooled(options, self.features, device), numbers)}
+        return UNetInputs(context, y=_with_numbers(_pooled(options, self.features, device), numbers))
 
 
 @dataclass(frozen=True)
@@ -88,9 +113,15 @@ class Inpainting:
     """The latent of an empty image, as the network sees it."""
 
     def prepare(
-        self, options: Mapping[str, Any], *, shape: torch.Size, device: torch.device, is_negative: bool
-    ) -> dict[str, torch.Tensor]:
-        inputs = self.base.prepare(options, shape=shape, device=device, is_negative=is_negative)
+        self,
+        context: torch.Tensor,
+        options: Mapping[str, Any],
+        *,
+        shape: torch.Size,
+        device: torch.device,
+        is_negative: bool,
+    ) -> UNetInputs:
+        inputs: UNetInputs = self.base.prepare(context, options, shape=shape, device=device, is_negative=is_negative)
         size = (shape[-2], shape[-1])
         mask = options.get("concat_mask", options.get("noise_mask"))
         latent = options.get("concat_latent_image")
@@ -105,7 +136,7 @@ class Inpainting:
             mask = mask.to(device, torch.float32)
             painted = resize(mask.reshape(-1, 1, *mask.shape[-2:]), size).round()
         count = max(len(image), len(painted))
-        return {**inputs, "concat": torch.cat((_batch(painted, count), _batch(image, count)), dim=1)}
+        return replace(inputs, concat=torch.cat((repeated(painted, count), repeated(image, count)), dim=1))
 
 
 @dataclass(frozen=True)
@@ -116,15 +147,21 @@ class Editing:
     base: Any
 
     def prepare(
-        self, options: Mapping[str, Any], *, shape: torch.Size, device: torch.device, is_negative: bool
-    ) -> dict[str, torch.Tensor]:
-        inputs = self.base.prepare(options, shape=shape, device=device, is_negative=is_negative)
+        self,
+        context: torch.Tensor,
+        options: Mapping[str, Any],
+        *,
+        shape: torch.Size,
+        device: torch.device,
+        is_negative: bool,
+    ) -> UNetInputs:
+        inputs: UNetInputs = self.base.prepare(context, options, shape=shape, device=device, is_negative=is_negative)
         latent = options.get("concat_latent_image")
         if latent is None:
             image = torch.zeros(1, *shape[1:], device=device)
         else:
             image = resize(latent.to(device, torch.float32), (shape[-2], shape[-1]))
-        return {**inputs, "concat": image}
+        return replace(inputs, concat=image)
 
 
 def resize(planes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -132,10 +169,6 @@ def resize(planes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     if planes.shape[-2:] == size:
         return planes
     return functional.interpolate(planes, size=size, mode="bilinear")
-
-
-def _batch(planes: torch.Tensor, count: int) -> torch.Tensor:
-    return planes if len(planes) == count else planes.repeat(-(-count // len(planes)), 1, 1, 1)[:count]
 
 
 def _pooled(options: Mapping[str, Any], features: int, device: torch.device) -> torch.Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from safelight.models.families.conditioning import (
+from safelight.models.families.stable_diffusion.conditioning import (
     Editing,
     Inpainting,
     PooledText,
@@ -21,9 +21,14 @@ CPU = torch.device("cpu")
 FORMAT = LatentFormat(scale=0.5)
 
 
+CONTEXT = torch.ones(1, 3, 5)
+
+
 def prepared(adapter: Any, options: dict[str, Any], *, is_negative: bool = False) -> dict[str, torch.Tensor]:
-    made: dict[str, torch.Tensor] = adapter.prepare(options, shape=SHAPE, device=CPU, is_negative=is_negative)
-    return made
+    """The inputs besides the embeddings, without those that are missing."""
+    made = adapter.prepare(CONTEXT, options, shape=SHAPE, device=CPU, is_negative=is_negative)
+    assert made.context is CONTEXT
+    return {name: value for name, value in {"y": made.y, "concat": made.concat}.items() if value is not None}
 
 
 def spread(number: float) -> torch.Tensor:

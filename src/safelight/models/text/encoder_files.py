@@ -1,0 +1,62 @@
+"""The kinds of text encoder files, told by names and shapes, and the weights of each under its network's names."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from safelight.models.text.clip_weights import clip_weights
+from safelight.models.text.encoder_module import text_shape
+from safelight.models.weights import UnknownWeights, WeightFile, Weights
+
+ReadWeights = Callable[[WeightFile], Weights]
+"""The weights in a file; empty if it is of another kind. Reads only the header."""
+
+
+@dataclass(frozen=True)
+class EncoderFile:
+    """A file of one kind: ``kind`` is a key of :data:`ENCODER_FILES`."""
+
+    kind: str
+    weights: Weights
+
+
+def encoder_file(file: WeightFile) -> EncoderFile:
+    """Tell which text encoder a file contains. Raises :class:`UnknownWeights`."""
+    found = [EncoderFile(kind, weights) for kind, (_, read) in ENCODER_FILES.items() if (weights := read(file))]
+    if len(found) == 1:
+        return found[0]
+    name = file.path.name
+    if found:
+        raise UnknownWeights(f"{name!r} could be any of {', '.join(title_of(one.kind) for one in found)}")
+    if clip := _clip_weights(file):
+        raise UnknownWeights(
+            f"{name!r} contains a CLIP text encoder {text_shape(clip.shapes).width} features wide; "
+            "supported widths are 768, 1024 and 1280"
+        )
+    supported = ", ".join(title for title, _ in ENCODER_FILES.values())
+    raise UnknownWeights(f"{name!r} contains no supported text encoder; supported are {supported}")
+
+
+def title_of(kind: str) -> str:
+    """The name of a kind in messages."""
+    return ENCODER_FILES[kind][0]
+
+
+def _clip(width: int) -> ReadWeights:
+    def read(file: WeightFile) -> Weights:
+        weights = _clip_weights(file)
+        return weights if weights and text_shape(weights.shapes).width == width else Weights({})
+
+    return read
+
+
+def _clip_weights(file: WeightFile) -> Weights:
+    found = (clip_weights(file.weights(prefix)) for prefix in ("", "text_encoder.", "transformer."))
+    return next((weights for weights in found if weights), Weights({}))
+
+
+ENCODER_FILES: Mapping[str, tuple[str, ReadWeights]] = {
+    "clip_l": ("CLIP L", _clip(768)),
+    "clip_h": ("CLIP H", _clip(1024)),
+    "clip_g": ("CLIP G", _clip(1280)),
+}
+"""By kind, its name in messages and how its files are read."""
