@@ -3,15 +3,19 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from tests.nodes.context import FolderContext
 
 from safelight.nodes.files.load_image import LoadImage
 from safelight.nodes.files.save_image import SaveImage
 from safelight.nodes.image.source import EmptyImage
+from safelight.runtime import packs
 from safelight.sdk import Node, NodeOutput, Schema, io
 from safelight.sdk.v1 import adapt
+from safelight.shims.v1_methods import POSITIONS
 from safelight.shims.views import view_of
+from safelight.worker.context import WorkerContext
 
 
 def test_a_node_is_called_by_its_v1_method_with_positional_or_named_inputs() -> None:
@@ -21,6 +25,53 @@ def test_a_node_is_called_by_its_v1_method_with_positional_or_named_inputs() -> 
     assert image.shape == (1, 2, 4, 3)
     assert torch.equal(image, view().generate(width=4, height=2, batch_size=1, color=0xFF0000)[0])
     assert torch.equal(image, view.execute(4, 2, 1, 0xFF0000)[0])
+
+
+def test_positional_arguments_are_in_the_order_of_comfyuis_methods() -> None:
+    class Coder(Node):
+        @classmethod
+        def define_schema(cls) -> Schema:
+            return Schema(
+                node_id="VAEDecode",
+                inputs=[io.Latent.Input("samples"), io.Vae.Input("vae")],
+                outputs=[io.Image.Output()],
+            )
+
+        @classmethod
+        def execute(cls, samples: Any, vae: Any) -> NodeOutput:
+            return NodeOutput(f"{samples} by {vae}")
+
+    view: Any = view_of(Coder)
+    assert list(view.INPUT_TYPES()["required"]) == ["samples", "vae"]
+    assert view().decode("vae", "latent") == ("latent by vae",)
+    assert view.decode("vae", samples="latent") == ("latent by vae",)
+    with pytest.raises(TypeError, match="takes 2 arguments, but 3 were given"):
+        view().decode("vae", "latent", 3)
+    with pytest.raises(TypeError, match="several values for 'vae'"):
+        view().decode("vae", vae="vae")
+
+
+def test_listed_orders_name_the_inputs_of_the_nodes() -> None:
+    nodes = packs.load(("safelight.nodes",), WorkerContext()).nodes
+    for node_id in POSITIONS.keys() & nodes.keys():
+        declared = [i.id for i in nodes[node_id].node_schema().inputs]
+        assert set(POSITIONS[node_id]) <= set(declared), node_id
+        assert POSITIONS[node_id] != tuple(declared), node_id
+
+
+def test_scaling_nodes_have_their_lists() -> None:
+    nodes = packs.load(("safelight.nodes",), WorkerContext()).nodes
+    scale: Any = view_of(nodes["ImageScale"])
+    assert "lanczos" in scale.upscale_methods
+    assert scale.crop_methods == ["disabled", "center"]
+    assert not hasattr(view_of(nodes["ImageScaleBy"]), "crop_methods")
+
+
+def test_pixels_are_cropped_around_their_middle() -> None:
+    nodes = packs.load(("safelight.nodes",), WorkerContext()).nodes
+    encode: Any = view_of(nodes["VAEEncode"])
+    pixels = torch.arange(12 * 19).reshape(1, 12, 19, 1)
+    assert torch.equal(encode().vae_encode_crop_pixels(pixels), pixels[:, 2:10, 1:17, :])
 
 
 def test_hidden_values_are_arguments(tmp_path: Path) -> None:

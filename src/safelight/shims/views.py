@@ -1,7 +1,7 @@
 """The library's nodes as V1 classes, for packs that call or subclass other nodes.
 
-``view_of(LoadImage)().load_image("a.png")`` returns the tuple of its outputs. The method has ComfyUI's name if it is in
-:data:`METHODS`, otherwise ``execute``; positional arguments are the inputs in declaration order.
+``view_of(LoadImage)().load_image("a.png")`` returns the tuple of its outputs. The method's name, and the order
+of its positional arguments, are ComfyUI's (``v1_methods``).
 """
 
 import inspect
@@ -11,66 +11,10 @@ from typing import Any
 from safelight.core.node import InputSchema, NodeSchema, Section
 from safelight.sdk.node import Hidden, Node, NodeOutput
 from safelight.sdk.v1 import V1Node
+from safelight.shims.v1_methods import METHODS, POSITIONS
 
-METHODS = {
-    "CLIPLoader": "load_clip",
-    "CLIPSetLastLayer": "set_last_layer",
-    "CLIPTextEncode": "encode",
-    "CheckpointLoaderSimple": "load_checkpoint",
-    "ConditioningAverage": "addWeighted",
-    "ConditioningCombine": "combine",
-    "ConditioningConcat": "concat",
-    "ConditioningSetArea": "append",
-    "ConditioningSetAreaPercentage": "append",
-    "ConditioningSetAreaStrength": "append",
-    "ConditioningSetMask": "append",
-    "ConditioningSetTimestepRange": "set_range",
-    "ConditioningZeroOut": "zero_out",
-    "ControlNetApply": "apply_controlnet",
-    "ControlNetApplyAdvanced": "apply_controlnet",
-    "ControlNetLoader": "load_controlnet",
-    "DualCLIPLoader": "load_clip",
-    "EmptyImage": "generate",
-    "EmptyLatentImage": "generate",
-    "EmptySD3LatentImage": "generate",
-    "FluxGuidance": "append",
-    "ImageBatch": "batch",
-    "ImageInvert": "invert",
-    "ImagePadForOutpaint": "expand_image",
-    "ImageScale": "upscale",
-    "ImageScaleBy": "upscale",
-    "InpaintModelConditioning": "encode",
-    "KSampler": "sample",
-    "KSamplerAdvanced": "sample",
-    "LatentBlend": "blend",
-    "LatentComposite": "composite",
-    "LatentCrop": "crop",
-    "LatentFlip": "flip",
-    "LatentFromBatch": "frombatch",
-    "LatentRotate": "rotate",
-    "LatentUpscale": "upscale",
-    "LatentUpscaleBy": "upscale",
-    "LoadImage": "load_image",
-    "LoadImageMask": "load_image",
-    "LoadLatent": "load",
-    "LoraLoader": "load_lora",
-    "LoraLoaderModelOnly": "load_lora_model_only",
-    "ModelMergeSimple": "merge",
-    "ModelSamplingDiscrete": "patch",
-    "ModelSamplingFlux": "patch",
-    "ModelSamplingSD3": "patch",
-    "RepeatLatentBatch": "repeat",
-    "SaveLatent": "save",
-    "SetLatentNoiseMask": "set_mask",
-    "UNETLoader": "load_unet",
-    "VAEDecode": "decode",
-    "VAEDecodeTiled": "decode",
-    "VAEEncode": "encode",
-    "VAEEncodeForInpaint": "encode",
-    "VAEEncodeTiled": "encode",
-    "VAELoader": "load_vae",
-}
-"""The method names of the nodes that are V1 classes in ComfyUI."""
+_LISTS = {"upscale_methods": "upscale_method", "crop_methods": "crop"}
+"""Lists that ComfyUI's scaling nodes have as attributes, and the inputs that offer them."""
 
 
 def view_of(node: type[Node]) -> type:
@@ -95,8 +39,10 @@ def view_of(node: type[Node]) -> type:
         "__module__": node.__module__,
         "__doc__": node.__doc__,
     }
-    if method != "execute":
-        attributes[method] = lambda self, *args, **inputs: run(node, schema, args, inputs)
+    attributes[method] = classmethod(lambda cls, *args, **inputs: run(node, schema, args, inputs))
+    attributes |= _lists(schema)
+    if schema.name == "VAEEncode":
+        attributes["vae_encode_crop_pixels"] = staticmethod(cropped_to_eighths)
     for v1_name, name in (("IS_CHANGED", "fingerprint_inputs"), ("VALIDATE_INPUTS", "validate_inputs")):
         if hasattr(node, name):
             attributes[v1_name] = getattr(node, name)
@@ -104,13 +50,39 @@ def view_of(node: type[Node]) -> type:
 
 
 def run(node: type[Node], schema: NodeSchema, args: tuple[Any, ...], inputs: Mapping[str, Any]) -> Any:
-    """Return a tuple of outputs, or a dict with ``ui`` and ``result``; a coroutine for an async node."""
-    visible = [i.id for i in schema.inputs if i.section is not Section.HIDDEN]
-    values = dict(zip(visible, args, strict=False)) | dict(inputs)
+    """Return a tuple of outputs, or a dict with ``ui`` and ``result``; a coroutine for an async node.
+
+    Raises :class:`TypeError` for too many arguments, or for an input that is given twice."""
+    values = _named(schema, args, inputs)
     hidden = {i.type.lower(): values.pop(i.id, None) for i in schema.section(Section.HIDDEN)}
     bound: Any = type(node.__name__, (node,), {"hidden": Hidden(**hidden)}) if hidden else node
     result = bound.execute(**values)
     return _awaited(result) if inspect.isawaitable(result) else _as_v1(result)
+
+
+def cropped_to_eighths(pixels: Any) -> Any:
+    """Return the middle of ``[B, H, W, C]`` whose sides are multiples of 8. ``VAEEncode`` does it by itself; packs
+    still call this method of an old version of the node."""
+    height, width = (side // 8 * 8 for side in pixels.shape[1:3])
+    top, left = (pixels.shape[1] - height) // 2, (pixels.shape[2] - width) // 2
+    return pixels[:, top : top + height, left : left + width, :]
+
+
+def _lists(schema: NodeSchema) -> dict[str, list[Any]]:
+    offered = {name: schema.input(input_id) for name, input_id in _LISTS.items()}
+    return {name: list(i.options) for name, i in offered.items() if i is not None and i.options}
+
+
+def _named(schema: NodeSchema, args: tuple[Any, ...], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all arguments by name. Hidden inputs follow the others, as in ComfyUI's methods."""
+    visible = POSITIONS.get(schema.name) or [i.id for i in schema.inputs if i.section is not Section.HIDDEN]
+    names = [*visible, *(i.id for i in schema.section(Section.HIDDEN))]
+    if len(args) > len(names):
+        raise TypeError(f"{schema.name} takes {len(names)} arguments, but {len(args)} were given")
+    values = dict(zip(names, args, strict=False))
+    for name in values.keys() & inputs.keys():
+        raise TypeError(f"{schema.name} got several values for {name!r}")
+    return values | dict(inputs)
 
 
 async def _awaited(result: Any) -> Any:
