@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from safelight.api.comfy.object_info import node_info
 from safelight.core.node import InputSchema, OutputSchema, Section
 from safelight.sdk import Node
 from safelight.sdk.plain import plain, plain_text
@@ -83,7 +84,7 @@ def test_a_full_declaration_is_read() -> None:
         InputSchema("text", "STRING", Section.OPTIONAL, {"multiline": True, "callback": str(len)}),
         InputSchema("prompt", "PROMPT", Section.HIDDEN),
         InputSchema("my_id", "UNIQUE_ID", Section.HIDDEN),
-        InputSchema("info", "EXTRA_PNGINFO", Section.HIDDEN),
+        InputSchema("info", "EXTRA_PNGINFO", Section.HIDDEN, {"form": ["EXTRA_PNGINFO"]}),
     )
     assert schema.outputs == (
         OutputSchema("IMAGE", "picture", False, "the picture"),
@@ -143,3 +144,18 @@ def test_plain_data(value: object, said: object) -> None:
 
 def test_plain_text_of_a_subclass() -> None:
     assert type(plain_text(AnyType("*"))) is str
+
+
+def test_a_hidden_input_is_shown_as_its_author_declared_it() -> None:
+    class Node:
+        FUNCTION = "run"
+
+        @classmethod
+        def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802
+            hidden = {"prompt": "PROMPT", "options": {"default": (1, True)}, "info": ("EXTRA_PNGINFO", {}), "any": ()}
+            return {"hidden": hidden}
+
+        def run(self) -> None: ...
+
+    shown = node_info(adapt(Node, node_id="Node").node_schema())["input"]["hidden"]
+    assert shown == {"prompt": "PROMPT", "options": {"default": [1, True]}, "info": ["EXTRA_PNGINFO", {}], "any": []}

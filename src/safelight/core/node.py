@@ -11,6 +11,9 @@ from typing import Any
 
 ANY = "*"
 
+HIDDEN_FORM = "form"
+"""The option of a hidden input that its author has declared with more than a type: the whole declaration, as JSON."""
+
 FILLED_IN = frozenset(
     {"PROMPT", "EXTRA_PNGINFO", "UNIQUE_ID", "DYNPROMPT", "AUTH_TOKEN_COMFY_ORG", "API_KEY_COMFY_ORG"}
 )

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from safelight.core.node import InputSchema, NodeSchema, OutputSchema, Section
+from safelight.core.node import ANY, HIDDEN_FORM, InputSchema, NodeSchema, OutputSchema, Section
 from safelight.sdk.node import Node
 from safelight.sdk.plain import plain, plain_text
 
@@ -74,8 +74,10 @@ def _inputs(declared: Mapping[str, Mapping[str, Any]]) -> Iterator[InputSchema]:
             else:
                 yield InputSchema(plain_text(name), plain_text(kind), section, config)
     for name, kind in (declared.get(Section.HIDDEN.value) or {}).items():
-        written = kind[0] if isinstance(kind, list | tuple) else kind
-        yield InputSchema(plain_text(name), plain_text(written), Section.HIDDEN)
+        written = kind[0] if isinstance(kind, list | tuple) and kind else kind
+        type_name = plain_text(written) if isinstance(written, str) else ANY
+        config = {} if isinstance(kind, str) else {HIDDEN_FORM: plain(kind)}
+        yield InputSchema(plain_text(name), type_name, Section.HIDDEN, config)
 
 
 def _choices(listed: Sequence[Any]) -> dict[str, Any]:

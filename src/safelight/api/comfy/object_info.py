@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from safelight.core.node import InputSchema, NodeSchema, Section
+from safelight.core.node import HIDDEN_FORM, InputSchema, NodeSchema, Section
 
 
 def node_info(schema: NodeSchema) -> dict[str, Any]:
@@ -46,7 +46,8 @@ def node_info(schema: NodeSchema) -> dict[str, Any]:
 
 def _input(declared: InputSchema, schema: NodeSchema) -> Any:
     if declared.section is Section.HIDDEN:
-        return declared.type if schema.listed_combos else [declared.type]
+        written = declared.config.get(HIDDEN_FORM, declared.type)
+        return written if schema.listed_combos else [written]
     config: Mapping[str, Any] = declared.config
     if declared.options is not None and schema.listed_combos:
         return [declared.options, {k: v for k, v in config.items() if k != "options"}]
