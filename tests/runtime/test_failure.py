@@ -67,3 +67,16 @@ def test_inputs_are_short_plain_data(value: object, shown: object) -> None:
 def test_inputs_are_lists_over_the_invocations() -> None:
     assert inputs_of([{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]) == {"a": [1, 2], "b": ["x", "y"]}
     assert len(inputs_of([{"a": i} for i in range(1000)])["a"]) == 20
+
+
+def test_a_pack_that_reaches_into_a_network_is_told_where_it_runs() -> None:
+    network = type("Denoiser", (), {"__module__": "safelight.models.family"})()
+    hint = ": needs ComfyUI's samplers; runs on a ComfyUI engine"
+
+    def asked_by(module: str) -> str:
+        with pytest.raises(AttributeError) as raised:
+            exec("network.clone()", {"__name__": module, "network": network})
+        return message_of(raised.value, shown_paths={})
+
+    assert asked_by("custom_nodes.pack.nodes") == f"'Denoiser' object has no attribute 'clone'{hint}\n"
+    assert asked_by("safelight.nodes.model") == "'Denoiser' object has no attribute 'clone'\n"

@@ -7,6 +7,8 @@ import pytest
 
 from safelight.sdk.v1 import adapt
 from safelight.shims.model_folders import FileList, files_of, find, table
+from safelight.shims.modules import folder_paths
+from safelight.shims.modules.utils.extra_config import load_extra_path_config
 
 
 @pytest.fixture
@@ -65,3 +67,11 @@ def test_a_combo_of_model_files_carries_its_folder_and_the_packs_choices(root: P
         {"options": ["x"], "model_folder": "loras"},
     ]
     assert isinstance(files, FileList)
+
+
+def test_a_pack_adds_the_folders_of_its_own_yaml(tmp_path: Path) -> None:
+    (tmp_path / "extra.yaml").write_text("mine:\n  base_path: sub\n  loras: a\n")
+    before = list(folder_paths.get_folder_paths("loras"))
+    load_extra_path_config(str(tmp_path / "extra.yaml"))
+    assert folder_paths.get_folder_paths("loras") == [*before, str(tmp_path / "sub/a")]
+    folder_paths.folder_names_and_paths["loras"][0].remove(str(tmp_path / "sub/a"))

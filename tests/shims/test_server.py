@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiohttp import web
 from PIL import Image
 from tests.nodes.context import FolderContext
@@ -28,6 +29,14 @@ def test_routes_are_collected_however_they_are_added() -> None:
     found = [(r.method, r.path) for r in server.routes.collected]
     assert found == [("GET", "/a"), ("POST", "/b"), ("GET", "/c"), ("STATIC", "/d"), ("GET", "/e")]
     assert routes.collected == []
+
+
+def test_routes_are_added_only_until_they_are_served() -> None:
+    router = PromptServer().app.router
+    assert not router.frozen
+    router.frozen = True
+    with pytest.raises(RuntimeError, match="cannot add the route /late"):
+        router.add_get("/late", print)
 
 
 def test_messages_go_to_the_client_of_the_running_job(tmp_path: Path) -> None:

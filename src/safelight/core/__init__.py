@@ -8,6 +8,7 @@
 * ``engine_kind``: which programs run jobs.
 * ``errors``: the errors of the domain.
 * ``event``: past facts that the bus delivers to listeners.
+* ``extra_places``: the meaning of ComfyUI's ``extra_model_paths.yaml``.
 * ``gate``: whether the queue and each slot let jobs start.
 * ``ids``: typed identities.
 * ``job``: a job and its state machine.

@@ -34,6 +34,8 @@ def message_of(error: BaseException, *, shown_paths: Mapping[str, str]) -> str:
         text = str(error)
     except Exception:
         text = f"(the message of {type_name(error)} cannot be shown)"
+    if isinstance(error, AttributeError) and _is_inside_network(error):
+        text += ": needs ComfyUI's samplers; runs on a ComfyUI engine"
     for path in sorted(shown_paths, key=len, reverse=True):
         text = text.replace(path, shown_paths[path])
     return text + "\n"
@@ -82,6 +84,16 @@ def _describe(value: Any, depth: int) -> str:
 def _nested(value: Any, depth: int) -> str:
     shown = summary(value, depth=depth - 1)
     return repr(shown) if isinstance(value, str) else str(shown)
+
+
+def _is_inside_network(error: AttributeError) -> bool:
+    """Return whether a node pack asked one of our networks (a ``MODEL``, ``CLIP``, ``VAE`` ...) for something that
+    ComfyUI's object of that type has."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    asker = str(trace.tb_frame.f_globals.get("__name__", "")) if trace is not None else ""
+    return asker.startswith("custom_nodes.") and type(error.obj).__module__.startswith("safelight.models.")
 
 
 def _is_ours(trace: TracebackType) -> bool:

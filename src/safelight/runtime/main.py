@@ -33,7 +33,7 @@ from safelight.runtime.pack_server import PackRoutes
 from safelight.sandbox import system
 from safelight.sandbox.confine import confine
 from safelight.sandbox.rules import Rules
-from safelight.shims.registered import collected_routes, run_routes_in
+from safelight.shims.registered import run_routes_in, take_routes
 from safelight.wire.config import EngineConfig
 from safelight.wire.messages import Ready, ToEngine
 from safelight.wire.pipe import Pipe
@@ -99,7 +99,7 @@ def run(
         end_process=os._exit,
     )
     pack_routes = None
-    if collected := collected_routes():
+    if collected := take_routes():
         pack_routes = PackRoutes(collected, on_answer=lambda answer: outbox.post(answer, flush=True))
         run_routes_in(pack_routes.serve())
     finish_lines = printing.redirect(engine.printed)

@@ -4,6 +4,7 @@ They exist in the worker process only, once :func:`~safelight.shims.install.inst
 ``sdk`` and ``nodes``. Nothing here imports torch until a pack imports a module that needs it.
 
 * ``absent``: placeholders for parts of ComfyUI that this server does not have.
+* ``asked``: how a pack asks for a name of a module.
 * ``extension``: the nodes of packs in V3 form.
 * ``images``: ``nodes.SaveImage`` and ``nodes.PreviewImage``.
 * ``install``: makes the modules importable.
@@ -13,5 +14,6 @@ They exist in the worker process only, once :func:`~safelight.shims.install.inst
 * ``pack_caller``: which pack is being imported, and who called a pack's route.
 * ``registered``: nodes, web folders and routes that packs add to ``nodes`` and ``server``.
 * ``saving``: files that packs write by path, as outputs of the job.
+* ``v1_methods``: how ComfyUI's node classes are called: methods, and the order of arguments.
 * ``views``: the library's nodes as V1 classes.
 """

@@ -38,10 +38,14 @@ def refresh_mappings() -> None:
         nodes.NODE_CLASS_MAPPINGS.refresh()
 
 
-def collected_routes() -> list[Any]:
-    """Return the ``server.Route`` values in the order in which packs added them."""
+def take_routes() -> list[Any]:
+    """Return the ``server.Route`` values in the order in which packs added them. Packs cannot add others from then
+    on."""
     server = sys.modules.get(f"{PREFIX}server")
-    return list(server.PromptServer.instance.routes.collected) if server is not None else []
+    if server is None:
+        return []
+    server.PromptServer.instance.app.router.frozen = True
+    return list(server.PromptServer.instance.routes.collected)
 
 
 def run_routes_in(loop: asyncio.AbstractEventLoop) -> None:

@@ -17,6 +17,11 @@ class PromptExecutor:
     def execute(self, prompt: Any, prompt_id: str, extra_data: Any = None, execute_outputs: Any = ()) -> None:
         raise RuntimeError("the server runs jobs; submit a prompt instead")
 
+    def handle_execution_error(
+        self, prompt_id: str, prompt: Any, current_outputs: Any, executed: Any, error: Any, ex: Any
+    ) -> None:
+        """Does nothing: the server reports why a job failed."""
+
 
 class PromptQueue:
     """A worker does not know the server's queue: here it is always empty, and nothing can be added."""

@@ -78,11 +78,14 @@ class Routes:
 
 @dataclass
 class Router:
-    """``app.router``: aiohttp's other methods to add routes."""
+    """``app.router``: aiohttp's other methods to add routes. Mutable: ``frozen`` once the routes are served."""
 
     routes: Routes
+    frozen: bool = False
 
     def add_route(self, method: str, path: str, handler: Any, **_: Any) -> None:
+        if self.frozen:
+            raise RuntimeError(f"cannot add the route {path}: routes are added while a pack is imported")
         self.routes.collect(method, path, handler)
 
     def add_get(self, path: str, handler: Any, **options: Any) -> None:
@@ -130,6 +133,7 @@ class PromptServer:
         self.number = 0
         self.supports = ["custom_nodes_from_web"]
         self.sockets: dict[str, Any] = {}
+        self.sockets_metadata: dict[str, Any] = {}
         self.on_prompt_handlers: list[Callable[[Any], Any]] = []
         self.prompt_queue = PromptQueue()
 

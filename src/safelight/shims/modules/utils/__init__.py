@@ -1,0 +1,1 @@
+"""ComfyUI's own helper package, of which packs import ``extra_config``."""
