@@ -8,6 +8,7 @@
 * ``diffusion_model``: the value on MODEL links.
 * ``families/``: the model families: detection, and what is specific to each.
 * ``inputs``: what conditions a network, batched and cropped without a look inside.
+* ``language/``: decoder language models.
 * ``latent_format``: channels, scale and preview colors of latents.
 * ``lora/``: LoRA files of every common dialect.
 * ``merging``: merge the weights of two models.
@@ -22,9 +23,11 @@
 * ``saving``: save models to files.
 * ``stored_network``: a network whose weights are in files.
 * ``text/``: text encoders.
+* ``tokenizers/``: tokenizers of T5 and of language models.
 * ``unet/``: the UNet of latent diffusion.
 * ``upscale/``: networks that enlarge images.
 * ``vision/``: image encoders and style models.
+* ``vision_tower/``: the image encoders of language models.
 * ``weight_hooks``: weight changes for some conditionings only.
 * ``weight_layers``: weight changes as immutable layers.
 * ``weights``: the tensors of files, under canonical names.

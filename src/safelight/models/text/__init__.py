@@ -9,5 +9,8 @@
 * ``encoder_module``: the network of CLIP's text encoder.
 * ``prompt_weights``: parse weights in a prompt.
 * ``recipe``: the protocol of an encoder, and how the results of several are joined.
+* ``t5``: the encoders of T5 and UMT5.
+* ``t5_recipe``: T5 and UMT5 as families use them.
 * ``tokenizer``: CLIP's byte-pair tokenizer.
+* ``whole_prompt``: encoders that read a prompt as a whole.
 """

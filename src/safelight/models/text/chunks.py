@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from safelight.models.text.prompt_weights import segments
+from safelight.models.text.prompt_weights import segments, unweighted
 from safelight.models.text.tokenizer import END, START, tokens_of
 
 Token = Any
@@ -30,13 +30,14 @@ logger = logging.getLogger(__name__)
 
 FindEmbedding = Callable[[str], torch.Tensor | None]
 """From a name to vectors ``[n, width]``; ``None`` if there is no such file."""
+TokensOf = Callable[[str], list[int]]
 
 
 def windows(prompt: str, *, pad: int, find_embedding: FindEmbedding) -> list[Window]:
     """The windows of a prompt; at least one."""
     filled: list[Window] = []
     window: Window = [(START, 1.0)]
-    for group in _groups(prompt, find_embedding):
+    for group in groups(prompt, tokens_of, find_embedding):
         splits = len(group) >= SPLIT_FROM
         while len(window) + len(group) > LENGTH - 1:
             room = LENGTH - 1 - len(window)
@@ -57,16 +58,20 @@ def _closed(window: Window, pad: int) -> Window:
     return closed + [(pad, 1.0)] * (LENGTH - len(closed))
 
 
-def _groups(prompt: str, find_embedding: FindEmbedding) -> list[Window]:
-    groups: list[Window] = []
-    for segment in segments(prompt):
+def groups(
+    prompt: str, tokens_of: TokensOf, find_embedding: FindEmbedding | None, *, is_weighted: bool = True
+) -> list[Window]:
+    """The tokens that belong together, without start and end. ``find_embedding``: ``None`` for encoders without textual
+    inversion, in which the word is text. ``is_weighted``: whether parentheses are weights."""
+    made: list[Window] = []
+    for segment in segments(prompt) if is_weighted else [unweighted(prompt)]:
         first, *named = _BEFORE_EMBEDDING.split(segment.text)
         for words in [first, *(EMBEDDING + name for name in named)]:
-            if words.startswith(EMBEDDING):
+            if words.startswith(EMBEDDING) and find_embedding is not None:
                 found, words = _embedding(words.removeprefix(EMBEDDING), find_embedding)
-                groups.append([(vector, segment.weight) for vector in found])
-            groups.append(_plain(words, segment.weight))
-    return [group for group in groups if group]
+                made.append([(vector, segment.weight) for vector in found])
+            made.append([(token, segment.weight) for token in tokens_of(words)] if words else [])
+    return [group for group in made if group]
 
 
 def _embedding(named: str, find_embedding: FindEmbedding) -> tuple[Sequence[torch.Tensor], str]:
@@ -81,7 +86,3 @@ def _embedding(named: str, find_embedding: FindEmbedding) -> tuple[Sequence[torc
     if found is None:
         logger.warning("ignoring embedding %r: it does not exist, or not for this text encoder", bare)
     return ([] if found is None else list(found)), " ".join(rest)
-
-
-def _plain(words: str, weight: float) -> Window:
-    return [(token, weight) for token in tokens_of(words)]

@@ -29,6 +29,7 @@ class ClipRecipe:
     normalises: bool
     letter: Literal["l", "g", "h"] = "l"
     projects: bool = True
+    overflows_half: bool = False
 
     @property
     def kind(self) -> str:

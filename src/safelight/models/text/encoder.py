@@ -113,11 +113,18 @@ class TextEncoder:
 
     @contextmanager
     def _module(self, device: torch.device) -> Iterator[Any]:
-        dtype = torch.float16 if compute_dtype(device) is not torch.float32 else torch.float32
         # ComfyUI keeps text encoders in half precision, and LoRAs on them as well (MODEL-13).
-        uses = residency().use(self.weights, self.layers, self._build, device=device, dtype=dtype, rounds=True)
+        uses = residency().use(
+            self.weights, self.layers, self._build, device=device, dtype=self._dtype(device), rounds=True
+        )
         with uses as module:
             yield module
+
+    def _dtype(self, device: torch.device) -> torch.dtype:
+        half = compute_dtype(device)
+        if half is torch.float32 or not any(one.overflows_half for one in self.recipe.encoders.values()):
+            return half if half is torch.float32 else torch.float16
+        return half if half is torch.bfloat16 else torch.float32
 
     def _build(self) -> nn.ModuleDict:
         return nn.ModuleDict({one.kind: one.build(self.weights_of(key)) for key, one in self.recipe.encoders.items()})

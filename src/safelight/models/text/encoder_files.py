@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from safelight.models.language.file_names import DECODER_KINDS, decoder_kind, decoder_weights, t5_weights
 from safelight.models.text.clip_weights import clip_weights
 from safelight.models.text.encoder_module import text_shape
+from safelight.models.text.t5 import t5_shape
 from safelight.models.weights import UnknownWeights, WeightFile, Weights
 
 ReadWeights = Callable[[WeightFile], Weights]
@@ -54,9 +56,28 @@ def _clip_weights(file: WeightFile) -> Weights:
     return next((weights for weights in found if weights), Weights({}))
 
 
+def _t5(*, has_own_biases: bool) -> ReadWeights:
+    def read(file: WeightFile) -> Weights:
+        weights = t5_weights(file)
+        return weights if weights and t5_shape(weights.shapes).has_own_biases == has_own_biases else Weights({})
+
+    return read
+
+
+def _decoder(kind: str) -> ReadWeights:
+    def read(file: WeightFile) -> Weights:
+        weights = decoder_weights(file)
+        return weights if weights and decoder_kind(weights) == kind else Weights({})
+
+    return read
+
+
 ENCODER_FILES: Mapping[str, tuple[str, ReadWeights]] = {
     "clip_l": ("CLIP L", _clip(768)),
     "clip_h": ("CLIP H", _clip(1024)),
     "clip_g": ("CLIP G", _clip(1280)),
+    "t5xxl": ("T5", _t5(has_own_biases=False)),
+    "umt5xxl": ("UMT5", _t5(has_own_biases=True)),
+    **{kind: (title, _decoder(kind)) for kind, title in DECODER_KINDS.items()},
 }
 """By kind, its name in messages and how its files are read."""

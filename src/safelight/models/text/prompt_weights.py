@@ -24,6 +24,13 @@ def segments(prompt: str) -> list[Segment]:
     return [Segment(_unescaped(text), weight) for text, weight in _weighted(prompt, 1.0) if text]
 
 
+def unweighted(prompt: str) -> Segment:
+    """The prompt as one segment, for encoders without weights: only escaped parentheses mean something."""
+    for written, mark in _ESCAPED.items():
+        prompt = prompt.replace(written, mark)
+    return Segment(_unescaped(prompt), 1.0)
+
+
 def _weighted(text: str, weight: float) -> Iterator[tuple[str, float]]:
     for piece in _pieces(text):
         if len(piece) < 2 or piece[0] != "(" or piece[-1] != ")":

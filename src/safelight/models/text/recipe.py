@@ -31,6 +31,11 @@ class EncoderRecipe(Protocol):
         """The kind of its file: ``clip_l``, ``t5xxl``."""
         ...
 
+    @property
+    def overflows_half(self) -> bool:
+        """Whether its activations exceed the range of float16."""
+        ...
+
     def build(self, weights: Weights) -> nn.Module:
         """The network, without data; its state has the names of the weights."""
         ...

@@ -28,7 +28,7 @@ def tokenizer() -> "Tokenizer":
     packed = files("safelight.models.data").joinpath("bpe_simple_vocab_16e6.txt.gz").read_bytes()
     lines = gzip.decompress(packed).decode().split("\n")[1 : _MERGES + 1]
     merges = [(first, second) for first, second in (line.split() for line in lines)]
-    symbols = [_byte_symbols()[byte] for byte in _byte_order()]
+    symbols = [byte_symbols()[byte] for byte in byte_order()]
     words = [
         *symbols,
         *(f"{symbol}</w>" for symbol in symbols),
@@ -59,15 +59,15 @@ def tokenizer() -> "Tokenizer":
     return made
 
 
-def _byte_order() -> list[int]:
+def byte_order() -> list[int]:
     """Printable bytes come first in the vocabulary."""
     printed = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     return printed + [byte for byte in range(256) if byte not in printed]
 
 
 @cache
-def _byte_symbols() -> dict[int, str]:
+def byte_symbols() -> dict[int, str]:
     """A visible character for each byte: the byte itself if it is printable, else one from U+0100 on."""
-    order = _byte_order()
+    order = byte_order()
     printed = sum(1 for byte in order if chr(byte).isprintable() and byte not in (0x20, 0xAD))
     return {byte: chr(byte) if index < printed else chr(256 + index - printed) for index, byte in enumerate(order)}

@@ -1,0 +1,9 @@
+"""Decoder language models, as text encoders and to write text.
+
+* ``architecture``: what is known about each architecture, and what its weights show.
+* ``cache``: the keys and values of tokens seen.
+* ``decoder``: the network.
+* ``file_names``: the weights of language models and T5 in files.
+* ``recipe``: language models as text encoders.
+* ``rotary``: rotary position embeddings with one or three axes.
+"""
