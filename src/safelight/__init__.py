@@ -16,6 +16,7 @@ The server column:
 The worker column:
 
 * ``runtime/``: the worker process: messages, the job loop, files, previews, node packs.
+* ``comfyui_engine/``: the worker process that is an operator's ComfyUI.
 * ``shims/``: the modules that node packs written for ComfyUI import.
 * ``nodes/``: the node library, by domain.
 * ``models/``: networks, samplers and files of weights.

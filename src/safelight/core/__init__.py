@@ -4,6 +4,7 @@
 * ``backoff``: retries with growing pauses, for stores and databases that are away.
 * ``clock``: time as a port.
 * ``credential``: keys and tokens that identify a user.
+* ``device``: devices by name.
 * ``digest``: digests of blobs.
 * ``engine_kind``: which programs run jobs.
 * ``errors``: the errors of the domain.

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from safelight.core.device import visible_devices
 from safelight.core.errors import SafelightError
 from safelight.core.model_folders import ExtraPlace
 from safelight.graph.cache import LimitedCache
@@ -30,8 +31,8 @@ from safelight.runtime.lease_watchdog import LeaseWatchdog
 from safelight.runtime.outbox import Outbox
 from safelight.runtime.pack_copies import copy_packs
 from safelight.runtime.pack_server import PackRoutes
-from safelight.sandbox import system
 from safelight.sandbox.confine import confine
+from safelight.sandbox.lifetime import die_with, offer_to_the_oom_killer
 from safelight.sandbox.rules import Rules
 from safelight.shims.registered import run_routes_in, take_routes
 from safelight.wire.config import EngineConfig
@@ -39,8 +40,6 @@ from safelight.wire.messages import Ready, ToEngine
 from safelight.wire.pipe import Pipe
 from safelight.worker.context import WorkerContext, set_worker_context
 from safelight.worker.local_copies import LocalCopies
-
-_OOM_SCORE = "500"
 
 
 def main() -> None:
@@ -74,7 +73,7 @@ def run(
     threading.Thread(target=_read, args=(engine, messages), name="reader", daemon=True).start()
     watchdog.start()
 
-    choose_device(config.device)
+    os.environ.update(visible_devices(config.device, os.environ))
     copies = copy_packs(
         [folder for p in config.custom_nodes if (folder := Path(p)).is_dir()],
         to=Path(config.pack_copies) if config.pack_copies else None,
@@ -129,31 +128,6 @@ def end_group(reason: str) -> None:
     """Kill this process and every process that it started, immediately."""
     os.write(2, f"the worker process is stopping: {reason}\n".encode())
     os.killpg(0, signal.SIGKILL)
-
-
-def die_with(parent: int) -> None:
-    """Have the system kill this process when its parent dies, even while it is busy."""
-    system.die_with_parent()
-    if os.getppid() != parent:
-        sys.exit("the server is gone")
-
-
-def offer_to_the_oom_killer() -> None:
-    """Make the kernel kill a worker rather than the server when the machine runs out of memory."""
-    try:
-        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
-    except OSError:
-        logging.getLogger(__name__).info("cannot set the OOM score of the worker; the system may kill the server first")
-
-
-def choose_device(device: str) -> None:
-    """Restrict torch to the slot's device, before anything imports torch."""
-    kind, _, index = device.partition(":")
-    if kind == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    elif kind == "cuda" and index:
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[int(index)] if visible else index
 
 
 def _read(engine: Engine, messages: Iterator[Any]) -> None:

@@ -3,6 +3,7 @@
 * ``rules``: the restrictions, as plain values.
 * ``confine``: puts the rules into force on the current process.
 * ``keeper``: the process between the server and an engine: starts it, and lets nothing outlive it.
+* ``lifetime``: binds the life of an engine to its server's.
 * ``landlock``: restricts reading, writing, TCP connections and signals.
 * ``namespaces``: a process table and mounts of the engine's own.
 * ``network``: an empty network namespace.
