@@ -4,6 +4,7 @@ The server column:
 
 * ``cli/``: the command ``safelight``, a file for each subcommand.
 * ``app``: the server's composition root.
+* ``declared_nodes``: the nodes and packs that engines declare, in memory, on disk and in the web UI.
 * ``backends``: where the workers of a server run, as its settings say.
 * ``api/``: HTTP and WebSocket: the contract's operations, and ComfyUI's spelling of them.
 * ``web/``: the files of the ComfyUI web UI.

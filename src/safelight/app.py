@@ -9,32 +9,27 @@ import os
 import secrets
 from collections.abc import Coroutine, Sequence
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from starlette.types import ASGIApp
 
 from safelight.api.http_app import HttpApp, create_http_app
-from safelight.backends import make_backend, make_transport, own_folder
+from safelight.backends import engines_of_slots, make_backend, make_transport, own_folder
 from safelight.blobs.cache import FileCache
 from safelight.blobs.store import BlobStore, Checkable, StoreUnavailable, Sweepable
 from safelight.blobs.stores import open_store
-from safelight.bus.bus import Bus
 from safelight.bus.memory import MemoryBus
 from safelight.core.clock import Clock, SystemClock
-from safelight.core.digest import Digest
-from safelight.core.errors import Unavailable
-from safelight.core.event import Event, EventsMissed, NodesChanged
 from safelight.core.leader import Leader
 from safelight.db.engine import Database, is_postgres, take_server_lock
+from safelight.declared_nodes import DeclaredNodes
 from safelight.dispatch.attempts.run_limits import Limits
 from safelight.dispatch.dispatcher import Dispatcher
 from safelight.dispatch.leadership import Leadership
 from safelight.sandbox.rules import Account
-from safelight.services import account_revision, example_input, kept_catalogue
+from safelight.services import account_revision, example_input
 from safelight.services import attempt as attempt_service
-from safelight.services import node as node_service
 from safelight.services import session as session_service
 from safelight.services import user as user_service
 from safelight.services.catalogue import LiveCatalogue
@@ -42,9 +37,7 @@ from safelight.services.log import JobLog, LogBuffer
 from safelight.services.model import REFRESH_S, ModelFiles
 from safelight.settings import Settings, check_accounts, default_account, worker_account
 from safelight.web.packages import Packages, find_packages
-from safelight.web.packs import read_packs
 from safelight.web.site import Web
-from safelight.wire.messages import Ready
 
 if TYPE_CHECKING:
     from safelight.bus.postgres import PostgresBus
@@ -104,7 +97,7 @@ class App:
             blobs, (cache / own_folder(settings, "blobs")).resolve(), max_bytes=settings.storage.blob_cache_bytes
         )
         models = ModelFiles([root.resolve() for root in settings.model_roots], settings.extra_models)
-        catalogue = LiveCatalogue(models)
+        catalogue = LiveCatalogue(models, settings.engine_order)
         if shared is None:
             db = await Database.open(settings.database, on_commit=bus.publish, is_server=True)
         else:
@@ -121,33 +114,10 @@ class App:
         if not is_postgres(settings.database):
             _hide(settings.database)
         await asyncio.to_thread(_say_as_whom, settings, account)
-        kept_nodes = cache / "nodes.msgpack"
-        packs = partial(kept_catalogue.fingerprint_of, settings.packs.custom_nodes, settings.packs.node_packages)
-        kept = await asyncio.to_thread(kept_catalogue.load, kept_nodes)
-        if kept is not None and kept.fingerprint == await asyncio.to_thread(packs):
-            catalogue.publish(kept.nodes, digest=kept.digest)
-        elif kept is None and (known := await db.read(node_service.load_latest)):
-            catalogue.publish(list(known.values()), digest="restored")
-
         web = Web(find_packages() if settings.server.web else Packages(), cache_dir=cache / "web")
 
-        warned: set[str] = set()
-
-        def keep_nodes(ready: Ready, digest: Digest) -> None:
-            try:
-                kept_catalogue.keep(kept_nodes, kept_catalogue.KeptCatalogue(packs(), digest, ready.nodes))
-            except OSError as error:
-                log.warning("the catalogue of nodes could not be stored for the next start: %s", error)
-
-        def on_ready(ready: Ready, digest: Digest) -> None:
-            catalogue.publish(ready.nodes, digest=digest)
-            asyncio.get_running_loop().run_in_executor(None, keep_nodes, ready, digest)
-            web.use_packs(read_packs(settings.packs.custom_nodes, web_directories=ready.web_directories))
-            for sentence in set(ready.unkept_rules) - warned:
-                log.warning("workers are less confined than they should be; %s", sentence)
-            warned.update(ready.unkept_rules)
-            for pack, reason in ready.failed_packs.items():
-                log.warning("the node pack %s could not be imported: %s", pack, reason)
+        nodes = DeclaredNodes(settings, catalogue, web)
+        await nodes.restore(db)
 
         def make_dispatcher(db: Database, *, since: datetime | None = None) -> Dispatcher:
             backend = make_backend(settings, account, presigning=store.presigning, since=since)
@@ -157,6 +127,8 @@ class App:
                 backend=backend,
                 transport=make_transport(settings, account, backend=backend, store=store, files=files, clock=clock),
                 labels=dict(zip(backend.slots, settings.labels, strict=True)),
+                engines={slot: spec.kind for slot, spec in engines_of_slots(settings).items()},
+                preference=settings.engine_order,
                 affinity_wait_s=settings.scheduling.affinity_wait_s,
                 idle_timeout_s=settings.workers.worker_idle_s,
                 min_running=settings.workers.workers_awake,
@@ -167,7 +139,7 @@ class App:
                 ),
                 clock=clock,
                 cancel_grace_s=settings.workers.cancel_grace_s,
-                on_ready=on_ready,
+                on_ready=nodes.on_ready,
             )
 
         async def lead(guarded: Database, leader: Leader) -> Dispatcher:
@@ -224,7 +196,7 @@ class App:
         if store.sweepable is not None:
             following.append(_sweep_repeatedly(store.sweepable))
         if shared is not None:
-            following.append(_follow_nodes(db, bus, catalogue))
+            following.append(nodes.follow(db, bus))
         return cls(
             db=db,
             bus=shared,
@@ -278,37 +250,6 @@ def _shared_bus() -> PostgresBus:
     from safelight.bus.postgres import PostgresBus  # its driver is not needed by a server on SQLite
 
     return PostgresBus(secrets.token_hex(8))
-
-
-async def _follow_nodes(db: Database, bus: Bus, catalogue: LiveCatalogue) -> None:
-    """Load the nodes of workers that another server has."""
-    changed = asyncio.Event()
-    declared: list[str] = []  # the digest that was declared last, unless it may have been missed
-
-    def hear(event: Event) -> None:
-        if isinstance(event, NodesChanged):
-            declared[:] = [event.digest]
-        elif isinstance(event, EventsMissed):
-            declared.clear()
-        else:
-            return
-        changed.set()
-
-    bus.subscribe(hear)
-    changed.set()  # nodes may have been declared while this server started
-    while True:
-        await changed.wait()
-        changed.clear()
-        if declared and declared[0] == catalogue.digest:
-            continue
-        try:
-            known = await db.read(node_service.load_latest)
-        except Unavailable:
-            await asyncio.sleep(1)
-            changed.set()
-        else:
-            if known:
-                catalogue.publish(list(known.values()), digest=declared[0] if declared else "restored")
 
 
 async def _warn_if_unavailable(store: Checkable) -> None:

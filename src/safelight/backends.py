@@ -177,7 +177,7 @@ def _engine_config(
 ) -> EngineConfig:
     """``writable``: the engine's own folders and that of its outputs. ``readable``: the folder of its inputs."""
     root = Path(os.path.expanduser(engine.root)) if engine.root else None
-    pack_folders = settings.packs.custom_nodes if root is None else (root / "custom_nodes",)
+    pack_folders = settings.pack_folders(engine)
     copies = (Path(settings.models.model_copies),) if settings.models.model_copies and root is None else ()
     packs = [
         path for folder in pack_folders for name in settings.packs.writable_packs if (path := folder / name).exists()

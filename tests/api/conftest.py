@@ -144,7 +144,7 @@ async def running(
         transport=SharedFiles(files=files, blobs=blobs, staging=tmp_path / "staging", slots=backend.slots, clock=clock),
         clock=clock,
         cancel_grace_s=5,
-        on_ready=lambda ready, digest: catalogue.publish(ready.nodes, digest=digest),
+        on_ready=lambda engine, ready, digest: catalogue.publish(engine, ready.nodes, digest=digest),
     )
     app = create_http_app(
         settings=settings,

@@ -97,7 +97,8 @@ async def everything(server: Server) -> Any:
     """All rows of all tables that requests write, and all files of the data folder that are not the database's own."""
 
     def rows(tx: Transaction) -> dict[str, list[Any]]:
-        tables = [table for table in metadata.sorted_tables if table.name != "catalogue"]  # the worker's, at its start
+        # The catalogue is the worker's, at its start.
+        tables = [table for table in metadata.sorted_tables if table.name != "engine_catalogue"]
         return {table.name: [tuple(row) for row in tx.conn.execute(select(table))] for table in tables}
 
     folder: Path = server.models_dir.parent

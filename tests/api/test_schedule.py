@@ -24,7 +24,7 @@ async def test_an_administrator_sees_what_waits_and_who_runs(server: Server) -> 
     while not server.engine.jobs:
         await server.client.get("/api/queue", headers=hers)
     shown = (await server.client.get(SCHEDULE, headers=root)).json
-    assert shown["queue"] == {"mode": "open", "waiting": {"": 2}}
+    assert shown["queue"] == {"mode": "open", "waiting": {"": 2}, "waiting_by_engines": {"safelight": 2}}
     [slot] = shown["slots"]
     assert (slot["id"], slot["state"], slot["mode"], slot["user"]) == ("cpu", "running", "open", anna.user_id)
     assert slot["host"] == "studio"

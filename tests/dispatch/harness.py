@@ -16,6 +16,7 @@ from safelight.blobs.local import LocalBlobStore
 from safelight.blobs.store import BlobStore, Presigning
 from safelight.bus.memory import MemoryBus
 from safelight.core.digest import Digest
+from safelight.core.engine_kind import EngineKind
 from safelight.core.event import (
     CallFinished,
     CallReported,
@@ -145,7 +146,7 @@ class Harness:
             transport=self.transport,
             clock=self.clock,
             cancel_grace_s=GRACE_S,
-            on_ready=lambda ready, digest: self.ready.append(digest),
+            on_ready=lambda engine, ready, digest: self.ready.append(digest),
             sleep=self.clock.sleep,
             **self._scheduling,
         )
@@ -218,16 +219,17 @@ async def make_harness(
     ready: wire.Ready = READY,
     blobs: BlobStore | None = None,
     engines: Mapping[str, Any] | None = None,
+    kinds: Mapping[SlotId, EngineKind] | None = None,
     **scheduling: Any,
 ) -> AsyncIterator[Harness]:
-    """A harness whose dispatcher is not started yet. ``engines``: options of the backend. ``scheduling``: options of
-    the dispatcher."""
+    """A harness whose dispatcher is not started yet. ``engines``: options of the backend. ``kinds``: the engine kinds
+    of slots that have not the own one. ``scheduling``: options of the dispatcher."""
     bus = MemoryBus()
     async with opened(folder, on_commit=bus.publish) as db:
         names = [SlotId(f"s{n}") for n in range(slots)]
         backend = FakeBackend(names, ready=ready, script=script, **(engines or {}))
         blobs = blobs or LocalBlobStore(folder / "blobs")
-        yield Harness(db, bus, backend, ManualClock(), folder, blobs, **scheduling)
+        yield Harness(db, bus, backend, ManualClock(), folder, blobs, engines=kinds, **scheduling)
 
 
 @asynccontextmanager

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
+from safelight.core.engine_kind import ONLY_OWN, OWN, EngineKind
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import JobState, JobSummary
-from safelight.core.pool import ANY, Pool, QueueKey
+from safelight.core.pool import ANY, Capabilities, Pool, QueueKey
 from safelight.core.worker import SlotId
 from safelight.dispatch.scheduling.affinity import Affinity, Pick, SlotView
 from safelight.dispatch.scheduling.fairness import FairQueue
@@ -21,12 +22,23 @@ LARGE = Pool("large")
 WAIT_S = 5.0
 
 
-def job(owner: UserId, *, job_id: str = "j", pool: Pool = ANY, models: Sequence[str] = ()) -> JobSummary:
-    return JobSummary(JobId(job_id), owner, JobState.QUEUED, 0, 0.0, NOW, NOW, pool=pool, models=models)
+def job(
+    owner: UserId,
+    *,
+    job_id: str = "j",
+    pool: Pool = ANY,
+    models: Sequence[str] = (),
+    engines: frozenset[EngineKind] = ONLY_OWN,
+) -> JobSummary:
+    return JobSummary(
+        JobId(job_id), owner, JobState.QUEUED, 0, 0.0, NOW, NOW, pool=pool, models=models, engines=engines
+    )
 
 
-def place(name: str, *warm: str, idle: bool = True, labels: Sequence[Pool] = ()) -> SlotView:
-    return SlotView(SlotId(name), frozenset(labels), frozenset(warm), idle)
+def place(
+    name: str, *warm: str, idle: bool = True, labels: Sequence[Pool] = (), engine: EngineKind = OWN, rank: int = 0
+) -> SlotView:
+    return SlotView(SlotId(name), Capabilities(frozenset(labels), engine), frozenset(warm), idle, rank=rank)
 
 
 def waiting(*owners: UserId) -> Affinity:
@@ -46,7 +58,7 @@ def test_without_warm_models_the_queue_order_decides() -> None:
 
 def test_a_job_of_an_owner_who_is_bound_to_a_slot_waits_for_it() -> None:
     """Unless the job cannot run there."""
-    elsewhere = SlotView(SlotId("a"), frozenset([LARGE]), frozenset(), True, {ANNA: frozenset[Pool]()})
+    elsewhere = SlotView(SlotId("a"), Capabilities(frozenset([LARGE])), frozenset(), True, {ANNA: Capabilities()})
     affinity = waiting(ANNA, BEN)
     line = [job(ANNA), job(BEN)]
     assert affinity.pick(line, [elsewhere, place("b", idle=False)], now_s=0) == Pick(line[1], SlotId("a"))
@@ -174,7 +186,7 @@ def simulate(arrivals: Sequence[Arrival], *, slots: int, wait_s: float = WAIT_S)
         while True:
             order = [key.owner_id for key in fair.order(now_s=now)]
             places = [
-                SlotView(slot, frozenset(), frozenset([warm[slot]] if slot in warm else []), slot not in running)
+                SlotView(slot, Capabilities(), frozenset([warm[slot]] if slot in warm else []), slot not in running)
                 for slot in names
             ]
             if not order or len(running) == slots:

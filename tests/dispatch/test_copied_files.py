@@ -18,6 +18,7 @@ from safelight.blobs.store import STORE_RETRY, StoreUnavailable
 from safelight.blobs.stores import BlobStoreConfig
 from safelight.core.asset import FileName, Folder
 from safelight.core.digest import Digest, Sha256Digest
+from safelight.core.engine_kind import OWN
 from safelight.core.event import JobRequeued
 from safelight.core.ids import JobId
 from safelight.core.job import JobState
@@ -204,9 +205,9 @@ async def test_validation_does_not_wait_for_a_store_that_is_unreachable(tmp_path
         files = {"cat.png": await env.db.read(lambda tx: asset_access.by_file_name(tx, ANNA, file=CAT))}
         store.is_away = True
         words = {"prompt": {}, "targets": [], "files": files}
-        assert await env.dispatcher.validate_inputs(ANNA.user_id, **words) == {}
+        assert await env.dispatcher.validate_inputs(ANNA.user_id, OWN, **words) == {}
         store.is_away = False
-        asking = asyncio.create_task(env.dispatcher.validate_inputs(ANNA.user_id, **words))
+        asking = asyncio.create_task(env.dispatcher.validate_inputs(ANNA.user_id, OWN, **words))
         await env.until(lambda: bool(env.sent(wire.ValidateInputs)))
         [asked] = env.sent(wire.ValidateInputs)
         assert Path(asked.files["cat.png"].path).read_bytes() == b"meow"

@@ -17,6 +17,7 @@ from safelight.blobs.hashing import hash_bytes
 from safelight.core import event as events
 from safelight.core.asset import FileName, Folder
 from safelight.core.backoff import DATABASE_RETRY
+from safelight.core.engine_kind import OWN
 from safelight.core.errors import NotFound
 from safelight.core.event import CallFinished, CallStarted
 from safelight.core.ids import ClientId, JobId
@@ -460,7 +461,7 @@ async def test_a_catalogue_is_stored_and_published(tmp_path: Path) -> None:
         await env.until(lambda: len(env.ready) == 2)
         assert len(set(env.ready)) == 1
         await env.settle()
-        assert await env.db.read(nodes.load_latest) == {"Blur": node}
+        assert (await env.db.read(nodes.load_latest))[OWN].nodes == [node]
         assert [info.pid for info in env.dispatcher.engines()] == [7, 7]
         env.dispatcher.free(owner_id=None, unload_models=True, free_memory=False)
         assert env.sent(wire.FreeMemory) == [wire.FreeMemory(unload_models=True)] * 2

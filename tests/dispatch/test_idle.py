@@ -10,8 +10,9 @@ from tests.database import ANNA
 from tests.dispatch.harness import Harness, done, make_harness, running
 from tests.dispatch.test_scheduling import LARGE, S0, S1, needs, set_queue, set_slot, states
 
+from safelight.core.engine_kind import OWN, EngineKind
 from safelight.core.gate import QueueGate
-from safelight.core.pool import ANY, Pool
+from safelight.core.pool import ANY, Capabilities, Pool, Requirements
 from safelight.core.worker import SlotGate, SlotId, SlotState
 from safelight.db.engine import Database, Transaction
 from safelight.dispatch.backends.fake import Crash
@@ -46,7 +47,24 @@ def test_as_many_slots_start_as_jobs_are_queued(
     stopped: dict[SlotId, frozenset[Pool]],
     expected: list[SlotId],
 ) -> None:
-    assert slots_to_start(waiting, free=free, stopped=stopped) == expected
+    found = slots_to_start(
+        {Requirements(pool): count for pool, count in waiting.items()},
+        free=[Capabilities(labels) for labels in free],
+        stopped={slot: Capabilities(labels) for slot, labels in stopped.items()},
+    )
+    assert found == expected
+
+
+def test_slots_of_the_engines_that_can_run_the_waiting_jobs_start() -> None:
+    comfyui = EngineKind("comfyui")
+    both = frozenset([OWN, comfyui])
+    stopped = {S0: Capabilities(), S1: Capabilities(engine=comfyui)}
+    only = Requirements(engines=frozenset([comfyui]))
+    assert slots_to_start({only: 2}, free=[], stopped=stopped) == [S1]
+    assert slots_to_start({Requirements(engines=both): 1}, free=[], stopped=stopped) == [S0]
+    assert slots_to_start({Requirements(engines=both): 1, only: 1}, free=[], stopped=stopped) == [S0, S1]
+    assert slots_to_start({only: 1}, free=[Capabilities()], stopped=stopped) == [S1]
+    assert slots_to_start({only: 1}, free=[Capabilities(engine=comfyui)], stopped=stopped) == []
 
 
 async def until(env: Harness, **expected: SlotState) -> None:

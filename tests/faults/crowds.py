@@ -51,7 +51,7 @@ async def crowd(folder: Path, rng: random.Random, ledger: Ledger) -> None:
             ),
             clock=clock,
             cancel_grace_s=GRACE_S,
-            on_ready=lambda ready, digest: None,
+            on_ready=lambda engine, ready, digest: None,
             sleep=clock.sleep,
         )
 

@@ -123,7 +123,7 @@ class _World:
             ),
             clock=self.clock,
             cancel_grace_s=GRACE_S,
-            on_ready=lambda ready, digest: None,
+            on_ready=lambda engine, ready, digest: None,
             idle_timeout_s=IDLE_S if self.seed % 3 == 0 else 0.0,
             sleep=self.clock.sleep,
         )

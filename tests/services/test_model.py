@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from safelight.core.engine_kind import OWN
 from safelight.core.errors import NotFound
 from safelight.core.node import InputSchema, NodeSchema
 from safelight.services.catalogue import LiveCatalogue
@@ -67,7 +68,7 @@ def test_combos_of_model_files_are_filled_in(tmp_path: Path) -> None:
         outputs=(),
     )
     catalogue = LiveCatalogue(index)
-    catalogue.publish([loader], digest="d")
+    catalogue.publish(OWN, [loader], digest="d")
     filled = catalogue.current["VAELoader"].inputs[0]
     assert (filled.options, "model_folder" in filled.config) == (["pixel_space", "x.safetensors"], False)
     before = catalogue.version

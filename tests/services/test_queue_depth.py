@@ -9,8 +9,9 @@ from tests.database import ANNA, BEN, NOW, Env, at
 from tests.plans import Step, plans
 from tests.services.jobs import claim, complete, submit
 
+from safelight.core.engine_kind import OWN, EngineKind
 from safelight.core.ids import JobId, UserId
-from safelight.core.pool import ANY, Pool, QueueKey
+from safelight.core.pool import ANY, Pool, QueueKey, Requirements
 from safelight.db import account as account_rows
 from safelight.db import job as job_rows
 from safelight.db.transaction import Transaction
@@ -25,17 +26,31 @@ RUNNING = "ix_job_running"
 """There are as many running jobs as workers, so a full scan of that index is fine."""
 
 
-async def counts(env: Env) -> dict[tuple[UserId, Pool], int]:
+async def counts(env: Env) -> dict[tuple[UserId, Pool, str], int]:
     """The stored counts, and counts of the rows."""
 
     def look(tx: Transaction) -> tuple[Any, Any]:
-        kept = tx.conn.exec_driver_sql("SELECT owner_id, pool, queued FROM lane WHERE queued <> 0").all()
-        query = "SELECT owner_id, pool, count(*) FROM job WHERE state = 'queued' GROUP BY owner_id, pool"
+        kept = tx.conn.exec_driver_sql("SELECT owner_id, pool, engines, queued FROM lane WHERE queued <> 0").all()
+        query = (
+            "SELECT owner_id, pool, engines, count(*) FROM job WHERE state = 'queued' GROUP BY owner_id, pool, engines"
+        )
         return sorted(map(tuple, kept)), sorted(map(tuple, tx.conn.exec_driver_sql(query).all()))
 
     kept, counted = await env.read(look)
     assert kept == counted
-    return {(UserId(owner), Pool(pool)): queued for owner, pool, queued in kept}
+    return {(UserId(owner), Pool(pool), engines): queued for owner, pool, engines, queued in kept}
+
+
+async def test_jobs_for_other_engines_wait_in_a_queue_of_their_own(env: Env) -> None:
+    both = frozenset([OWN, EngineKind("comfyui")])
+    await submit(env, ANNA, job_id="own")
+    await submit(env, ANNA, job_id="both", placement=Placement(engines=both))
+    assert await env.read(attempts.depths) == {Requirements(): 1, Requirements(engines=both): 1}
+    key = QueueKey(ANNA.user_id, engines=both)
+    claimed = await env.do(attempts.claim_next, keys=[key], now=NOW)
+    assert claimed.job is not None
+    assert (claimed.job.id, claimed.job.summary.engines, claimed.has_more) == ("both", both, False)
+    assert await counts(env) == {(ANNA.user_id, ANY, "safelight"): 1}
 
 
 async def test_the_number_follows_every_way_into_the_queue_and_out_of_it(env: Env) -> None:
@@ -44,30 +59,29 @@ async def test_the_number_follows_every_way_into_the_queue_and_out_of_it(env: En
     await submit(env, ANNA, job_id="large", placement=Placement(LARGE, ()))
     await submit(env, BEN, job_id="ben's")
     assert await counts(env) == {
-        (ANNA.user_id, ANY): 4,
-        (ANNA.user_id, LARGE): 1,
-        (BEN.user_id, ANY): 1,
+        (ANNA.user_id, ANY, "safelight"): 4,
+        (ANNA.user_id, LARGE, "safelight"): 1,
+        (BEN.user_id, ANY, "safelight"): 1,
     }
-    assert await env.read(attempts.depths) == {ANY: 5, LARGE: 1}
-    assert sorted(await env.read(attempts.waiting_keys)) == sorted(
-        [QueueKey(ANNA.user_id), QueueKey(ANNA.user_id, LARGE), QueueKey(BEN.user_id)]
-    )
+    assert await env.read(attempts.depths) == {Requirements(): 5, Requirements(LARGE): 1}
+    keys = [QueueKey(ANNA.user_id), QueueKey(ANNA.user_id, LARGE), QueueKey(BEN.user_id)]
+    assert set(await env.read(attempts.waiting_keys)) == set(keys)
     fence = await claim(env, ANNA)
-    assert (await counts(env))[ANNA.user_id, ANY] == 3
+    assert (await counts(env))[ANNA.user_id, ANY, "safelight"] == 3
     assert await env.read(jobs.remaining, ANNA) == 5
     await env.do(attempts.fail_attempt, fence, reason="gone", now=NOW)
-    assert (await counts(env))[ANNA.user_id, ANY] == 4
+    assert (await counts(env))[ANNA.user_id, ANY, "safelight"] == 4
     fence = await claim(env, ANNA)
     await env.do(attempts.requeue, fence, now=NOW)
-    assert (await counts(env))[ANNA.user_id, ANY] == 4
+    assert (await counts(env))[ANNA.user_id, ANY, "safelight"] == 4
     await complete(env, await claim(env, ANNA))
     await env.do(jobs.cancel, ANNA, job_id=JobId("b"), now=NOW)
-    assert (await counts(env))[ANNA.user_id, ANY] == 2
+    assert (await counts(env))[ANNA.user_id, ANY, "safelight"] == 2
     await env.do(jobs.cancel_queued, ANNA, job_ids=[JobId("c"), JobId("none")], now=NOW)
     await env.do(jobs.cancel_all_queued, ANNA, at_most=99, now=NOW)
     await env.do(jobs.forget_all, ANNA, at_most=99, now=NOW)
-    assert await counts(env) == {(BEN.user_id, ANY): 1}
-    assert await env.read(attempts.depths) == {ANY: 1}
+    assert await counts(env) == {(BEN.user_id, ANY, "safelight"): 1}
+    assert await env.read(attempts.depths) == {Requirements(): 1}
     assert await env.read(jobs.remaining, ANNA) == 0
 
 

@@ -14,6 +14,7 @@ from tests.services.files import new_file
 
 from safelight.core.asset import Asset, parse_file_name
 from safelight.core.clock import SystemClock
+from safelight.core.engine_kind import OWN, EngineKind
 from safelight.core.errors import Conflict, InvalidPrompt, Unavailable
 from safelight.core.ids import UserId
 from safelight.db.transaction import Transaction
@@ -36,7 +37,13 @@ class Workers:
     violations: Mapping[str, str | None] = field(default_factory=dict)
 
     async def validate_inputs(
-        self, owner_id: UserId, *, prompt: Mapping[str, Any], targets: Sequence[str], files: Mapping[str, Asset]
+        self,
+        owner_id: UserId,
+        engine: EngineKind,
+        *,
+        prompt: Mapping[str, Any],
+        targets: Sequence[str],
+        files: Mapping[str, Asset],
     ) -> Mapping[str, str | None]:
         return self.violations
 
@@ -52,7 +59,7 @@ def make_submissions(env: Env, *, workers: Workers | None = None, is_known: bool
     models = ModelFiles([Path("/nonexistent")])
     catalogue = LiveCatalogue(models)
     if is_known:
-        catalogue.publish(READY.nodes, digest="d")
+        catalogue.publish(OWN, READY.nodes, digest="d")
     return Submissions(
         db=env.db,
         clock=SystemClock(),

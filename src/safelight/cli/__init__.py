@@ -18,7 +18,7 @@
 * ``restore``: ``safelight restore``: a new installation from a backup.
 * ``admin_client``: HTTP requests to a running server, and the queue and slots as text.
 * ``serve``: ``safelight serve``: the server process and its socket.
-* ``status``: ``safelight status``: the queue, the slots and the packs that failed.
+* ``status``: ``safelight status``: the queue, the slots, the engines and the packs that failed.
 * ``user``: ``safelight user``: accounts and their quotas.
 * ``verify``: ``safelight verify``: read every stored file and report damage.
 * ``worker``: ``safelight worker``: join this machine to a Ray cluster.

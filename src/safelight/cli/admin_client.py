@@ -52,11 +52,30 @@ def show(schedule: Mapping[str, Any]) -> None:
     waiting = ", ".join(f"{count} for {pool or 'any worker'}" for pool, count in queue["waiting"].items())
     out.print(f"The queue is {queue['mode']}; waiting: {waiting or 'none'}.")
     print_columns(
-        ("slot", "state", "mode", "labels", "user", "host", "device", "warm"), [_row(s) for s in schedule["slots"]]
+        ("slot", "engine", "state", "mode", "labels", "user", "host", "device", "warm"),
+        [_row(slot) for slot in schedule["slots"]],
     )
     for slot in schedule["slots"]:
         if slot.get("reason"):
             out.print(f"{slot['id']} is shut: {slot['reason']} (reopen it with: safelight gate open {slot['id']})")
+
+
+def show_engines(slots: Sequence[Mapping[str, Any]], packs: Sequence[Mapping[str, Any]]) -> None:
+    """Print the engine kinds with their versions and packs, and what of a ComfyUI cannot be used. ``packs``: the packs
+    of each slot."""
+    names = {slot["id"]: [pack["name"] for pack in slot["packs"]] for slot in packs}
+    rows: dict[str, list[str]] = {}
+    for slot in slots:
+        if slot["version"]:  # an engine of the slot has been ready
+            devices, found = ", ".join(slot["devices"]) or "-", ", ".join(names.get(slot["id"], ())) or "-"
+            rows.setdefault(
+                slot["engine"], [slot["engine"], slot["version"], slot["pytorch_version"] or "-", devices, found]
+            )
+        else:
+            rows.setdefault(slot["engine"], [slot["engine"], "not started", "-", "-", "-"])
+    print_columns(("engine", "version", "PyTorch", "device", "packs"), list(rows.values()))
+    for engine, sentence in sorted({(slot["engine"], sentence) for slot in slots for sentence in slot["lacks"]}):
+        out.print(f"{engine}: {sentence}")
 
 
 def show_packs(slots: Sequence[Mapping[str, Any]]) -> None:
@@ -74,9 +93,9 @@ def show_packs(slots: Sequence[Mapping[str, Any]]) -> None:
 
 def _row(slot: Mapping[str, Any]) -> list[str]:
     lists = {name: ", ".join(slot[name]) or "-" for name in ("labels", "devices", "warm_models")}
-    plain = {name: slot[name] or "-" for name in ("id", "state", "mode", "user", "host")}
+    plain = {name: slot[name] or "-" for name in ("id", "engine", "state", "mode", "user", "host")}
     columns = plain | lists
-    names = ("id", "state", "mode", "labels", "user", "host", "devices", "warm_models")
+    names = ("id", "engine", "state", "mode", "labels", "user", "host", "devices", "warm_models")
     return [columns[name] for name in names]
 
 

@@ -28,15 +28,7 @@ class Installation:
 
     @property
     def version(self) -> str:
-        """The version that its sources state; empty if they state none."""
-        for name in ("comfyui_version.py", "pyproject.toml"):
-            try:
-                text = (self.root / name).read_text("utf-8", errors="replace")
-            except OSError:
-                continue
-            if found := re.search(r'^(?:__version__|version)\s*=\s*"([^"]+)"', text, re.MULTILINE):
-                return found[1]
-        return ""
+        return version_of(self.root)
 
     @property
     def packs(self) -> Sequence[str]:
@@ -68,6 +60,18 @@ def find(root: str | Path, python: str | Path = "") -> Installation:
     if not (folder / "main.py").is_file():
         raise NotAnInstallation(f"no main.py in {str(root)!r}")
     return Installation(folder, find_python(folder, python))
+
+
+def version_of(root: Path) -> str:
+    """The version that the sources of a ComfyUI state; empty if they state none."""
+    for name in ("comfyui_version.py", "pyproject.toml"):
+        try:
+            text = (root / name).read_text("utf-8", errors="replace")
+        except OSError:
+            continue
+        if found := re.search(r'^(?:__version__|version)\s*=\s*"([^"]+)"', text, re.MULTILINE):
+            return found[1]
+    return ""
 
 
 def find_python(root: Path, python: str | Path = "") -> Path:

@@ -17,10 +17,11 @@
 * ``metadata_field``: fields of an asset's metadata, for filters.
 * ``model_folders``: folders of model files.
 * ``node``: a node's declaration as data.
+* ``node_union``: one catalogue of nodes from those of several engine kinds.
 * ``output``: the outputs of a job, as its clients see them.
 * ``pack``: node packs and what could not be loaded.
 * ``paging``: a page of a list.
-* ``pool``: which slots may run a job.
+* ``pool``: which slots may run a job: pools and engine kinds.
 * ``publication``: which parts of a workflow may be shared.
 * ``retry``: the retry rule of jobs.
 * ``task``: background tasks.

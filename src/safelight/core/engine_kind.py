@@ -18,6 +18,16 @@ OWN = EngineKind("safelight")
 ONLY_OWN = frozenset({OWN})
 COMFYUI = "comfyui"
 
+
+def as_text(kinds: Iterable[EngineKind]) -> str:
+    """A set of kinds as one text, the same for equal sets."""
+    return ",".join(sorted(kinds))
+
+
+def from_text(text: str) -> frozenset[EngineKind]:
+    return frozenset(EngineKind(name) for name in text.split(",") if name)
+
+
 _NAME = re.compile(r"safelight|comfyui(-[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?)?")
 
 

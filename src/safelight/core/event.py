@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from safelight.core.engine_kind import ONLY_OWN, OWN, EngineKind
 from safelight.core.gate import Gates
 from safelight.core.ids import ClientId, JobId, UserId
 from safelight.core.job import JobError, JobState
@@ -31,6 +32,7 @@ class JobQueued(JobEvent):
     stored, shown, or sent to another server."""
 
     pool: Pool = ANY
+    engines: frozenset[EngineKind] = ONLY_OWN
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -57,6 +59,7 @@ class JobRequeued(JobEvent):
 
     reason: str
     pool: Pool = ANY
+    engines: frozenset[EngineKind] = ONLY_OWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +251,7 @@ class NodesChanged:
     """A worker has declared its nodes, which are stored. For the server; not sent to sockets."""
 
     digest: str
+    engine: EngineKind = OWN
 
 
 @dataclass(frozen=True, slots=True)

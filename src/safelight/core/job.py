@@ -13,9 +13,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from safelight.core.engine_kind import ONLY_OWN, EngineKind
 from safelight.core.errors import Conflict
 from safelight.core.ids import ClientId, JobId, UserId, shown_job_id
-from safelight.core.pool import ANY, Pool
+from safelight.core.pool import ANY, Pool, QueueKey, Requirements
 
 
 class JobState(StrEnum):
@@ -78,6 +79,8 @@ class JobSummary:
     pool: Pool = ANY
     models: Sequence[str] = ()
     """The model files that its prompt names, as they are written there."""
+    engines: frozenset[EngineKind] = ONLY_OWN
+    """The engine kinds that can run it."""
     releases: int = 0
     """Attempts that the server requeued in good order: they count for the fence, but not as retries."""
 
@@ -85,6 +88,14 @@ class JobSummary:
     def shown_id(self) -> str:
         """The id that the owner sees."""
         return shown_job_id(self.id)
+
+    @property
+    def requirements(self) -> Requirements:
+        return Requirements(self.pool, self.engines)
+
+    @property
+    def queue_key(self) -> QueueKey:
+        return QueueKey(self.owner_id, self.pool, self.engines)
 
     @property
     def tries(self) -> int:

@@ -1,6 +1,7 @@
-"""Pools: which slots may run a job. A slot has labels; a job of a pool runs on slots with that label.
+"""Which slots may run a job: those whose engine is of a kind that can run it, and that have the label of its pool.
 
 A job's pool is the one that its client requests, else the *size class* of its models, else none: any slot may run it.
+Its engine kinds follow from its nodes and models (``services/placement.py``).
 """
 
 import re
@@ -8,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, NewType
 
+from safelight.core.engine_kind import ONLY_OWN, OWN, EngineKind, as_text
 from safelight.core.errors import Invalid
 from safelight.core.ids import UserId
 
@@ -18,11 +20,32 @@ ANY = Pool("")
 """The pool of a job that any slot may run."""
 
 
+class Requirements(NamedTuple):
+    """What a job requires of a slot: a label, and an engine of one of these kinds."""
+
+    pool: Pool = ANY
+    engines: frozenset[EngineKind] = ONLY_OWN
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a slot has: its labels, and the kind of its engines."""
+
+    labels: frozenset[Pool] = frozenset()
+    engine: EngineKind = OWN
+
+
 class QueueKey(NamedTuple):
-    """The queue of one owner's jobs for one pool: they start in order, independently of the owner's other queues."""
+    """The queue of one owner's jobs with the same requirements: they start in order, independently of the owner's other
+    queues."""
 
     owner_id: UserId
     pool: Pool = ANY
+    engines: frozenset[EngineKind] = ONLY_OWN
+
+    @property
+    def requirements(self) -> Requirements:
+        return Requirements(self.pool, self.engines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +56,14 @@ class SizeClass:
     pool: Pool
 
 
-def fits(pool: Pool, labels: Collection[Pool]) -> bool:
-    """Whether a slot with ``labels`` may run a job of ``pool``."""
-    return pool == ANY or pool in labels
+def fits(required: Requirements, has: Capabilities) -> bool:
+    """Whether a slot that ``has`` these capabilities may run a job with these requirements."""
+    return has.engine in required.engines and (required.pool == ANY or required.pool in has.labels)
+
+
+def narrowness(required: Requirements) -> tuple[bool, int, str, str]:
+    """Sorts requirements: greater for those that fewer slots meet."""
+    return required.pool != ANY, -len(required.engines), required.pool, as_text(required.engines)
 
 
 def class_of(model_bytes: int, classes: Sequence[SizeClass]) -> Pool:

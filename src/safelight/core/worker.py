@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
+from safelight.core.engine_kind import OWN, EngineKind
 from safelight.core.ids import UserId
 
 SlotId = NewType("SlotId", str)
@@ -68,3 +69,6 @@ class SlotStatus:
     info: EngineInfo | None
     reason: str = ""
     """Why the slot is shut."""
+    engine: EngineKind = OWN
+    lacks: tuple[str, ...] = ()
+    """A sentence for each part of a ComfyUI that its engine cannot use."""

@@ -38,9 +38,9 @@
 * ``leader``: which server leads.
 * ``owned_assets``: which assets a user owns, by digest and id.
 * ``name_search``: search in names by trigrams.
-* ``node``: node catalogues by digest.
+* ``node``: node catalogues by engine kind and digest.
 * ``publication``: published workflows and their assets.
-* ``queue_depth``: the number of queued jobs by owner and pool.
+* ``queue_depth``: the number of queued jobs by owner and requirements.
 * ``scanned_file``: model files that are registered as assets.
 * ``setting``: settings of the web UI.
 * ``tag``: tags and their counts.

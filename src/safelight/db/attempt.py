@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
+from safelight.core.engine_kind import as_text
 from safelight.core.event import NodeCall
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import Job, JobSummary
@@ -17,7 +18,12 @@ from safelight.db.tables import IS_QUEUED, IS_RUNNING, job, job_media, job_outpu
 
 _HEAD = (
     select(*SUMMARY)
-    .where(job.c.owner_id == bindparam("owner"), job.c.pool == bindparam("of_pool"), IS_QUEUED)
+    .where(
+        job.c.owner_id == bindparam("owner"),
+        job.c.pool == bindparam("of_pool"),
+        job.c.engines == bindparam("on"),
+        IS_QUEUED,
+    )
     .order_by(job.c.number, job.c.seq)
     .limit(2)
 )
@@ -35,7 +41,7 @@ _DROP_OUTPUTS = delete(job_output).where(*_OF_ATTEMPT)
 
 def head(conn: Connection, key: QueueKey) -> tuple[JobSummary, bool] | None:
     """The next job of a queue, and whether there is another behind it; ``None`` if it is empty."""
-    rows = conn.execute(_HEAD, {"owner": key.owner_id, "of_pool": key.pool}).all()
+    rows = conn.execute(_HEAD, {"owner": key.owner_id, "of_pool": key.pool, "on": as_text(key.engines)}).all()
     return (summary_of(rows[0]), len(rows) > 1) if rows else None
 
 

@@ -51,7 +51,7 @@ def add(
     payload = {"prompt": prompt, "targets": targets, "extra_data": extra_data}
     conn.execute(_INSERT_PAYLOAD, {"job_seq": result.inserted_primary_key[0], **payload})
     if summary.state is JobState.QUEUED:
-        depths.change(conn, summary.owner_id, pool=summary.pool, by=1)
+        depths.change(conn, summary.queue_key, by=1)
 
 
 def is_taken(conn: Connection, job_id: JobId) -> bool:
@@ -117,7 +117,7 @@ def replace(conn: Connection, before: JobSummary, after: JobSummary, **more: Any
     if conn.execute(_REPLACE, values).rowcount != 1:
         return False
     if change := (after.state is JobState.QUEUED) - (before.state is JobState.QUEUED):
-        depths.change(conn, before.owner_id, pool=before.pool, by=change)
+        depths.change(conn, before.queue_key, by=change)
     return True
 
 
@@ -126,14 +126,14 @@ def cancel_queued(conn: Connection, owner_id: UserId, *, job_ids: Collection[str
     statement = _cancel(owner_id, now)
     some_ids = batches(sorted({j for job_id in job_ids for j in job_ids_shown_as(owner_id, job_id)}))
     rows = [row for ids in some_ids for row in conn.execute(statement.where(job.c.id.in_(ids)))]
-    return _no_longer_queued(conn, owner_id, rows)
+    return _no_longer_queued(conn, rows)
 
 
 def cancel_all_queued(conn: Connection, owner_id: UserId, *, at_most: int, now: datetime) -> list[JobSummary]:
     """Cancel up to ``at_most`` jobs that are queued and were created by ``now``. Returns them as they are now."""
     waiting = select(job.c.seq).where(job.c.owner_id == owner_id, IS_QUEUED, job.c.created_at <= now).limit(at_most)
     rows = conn.execute(_cancel(owner_id, now).where(_is_one_of(waiting))).all()
-    return _no_longer_queued(conn, owner_id, rows)
+    return _no_longer_queued(conn, rows)
 
 
 def forget(conn: Connection, owner_id: UserId, *, job_ids: Collection[str]) -> list[JobSummary]:
@@ -160,10 +160,11 @@ def _cancel(owner_id: UserId, now: datetime) -> ReturningUpdate[Any]:
     )
 
 
-def _no_longer_queued(conn: Connection, owner_id: UserId, rows: Sequence[Row[Any]]) -> list[JobSummary]:
-    for pool, count in Counter(row.pool for row in rows).items():
-        depths.change(conn, owner_id, pool=pool, by=-count)
-    return [summary_of(row) for row in rows]
+def _no_longer_queued(conn: Connection, rows: Sequence[Row[Any]]) -> list[JobSummary]:
+    summaries = [summary_of(row) for row in rows]
+    for key, count in Counter(summary.queue_key for summary in summaries).items():
+        depths.change(conn, key, by=-count)
+    return summaries
 
 
 def _is_one_of(some: Select[Any]) -> ColumnElement[bool]:

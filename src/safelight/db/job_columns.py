@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Integer, Row, String, Text
 
+from safelight.core.engine_kind import as_text, from_text
 from safelight.core.job import JobError, JobState, JobSummary
 from safelight.db.types import Json, Moment
 
@@ -61,6 +62,12 @@ COLUMNS = (
     JobColumn(Column("cancel_requested", Boolean, nullable=False)),
     JobColumn(Column("pool", String(64), nullable=False, server_default=""), is_fixed=True),
     JobColumn(Column("models", Json), is_fixed=True, read=lambda v: tuple(v or ()), write=lambda v: [*v] or None),
+    JobColumn(
+        Column("engines", String(255), nullable=False, server_default="safelight"),
+        is_fixed=True,
+        read=from_text,
+        write=as_text,
+    ),
     JobColumn(Column("releases", Integer, nullable=False, server_default="0")),
 )
 

@@ -77,22 +77,30 @@ IS_RUNNING = job.c.state == literal_column("'running'")
 IS_INTERRUPTED = (job.c.state == literal_column("'cancelled'")) & job.c.started_at.is_not(None)
 _partial("ix_job_interrupted", job.c.owner_id, job.c.seq, where=IS_INTERRUPTED)
 _partial("ix_job_queued", job.c.owner_id, job.c.number, job.c.seq, where=IS_QUEUED)
-_partial("ix_job_lane", job.c.owner_id, job.c.pool, job.c.number, job.c.seq, where=IS_QUEUED)
+_partial("ix_job_lane", job.c.owner_id, job.c.pool, job.c.engines, job.c.number, job.c.seq, where=IS_QUEUED)
 _partial("ix_job_running", job.c.seq, where=IS_RUNNING)
 # The jobs of all users by their end, for a server that may have missed events.
 _partial("ix_job_ended_at", job.c.ended_at, job.c.seq, where=job.c.ended_at.is_not(None))
 
-# The number of queued jobs by owner and pool (``core/pool.py``: QueueKey); a queue that had jobs keeps its row.
+# The number of queued jobs by owner and requirements (``core/pool.py``: QueueKey); a queue that had jobs keeps its row.
 queue_depth = Table(
     "lane",
     metadata,
     Column("owner_id", String(64), ForeignKey("user.id"), primary_key=True),
     Column("pool", String(64), primary_key=True),
+    Column("engines", String(255), primary_key=True),
     Column("queued", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
 IS_WAITING: ColumnElement[bool] = literal_column("queued > 0")
-_partial("ix_lane_waiting", queue_depth.c.pool, queue_depth.c.queued, queue_depth.c.owner_id, where=IS_WAITING)
+_partial(
+    "ix_lane_waiting",
+    queue_depth.c.pool,
+    queue_depth.c.engines,
+    queue_depth.c.queued,
+    queue_depth.c.owner_id,
+    where=IS_WAITING,
+)
 
 job_payload = Table(
     "job_payload",
@@ -292,8 +300,9 @@ setting = Table(
 )
 
 catalogue = Table(
-    "catalogue",
+    "engine_catalogue",
     metadata,
+    Column("engine", String(64), primary_key=True),
     Column("digest", Blake3, primary_key=True),
     Column("used_at", Moment, nullable=False),
     Column("body", LargeBinary, nullable=False),

@@ -22,6 +22,7 @@ from safelight.bus.bus import Bus
 from safelight.core.asset import Asset
 from safelight.core.clock import Clock
 from safelight.core.digest import Digest
+from safelight.core.engine_kind import OWN, EngineKind
 from safelight.core.event import (
     AccessChanged,
     CancelRequested,
@@ -70,16 +71,19 @@ class Dispatcher:
         transport: FileTransport,
         clock: Clock,
         cancel_grace_s: float,
-        on_ready: Callable[[wire.Ready, Digest], None],
+        on_ready: Callable[[EngineKind, wire.Ready, Digest], None],
         labels: Mapping[SlotId, frozenset[Pool]] | None = None,
+        engines: Mapping[SlotId, EngineKind] | None = None,
+        preference: Sequence[EngineKind] = (OWN,),
         affinity_wait_s: float = 0.0,
         idle_timeout_s: float = 0.0,
         min_running: int = 0,
         limits: Limits | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """``on_ready``: called for each engine that is ready, with the digest of its catalogue. ``labels``: of each
-        slot. ``idle_timeout_s``, ``min_running``: see ``slots/idle.py``."""
+        """``on_ready``: called for each engine that is ready, with its kind and the digest of its catalogue.
+        ``labels``: of each slot; ``engines``: the kind of each slot that has not the own one; ``preference``: the
+        kinds, the preferred first. ``idle_timeout_s``, ``min_running``: see ``slots/idle.py``."""
         self._db = db
         self._bus = bus
         self._backend = backend
@@ -89,7 +93,12 @@ class Dispatcher:
         self._unsubscribe: Callable[[], None] = lambda: None
         self._queue = SchedulerQueue(clock, affinity_wait_s=affinity_wait_s)
         self._validation = RemoteValidation(backend)
-        self._pack_routes = PackRoutes(backend, clock=clock, is_idle=lambda slot: self._slots[slot].is_free)
+        self._pack_routes = PackRoutes(
+            backend,
+            clock=clock,
+            is_idle=lambda slot: self._slots[slot].is_free,
+            rank=lambda slot: self._slots[slot].rank,
+        )
         self._slots = Slots(
             backend,
             db=db,
@@ -97,6 +106,8 @@ class Dispatcher:
             sleep=sleep,
             tasks=self._tasks,
             labels=labels or {},
+            engines=engines or {},
+            preference=preference,
             idle_timeout_s=idle_timeout_s,
             min_running=min_running,
             request_claim=lambda: self._claims.request(),
@@ -216,12 +227,18 @@ class Dispatcher:
                 self._backend.send(slot.id, wire.FreeMemory(unload_models=unload_models, free_memory=free_memory))
 
     async def validate_inputs(
-        self, owner_id: UserId, *, prompt: Mapping[str, Any], targets: Sequence[str], files: Mapping[str, Asset]
+        self,
+        owner_id: UserId,
+        engine: EngineKind,
+        *,
+        prompt: Mapping[str, Any],
+        targets: Sequence[str],
+        files: Mapping[str, Asset],
     ) -> Violations:
-        """The violations that the nodes of an engine find, preferably of an idle one; none if no engine answers in time
-        or the files cannot be fetched in time."""
+        """The violations that the nodes of an engine of that kind find, preferably of an idle one; none if no engine
+        answers in time or the files cannot be fetched in time."""
         with ExitStack() as inputs:
-            ready = [slot for slot in self._slots if slot.ready is not None]
+            ready = [slot for slot in self._slots if slot.ready is not None and slot.has.engine == engine]
             if not ready:
                 return {}
             slot = min(ready, key=lambda slot: slot.attempt is not None)
@@ -251,7 +268,7 @@ class Dispatcher:
             case JobQueued() | JobRequeued():
                 if isinstance(event, JobQueued) and event.secrets:
                     self._runner.keep_secrets(event.job_id, event.secrets)
-                self._queue.add(QueueKey(event.owner_id, event.pool))
+                self._queue.add(QueueKey(event.owner_id, event.pool, event.engines))
                 self._claims.request()
             case CancelRequested():
                 self._runner.cancel(Fence(event.job_id, event.attempt))

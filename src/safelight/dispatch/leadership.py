@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from safelight.bus.bus import Bus
 from safelight.core.asset import Asset
 from safelight.core.clock import Clock
+from safelight.core.engine_kind import EngineKind
 from safelight.core.errors import SafelightError, Unavailable
 from safelight.core.event import Event, EventsMissed, LeaderChanged
 from safelight.core.ids import UserId
@@ -114,12 +115,18 @@ class Leadership:
         self._here().free(owner_id=owner_id, unload_models=unload_models, free_memory=free_memory)
 
     async def validate_inputs(
-        self, owner_id: UserId, *, prompt: Mapping[str, Any], targets: Sequence[str], files: Mapping[str, Asset]
+        self,
+        owner_id: UserId,
+        engine: EngineKind,
+        *,
+        prompt: Mapping[str, Any],
+        targets: Sequence[str],
+        files: Mapping[str, Asset],
     ) -> Violations:
         """Without a dispatcher there are no violations: the run validates the inputs."""
         if self._dispatcher is None:
             return {}
-        return await self._dispatcher.validate_inputs(owner_id, prompt=prompt, targets=targets, files=files)
+        return await self._dispatcher.validate_inputs(owner_id, engine, prompt=prompt, targets=targets, files=files)
 
     def pack_of_route(self, method: str, path: str) -> str | None:
         return self._dispatcher.pack_of_route(method, path) if self._dispatcher is not None else None

@@ -58,11 +58,19 @@ class PackRoutes:
     Used on the event loop's thread only."""
 
     def __init__(
-        self, backend: Backend, *, clock: Clock, is_idle: Callable[[SlotId], bool] = lambda slot: True
+        self,
+        backend: Backend,
+        *,
+        clock: Clock,
+        is_idle: Callable[[SlotId], bool] = lambda slot: True,
+        rank: Callable[[SlotId], int] = lambda slot: 0,
     ) -> None:
+        """``rank``: of the slot's engine kind. Where engines of several kinds have a pack, those of the lowest rank
+        serve it."""
         self._backend = backend
         self._clock = clock
         self._is_idle = is_idle
+        self._rank = rank
         self._routes: dict[SlotId, list[_Route]] = {}
         self._bindings: dict[UserId, _Binding] = {}
         self._requests: Correlator[PackResponse] = Correlator(first_id=secrets.randbits(48))
@@ -98,7 +106,7 @@ class PackRoutes:
         slots = [slot for slot in self._backend.slots if self._find(slot, method, path) is not None]
         if not slots:
             raise NoResponse("no running worker has this node pack")
-        slot = self._choose(owner_id, slots)
+        slot = self._choose(owner_id, [slot for slot in slots if self._rank(slot) == min(map(self._rank, slots))])
         if method not in READING or owner_id in self._bindings:
             self._bindings[owner_id] = _Binding(slot, self._clock.monotonic_s() + BOUND_S)
         message = PackRequest(

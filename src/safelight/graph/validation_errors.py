@@ -22,12 +22,21 @@ def invalid_prompt(message: str, details: str = "") -> InvalidPrompt:
 
 
 def missing_node(node_id: str, node: Mapping[str, Any], where: str) -> InvalidPrompt:
-    """The node's class is unknown. The web UI reads this error type to show which nodes are missing."""
+    """The node's class is unknown. The web UI reads this error type to show which nodes are missing. ``where``: where
+    the node is, and where it could come from."""
     class_type, meta = node.get("class_type"), node.get("_meta")
     title = meta.get("title") if isinstance(meta, Mapping) else None
     error = _error("missing_node_type", f"Cannot execute because node {class_type} does not exist.", where)
     named = {"node_id": node_id, "class_type": class_type, "node_title": title or class_type}
     return InvalidPrompt({**error, "extra_info": named}, {})
+
+
+def no_engine(lacking: Mapping[str, Sequence[str]], reasons: Mapping[str, str]) -> InvalidPrompt:
+    """Each engine kind lacks something that the prompt needs. ``lacking``: by kind, the node types that it does not
+    have; ``reasons``: by kind, what else it cannot do."""
+    lines = [f"{kind} has no {', '.join(types)}" for kind, types in lacking.items()]
+    lines += [f"{kind}: {reason}" for kind, reason in reasons.items()]
+    return invalid_prompt("No engine of this server can run this prompt.", "; ".join(lines))
 
 
 def workflow_instead() -> InvalidPrompt:

@@ -6,7 +6,8 @@ Jobs:
 * ``job``: submits, reads, cancels and forgets an owner's jobs.
 * ``attempt``: what the dispatcher does to jobs.
 * ``all_jobs``: what an administrator does to the jobs of all users.
-* ``placement``: the pool in which a job may run.
+* ``engine_choice``: the engine kinds that can run a prompt.
+* ``placement``: the engine kinds and the pool that may run a job.
 * ``prompt_files``: strings of a prompt that may name files or models.
 * ``job_secrets``: keys for partner nodes, which are never stored.
 * ``timeline``: the messages of a finished job in the history.
@@ -15,7 +16,7 @@ Jobs:
 
 Nodes and models:
 
-* ``catalogue``: the nodes that can run here, in memory.
+* ``catalogue``: the nodes that can run here, by engine kind, in memory.
 * ``kept_catalogue``: the latest catalogue in a file.
 * ``node``: catalogues in the database.
 * ``model``: the model files on disk.

@@ -15,7 +15,7 @@ from safelight.core.event import CallReported, Event, JobEnded, JobRequeued, Job
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import Fence, Job, JobError, JobState, JobSummary
 from safelight.core.output import Output, by_node, summarise
-from safelight.core.pool import Pool, QueueKey
+from safelight.core.pool import QueueKey, Requirements
 from safelight.core.user import Principal
 from safelight.db import asset as asset_rows
 from safelight.db import attempt as rows
@@ -247,9 +247,9 @@ def waiting_keys(tx: Transaction) -> Sequence[QueueKey]:
     return queue_depth.waiting(tx.conn)
 
 
-def depths(tx: Transaction) -> Mapping[Pool, int]:
-    """How many jobs wait in each pool, of all users."""
-    return queue_depth.by_pool(tx.conn)
+def depths(tx: Transaction) -> Mapping[Requirements, int]:
+    """How many jobs of all users wait with the same requirements."""
+    return queue_depth.by_requirements(tx.conn)
 
 
 def _files_of(tx: Transaction, job: Job) -> Mapping[str, Asset]:
@@ -288,7 +288,7 @@ def _abandon(
     asset_rows.drop(tx.conn, before.owner_id, fence=fence)
     _write(tx, before, after)
     if after.state is JobState.QUEUED:
-        tx.emit(JobRequeued(**_common_fields(after, now), reason=reason, pool=after.pool))
+        tx.emit(JobRequeued(**_common_fields(after, now), reason=reason, pool=after.pool, engines=after.engines))
     else:
         _end(tx, seq, before, after, cached=cached, cause=cause, executed=executed)
 

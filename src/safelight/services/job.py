@@ -69,6 +69,7 @@ def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime
         workflow_id=command.workflow_id,
         pool=command.placement.pool,
         models=command.placement.models,
+        engines=command.placement.engines,
     )
     rows.add(
         tx.conn,
@@ -85,6 +86,7 @@ def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime
             client_id=summary.client_id,
             at=now,
             pool=summary.pool,
+            engines=summary.engines,
             secrets=secrets,
         )
     )

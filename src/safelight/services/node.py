@@ -1,18 +1,29 @@
-"""The catalogue of nodes in the database, by digest: a server knows its nodes before its first engine is ready."""
+"""The catalogues of nodes in the database, by engine kind and digest: a server knows its nodes before its first engine
+is ready."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 from blake3 import blake3
 
 from safelight.core.digest import Digest
+from safelight.core.engine_kind import EngineKind
 from safelight.core.event import NodesChanged
 from safelight.core.node import NodeSchema
 from safelight.db import node as rows
 from safelight.db.transaction import Transaction
 
 _decoder = msgspec.msgpack.Decoder(list[NodeSchema])
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The nodes that engines of one kind have declared, and the digest that identifies them."""
+
+    digest: Digest
+    nodes: Sequence[NodeSchema]
 
 
 def encode(nodes: Sequence[NodeSchema]) -> bytes:
@@ -25,18 +36,19 @@ def digest_of(body: bytes) -> Digest:
     return Digest(blake3(body).hexdigest())
 
 
-def save(tx: Transaction, *, digest: Digest, body: bytes, now: datetime) -> None:
-    """Store an encoded catalogue as the current one."""
-    rows.save(tx.conn, digest=digest, body=body, now=now)
-    tx.emit(NodesChanged(digest))
+def save(tx: Transaction, engine: EngineKind, *, digest: Digest, body: bytes, now: datetime) -> None:
+    """Store an encoded catalogue as the current one of an engine kind."""
+    rows.save(tx.conn, engine, digest=digest, body=body, now=now)
+    tx.emit(NodesChanged(digest, engine))
 
 
-def load_latest(tx: Transaction) -> dict[str, NodeSchema]:
-    """The latest catalogue; empty before the first engine, or if another version stored it in another form."""
-    body = rows.latest(tx.conn)
-    if body is None:
-        return {}
-    try:
-        return {node.name: node for node in _decoder.decode(body)}
-    except msgspec.MsgspecError:
-        return {}
+def load_latest(tx: Transaction) -> Mapping[EngineKind, Declared]:
+    """The latest catalogue of each engine kind; none of a kind before its first engine, or if another version stored it
+    in another form."""
+    found = {}
+    for engine, (digest, body) in rows.latest(tx.conn).items():
+        try:
+            found[engine] = Declared(digest, _decoder.decode(body))
+        except msgspec.MsgspecError:
+            continue
+    return found

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from safelight.core.asset import Asset
 from safelight.core.clock import Clock
+from safelight.core.engine_kind import EngineKind
 from safelight.core.errors import Conflict, Unavailable
 from safelight.core.ids import ClientId, UserId
 from safelight.core.job import JobSummary
@@ -24,10 +25,11 @@ from safelight.graph.validate import NodeValidator, ValidPrompt, needs_worker, v
 from safelight.services import job as jobs
 from safelight.services import named_files
 from safelight.services.catalogue import LiveCatalogue
+from safelight.services.engine_choice import candidates, choose
 from safelight.services.job import SubmitJob
 from safelight.services.job_secrets import secrets_in
 from safelight.services.model import ModelFiles
-from safelight.services.placement import Placement, place
+from safelight.services.placement import Placement, place, requested_engine
 from safelight.services.prompt_files import may_name_files, possible_file_names
 
 T = TypeVar("T")
@@ -45,9 +47,16 @@ class RemoteValidation(Protocol):
         ...
 
     async def validate_inputs(
-        self, owner_id: UserId, *, prompt: Mapping[str, Any], targets: Sequence[str], files: Mapping[str, Asset]
+        self,
+        owner_id: UserId,
+        engine: EngineKind,
+        *,
+        prompt: Mapping[str, Any],
+        targets: Sequence[str],
+        files: Mapping[str, Asset],
     ) -> Mapping[str, str | None]:
-        """The violations by call id, each with its reason if the node gave one; empty where no worker answers soon."""
+        """The violations by call id, each with its reason if the node gave one; empty where no worker of that engine
+        kind answers soon."""
         ...
 
 
@@ -127,18 +136,23 @@ class Submissions:
         self._rules = rules
 
     async def prepare(self, who: Principal, draft: Draft) -> Prepared:
-        """Raises :class:`~safelight.core.errors.InvalidPrompt` for a prompt of which no output can run,
-        :class:`~safelight.core.errors.Invalid` for an unknown pool, and :class:`Unavailable` while no node is known, or
-        for a draft with secrets where the workers belong to another server that cannot be reached."""
+        """Raises :class:`~safelight.core.errors.InvalidPrompt` for a prompt of which no output can run on any engine,
+        :class:`~safelight.core.errors.Invalid` for an unknown pool or engine, and :class:`Unavailable` while no node is
+        known, or for a draft with secrets where the workers belong to another server that cannot be reached."""
         if secrets_in(draft.extra_data) and not self._workers.is_here:
             raise Unavailable("this job's keys need the server that has the workers; try again in a few seconds")
         check_size(len(draft.prompt), self._rules.limits)
         is_heavy = draft.is_large or len(draft.prompt) > LONG_PROMPT
-        await self._catalogue.wait_known()
-        catalogue = self._catalogue.current
-        files = await self._find_files(who, draft.prompt, catalogue, is_heavy=is_heavy)
-        valid = await self._validate(who, draft, catalogue, files, is_heavy=is_heavy)
-        placement = await self._place(who, valid.prompt, draft.extra_data, is_heavy=is_heavy)
+        engines = await candidates(
+            draft.prompt,
+            self._catalogue,
+            requested=requested_engine(draft.extra_data, self._catalogue.engines),
+            limits=self._rules.limits,
+        )
+        files = await self._find_files(who, draft.prompt, self._catalogue.current, is_heavy=is_heavy)
+        choice = await choose(engines, lambda engine: self._validate(who, draft, engine, files, is_heavy=is_heavy))
+        valid = choice.valid
+        placement = await self._place(who, valid.prompt, draft.extra_data, choice.engines, is_heavy=is_heavy)
         command = SubmitJob(
             prompt=valid.prompt,
             targets=valid.targets,
@@ -177,9 +191,10 @@ class Submissions:
         return await self._db.read(lambda tx: named_files.files_named(tx, who, names=names))
 
     async def _validate(
-        self, who: Principal, draft: Draft, catalogue: Catalogue, files: Mapping[str, Asset], *, is_heavy: bool
+        self, who: Principal, draft: Draft, engine: EngineKind, files: Mapping[str, Asset], *, is_heavy: bool
     ) -> ValidPrompt:
         """Validate here, and then again with what the nodes' own code says in a worker, if any node has such code."""
+        catalogue = self._catalogue.of(engine)
 
         async def check(node_validator: NodeValidator | None) -> ValidPrompt:
             return await self._cpu.run(
@@ -199,17 +214,30 @@ class Submissions:
         if not any(needs_worker(catalogue[str(node["class_type"])]) for node in valid.prompt.values()):
             return valid
         violations = await self._workers.validate_inputs(
-            who.user_id, prompt=valid.prompt, targets=valid.targets, files=files
+            who.user_id, engine, prompt=valid.prompt, targets=valid.targets, files=files
         )
         return await check(lambda call_id, *_: (violations[call_id] or False) if call_id in violations else True)
 
     async def _place(
-        self, who: Principal, prompt: Mapping[str, Any], extra_data: Mapping[str, Any], *, is_heavy: bool
+        self,
+        who: Principal,
+        prompt: Mapping[str, Any],
+        extra_data: Mapping[str, Any],
+        engines: frozenset[EngineKind],
+        *,
+        is_heavy: bool,
     ) -> Placement:
         rules = self._rules
 
         def work() -> Placement:
-            return place(prompt, extra_data, models=self._models, pools=rules.pools, classes=rules.size_classes)
+            return place(
+                prompt,
+                extra_data,
+                models=self._models,
+                pools=rules.pools,
+                classes=rules.size_classes,
+                engines=engines,
+            )
 
         if rules.size_classes and not is_heavy:  # reads sizes from the disk
             return await asyncio.to_thread(work)

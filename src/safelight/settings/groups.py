@@ -112,6 +112,12 @@ class Settings:
         """The engine kinds, the preferred first."""
         return preferred_first([spec.kind for spec in self.engine_specs], self.engines.engine_preference)
 
+    def pack_folders(self, engine: EngineSpec) -> tuple[Path, ...]:
+        """The folders of the node packs that engines of that kind import."""
+        if engine.is_own:
+            return self.packs.custom_nodes
+        return (Path(os.path.expanduser(engine.root), "custom_nodes"),)
+
     @property
     def slot_count(self) -> int:
         return sum(spec.workers for spec in self.engine_specs)

@@ -5,7 +5,8 @@ The folder names are ComfyUI's. Scripts are in the pack's ``WEB_DIRECTORY``, whi
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,21 @@ def read_packs(folders: Sequence[Path], *, web_directories: Mapping[str, str]) -
         templates={pack.name: folder for pack in packs if (folder := _templates(pack)) is not None},
         translations=translations,
         blueprints=dict(entry for pack in packs for entry in _blueprints(pack)),
+    )
+
+
+def united(packs: Iterable[Packs]) -> Packs:
+    """The packs of several engines as one; of two with the same name, the first counts."""
+    found = list(packs)
+    translations: dict[str, Any] = {}
+    for each in found:
+        _merge(translations, deepcopy(each.translations))
+    first_wins = list(reversed(found))
+    return Packs(
+        scripts={name: folder for each in first_wins for name, folder in each.scripts.items()},
+        templates={name: folder for each in first_wins for name, folder in each.templates.items()},
+        translations=translations,
+        blueprints={key: entry for each in first_wins for key, entry in each.blueprints.items()},
     )
 
 

@@ -65,6 +65,7 @@ def _entry(job: JobSummary, *, name: str | None = None) -> dict[str, Any]:
         "status": STATUS[job.state],
         "attempt": job.attempt,
         "pool": job.pool,
+        "engines": sorted(job.engines),
         "models": job.models,
         "cancel_requested": job.cancel_requested,
         "create_time": to_ms(job.created_at),

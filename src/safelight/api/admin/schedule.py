@@ -3,6 +3,7 @@
 It shows which user has a job running, since device time is the administrator's concern, and nothing else of the job.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -14,9 +15,10 @@ from safelight.api.app import App
 from safelight.api.handler import on_leader
 from safelight.api.request_body import InvalidBody
 from safelight.api.responses import json_response
+from safelight.core.engine_kind import as_text
 from safelight.core.errors import Forbidden, NotFound
 from safelight.core.gate import Gates, QueueGate
-from safelight.core.pool import Pool
+from safelight.core.pool import Requirements
 from safelight.core.worker import SlotGate, SlotId, SlotState, SlotStatus
 from safelight.db.transaction import Transaction
 from safelight.services import attempt as attempts
@@ -52,12 +54,17 @@ async def _schedule(app: App, request: ApiRequest) -> Response:
     if not request.who.is_admin:
         raise Forbidden("only administrators may see the schedule")
 
-    def read(tx: Transaction) -> tuple[Gates, Mapping[Pool, int]]:
+    def read(tx: Transaction) -> tuple[Gates, Mapping[Requirements, int]]:
         return gates.load(tx), attempts.depths(tx)
 
-    state, waiting = await app.db.read(read)
+    state, depths = await app.db.read(read)
     slots = [_slot(slot, state) for slot in app.dispatcher.slots()]
-    return json_response({"queue": {"mode": state.queue, "waiting": waiting}, "slots": slots})
+    waiting, by_engines = Counter[str](), Counter[str]()
+    for required, count in depths.items():
+        waiting[required.pool] += count
+        by_engines[as_text(required.engines)] += count
+    queue = {"mode": state.queue, "waiting": waiting, "waiting_by_engines": by_engines}
+    return json_response({"queue": queue, "slots": slots})
 
 
 async def _mode(request: ApiRequest, kind: type[M], *, at_once: M) -> tuple[M, bool]:
@@ -79,6 +86,10 @@ def _slot(slot: SlotStatus, state: Gates) -> dict[str, Any]:
     return {
         "id": slot.id,
         "labels": slot.labels,
+        "engine": slot.engine,
+        "version": info.version if info is not None else "",
+        "pytorch_version": info.pytorch_version if info is not None else "",
+        "lacks": slot.lacks,
         "state": slot.state,
         "reason": slot.reason,
         "mode": state.of(slot.id),

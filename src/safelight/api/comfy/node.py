@@ -25,4 +25,6 @@ async def get_one_node_info(app: App, request: ApiRequest) -> Response:
     """``/object_info/{class}``: an empty object, not 404, for an unknown class (clients probe for nodes this way)."""
     await app.catalogue.wait_known()
     catalogue = await app.node_info.catalogue_of(request.who, [request.params["node_class"]])
-    return json_response({name: node_info(schema) for name, schema in catalogue.items()})
+    return json_response(
+        {name: node_info(schema, app.catalogue.engines_with(name)) for name, schema in catalogue.items()}
+    )

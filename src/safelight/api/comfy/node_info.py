@@ -16,6 +16,7 @@ from safelight.api.comfy.object_info import node_info
 from safelight.api.comfy.revisions import Revisions
 from safelight.bus.bus import Bus
 from safelight.core.asset import Asset, Folder
+from safelight.core.engine_kind import EngineKind
 from safelight.core.event import Event, EventsMissed, FilesChanged
 from safelight.core.ids import UserId
 from safelight.core.node import Catalogue, InputSchema, NodeSchema
@@ -91,7 +92,8 @@ class NodeInfoBodies:
     async def _make(self, who: Principal) -> Body:
         version = self._version(who.user_id)
         catalogue = await self.catalogue_of(who)
-        text = await asyncio.to_thread(_encode, catalogue)
+        engines = {name: self._catalogue.engines_with(name) for name in catalogue}
+        text = await asyncio.to_thread(_encode, catalogue, engines)
         body = Body(hashlib.blake2b(text, digest_size=16).hexdigest(), {"identity": text})
         self._bodies[who.user_id] = (version, body)
         while len(self._bodies) > KEPT_OWNERS:
@@ -99,8 +101,8 @@ class NodeInfoBodies:
         return body
 
 
-def _encode(catalogue: Catalogue) -> bytes:
-    return msgspec.json.encode({name: node_info(schema) for name, schema in catalogue.items()})
+def _encode(catalogue: Catalogue, engines: Mapping[str, Sequence[EngineKind]]) -> bytes:
+    return msgspec.json.encode({name: node_info(schema, engines[name]) for name, schema in catalogue.items()})
 
 
 def _compress(body: bytes, encoding: str) -> bytes:

@@ -1,14 +1,15 @@
 """A node's schema as ComfyUI's clients read it (``/api/object_info``)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from safelight.core.engine_kind import EngineKind
 from safelight.core.node import HIDDEN_FORM, InputSchema, NodeSchema, Section
 
 
-def node_info(schema: NodeSchema) -> dict[str, Any]:
-    """The contract's ``NodeInfo``. A combo has the form of its author's API: ``[[...], {}]`` for a V1 node,
-    ``["COMBO", {"options": [...]}]`` for a V3 node; clients parse both."""
+def node_info(schema: NodeSchema, engines: Sequence[EngineKind]) -> dict[str, Any]:
+    """The contract's ``NodeInfo``, and in ``engines`` the engine kinds that have the node. A combo has the form of its
+    author's API: ``[[...], {}]`` for a V1 node, ``["COMBO", {"options": [...]}]`` for a V3 node; clients parse both."""
     sections: dict[str, dict[str, Any]] = {}
     order: dict[str, list[str]] = {}
     for section in (Section.REQUIRED, Section.OPTIONAL, Section.HIDDEN):
@@ -32,6 +33,7 @@ def node_info(schema: NodeSchema) -> dict[str, Any]:
         "deprecated": schema.deprecated,
         "experimental": schema.experimental,
         "api_node": schema.api_node,
+        "engines": list(engines),
     }
     if any(o.tooltip for o in schema.outputs):
         info["output_tooltips"] = [o.tooltip or "" for o in schema.outputs]

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from safelight.core.ids import UserId
 from safelight.core.job import JobSummary
-from safelight.core.pool import Pool, fits
+from safelight.core.pool import Capabilities, fits
 from safelight.core.worker import SlotId
 
 MOMENT_S = 0.001
@@ -36,15 +36,17 @@ class SlotView:
     """A slot as a pick sees it. ``warm``: the model files that its engine has loaded, or will have after its job."""
 
     slot: SlotId
-    labels: frozenset[Pool]
+    has: Capabilities
     warm: frozenset[str]
     is_idle: bool
-    bound: Mapping[UserId, frozenset[Pool]] = field(default_factory=dict)
-    """Users whom the state of a node pack binds to another slot, with the labels of that slot."""
+    bound: Mapping[UserId, Capabilities] = field(default_factory=dict)
+    """Users whom the state of a node pack binds to another slot, with the capabilities of that slot."""
+    rank: int = 0
+    """Of its engine kind: of the idle slots that may run a job, one with the lowest rank runs it."""
 
     def takes(self, job: JobSummary) -> bool:
         elsewhere = self.bound.get(job.owner_id)
-        return fits(job.pool, self.labels) and (elsewhere is None or not fits(job.pool, elsewhere))
+        return fits(job.requirements, self.has) and (elsewhere is None or not fits(job.requirements, elsewhere))
 
     def has_warm(self, job: JobSummary) -> bool:
         return bool(job.models) and self.warm.issuperset(job.models)
@@ -120,14 +122,14 @@ class Affinity:
         ahead: list[JobSummary] = []
         cold: Pick | None = None
         for count, job in enumerate(jobs, 1):
-            takers = sorted((p for p in idle if p.takes(job)), key=lambda p: (len(p.labels), len(p.warm)))
+            takers = sorted((p for p in idle if p.takes(job)), key=lambda p: (p.rank, len(p.has.labels), len(p.warm)))
             free = [slot for slot in takers if self._may_pass(ahead, slot, job.owner_id, now_s)]
             for slot in free:
-                if slot.has_warm(job):
+                if slot.rank == free[0].rank and slot.has_warm(job):
                     return Pick(job, slot.slot, _passed(ahead, slot))
             if takers:
                 prefers_to_wait = self._may_wait(job.owner_id, now_s) and any(
-                    slot.takes(job) and slot.has_warm(job) for slot in busy
+                    slot.rank <= takers[0].rank and slot.takes(job) and slot.has_warm(job) for slot in busy
                 )
                 if cold is None and free and not prefers_to_wait:
                     cold = Pick(job, free[0].slot, _passed(ahead, free[0]))

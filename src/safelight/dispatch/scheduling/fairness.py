@@ -4,7 +4,7 @@ Virtual time grows by the device-seconds that the user's jobs take, divided by t
 after a pause starts at the level of the active user with the least virtual time: a pause earns no credit, and a
 newcomer waits behind at most one job of each other user. Among equals, the user who was served longest ago goes first.
 A running job counts with the time that it has held its slot so far, and with a minimum, so that slots that become free
-together go to different users. A user has one virtual time, whatever pools their jobs wait for.
+together go to different users. A user has one virtual time, whatever pools and engines their jobs wait for.
 
 Pure: no clock, no I/O. Times are seconds of a monotonic clock.
 """
@@ -12,7 +12,7 @@ Pure: no clock, no I/O. Times are seconds of a monotonic clock.
 from dataclasses import dataclass, field
 
 from safelight.core.ids import JobId, UserId
-from safelight.core.pool import Pool, QueueKey
+from safelight.core.pool import QueueKey, Requirements, narrowness
 
 MOMENT_S = 0.001
 
@@ -24,7 +24,7 @@ class _Account:
     ended_s: float = 0.0
     weight: float = 1.0
     served: int = 0
-    waiting: set[Pool] = field(default_factory=set)
+    waiting: set[Requirements] = field(default_factory=set)
     running: dict[JobId, float] = field(default_factory=dict)
 
     @property
@@ -56,10 +56,10 @@ class FairQueue:
                 account.ended_s = level = 0.0
                 self._accounts = {key.owner_id: account}
             account.ended_s = max(account.ended_s, level)
-            account.waiting.add(key.pool)
+            account.waiting.add(key.requirements)
             # A paused account that is not ahead would start at the level anyway.
             self._accounts = {o: a for o, a in self._accounts.items() if a.is_active or a.ended_s > level}
-        account.waiting.add(key.pool)
+        account.waiting.add(key.requirements)
         return is_first
 
     def remove(self, key: QueueKey) -> bool:
@@ -67,17 +67,17 @@ class FairQueue:
         account = self._accounts.get(key.owner_id)
         if account is None:
             return True
-        account.waiting.discard(key.pool)
+        account.waiting.discard(key.requirements)
         return not account.waiting
 
     def order(self, *, now_s: float) -> list[QueueKey]:
-        """The keys with waiting jobs, those of the next user first. Of one user, named pools come before the default
-        pool, because fewer slots serve them."""
+        """The keys with waiting jobs, those of the next user first. Of one user, jobs that fewer slots may run come
+        first: those of named pools, those for fewer engine kinds."""
         waiting = [(a.virtual_time(now_s), a.served, owner) for owner, a in self._accounts.items() if a.waiting]
         return [
-            QueueKey(owner, pool)
+            QueueKey(owner, *required)
             for _, _, owner in sorted(waiting)
-            for pool in sorted(self._accounts[owner].waiting, reverse=True)
+            for required in sorted(self._accounts[owner].waiting, key=narrowness, reverse=True)
         ]
 
     def start(self, owner: UserId, job_id: JobId, *, now_s: float, weight: float = 1.0) -> None:

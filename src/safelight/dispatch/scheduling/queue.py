@@ -29,9 +29,9 @@ class SchedulerQueue:
 
     def waiting(self, slots: Iterable[SlotView]) -> Sequence[QueueKey]:
         """The keys with a job that waits for one of the idle ``slots``, the next first."""
-        labels = [slot.labels for slot in slots if slot.is_idle]
-        order = self._fair.order(now_s=self._clock.monotonic_s()) if labels else ()
-        return [key for key in order if any(fits(key.pool, one) for one in labels)]
+        idle = [slot.has for slot in slots if slot.is_idle]
+        order = self._fair.order(now_s=self._clock.monotonic_s()) if idle else ()
+        return [key for key in order if any(fits(key.requirements, has) for has in idle)]
 
     def pick(self, jobs: Iterable[JobSummary], slots: Sequence[SlotView]) -> Pick:
         return self._affinity.pick(jobs, slots, now_s=self._clock.monotonic_s())
@@ -47,7 +47,7 @@ class SchedulerQueue:
             job = claim.job.summary
             self.started(pick.slot, job.owner_id, job.id, weight=claim.weight)
             if not claim.has_more:
-                self._remove(QueueKey(job.owner_id, job.pool))
+                self._remove(job.queue_key)
 
     def started(self, slot: SlotId, owner: UserId, job_id: JobId, *, weight: float) -> None:
         """The job runs on the slot."""

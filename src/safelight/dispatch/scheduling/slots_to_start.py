@@ -2,24 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 
-from safelight.core.pool import ANY, Pool
+from safelight.core.pool import Capabilities, Requirements, fits, narrowness
 from safelight.core.worker import SlotId
 
 
 def slots_to_start(
-    waiting: Mapping[Pool, int], *, free: Sequence[frozenset[Pool]], stopped: Mapping[SlotId, frozenset[Pool]]
+    waiting: Mapping[Requirements, int], *, free: Sequence[Capabilities], stopped: Mapping[SlotId, Capabilities]
 ) -> Sequence[SlotId]:
-    """The ``stopped`` slots to start. ``waiting``: the number of waiting jobs by pool. ``free``: the labels of the
-    slots that are free or starting. A slot takes a job of one of its labels before a job that any slot may run."""
+    """The ``stopped`` slots to start, the preferred ones first. ``waiting``: the number of waiting jobs. ``free``: the
+    slots that are free or starting. A slot takes the job that the fewest slots may run."""
     left = dict(waiting)
-    for labels in free:
-        _take(left, labels)
-    return [slot for slot, labels in stopped.items() if _take(left, labels)]
+    for has in free:
+        _take(left, has)
+    return [slot for slot, has in stopped.items() if _take(left, has)]
 
 
-def _take(left: dict[Pool, int], labels: frozenset[Pool]) -> bool:
-    for pool in (*sorted(labels), ANY):
-        if left.get(pool, 0) > 0:
-            left[pool] -= 1
+def _take(left: dict[Requirements, int], has: Capabilities) -> bool:
+    for required in sorted(left, key=narrowness, reverse=True):
+        if left[required] > 0 and fits(required, has):
+            left[required] -= 1
             return True
     return False

@@ -7,6 +7,7 @@ from functools import partial
 
 from safelight.core.clock import Clock, from_ms
 from safelight.core.digest import Digest
+from safelight.core.engine_kind import EngineKind
 from safelight.core.event import Event, LogWritten
 from safelight.core.ids import JobId
 from safelight.core.job import Fence
@@ -43,11 +44,11 @@ class EngineMessages:
         recovery: Recovery,
         validation: RemoteValidation,
         pack_routes: PackRoutes,
-        on_ready: Callable[[wire.Ready, Digest], None],
+        on_ready: Callable[[EngineKind, wire.Ready, Digest], None],
         publish: Callable[[Event], None],
         request_claim: Callable[[], None],
     ) -> None:
-        """``on_ready``: called for each engine that is ready, with the digest of its catalogue."""
+        """``on_ready``: called for each engine that is ready, with its kind and the digest of its catalogue."""
         self._db = db
         self._backend = backend
         self._clock = clock
@@ -138,14 +139,14 @@ class EngineMessages:
     def _register(self, slot: Slot, ready: wire.Ready) -> None:
         slot.ready, slot.info = ready, ready.info
         self._pack_routes.ready(slot.id, ready.routes)
-        self._tasks.spawn(self._store_catalogue(ready))
+        self._tasks.spawn(self._store_catalogue(slot.has.engine, ready))
 
-    async def _store_catalogue(self, ready: wire.Ready) -> None:
+    async def _store_catalogue(self, engine: EngineKind, ready: wire.Ready) -> None:
         body = await asyncio.to_thread(nodes.encode, ready.nodes)
         digest = nodes.digest_of(body)
-        self._on_ready(ready, digest)
+        self._on_ready(engine, ready, digest)
         now = self._clock.now()
-        await self._db.write(lambda tx: nodes.save(tx, digest=digest, body=body, now=now))
+        await self._db.write(lambda tx: nodes.save(tx, engine, digest=digest, body=body, now=now))
 
     async def _engine_ended(self, slot: Slot, reason: str) -> None:
         slot.ready = None

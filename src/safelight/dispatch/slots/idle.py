@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 
 from safelight.core.clock import Clock
+from safelight.core.engine_kind import EngineKind
 from safelight.core.worker import SlotId
 from safelight.db.engine import Database
 from safelight.dispatch.backend import Backend
@@ -56,10 +57,15 @@ class IdleScaler:
         self._taken: set[SlotId] = set()  # slots that got a job since the waiting jobs were last counted
 
     def begin(self) -> None:
-        """The backend has just started: stop all slots but one (or ``min_running``), which reports the nodes."""
-        if self._idle_timeout_s:
-            for slot in list(self._slots)[max(self._min_running, 1) :]:
+        """The backend has just started: stop all slots but ``min_running`` and one of each engine kind, which reports
+        its nodes."""
+        if not self._idle_timeout_s:
+            return
+        kinds: set[EngineKind] = set()
+        for count, slot in enumerate(self._slots):
+            if count >= self._min_running and slot.has.engine in kinds:
                 self._stop(slot)
+            kinds.add(slot.has.engine)
 
     def note_free(self, slot: Slot) -> None:
         """The slot has no work from now on: stop it when it has been idle for long enough."""
@@ -76,7 +82,7 @@ class IdleScaler:
     @property
     def stopped(self) -> Sequence[SlotView]:
         """The stopped slots, as if they were idle."""
-        return [SlotView(slot.id, slot.labels, frozenset(), True) for slot in self._slots if slot.is_stopped]
+        return [SlotView(slot.id, slot.has, frozenset(), True) for slot in self._slots if slot.is_stopped]
 
     def start_for_waiting(self) -> None:
         """Start as many stopped slots as there are waiting jobs for them."""
@@ -93,11 +99,13 @@ class IdleScaler:
                 self._must_count = False
                 self._taken.clear()
                 waiting = await self._db.read(attempts.depths)
-                free = [slot.labels for slot in self._slots if self._will_take_a_job(slot)]
-                stopped = {slot.id: slot for slot in self._slots if slot.is_stopped and self._is_open(slot.id)}
-                labels = {slot_id: slot.labels for slot_id, slot in stopped.items()}
-                for slot_id in slots_to_start(waiting, free=free, stopped=labels):
-                    self._start(stopped[slot_id])
+                free = [slot.has for slot in self._slots if self._will_take_a_job(slot)]
+                stopped = [slot for slot in self._slots if slot.is_stopped and self._is_open(slot.id)]
+                offered = {slot.id: slot.has for slot in sorted(stopped, key=lambda slot: slot.rank)}
+                to_start = set(slots_to_start(waiting, free=free, stopped=offered))
+                for slot in stopped:
+                    if slot.id in to_start:
+                        self._start(slot)
         finally:
             self._is_counting = False
 

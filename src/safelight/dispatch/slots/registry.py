@@ -4,10 +4,11 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 from safelight.core.clock import Clock
+from safelight.core.engine_kind import OWN, EngineKind
 from safelight.core.gate import Gates
 from safelight.core.ids import UserId
 from safelight.core.pack import PackStatus, pack_statuses
-from safelight.core.pool import Pool
+from safelight.core.pool import Capabilities, Pool
 from safelight.core.worker import EngineInfo, SlotGate, SlotId, SlotStatus
 from safelight.db.engine import Database
 from safelight.dispatch.attempts.infra_failures import FAILURES_TO_SHUT, SHUT_S
@@ -21,7 +22,9 @@ log = logging.getLogger(__name__)
 
 
 class Slots:
-    """Mutable: the slots and their gates. ``request_claim``: called when a slot may take a job again."""
+    """Mutable: the slots and their gates. ``labels`` and ``engines``: of the slots that have any, and that are not of
+    the own kind. ``preference``: the engine kinds, the preferred first. ``request_claim``: called when a slot may take
+    a job again."""
 
     def __init__(
         self,
@@ -32,12 +35,14 @@ class Slots:
         sleep: Callable[[float], Awaitable[None]],
         tasks: Tasks,
         labels: Mapping[SlotId, frozenset[Pool]],
+        engines: Mapping[SlotId, EngineKind],
+        preference: Sequence[EngineKind],
         idle_timeout_s: float,
         min_running: int,
         request_claim: Callable[[], None],
         is_claiming: Callable[[], bool],
     ) -> None:
-        self._slots = {slot: Slot(slot, labels.get(slot, frozenset())) for slot in backend.slots}
+        self._slots = {slot: _slot(slot, labels, engines, preference) for slot in backend.slots}
         self._gates = Gates()
         self._backend = backend
         self._sleep = sleep
@@ -84,7 +89,7 @@ class Slots:
 
     def views(self, bindings: Mapping[UserId, SlotId]) -> list[SlotView]:
         """The slots as a pick sees them. ``bindings``: the slot of each user who is bound to one."""
-        open_slots = {slot.id: slot.labels for slot in self if self.is_open(slot.id)}
+        open_slots = {slot.id: slot.has for slot in self if self.is_open(slot.id)}
         return [
             slot.view(
                 self._gates.of(slot.id),
@@ -158,3 +163,14 @@ class Slots:
             if self._gates.of(slot.id) is not SlotGate.DRAINED:
                 self.resume(slot)
             self._request_claim()
+
+
+def _slot(
+    slot: SlotId,
+    labels: Mapping[SlotId, frozenset[Pool]],
+    engines: Mapping[SlotId, EngineKind],
+    preference: Sequence[EngineKind],
+) -> Slot:
+    engine = engines.get(slot, OWN)
+    rank = preference.index(engine) if engine in preference else len(preference)
+    return Slot(slot, Capabilities(labels.get(slot, frozenset()), engine), rank)

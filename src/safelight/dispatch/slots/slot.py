@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from safelight.core.ids import UserId
-from safelight.core.pool import Pool
+from safelight.core.pool import Capabilities
 from safelight.core.worker import EngineInfo, SlotGate, SlotId, SlotState, SlotStatus
 from safelight.dispatch.attempts.attempt import Attempt
 from safelight.dispatch.journal import Journal
@@ -37,7 +37,8 @@ SlotMessage = wire.ToServer | EngineEnded | EngineReattached
 @dataclass(slots=True, eq=False)
 class Slot:
     id: SlotId
-    labels: frozenset[Pool]
+    has: Capabilities
+    rank: int = 0  # of its engine kind, the preferred kind first
     ready: wire.Ready | None = None
     info: EngineInfo | None = None
     attempt: Attempt | None = None
@@ -53,12 +54,12 @@ class Slot:
     inbox: deque[SlotMessage] = field(default_factory=deque)
     is_busy: bool = False  # a message of the inbox waits for its commit
 
-    def view(self, gate: SlotGate, *, bound: Mapping[UserId, frozenset[Pool]]) -> SlotView:
+    def view(self, gate: SlotGate, *, bound: Mapping[UserId, Capabilities]) -> SlotView:
         """``bound``: users who are bound to another slot; see :class:`SlotView`."""
         warm = self.expected_models.union(
             self.info.warm_models if self.info else (), self.attempt.job.summary.models if self.attempt else ()
         )
-        return SlotView(self.id, self.labels, warm, self.is_free and gate is SlotGate.OPEN, bound)
+        return SlotView(self.id, self.has, warm, self.is_free and gate is SlotGate.OPEN, bound, self.rank)
 
     @property
     def is_free(self) -> bool:
@@ -78,4 +79,15 @@ class Slot:
         else:
             state = SlotState.STOPPED if self.is_stopped else SlotState.STARTING
         owner = self.attempt.owner_id if self.attempt is not None else None
-        return SlotStatus(self.id, tuple(sorted(self.labels)), state, gate, owner, self.info, self.shut_reason)
+        lacks = tuple(self.ready.lacks) if self.ready is not None else ()
+        return SlotStatus(
+            self.id,
+            tuple(sorted(self.has.labels)),
+            state,
+            gate,
+            owner,
+            self.info,
+            self.shut_reason,
+            engine=self.has.engine,
+            lacks=lacks,
+        )
