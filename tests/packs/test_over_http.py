@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
@@ -120,6 +121,18 @@ def test_an_uploaded_picture_is_offered_to_a_pack_and_read_by_its_path(server: S
     prompt = {"1": node("ClassicLoad", image="blue.png"), "2": node("ClassicShow", value=["1", 1])}
     job_id, _, _ = run(server, prompt)
     assert outputs(server, job_id)["2"]["text"] == ["6x3 of blue.png", "2"]
+
+
+def test_a_combo_that_a_pack_lists_itself_has_the_users_files(server: Server) -> None:
+    upload(server, "todo.md", b"sleep")
+    upload(server, "films.csv", b"a,b")
+    shown = json.loads(get(server, "/api/object_info/ClassicNotes"))["ClassicNotes"]["input"]["required"]["file"]
+    assert shown == [["none", "todo.md"], {}]
+    for name in ("ClassicNotes", "ClassicPath"):
+        job_id, _, _ = run(server, {"1": node(name, file="todo.md"), "2": node("ClassicShow", value=["1", 0])})
+        assert outputs(server, job_id)["2"]["text"] == ["sleep", "2"]
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            run(server, {"1": node(name, file="absent.md"), "2": node("ClassicShow", value=["1", 0])})
 
 
 def test_what_a_pack_says_reaches_its_client_in_order(server: Server) -> None:

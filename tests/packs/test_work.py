@@ -144,7 +144,7 @@ def test_a_node_can_end_its_own_job(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "words"),
     [
-        ("ClassicDiffusion", "NotSupported", "comfy.sd.load_checkpoint_guess_config is a part of ComfyUI's own engine"),
+        ("ClassicDiffusion", "NotSupported", "comfy.sd.load_checkpoint_guess_config needs ComfyUI's models; runs on"),
         ("ClassicPickle", "PickledWeights", "evil.safetensors is a pickle, which could run any code"),
     ],
 )

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from safelight.core.upload_mark import INPUT_LISTING, upload_mark
 from safelight.runtime import packs
-from safelight.worker.context import WorkerContext
+from safelight.worker.context import WorkerContext, set_worker_context, worker_context
+from safelight.worker.workspace import Workspace
 
 V1 = """
 class {name}:
@@ -23,10 +25,15 @@ class {name}:
 
 @pytest.fixture(autouse=True)
 def modules() -> Iterator[None]:
-    before = set(sys.modules)
+    """Each test imports the modules that packs see anew, as a worker does, and leaves none behind."""
+    before = dict(sys.modules)
+    for name in before:
+        if name == "folder_paths" or name.startswith("safelight.shims.modules"):
+            del sys.modules[name]
     yield
-    for name in set(sys.modules) - before:
+    for name in set(sys.modules) - set(before):
         del sys.modules[name]
+    sys.modules.update(before)
 
 
 def v1(name: str, types: str = "return {}") -> str:
@@ -133,3 +140,37 @@ def test_if_a_module_cannot_be_imported_only_its_nodes_are_missing(
     assert sorted(library.nodes) == ["Fine", "Good"]
     assert list(library.failed) == ["trial_nodes.bad"]
     assert "no_such_module" in capsys.readouterr().err
+
+
+def test_a_combo_of_the_input_folders_files_says_which_it_lists(tmp_path: Path) -> None:
+    listing = "import os, folder_paths; top = folder_paths.get_input_directory(); listed = sorted(os.listdir(top)); "
+    combos = {
+        "Pictures": "[f for f in listed if f.endswith(('.png', '.gif'))], {'default': listed[0]}",
+        "Everything": "['none'] + [f for f in listed if os.path.isfile(os.path.join(top, f))],",
+        "Deep": "[os.path.relpath(os.path.join(w, n), top) for w, _, ns in os.walk(top) for n in ns if '.wav' in n],",
+        "Folders": "[f for f in listed if os.path.isdir(os.path.join(top, f))],",
+        "Other": "['a', 'b'],",
+    }
+    nodes = "".join(
+        v1(name, f"{listing}return {{'required': {{'file': ({value})}}}}") + f"    INPUTS = {name!r}\n"
+        for name, value in combos.items()
+    )
+    mappings = ", ".join(f"{name!r}: {name}" for name in combos)
+    folder = write(tmp_path / "packs", {"lists.py": f"{nodes}\nNODE_CLASS_MAPPINGS = {{{mappings}}}"})
+    worker = WorkerContext(custom_nodes=[folder], _workspace=Workspace(tmp_path / "workspace"))
+    before = worker_context()
+    set_worker_context(worker)
+    try:
+        library = packs.load((), worker)
+    finally:
+        set_worker_context(before)
+    assert library.failed == {}
+    found = {name: schema.inputs[0] for name, schema in library.catalogue.items()}
+    assert found["Pictures"].config == {"options": [], INPUT_LISTING: {"extensions": [".gif", ".png"], "deep": False}}
+    assert found["Everything"].config["options"] == ["none"]
+    assert (mark := upload_mark(found["Everything"])) is not None
+    assert mark.offers_all
+    assert found["Deep"].config == {"options": [], INPUT_LISTING: {"extensions": [".wav"], "deep": True}}
+    assert found["Folders"].config == {"options": []}
+    assert found["Other"].config == {"options": ["a", "b"]}
+    assert list((tmp_path / "workspace/input").iterdir()) == []

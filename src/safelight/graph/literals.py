@@ -9,7 +9,7 @@ from safelight.core.asset import parse_prefix
 from safelight.core.errors import InvalidName
 from safelight.core.model_folders import with_slashes
 from safelight.core.node import InputSchema, NodeSchema
-from safelight.core.upload_mark import UPLOAD_MARKS, upload_mark
+from safelight.core.upload_mark import upload_mark
 from safelight.graph import validation_errors
 from safelight.graph.dynamic import DYNAMIC_COMBO
 from safelight.graph.link_types import COMBO, needs_link
@@ -98,4 +98,4 @@ def check_file(declared: InputSchema, value: Any, file_exists: FileExists) -> No
         return None
     mark = upload_mark(declared)
     assert mark is not None
-    return validation_errors.custom(declared.id, f"{UPLOAD_MARKS[mark].invalid}: {value}")
+    return validation_errors.custom(declared.id, f"{mark.invalid}: {value}")

@@ -17,6 +17,7 @@ from safelight.runtime.bound_call import BoundCall
 from safelight.runtime.call_context import CallContext
 from safelight.runtime.packs import Library
 from safelight.runtime.running_job import RunningJob
+from safelight.shims.validated_files import validating
 from safelight.worker.context import WorkerContext
 
 
@@ -46,9 +47,11 @@ class InputValidation:
 
     def violations(self, targets: Sequence[str]) -> Iterator[Violation]:
         """Yield the violations of the nodes that the targets depend on, sources first."""
+        files = {name: file.path for name, file in self.job.message.files.items()}
         for call_id in order(list(targets), self.graph.sources).calls:
             if self.graph.schema(call_id).has_validator:
-                violation = self._check(call_id)
+                with validating(files):
+                    violation = self._check(call_id)
                 if violation is not None:
                     yield violation
 

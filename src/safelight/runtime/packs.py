@@ -25,6 +25,7 @@ from safelight.sdk.registry import nodes_of
 from safelight.sdk.v1 import adapt
 from safelight.shims.extension import has_entrypoint
 from safelight.shims.extension import nodes_of as nodes_of_extension
+from safelight.shims.input_listing import remove_probes, without_probes
 from safelight.shims.install import install
 from safelight.shims.pack_caller import importing_pack
 from safelight.shims.registered import added_classes, added_web_directories, refresh_mappings
@@ -72,6 +73,8 @@ def load(packages: Sequence[str], worker: WorkerContext, *, journal: LoadJournal
         _run_prestartup(library, path)
     for path in packs:
         _load_pack(library, path, journal)
+    if worker.has_workspace:
+        remove_probes(worker.workspace)
     if journal is not None:
         journal.finish()
     return library
@@ -123,7 +126,9 @@ def _load_pack(library: Library, path: Path, journal: LoadJournal | None) -> Non
         return
     for node_id, source, display_name in sources:
         try:
-            library.add(*_node_of(source, node_id, display_name, pack=name), source=name)
+            with _importing(name):
+                node, schema = _node_of(source, node_id, display_name, pack=name)
+            library.add(node, without_probes(schema), source=name)
         except (Exception, SystemExit) as error:
             _report(library, f"{name}: {node_id or source.__name__}", error)
     refresh_mappings()

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from safelight.core.node import Catalogue
+from safelight.core.node import Catalogue, InputSchema, NodeSchema
 from safelight.graph import validation_errors
-from safelight.graph.literals import names_file
+from safelight.graph.literals import PACKS, names_file
 
 LONGEST_NAME = 4096
 """Characters; a longer text cannot name a file."""
@@ -21,12 +21,19 @@ def strings_of(prompt: Mapping[str, Any]) -> Iterator[str]:
 
 
 def may_name_files(prompt: Any, catalogue: Catalogue) -> bool:
-    """Whether a node of the prompt offers the user's files in a combo. A dynamic input may contain such a combo."""
+    """Whether a node of the prompt offers the user's files in a combo, or is a pack's that takes text, which may be the
+    name of a file. A dynamic input may contain such a combo."""
     if not isinstance(prompt, Mapping):
         return False
     classes = {str(node.get("class_type")) for node in prompt.values() if isinstance(node, Mapping)}
     schemas = (catalogue[name] for name in classes if name in catalogue)
-    return any(names_file(i) or i.type.startswith("COMFY_") for schema in schemas for i in schema.inputs)
+    return any(_may_name_file(schema, i) for schema in schemas for i in schema.inputs)
+
+
+def _may_name_file(schema: NodeSchema, declared: InputSchema) -> bool:
+    if declared.type == "STRING":
+        return schema.module.startswith(PACKS)
+    return names_file(declared) or declared.type.startswith("COMFY_")
 
 
 def possible_file_names(prompt: Mapping[str, Any], *, at_most: int) -> set[str]:

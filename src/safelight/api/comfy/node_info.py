@@ -20,8 +20,7 @@ from safelight.core.engine_kind import EngineKind
 from safelight.core.event import Event, EventsMissed, FilesChanged
 from safelight.core.ids import UserId
 from safelight.core.node import Catalogue, InputSchema, NodeSchema
-from safelight.core.output import kind_of_file
-from safelight.core.upload_mark import UPLOAD_MARKS, upload_mark
+from safelight.core.upload_mark import UploadMark, upload_mark
 from safelight.core.user import Principal
 from safelight.db.engine import Database
 from safelight.services import named_files
@@ -73,10 +72,11 @@ class NodeInfoBodies:
         """The nodes (or those of ``names`` that exist) with the owner's files in their combos."""
         catalogue = self._catalogue.current
         chosen = catalogue if names is None else {name: catalogue[name] for name in names if name in catalogue}
-        if not any(_file_mark(i) for node in chosen.values() for i in node.inputs):
+        marks = {mark for node in chosen.values() for i in node.inputs if (mark := _file_mark(i)) is not None}
+        if not marks:
             return chosen
         files = await self._db.read(lambda tx: named_files.list_files(tx, who, folder=Folder.INPUT, limit=MOST_FILES))
-        offered = {name: _names(files, mark.kinds) for name, mark in UPLOAD_MARKS.items()}
+        offered = {mark: _names(files, mark) for mark in marks}
         return {name: _filled(node, offered) for name, node in chosen.items()}
 
     def _current(self, owner: UserId) -> Body | None:
@@ -119,13 +119,13 @@ def _compress(body: bytes, encoding: str) -> bytes:
     return gzip.compress(body, compresslevel=6, mtime=0)
 
 
-def _filled(node: NodeSchema, offered: Mapping[str, Sequence[str]]) -> NodeSchema:
+def _filled(node: NodeSchema, offered: Mapping[UploadMark, Sequence[str]]) -> NodeSchema:
     if not any(_file_mark(i) for i in node.inputs):
         return node
     return replace(node, inputs=tuple(_filled_input(i, offered) for i in node.inputs))
 
 
-def _filled_input(declared: InputSchema, offered: Mapping[str, Sequence[str]]) -> InputSchema:
+def _filled_input(declared: InputSchema, offered: Mapping[UploadMark, Sequence[str]]) -> InputSchema:
     mark = _file_mark(declared)
     if mark is None:
         return declared
@@ -134,21 +134,10 @@ def _filled_input(declared: InputSchema, offered: Mapping[str, Sequence[str]]) -
     return replace(declared, config={**declared.config, "options": options})
 
 
-def _file_mark(declared: InputSchema) -> str | None:
+def _file_mark(declared: InputSchema) -> UploadMark | None:
     """The client itself fills a combo with a ``remote``, from the URL that this names."""
     return None if declared.config.get("remote") else upload_mark(declared)
 
 
-def _names(files: Sequence[Asset], kinds: frozenset[str]) -> list[str]:
-    """The names of top-level files, as ComfyUI lists them; 3D models include the subfolder that they are uploaded
-    to."""
-    names = []
-    for asset in files:
-        file = asset.file
-        if file is None or kind_of_file(file.filename) not in kinds:
-            continue
-        if not file.subfolder:
-            names.append(file.filename)
-        elif "3d" in kinds:
-            names.append(f"{file.subfolder}/{file.filename}")
-    return sorted(names)
+def _names(files: Sequence[Asset], mark: UploadMark) -> list[str]:
+    return sorted(name for asset in files if asset.file is not None and (name := mark.choice(asset.file)) is not None)

@@ -5,6 +5,7 @@ from typing import Any
 
 from safelight.core.engine_kind import EngineKind
 from safelight.core.node import HIDDEN_FORM, InputSchema, NodeSchema, Section
+from safelight.core.upload_mark import INPUT_LISTING
 
 
 def node_info(schema: NodeSchema, engines: Sequence[EngineKind]) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def _input(declared: InputSchema, schema: NodeSchema) -> Any:
     if declared.section is Section.HIDDEN:
         written = declared.config.get(HIDDEN_FORM, declared.type)
         return written if schema.listed_combos else [written]
-    config: Mapping[str, Any] = declared.config
+    config: Mapping[str, Any] = {k: v for k, v in declared.config.items() if k != INPUT_LISTING}
     if declared.options is not None and schema.listed_combos:
         return [declared.options, {k: v for k, v in config.items() if k != "options"}]
-    return [declared.type, dict(config)]
+    return [declared.type, config]

@@ -11,6 +11,9 @@ from typing import Any
 from safelight.core.errors import InvalidName
 from safelight.core.model_folders import WEIGHTS, canonical
 from safelight.shims import model_folders, saving
+from safelight.shims.input_listing import place_probes
+from safelight.shims.pack_caller import importing_pack
+from safelight.shims.validated_files import is_validating, validated_file
 from safelight.worker.context import worker_context
 
 _worker = worker_context()
@@ -23,6 +26,9 @@ output_directory = str(_root / "output")
 temp_directory = str(_root / "temp")
 user_directory = str(_root / "user")
 __file__ = str(_root / "folder_paths.py")  # packs look beside it for ComfyUI's folders, and write there
+
+if importing_pack.get():
+    place_probes(_worker.workspace)
 
 supported_pt_extensions = set(WEIGHTS)
 folder_names_and_paths = model_folders.table(_worker.model_roots, _root / "models", _worker.extra_models)
@@ -77,6 +83,8 @@ def annotated_filepath(name: str) -> tuple[str, str | None]:
 
 def get_annotated_filepath(name: str, default_dir: str | None = None) -> str:
     """Return the path of a file of the user. Raises :class:`InvalidName` for one outside its folder."""
+    if path_to_validate := validated_file(name):
+        return path_to_validate
     plain, folder = annotated_filepath(name)
     top = folder or default_dir or input_directory
     path = os.path.normpath(os.path.join(top, plain.replace("\\", "/")))
@@ -86,6 +94,8 @@ def get_annotated_filepath(name: str, default_dir: str | None = None) -> str:
 
 
 def exists_annotated_filepath(name: str) -> bool:
+    if is_validating():
+        return validated_file(name) is not None
     try:
         return os.path.exists(get_annotated_filepath(name))
     except (InvalidName, ValueError):

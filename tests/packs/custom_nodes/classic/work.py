@@ -273,6 +273,35 @@ async def broken(request):
 PromptServer.instance.app.router.add_static("/classic/files", os.path.join(os.path.dirname(__file__), "web"))
 
 
+class ClassicNotes:
+    """Reads a text file of the user's, listed by the pack itself."""
+
+    RETURN_TYPES = ("STRING",)
+    FUNCTION = "load"
+    CATEGORY = "tests/classic"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        listed = os.listdir(folder_paths.get_input_directory())
+        return {"required": {"file": (["none", *sorted(f for f in listed if f.endswith((".txt", ".md")))],)}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, file):
+        return file == "none" or folder_paths.exists_annotated_filepath(file) or f"no such notes: {file}"
+
+    def load(self, file):
+        with open(folder_paths.get_annotated_filepath(file)) as opened:
+            return (opened.read(),)
+
+
+class ClassicPath(ClassicNotes):
+    """Reads a text file of the user's, whose name is typed."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"file": ("STRING", {})}}
+
+
 WORK_NODES = [
     *(
         ClassicPicture,
@@ -281,6 +310,8 @@ WORK_NODES = [
         ClassicNote,
         ClassicPreview,
         ClassicLoad,
+        ClassicNotes,
+        ClassicPath,
         ClassicInvert,
         ClassicSteps,
         ClassicRemember,
