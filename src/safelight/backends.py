@@ -207,6 +207,7 @@ def _engine_config(
         kind=engine.kind,
         root="" if root is None else os.path.abspath(root),
         python=os.path.expanduser(engine.python),
+        arguments=engine.arguments,
         device=device,
         node_packages=settings.packs.node_packages if engine.is_own else (),
         custom_nodes=_absolute(pack_folders),

@@ -55,7 +55,9 @@ def main() -> NoReturn:
         "unkept_rules": [*options.unkept, *missing],
         "hidden_paths": _hidden_paths(config, installation, slot),
     }
-    execute(installation, slot.arguments(installation, device=config.device), start, device=config.device)
+    execute(
+        installation, slot.arguments(installation, config.arguments, device=config.device), start, device=config.device
+    )
 
 
 def read_config(fd: int) -> EngineConfig:

@@ -30,9 +30,11 @@ class SlotFolder:
         (self.root / "custom_nodes" / _AGENT_NAME).symlink_to(AGENT)
         self._model_paths.write_text(json.dumps(models), "utf-8")  # JSON is YAML too
 
-    def arguments(self, installation: Installation, *, device: str) -> list[str]:
-        """The arguments of ComfyUI's ``main.py``."""
+    def arguments(self, installation: Installation, given: Sequence[str], *, device: str) -> list[str]:
+        """The arguments of ComfyUI's ``main.py``. ``given``: those of the operator, which come first: of two values of
+        one option, the last counts."""
         options = [
+            *given,
             *("--input-directory", str(self.root / "input")),
             *("--output-directory", str(self.root / "output")),
             *("--temp-directory", str(self.root)),  # ComfyUI adds "temp"

@@ -5,8 +5,9 @@
 """
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NewType
 
 from safelight.core.errors import Invalid
@@ -34,11 +35,13 @@ _NAME = re.compile(r"safelight|comfyui(-[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?)?")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSpec:
     """An engine kind of this server. ``root``: the folder of the ComfyUI, empty for the own engine. ``python``: the
-    interpreter that runs it; empty: the one that is found in ``root``. ``workers``: its number of slots."""
+    interpreter that runs it; empty: the one that is found in ``root``. ``arguments``: of its ``main.py``. ``workers``: its
+    number of slots."""
 
     kind: EngineKind
     root: str = ""
     python: str = ""
+    arguments: tuple[str, ...] = ()
     workers: int = 1
 
     @property
@@ -46,9 +49,12 @@ class EngineSpec:
         return self.kind == OWN
 
 
-def read_engines(entries: Sequence[str], counts: Sequence[str], *, workers: int) -> Sequence[EngineSpec]:
+def read_engines(
+    entries: Sequence[str], counts: Sequence[str], arguments: Sequence[str] = (), *, workers: int
+) -> Sequence[EngineSpec]:
     """The engines of the settings: ``entries`` are ``safelight`` or ``comfyui=/opt/ComfyUI[:/opt/python]``; ``counts``
-    are ``comfyui=2``, the number of workers of a kind that has not the usual ``workers``.
+    are ``comfyui=2``, the number of workers of a kind that has not the usual ``workers``; ``arguments`` are
+    ``comfyui=--lowvram --fast``.
 
     Raises :class:`Invalid`.
     """
@@ -59,8 +65,9 @@ def read_engines(entries: Sequence[str], counts: Sequence[str], *, workers: int)
     if len(by_kind) < len(specs):
         raise Invalid(f"{', '.join(entries)!r} names an engine twice; name a second ComfyUI 'comfyui-two=/path'")
     for kind, number in _read_counts(counts, by_kind).items():
-        spec = by_kind[kind]
-        by_kind[kind] = EngineSpec(kind=kind, root=spec.root, python=spec.python, workers=number)
+        by_kind[kind] = replace(by_kind[kind], workers=number)
+    for kind, words in _read_arguments(arguments, by_kind).items():
+        by_kind[kind] = replace(by_kind[kind], arguments=words)
     return list(by_kind.values())
 
 
@@ -86,6 +93,21 @@ def _read_entry(entry: str, *, workers: int) -> EngineSpec:
     if (name == OWN) != (not root):
         raise Invalid(f"invalid engine {entry!r}: {'it has no path' if name == OWN else 'write its path after ='}")
     return EngineSpec(kind=EngineKind(name), root=root, python=python, workers=workers)
+
+
+def _read_arguments(
+    entries: Sequence[str], kinds: Mapping[EngineKind, EngineSpec]
+) -> Mapping[EngineKind, tuple[str, ...]]:
+    found = {}
+    for entry in entries:
+        name, _, words = entry.partition("=")
+        if name not in kinds or name == OWN:
+            raise Invalid(f"{entry!r} has arguments for {name!r}, which is no ComfyUI of this server")
+        try:
+            found[EngineKind(name)] = tuple(shlex.split(words))
+        except ValueError as error:
+            raise Invalid(f"the arguments in {entry!r} cannot be read: {error}") from None
+    return found
 
 
 def _read_counts(counts: Sequence[str], kinds: Mapping[EngineKind, EngineSpec]) -> Mapping[EngineKind, int]:

@@ -84,7 +84,7 @@ def _check_engines(settings: Settings) -> None:
                 raise InvalidSetting(f"the engine {spec.kind}: {error.message}") from None
 
 
-_ENGINE_SETTINGS = {"engine_specs": "engines and engine_workers", "engine_order": "engine_preference"}
+_ENGINE_SETTINGS = {"engine_specs": "engines, engine_workers and engine_arguments", "engine_order": "engine_preference"}
 
 
 def _check_workers(settings: Settings) -> None:

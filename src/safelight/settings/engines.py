@@ -24,6 +24,14 @@ class EngineSettings:
         tuple[str, ...],
         doc("`comfyui=2`: the number of workers of one engine.", default="`workers` for each", by_commas=True),
     ] = ()
+    engine_arguments: Annotated[
+        tuple[str, ...],
+        doc(
+            "`comfyui=--lowvram --cache-lru 20`: the arguments that a ComfyUI is started with, besides those for its "
+            "folders, its port and the device.",
+            by_commas=True,
+        ),
+    ] = ()
     engine_preference: Annotated[
         tuple[str, ...],
         doc("The engines that run a job first where several can.", default="our own, then in the order of `engines`"),

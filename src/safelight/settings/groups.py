@@ -105,7 +105,10 @@ class Settings:
     @property
     def engine_specs(self) -> Sequence[EngineSpec]:
         """The engine kinds in the order of their slots. Raises :class:`Invalid`, as all below do."""
-        return read_engines(self.engines.engines, self.engines.engine_workers, workers=self.workers.workers)
+        settings = self.engines
+        return read_engines(
+            settings.engines, settings.engine_workers, settings.engine_arguments, workers=self.workers.workers
+        )
 
     @property
     def engine_order(self) -> Sequence[EngineKind]:

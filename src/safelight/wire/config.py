@@ -17,6 +17,8 @@ class EngineConfig(Message, frozen=True, kw_only=True):
     python: str = ""
     """The interpreter that runs that ComfyUI, as its operator wrote it; empty: the one that is found in ``root``
     (``comfyui/installation.py``)."""
+    arguments: tuple[str, ...] = ()
+    """Arguments of that ComfyUI, besides those for its folders, its port and the device."""
     device: str = ""
     """``cpu``, ``cuda:0`` ...; empty: the device that torch chooses."""
     node_packages: tuple[str, ...] = ("safelight.nodes",)
