@@ -7,6 +7,7 @@
 * ``data/``: data files: the vocabulary of CLIP's tokenizer.
 * ``diffusion_model``: the value on MODEL links.
 * ``families/``: the model families: detection, and what is specific to each.
+* ``fitting``: bring planes to a size.
 * ``inputs``: what conditions a network, batched and cropped without a look inside.
 * ``language/``: decoder language models.
 * ``latent_format``: channels, scale and preview colors of latents.
@@ -24,6 +25,7 @@
 * ``stored_network``: a network whose weights are in files.
 * ``text/``: text encoders.
 * ``tokenizers/``: tokenizers of T5 and of language models.
+* ``transformer/``: blocks that diffusion transformers share.
 * ``unet/``: the UNet of latent diffusion.
 * ``upscale/``: networks that enlarge images.
 * ``vision/``: image encoders and style models.

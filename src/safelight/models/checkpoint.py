@@ -12,9 +12,8 @@ from safelight.models.autoencoder.image_autoencoder import ImageAutoencoder
 from safelight.models.autoencoder.tiny import tiny_shape
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.families.registry import NETWORK, detect, text_recipe, text_recipes
-from safelight.models.text.clip_weights import clip_weights
 from safelight.models.text.encoder import TextEncoder
-from safelight.models.text.encoder_files import EncoderFile, encoder_file, title_of
+from safelight.models.text.encoder_files import EncoderFile, encoder_file, in_checkpoint, title_of
 from safelight.models.text.recipe import TextRecipe
 from safelight.models.weights import UnknownWeights, WeightFile, Weights, weight_file
 
@@ -119,8 +118,9 @@ def _expected(type: str) -> str:
 def _text_of_checkpoint(file: WeightFile, recipe: TextRecipe) -> TextEncoder | None:
     found = {}
     for key in recipe.encoders:
-        found[key] = _first(clip_weights(file.weights(prefix)) for prefix in recipe.prefixes[key])
-    return _encoder(found, recipe) if all(found.values()) else None
+        weights = (file.weights(prefix) for prefix in recipe.prefixes.get(key, ()))
+        found[key] = _first(in_checkpoint(recipe.encoders[key].kind, one) for one in weights)
+    return _encoder(found, recipe) if found and all(found.values()) else None
 
 
 def _encoder(found: Mapping[str, Weights], recipe: TextRecipe) -> TextEncoder:

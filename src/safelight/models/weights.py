@@ -5,6 +5,7 @@ quantised weight has one name, whatever it is stored in; reading it gives its nu
 """
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -240,6 +241,12 @@ class Weights:
             with file.opened() as get_tensor:
                 for name in chosen:
                     yield name, self.sources[name].read(get_tensor)
+
+
+def count_blocks(names: Iterable[str], prefix: str) -> int:
+    """How many blocks there are: one more than the highest number after ``prefix`` and a dot."""
+    numbered = re.compile(re.escape(prefix) + r"\.(\d+)\.")
+    return max((int(found[1]) + 1 for name in names if (found := numbered.match(name))), default=0)
 
 
 def json_metadata(file: WeightFile, key: str) -> Mapping[str, object] | None:

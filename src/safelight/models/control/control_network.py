@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch.nn import functional
 
 from safelight.models.control.adapter import AdapterShape, T2IAdapter, adapter_shape, in_adapter_layout
 from safelight.models.control.controlnet_module import ControlNet, ControlShape, control_shape
+from safelight.models.fitting import fit_planes
 from safelight.models.inputs import Inputs
 from safelight.models.network_hooks import Control
 from safelight.models.precision import compute_dtype
@@ -122,15 +122,7 @@ class AppliedControl:
 
 def fit_image(planes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """Crop ``[B, C, h, w]`` around the center to the aspect ratio of ``size``, then scale it by nearest pixels."""
-    height, width = planes.shape[-2:]
-    wanted = size[1] / size[0]
-    if width / height > wanted:
-        cut = round((width - height * wanted) / 2)
-        planes = planes[..., cut : width - cut]
-    elif width / height < wanted:
-        cut = round((height - width / wanted) / 2)
-        planes = planes[..., cut : height - cut, :]
-    return planes if planes.shape[-2:] == size else functional.interpolate(planes, size=size, mode="nearest-exact")
+    return fit_planes(planes, size, mode="nearest-exact")
 
 
 def load_control_network(path: Path) -> ControlNetwork | ControlAdapter:

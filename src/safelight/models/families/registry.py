@@ -9,7 +9,9 @@ from safelight.models.families.family import Family, NetworkFile, Variant
 from safelight.models.text.recipe import TextRecipe
 from safelight.models.weights import UnknownWeights, WeightFile, Weights
 
-FOLDERS = ("stable_diffusion",)
+FOLDERS = (
+    "stable_diffusion",
+)
 """Each has a module ``family`` with the value ``FAMILY``. Text encoders of the first have precedence."""
 
 NETWORK = "model.diffusion_model."

@@ -32,7 +32,9 @@ _TEXT = re.compile(
     r"(?:lora_te(?P<number>[12]?)|text_encoder(?P<second>_2)?|(?:text_encoders_)?clip_(?P<letter>[lgh])(?:_transformer)?)"
     r"_(?P<module>.+)"
 )
-_UNET = re.compile(r"(?:lora_unet|lycoris|unet|model_diffusion_model|diffusion_model)_(?P<module>.+)")
+_UNET = re.compile(
+    r"(?:lora_unet|lycoris|unet|model_diffusion_model|diffusion_model|(?:lora_)?transformer(?!_blocks))_(?P<module>.+)"
+)
 
 _ATTENTION_OF_OLD_FILES = {"q_proj": "to_q", "k_proj": "to_k", "v_proj": "to_v", "out_proj": "to_out"}
 

@@ -1,7 +1,7 @@
 """CLIP's text encoders as families use them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -77,6 +77,8 @@ class ClipRecipe:
 
 CLIP_L = ClipRecipe(heads=12, activation="quick_gelu", pad=END, layer=-1, normalises=True)
 """OpenAI's ViT-L/14, as SD1 uses it."""
+CLIP_L_POOLED = replace(CLIP_L, projects=False)
+"""The same encoder where only its pooled output is used, without the projection."""
 CLIP_L_PENULTIMATE = ClipRecipe(heads=12, activation="quick_gelu", pad=END, layer=-2, normalises=False)
 """The same encoder, as SDXL uses it."""
 CLIP_H = ClipRecipe(heads=16, activation="gelu", pad=0, layer=-2, normalises=True, letter="h")

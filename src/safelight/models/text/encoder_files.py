@@ -38,6 +38,11 @@ def encoder_file(file: WeightFile) -> EncoderFile:
     raise UnknownWeights(f"{name!r} contains no supported text encoder; supported are {supported}")
 
 
+def in_checkpoint(kind: str, weights: Weights) -> Weights:
+    """The weights of an encoder of this kind from below its prefix in a checkpoint, under its network's names."""
+    return clip_weights(weights) if kind.startswith("clip_") else weights
+
+
 def title_of(kind: str) -> str:
     """The name of a kind in messages."""
     return ENCODER_FILES[kind][0]

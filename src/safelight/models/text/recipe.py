@@ -64,6 +64,15 @@ def side_by_side(encodings: Mapping[str, Encoding]) -> Encoding:
     return Encoding(hidden, encoded[-1].pooled, encoded[-1].mask, encoded[-1].options)
 
 
+def pooled_beside(key: str, *, pooled: str) -> Join:
+    """The result of the encoder ``key``, with the pooled output of another."""
+
+    def join(encodings: Mapping[str, Encoding]) -> Encoding:
+        return replace(encodings[key], pooled=encodings[pooled].pooled)
+
+    return join
+
+
 @dataclass(frozen=True)
 class TextRecipe:
     """The text encoders of a family by the keys that tokens have: ``l``, ``g``, ``t5xxl``."""

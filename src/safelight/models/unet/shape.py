@@ -4,11 +4,12 @@ Names are those below ``model.diffusion_model.``. The numbers of heads and group
 families know them.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
+
+from safelight.models.weights import count_blocks
 
 Shapes = Mapping[str, torch.Size]
 
@@ -99,11 +100,11 @@ def encoder_shape(shapes: Shapes) -> UNetShape:
 
 
 def _section(name: str, shapes: Shapes) -> tuple[Block, ...]:
-    return tuple(_block(f"{name}.{index}", shapes) for index in range(_count(name, shapes)))
+    return tuple(_block(f"{name}.{index}", shapes) for index in range(count_blocks(shapes, name)))
 
 
 def _block(name: str, shapes: Shapes) -> Block:
-    return tuple(_part(f"{name}.{index}", shapes) for index in range(_count(name, shapes)))
+    return tuple(_part(f"{name}.{index}", shapes) for index in range(count_blocks(shapes, name)))
 
 
 def _part(name: str, shapes: Shapes) -> Part:
@@ -115,7 +116,7 @@ def _part(name: str, shapes: Shapes) -> Part:
         return TransformerShape(
             channels=projection[1],
             inner=projection[0],
-            depth=_count(f"{name}.transformer_blocks", shapes),
+            depth=count_blocks(shapes, f"{name}.transformer_blocks"),
             context=shapes[f"{name}.transformer_blocks.0.attn2.to_k.weight"][1],
             is_linear=len(projection) == 2,
         )
@@ -124,8 +125,3 @@ def _part(name: str, shapes: Shapes) -> Part:
             out, channels = shapes[f"{name}.{inner}weight"][:2]
             return kind(channels, out)
     raise KeyError(f"{name}.weight")
-
-
-def _count(name: str, shapes: Shapes) -> int:
-    numbered = re.compile(re.escape(name) + r"\.(\d+)\.")
-    return max((int(found[1]) + 1 for key in shapes if (found := numbered.match(key))), default=0)
