@@ -11,6 +11,7 @@ from safelight.models.weights import UnknownWeights, WeightFile, Weights
 
 FOLDERS = (
     "stable_diffusion",
+    "flux",
 )
 """Each has a module ``family`` with the value ``FAMILY``. Text encoders of the first have precedence."""
 
