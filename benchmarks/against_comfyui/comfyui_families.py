@@ -1,0 +1,65 @@
+"""Runs the cases of ``family_cases.py`` in a ComfyUI. Started by ``families.py``, with ComfyUI's interpreter:
+``python comfyui_families.py COMFYUI WEIGHTS OUT``; reads ``WEIGHTS/FAMILY.safetensors``, writes latents to ``OUT``.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+COMFYUI, WEIGHTS, OUT = (Path(argument) for argument in sys.argv[1:4])
+sys.path[:0] = [str(COMFYUI), str(HERE)]
+sys.argv = ["main.py", "--cpu", "--base-directory", tempfile.mkdtemp()]
+
+# isort: off
+import comfy.options  # noqa: E402
+
+comfy.options.enable_args_parsing()
+
+import comfy.model_detection  # noqa: E402
+import comfy.model_patcher  # noqa: E402
+import comfy.sample  # noqa: E402
+import comfy.supported_models  # noqa: E402
+import comfy.utils  # noqa: E402
+import family_cases as cases  # noqa: E402
+import torch  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
+# isort: on
+
+
+def model_of(case):
+    state = load_file(WEIGHTS / f"{case['family']}.safetensors")
+    settings = comfy.model_detection.detect_unet_config(state, "")
+    settings.update(case["config"])
+    config = getattr(comfy.supported_models, case["supported"])(settings)
+    config.set_inference_dtype(torch.float32, None)
+    model = config.get_model(state, "")
+    model.load_model_weights(state, "")
+    cpu = torch.device("cpu")
+    return comfy.model_patcher.ModelPatcher(model, load_device=cpu, offload_device=cpu)
+
+
+def run(name, case, steps):
+    model = model_of(case)
+    latent = torch.zeros(case["latent"])
+    positive = cases.conditioning(name, case, side="positive")
+    negative = cases.conditioning(name, case, side="negative") if case.get("negative") else positive
+    noise = comfy.sample.prepare_noise(latent, cases.SEED)
+    return comfy.sample.sample(
+        model,
+        noise,
+        steps,
+        case.get("cfg", 1.0),
+        case.get("sampler", "euler"),
+        case.get("scheduler", "simple"),
+        positive,
+        negative,
+        latent,
+        seed=cases.SEED,
+        disable_pbar=True,
+    )
+
+
+with torch.inference_mode():
+    made = {f"{name}, {n} steps": run(name, case, n) for name, case in cases.CASES.items() for n in cases.STEPS}
+save_file({name: latent.contiguous() for name, latent in made.items()}, OUT)

@@ -1,0 +1,113 @@
+"""Networks of the model families with small random weights, compared with a real ComfyUI: one step and four.
+
+``python -m benchmarks.against_comfyui.families --comfyui FOLDER --python INTERPRETER`` runs every case of
+``family_cases.py`` in ComfyUI (``INTERPRETER`` has ComfyUI's requirements installed) and in Safelight, prints the
+relative L2 distance of each, and exits with an error if one is too large. ``--write`` writes ComfyUI's latents to
+``tests/golden/families.safetensors``, with which the tests compare.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from benchmarks.against_comfyui import family_cases as cases
+from safetensors.torch import load_file, save_file
+
+from safelight.models.checkpoint import load_diffusion_model
+from safelight.models.families.flux.flux_module import FluxArchitecture, FluxShape
+from safelight.models.sampling.guidance import CfgGuider
+from safelight.models.sampling.sample import fitting, sample
+from safelight.models.sampling.schedules import schedule
+from safelight.models.stored_network import Architecture
+from safelight.models.transformer.streams import StreamShape
+from safelight.nodes.sampling.noise import SeededNoise
+from safelight.nodes.sampling.sample import sampler_named
+
+GOLDEN = Path(__file__).parents[2] / "tests" / "golden" / "families.safetensors"
+LIMITS = {1: 1e-5, 4: 1e-4}
+"""Of the relative L2 distance, by the number of steps."""
+
+_FLUX = partial(
+    FluxShape,
+    StreamShape(width=256, heads=2, inner=1024),
+    out_channels=16,
+    context=4096,
+    pooled=768,
+    double_blocks=2,
+    single_blocks=2,
+)
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "flux": FluxArchitecture(_FLUX(channels=16, has_guidance=True)),
+    "flux schnell": FluxArchitecture(_FLUX(channels=16, has_guidance=False)),
+    "flux fill": FluxArchitecture(_FLUX(channels=96, has_guidance=True)),
+}
+
+
+def write_weights(family: str, folder: Path) -> Path:
+    """Write the file of a family, with weights that depend only on their names and shapes."""
+    path = folder / f"{family}.safetensors"
+    if not path.exists():
+        with torch.device("meta"):
+            module = ARCHITECTURES[family].build()
+        save_file({name: cases.weight(name, list(t.shape)) for name, t in module.state_dict().items()}, path)
+    return path
+
+
+def run(name: str, steps: int, folder: Path) -> torch.Tensor:
+    """The latent of a case after some steps; ``folder`` keeps the weights."""
+    case = cases.CASES[name]
+    model = load_diffusion_model(write_weights(case["family"], folder))
+    positive = cases.conditioning(name, case, side="positive")
+    negative = cases.conditioning(name, case, side="negative") if case.get("negative") else positive
+    latent = fitting(torch.zeros(case["latent"]), model.latent_format)
+    noise: Any = SeededNoise(cases.SEED).generate_noise({"samples": latent})
+    made = sample(
+        CfgGuider(model, positive, negative, case.get("cfg", 1.0)),
+        sampler_named(case.get("sampler", "euler")),
+        schedule(model.parameterization.levels, case.get("scheduler", "simple"), steps, keep_surplus=True),
+        latent=latent,
+        noise=noise,
+        seed=cases.SEED,
+        on_step=lambda *of_step: None,
+    )
+    return made.samples
+
+
+def distance(actual: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((actual - expected).norm() / expected.norm())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--comfyui", type=Path, required=True)
+    parser.add_argument("--python", required=True)
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    failed = 0
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        for case in cases.CASES.values():
+            write_weights(case["family"], folder)
+        script, out = Path(__file__).with_name("comfyui_families.py"), folder / "latents.safetensors"
+        subprocess.run([arguments.python, script, arguments.comfyui, folder, out], check=True)
+        theirs = load_file(out)
+        for name in cases.CASES:
+            for steps in cases.STEPS:
+                key = f"{name}, {steps} steps"
+                error = distance(run(name, steps, folder), theirs[key])
+                failed += not error <= LIMITS[steps]
+                print(f"{key:<60} {error:10.2e}{'' if error <= LIMITS[steps] else '   too large'}", flush=True)
+        if arguments.write:
+            save_file(theirs, GOLDEN)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""The runs of ``families.py``, which both sides read: numbers and names, without weights. Imports nothing of either."""
+
+import zlib
+from typing import Any
+
+import torch
+
+Case = dict[str, Any]
+
+CASES: dict[str, Case] = {
+    "flux dev": {
+        "family": "flux",
+        "supported": "Flux",
+        "config": {"num_heads": 2},
+        "latent": [2, 16, 10, 7],
+        "context": [9, 4096],
+        "options": {"pooled_output": [1, 768]},
+        "guidance": 2.5,
+    },
+    "flux dev, second picture and reference": {
+        "family": "flux",
+        "supported": "Flux",
+        "config": {"num_heads": 2},
+        "latent": [1, 16, 8, 8],
+        "context": [5, 4096],
+        "options": {"pooled_output": [1, 768], "reference_latents": [[1, 16, 6, 5], [1, 16, 4, 9]]},
+        "negative": True,
+        "cfg": 2.0,
+    },
+    "flux schnell": {
+        "family": "flux schnell",
+        "supported": "FluxSchnell",
+        "config": {"num_heads": 2},
+        "latent": [1, 16, 8, 8],
+        "context": [5, 4096],
+        "options": {"pooled_output": [1, 768]},
+    },
+    "flux fill": {
+        "family": "flux fill",
+        "supported": "FluxInpaint",
+        "config": {"num_heads": 2},
+        "latent": [1, 16, 8, 6],
+        "context": [5, 4096],
+        "options": {
+            "pooled_output": [1, 768],
+            "concat_latent_image": [1, 16, 8, 6],
+            "concat_mask": [1, 1, 64, 48],
+        },
+    },
+}
+"""``options`` have shapes, whose values :func:`drawn` draws. ``family`` is a key of ``families.ARCHITECTURES``."""
+
+STEPS = (1, 4)
+SEED = 11
+
+
+def drawn(name: str, shape: list[int]) -> torch.Tensor:
+    """Normal numbers that depend only on the name and the shape."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
+
+
+def weight(name: str, shape: list[int]) -> torch.Tensor:
+    """A weight whose layer keeps the size of its input, roughly."""
+    numbers = drawn(name, shape)
+    if len(shape) < 2:
+        is_norm = any(part in name for part in ("norm", "scale"))
+        return 1 + 0.1 * numbers if is_norm and name.endswith(("scale", "weight")) else 0.1 * numbers
+    fan_in = numbers[0].numel()
+    return numbers * fan_in**-0.5
+
+
+def conditioning(name: str, case: Case, *, side: str) -> list[list[Any]]:
+    options: dict[str, Any] = {}
+    for key, shape in case["options"].items():
+        if isinstance(shape[0], list):
+            options[key] = [drawn(f"{name} {side} {key} {index}", one) for index, one in enumerate(shape)]
+        elif key == "concat_mask":
+            options[key] = (drawn(f"{name} {key}", shape) > 0).float()
+        else:
+            options[key] = drawn(f"{name} {side} {key}", shape)
+    for key in ("guidance", "reference_latents_method"):
+        if key in case:
+            options[key] = case[key]
+    return [[drawn(f"{name} {side} context", [1, *case["context"]]), options]]

@@ -1,0 +1,27 @@
+"""Networks of the model families with small random weights, against ComfyUI's recorded latents
+(``benchmarks/against_comfyui/families.py`` makes them): one step, and four."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from benchmarks.against_comfyui.families import GOLDEN, LIMITS, distance, run
+from benchmarks.against_comfyui.family_cases import CASES
+from safetensors.torch import load_file
+
+KNOWN = load_file(GOLDEN)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("weights")
+
+
+@pytest.mark.parametrize("steps", LIMITS)
+@pytest.mark.parametrize("name", CASES)
+def test_latents_are_comfyuis(name: str, steps: int, folder: Path) -> None:
+    expected = KNOWN[f"{name}, {steps} steps"]
+    with torch.inference_mode():
+        made = run(name, steps, folder)
+    assert made.shape == expected.shape
+    assert distance(made, expected) < LIMITS[steps]
