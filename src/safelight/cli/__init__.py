@@ -10,6 +10,7 @@
 * ``doctor``: ``safelight doctor``: check this machine and this installation.
 * ``gate``: ``safelight gate``: pause, drain or open the queue or a slot.
 * ``gc``: ``safelight gc``: remove stored files that nothing refers to.
+* ``import_work``: ``safelight import``: take over what was made with a ComfyUI.
 * ``job``: ``safelight job``: list, show, cancel and delete the jobs of all users.
 * ``key``: ``safelight key``: API keys.
 * ``maintenance``: opening an installation for maintenance, the maintenance lock, and sizes as text.

@@ -27,7 +27,10 @@ COMMANDS = (
     "restore",
     "db",
     "blobs",
+    "import",
 )
+_MODULES = {"import": "import_work"}
+"""Of commands whose name is no name of a module."""
 
 
 class Commands(click.Group):
@@ -39,7 +42,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"safelight.cli.{cmd_name}"), cmd_name)
+        module = _MODULES.get(cmd_name, cmd_name)
+        command: click.Command = getattr(import_module(f"safelight.cli.{module}"), module)
         return command
 
 

@@ -28,6 +28,7 @@ Files and workflows:
 * ``named_files``: files by name, and outputs of jobs.
 * ``asset_access``: who may read an asset.
 * ``asset_library``: a user's assets, their details and tags.
+* ``saved_work``: files and workflows that were made with a ComfyUI.
 * ``example_input``: the example picture of a new user.
 * ``blob_check``: verifies all blobs and removes unused ones.
 * ``backup``: backs up and restores an installation.

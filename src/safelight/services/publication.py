@@ -13,11 +13,10 @@ from typing import Any
 from safelight.core.asset import PUBLIC_OWNER
 from safelight.core.digest import Digest
 from safelight.core.errors import Invalid, InvalidName, LimitExceeded, NotFound, TooLarge
-from safelight.core.ids import AssetId, ShareId, WorkflowId, new_share_id
+from safelight.core.ids import AssetId, ShareId, new_share_id
 from safelight.core.publication import read_document, without_credentials
 from safelight.core.user import Principal
 from safelight.core.userdata import clean_path
-from safelight.core.workflow import MAX_NAME_LENGTH
 from safelight.db import owned_assets
 from safelight.db import publication as rows
 from safelight.db import workflow as workflow_rows
@@ -27,7 +26,6 @@ from safelight.db.types import encode_json
 from safelight.services import quota as quotas
 from safelight.services import userdata
 from safelight.services import workflow as workflows
-from safelight.services.workflow import NewWorkflow
 
 MAX_ASSETS = 1000
 MODEL_TAG = "models"
@@ -52,13 +50,13 @@ def publish(
         raise LimitExceeded(f"the workflow has {size} bytes; at most {max_bytes} can be published")
     quotas.admit_bytes(tx, who, size=size)
     assets = _assets(tx, who, asset_ids)
-    workflow_id, version = _keep_version(tx, who, path=path, content=content, now=now)
+    workflow_id, version = workflows.keep_file(tx, who, path=path, content=content, now=now)
     new = Publication(
         share_id=new_share_id(),
         owner_id=who.user_id,
         workflow_id=workflow_id,
         version=version,
-        name=_name_of(path),
+        name=workflows.name_of_file(path),
         published_at=now,
         size=size,
         assets=assets,
@@ -97,23 +95,6 @@ def _view(tx: Transaction, who: Principal, publication: Publication) -> Publicat
     return PublicationView(publication, frozenset(owned_assets.ids_of(tx.conn, who.user_id, digests=digests)))
 
 
-def _keep_version(
-    tx: Transaction, who: Principal, *, path: str, content: Mapping[str, Any], now: datetime
-) -> tuple[WorkflowId, int]:
-    """The saved workflow of the file and its version with this content; each is created if it is missing."""
-    clean = clean_path(path)
-    workflow_id = workflow_rows.find_at(tx.conn, who.user_id, path=clean)
-    if workflow_id is None:
-        made = workflows.create(tx, who, new=NewWorkflow(content=content, name=_name_of(clean)), now=now)
-        workflow_rows.follow(tx.conn, who.user_id, workflow_id=made.id, path=clean)
-        return made.id, made.latest_version
-    latest = workflows.latest(tx, who, workflow_id=workflow_id)
-    if latest.content == content:
-        return workflow_id, latest.version
-    new = workflows.add_version(tx, who, workflow_id=workflow_id, base_version=latest.version, content=content, now=now)
-    return workflow_id, new.version
-
-
 def _assets(tx: Transaction, who: Principal, asset_ids: Sequence[AssetId]) -> list[PublishedAsset]:
     """The caller's own assets and public ones. Another user's asset is refused as one that does not exist."""
     wanted = list(dict.fromkeys(asset_ids))
@@ -140,7 +121,3 @@ def _stat(tx: Transaction, who: Principal, path: str) -> None:
         userdata.stat(tx, who, path=path)
     except InvalidName:
         raise NotFound("File not found") from None
-
-
-def _name_of(path: str) -> str:
-    return path.rpartition("/")[2].removesuffix(".json")[:MAX_NAME_LENGTH]

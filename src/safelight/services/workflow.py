@@ -14,7 +14,9 @@ from safelight.core.errors import Conflict, Forbidden, Invalid, NotFound
 from safelight.core.ids import AssetId, UserId, WorkflowId, new_version_id, new_workflow_id
 from safelight.core.paging import Page, PageRequest
 from safelight.core.user import Principal
+from safelight.core.userdata import clean_path
 from safelight.core.workflow import (
+    MAX_NAME_LENGTH,
     DefaultView,
     Origin,
     Workflow,
@@ -131,6 +133,29 @@ def add_version(
     after = replace(before, latest_version=before.latest_version + 1, updated_at=now)
     rows.replace(tx.conn, who.user_id, after=after)
     return _add_version(tx, who.user_id, after, content=content, now=now)
+
+
+def keep_file(
+    tx: Transaction, who: Principal, *, path: str, content: Mapping[str, Any], now: datetime
+) -> tuple[WorkflowId, int]:
+    """The saved workflow that is bound to a userdata file, and its version with this content; each is created if it is
+    missing."""
+    clean = clean_path(path)
+    workflow_id = rows.find_at(tx.conn, who.user_id, path=clean)
+    if workflow_id is None:
+        made = create(tx, who, new=NewWorkflow(content=content, name=name_of_file(clean)), now=now)
+        rows.follow(tx.conn, who.user_id, workflow_id=made.id, path=clean)
+        return made.id, made.latest_version
+    kept = latest(tx, who, workflow_id=workflow_id)
+    if kept.content == content:
+        return workflow_id, kept.version
+    new = add_version(tx, who, workflow_id=workflow_id, base_version=kept.version, content=content, now=now)
+    return workflow_id, new.version
+
+
+def name_of_file(path: str) -> str:
+    """The name of the workflow in a userdata file."""
+    return path.rpartition("/")[2].removesuffix(".json")[:MAX_NAME_LENGTH]
 
 
 def fork(
