@@ -1,6 +1,7 @@
 """``safelight doctor`` on node packs and confinement: each pack is loaded as a worker does, even one that crashes."""
 
 import os
+import sys
 from pathlib import Path
 
 from tests.cli.server import safelight
@@ -35,6 +36,27 @@ def test_each_pack_is_reported_with_its_own_result(tmp_path: Path) -> None:
     assert "1 nodes" in lines["good"]
     assert "a_library_that_nobody_has" in lines["poor"]
     assert "process ended" in lines["deadly"]
+
+
+def test_a_comfyui_is_reported_with_its_version_its_packs_and_what_it_lacks(tmp_path: Path) -> None:
+    root = tmp_path / "ComfyUI"
+    pack = root / "custom_nodes" / "pack"
+    pack.mkdir(parents=True)
+    (root / "main.py").touch()
+    (root / "comfyui_version.py").write_text('__version__ = "0.8.0"\n')
+    (root / "requirements.txt").write_text(
+        "torch\na-library-that-nobody-has>=2\n# a comment\nonly-on-windows; sys_platform\n"
+    )
+    (pack / "requirements.txt").write_text("another-that-nobody-has\n")
+    engine = f"comfyui={root}:{sys.executable}"
+    ran = safelight("doctor", "--data-dir", str(tmp_path / "data"), "--port", "0", "--engine", engine)
+    assert ran.returncode == 0, ran.stdout
+    told = "\n".join(line for line in ran.stdout.splitlines() if "Engine comfyui" in line)
+    assert f"ComfyUI 0.8.0 in {root}, node packs: pack" in told
+    assert "PyTorch 2." in told
+    assert f"it needs a-library-that-nobody-has, which {sys.executable} does not have" in told
+    assert "its node pack pack needs another-that-nobody-has" in told
+    assert "only-on-windows" not in told
 
 
 def test_it_reports_how_far_workers_are_confined(tmp_path: Path) -> None:

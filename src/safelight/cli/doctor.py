@@ -24,7 +24,8 @@ from safelight import __version__, settings
 from safelight.blobs.stores import open_store
 from safelight.cli.console import out
 from safelight.cli.options import given, server_options
-from safelight.core.errors import Unavailable
+from safelight.comfyui import inspection, installation
+from safelight.core.errors import SafelightError, Unavailable
 from safelight.core.pack import pack_statuses
 from safelight.dispatch.backends.process import scrub
 from safelight.sandbox.rules import Rules
@@ -50,7 +51,19 @@ def doctor(config: Path | None, **options: Any) -> None:
     """Check Python, the packages, the data folder, the port and the workers. Exits with 1 if something is bad."""
     chosen = settings.load(overrides=given(options), config=config)
     bad = False
-    for check in (_python, _packages, _sqlite, _data_dir, _blob_store, _models, _port, _torch, _packs, _confinement):
+    for check in (
+        _python,
+        _packages,
+        _sqlite,
+        _data_dir,
+        _blob_store,
+        _models,
+        _port,
+        _torch,
+        _packs,
+        _engines,
+        _confinement,
+    ):
         for finding in check(chosen):
             bad = bad or finding.verdict is Verdict.BAD
             out.print(f"{finding.verdict.value:<16} [bold]{finding.subject}[/]: {finding.text}", soft_wrap=True)
@@ -144,8 +157,10 @@ def _port(chosen: Settings) -> Iterator[Finding]:
             yield Finding(Verdict.GOOD, "Port", f"{chosen.server.host}:{chosen.server.port} is free")
 
 
-def _torch(_: Settings) -> Iterator[Finding]:
+def _torch(chosen: Settings) -> Iterator[Finding]:
     """Import torch in a separate process: this one never does."""
+    if all(not spec.is_own for spec in chosen.engine_specs):
+        return
     if importlib.util.find_spec("torch") is None:
         yield Finding(Verdict.BAD, "PyTorch", "not installed: no worker can start (install safelight[worker])")
         return
@@ -186,6 +201,34 @@ def _packs(chosen: Settings) -> Iterator[Finding]:
             yield Finding(Verdict.GOOD, f"Node pack {pack.name}", f"{pack.nodes} nodes")
         for subject, reason in pack.failures.items():
             yield Finding(Verdict.NOTE, f"Node pack {subject}", f"failed to load: {reason}")
+
+
+def _engines(chosen: Settings) -> Iterator[Finding]:
+    """Report each ComfyUI: its version, its packs, its PyTorch and devices, and what is missing."""
+    for spec in chosen.engine_specs:
+        if spec.is_own:
+            continue
+        subject = f"Engine {spec.kind}"
+        try:
+            found = installation.find(spec.root, spec.python)
+            inspected = inspection.inspect(found, environment=_environment())
+        except SafelightError as error:
+            yield Finding(Verdict.BAD, subject, error.message)
+            continue
+        packs = f", node packs: {', '.join(found.packs)}" if found.packs else ", no node packs"
+        yield Finding(
+            Verdict.GOOD, subject, f"ComfyUI {found.version or 'of an unknown version'} in {found.root}{packs}"
+        )
+        if inspected.failure or not inspected.torch:
+            reason = inspected.failure or "it is not installed"
+            yield Finding(Verdict.BAD, subject, f"{found.python} has no usable PyTorch: {reason}")
+        else:
+            devices = ", ".join(inspected.devices) or "no GPU, jobs run on the CPU"
+            yield Finding(Verdict.GOOD, subject, f"PyTorch {inspected.torch}, Python {inspected.python}: {devices}")
+        for pack, missing in inspected.missing.items():
+            whose = f"its node pack {pack}" if pack else "it"
+            text = f"{whose} needs {', '.join(missing)}, which {found.python} does not have"
+            yield Finding(Verdict.NOTE, subject, text)
 
 
 def _confinement(chosen: Settings) -> Iterator[Finding]:
