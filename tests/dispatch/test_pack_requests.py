@@ -122,6 +122,17 @@ async def test_a_binding_ends_with_its_engine_or_after_a_while() -> None:
         await ask(routes, ANNA, "GET", "/memory/1")
 
 
+async def test_a_route_is_known_while_its_engine_restarts() -> None:
+    _, routes = at("a")
+    assert routes.pack_of("GET", "/memory/1") is not None
+    routes.lost(SlotId("a"))
+    assert routes.pack_of("GET", "/memory/1") is not None
+    with pytest.raises(NoResponse, match="is starting"):
+        await ask(routes, ANNA, "GET", "/memory/1")
+    routes.ready(SlotId("a"), [])
+    assert routes.pack_of("GET", "/memory/1") is None
+
+
 async def test_messages_of_a_handler_go_to_the_sender_of_the_request() -> None:
     """The engine refers to a request, never to a user."""
     backend, routes = at("a")

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.error import HTTPError
 
@@ -13,6 +13,7 @@ import pytest
 from tests.cli.server import Server, running
 from tests.packs.engine import PACKS
 
+JSON = "application/json"
 Answer = tuple[int, dict[str, str], bytes]
 
 
@@ -84,6 +85,34 @@ def test_a_page_of_another_site_is_rejected(server: Server) -> None:
 def test_a_pack_cannot_replace_a_route_of_the_server(server: Server) -> None:
     assert fetch(server, "/api/queue")[0] == 200
     assert fetch(server, "/api/no_such_route")[0] == 404
+
+
+@pytest.mark.parametrize("how", ["exec", "exit", "later"])
+def test_a_route_that_ends_its_process_leaves_the_running_job_alone(server: Server, how: str) -> None:
+    """As ``/manager/reboot`` does: the job ends well, routes answer 503 meanwhile, then a new process has them."""
+    wait_for_worker(server)
+    before = json.loads(fetch(server, "/classic/started")[2])
+    prompt = {
+        "1": {"class_type": "ClassicWait", "inputs": {"value": 7, "seconds": 3.0}},
+        "2": {"class_type": "ClassicShow", "inputs": {"value": ["1", 0]}},
+    }
+    body = json.dumps({"prompt": prompt | {"3": {"class_type": "ClassicSteps", "inputs": {"steps": 2}}}}).encode()
+    status, _, submitted = fetch(server, "/api/prompt", method="POST", body=body, headers={"Content-Type": JSON})
+    assert status == 200, submitted
+    job_id = json.loads(submitted)["prompt_id"]
+    wait_until(lambda: json.loads(fetch(server, f"/api/jobs/{job_id}")[2])["status"] == "in_progress")
+    assert fetch(server, f"/classic/restart?how={how}", method="POST")[0] == (200 if how == "later" else 503)
+    wait_until(lambda: fetch(server, "/classic/started")[0] == 503)
+    wait_until(lambda: json.loads(fetch(server, f"/api/jobs/{job_id}")[2])["status"] == "completed")
+    wait_until(lambda: fetch(server, "/classic/started")[0] == 200)
+    assert json.loads(fetch(server, "/classic/started")[2]) != before
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.slow

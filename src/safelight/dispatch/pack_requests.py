@@ -72,18 +72,22 @@ class PackRoutes:
         self._is_idle = is_idle
         self._rank = rank
         self._routes: dict[SlotId, list[_Route]] = {}
+        self._latest: dict[SlotId, list[_Route]] = {}  # those of ended engines too
         self._bindings: dict[UserId, _Binding] = {}
         self._requests: Correlator[PackResponse] = Correlator(first_id=secrets.randbits(48))
         self._owners: OrderedDict[int, UserId] = OrderedDict()  # of the latest requests
 
     def ready(self, slot: SlotId, routes: Sequence[PackRoute]) -> None:
-        self._routes[slot] = [_Route(route.pack, route.method, re.compile(route.pattern)) for route in routes]
+        found = [_Route(route.pack, route.method, re.compile(route.pattern)) for route in routes]
+        self._routes[slot] = self._latest[slot] = found
 
     def pack_of(self, method: str, path: str) -> str | None:
-        """The pack that serves ``path`` (decoded, without its query); ``None`` if there is none."""
-        for slot in self._backend.slots:
-            if (route := self._find(slot, method, path)) is not None:
-                return route.pack
+        """The pack that serves ``path`` (decoded, without its query), now or when its engine has restarted; ``None`` if
+        there is none."""
+        for routes in (self._routes, self._latest):
+            for slot in self._backend.slots:
+                if (route := _find(routes.get(slot, ()), method, path)) is not None:
+                    return route.pack
         return None
 
     def bindings(self) -> Mapping[UserId, SlotId]:
@@ -103,9 +107,9 @@ class PackRoutes:
         body: bytes,
     ) -> PackResponse:
         """The pack's response. ``target``: the path with its query, as sent. Raises :class:`NoResponse`."""
-        slots = [slot for slot in self._backend.slots if self._find(slot, method, path) is not None]
+        slots = [slot for slot in self._backend.slots if _find(self._routes.get(slot, ()), method, path)]
         if not slots:
-            raise NoResponse("no running worker has this node pack")
+            raise NoResponse("the worker that has this node pack is starting; try again in a few seconds")
         slot = self._choose(owner_id, [slot for slot in slots if self._rank(slot) == min(map(self._rank, slots))])
         if method not in READING or owner_id in self._bindings:
             self._bindings[owner_id] = _Binding(slot, self._clock.monotonic_s() + BOUND_S)
@@ -160,9 +164,10 @@ class PackRoutes:
         counts = Counter(bindings.values())
         return min(slots, key=lambda slot: (counts[slot], not self._is_idle(slot)))
 
-    def _find(self, slot: SlotId, method: str, path: str) -> _Route | None:
-        wanted = {method, "*"} | ({"GET"} if method == "HEAD" else set())
-        for route in self._routes.get(slot, ()):
-            if route.method in wanted and route.pattern.fullmatch(path):
-                return route
-        return None
+
+def _find(routes: Sequence[_Route], method: str, path: str) -> _Route | None:
+    wanted = {method, "*"} | ({"GET"} if method == "HEAD" else set())
+    for route in routes:
+        if route.method in wanted and route.pattern.fullmatch(path):
+            return route
+    return None

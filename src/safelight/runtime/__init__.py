@@ -21,6 +21,7 @@
 * ``packs``: finds and imports the nodes of the library and of node packs.
 * ``preview_encoding``: preview pictures, made smaller and encoded as JPEG.
 * ``printing``: what nodes print, as log lines of their job.
+* ``process_ends``: ends of this process that a pack requests outside jobs.
 * ``resident_models``: the model files in memory.
 * ``results``: what a node returned, in one form.
 * ``running_job``: the attempt that this engine works on: cancel flag, files, requests to the server.

@@ -20,8 +20,8 @@ def main() -> None:
     with contextlib.redirect_stdout(sys.stderr):
         worker = WorkerContext(custom_nodes=folders)
         set_worker_context(worker)
-        library = packs.load((), worker, journal=LoadJournal(journal))
-    modules = [schema.module for schema in library.catalogue.values()]
+        library = packs.load(("safelight.nodes",), worker, journal=LoadJournal(journal))  # packs build on its nodes
+    modules = [schema.module for schema in library.catalogue.values() if schema.module.startswith(packs.PACKS)]
     print(json.dumps({"modules": modules, "failed": library.failed}), flush=True)
     os._exit(0)  # even if packs have started threads
 

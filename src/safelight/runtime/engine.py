@@ -87,6 +87,10 @@ class Engine:
             if loop.is_device_lost:
                 return
 
+    def end_when_idle(self) -> None:
+        """Let :meth:`serve` return after the jobs that are here. Called in any thread."""
+        self._waiting.put(Stop())
+
     def read(self, messages: Iterable[ToEngine]) -> None:
         """Handle messages, in the reader thread, until the server closes the pipe."""
         for message in messages:

@@ -31,6 +31,7 @@ from safelight.runtime.lease_watchdog import LeaseWatchdog
 from safelight.runtime.outbox import Outbox
 from safelight.runtime.pack_copies import copy_packs
 from safelight.runtime.pack_server import PackRoutes
+from safelight.runtime.process_ends import defer_ends
 from safelight.sandbox.confine import confine
 from safelight.sandbox.lifetime import die_with, offer_to_the_oom_killer
 from safelight.sandbox.rules import Rules
@@ -99,7 +100,12 @@ def run(
     )
     pack_routes = None
     if collected := take_routes():
-        pack_routes = PackRoutes(collected, on_answer=lambda answer: outbox.post(answer, flush=True))
+        pack_routes = PackRoutes(
+            collected,
+            on_answer=lambda answer: outbox.post(answer, flush=True),
+            on_end_request=engine.end_when_idle,
+        )
+        defer_ends(pack_routes.end)
         run_routes_in(pack_routes.serve())
     finish_lines = printing.redirect(engine.printed)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

@@ -12,6 +12,7 @@ import contextvars
 import logging
 import re
 import tempfile
+import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 RESPONSE_S = 60.0
 """Timeout of a handler: longer than a person waits, shorter than a connection lives."""
 
+_RESTART_S = 5
+"""When clients may try again while the process restarts."""
 _REQUEST_ID_HEADER = "Safelight-Request"
 """The header that identifies a request, so that messages of its handler reach its caller."""
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "content-length", "date"})
@@ -40,10 +43,19 @@ _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgra
 class PackRoutes:
     """Mutable: an application, once :meth:`serve` was called."""
 
-    def __init__(self, collected: Iterable[Route], *, on_answer: Callable[[PackResponse | PackMessage], None]) -> None:
+    def __init__(
+        self,
+        collected: Iterable[Route],
+        *,
+        on_answer: Callable[[PackResponse | PackMessage], None],
+        on_end_request: Callable[[], None],
+    ) -> None:
+        """``on_end_request``: called, once and in any thread, when a pack has asked for the end of this process."""
         self._on_answer = on_answer
+        self._on_end_request = on_end_request
+        self._is_ending = threading.Event()
         self._background = BackgroundLoop()
-        self._app, self.routes = _application(collected, send_message=self._send_message)
+        self._app, self.routes = _application(collected, send_message=self._send_message, on_exit=self.end)
         self._session: ClientSession | None = None
 
     def serve(self) -> asyncio.AbstractEventLoop:
@@ -53,7 +65,17 @@ class PackRoutes:
 
     def answer(self, request: PackRequest) -> None:
         """Handle a request in the background. Returns immediately."""
+        if self._is_ending.is_set():
+            self._on_answer(_restarting(request.request_id))
+            return
         self._background.submit(self._respond(request), contextvars.Context())
+
+    def end(self, called: str) -> None:
+        """Answer no further request: a pack has called ``called`` to end this process, which a new one replaces."""
+        if not self._is_ending.is_set():
+            self._is_ending.set()
+            log.warning("a node pack called %s: the worker process restarts when it has no job", called)
+            self._on_end_request()
 
     def _send_message(self, request_id: int, name: str, data: Any, client_id: str) -> None:
         self._on_answer(PackMessage(request_id=request_id, name=name, data=plain(data), client_id=client_id))
@@ -103,8 +125,16 @@ class PackRoutes:
             return PackResponse(request_id=request.request_id, status=response.status, headers=headers, body=body)
 
 
+def _restarting(request_id: int) -> PackResponse:
+    body = b"The node packs are restarting; try again in a few seconds"
+    return PackResponse(request_id=request_id, status=503, headers=[("retry-after", str(_RESTART_S))], body=body)
+
+
 def _application(
-    collected: Iterable[Route], *, send_message: Callable[[int, str, Any, str], None]
+    collected: Iterable[Route],
+    *,
+    send_message: Callable[[int, str, Any, str], None],
+    on_exit: Callable[[str], None],
 ) -> tuple[web.Application, list[PackRoute]]:
     """Make an application with every route at its path and below ``/api``, as in ComfyUI. Routes that aiohttp rejects
     are skipped."""
@@ -113,8 +143,14 @@ def _application(
     @web.middleware
     async def with_caller(request: web.Request, handler: Any) -> Any:
         """Send the messages of the handler, and of tasks that it starts, to its caller."""
-        send_to_caller.set(partial(send_message, int(request.headers[_REQUEST_ID_HEADER])))
-        return await handler(request)
+        request_id = int(request.headers[_REQUEST_ID_HEADER])
+        send_to_caller.set(partial(send_message, request_id))
+        try:
+            return await handler(request)
+        except SystemExit:
+            on_exit("sys.exit")
+            answer = _restarting(request_id)
+            return web.Response(status=answer.status, headers=dict(answer.headers), body=answer.body)
 
     app = web.Application(client_max_size=MAX_PACK_BODY_BYTES, middlewares=[with_caller])
     routes: list[PackRoute] = []

@@ -14,7 +14,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from safelight.shims.asked import Asked, asked
+from safelight.shims.asked import IMPORT_SYSTEM, Asked, asked
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def absent(name: str) -> Any:
 def absent_attributes(module: str, *, prefix: str = "safelight.shims.modules.") -> Callable[[str], Any]:
     """Return a module's ``__getattr__``, called for every name that the module does not define."""
     shown = module.removeprefix(prefix)
-    return lambda name: _look_up(shown, name)
+    return lambda name: look_up(shown, name)
 
 
 def submodules(package: str) -> Callable[[str], Any]:
@@ -88,10 +88,10 @@ class AbsentModule(ModuleType):
     """A module of placeholders only."""
 
     def __getattr__(self, name: str) -> Any:
-        return _look_up(self.__name__, name)
+        return look_up(self.__name__, name)
 
 
-def _look_up(module: str, name: str) -> Any:
+def look_up(module: str, name: str) -> Any:
     """Return a placeholder. Raises :class:`AttributeError` for a name that the pack only tests for, and for one that
     ComfyUI does not have either."""
     full = _named(module, name)
@@ -99,7 +99,7 @@ def _look_up(module: str, name: str) -> Any:
     known = _known(module)
     if how is Asked.TEST or (how is Asked.USE and known is not None and name not in known):
         raise _no_attribute(module, name, asker)
-    if known is not None and name not in known:
+    if known is not None and name not in known and asker != IMPORT_SYSTEM:  # which asks before the pack does
         _report(full, asker)
     return absent(full)
 

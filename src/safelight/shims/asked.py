@@ -11,7 +11,7 @@ import sys
 from types import FrameType
 
 _OURS = "safelight.shims"
-_IMPORT_SYSTEM = "importlib._bootstrap"
+IMPORT_SYSTEM = "importlib._bootstrap"
 
 
 class Asked(enum.Enum):
@@ -27,7 +27,7 @@ def asked() -> tuple[Asked, str]:
     """Return how the pack asks for the name that is being looked up, and the name of its module."""
     frame = _caller()
     module = str(frame.f_globals.get("__name__", "?"))
-    if module == _IMPORT_SYSTEM:
+    if module == IMPORT_SYSTEM:
         return Asked.IMPORT, module
     operation = dis.opname[frame.f_code.co_code[frame.f_lasti]]
     if operation == "IMPORT_FROM":

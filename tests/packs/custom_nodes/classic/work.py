@@ -2,6 +2,9 @@
 
 import os
 import re
+import sys
+import threading
+import time
 
 import comfy.model_management
 import comfy.sd
@@ -16,6 +19,7 @@ from server import PromptServer
 
 import nodes
 
+STARTED = time.monotonic_ns()
 OUTPUT_AT_IMPORT = folder_paths.get_output_directory()
 
 
@@ -268,6 +272,23 @@ async def get_from_memory(request):
 @PromptServer.instance.routes.get("/classic/broken")
 async def broken(request):
     raise KeyError("broken")
+
+
+@PromptServer.instance.routes.post("/classic/restart")
+async def restart(request):
+    how = request.query["how"]
+    if how == "exec":
+        os.execv(sys.executable, [sys.executable])
+    elif how == "exit":
+        sys.exit(0)
+    elif how == "later":
+        threading.Timer(0.05, os._exit, [0]).start()
+    return web.json_response({"will": how, "started": STARTED})
+
+
+@PromptServer.instance.routes.get("/classic/started")
+async def started(request):
+    return web.json_response(STARTED)
 
 
 PromptServer.instance.app.router.add_static("/classic/files", os.path.join(os.path.dirname(__file__), "web"))

@@ -1,11 +1,15 @@
 """Mask nodes, and the function that packs import from this module."""
 
+from typing import Any
+
 import torch
 
 from safelight.nodes.image.composite import paste
 from safelight.shims.modules.comfy_extras import node
 
-__getattr__ = node
+
+def __getattr__(name: str) -> Any:
+    return node("comfy_extras.nodes_mask", name)
 
 
 def composite(
