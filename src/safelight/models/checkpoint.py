@@ -20,7 +20,7 @@ from safelight.models.weights import UnknownWeights, WeightFile, Weights, weight
 AUTOENCODER = "first_stage_model."
 _AUTOENCODER_PREFIXES = (AUTOENCODER, "vae.")
 
-_AUTOENCODER_PART = re.compile(r"(?:encoder|decoder|quant_conv|post_quant_conv)\..+")
+_AUTOENCODER_PART = re.compile(r"(?:encoder|decoder|quant_conv|post_quant_conv)\..+|bn\.running_(?:mean|var)")
 _AUTOENCODER_ATTENTION = re.compile(r"(?:encoder|decoder)\.mid\.attn_1\.(?:q|k|v|proj_out)\.weight")
 
 

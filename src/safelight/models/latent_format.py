@@ -23,6 +23,8 @@ class LatentFormat:
     rgb_factors: tuple[tuple[float, float, float], ...] = field(default=(), repr=False)
     """For each channel, what it adds to red, green and blue in -1..1, for a latent as the network sees it."""
     rgb_bias: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    preview_patch: int = 1
+    """Pixels per side that the channels are squares of, each with the colors of its own channel."""
     taesd: str | None = None
     """The name of the tiny autoencoder for previews, without ``_decoder`` and extension."""
 

@@ -13,23 +13,28 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+PACKED = 2
+"""Pixels per side of the squares that become one latent pixel."""
+
 
 @dataclass(frozen=True, slots=True)
 class AutoencoderShape:
     """``channels``: per level, the finest first. ``blocks``: residual blocks per level of the encoder; the decoder has
     one more.
 
-    ``has_quant``: 1x1 convolutions before and after the latent (all but those of flow models have them)."""
+    ``has_quant``: 1x1 convolutions before and after the latent (all but those of flow models have them).
+    ``normalizes``: squares of four latent pixels become one, and each channel is normalized (Flux 2)."""
 
     latent: int
     channels: tuple[int, ...]
     blocks: int
     has_attention: bool
     has_quant: bool
+    normalizes: bool = False
 
     @property
     def downscale(self) -> int:
-        return int(2 ** (len(self.channels) - 1))
+        return int(2 ** (len(self.channels) - 1)) * (PACKED if self.normalizes else 1)
 
 
 def autoencoder_shape(shapes: Mapping[str, torch.Size]) -> AutoencoderShape:
@@ -46,6 +51,7 @@ def autoencoder_shape(shapes: Mapping[str, torch.Size]) -> AutoencoderShape:
         blocks=blocks,
         has_attention="encoder.mid.attn_1.q.weight" in shapes,
         has_quant="post_quant_conv.weight" in shapes,
+        normalizes="bn.running_mean" in shapes,
     )
 
 
@@ -57,15 +63,42 @@ class Autoencoder(nn.Module):
         latent = shape.latent
         self.quant_conv = nn.Conv2d(2 * latent, 2 * latent, 1) if shape.has_quant else nn.Identity()
         self.post_quant_conv = nn.Conv2d(latent, latent, 1) if shape.has_quant else nn.Identity()
+        if shape.normalizes:
+            self.bn = LatentNorm(latent * PACKED**2)
 
     def moments(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and log variance of the latent, ``[B, C, H/8, W/8]`` each."""
+        """Mean and log variance of the latent, ``[B, C, h, w]`` each."""
         mean, log_variance = self.quant_conv(self.encoder(image)).chunk(2, dim=1)
+        if hasattr(self, "bn"):
+            mean = self.bn(functional.pixel_unshuffle(mean, PACKED))
+            log_variance = functional.pixel_unshuffle(log_variance, PACKED) - self.bn.log_variance()
         return mean, log_variance
 
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
+        if hasattr(self, "bn"):
+            latent = functional.pixel_shuffle(self.bn.inverse(latent), PACKED)
         image: torch.Tensor = self.decoder(self.post_quant_conv(latent))
         return image
+
+
+class LatentNorm(nn.Module):
+    """Mean 0 and variance 1 of each channel, as the training data had them on average."""
+
+    def __init__(self, channels: int, *, epsilon: float = 1e-4) -> None:
+        super().__init__()
+        self.running_mean = nn.Parameter(torch.empty(channels))
+        self.running_var = nn.Parameter(torch.empty(channels))
+        self.epsilon = epsilon
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        return functional.batch_norm(latent, self.running_mean, self.running_var, eps=self.epsilon)
+
+    def inverse(self, latent: torch.Tensor) -> torch.Tensor:
+        deviation = (self.running_var + self.epsilon).sqrt()
+        return latent * deviation[:, None, None] + self.running_mean[:, None, None]
+
+    def log_variance(self) -> torch.Tensor:
+        return (self.running_var + self.epsilon).log()[:, None, None]
 
 
 class Block(nn.Module):

@@ -1,7 +1,7 @@
 """T5 and UMT5 as families use them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -31,6 +31,8 @@ class T5Recipe:
     is_masked: bool = False
     zeroes_padding: bool = False
     overflows_half: bool = True
+    ends_empty: bool = True
+    """Whether the empty prompt, which weights are relative to, has an end token; otherwise it is only padding."""
 
     def build(self, weights: Weights) -> T5Encoder:
         return T5Encoder(t5_shape(weights.shapes))
@@ -56,7 +58,8 @@ class T5Recipe:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         hidden, mask = self._row(module, window, layer, device)
         if is_weighted(window):
-            hidden = weighed(hidden, self._row(module, SPECIAL.empty(len(window)), layer, device)[0], window)
+            special = SPECIAL if self.ends_empty else replace(SPECIAL, end=None)
+            hidden = weighed(hidden, self._row(module, special.empty(len(window)), layer, device)[0], window)
         return hidden, mask
 
     def _row(

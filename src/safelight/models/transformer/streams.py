@@ -4,6 +4,7 @@ streams with weights of their own and one attention, then in a single one with a
 Every forward pass gets its modulations, because some networks compute them in each block and others once for all.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +29,21 @@ class StreamShape:
     qkv_bias: bool = True
     bias: bool = True
     modulates: bool = True
+
+
+def stream_shape(shapes: Mapping[str, torch.Size], width: int) -> StreamShape:
+    """Read the shape off the weights. Raises :class:`KeyError` with the name that is missing."""
+    first = "double_blocks.0."
+    inner = shapes[f"{first}img_mlp.2.weight"][1]
+    return StreamShape(
+        width=width,
+        heads=width // shapes[f"{first}img_attn.norm.query_norm.scale"][0],
+        inner=inner,
+        is_gated=shapes[f"{first}img_mlp.0.weight"][0] == 2 * inner,
+        qkv_bias=f"{first}img_attn.qkv.bias" in shapes,
+        bias=f"{first}img_attn.proj.bias" in shapes,
+        modulates=f"{first}img_mod.lin.weight" in shapes,
+    )
 
 
 class Gate(nn.Module):

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from torch.nn import functional
 
 from safelight.media.media_errors import UnreadableWeights
 from safelight.models.checkpoint import load_tiny_autoencoder
@@ -70,7 +71,8 @@ def rough_preview(latent: torch.Tensor, latent_format: LatentFormat) -> Image.Im
     factors = torch.tensor(latent_format.rgb_factors, device=latent.device, dtype=latent.dtype)
     bias = torch.tensor(latent_format.rgb_bias, device=latent.device, dtype=latent.dtype)
     first = latent[0] if latent.dim() == 4 else latent[0, :, 0]  # of a video, the first frame
-    colors = first.movedim(0, -1) @ factors + bias
+    pixels = functional.pixel_shuffle(first, latent_format.preview_patch)
+    colors = pixels.movedim(0, -1) @ factors + bias
     return _to_image(((colors + 1) / 2).clamp(0, 1))
 
 

@@ -15,7 +15,7 @@ from safelight.models.transformer.modulation import ModulatedOutput
 from safelight.models.transformer.patches import from_patches
 from safelight.models.transformer.references import picture_tokens
 from safelight.models.transformer.rotary import rotations
-from safelight.models.transformer.streams import DoubleBlock, SingleBlock, StreamShape
+from safelight.models.transformer.streams import DoubleBlock, SingleBlock, StreamShape, stream_shape
 from safelight.models.weights import count_blocks
 
 PATCH = 2
@@ -57,21 +57,6 @@ def flux_shape(shapes: Mapping[str, torch.Size]) -> FluxShape:
         double_blocks=count_blocks(shapes, "double_blocks"),
         single_blocks=count_blocks(shapes, "single_blocks"),
         has_guidance="guidance_in.in_layer.weight" in shapes,
-    )
-
-
-def stream_shape(shapes: Mapping[str, torch.Size], width: int) -> StreamShape:
-    """The shape of the blocks of Flux and its relatives."""
-    first = "double_blocks.0."
-    inner = shapes[f"{first}img_mlp.2.weight"][1]
-    return StreamShape(
-        width=width,
-        heads=width // shapes[f"{first}img_attn.norm.query_norm.scale"][0],
-        inner=inner,
-        is_gated=shapes[f"{first}img_mlp.0.weight"][0] == 2 * inner,
-        qkv_bias=f"{first}img_attn.qkv.bias" in shapes,
-        bias=f"{first}img_attn.proj.bias" in shapes,
-        modulates=f"{first}img_mod.lin.weight" in shapes,
     )
 
 
