@@ -12,6 +12,7 @@ from safelight.models.weights import UnknownWeights, WeightFile, Weights
 FOLDERS = (
     "stable_diffusion",
     "flux",
+    "flux2",
 )
 """Each has a module ``family`` with the value ``FAMILY``. Text encoders of the first have precedence."""
 
