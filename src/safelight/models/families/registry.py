@@ -13,6 +13,7 @@ FOLDERS = (
     "stable_diffusion",
     "flux",
     "flux2",
+    "chroma",
 )
 """Each has a module ``family`` with the value ``FAMILY``. Text encoders of the first have precedence."""
 
