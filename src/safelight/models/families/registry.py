@@ -14,6 +14,7 @@ FOLDERS = (
     "flux",
     "flux2",
     "chroma",
+    "sd3",
 )
 """Each has a module ``family`` with the value ``FAMILY``. Text encoders of the first have precedence."""
 
