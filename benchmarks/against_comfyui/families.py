@@ -19,7 +19,10 @@ from benchmarks.against_comfyui import family_cases as cases
 from safetensors.torch import load_file, save_file
 
 from safelight.models.checkpoint import load_diffusion_model
+from safelight.models.families.chroma.chroma_module import ChromaArchitecture, ChromaShape
 from safelight.models.families.flux.flux_module import FluxArchitecture, FluxShape
+from safelight.models.families.flux2.flux2_module import Flux2Architecture, Flux2Shape
+from safelight.models.families.sd3.mmdit_module import MMDiTArchitecture, MMDiTShape
 from safelight.models.sampling.guidance import CfgGuider
 from safelight.models.sampling.sample import fitting, sample
 from safelight.models.sampling.schedules import schedule
@@ -42,10 +45,33 @@ _FLUX = partial(
     single_blocks=2,
 )
 
+_GATED = StreamShape(width=256, heads=2, inner=768, is_gated=True, qkv_bias=False, bias=False, modulates=False)
+_UNMODULATED = StreamShape(width=256, heads=2, inner=1024, modulates=False)
+
+_MMDIT = partial(
+    MMDiTShape,
+    width=128,
+    channels=16,
+    out_channels=16,
+    patch=2,
+    context=4096,
+    pooled=2048,
+    inner=512,
+    grid=6,
+    blocks=2,
+)
+
 ARCHITECTURES: dict[str, Architecture] = {
     "flux": FluxArchitecture(_FLUX(channels=16, has_guidance=True)),
     "flux schnell": FluxArchitecture(_FLUX(channels=16, has_guidance=False)),
     "flux fill": FluxArchitecture(_FLUX(channels=96, has_guidance=True)),
+    "flux2": Flux2Architecture(Flux2Shape(_GATED, 128, 192, double_blocks=2, single_blocks=2, has_guidance=True)),
+    "chroma": ChromaArchitecture(
+        ChromaShape(_UNMODULATED, 16, 4096, 2, 2, approximator_width=128, approximator_layers=5)
+    ),
+    "sd35 large": MMDiTArchitecture(_MMDIT(norms_heads=True)),
+    "sd35 medium": MMDiTArchitecture(_MMDIT(norms_heads=True, second_attention=frozenset({0}))),
+    "sd3 medium": MMDiTArchitecture(_MMDIT(norms_heads=False)),
 }
 
 
