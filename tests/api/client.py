@@ -14,7 +14,8 @@ from safelight.api.contract import Shape
 from safelight.api.routes import build_router
 
 CONTRACT = contracts.load()
-_ROUTER = build_router(CONTRACT)
+V2 = contracts.load_v2()
+_ROUTER = build_router(CONTRACT, V2)
 _ANY_VALUE = {"getSettingById", "updateSettingById"}
 """The contract types a setting's value as an object; a setting holds any JSON."""
 
@@ -22,6 +23,7 @@ _ERRORS = {
     Shape.ERROR: {"code", "message"},
     Shape.MESSAGE: {"message"},
     Shape.PROMPT: {"error", "node_errors"},
+    Shape.ENVELOPE: {"error"},
 }
 
 
@@ -71,7 +73,7 @@ class Client:
             sent.append(message)
 
         given = {"host": self._host, **({"content-length": str(len(body))} if body else {}), **(headers or {})}
-        scope = _scope("http", path, given) | {"method": method, "client": (self._peer, 1)}
+        scope = scope_of("http", path, given) | {"method": method, "client": (self._peer, 1)}
         await self._app(scope, receive, send)
         answer = _answer(sent)
         check(method, path, answer)
@@ -95,7 +97,7 @@ class Client:
         return await self.request("POST", path, body + b"--frontier--\r\n", headers=given)
 
     async def connect(self, path: str = "/ws", headers: Mapping[str, str] | None = None) -> "Connection":
-        connection = Connection(self._app, _scope("websocket", path, {"host": self._host, **(headers or {})}))
+        connection = Connection(self._app, scope_of("websocket", path, {"host": self._host, **(headers or {})}))
         await connection.open()
         return connection
 
@@ -189,7 +191,7 @@ def _answer(sent: list[Message]) -> Answer:
     return Answer(start["status"], headers, b"".join(message.get("body", b"") for message in rest))
 
 
-def _scope(kind: str, path: str, headers: Mapping[str, str]) -> dict[str, Any]:
+def scope_of(kind: str, path: str, headers: Mapping[str, str]) -> dict[str, Any]:
     raw, _, query = path.partition("?")
     return {
         "type": kind,

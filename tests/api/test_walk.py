@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import pytest
 from tests.api.accounts import signed_in
-from tests.api.client import CONTRACT, Answer, Client
+from tests.api.client import CONTRACT, V2, Answer, Client
 from tests.api.conftest import Server
 from tests.api.prompts import text
-from tests.api.walk import CASES, GRAPH, Form, encode, png
+from tests.api.walk import CASES, GRAPH, V2_CASES, Case, Form, encode, png
 
 from safelight.api.byte_headers import INLINE
 from safelight.api.comfy.not_implemented import NOT_IMPLEMENTED
@@ -35,19 +35,21 @@ NOBODYS = {
 }
 OTHER_PARAMETERS = {"dest": "workflows/moved.json", "folder": "checkpoints", "id": "walked", "file": "walked.json"}
 OPERATIONS = [operation for operation in CONTRACT.operations.values() if operation.id not in NOT_IMPLEMENTED]
+V2_OPERATIONS = list(V2.operations.values())
 
 
 def test_every_operation_has_a_case() -> None:
     assert set(CASES) == set(CONTRACT.operations)
+    assert set(V2_CASES) == set(V2.operations)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.id)
+@pytest.mark.parametrize("operation", OPERATIONS + V2_OPERATIONS, ids=lambda o: f"{o.method} {o.path}")
 async def test_walk(server: Server, operation: Operation) -> None:
     _, anna = await signed_in(server, "anna")
     _, ben = await signed_in(server, "ben")
     _, root = await signed_in(server, "root", is_admin=True)
     things = await make_objects(server.client, anna)
-    case = CASES[operation.id]
+    case = case_of(operation)
     await server.client.get("/api/object_info", headers=anna)  # waits for the engine
 
     anonymous = await send(server.client, operation, things, headers={})
@@ -69,7 +71,11 @@ async def test_walk(server: Server, operation: Operation) -> None:
     check_bytes(own)
 
 
-WORDS_OF_OURS = ("application/json", "text/plain; charset=utf-8")
+def case_of(operation: Operation) -> Case:
+    return (V2_CASES if operation.path.startswith("/api/v2/") else CASES)[operation.id]
+
+
+WORDS_OF_OURS = ("application/json", "text/plain; charset=utf-8", "text/event-stream; charset=utf-8")
 
 
 def check_bytes(answer: Answer) -> None:
@@ -130,7 +136,7 @@ async def make_objects(client: Client, anna: Mapping[str, str]) -> dict[str, str
 async def send(
     client: Client, operation: Operation, things: Mapping[str, str], *, headers: Mapping[str, str]
 ) -> Answer:
-    case = CASES[operation.id]
+    case = case_of(operation)
     named = things[case.names] if case.names else ""
     path = operation.path
     for number, parameter in enumerate(p for p in operation.parameters if p.location == "path"):
@@ -142,9 +148,12 @@ async def send(
     return await client.request(operation.method, path + query, body, headers={**headers, **content_type})
 
 
+VARYING = ("content-length", "etag", "date", "x-comfy-request-id")
+
+
 def without(answer: Answer, name: str) -> Any:
     body = answer.body.replace(name.encode(), b"<name>").replace(name.rpartition("/")[2].encode(), b"<name>")
-    headers = {key: value for key, value in answer.headers.items() if key not in ("content-length", "etag", "date")}
+    headers = {key: value for key, value in answer.headers.items() if key not in VARYING}
     return answer.status, headers, body
 
 

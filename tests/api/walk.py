@@ -32,7 +32,7 @@ class Case:
     is_shared: bool = False
 
 
-def prompt(file: str) -> Any:
+def prompt(file: Any) -> Any:
     nodes = picture("walked")
     nodes["1"] = {"class_type": "LoadImage", "inputs": {"image": file}}
     return {"prompt": nodes}
@@ -118,6 +118,23 @@ CASES: dict[str, Case] = {
     ),
     "viewFile": Case("file", query="?filename={it}&type=input"),
 }
+
+V2_CASES: dict[str, Case] = {
+    "assetFromHash": Case("hash", lambda it: {"hash": it, "file_path": "walked.png"}),
+    "cancelJob": Case("job"),
+    "deleteAsset": Case("asset"),
+    "getAsset": Case("asset"),
+    "getAssetContent": Case("asset"),
+    "getJob": Case("job"),
+    "getJobEvents": Case("job"),
+    "getJobLogs": Case("job"),
+    "getJobWorkflow": Case("job"),
+    "headAssetByHash": Case("hash"),
+    "listJobs": Case(),
+    "postAssets": Case(body=lambda _: Form({"content_type": "image/png", "file_path": "walked.png"}, "file")),
+    "postJobs": Case("asset", lambda it: {"workflow": prompt({"__type": "core/ASSET", "info": {"id": it}})["prompt"]}),
+}
+"""The same for Comfy API v2."""
 
 
 def png(shade: int) -> bytes:

@@ -4,6 +4,7 @@ import pytest
 from starlette.requests import Request
 
 from safelight.api import contract as contracts
+from safelight.api import v2
 from safelight.api.comfy.comfy_routes import ONLY_WITH_API
 from safelight.api.comfy.not_implemented import NOT_IMPLEMENTED
 from safelight.api.contract import Operation, Shape
@@ -11,7 +12,8 @@ from safelight.api.handler import as_handler
 from safelight.api.routes import OWN_ROUTES, build_router, find_handlers
 
 CONTRACT = contracts.load()
-ROUTER = build_router(CONTRACT)
+V2 = contracts.load_v2()
+ROUTER = build_router(CONTRACT, V2)
 HANDLERS = find_handlers(CONTRACT)
 OPERATIONS = list(CONTRACT.operations.values())
 
@@ -66,6 +68,15 @@ def test_schemas_compile(operation: Operation) -> None:
             schema.problem({})
     if operation.body is not None and operation.body.json is not None:
         operation.body.json.problem({})
+
+
+def test_comfy_api_v2_has_13_operations_each_with_a_handler() -> None:
+    assert len(V2.operations) == 13
+    handlers = find_handlers(V2, v2)
+    assert set(handlers) == set(V2.operations)
+    assert {name for name, handler in handlers.items() if not handler.checks_body} == {"postAssets", "postJobs"}
+    assert all(operation.default_shape is Shape.ENVELOPE for operation in V2.operations.values())
+    assert not any(operation.is_open for operation in V2.operations.values()), "no accounts: every caller is one user"
 
 
 def test_error_shapes() -> None:

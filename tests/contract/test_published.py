@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.api.client import CONTRACT
+from tests.api.client import CONTRACT, V2
 from tests.api.conftest import Server
 
 from safelight.api.openapi_document import MARK, document
@@ -14,6 +14,8 @@ pytestmark = pytest.mark.anyio
 
 DIGEST = "2c022b28bea5da07c86cd4edd95bbf37f555cc74213308d75ab1893ae15d5b5c"
 """SHA-256 of the contract as canonical JSON: the copy in the package must not be edited."""
+V2_DIGEST = "335c73180b6a20f95def7e3687ed4971d00e134cd6620be37ffcdaa7869de8db"
+"""The same of Comfy API v2."""
 
 
 def without_ours(value: Any) -> Any:
@@ -35,6 +37,16 @@ async def test_the_published_document_is_the_contract(server: Server) -> None:
     answer = await server.client.get("/openapi.json")
     assert answer.headers["content-type"] == "application/json"
     assert without_ours(answer.json) == CONTRACT.document
+
+
+def test_the_second_contract_is_the_one_that_was_agreed() -> None:
+    canonical = json.dumps(V2.document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    assert hashlib.sha256(canonical.encode()).hexdigest() == V2_DIGEST
+
+
+async def test_the_published_second_document_is_the_second_contract(server: Server) -> None:
+    answer = await server.client.get("/api/v2/openapi.json")
+    assert without_ours(answer.json) == V2.document
 
 
 def test_nothing_of_the_contract_is_marked() -> None:

@@ -38,6 +38,9 @@ Handlers and responses:
 * ``blob_response``: a stored blob as a response, with ranges, or a redirect to the object store.
 * ``pack_routes``: routes of node packs, passed to a worker.
 * ``health``: ``/health/live`` and ``/health/ready``.
+* ``event_stream``: a response of server-sent events.
+* ``request_id``: an id for every request to Comfy API v2.
+* ``v2/``: the handlers of Comfy API v2.
 * ``comfy/``: the handlers of the contract's operations and of ComfyUI's other routes.
 * ``account/``: signing in and the first account.
 * ``admin/``: routes for administrators.

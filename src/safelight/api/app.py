@@ -16,6 +16,7 @@ from safelight.api.comfy.rendering import Renderer
 from safelight.api.heavy import HeavyWork
 from safelight.api.sign_in import SignIn
 from safelight.api.upload_slots import Uploads
+from safelight.api.v2.streams import Streams
 from safelight.blobs.cache import FileCache
 from safelight.blobs.store import BlobStore, Presigning
 from safelight.core.clock import Clock
@@ -25,6 +26,7 @@ from safelight.core.worker import EngineInfo, SlotId, SlotStatus
 from safelight.db.engine import Database
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.download import Downloads
+from safelight.services.expiry import Expiry
 from safelight.services.model import ModelFiles
 from safelight.services.model_index import ModelIndexer
 from safelight.services.submission import RemoteValidation, Submissions
@@ -98,7 +100,7 @@ class WebUi(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """What handlers work with. Made by :func:`safelight.api.http_app.create_http_app`; the last eight fields belong to
+    """What handlers work with. Made by :func:`safelight.api.http_app.create_http_app`; the last ten fields belong to
     the HTTP layer alone. ``presigning``: signs URLs at which clients read bytes from the object store."""
 
     settings: Settings
@@ -122,3 +124,5 @@ class App:
     uploads: Uploads
     heavy: HeavyWork
     submissions: Submissions
+    streams: Streams
+    expiry: Expiry

@@ -1,10 +1,11 @@
-"""The compiled contract: what each operation accepts, who may call it, and the form of its errors.
+"""The compiled contracts: what each operation accepts, who may call it, and the form of its errors.
 
-Reads an OpenAPI 3.0 document into :class:`Operation` values. It does not know handlers or HTTP connections.
+Reads an OpenAPI 3.0 document into :class:`Operation` values. It does not know handlers or HTTP connections. There are
+two documents: the API of ComfyUI and Comfy Cloud, and Comfy API v2.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from importlib.resources import files
 from typing import Any
@@ -22,6 +23,7 @@ class Shape(Enum):
     ERROR = "ErrorResponse"  # {"code", "message"}
     MESSAGE = "BindingErrorResponse"  # {"message"}
     PROMPT = "PromptErrorResponse"  # ComfyUI's {"error": {...}, "node_errors": {}}
+    ENVELOPE = "ErrorEnvelope"  # of Comfy API v2: {"error": {"code", "message", "details"}}
     TEXT = "text/plain"
 
 
@@ -94,53 +96,82 @@ class Contract:
 
 
 def load() -> Contract:
-    """The contract that this server implements."""
-    text = files("safelight.api").joinpath("contract.json").read_bytes()
-    return compile_contract(msgspec.json.decode(text))
+    """The contract of ComfyUI's and Comfy Cloud's API."""
+    return compile_contract(_read("contract.json"))
 
 
-def compile_contract(document: Mapping[str, Any]) -> Contract:
-    operations = {operation.id: operation for operation in _operations(document)}
+def load_v2() -> Contract:
+    """The contract of Comfy API v2.
+
+    Its security has the alternative of no credential, for servers without accounts. Here a server without accounts has
+    one user, who is every caller (``api/auth.py``), so that a caller without a credential is refused elsewhere.
+    """
+    return compile_contract(_read("contract_v2.json"), shape=Shape.ENVELOPE, is_open=False)
+
+
+def compile_contract(document: Mapping[str, Any], *, shape: Shape = Shape.ERROR, is_open: bool = True) -> Contract:
+    """``shape``: of errors whose form the document does not name. ``is_open``: whether the document's alternatives
+    without a credential count."""
+    operations = {operation.id: operation for operation in _operations(document, shape, is_open=is_open)}
     return Contract(document, operations)
 
 
-def _operations(document: Mapping[str, Any]) -> Iterator[Operation]:
+def _read(name: str) -> Mapping[str, Any]:
+    document: Mapping[str, Any] = msgspec.json.decode(files("safelight.api").joinpath(name).read_bytes())
+    return document
+
+
+def _operations(document: Mapping[str, Any], shape: Shape, *, is_open: bool) -> Iterator[Operation]:
     for path, item in document["paths"].items():
         for method in METHODS:
             if method in item:
-                yield _operation(document, method.upper(), path, item[method], item.get("parameters", ()))
+                found = _operation(document, method.upper(), path, item[method], item.get("parameters", ()), shape)
+                yield found if is_open else replace(found, security=tuple(s for s in found.security if s))
 
 
 def _operation(
-    document: Mapping[str, Any], method: str, path: str, spec: Mapping[str, Any], shared: Sequence[Mapping[str, Any]]
+    document: Mapping[str, Any],
+    method: str,
+    path: str,
+    spec: Mapping[str, Any],
+    shared: Sequence[Mapping[str, Any]],
+    shape: Shape,
 ) -> Operation:
     shapes: dict[int, Shape] = {}
     responses: dict[int, Schema | None] = {}
-    for code, response in spec["responses"].items():
-        content = response.get("content", {})
+    for code, declared in spec["responses"].items():
+        content = _resolved(document, declared).get("content", {})
         schema = content.get("application/json", {}).get("schema")
         responses[int(code)] = Schema(schema, document) if schema is not None else None
         if int(code) >= 400:
-            shapes[int(code)] = _shape(content)
+            shapes[int(code)] = _shape(content, shape)
     return Operation(
         id=spec["operationId"],
         method=method,
         path=path,
-        parameters=tuple(_parameter(p) for p in (*shared, *spec.get("parameters", ()))),
+        parameters=tuple(_parameter(_resolved(document, p)) for p in (*shared, *spec.get("parameters", ()))),
         body=_body(document, spec.get("requestBody")),
         security=tuple(frozenset(s) for s in spec.get("security", document.get("security", ()))),
         shapes=shapes,
-        default_shape=shapes.get(500, shapes.get(503, Shape.ERROR)),
+        default_shape=shapes.get(500, shapes.get(503, shape)),
         responses=responses,
     )
 
 
-def _shape(content: Mapping[str, Any]) -> Shape:
+def _resolved(document: Mapping[str, Any], spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameter or response itself, where the document refers to one of its components."""
+    while "$ref" in spec:
+        _, components, kind, name = spec["$ref"].split("/")
+        spec = document[components][kind][name]
+    return spec
+
+
+def _shape(content: Mapping[str, Any], default: Shape) -> Shape:
     if "text/plain" in content:
         return Shape.TEXT
     reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
     name = reference.rpartition("/")[2]
-    return _SHAPES.get(name, Shape.ERROR)
+    return _SHAPES.get(name, default)
 
 
 def _parameter(spec: Mapping[str, Any]) -> Parameter:

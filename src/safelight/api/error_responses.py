@@ -28,6 +28,7 @@ from safelight.core.errors import (
     UnsupportedMedia,
 )
 from safelight.core.user import BudgetSpent, QuotaReached
+from safelight.services.asset_library import AssetInUse
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,13 @@ STATUS: tuple[tuple[type[SafelightError], int], ...] = (
 
 _TOO_LARGE_IS_400 = ("uploadImage", "uploadMask")
 """The contract's descriptions say so."""
+_ENVELOPE_CODES: tuple[tuple[type[SafelightError], str], ...] = (
+    (QuotaReached, "queue_full"),
+    (BudgetSpent, "insufficient_credits"),
+    (BodyTooLarge, "payload_too_large"),
+    (AssetInUse, "asset_in_use"),
+)
+"""The words of Comfy API v2 for errors that have others in the first API."""
 RETRY_AFTER_S = 5
 _HEADERS = {401: {"www-authenticate": "Bearer"}, 408: {"connection": "close"}, 503: {"retry-after": str(RETRY_AFTER_S)}}
 
@@ -101,6 +109,9 @@ def status_of(error: SafelightError, operation: Operation) -> int:
 
 
 def error_response(error: Exception, operation: Operation) -> Response:
+    if isinstance(error, InvalidPrompt) and operation.default_shape is Shape.ENVELOPE:
+        details = {"error": error.error, "node_errors": error.node_errors}
+        return json_response(_envelope("invalid_workflow", error.message, details), status=422)
     if isinstance(error, InvalidPrompt):
         return json_response({"error": error.error, "node_errors": error.node_errors}, status=400)
     if not isinstance(error, SafelightError):
@@ -112,7 +123,11 @@ def error_response(error: Exception, operation: Operation) -> Response:
     headers = dict(_HEADERS.get(status, {}))
     if isinstance(error, QuotaReached):
         headers["retry-after"] = str(error.retry_after_s)
-    return shaped(operation.shape(status), status, error.code, error.message, headers=headers)
+    shape = operation.shape(status)
+    if shape is Shape.ENVELOPE:
+        code = next((code for kind, code in _ENVELOPE_CODES if type(error) is kind), error.code)
+        return json_response(_envelope(code, error.message, error.details), status=status, headers=headers)
+    return shaped(shape, status, error.code, error.message, headers=headers)
 
 
 def shaped(shape: Shape, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None) -> Response:
@@ -126,4 +141,11 @@ def _body(shape: Shape, code: str, message: str) -> dict[str, Any]:
         return {"message": message}
     if shape is Shape.PROMPT:
         return {"error": {"type": code, "message": message, "details": message, "extra_info": {}}, "node_errors": {}}
+    if shape is Shape.ENVELOPE:
+        return _envelope(code, message, None)
     return {"code": code, "message": message}
+
+
+def _envelope(code: str, message: str, details: Mapping[str, Any] | None) -> dict[str, Any]:
+    error: dict[str, Any] = {"code": code, "message": message}
+    return {"error": error | {"details": details} if details is not None else error}

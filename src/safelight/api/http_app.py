@@ -25,12 +25,14 @@ from safelight.api.origin import Origins
 from safelight.api.pack_routes import answer_pack_route
 from safelight.api.pipeline import ANY, Pipeline
 from safelight.api.proxies import Proxies
+from safelight.api.request_id import V2_PREFIX, with_request_id
 from safelight.api.request_path import decoded_path
 from safelight.api.responses import json_response
 from safelight.api.routes import build_router
 from safelight.api.sign_in import SignIn
 from safelight.api.slow_clients import TimedReceive
 from safelight.api.upload_slots import Uploads
+from safelight.api.v2.streams import Streams
 from safelight.blobs.cache import FileCache
 from safelight.blobs.store import BlobStore, Presigning
 from safelight.bus.bus import Bus
@@ -42,6 +44,7 @@ from safelight.graph.prompt_format import Limits
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.download import Downloads
 from safelight.services.egress import Egress
+from safelight.services.expiry import Expiry
 from safelight.services.identity import TokenVerifier
 from safelight.services.model import ModelFiles
 from safelight.services.model_index import ModelIndexer
@@ -116,6 +119,8 @@ def create_http_app(
         submissions=Submissions(
             db=db, clock=clock, catalogue=catalogue, models=models, workers=dispatcher, cpu=heavy, rules=rules
         ),
+        streams=Streams(bus),
+        expiry=Expiry(db, clock),
     )
     return HttpApp(app, authenticator or _authenticator(settings, clock, db, bus), Forwarder(leader))
 
@@ -146,18 +151,22 @@ class HttpApp:
         self._app = app
         self._forwarder = forwarder
         self._authenticator = authenticator
-        contract = contracts.load()
-        self._document = openapi_document.document(contract)
+        contract, v2 = contracts.load(), contracts.load_v2()
+        self._documents = {
+            "/openapi.json": openapi_document.document(contract),
+            "/api/v2/openapi.json": openapi_document.document_v2(v2),
+        }
         self._origins = Origins(app.settings, authenticator)
         self._cross_origin = CrossOrigin(app.settings.server.allowed_origins)
         self._proxies = Proxies(app.settings.server.proxy_networks)
-        self._pipeline = Pipeline(app, build_router(contract), authenticator, self._origins, forwarder)
+        self._pipeline = Pipeline(app, build_router(contract, v2), authenticator, self._origins, forwarder)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope = self._cross_origin.mark(self._proxies.client_scope(scope))
         if scope["type"] == "http":
             draining = Draining(scope, TimedReceive(receive, grace_s=self._app.settings.limits.slow_body_s), send)
             receive, send = draining.receive, self._cross_origin.sender(scope, draining.send)
+            send = with_request_id(scope, send)
         if scope["type"] == "websocket":
             await self._socket(scope, receive, send)
         elif scope["type"] == "http" and (preflight := self._cross_origin.preflight(scope)) is not None:
@@ -170,27 +179,32 @@ class HttpApp:
         await self._authenticator.follow()
 
     async def start_leading(self) -> None:
-        """Continue the downloads that the last process left unfinished. Called on the server that leads only."""
+        """Continue the downloads that the last process left unfinished, and remove what expires. Called on the server
+        that leads only."""
         await self._app.downloads.resume()
+        self._app.expiry.start()
 
     async def stop_leading(self) -> None:
+        await self._app.expiry.stop()
         await self._app.model_indexer.stop()
         await self._app.downloads.pause()
 
     def is_watched(self, owner: UserId) -> bool:
-        """Whether the user has an open socket at this server."""
-        return self._app.hub.has(owner)
+        """Whether the user has an open socket or event stream at this server."""
+        return self._app.hub.has(owner) or self._app.streams.has(owner)
 
     async def stop(self) -> None:
         """End the background work."""
         self._app.heavy.stop()
+        await self._app.expiry.stop()
         await self._app.model_indexer.stop()
         await self._app.downloads.stop()
         await self._forwarder.close()
 
     def close_sockets(self) -> None:
-        """Close every ``/ws`` connection; clients reconnect when the server is back."""
+        """Close every ``/ws`` connection and event stream; clients reconnect when the server is back."""
         self._app.hub.close()
+        self._app.streams.stop()
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         if decoded_path(scope) not in _SOCKET_PATHS:
@@ -200,8 +214,8 @@ class HttpApp:
 
     async def _outside_the_api(self, scope: Scope, receive: Receive) -> ASGIApp:
         path = decoded_path(scope)
-        if path == "/openapi.json":
-            return json_response(self._document)
+        if (document := self._documents.get(path)) is not None:
+            return json_response(document)
         if path in _SOCKET_PATHS:
             return Response("this address is for WebSockets", 400, media_type="text/plain")
         request = Request(scope, receive)
@@ -217,7 +231,8 @@ class HttpApp:
         if pack_response is not None:
             return pack_response
         if path.startswith(_API_PREFIXES):
-            return shaped(Shape.ERROR, 404, "not_found", f"there is no {path}")
+            shape = Shape.ENVELOPE if path.startswith(V2_PREFIX) else Shape.ERROR
+            return shaped(shape, 404, "not_found", f"there is no {path}")
         try:
             await self._origins.check(HTTPConnection(scope))
         except (Forbidden, Unavailable) as error:

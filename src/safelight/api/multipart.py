@@ -1,6 +1,6 @@
 """Multipart forms, parsed as they arrive: fields are limited and kept in memory, one file goes into the blob store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -36,12 +36,24 @@ class Form:
     """All values of each field, in order."""
 
 
-async def read_form(request: Request, blobs: BlobStore, *, file_field: str, limit: int) -> Form:
-    """``limit``: of the file, in bytes. Raises :class:`InvalidBody` for a body that is not multipart/form-data."""
+async def read_form(
+    request: Request,
+    blobs: BlobStore,
+    *,
+    file_field: str,
+    limit: int,
+    expected: Callable[[Mapping[str, str]], Digest | None] = lambda fields: None,
+) -> Form:
+    """``limit``: of the file, in bytes. ``expected``: returns the digest that the file must have, by the fields that
+    came before it.
+
+    Raises :class:`InvalidBody` for a body that is not multipart/form-data, and
+    :class:`~safelight.blobs.store.WrongDigest`, with nothing stored, for a file with another digest.
+    """
     kind, options = multipart.parse_options_header(request.headers.get("content-type", ""))
     if kind != "multipart/form-data" or not options.get("boundary"):
         raise InvalidBody("the body must be a form (multipart/form-data)")
-    reader = _FormReader(blobs, file_field, limit)
+    reader = _FormReader(blobs, file_field, limit, expected)
     try:
         with multipart.PushMultipartParser(options["boundary"], max_segment_count=MAX_PARTS) as parser:
             async for chunk in request.stream():
@@ -57,8 +69,11 @@ async def read_form(request: Request, blobs: BlobStore, *, file_field: str, limi
 class _FormReader:
     """Mutable: the current part, and the parts that are complete."""
 
-    def __init__(self, blobs: BlobStore, file_field: str, limit: int) -> None:
+    def __init__(
+        self, blobs: BlobStore, file_field: str, limit: int, expected: Callable[[Mapping[str, str]], Digest | None]
+    ) -> None:
         self._blobs = blobs
+        self._expected = expected
         self._file_field = file_field
         self._limit = limit
         self._part: multipart.MultipartSegment | None = None
@@ -105,7 +120,7 @@ class _FormReader:
         assert self._part is not None
         name, filename = self._part.name, self._part.filename
         if self._writer is not None and filename is not None:
-            digest, size = await self._writer.finish()
+            digest, size = await self._writer.finish(self._expected(self.fields))
             self.files[name] = UploadedFile(filename, digest, size, bytes(self._head), self._writer.sha256)
             self._writer = None
         elif filename is None:

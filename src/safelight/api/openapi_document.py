@@ -20,17 +20,27 @@ _TEXT = {"text/plain": {"schema": {"type": "string"}}}
 
 
 def document(contract: Contract) -> dict[str, Any]:
+    paths = _with_unlisted_responses(contract)
+    for route in OWN_ROUTES:
+        for path in route.paths:
+            if path.startswith("/api/"):  # other paths repeat these, or are ComfyUI's own spellings (HTTP-2)
+                paths.setdefault(path, {}).setdefault(route.method.lower(), _own(route, path))
+    return {**contract.document, "paths": paths}
+
+
+def document_v2(contract: Contract) -> dict[str, Any]:
+    """The document at ``/api/v2/openapi.json``: Comfy API v2, with the responses that this server adds."""
+    return {**contract.document, "paths": _with_unlisted_responses(contract)}
+
+
+def _with_unlisted_responses(contract: Contract) -> dict[str, dict[str, Any]]:
     paths = {path: dict(item) for path, item in contract.document["paths"].items()}
     for operation in contract.operations.values():
         item, method = paths[operation.path], operation.method.lower()
         responses = item[method]["responses"]
         ours = {str(status): _response(operation.shape(status), why) for status, why in _unlisted(operation)}
         item[method] = item[method] | {"responses": responses | ours}
-    for route in OWN_ROUTES:
-        for path in route.paths:
-            if path.startswith("/api/"):  # other paths repeat these, or are ComfyUI's own spellings (HTTP-2)
-                paths.setdefault(path, {}).setdefault(route.method.lower(), _own(route, path))
-    return {**contract.document, "paths": paths}
+    return paths
 
 
 def _unlisted(operation: Operation) -> list[tuple[int, str]]:

@@ -40,7 +40,21 @@ def decode_path(parameters: Iterable[Parameter], values: Mapping[str, str]) -> d
 def decode_query(parameters: Iterable[Parameter], query: bytes) -> dict[str, Any]:
     """All declared query parameters by name, with their defaults. Raises :class:`InvalidParameter`."""
     given = _split(query) if query else {}
-    return {p.name: _decode(p, given.get(p.name, ())) for p in parameters if p.location == "query"}
+    return {
+        p.name: _members(p, given) if p.type == "object" else _decode(p, given.get(p.name, ()))
+        for p in parameters
+        if p.location == "query"
+    }
+
+
+def _members(parameter: Parameter, given: Mapping[str, list[str]]) -> dict[str, str]:
+    """The members of an object that is written ``name[key]=value`` (the style ``deepObject``)."""
+    start = f"{parameter.name}["
+    return {
+        name[len(start) : -1]: unquote_plus(values[-1])
+        for name, values in given.items()
+        if name.startswith(start) and name.endswith("]")
+    }
 
 
 def _split(query: bytes) -> dict[str, list[str]]:

@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pkgutil import iter_modules
+from types import ModuleType
 
 from safelight.api import comfy, health
+from safelight.api import v2 as v2_package
 from safelight.api.account import routes as account
 from safelight.api.admin import routes as admin
 from safelight.api.comfy import comfy_routes
@@ -20,9 +22,13 @@ OWN_ROUTES: tuple[Route, ...] = (*comfy_routes.ROUTES, *health.ROUTES, *account.
 """The routes that the contract does not have."""
 
 
-def build_router(contract: Contract) -> Router[Endpoint]:
+def build_router(contract: Contract, v2: Contract) -> Router[Endpoint]:
+    """``contract``: of ComfyUI's API; ``v2``: of Comfy API v2, whose paths are served under ``/api`` only."""
     router: Router[Endpoint] = Router()
     handlers = find_handlers(contract)
+    v2_handlers = find_handlers(v2, v2_package)
+    for operation in v2.operations.values():
+        router.add(operation.method, operation.path, Endpoint(operation, v2_handlers[operation.id]))
     for path, endpoint in _own_endpoints(contract):
         router.add(endpoint.operation.method, path, endpoint)
     for operation in contract.operations.values():
@@ -34,12 +40,12 @@ def build_router(contract: Contract) -> Router[Endpoint]:
     return router
 
 
-def find_handlers(contract: Contract) -> Mapping[str, Handler]:
-    """The handlers in the modules of ``api/comfy`` by operation id; each is named by it, in snake case."""
+def find_handlers(contract: Contract, package: ModuleType = comfy) -> Mapping[str, Handler]:
+    """The handlers in the modules of ``package`` by operation id; each is named by it, in snake case."""
     names = {_snake(operation_id): operation_id for operation_id in contract.operations}
     found: dict[str, Handler] = {}
-    for info in iter_modules(comfy.__path__):
-        module = import_module(f"{comfy.__name__}.{info.name}")
+    for info in iter_modules(package.__path__):
+        module = import_module(f"{package.__name__}.{info.name}")
         for name, value in vars(module).items():
             if name in names and callable(getattr(value, "function", value)):
                 handler = as_handler(value)

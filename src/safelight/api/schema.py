@@ -51,6 +51,8 @@ def _to_json_schema(spec: Any) -> Any:
     schema = {k: _named(v) if k == "properties" else _to_json_schema(v) for k, v in spec.items() if k not in _IGNORED}
     if spec.get("nullable") is True and isinstance(spec.get("type"), str):
         schema["type"] = [spec["type"], "null"]
+    elif spec.get("nullable") is True and "allOf" in schema:
+        schema = {"anyOf": [schema, {"type": "null"}]}
     return schema
 
 

@@ -29,7 +29,7 @@ from blake3 import blake3
 
 from safelight.blobs.checking import CHUNK, CheckedFiles
 from safelight.blobs.hashing import hash_file_twice
-from safelight.blobs.store import BlobMissing, StoredBlob, WrongDigest
+from safelight.blobs.store import BlobMissing, StoredBlob, WrongDigest, check_digest
 from safelight.core.digest import Digest, Sha256Digest, parse_digest
 from safelight.core.errors import InvalidDigest, StorageFull
 
@@ -204,9 +204,9 @@ class _LocalWriter:
             with _translated_errors():
                 await asyncio.to_thread(self._flush)
 
-    async def finish(self) -> tuple[Digest, int]:
+    async def finish(self, expected: Digest | None = None) -> tuple[Digest, int]:
         with _translated_errors():
-            digest, changed = await asyncio.to_thread(self._finish)
+            digest, changed = await asyncio.to_thread(self._finish, expected)
             await _sync_folders(changed)
         return digest, self._size
 
@@ -223,14 +223,15 @@ class _LocalWriter:
         while view:
             view = view[self._file.write(view) :]
 
-    def _finish(self) -> tuple[Digest, list[Path]]:
+    def _finish(self, expected: Digest | None) -> tuple[Digest, list[Path]]:
         try:
             self._flush()
             assert self._file is not None
             assert self._path is not None
+            digest = Digest(self._hasher.hexdigest())
+            check_digest(digest, expected)
             os.fsync(self._file.fileno())
             self._file.close()
-            digest = Digest(self._hasher.hexdigest())
             changed = self._store.keep(self._path, digest)
             self._path = None
         except BaseException:

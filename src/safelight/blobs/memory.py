@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from safelight.blobs.hashing import hash_bytes
-from safelight.blobs.store import BlobCorrupt, BlobMissing, StoredBlob, WrongDigest
+from safelight.blobs.store import BlobCorrupt, BlobMissing, StoredBlob, WrongDigest, check_digest
 from safelight.core.digest import Digest, Sha256Digest
 
 _CHUNK = 256 * 1024
@@ -79,9 +79,10 @@ class _MemoryWriter:
     async def write(self, chunk: bytes) -> None:
         self._data += chunk
 
-    async def finish(self) -> tuple[Digest, int]:
+    async def finish(self, expected: Digest | None = None) -> tuple[Digest, int]:
         data = bytes(self._data)
         digest = hash_bytes(data)
+        check_digest(digest, expected)
         self._store.keep(digest, data)
         return digest, len(data)
 

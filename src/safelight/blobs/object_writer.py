@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from safelight.blobs.store import StoreUnavailable
+from safelight.blobs.store import StoreUnavailable, WrongDigest, check_digest
 from safelight.core.digest import Digest, Sha256Digest
 
 if TYPE_CHECKING:
@@ -57,9 +57,14 @@ class ObjectWriter:
             for at in range(0, len(data), CHUNK):
                 await self._send(data[at : at + CHUNK])
 
-    async def finish(self) -> tuple[Digest, int]:
+    async def finish(self, expected: Digest | None = None) -> tuple[Digest, int]:
         data = await self._hashed()
         digest = Digest(self._hasher.hexdigest())
+        try:
+            check_digest(digest, expected)
+        except WrongDigest:
+            await self.abort()
+            raise
         if self._upload is None:
             await self._store.put_small(digest, data)
             return digest, self._size

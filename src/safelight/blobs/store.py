@@ -27,9 +27,15 @@ class BlobCorrupt(SafelightError):
 
 
 class WrongDigest(Invalid):
-    """A file does not match its digest."""
+    """Bytes do not match their digest."""
 
     code = "hash_mismatch"
+
+
+def check_digest(digest: Digest, expected: Digest | None) -> None:
+    """Raises :class:`WrongDigest`."""
+    if expected not in (None, digest):
+        raise WrongDigest(f"the bytes have the digest {digest}, not {expected}")
 
 
 class StoreUnavailable(Unavailable):
@@ -66,8 +72,11 @@ class BlobWriter(Protocol):
 
     async def write(self, chunk: bytes) -> None: ...
 
-    async def finish(self) -> tuple[Digest, int]:
-        """Store the bytes written, and return their digest and size once they would survive a power cut."""
+    async def finish(self, expected: Digest | None = None) -> tuple[Digest, int]:
+        """Store the bytes written, and return their digest and size once they would survive a power cut.
+
+        Raises :class:`WrongDigest`, with nothing stored, if they do not match ``expected``.
+        """
         ...
 
     async def abort(self) -> None: ...

@@ -13,6 +13,7 @@
 * ``gate``: whether the queue and each slot let jobs start.
 * ``ids``: typed identities.
 * ``job``: a job and its state machine.
+* ``job_label``: labels of jobs, and filters by them.
 * ``leader``: the leader among several servers.
 * ``metadata_field``: fields of an asset's metadata, for filters.
 * ``model_folders``: folders of model files.

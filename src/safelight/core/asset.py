@@ -68,6 +68,11 @@ class Asset:
     last_access_at: datetime | None = None
     preview_id: AssetId | None = None
     loader_path: str | None = None
+    expires_at: datetime | None = None
+    """When the server deletes it; ``None``: never."""
+
+    def has_expired(self, now: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= now
 
 
 class AssetSort(StrEnum):

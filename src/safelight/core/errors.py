@@ -32,6 +32,11 @@ class SafelightError(Exception):
     def message(self) -> str:
         return str(self)
 
+    @property
+    def details(self) -> Mapping[str, Any] | None:
+        """Plain data for programs, where the message alone is not enough."""
+        return None
+
 
 class NotFound(SafelightError):
     code = "not_found"

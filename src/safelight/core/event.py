@@ -216,10 +216,12 @@ class PackMessageSent:
 
 @dataclass(frozen=True, slots=True)
 class LogWritten:
-    """Lines of the server's or a worker's log; ``owner_id`` is ``None`` for lines that only admins may see."""
+    """Lines of the server's or a worker's log; ``owner_id`` is ``None`` for lines that only admins may see. ``job_id``:
+    of the job that they are about, if any."""
 
     owner_id: UserId | None
     entries: Sequence[tuple[datetime, str]]
+    job_id: JobId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,10 @@ class JobSummary:
     """The engine kinds that can run it."""
     releases: int = 0
     """Attempts that the server requeued in good order: they count for the fence, but not as retries."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """The owner's own labels (``metadata`` of Comfy API v2), by which jobs are found again (``core/job_label.py``)."""
+    node_count: int | None = None
+    """The nodes of its prompt, for progress; ``None`` for jobs of older versions."""
 
     @property
     def shown_id(self) -> str:

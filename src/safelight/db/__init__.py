@@ -32,7 +32,10 @@
 * ``feedback``: feedback of users.
 * ``gate``: what an administrator has paused or drained.
 * ``job``: jobs as their owners see them.
+* ``idempotency``: idempotency keys of submissions.
 * ``job_columns``: the columns of a job, declared once.
+* ``job_files``: one job, what it has made so far, and its place in the queue.
+* ``job_label``: labels of jobs, and the assets that jobs hold.
 * ``job_list``: pages of a user's jobs.
 * ``job_rows``: puts whole jobs together from their tables.
 * ``leader``: which server leads.

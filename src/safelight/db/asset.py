@@ -36,6 +36,7 @@ COLUMNS: tuple[ColumnElement[Any], ...] = (
     table.c.preview_id,
     table.c.loader_path,
     table.c.source_metadata,
+    table.c.expires_at,
 )
 _OWNED = table.c.owner_id == bindparam("owner")
 _IN_FOLDER = (_OWNED, table.c.folder == bindparam("in_folder"), table.c.subfolder == bindparam("in_subfolder"))
@@ -64,6 +65,22 @@ _DROP_UNPUBLISHED = delete(table).where(
 )
 _INSERT = insert(table)
 _BY_ID = select(*COLUMNS).where(_OWNED, table.c.id == bindparam("of_id"), table.c.published.is_(True))
+_BY_ID_OR_RUNNING = select(*COLUMNS).where(_OWNED, table.c.id == bindparam("of_id"))
+_OF_IDS = select(*COLUMNS).where(_OWNED, table.c.id.in_(bindparam("of_ids", expanding=True)))
+_SAME = (
+    select(*COLUMNS)
+    .where(
+        _OWNED,
+        table.c.digest == bindparam("of_digest"),
+        table.c.name == bindparam("called"),
+        table.c.published.is_(True),
+    )
+    .order_by(table.c.seq.desc())
+    .limit(1)
+)
+_EXPIRED = (
+    select(*COLUMNS).where(table.c.expires_at <= bindparam("now")).order_by(table.c.expires_at).limit(bindparam("most"))
+)
 _BY_DIGEST = (
     select(*COLUMNS)
     .where(_OWNED, table.c.digest == bindparam("of_digest"), table.c.published.is_(True))
@@ -109,6 +126,7 @@ def add(conn: Connection, new: Asset, *, fence: Fence | None = None) -> None:
             "preview_id": new.preview_id,
             "loader_path": new.loader_path,
             "source_metadata": new.source_metadata or None,
+            "expires_at": new.expires_at,
         },
     )
     assert result.inserted_primary_key is not None
@@ -121,6 +139,33 @@ def find(conn: Connection, owner_id: UserId, *, asset_id: AssetId) -> tuple[int,
     """A listed asset with its ``seq``."""
     row = conn.execute(_BY_ID, {"owner": owner_id, "of_id": asset_id}).one_or_none()
     return (row.seq, assets(conn, [row])[0]) if row else None
+
+
+def find_viewable(conn: Connection, owner_id: UserId, *, asset_id: AssetId) -> Asset | None:
+    """A listed asset, or an output of a job that still runs."""
+    row = conn.execute(_BY_ID_OR_RUNNING, {"owner": owner_id, "of_id": asset_id}).one_or_none()
+    return assets(conn, [row])[0] if row else None
+
+
+def find_all(conn: Connection, owner_id: UserId, *, asset_ids: Collection[AssetId]) -> dict[AssetId, Asset]:
+    """Those of ``asset_ids`` that the owner has, outputs of running jobs included. Tags are not read."""
+    found: dict[AssetId, Asset] = {}
+    for some in batches(asset_ids):
+        for row in conn.execute(_OF_IDS, {"owner": owner_id, "of_ids": some}):
+            found[AssetId(row.id)] = _asset(row, ())
+    return found
+
+
+def find_same(conn: Connection, owner_id: UserId, *, name: str, digest: Digest) -> Asset | None:
+    """The newest listed asset with this name and these bytes."""
+    row = conn.execute(_SAME, {"owner": owner_id, "of_digest": digest, "called": name}).one_or_none()
+    return assets(conn, [row])[0] if row else None
+
+
+def expired(conn: Connection, *, now: datetime, limit: int) -> list[tuple[int, Asset]]:
+    """Assets of all owners whose time is over, each with its ``seq``."""
+    rows = conn.execute(_EXPIRED, {"now": now, "most": limit}).all()
+    return list(zip([row.seq for row in rows], assets(conn, rows), strict=True))
 
 
 def find_of_digest(conn: Connection, owner_id: UserId, *, digest: Digest) -> tuple[int, Asset] | None:
@@ -272,4 +317,5 @@ def _asset(row: Row[Any], tags: tuple[str, ...]) -> Asset:
         last_access_at=row.last_access_at,
         preview_id=None if row.preview_id is None else AssetId(row.preview_id),
         loader_path=row.loader_path,
+        expires_at=row.expires_at,
     )

@@ -45,13 +45,16 @@ def add(
     prompt: Mapping[str, Any],
     targets: Sequence[str],
     extra_data: Mapping[str, Any],
-) -> None:
+) -> int:
+    """Insert a job, and return its row's number."""
     result = conn.execute(_INSERT, {**new_row(summary), "duration_ms": 0, "device_s": 0.0})
     assert result.inserted_primary_key is not None
     payload = {"prompt": prompt, "targets": targets, "extra_data": extra_data}
-    conn.execute(_INSERT_PAYLOAD, {"job_seq": result.inserted_primary_key[0], **payload})
+    seq: int = result.inserted_primary_key[0]
+    conn.execute(_INSERT_PAYLOAD, {"job_seq": seq, **payload})
     if summary.state is JobState.QUEUED:
         depths.change(conn, summary.queue_key, by=1)
+    return seq
 
 
 def is_taken(conn: Connection, job_id: JobId) -> bool:

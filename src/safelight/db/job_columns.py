@@ -69,6 +69,8 @@ COLUMNS = (
         write=as_text,
     ),
     JobColumn(Column("releases", Integer, nullable=False, server_default="0")),
+    JobColumn(Column("labels", Json), is_fixed=True, read=lambda v: v or {}, write=lambda v: dict(v) or None),
+    JobColumn(Column("node_count", Integer), is_fixed=True),
 )
 
 _CHANGING = tuple(column for column in COLUMNS if not column.is_fixed)

@@ -177,6 +177,7 @@ asset = Table(
     Column("preview_id", String(36)),
     Column("loader_path", Text),  # a model's name in the lists of loader nodes
     Column("source_metadata", Json),  # what the site of its download reports about it
+    Column("expires_at", Moment),  # when the server deletes it; NULL: never
     UniqueConstraint("owner_id", "id"),
     UniqueConstraint("owner_id", "folder", "subfolder", "filename"),
 )
@@ -194,6 +195,7 @@ _partial("ix_asset_series", *_SERIES, where=asset.c.series.is_not(None))
 _partial("ix_asset_job", asset.c.job_id, asset.c.attempt, where=asset.c.job_id.is_not(None))
 IS_UNPUBLISHED: ColumnElement[bool] = literal_column("NOT published")
 _partial("ix_asset_unpublished", asset.c.seq, where=IS_UNPUBLISHED)
+_partial("ix_asset_expires_at", asset.c.expires_at, where=asset.c.expires_at.is_not(None))
 
 asset_tag = Table(
     "asset_tag",
@@ -257,6 +259,40 @@ task = Table(
 Index(None, task.c.owner_id, task.c.seq)
 IS_UNFINISHED: ColumnElement[bool] = literal_column("state IN ('created', 'running')")
 _partial("ix_task_unfinished", task.c.seq, where=IS_UNFINISHED)
+
+# Labels of jobs, by which their owner finds them.
+job_label = Table(
+    "job_label",
+    metadata,
+    Column("owner_id", String(64), primary_key=True),
+    Column("key", String(40), primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("job_seq", RowId, ForeignKey("job.seq", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+Index(None, job_label.c.job_seq)
+
+# The assets that a job's client named by id: while the job waits or runs, they are not deleted.
+job_asset = Table(
+    "job_asset",
+    metadata,
+    Column("owner_id", String(64), primary_key=True),
+    Column("asset_id", String(36), primary_key=True),
+    Column("job_seq", RowId, ForeignKey("job.seq", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+Index(None, job_asset.c.job_seq)
+
+# Idempotency keys of submissions, each claimed in the transaction of its job; forgotten after a day.
+idempotency_key = Table(
+    "idempotency_key",
+    metadata,
+    Column("owner_id", String(64), ForeignKey("user.id"), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("claimed_at", Moment, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index(None, idempotency_key.c.claimed_at)
 
 # Names by their trigrams; the row id is the asset's ``seq``. On PostgreSQL, an index on the column itself.
 NAME_SEARCH = (

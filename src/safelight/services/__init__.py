@@ -4,6 +4,8 @@ Jobs:
 
 * ``submission``: from a draft to an accepted job.
 * ``job``: submits, reads, cancels and forgets an owner's jobs.
+* ``job_view``: a job with the assets that it has made so far.
+* ``idempotency``: keys that are good for one job.
 * ``attempt``: what the dispatcher does to jobs.
 * ``all_jobs``: what an administrator does to the jobs of all users.
 * ``engine_choice``: the engine kinds that can run a prompt.
@@ -27,6 +29,7 @@ Files and workflows:
 
 * ``named_files``: files by name, and outputs of jobs.
 * ``asset_access``: who may read an asset.
+* ``asset_reference``: references to assets inside a graph.
 * ``asset_library``: a user's assets, their details and tags.
 * ``saved_work``: files and workflows that were made with a ComfyUI.
 * ``example_input``: the example picture of a new user.
@@ -49,6 +52,7 @@ Accounts and the server:
 * ``password``: password hashes.
 * ``account_revision``: the number that is incremented when accounts change.
 * ``quota``: what users use, and their limits.
+* ``expiry``: removes what has expired.
 * ``feedback``: feedback for the operator.
 * ``log``: the latest log lines.
 """

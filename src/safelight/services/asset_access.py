@@ -4,6 +4,9 @@ knows the share id of a publication with it. Handlers that send a file's bytes f
 An asset that the caller may not read looks as if it did not exist.
 """
 
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
 from safelight.core.asset import Asset, FileName, readable_owners
 from safelight.core.digest import Digest, Sha256Digest, digest_in_name
 from safelight.core.errors import NotFound
@@ -20,6 +23,25 @@ def by_id(tx: Transaction, who: Principal, *, asset_id: AssetId) -> Asset:
         if found := rows.find(tx.conn, owner, asset_id=asset_id):
             return found[1]
     raise NotFound(f"there is no asset {asset_id}")
+
+
+def viewable(tx: Transaction, who: Principal, *, asset_id: AssetId, now: datetime) -> Asset:
+    """Like :func:`by_id`, and also an output of a job that still runs; not an asset whose time is over."""
+    for owner in readable_owners(who.user_id, include_public=True):
+        found = rows.find_viewable(tx.conn, owner, asset_id=asset_id)
+        if found is not None and not found.has_expired(now):
+            return found
+    raise NotFound(f"there is no asset {asset_id}")
+
+
+def by_ids(
+    tx: Transaction, who: Principal, *, asset_ids: Collection[AssetId], now: datetime
+) -> Mapping[AssetId, Asset]:
+    """Those of ``asset_ids`` that :func:`viewable` would return, without their tags."""
+    found: dict[AssetId, Asset] = {}
+    for owner in reversed(readable_owners(who.user_id, include_public=True)):
+        found |= rows.find_all(tx.conn, owner, asset_ids=asset_ids)
+    return {asset_id: asset for asset_id, asset in found.items() if not asset.has_expired(now)}
 
 
 def by_digest(tx: Transaction, who: Principal, *, digest: Digest | Sha256Digest, is_sha256: bool) -> Asset:

@@ -31,7 +31,7 @@ from safelight.core.ids import AssetId, new_asset_id
 from safelight.core.paging import Page, PageRequest
 from safelight.core.user import Principal
 from safelight.db import asset as rows
-from safelight.db import asset_index, asset_list
+from safelight.db import asset_index, asset_list, job_label
 from safelight.db import blob as blobs
 from safelight.db import tag as tag_rows
 from safelight.db import workflow as workflow_rows
@@ -41,9 +41,14 @@ from safelight.services.asset_access import by_id
 from safelight.services.named_files import free_name
 
 
+class AssetInUse(Conflict):
+    """A workflow, or a job that waits or runs, uses the asset."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAsset:
-    """``id``: chosen by the client, so that it can retry the upload."""
+    """``id``: chosen by the client, so that it can retry the upload. ``file``: where nodes find it, or a free name like
+    it; ``None``: in the folder that the tags name. ``expires_at``: when the server deletes it."""
 
     name: str
     digest: Digest
@@ -55,6 +60,8 @@ class NewAsset:
     source_metadata: Mapping[str, Any] | None = None
     preview_id: AssetId | None = None
     id: AssetId | None = None
+    file: FileName | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +137,7 @@ def tags(
 
 def add(tx: Transaction, who: Principal, *, new: NewAsset, now: datetime) -> tuple[Asset, bool]:
     """Add an upload. ``False``: the caller had it already, by its id or its bytes; its missing tags were added."""
-    blobs.ensure(tx.conn, digest=new.digest, size=new.size, now=now, sha256=new.sha256)
+    keep_bytes(tx, who, new=new, now=now)
     existing = rows.find(tx.conn, who.user_id, asset_id=new.id) if new.id else None
     if existing:
         return existing[1], False
@@ -140,6 +147,11 @@ def add(tx: Transaction, who: Principal, *, new: NewAsset, now: datetime) -> tup
         asset_index.change_tags(tx.conn, who.user_id, seq=seq, add=missing, remove=())
         return replace(asset, tags=tuple(sorted({*asset.tags, *missing}))), False
     return create(tx, who, new=new, now=now), True
+
+
+def keep_bytes(tx: Transaction, who: Principal, *, new: NewAsset, now: datetime) -> None:
+    """Record that the store has the bytes of a caller's upload."""
+    blobs.ensure(tx.conn, digest=new.digest, size=new.size, now=now, sha256=new.sha256)
 
 
 def create(tx: Transaction, who: Principal, *, new: NewAsset, now: datetime) -> Asset:
@@ -164,6 +176,7 @@ def create(tx: Transaction, who: Principal, *, new: NewAsset, now: datetime) -> 
         user_metadata=new.user_metadata or {},
         source_metadata=new.source_metadata or {},
         preview_id=new.preview_id,
+        expires_at=new.expires_at,
     )
     rows.add(tx.conn, asset)
     tx.emit(FilesChanged(who.user_id))
@@ -205,12 +218,20 @@ def change_tags(
 
 
 def remove(tx: Transaction, who: Principal, *, asset_id: AssetId) -> None:
-    """Remove an asset. Raises :class:`Conflict` where a workflow of the caller uses it."""
+    """Remove an asset. Raises :class:`AssetInUse` where a workflow of the caller uses it, or a job that waits or runs
+    named it by its id."""
     seq, asset = _own(tx, who, asset_id)
     if is_referenced(tx, who, asset_id=asset_id):
-        raise Conflict(f"the asset {asset_id} is used by a workflow")
+        raise AssetInUse(f"the asset {asset_id} is used by a workflow")
+    if job_label.is_held(tx.conn, who.user_id, asset_id=asset_id):
+        raise AssetInUse(f"the asset {asset_id} is used by a job that has not ended")
     rows.remove(tx.conn, who.user_id, seq=seq, asset=asset)
     tx.emit(FilesChanged(who.user_id))
+
+
+def find_same(tx: Transaction, who: Principal, *, name: str, digest: Digest) -> Asset | None:
+    """The caller's newest asset with these bytes and this name."""
+    return rows.find_same(tx.conn, who.user_id, name=name, digest=digest)
 
 
 def is_referenced(tx: Transaction, who: Principal, *, asset_id: AssetId) -> bool:
@@ -244,6 +265,8 @@ def _check_preview(tx: Transaction, who: Principal, preview_id: AssetId | None) 
 def _file(tx: Transaction, who: Principal, new: NewAsset) -> FileName | None:
     """The file name for nodes and ``/api/view``: in the folder that the tags name, else among the inputs. A model has
     none."""
+    if new.file is not None:
+        return free_name(tx, who, file=new.file, digest=None)
     if "models" in new.tags:
         return None
     folder = next((folder for folder in Folder if folder.value in new.tags), Folder.INPUT)

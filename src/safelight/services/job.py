@@ -1,23 +1,25 @@
 """What an owner may do with jobs: submit, read, cancel, forget. The workers' side is ``services/attempt.py``."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from safelight.core.clock import to_ms
 from safelight.core.errors import Conflict, NotFound
 from safelight.core.event import CancelRequested, JobEnded, JobForgotten, JobQueued, QueueChanged
-from safelight.core.ids import ClientId, JobId, new_job_id, own_job_id
+from safelight.core.ids import AssetId, ClientId, JobId, new_job_id, own_job_id
 from safelight.core.job import Job, JobState, JobSummary, request_cancel
 from safelight.core.paging import Page, PageRequest
 from safelight.core.user import Principal
+from safelight.db import account as accounts
 from safelight.db import job as rows
-from safelight.db import job_list
+from safelight.db import job_label, job_list
 from safelight.db import user as users
 from safelight.db.transaction import Transaction
 from safelight.db.types import encode_json
 from safelight.services import gate as gates
+from safelight.services import idempotency
 from safelight.services import quota as quotas
 from safelight.services.job_secrets import redacted, secrets_in
 from safelight.services.placement import ANYWHERE, Placement
@@ -31,7 +33,8 @@ class SubmitJob:
     """A valid prompt to queue. ``number``: jobs with lower numbers run first; ``front``: before the owner's other jobs.
 
     ``placement``: where it may run, and the models that it needs. ``extra_data``: as the client sent it; its secrets
-    are not stored, but sent with :class:`JobQueued`.
+    are not stored, but sent with :class:`JobQueued`. ``assets``: those that the client named by id. The
+    ``idempotency_key`` is claimed in the transaction of the job.
     """
 
     prompt: Mapping[str, Any]
@@ -43,11 +46,16 @@ class SubmitJob:
     front: bool = False
     workflow_id: str | None = None
     placement: Placement = ANYWHERE
+    labels: Mapping[str, str] = field(default_factory=dict)
+    assets: Collection[AssetId] = ()
+    idempotency_key: str | None = None
 
 
 def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime) -> JobSummary:
-    """Queue a job. Raises :class:`Conflict` for an id that its owner has used before, and the errors of quotas and
-    gates."""
+    """Queue a job. Raises :class:`Conflict` for an id that its owner has used before,
+    :class:`~safelight.services.idempotency.KeyReused`, and the errors of quotas and gates."""
+    if command.idempotency_key is not None:
+        idempotency.claim(tx, who, key=command.idempotency_key, now=now)
     gates.admit_job(tx)
     quotas.admit_job(tx, who, size=lambda: len(encode_json(command.prompt)) + len(encode_json(command.extra_data)))
     chosen = command.job_id
@@ -70,14 +78,18 @@ def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime
         pool=command.placement.pool,
         models=command.placement.models,
         engines=command.placement.engines,
+        labels=command.labels,
+        node_count=len(command.prompt),
     )
-    rows.add(
+    seq = rows.add(
         tx.conn,
         summary,
         prompt=command.prompt,
         targets=command.targets,
         extra_data=_stored(command.extra_data, client_id=command.client_id, now=now),
     )
+    job_label.add(tx.conn, who.user_id, seq=seq, labels=command.labels)
+    job_label.hold_assets(tx.conn, who.user_id, seq=seq, asset_ids=command.assets)
     secrets = secrets_in(command.extra_data)
     tx.emit(
         JobQueued(
@@ -119,6 +131,11 @@ def queue(tx: Transaction, who: Principal) -> tuple[Sequence[Job], Sequence[Job]
 def remaining(tx: Transaction, who: Principal) -> int:
     """The number of waiting and running jobs."""
     return rows.count_active(tx.conn, who.user_id)
+
+
+def waiting(tx: Transaction, who: Principal) -> int:
+    """The number of waiting jobs."""
+    return accounts.count_queued(tx.conn, who.user_id)
 
 
 def cancel(tx: Transaction, who: Principal, *, job_id: str, now: datetime) -> bool:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from safelight.bus.bus import Bus
 from safelight.core.event import Event, JobEnded, JobRequeued, JobStarted, LogWritten
 from safelight.core.ids import JobId, UserId, shown_job_id
-from safelight.core.job import JobState
+from safelight.core.job import JobError, JobState
 
 KEPT_LINES = 2_000
 
@@ -73,7 +73,7 @@ class JobLog:
         lines = end_lines(event, begun)
         level = logging.WARNING if event.state is JobState.FAILED else logging.INFO
         _jobs.log(level, "%s", "\n".join(lines))
-        written = LogWritten(owner_id=event.owner_id, entries=[(event.at, f"{line}\n") for line in lines])
+        written = LogWritten(event.owner_id, [(event.at, f"{line}\n") for line in lines], event.job_id)
         asyncio.get_running_loop().call_soon(self._bus.publish, [written])
 
 
@@ -85,5 +85,11 @@ def end_lines(event: JobEnded, begun: datetime | None) -> list[str]:
     if event.state is not JobState.FAILED or error is None:
         return [first]
     where = f" in node {error.node_id} ({error.node_type})" if error.node_id else ""
+    reason, *trace = error_lines(error)
+    return [f"{first}{where}: {reason}", *trace]
+
+
+def error_lines(error: JobError) -> list[str]:
+    """The error in one line, and its traceback."""
     trace = [line for text in error.traceback for line in text.rstrip("\n").split("\n")]
-    return [f"{first}{where}: {error.exception_type}: {error.exception_message}", *trace]
+    return [f"{error.exception_type}: {error.exception_message}", *trace]

@@ -5,7 +5,7 @@
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -13,7 +13,7 @@ from safelight.core.asset import Asset
 from safelight.core.clock import Clock
 from safelight.core.engine_kind import EngineKind
 from safelight.core.errors import Conflict, Unavailable
-from safelight.core.ids import ClientId, UserId
+from safelight.core.ids import AssetId, ClientId, UserId
 from safelight.core.job import JobSummary
 from safelight.core.node import Catalogue
 from safelight.core.pool import Pool, SizeClass
@@ -85,7 +85,8 @@ class Draft:
 
     ``prompt``: the graph, an object (or the list that some clients send for an empty one). ``targets``: the outputs to
     make; ``None`` for all. ``number``: jobs with lower numbers run first; ``front``: before the owner's other jobs.
-    ``is_large``: the request was so large that the checks are CPU-heavy however few nodes there are.
+    ``is_large``: the request was so large that the checks are CPU-heavy however few nodes there are. ``assets``: those
+    that the client named by id.
     """
 
     prompt: Any
@@ -97,6 +98,9 @@ class Draft:
     front: bool = False
     workflow_id: str | None = None
     is_large: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    assets: Collection[AssetId] = ()
+    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +115,11 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
+    """``ahead``: how many of the owner's jobs were queued before this one."""
+
     job: JobSummary
     node_errors: Mapping[str, Any]
+    ahead: int
 
 
 class Submissions:
@@ -163,6 +170,9 @@ class Submissions:
             front=draft.front,
             workflow_id=draft.workflow_id,
             placement=placement,
+            labels=draft.labels,
+            assets=draft.assets,
+            idempotency_key=draft.idempotency_key,
         )
         return Prepared(command=command, files=files.keys(), node_errors=valid.node_errors)
 
@@ -171,14 +181,16 @@ class Submissions:
         that was removed since :meth:`prepare`."""
         now = self._clock.now()
 
-        def insert(tx: Transaction) -> JobSummary:
+        def insert(tx: Transaction) -> tuple[JobSummary, int]:
             if prepared.files:
                 removed = prepared.files - named_files.files_named(tx, who, names=prepared.files).keys()
                 if removed:
                     raise Conflict(f"the file {min(removed)!r} was removed meanwhile; submit the prompt again")
-            return jobs.submit(tx, who, command=prepared.command, now=now)
+            ahead = jobs.waiting(tx, who)
+            return jobs.submit(tx, who, command=prepared.command, now=now), ahead
 
-        return Accepted(job=await self._db.write(insert), node_errors=prepared.node_errors)
+        job, ahead = await self._db.write(insert)
+        return Accepted(job=job, node_errors=prepared.node_errors, ahead=ahead)
 
     async def _find_files(
         self, who: Principal, prompt: Any, catalogue: Catalogue, *, is_heavy: bool

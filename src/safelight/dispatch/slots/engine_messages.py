@@ -162,5 +162,7 @@ class EngineMessages:
 def _log_event(slot: Slot, message: wire.LogLines) -> LogWritten:
     """The owner of the running job may see its lines."""
     attempt = slot.attempt
-    owner = attempt.owner_id if attempt is not None and attempt.job_id == message.job_id else None
-    return LogWritten(owner, [(from_ms(at_ms), line) for at_ms, line in message.lines])
+    entries = [(from_ms(at_ms), line) for at_ms, line in message.lines]
+    if attempt is None or attempt.job_id != message.job_id:
+        return LogWritten(None, entries)
+    return LogWritten(attempt.owner_id, entries, attempt.job_id)

@@ -1,0 +1,15 @@
+"""The handlers of Comfy API v2, each named by its operationId. They use the same services as ``api/comfy``.
+
+* ``asset``: shows, deletes and serves assets; makes assets of bytes that are stored already.
+* ``asset_upload``: uploads an asset.
+* ``asset_json``: an asset, and a file that a job made, as JSON.
+* ``asset_path``: the path of an asset, such as ``sub/photo.png``, and the file name for nodes.
+* ``submit``: submits a job.
+* ``submit_body``: parses its body into a draft.
+* ``job``: lists, shows and cancels jobs; their graphs and logs.
+* ``job_json``: a job as JSON.
+* ``progress``: how far each running job is, from events.
+* ``job_log``: the latest log lines of each job.
+* ``job_events``: the event stream of a job.
+* ``streams``: which streams follow which jobs.
+"""
