@@ -13,6 +13,7 @@ from queue import SimpleQueue
 
 import uvicorn
 from tests.api.conftest import running
+from tests.api.engine import Script, run_all
 
 from safelight.core.clock import SystemClock
 from safelight.db.transaction import Transaction
@@ -30,15 +31,15 @@ class Address:
 
 
 @contextmanager
-def served(folder: Path, migrated: Path) -> Iterator[Address]:
-    """``folder`` holds the server's files; ``migrated`` is a database to begin with."""
+def served(folder: Path, migrated: Path, *, script: Script = run_all) -> Iterator[Address]:
+    """``folder`` holds the server's files; ``migrated`` is a database to begin with; ``script``: of its engine."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         _unmade, http="httptools", ws="websockets-sansio", lifespan="off", log_config=None, access_log=False
     )
     web = uvicorn.Server(config)
     ready: SimpleQueue[str] = SimpleQueue()
-    thread = threading.Thread(target=lambda: asyncio.run(_serve(web, listener, folder, migrated, ready)))
+    thread = threading.Thread(target=lambda: asyncio.run(_serve(web, listener, folder, migrated, ready, script)))
     thread.start()
     try:
         yield Address(f"http://127.0.0.1:{listener.getsockname()[1]}", ready.get(timeout=120))
@@ -49,10 +50,16 @@ def served(folder: Path, migrated: Path) -> Iterator[Address]:
 
 
 async def _serve(
-    web: uvicorn.Server, listener: socket.socket, folder: Path, migrated: Path, ready: SimpleQueue[str]
+    web: uvicorn.Server,
+    listener: socket.socket,
+    folder: Path,
+    migrated: Path,
+    ready: SimpleQueue[str],
+    script: Script,
 ) -> None:
     settings = Settings.of(data_dir=folder, max_body_bytes=100_000, max_upload_bytes=50_000)
     async with running(folder, settings, migrated) as server:
+        server.engine.script = script
         ready.put(await server.db.write(_add_user))
         web.config.app = server.app
         await web.serve(sockets=[listener])
