@@ -1,4 +1,4 @@
-"""What a program does with the vendor's Python SDK. Runs in the SDK's environment; prints the name of each passed check."""
+"""What a program does with the vendor's Python SDK. Prints the name of each passed check."""
 
 import os
 import sys
