@@ -48,7 +48,7 @@ class Client:
     def __init__(self, http: aiohttp.ClientSession, socket: aiohttp.ClientWebSocketResponse, client_id: str) -> None:
         self.http = http
         self._socket = socket
-        self._client_id = client_id
+        self.client_id = client_id
         self._ended: dict[str, float] = {}
         self._started: set[str] = set()
         self._changed = asyncio.Condition()
@@ -72,7 +72,7 @@ class Client:
                 client._listening.cancel()
 
     async def submit(self, prompt: Prompt) -> str:
-        body = {"prompt": prompt, "client_id": self._client_id}
+        body = {"prompt": prompt, "client_id": self.client_id}
         async with self.http.post("/api/prompt", json=body) as answer:
             if answer.status != 200:
                 raise RuntimeError(f"POST /api/prompt answered {answer.status}: {(await answer.text())[:300]}")

@@ -49,7 +49,7 @@ def own_server(
     """``prepare`` fills the data folder before the start; ``environment`` holds additional settings."""
     data = Path(tempfile.mkdtemp(prefix="safelight-benchmark-"))
     prepare(data)
-    port = _free_port()
+    port = free_port()
     # The first start of an installation copies the web UI; that is not measured here.
     subprocess.run([sys.executable, "-m", "safelight.web.prepare", str(data / "cache" / "web")], check=True)
     command = [sys.executable, "-m", "safelight.cli", "serve", "--log-level", "warning"]
@@ -58,8 +58,8 @@ def own_server(
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, **(environment or {})})
     try:
         url = f"http://127.0.0.1:{port}"
-        health_s = _wait(f"{url}/health", start, limit_s)
-        ready_s = _wait(f"{url}/api/object_info", start, limit_s, contains=b"PreviewAny")
+        health_s = wait_for_answer(f"{url}/health", start, limit_s)
+        ready_s = wait_for_answer(f"{url}/api/object_info", start, limit_s, contains=b"PreviewAny")
         yield OwnServer(url, process.pid, health_s, ready_s)
     finally:
         process.send_signal(signal.SIGTERM)
@@ -71,7 +71,7 @@ def own_server(
         shutil.rmtree(data, ignore_errors=True)
 
 
-def _wait(url: str, start: float, limit_s: float, *, contains: bytes = b"") -> float:
+def wait_for_answer(url: str, start: float, limit_s: float, *, contains: bytes = b"") -> float:
     while time.perf_counter() - start < limit_s:
         try:
             with urllib.request.urlopen(url, timeout=60) as answer:
@@ -83,7 +83,7 @@ def _wait(url: str, start: float, limit_s: float, *, contains: bytes = b"") -> f
     raise TimeoutError(f"{url} did not answer within {limit_s:.0f} s")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

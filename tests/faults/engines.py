@@ -5,7 +5,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from tests.faults.audit import audit, has_its_files
 from tests.faults.ledger import Ledger
 from tests.faults.site import Site, is_alive, wait_for
 
+NONE: Mapping[str, str] = {}
 POINTS = ("mid-node", "saving", "saved", "before the finish")
 
 
@@ -41,9 +42,11 @@ def deed(what: str) -> dict[str, Any]:
     return {"1": node("Deed", what=what)}
 
 
-def deaths_at_points(folder: Path, rng: random.Random, ledger: Ledger, *, kills: int) -> None:
+def deaths_at_points(
+    folder: Path, rng: random.Random, ledger: Ledger, *, kills: int, settings: Mapping[str, str] = NONE
+) -> None:
     """``kill -9`` inside jobs, at chosen points, among other jobs: each completes at its second attempt."""
-    with Site(folder).start() as site:
+    with Site(folder, environment=dict(settings)).start() as site:
         jobs: dict[str, str] = {}
         markers: dict[str, Path] = {}
         for number in range(kills):
@@ -72,9 +75,11 @@ def _retry_s(site: Site, ended: Any, *, died_at: float) -> float:
     return max(0.0, ended["execution_start_time"] / 1000 - died_at) if attempt > 1 else 0.0
 
 
-def deaths_at_random(folder: Path, rng: random.Random, ledger: Ledger, *, kills: int) -> None:
+def deaths_at_random(
+    folder: Path, rng: random.Random, ledger: Ledger, *, kills: int, settings: Mapping[str, str] = NONE
+) -> None:
     """``kill -9`` from outside at a random moment after the submit: claimed, running, saving, done, idle."""
-    with Site(folder, workers=1).start() as site:
+    with Site(folder, workers=1, environment=dict(settings)).start() as site:
         site.end(site.submit(job("warm")))
         for number in range(kills):
             name = f"random{number}"
@@ -91,11 +96,11 @@ def deaths_at_random(folder: Path, rng: random.Random, ledger: Ledger, *, kills:
         audit(site)
 
 
-def poison(folder: Path, rng: random.Random, ledger: Ledger) -> None:
+def poison(folder: Path, rng: random.Random, ledger: Ledger, *, settings: Mapping[str, str] = NONE) -> None:
     """Jobs that always end their engine stop after the retry limit, with the reason; the next job is not affected."""
     reasons = {"segfault": "SIGSEGV", "exit": "status 0", "be_killed": "SIGKILL", "garbage": "not a message"}
     garbage = {"1": node("Garbage", frame="ffffffff" + rng.randbytes(8).hex())}
-    with Site(folder, workers=1).start() as site:
+    with Site(folder, workers=1, environment=dict(settings)).start() as site:
         for what in rng.sample(sorted(reasons), len(reasons)):
             bad = site.submit(garbage if what == "garbage" else deed(what))
             good = site.submit(job(f"after {what}"))

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -23,6 +24,10 @@ PATIENCE_S = 180.0
 """Far more than anything here takes, so that tests do not fail on a loaded machine."""
 POLL_S = 0.01
 TERMINAL = ("completed", "failed", "cancelled")
+
+STANDIN = Path(__file__).parents[1] / "comfyui" / "standin"
+COMFYUI_PACKS = Path(__file__).parent / "comfyui_packs"
+"""The same nodes as ComfyUI's packs have them."""
 
 _WITNESS = """
 CREATE TABLE IF NOT EXISTS witness (seq INTEGER PRIMARY KEY, id TEXT, was TEXT, state TEXT, attempt INTEGER);
@@ -45,6 +50,21 @@ class Answer:
     @property
     def is_success(self) -> bool:
         return 200 <= self.status < 300
+
+
+def comfyui(folder: Path) -> dict[str, str]:
+    """The settings of a server whose only engine is a ComfyUI: the stand-in, or the one that
+    ``SAFELIGHT_TEST_COMFYUI`` names."""
+    place = os.environ.get("SAFELIGHT_TEST_COMFYUI", f"{STANDIN}:{sys.executable}")
+    python = os.environ.get("SAFELIGHT_TEST_COMFYUI_PYTHON")
+    paths = folder / "test_packs.yaml"
+    paths.write_text(json.dumps({"test": {"custom_nodes": str(COMFYUI_PACKS)}}))
+    return {
+        "SAFELIGHT_ENGINES": f"comfyui={place}:{python}" if python and ":" not in place else f"comfyui={place}",
+        "SAFELIGHT_ENGINE_ARGUMENTS": f"comfyui=--extra-model-paths-config {paths}",
+        "SAFELIGHT_WORKER_READABLE": f"{COMFYUI_PACKS},{paths}",
+        "SAFELIGHT_DEVICES": "cpu",
+    }
 
 
 @dataclass

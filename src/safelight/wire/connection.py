@@ -12,7 +12,8 @@ from safelight.wire.codec import CorruptStream, Decoder, encode
 class Connection(asyncio.Protocol):
     """Calls ``on_message`` for each message of the union ``incoming`` and ``on_end`` once, after the last one.
 
-    ``on_end`` gets ``None`` if the other side closed the pipe, else the reason why the stream cannot be used any more.
+    ``on_end`` gets ``None`` if the other side closed the pipe or is gone, else the reason why the stream cannot be used
+    any more.
     """
 
     def __init__(
@@ -52,7 +53,8 @@ class Connection(asyncio.Protocol):
             self._end(str(error))
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._end(None if error is None else str(error))
+        is_gone = error is None or isinstance(error, ConnectionError)  # reset: it ended before it had read everything
+        self._end(None if is_gone else str(error))
 
     def _end(self, reason: str | None) -> None:
         if self._on_end is not None:

@@ -90,10 +90,7 @@ async def test_a_cached_output_whose_file_is_gone_is_made_again(engine: Bench) -
     assert [file.filename for file in made.files] == ["a_00002_.txt"]
 
 
-async def test_inputs_are_validated_with_the_files_of_their_owner(kind: str, engine: Bench, tmp_path: Path) -> None:
-    if kind == "safelight":
-        pytest.skip("packs find no files of an owner while inputs are validated on the own engine")
-
+async def test_inputs_are_validated_with_the_files_of_their_owner(engine: Bench, tmp_path: Path) -> None:
     async def violations(number: int, files: dict[str, FileRef]) -> Any:
         message = ValidateInputs(
             request_id=number,
