@@ -35,8 +35,8 @@ _NAME = re.compile(r"safelight|comfyui(-[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?)?")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSpec:
     """An engine kind of this server. ``root``: the folder of the ComfyUI, empty for the own engine. ``python``: the
-    interpreter that runs it; empty: the one that is found in ``root``. ``arguments``: of its ``main.py``. ``workers``: its
-    number of slots."""
+    interpreter that runs it; empty: the one that is found in ``root``. ``arguments``: of its ``main.py``. ``workers``:
+    its number of slots."""
 
     kind: EngineKind
     root: str = ""
