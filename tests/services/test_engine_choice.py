@@ -50,9 +50,14 @@ def showing(class_type: str, **inputs: Any) -> Prompt:
 
 
 def make_submissions(
-    env: Env, *, nodes: Mapping[EngineKind, Sequence[NodeSchema]], workers: Workers | None = None
+    env: Env,
+    *,
+    nodes: Mapping[EngineKind, Sequence[NodeSchema]],
+    workers: Workers | None = None,
+    models_dir: Path = Path("/nonexistent"),
 ) -> tuple[Submissions, LiveCatalogue]:
-    models = ModelFiles([Path("/nonexistent")])
+    models = ModelFiles([models_dir])
+    models.refresh()
     catalogue = LiveCatalogue(models, [OWN, COMFYUI])
     for kind, declared in nodes.items():
         catalogue.publish(kind, declared, digest="d")
@@ -172,6 +177,34 @@ async def test_the_nodes_own_validation_is_asked_of_an_engine_of_each_kind(env: 
     )
     submissions, _ = make_submissions(env, nodes={OWN: [strict], COMFYUI: [strict]}, workers=Strict())
     assert await engines_of(submissions, {"1": {"class_type": "Strict", "inputs": {"value": 1}}}) == {COMFYUI}
+
+
+LOADER = InputSchema("name", "COMBO", config={"model_folder": "checkpoints"})
+
+
+@pytest.mark.parametrize(("its", "engines"), [("video.safetensors", {COMFYUI}), ("sdxl.safetensors", {OWN, COMFYUI})])
+async def test_a_model_that_our_own_engine_cannot_load_is_loaded_by_another(
+    env: Env, tmp_path: Path, its: str, engines: set[str]
+) -> None:
+    for name in ("video.safetensors", "sdxl.safetensors"):
+        (tmp_path / "checkpoints").mkdir(exist_ok=True)
+        (tmp_path / "checkpoints" / name).touch()
+    load = node("Load", LOADER)
+    workers = Workers(unusable={"video.safetensors": "'video.safetensors' is of no family that it knows"})
+    submissions, _ = make_submissions(
+        env, nodes={OWN: [SHOW, load], COMFYUI: [SHOW, load]}, workers=workers, models_dir=tmp_path
+    )
+    assert await engines_of(submissions, showing("Load", name=its)) == engines
+
+
+async def test_a_model_that_no_engine_can_load_is_named_with_the_reason(env: Env, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "video.safetensors").touch()
+    workers = Workers(unusable={"video.safetensors": "'video.safetensors' is of no family that it knows"})
+    nodes = {OWN: [SHOW, node("Load", LOADER)], COMFYUI: [SHOW]}
+    submissions, _ = make_submissions(env, nodes=nodes, workers=workers, models_dir=tmp_path)
+    error = await refusal(submissions, showing("Load", name="video.safetensors"))
+    assert error["details"] == ("comfyui has no Load; safelight: 'video.safetensors' is of no family that it knows")
 
 
 async def test_a_prompt_waits_for_the_nodes_of_an_engine_only_if_no_other_can_run_it(

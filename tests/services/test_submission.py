@@ -22,7 +22,7 @@ from safelight.services import asset_library as library
 from safelight.services import job as jobs
 from safelight.services import named_files
 from safelight.services.catalogue import LiveCatalogue
-from safelight.services.model import ModelFiles
+from safelight.services.model import ModelFile, ModelFiles
 from safelight.services.submission import Draft, SubmissionRules, Submissions
 
 pytestmark = pytest.mark.anyio
@@ -35,6 +35,7 @@ WITH_FILE = picture() | {"1": {"class_type": "LoadImage", "inputs": {"image": "a
 class Workers:
     is_here: bool = True
     violations: Mapping[str, str | None] = field(default_factory=dict)
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
     async def validate_inputs(
         self,
@@ -46,6 +47,9 @@ class Workers:
         files: Mapping[str, Asset],
     ) -> Mapping[str, str | None]:
         return self.violations
+
+    async def examine_models(self, files: Sequence[ModelFile]) -> Mapping[str, str]:
+        return {file.name: self.unusable[file.name] for file in files if file.name in self.unusable}
 
 
 class Here:

@@ -7,6 +7,7 @@
 * ``files/``: how input files reach an engine, and how its outputs reach the store.
 * ``journal``: what an attempt's engine has reported, for a server that reattaches to it.
 * ``leadership``: which of several servers has the dispatcher.
+* ``model_examination``: which model files an engine cannot load.
 * ``pack_requests``: HTTP routes of node packs, served by engines.
 * ``remote_validation``: validation of a prompt's inputs in a worker.
 * ``scheduling/``: which job starts next, and on which slot.

@@ -46,6 +46,7 @@ from safelight.dispatch.attempts.recovery import Recovery
 from safelight.dispatch.attempts.run_limits import Limits
 from safelight.dispatch.backend import Backend
 from safelight.dispatch.files.transport import FileTransport, fetch_for_validation
+from safelight.dispatch.model_examination import ExaminedFile, ModelExamination
 from safelight.dispatch.pack_requests import PackRoutes
 from safelight.dispatch.remote_validation import RemoteValidation, Violations
 from safelight.dispatch.scheduling.queue import SchedulerQueue
@@ -56,6 +57,7 @@ from safelight.dispatch.slots.registry import Slots
 from safelight.dispatch.tasks import Tasks
 from safelight.services import attempt as attempts
 from safelight.services import gate as gates
+from safelight.services.model import ModelFile
 from safelight.wire import messages as wire
 
 
@@ -93,6 +95,7 @@ class Dispatcher:
         self._unsubscribe: Callable[[], None] = lambda: None
         self._queue = SchedulerQueue(clock, affinity_wait_s=affinity_wait_s)
         self._validation = RemoteValidation(backend)
+        self._examination = ModelExamination(backend)
         self._pack_routes = PackRoutes(
             backend,
             clock=clock,
@@ -153,6 +156,7 @@ class Dispatcher:
             runner=self._runner,
             recovery=self._recovery,
             validation=self._validation,
+            examination=self._examination,
             pack_routes=self._pack_routes,
             on_ready=on_ready,
             publish=self._publish,
@@ -249,6 +253,15 @@ class Dispatcher:
                 slot.id, owner_id=owner_id, prompt=prompt, targets=targets, files=refs
             )
 
+    async def examine_models(self, files: Sequence[ModelFile]) -> Mapping[str, str]:
+        """By name, why Safelight's own engine cannot load a model file; what it cannot tell now is left out."""
+        ready = [slot.id for slot in self._slots if slot.ready is not None and slot.has.engine == OWN]
+        if not ready or not files:
+            return {}
+        examined = await asyncio.to_thread(lambda: [_examined(file) for file in files])
+        reasons = await self._examination.examine(ready[0], examined)
+        return {file.name: reasons[str(file.path)] for file in files if str(file.path) in reasons}
+
     def pack_of_route(self, method: str, path: str) -> str | None:
         """The node pack that serves ``path``; ``None`` if there is none."""
         return self._pack_routes.pack_of(method, path)
@@ -314,3 +327,12 @@ class Dispatcher:
 
     def _publish(self, event: Event) -> None:
         self._bus.publish([event])
+
+
+def _examined(file: ModelFile) -> ExaminedFile:
+    """Blocks."""
+    try:
+        status = file.path.stat()
+    except OSError:
+        return ExaminedFile(file.folder, str(file.path), 0, 0)
+    return ExaminedFile(file.folder, str(file.path), status.st_size, status.st_mtime_ns)

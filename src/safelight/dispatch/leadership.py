@@ -27,6 +27,7 @@ from safelight.db.engine import Database
 from safelight.dispatch.dispatcher import Dispatcher
 from safelight.dispatch.remote_validation import Violations
 from safelight.services import leader as leaders
+from safelight.services.model import ModelFile
 from safelight.wire.messages import PackResponse
 
 log = logging.getLogger(__name__)
@@ -127,6 +128,10 @@ class Leadership:
         if self._dispatcher is None:
             return {}
         return await self._dispatcher.validate_inputs(owner_id, engine, prompt=prompt, targets=targets, files=files)
+
+    async def examine_models(self, files: Sequence[ModelFile]) -> Mapping[str, str]:
+        """Without a dispatcher, all files count as usable: the run tells."""
+        return await self._dispatcher.examine_models(files) if self._dispatcher is not None else {}
 
     def pack_of_route(self, method: str, path: str) -> str | None:
         return self._dispatcher.pack_of_route(method, path) if self._dispatcher is not None else None

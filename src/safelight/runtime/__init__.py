@@ -15,6 +15,7 @@
 * ``import_journal``: which pack is being imported, on disk.
 * ``lease_watchdog``: ends the process when the server is silent for longer than the lease.
 * ``main``: the process's entry point and composition root.
+* ``model_examination``: which model files this engine cannot load.
 * ``outbox``: messages on their way to the pipe.
 * ``pack_copies``: copies of node packs, from which they are imported.
 * ``pack_server``: HTTP routes of node packs.

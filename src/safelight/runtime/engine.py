@@ -15,16 +15,19 @@ from typing import assert_never
 from safelight.runtime import devices
 from safelight.runtime.job_loop import JobLoop, WorkerState
 from safelight.runtime.lease_watchdog import LeaseWatchdog
+from safelight.runtime.model_examination import unusable
 from safelight.runtime.outbox import Outbox
 from safelight.runtime.pack_server import PackRoutes
 from safelight.runtime.resident_models import free_unused, warm_models
 from safelight.runtime.running_job import RunningJob
 from safelight.wire.messages import (
     CancelJob,
+    ExamineModels,
     FilesChecked,
     FreeMemory,
     InputsValidated,
     LogLines,
+    ModelsExamined,
     NamesReserved,
     PackRequest,
     Ping,
@@ -45,7 +48,7 @@ class Engine:
         self._device = device
         self._watchdog = watchdog
         self._waiting: queue.SimpleQueue[RunningJob | FreeMemory | Stop] = queue.SimpleQueue()
-        self._to_validate: queue.SimpleQueue[ValidateInputs] = queue.SimpleQueue()
+        self._to_validate: queue.SimpleQueue[ValidateInputs | ExamineModels] = queue.SimpleQueue()
         self._jobs: dict[tuple[str, int], RunningJob] = {}
         self._lock = threading.Lock()
         self._running: RunningJob | None = None
@@ -115,7 +118,7 @@ class Engine:
                     cancelled = self._jobs.get((message.job_id, message.attempt))
                 if cancelled is not None:
                     cancelled.cancel()
-            case ValidateInputs():
+            case ValidateInputs() | ExamineModels():
                 self._to_validate.put(message)
             case PackRequest():
                 with self._lock:
@@ -142,6 +145,9 @@ class Engine:
     def _validate(self, worker: WorkerState) -> None:
         while True:
             request = self._to_validate.get()
+            if isinstance(request, ExamineModels):
+                self._examine(request)
+                continue
             run = RunJob(
                 job_id="",
                 attempt=0,
@@ -157,6 +163,13 @@ class Engine:
                 found = []
             violations = {violation.call_id: violation.reason for violation in found}
             self._outbox.post(InputsValidated(request_id=request.request_id, violations=violations), flush=True)
+
+    def _examine(self, request: ExamineModels) -> None:
+        try:
+            found = dict(unusable(request.files))
+        except Exception:  # a boundary: a file of another form than any reader expects; the run reports it
+            found = {}
+        self._outbox.post(ModelsExamined(request_id=request.request_id, unusable=found), flush=True)
 
     def _take_lines(self) -> list[LogLines]:
         with self._lock:

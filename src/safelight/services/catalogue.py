@@ -8,12 +8,13 @@ answer before its workers are ready.
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from safelight.core.engine_kind import OWN, EngineKind
 from safelight.core.errors import Unavailable
 from safelight.core.node import Catalogue, InputSchema, NodeSchema
 from safelight.core.node_union import union
-from safelight.services.model import ModelFiles
+from safelight.services.model import ModelFile, ModelFiles
 
 WAIT_S = 30.0
 """How long a request waits for the first worker to declare its nodes."""
@@ -52,6 +53,20 @@ class LiveCatalogue:
     def engines_with(self, node: str) -> Sequence[EngineKind]:
         """The kinds that have the node, the preferred first."""
         return [engine for engine in self.engines if node in self._declared.get(engine, {})]
+
+    def models_of(self, engine: EngineKind, prompt: Mapping[str, Any]) -> Sequence[ModelFile]:
+        """The model files that a valid prompt names in the inputs of an engine's loaders."""
+        declared = self._declared.get(engine, {})
+        found: dict[str, ModelFile] = {}
+        for call in prompt.values():
+            node = declared.get(call["class_type"])
+            for one in node.inputs if node is not None else ():
+                folder, name = one.config.get("model_folder"), call.get("inputs", {}).get(one.id)
+                if folder is None or not isinstance(name, str):
+                    continue
+                if (file := self._models.find_in(folder, name)) is not None:
+                    found[str(file.path)] = file
+        return list(found.values())
 
     def publish(self, engine: EngineKind, nodes: Sequence[NodeSchema], *, digest: str) -> None:
         """Replace the declarations of one kind: by those of a worker that is ready, or by the stored ones of an earlier

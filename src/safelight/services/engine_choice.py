@@ -1,10 +1,10 @@
 """Which engine kinds can run a prompt: those that have all its node types, and accept its inputs."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from safelight.core.engine_kind import EngineKind
+from safelight.core.engine_kind import OWN, EngineKind
 from safelight.core.errors import InvalidPrompt
 from safelight.graph import validation_errors
 from safelight.graph.prompt_format import Limits, read_nodes
@@ -61,6 +61,22 @@ async def choose(kinds: Sequence[EngineKind], validate: Callable[[EngineKind], A
     # Kinds that read a literal as another type would run another prompt.
     same = (kind for kind, valid in accepted.items() if valid == accepted[best])
     return EngineChoice(accepted[best], frozenset(same))
+
+
+def without_own(choice: EngineChoice, reasons: Mapping[str, str], catalogue: LiveCatalogue) -> EngineChoice:
+    """The choice without Safelight's own engine, which cannot load some models for these ``reasons``.
+
+    Raises :class:`InvalidPrompt` with them if no other kind can run the prompt.
+    """
+    if not reasons:
+        return choice
+    rest = choice.engines - {OWN}
+    if not rest:
+        types = node_types(choice.valid.prompt)
+        missing = {str(kind): missing_types(types, catalogue.of(kind)) for kind in catalogue.engines if kind != OWN}
+        lacking = {kind: absent for kind, absent in missing.items() if absent}
+        raise validation_errors.no_engine(lacking, {OWN: "; ".join(reasons.values())})
+    return replace(choice, engines=rest)
 
 
 def _able(types: Collection[str], catalogue: LiveCatalogue, kinds: Sequence[EngineKind]) -> Sequence[EngineKind]:

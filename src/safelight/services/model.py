@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from safelight.core.errors import NotFound
-from safelight.core.model_folders import MODEL_FOLDERS, ExtraPlace, places_of, with_slashes
+from safelight.core.model_folders import MODEL_FOLDERS, ExtraPlace, canonical, places_of, with_slashes
 
 REFRESH_S = 2.0
 """How often a server looks for changes on disk."""
@@ -18,12 +18,13 @@ REFRESH_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """``name``: relative to its folder, with ``/``; ``path_index``: the number of the directory that contains it, among
-    those of its folder."""
+    """``name``: relative to its ``folder``, with ``/``; ``path_index``: the number of the directory that contains it,
+    among those of its folder."""
 
     name: str
     path_index: int
     path: Path
+    folder: str = ""
 
     def size(self) -> int:
         """The current size in bytes; 0 for a file that was deleted."""
@@ -85,19 +86,24 @@ class ModelFiles:
             found |= {name: file for name in names if (file := by_name.get(with_slashes(name))) is not None}
         return found
 
+    def find_in(self, folder: str, name: str) -> ModelFile | None:
+        """The file of that name in a folder."""
+        listing = self._listings.get(canonical(folder))
+        return listing.by_name.get(with_slashes(name)) if listing is not None else None
+
     def refresh(self) -> None:
         """Update the listings from the disk. Blocks while it walks the folders; one caller at a time."""
         for name, places in self.folders().items():
             before = self._listings[name]
             if before.stamps and _unchanged(before.stamps):
                 continue
-            after = _scan(places, MODEL_FOLDERS[name].extensions)
+            after = _scan(name, places, MODEL_FOLDERS[name].extensions)
             self._listings[name] = after
             if [f.path for f in after.files] != [f.path for f in before.files]:
                 self.version += 1
 
 
-def _scan(places: Iterable[Path], extensions: Sequence[str]) -> _Listing:
+def _scan(folder: str, places: Iterable[Path], extensions: Sequence[str]) -> _Listing:
     found: dict[str, ModelFile] = {}
     stamps: dict[str, int] = {}
     for index, place in enumerate(places):
@@ -108,7 +114,7 @@ def _scan(places: Iterable[Path], extensions: Sequence[str]) -> _Listing:
                 if "folder" in extensions or "" in extensions or name.lower().endswith(tuple(extensions)):
                     path = Path(directory, name)
                     relative = path.relative_to(place).as_posix()
-                    found.setdefault(relative, ModelFile(relative, index, path))
+                    found.setdefault(relative, ModelFile(relative, index, path, folder))
             if len(Path(directory).relative_to(place).parts) >= 16:
                 subs.clear()  # a link to a parent would be followed forever
         stamps.setdefault(str(place), 0)

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from safelight.core.asset import Asset
 from safelight.core.clock import Clock
-from safelight.core.engine_kind import EngineKind
+from safelight.core.engine_kind import OWN, EngineKind
 from safelight.core.errors import Conflict, Unavailable
 from safelight.core.ids import AssetId, ClientId, UserId
 from safelight.core.job import JobSummary
@@ -25,10 +25,10 @@ from safelight.graph.validate import NodeValidator, ValidPrompt, needs_worker, v
 from safelight.services import job as jobs
 from safelight.services import named_files
 from safelight.services.catalogue import LiveCatalogue
-from safelight.services.engine_choice import candidates, choose
+from safelight.services.engine_choice import EngineChoice, candidates, choose, without_own
 from safelight.services.job import SubmitJob
 from safelight.services.job_secrets import secrets_in
-from safelight.services.model import ModelFiles
+from safelight.services.model import ModelFile, ModelFiles
 from safelight.services.placement import Placement, place, requested_engine
 from safelight.services.prompt_files import may_name_files, possible_file_names
 
@@ -57,6 +57,11 @@ class RemoteValidation(Protocol):
     ) -> Mapping[str, str | None]:
         """The violations by call id, each with its reason if the node gave one; empty where no worker of that engine
         kind answers soon."""
+        ...
+
+    async def examine_models(self, files: Sequence[ModelFile]) -> Mapping[str, str]:
+        """By name, why Safelight's own engine cannot load a model file. Only a worker can tell; what none tells soon is
+        left out."""
         ...
 
 
@@ -158,6 +163,7 @@ class Submissions:
         )
         files = await self._find_files(who, draft.prompt, self._catalogue.current, is_heavy=is_heavy)
         choice = await choose(engines, lambda engine: self._validate(who, draft, engine, files, is_heavy=is_heavy))
+        choice = await self._with_usable_models(choice)
         valid = choice.valid
         placement = await self._place(who, valid.prompt, draft.extra_data, choice.engines, is_heavy=is_heavy)
         command = SubmitJob(
@@ -191,6 +197,14 @@ class Submissions:
 
         job, ahead = await self._db.write(insert)
         return Accepted(job=job, node_errors=prepared.node_errors, ahead=ahead)
+
+    async def _with_usable_models(self, choice: EngineChoice) -> EngineChoice:
+        """The choice without our own engine if it cannot load a model of the prompt. A ComfyUI says of no model that it
+        cannot load it. Where there is no other engine, the run tells."""
+        if OWN not in choice.engines or len(self._catalogue.engines) == 1:
+            return choice
+        reasons = await self._workers.examine_models(self._catalogue.models_of(OWN, choice.valid.prompt))
+        return without_own(choice, reasons, self._catalogue)
 
     async def _find_files(
         self, who: Principal, prompt: Any, catalogue: Catalogue, *, is_heavy: bool

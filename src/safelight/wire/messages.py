@@ -76,6 +76,21 @@ class ValidateInputs(Message, frozen=True, kw_only=True):
     files: dict[str, FileRef] = {}
 
 
+class ModelToExamine(msgspec.Struct, frozen=True):
+    """``folder``: the model folder that the prompt takes it from."""
+
+    folder: str
+    path: str
+
+
+class ExamineModels(Message, frozen=True, kw_only=True):
+    """Ask which of these model files the engine cannot load. Only their headers are read. Answered also while a job
+    runs; sent to Safelight's own engine only."""
+
+    request_id: int
+    files: list[ModelToExamine]
+
+
 class NamesReserved(Message, frozen=True, kw_only=True):
     """The answer to :class:`ReserveNames`."""
 
@@ -157,6 +172,13 @@ class InputsValidated(Message, frozen=True, kw_only=True):
 
     request_id: int
     violations: dict[str, str | None] = {}
+
+
+class ModelsExamined(Message, frozen=True, kw_only=True):
+    """The answer to :class:`ExamineModels`: by path, why the engine cannot load the file."""
+
+    request_id: int
+    unusable: dict[str, str] = {}
 
 
 class PackResponse(Message, frozen=True, kw_only=True):
@@ -271,11 +293,23 @@ class LogLines(Message, frozen=True, kw_only=True):
     job_id: str | None = None
 
 
-ToEngine = RunJob | CancelJob | ValidateInputs | NamesReserved | FilesChecked | PackRequest | FreeMemory | Ping | Stop
+ToEngine = (
+    RunJob
+    | CancelJob
+    | ValidateInputs
+    | ExamineModels
+    | NamesReserved
+    | FilesChecked
+    | PackRequest
+    | FreeMemory
+    | Ping
+    | Stop
+)
 ToServer = (
     Ready
     | Pong
     | InputsValidated
+    | ModelsExamined
     | PackResponse
     | PackMessage
     | CallReport

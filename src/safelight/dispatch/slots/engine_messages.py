@@ -16,6 +16,7 @@ from safelight.db.engine import Database
 from safelight.dispatch.attempts.recovery import Recovery
 from safelight.dispatch.backend import Backend
 from safelight.dispatch.journal import Journal
+from safelight.dispatch.model_examination import ModelExamination
 from safelight.dispatch.pack_requests import PackRoutes
 from safelight.dispatch.remote_validation import RemoteValidation
 from safelight.dispatch.slots.attempt_runner import AttemptRunner
@@ -43,6 +44,7 @@ class EngineMessages:
         runner: AttemptRunner,
         recovery: Recovery,
         validation: RemoteValidation,
+        examination: ModelExamination,
         pack_routes: PackRoutes,
         on_ready: Callable[[EngineKind, wire.Ready, Digest], None],
         publish: Callable[[Event], None],
@@ -57,6 +59,7 @@ class EngineMessages:
         self._runner = runner
         self._recovery = recovery
         self._validation = validation
+        self._examination = examination
         self._pack_routes = pack_routes
         self._on_ready = on_ready
         self._publish = publish
@@ -100,6 +103,8 @@ class EngineMessages:
                     slot.expected_models = frozenset()
             case wire.InputsValidated():
                 self._validation.answered(message)
+            case wire.ModelsExamined():
+                self._examination.answered(message)
             case wire.PackResponse():
                 self._pack_routes.answered(message)
             case wire.PackMessage():
@@ -155,6 +160,7 @@ class EngineMessages:
         slot.expected_models = frozenset()
         slot.is_inherited = False
         self._validation.lost(slot.id)
+        self._examination.lost(slot.id)
         self._pack_routes.lost(slot.id)
         await self._runner.engine_ended(slot, reason)
 
