@@ -29,7 +29,7 @@ from safelight.dispatch.files.shared import SharedFiles, input_dirs_of
 from safelight.dispatch.files.transfer import Method
 from safelight.dispatch.files.transport import FileTransport
 from safelight.sandbox.rules import Account, Rules
-from safelight.settings import Settings, library_paths, process_environment
+from safelight.settings import BUNDLED_MODELS, Settings, library_paths, process_environment
 from safelight.wire.config import EngineConfig
 
 PRESIGNED_S = 3600
@@ -213,7 +213,7 @@ def _engine_config(
         custom_nodes=_absolute(pack_folders),
         pack_copies=pack_copies,
         writable_packs=settings.packs.writable_packs,
-        model_roots=_absolute(settings.model_roots),
+        model_roots=_absolute(settings.model_roots if engine.is_own else _without_bundled(settings.model_roots)),
         extra_models=tuple((place.folder, str(place.path), place.is_default) for place in settings.extra_models),
         cache_bytes=settings.workers.cache_bytes,
         model_copies=settings.models.model_copies if engine.is_own else "",
@@ -221,6 +221,11 @@ def _engine_config(
         lease_s=settings.workers.lease_s,
         rules=rules,
     )
+
+
+def _without_bundled(roots: Sequence[Path]) -> tuple[Path, ...]:
+    """The roots whose models any engine can load: the bundled model is of a family that only Safelight knows."""
+    return tuple(root for root in roots if root != BUNDLED_MODELS)
 
 
 def _of(devices: Sequence[str], index: int) -> str:
