@@ -191,6 +191,7 @@ def _engine_config(
             (
                 *readable,
                 *pack_folders,
+                *((settings.packs.libraries,) if engine.is_own and settings.packs.libraries.is_dir() else ()),
                 *(() if root is None else (root,)),
                 *settings.model_roots,
                 *(place.path for place in settings.extra_models),
@@ -211,6 +212,7 @@ def _engine_config(
         device=device,
         node_packages=settings.packs.node_packages if engine.is_own else (),
         custom_nodes=_absolute(pack_folders),
+        pack_libraries=str(settings.packs.libraries) if engine.is_own else "",
         pack_copies=pack_copies,
         writable_packs=settings.packs.writable_packs,
         model_roots=_absolute(settings.model_roots if engine.is_own else _without_bundled(settings.model_roots)),

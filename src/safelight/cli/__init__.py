@@ -16,6 +16,10 @@
 * ``maintenance``: opening an installation for maintenance, the maintenance lock, and sizes as text.
 * ``model``: ``safelight model``: check and convert model files.
 * ``options``: the options of ``serve`` and ``doctor``, passed on to the settings.
+* ``pack``: ``safelight pack``: add, list and check node packs.
+* ``pack_import``: importing node packs as a worker does.
+* ``pack_libraries``: resolving and installing the libraries of node packs.
+* ``pack_requirements``: what a node pack needs, and which of it is there.
 * ``restore``: ``safelight restore``: a new installation from a backup.
 * ``admin_client``: HTTP requests to a running server, and the queue and slots as text.
 * ``serve``: ``safelight serve``: the server process and its socket.

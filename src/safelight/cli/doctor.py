@@ -24,9 +24,9 @@ from safelight import __version__, settings
 from safelight.blobs.stores import open_store
 from safelight.cli.console import out
 from safelight.cli.options import given, server_options
+from safelight.cli.pack_import import NotChecked, import_packs
 from safelight.comfyui import inspection, installation
 from safelight.core.errors import SafelightError, Unavailable
-from safelight.core.pack import pack_statuses
 from safelight.dispatch.backends.process import scrub
 from safelight.sandbox.rules import Rules
 from safelight.settings import Settings
@@ -176,27 +176,17 @@ def _torch(chosen: Settings) -> Iterator[Finding]:
         yield Finding(Verdict.GOOD, "PyTorch", ran.stdout.strip())
 
 
-_PACKS_S = 600
-
-
 def _packs(chosen: Settings) -> Iterator[Finding]:
-    """Load the packs as a worker does, in a separate process; if a pack kills it, again without that pack."""
-    folders = [str(folder.resolve()) for folder in chosen.packs.custom_nodes if folder.is_dir()]
+    """Load the packs as a worker does, in a separate process."""
+    folders = [folder for folder in chosen.packs.custom_nodes if folder.is_dir()]
     if not folders or importlib.util.find_spec("torch") is None:
         return
-    with tempfile.TemporaryDirectory() as folder:
-        journal = Path(folder, "journal.json")
-        command = [sys.executable, "-m", "safelight.runtime.check_packs", str(journal), *folders]
-        for _ in range(1 + sum(1 for folder in folders for _ in Path(folder).iterdir())):
-            ran = subprocess.run(command, capture_output=True, text=True, timeout=_PACKS_S, env=_environment())
-            if ran.returncode == 0 or not journal.is_file():
-                break
-    if ran.returncode:
-        reason = ran.stderr.strip().splitlines()[-1] if ran.stderr.strip() else f"exit status {ran.returncode}"
-        yield Finding(Verdict.BAD, "Node packs", f"the check of the packs failed: {reason}")
+    try:
+        packs = import_packs(folders, libraries=chosen.packs.libraries)
+    except NotChecked as error:
+        yield Finding(Verdict.BAD, "Node packs", error.message)
         return
-    report = json.loads(ran.stdout.strip().splitlines()[-1])
-    for pack in pack_statuses(report["modules"], report["failed"]):
+    for pack in packs:
         if not pack.failures:
             yield Finding(Verdict.GOOD, f"Node pack {pack.name}", f"{pack.nodes} nodes")
         for subject, reason in pack.failures.items():

@@ -21,6 +21,7 @@ COMMANDS = (
     "gate",
     "job",
     "model",
+    "pack",
     "verify",
     "gc",
     "backup",

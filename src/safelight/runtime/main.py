@@ -88,6 +88,8 @@ def run(
     if config.model_copies:
         context.local_copies = LocalCopies(Path(config.model_copies), max_bytes=config.model_copies_bytes)
     set_worker_context(context)
+    if config.pack_libraries:
+        packs.search_libraries(Path(config.pack_libraries))
     journal = LoadJournal(journal_of(server, slot=config.slot))
     library = packs.load(config.node_packages, context, journal=journal)
     worker = WorkerState(

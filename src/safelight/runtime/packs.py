@@ -8,6 +8,7 @@ import importlib.util
 import inspect
 import pkgutil
 import runpy
+import site
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -78,6 +79,12 @@ def load(packages: Sequence[str], worker: WorkerContext, *, journal: LoadJournal
     if journal is not None:
         journal.finish()
     return library
+
+
+def search_libraries(folder: Path) -> None:
+    """Let packs import the libraries in ``folder``, if it exists. Those of Safelight's own environment come first."""
+    if folder.is_dir():
+        site.addsitedir(str(folder))
 
 
 def _load_package(library: Library, name: str) -> None:

@@ -1,5 +1,6 @@
 """Node packs: where they are, and what they may do."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,14 @@ class PackSettings:
     custom_nodes: Annotated[
         tuple[Path, ...], doc("Folders of node packs; each pack is a module or a package in one of them.")
     ] = ()
+    pack_libraries: Annotated[
+        str,
+        doc(
+            "A folder of the libraries that node packs need besides Safelight's own, which are searched first. "
+            "`safelight pack add` installs into it.",
+            default="beside Safelight's environment: `.venv-packs` for `.venv`",
+        ),
+    ] = ""
     node_packages: Annotated[
         tuple[str, ...], doc("Importable packages of nodes. Empty: only the packs in `custom_nodes`.")
     ] = ("safelight.nodes",)
@@ -39,6 +48,10 @@ class PackSettings:
             "administrators may."
         ),
     ] = ()
+
+    @property
+    def libraries(self) -> Path:
+        return Path(self.pack_libraries or f"{sys.prefix}-packs").resolve()
 
     @property
     def pack_rules(self) -> Mapping[str, str]:

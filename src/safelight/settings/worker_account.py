@@ -43,7 +43,11 @@ def default_account(settings: Settings) -> tuple[Account | None, str]:
             continue
         refusal = why_unusable(
             account,
-            reads=[path for path in (*settings.model_roots, *settings.packs.custom_nodes) if path.exists()],
+            reads=[
+                path
+                for path in (*settings.model_roots, *settings.packs.custom_nodes, settings.packs.libraries)
+                if path.exists()
+            ],
             writes=[path for path in settings.confinement.worker_writable if path.exists()],
             data=settings.server.data_dir,
         )

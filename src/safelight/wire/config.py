@@ -25,6 +25,8 @@ class EngineConfig(Message, frozen=True, kw_only=True):
     """Importable packages whose modules define nodes."""
     custom_nodes: tuple[str, ...] = ()
     """Folders of node packs."""
+    pack_libraries: str = ""
+    """A folder of libraries that packs need, searched after those of the environment; empty: none."""
     pack_copies: str = ""
     """The slot's own folder, to which packs are copied when an engine starts, and from which they are imported; empty:
     they are imported from where they are."""
