@@ -115,3 +115,24 @@ async def test_what_a_route_says_reaches_its_callers_sockets_alone(server: Serve
         key: [m["data"] for m in socket.heard_so_far() if m["type"] == "pack.event"] for key, socket in sockets.items()
     }
     assert heard == {("anna", "tab"): ["tab", ""], ("anna", "other"): [""], ("ben", "tab"): [], ("ben", "other"): []}
+
+
+async def test_every_user_sees_which_packs_could_not_be_loaded(server: Server) -> None:
+    _, anna = await signed_in(server, "anna")
+    failed = {"broken": "ModuleNotFoundError: No module named 'cv2'", "half: Node": "OSError: /srv/secret"}
+    server.backend.say(server.backend.slots[0], msgspec.structs.replace(READY, failed_packs=failed))
+    assert (await server.client.get("/api/account/packs")).status == 401
+    shown = (await server.client.get("/api/account/packs", headers=anna)).json["packs"]
+    assert shown == [
+        {
+            "name": "broken",
+            "nodes": 0,
+            "failures": [{"subject": "broken", "reason": "the library 'cv2' is not installed"}],
+        },
+        {
+            "name": "half",
+            "nodes": 0,
+            "failures": [{"subject": "half: Node", "reason": "an error, which administrators see"}],
+        },
+    ]
+    assert (await server.client.get("/api/admin/packs", headers=anna)).status == 403

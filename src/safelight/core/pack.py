@@ -1,5 +1,6 @@
 """Node packs as an operator sees them."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -27,3 +28,12 @@ def pack_statuses(modules: Iterable[str], failures: Mapping[str, str]) -> list[P
     for subject, reason in failures.items():
         failed.setdefault(subject.partition(":")[0], {})[subject] = reason
     return [PackStatus(name, nodes.get(name, 0), failed.get(name, {})) for name in sorted({*nodes, *failed})]
+
+
+def reason_for_users(reason: str) -> str:
+    """A failure as users read it, who cannot do anything about it: without the paths and details of the error."""
+    if library := re.search(r"No module named '([\w.-]+)'", reason):
+        return f"the library {library[1]!r} is not installed"
+    if "ComfyUI" in reason and reason.startswith("NotSupported: "):
+        return reason.removeprefix("NotSupported: ")
+    return "an error, which administrators see"

@@ -1,9 +1,10 @@
-"""The routes for signing in; all are open, since their callers have no credential yet."""
+"""The routes for signing in, open as their callers have no credential yet; and what every user may see."""
 
-from safelight.api.account import session
+from safelight.api.account import packs, session
 from safelight.api.route import Route
 
 ROUTES = (
+    Route("GET", "/api/account/packs", packs.list_packs, also_api=False),
     Route("GET", "/api/auth/session", session.get_session, also_api=False, is_open=True),
     Route("POST", "/api/auth/session", session.create_session, also_api=False, is_open=True),
     Route("DELETE", "/api/auth/session", session.delete_session, also_api=False, is_open=True),
