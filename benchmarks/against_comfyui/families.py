@@ -10,6 +10,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from safelight.models.checkpoint import load_diffusion_model
 from safelight.models.families.chroma.chroma_module import ChromaArchitecture, ChromaShape
 from safelight.models.families.flux.flux_module import FluxArchitecture, FluxShape
 from safelight.models.families.flux2.flux2_module import Flux2Architecture, Flux2Shape
+from safelight.models.families.lumina.network import NextDiTArchitecture, NextDiTShape
 from safelight.models.families.sd3.mmdit_module import MMDiTArchitecture, MMDiTShape
 from safelight.models.sampling.guidance import CfgGuider
 from safelight.models.sampling.sample import fitting, sample
@@ -61,6 +63,21 @@ _MMDIT = partial(
     blocks=2,
 )
 
+_Z_IMAGE = NextDiTShape(
+    channels=16,
+    width=256,
+    text_width=96,
+    layers=2,
+    refiners=1,
+    heads=2,
+    key_heads=2,
+    feed_forward=512,
+    time_hidden=256,
+    time_width=256,
+    is_z_image=True,
+    is_filled=True,
+)
+
 ARCHITECTURES: dict[str, Architecture] = {
     "flux": FluxArchitecture(_FLUX(channels=16, has_guidance=True)),
     "flux schnell": FluxArchitecture(_FLUX(channels=16, has_guidance=False)),
@@ -72,6 +89,20 @@ ARCHITECTURES: dict[str, Architecture] = {
     "sd35 large": MMDiTArchitecture(_MMDIT(norms_heads=True)),
     "sd35 medium": MMDiTArchitecture(_MMDIT(norms_heads=True, second_attention=frozenset({0}))),
     "sd3 medium": MMDiTArchitecture(_MMDIT(norms_heads=False)),
+    "z-image": NextDiTArchitecture(_Z_IMAGE),
+    "lumina 2": NextDiTArchitecture(
+        replace(
+            _Z_IMAGE,
+            width=192,
+            text_width=80,
+            key_heads=1,
+            feed_forward=768,
+            time_hidden=192,
+            time_width=192,
+            is_z_image=False,
+            is_filled=False,
+        )
+    ),
 }
 
 

@@ -93,3 +93,13 @@ def test_gguf_files_are_loaded_from_the_folders_of_diffusion_models_and_text_enc
     assert "in_unet" not in ran.stdout
     assert safelight("model", "check", tmp_path / "unet" / "in_unet.gguf").returncode == 0
     assert "is a GGUF file" in safelight("model", "convert", tmp_path / "unet" / "in_unet.gguf").stderr
+
+
+def test_miniature_weights_are_listed_and_written(tmp_path: Path) -> None:
+    assert "z-image-turbo" in safelight("model", "miniature").stdout.split()
+    ran = safelight("model", "miniature", "z-image-turbo", tmp_path)
+    assert ran.returncode == 0
+    assert (tmp_path / "diffusion_models" / "z_image_turbo_bf16.safetensors").is_file()
+    assert safelight("model", "check", tmp_path / "vae" / "ae.safetensors").returncode == 0
+    assert "no miniature 'x'" in safelight("model", "miniature", "x", tmp_path).stderr
+    assert "DIRECTORY is missing" in safelight("model", "miniature", "x").stderr

@@ -32,9 +32,13 @@ class NotConverted(SafelightError):
     """A pickle was not converted; the message says why. Nothing was written."""
 
 
+class NotWritten(SafelightError):
+    """Miniature weights were not written; the message says why."""
+
+
 @click.group()
 def model() -> None:
-    """Check model files, and convert pickles to safetensors."""
+    """Check model files, convert pickles to safetensors, and write miniature weights."""
 
 
 @model.command()
@@ -69,6 +73,22 @@ def convert(path: Path, target: Path | None) -> None:
         if format is WeightsFormat.GGUF:
             raise NotConverted(f"{path} is a GGUF file, which is loaded as it is or not at all")
         raise NotConverted(f"{path} is {format} and can be loaded without conversion")
+
+
+@model.command()
+@click.argument("name", required=False)
+@click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
+def miniature(name: str | None, directory: Path | None) -> None:
+    """Write small random weights of the model NAME below DIRECTORY, a root of models, so that a graph can be tried
+    before its models are downloaded. Without arguments, list the names."""
+    if name is not None and directory is None:
+        raise click.UsageError(f"DIRECTORY is missing: where should the files of {name!r} go?")
+    arguments = [] if name is None else [name, str(directory)]
+    command = [sys.executable, "-P", "-m", "safelight.models.miniatures", *arguments]
+    ran = subprocess.run(command, stderr=subprocess.PIPE, text=True, env=scrub(sources.process_environment()))
+    if ran.returncode:
+        lines = ran.stderr.strip().splitlines() or [f"the writer exited with status {ran.returncode}"]
+        raise NotWritten(lines[-1])
 
 
 def convert_pickle(path: Path, target: Path) -> None:

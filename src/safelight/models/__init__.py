@@ -13,6 +13,7 @@
 * ``latent_format``: channels, scale and preview colors of latents.
 * ``lora/``: LoRA files of every common dialect.
 * ``merging``: merge the weights of two models.
+* ``miniatures/``: small random weights in the true layouts.
 * ``network``: the interface of a diffusion network.
 * ``network_hooks``: hooks into a running network, and what control networks add.
 * ``offload``: networks larger than the memory of their device.

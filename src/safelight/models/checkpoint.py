@@ -10,6 +10,8 @@ import torch
 from safelight.models.autoencoder.autoencoder_module import autoencoder_shape
 from safelight.models.autoencoder.image_autoencoder import ImageAutoencoder
 from safelight.models.autoencoder.tiny import tiny_shape
+from safelight.models.autoencoder.video_autoencoder import VideoAutoencoder
+from safelight.models.autoencoder.wan_module import wan_shape
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.families.registry import NETWORK, detect, text_recipe, text_recipes
 from safelight.models.text.encoder import TextEncoder
@@ -55,15 +57,27 @@ def load_diffusion_model(
     return variant.model(weights, dtype=dtype)
 
 
-def load_autoencoder(path: Path) -> ImageAutoencoder:
+def load_autoencoder(path: Path) -> ImageAutoencoder | VideoAutoencoder:
     """An autoencoder alone, or the one in a checkpoint."""
     file = weight_file(path)
+    if "decoder.middle.0.residual.0.gamma" in file.shapes:
+        return _video_autoencoder(file)
     if tiny := file.weights("taesd_"):
         return _tiny(tiny, path.name, *TINY_AUTOENCODERS["taesd"])
     found = _autoencoder(_first(file.weights(prefix) for prefix in (*_AUTOENCODER_PREFIXES, "")), path.name, 32)
     if found is None:
         raise UnknownWeights(f"{path.name!r} contains no supported autoencoder")
     return found
+
+
+def _video_autoencoder(file: WeightFile) -> VideoAutoencoder:
+    weights = file.weights()
+    try:
+        return VideoAutoencoder(weights, wan_shape(weights.shapes))
+    except KeyError as error:
+        raise UnknownWeights(
+            f"{file.path.name!r} contains no supported autoencoder of videos: {error} is missing"
+        ) from None
 
 
 def load_tiny_autoencoder(name: str, *, decoder: Path, encoder: Path | None) -> ImageAutoencoder:

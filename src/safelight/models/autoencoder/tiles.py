@@ -13,8 +13,9 @@ def in_tiles(
     overlap: int,
     scale: float,
 ) -> torch.Tensor:
-    """Apply ``work`` to tiles of ``size`` (height, width) of ``planes [1, C, h, w]``. Its result has ``scale`` times as
-    many pixels per side. Where tiles overlap, each is weighted by the distance from its edge."""
+    """Apply ``work`` to tiles of ``size`` (height, width) of ``planes [1, C, h, w]`` or ``[1, C, frames, h, w]``. Its
+    result has ``scale`` times as many pixels per side. Where tiles overlap, each is weighted by the distance from its
+    edge."""
     height, width = planes.shape[-2:]
     rows, columns = _tile_ranges(height, size[0], overlap), _tile_ranges(width, size[1], overlap)
     if len(rows) == len(columns) == 1:
@@ -24,8 +25,8 @@ def in_tiles(
         for left, right in columns:
             done = work(planes[..., top:bottom, left:right])
             if total is None or weight is None:
-                shape = (1, done.shape[1], round(height * scale), round(width * scale))
-                total, weight = done.new_zeros(shape), done.new_zeros((1, 1, *shape[2:]))
+                size_made = (round(height * scale), round(width * scale))
+                total, weight = done.new_zeros((*done.shape[:-2], *size_made)), done.new_zeros((1, 1, *size_made))
             y, x = round(top * scale), round(left * scale)
             rows_here, columns_here = slice(y, y + done.shape[-2]), slice(x, x + done.shape[-1])
             mask = _feathered(done.shape[-2:], round(overlap * scale))

@@ -1,0 +1,109 @@
+"""The value on ``VAE`` links for autoencoders of videos. A picture is a video of one frame: latents are ``[B, C,
+frames, h, w]``, images ``[frames, H, W, 3 or 4]``.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from safelight.models.autoencoder.tiles import in_tiles
+from safelight.models.autoencoder.wan_module import WanAutoencoder, WanShape
+from safelight.models.residency import compute_device, residency
+from safelight.models.weights import Weights
+
+
+@dataclass(frozen=True)
+class VideoAutoencoder:
+    """Has the methods of :class:`safelight.models.autoencoder.image_autoencoder.ImageAutoencoder`. Computes in
+    float32."""
+
+    weights: Weights
+    shape: WanShape
+
+    @property
+    def downscale(self) -> int:
+        return self.shape.downscale
+
+    def spacial_compression_encode(self) -> int:
+        """The downscale, under the name that node packs call."""
+        return self.downscale
+
+    def decode(self, latent: torch.Tensor) -> torch.Tensor:
+        """``[B, C, frames, h, w]``, or ``[B, C, h, w]`` for pictures, to ``[B * frames, H, W, 3 or 4]`` in 0..1."""
+        with self._module() as module:
+            return _images([_decoded(module, item) for item in torch.split(_with_frames(latent), 1)])
+
+    def decode_tiled(self, latent: torch.Tensor, *, tile: int, overlap: int) -> torch.Tensor:
+        """Decode in tiles of ``tile`` latent pixels."""
+        with self._module() as module:
+            return _images(
+                [
+                    in_tiles(
+                        item.float(),
+                        lambda part: _decoded(module, part),
+                        size=(tile, tile),
+                        overlap=overlap,
+                        scale=float(self.downscale),
+                    )
+                    for item in torch.split(_with_frames(latent), 1)
+                ]
+            )
+
+    def encode(self, image: torch.Tensor) -> torch.Tensor:
+        """``[frames, H, W, 3 or 4]`` to ``[1, C, 1 + (frames - 1) // 4, h, w]``. Sides are center-cropped to multiples
+        of the downscale; pictures without transparency are opaque."""
+        with self._module() as module:
+            return _encoded(module, self._frames(image))
+
+    def encode_tiled(self, image: torch.Tensor, *, tile: int, overlap: int) -> torch.Tensor:
+        """Encode in tiles of ``tile`` pixels."""
+        with self._module() as module:
+            return in_tiles(
+                self._frames(image),
+                lambda part: _encoded(module, part),
+                size=(tile, tile),
+                overlap=overlap,
+                scale=1 / self.downscale,
+            )
+
+    def _frames(self, image: torch.Tensor) -> torch.Tensor:
+        """``[1, C, frames, H, W]`` in -1..1."""
+        channels = self.shape.image
+        cut = functional.pad(image[..., :channels].float(), (0, max(channels - image.shape[-1], 0)), value=1.0)
+        for dimension in (1, 2):
+            kept = cut.shape[dimension] // self.downscale * self.downscale
+            cut = cut.narrow(dimension, (cut.shape[dimension] - kept) // 2, kept)
+        return cut.movedim(-1, 0)[None] * 2 - 1
+
+    @contextmanager
+    def _module(self) -> Iterator[Any]:
+        device = compute_device()
+        with (
+            residency().use(self.weights, (), self._build, device=device, dtype=torch.float32) as module,
+            torch.inference_mode(),
+        ):
+            yield module
+
+    def _build(self) -> WanAutoencoder:
+        return WanAutoencoder(self.shape)
+
+
+def _with_frames(latent: torch.Tensor) -> torch.Tensor:
+    return latent if latent.dim() == 5 else latent[:, :, None]
+
+
+def _decoded(module: WanAutoencoder, latent: torch.Tensor) -> torch.Tensor:
+    return module.decode(latent.to(compute_device(), torch.float32)).cpu()
+
+
+def _encoded(module: WanAutoencoder, frames: torch.Tensor) -> torch.Tensor:
+    return module.encode(frames.to(compute_device(), torch.float32)).cpu()
+
+
+def _images(videos: list[torch.Tensor]) -> torch.Tensor:
+    frames = torch.cat([video[0].transpose(0, 1) for video in videos])
+    return ((frames + 1) / 2).clamp(0, 1).movedim(1, -1).contiguous()

@@ -1,0 +1,38 @@
+"""Miniature weights of Lumina Image 2 and Z-Image."""
+
+from dataclasses import replace
+
+from safelight.models.families.lumina.network import NextDiT, NextDiTShape
+from safelight.models.language.architecture import QWEN3
+from safelight.models.miniatures.file import Miniature, MiniatureFile
+from safelight.models.miniatures.shapes import AE, QWEN_3_4B, WIDTH, decoder
+
+Z_IMAGE = NextDiTShape(
+    channels=16,
+    width=256,
+    text_width=WIDTH,
+    layers=2,
+    refiners=1,
+    heads=2,
+    key_heads=2,
+    feed_forward=512,
+    time_hidden=256,
+    time_width=256,
+    is_z_image=True,
+    is_filled=True,
+)
+LUMINA = replace(Z_IMAGE, width=192, key_heads=1, time_hidden=192, time_width=192, is_z_image=False, is_filled=False)
+
+
+def _z_image(name: str, format: str = "bf16") -> MiniatureFile:
+    return MiniatureFile("diffusion_models", name, lambda: NextDiT(Z_IMAGE), format=format)
+
+
+_QWEN = MiniatureFile("text_encoders", QWEN_3_4B, lambda: decoder(QWEN3))
+
+MINIATURES = (
+    Miniature("z-image-turbo", (_z_image("z_image_turbo_bf16.safetensors"), _QWEN, AE)),
+    Miniature("z-image", (_z_image("z_image_bf16.safetensors"), _QWEN, AE)),
+    Miniature("z-image-int8", (_z_image("z_image_turbo_int8_convrot.safetensors", "int8_convrot"), _QWEN, AE)),
+    Miniature("z-image-gguf", (_z_image("z_image_turbo-Q4_K_M.gguf", "Q4_K"), _QWEN, AE)),
+)

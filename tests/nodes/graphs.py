@@ -1,0 +1,44 @@
+"""Run a graph in API format with the nodes of the library, one call after the other, without a server."""
+
+import copy
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import safelight.nodes
+from safelight.sdk.node import Node
+from safelight.sdk.registry import discover
+
+Graph = dict[str, dict[str, Any]]
+
+
+@cache
+def library() -> Mapping[str, type[Node]]:
+    return discover(safelight.nodes)
+
+
+def run_graph(graph: Graph) -> dict[str, tuple[Any, ...]]:
+    """The outputs of every call, by its id."""
+    done: dict[str, tuple[Any, ...]] = {}
+
+    def outputs(call: str) -> tuple[Any, ...]:
+        if call not in done:
+            node = library()[graph[call]["class_type"]]
+            inputs = {name: value(given) for name, given in graph[call]["inputs"].items()}
+            done[call] = tuple(node.execute(**inputs).values)
+        return done[call]
+
+    def value(given: Any) -> Any:
+        return outputs(given[0])[given[1]] if isinstance(given, list) else given
+
+    for call in graph:
+        outputs(call)
+    return done
+
+
+def with_inputs(graph: Graph, **changes: Any) -> Graph:
+    """A copy in which every call that has one of these inputs has this value for it."""
+    changed = copy.deepcopy(graph)
+    for call in changed.values():
+        call["inputs"] |= {name: given for name, given in changes.items() if name in call["inputs"]}
+    return changed
