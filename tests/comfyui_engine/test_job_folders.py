@@ -44,6 +44,13 @@ def test_a_file_cannot_be_changed_through_what_a_node_finds(folders: JobFolders,
     assert source.read_text() == "given"
 
 
+def test_a_file_has_the_same_time_in_each_job(folders: JobFolders, tmp_path: Path) -> None:
+    source = given(tmp_path)
+    os.utime(source, ns=(1, 1_000_000_000_123_456_789))
+    folders.fill({"a.txt": source})
+    assert (folders.tops["input"] / "a.txt").stat().st_mtime_ns == 1_000_000_000_123_456_789
+
+
 def test_what_was_written_is_found_once_and_again_if_it_changes(folders: JobFolders) -> None:
     folders.fill({})
     path = folders.tops["output"] / "sub" / "a.txt"

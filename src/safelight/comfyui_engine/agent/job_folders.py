@@ -98,6 +98,7 @@ def place(files: Mapping[str, Path], tops: Mapping[str, Path]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not _links(source, path):
             shutil.copyfile(source, path)
+            _keep_times(source, path)
 
 
 def _links(source: Path, path: Path) -> bool:
@@ -110,6 +111,12 @@ def _links(source: Path, path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def _keep_times(source: Path, path: Path) -> None:
+    """Fingerprints of some loaders contain the time of a file: the same file has the same time in each job."""
+    status = source.stat()
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def path_of(text: str, tops: Mapping[str, Path]) -> Path | None:

@@ -78,12 +78,17 @@ class Outputs:
         return {**vars(name), "path": str(copy), "size": size, "digest": digest, "mime_type": mime_type}
 
     def _rename(self, output: dict[str, Any]) -> None:
-        top = str(self._folders.tops["output"])
+        """Change the names of files in an output, and in the texts beside them: some packs also give a path, or name a
+        second file."""
         for name, item in list(files_in(output)):
-            shown = self._names.shown(name)
             for key, value in item.items():
                 if isinstance(value, str) and key not in ("subfolder", "type"):
-                    item[key] = _renamed(value, name.filename, shown.filename).replace(top, "output")
+                    item[key] = self._renamed(value, name)
+
+    def _renamed(self, text: str, beside: FileName) -> str:
+        folder, slash, last = text.rpartition("/")
+        shown = self._names.shown(FileName(beside.folder, beside.subfolder, last)).filename
+        return f"{folder}{slash}{shown}".replace(str(self._folders.tops[beside.folder]), beside.folder)
 
 
 def files_in(output: Any) -> Iterator[tuple[FileName, dict[str, Any]]]:
@@ -110,11 +115,6 @@ def with_unnamed(output: Mapping[str, Any] | None, unnamed: Sequence[FileName]) 
     entries = [{"filename": n.filename, "subfolder": n.subfolder, "type": n.folder} for n in unnamed]
     before = shown.get(UNNAMED)
     return shown | {UNNAMED: [*(before if isinstance(before, list) else ()), *entries]}
-
-
-def _renamed(text: str, before: str, after: str) -> str:
-    """``text`` where it is, or ends with, the name of a file."""
-    return text[: len(text) - len(before)] + after if text == before or text.endswith(f"/{before}") else text
 
 
 def _is_output(name: FileName) -> bool:
