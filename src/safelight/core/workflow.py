@@ -121,6 +121,11 @@ def clean_name(name: str) -> str:
     return name
 
 
+def name_of_file(path: str) -> str:
+    """The name of the workflow in a userdata file."""
+    return path.rpartition("/")[2].removesuffix(".json")[:MAX_NAME_LENGTH]
+
+
 def clean_description(text: str) -> str:
     """Any text without NUL. Raises :class:`Invalid`."""
     if len(text) > MAX_DESCRIPTION_LENGTH:

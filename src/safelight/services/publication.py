@@ -17,6 +17,7 @@ from safelight.core.ids import AssetId, ShareId, new_share_id
 from safelight.core.publication import read_document, without_credentials
 from safelight.core.user import Principal
 from safelight.core.userdata import clean_path
+from safelight.core.workflow import name_of_file
 from safelight.db import owned_assets
 from safelight.db import publication as rows
 from safelight.db import workflow as workflow_rows
@@ -56,7 +57,7 @@ def publish(
         owner_id=who.user_id,
         workflow_id=workflow_id,
         version=version,
-        name=workflows.name_of_file(path),
+        name=name_of_file(path),
         published_at=now,
         size=size,
         assets=assets,

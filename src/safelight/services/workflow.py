@@ -16,7 +16,6 @@ from safelight.core.paging import Page, PageRequest
 from safelight.core.user import Principal
 from safelight.core.userdata import clean_path
 from safelight.core.workflow import (
-    MAX_NAME_LENGTH,
     DefaultView,
     Origin,
     Workflow,
@@ -25,6 +24,7 @@ from safelight.core.workflow import (
     assets_named_in,
     clean_description,
     clean_name,
+    name_of_file,
 )
 from safelight.db import owned_assets, publication
 from safelight.db import workflow as rows
@@ -151,11 +151,6 @@ def keep_file(
         return workflow_id, kept.version
     new = add_version(tx, who, workflow_id=workflow_id, base_version=kept.version, content=content, now=now)
     return workflow_id, new.version
-
-
-def name_of_file(path: str) -> str:
-    """The name of the workflow in a userdata file."""
-    return path.rpartition("/")[2].removesuffix(".json")[:MAX_NAME_LENGTH]
 
 
 def fork(
