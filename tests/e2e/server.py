@@ -16,13 +16,14 @@ START_LIMIT_S = 120
 
 
 @contextmanager
-def running_server(folder: Path) -> Iterator[str]:
-    """Start a server and return its URL when its worker is ready. It ends a cancelled job after a second at most."""
+def running_server(folder: Path, **settings: str) -> Iterator[str]:
+    """Start a server and return its URL when its worker is ready. It ends a cancelled job after a second at most.
+    ``settings``: further variables of its environment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "safelight.cli", "serve", "--port", str(port), "--data-dir", str(folder / "data")]
-    environment = {**os.environ, "SAFELIGHT_CANCEL_GRACE_S": "1"}
+    environment = {**os.environ, "SAFELIGHT_CANCEL_GRACE_S": "1", **settings}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:

@@ -1,7 +1,7 @@
 """Estimates of the memory that a result keeps alive, for the cache. Memory shared by several results counts for
 each."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -24,7 +24,7 @@ def size_of(values: Iterable[Any]) -> int:
             continue
         seen.add(id(value))
         total += _OBJECT_BYTES
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):  # any other mapping may load its values when they are read
             waiting.extend(value.values())
         elif isinstance(value, list | tuple | set | frozenset):
             waiting.extend(value)

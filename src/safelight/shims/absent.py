@@ -19,6 +19,7 @@ from safelight.shims.asked import IMPORT_SYSTEM, Asked, asked
 log = logging.getLogger(__name__)
 
 _PARTS = {
+    "comfy_extras": "own nodes",
     "comfy.extra_samplers": "samplers",
     "comfy.k_diffusion": "samplers",
     "comfy.sample": "samplers",
