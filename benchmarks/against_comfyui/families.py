@@ -23,6 +23,8 @@ from safelight.models.checkpoint import load_diffusion_model
 from safelight.models.families.chroma.chroma_module import ChromaArchitecture, ChromaShape
 from safelight.models.families.flux.flux_module import FluxArchitecture, FluxShape
 from safelight.models.families.flux2.flux2_module import Flux2Architecture, Flux2Shape
+from safelight.models.families.hidream.experts import ExpertsShape
+from safelight.models.families.hidream.hidream_module import HiDreamArchitecture, HiDreamShape
 from safelight.models.families.lumina.network import NextDiTArchitecture, NextDiTShape
 from safelight.models.families.sd3.mmdit_module import MMDiTArchitecture, MMDiTShape
 from safelight.models.sampling.guidance import CfgGuider
@@ -101,6 +103,18 @@ ARCHITECTURES: dict[str, Architecture] = {
             time_width=192,
             is_z_image=False,
             is_filled=False,
+        )
+    ),
+    "hidream": HiDreamArchitecture(
+        HiDreamShape(
+            ExpertsShape(256, count=4, inner=768, shared=512),
+            channels=16,
+            pooled=2048,
+            context=4096,
+            language=4096,
+            text_inner=768,
+            double_blocks=2,
+            single_blocks=2,
         )
     ),
 }

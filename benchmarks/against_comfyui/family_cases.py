@@ -132,6 +132,38 @@ CASES: dict[str, Case] = {
         "negative": True,
         "cfg": 3.0,
     },
+    "hidream": {
+        "family": "hidream",
+        "supported": "HiDream",
+        "config": {
+            "num_attention_heads": 2,
+            "num_layers": 2,
+            "num_single_layers": 2,
+            "llama_layers": [0, 1, 2, 2],
+        },
+        "latent": [1, 16, 6, 7],
+        "context": [5, 4096],
+        "options": {"pooled_output": [1, 2048], "conditioning_llama3": [1, 3, 4, 4096]},
+        "negative": True,
+        "cfg": 3.0,
+    },
+    "hidream, picture to edit": {
+        "family": "hidream",
+        "supported": "HiDream",
+        "config": {
+            "num_attention_heads": 2,
+            "num_layers": 2,
+            "num_single_layers": 2,
+            "llama_layers": [0, 1, 2, 2],
+        },
+        "latent": [1, 16, 6, 6],
+        "context": [5, 4096],
+        "options": {
+            "pooled_output": [1, 2048],
+            "conditioning_llama3": [1, 3, 4, 4096],
+            "concat_latent_image": [1, 16, 6, 6],
+        },
+    },
 }
 """``options`` have shapes, whose values :func:`drawn` draws. ``family`` is a key of ``families.ARCHITECTURES``."""
 

@@ -16,6 +16,7 @@ in LoRA files. Nothing outside of the folder knows the family. The protocols tha
 * ``family``: what is known about a family and about the network in a file.
 * ``flux/``: FLUX.1.
 * ``flux2/``: FLUX.2.
+* ``hidream/``: HiDream.
 * ``lumina/``: Lumina Image 2 and Z-Image.
 * ``registry``: detect the family of a file, and find the text encoders of a type.
 * ``sd3/``: Stable Diffusion 3 and 3.5.

@@ -15,6 +15,7 @@ FOLDERS = (
     "flux2",
     "chroma",
     "sd3",
+    "hidream",
     "lumina",
 )
 """Each has a module ``family`` with the value ``FAMILY``. Text encoders of the first have precedence."""

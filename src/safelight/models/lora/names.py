@@ -48,6 +48,11 @@ def lora_target(module: str) -> LoraTarget:
     return LoraTarget(False, unet["module"] if unet else name)
 
 
+def own_names(shapes: Mapping[str, torch.Size]) -> dict[str, WeightPart]:
+    """For networks whose LoRA files use the names of the original file."""
+    return {normalized(module): WeightPart(module) for module in modules_of(shapes)}
+
+
 def unet_names(shapes: Mapping[str, torch.Size]) -> dict[str, WeightPart]:
     """From each spelling of a UNet module to its canonical name."""
     modules = modules_of(shapes)

@@ -19,7 +19,7 @@ def joined(encodings: Mapping[str, Encoding]) -> Encoding:
     rows = [clip] if (clip := _clip(encodings)) is not None else []
     if "t5xxl" in encodings:
         rows.append(encodings["t5xxl"].hidden)
-    return Encoding(torch.cat(rows, dim=1), pooled=_pooled(encodings))
+    return Encoding(torch.cat(rows, dim=1), pooled=pooled_of_both(encodings))
 
 
 def _clip(encodings: Mapping[str, Encoding]) -> torch.Tensor | None:
@@ -35,7 +35,8 @@ def _clip(encodings: Mapping[str, Encoding]) -> torch.Tensor | None:
     return functional.pad(both, (0, FEATURES - both.shape[-1]))
 
 
-def _pooled(encodings: Mapping[str, Encoding]) -> torch.Tensor:
+def pooled_of_both(encodings: Mapping[str, Encoding]) -> torch.Tensor:
+    """The pooled outputs of CLIP L and G side by side, ``[1, 2048]``."""
     parts = []
     for key, features in (("l", L_FEATURES), ("g", G_FEATURES)):
         pooled = encodings[key].pooled if key in encodings else None
