@@ -28,7 +28,7 @@ ADDED_SINCE: dict[str, tuple[set[str], int]] = {"CustomCombo": ({"index"}, 1), "
 
 @pytest.mark.parametrize("name", sorted(NODES.keys() & MEASURED.keys()))
 def test_interface(name: str) -> None:
-    ours = _without_additions(name, node_info(NODES[name].node_schema()))
+    ours = _without_additions(name, node_info(NODES[name].node_schema(), []))
     theirs = MEASURED[name]
     assert _inputs(ours) == _inputs(theirs)
     assert ours["input_order"] == {"required": [], **theirs["input_order"]}

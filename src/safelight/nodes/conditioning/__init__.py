@@ -6,6 +6,7 @@
 * ``combine``: combine two conditionings, or zero one.
 * ``controlnet``: guide by an image through a control network.
 * ``encode``: encode prompts.
+* ``encode_separately``: encode a text of its own for each encoder.
 * ``guidance``: options of Flux and editing models.
 * ``ltxv``: options of LTX-Video models.
 * ``options``: conditioning as a value.

@@ -118,7 +118,7 @@ class UNETLoader(Node):
 
 
 class CLIPLoader(Node):
-    """Load a text encoder alone: CLIP L for Stable Diffusion 1, CLIP H for 2, CLIP G for SDXL's refiner."""
+    """Load a text encoder alone, used as the model family of "type" uses it."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -145,7 +145,7 @@ class CLIPLoader(Node):
 
 
 class DualCLIPLoader(Node):
-    """Load two text encoders that work together: CLIP L and CLIP G for SDXL."""
+    """Load two text encoders that work together, in any order: CLIP L and G for SDXL, CLIP L and T5 XXL for Flux."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -173,6 +173,51 @@ class DualCLIPLoader(Node):
     def execute(cls, clip_name1: str, clip_name2: str, type: str, device: str = "default") -> NodeOutput:
         names = (clip_name1, clip_name2)
         return NodeOutput(load_text_encoders([current().model_path("text_encoders", name) for name in names], type))
+
+
+class TripleCLIPLoader(Node):
+    """Load the three text encoders of Stable Diffusion 3: CLIP L, CLIP G and T5 XXL, in any order."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="TripleCLIPLoader",
+            category="advanced/loaders",
+            inputs=[io.Combo.Input(f"clip_name{n}", model_folder="text_encoders") for n in (1, 2, 3)],
+            outputs=[io.Clip.Output()],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **names: str) -> tuple[Identity, ...]:
+        return tuple(identity_of(current().model_path("text_encoders", name)) for name in names.values())
+
+    @classmethod
+    def execute(cls, clip_name1: str, clip_name2: str, clip_name3: str) -> NodeOutput:
+        names = (clip_name1, clip_name2, clip_name3)
+        return NodeOutput(load_text_encoders([current().model_path("text_encoders", name) for name in names], "sd3"))
+
+
+class QuadrupleCLIPLoader(Node):
+    """Load the four text encoders of HiDream: CLIP L, CLIP G, T5 XXL and Llama 3.1, in any order."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="QuadrupleCLIPLoader",
+            category="advanced/loaders",
+            inputs=[io.Combo.Input(f"clip_name{n}", model_folder="text_encoders") for n in (1, 2, 3, 4)],
+            outputs=[io.Clip.Output()],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **names: str) -> tuple[Identity, ...]:
+        return tuple(identity_of(current().model_path("text_encoders", name)) for name in names.values())
+
+    @classmethod
+    def execute(cls, clip_name1: str, clip_name2: str, clip_name3: str, clip_name4: str) -> NodeOutput:
+        names = (clip_name1, clip_name2, clip_name3, clip_name4)
+        paths = [current().model_path("text_encoders", name) for name in names]
+        return NodeOutput(load_text_encoders(paths, "hidream"))
 
 
 class VAELoader(Node):
