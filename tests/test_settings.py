@@ -18,7 +18,7 @@ def test_each_source_overrides_the_one_before(tmp_path: Path) -> None:
     assert (
         settings.server.port,
         settings.workers.workers,
-        settings.server.log_level,
+        settings.telemetry.log_level,
         settings.server.host,
     ) == (
         3,

@@ -8,6 +8,7 @@ The server column:
 * ``backends``: where the workers of a server run, as its settings say.
 * ``api/``: HTTP and WebSocket: the contract's operations, and ComfyUI's spelling of them.
 * ``web/``: the files of the ComfyUI web UI.
+* ``telemetry/``: metrics, and the form of the log.
 * ``dispatch/``: jobs to workers: scheduling, attempts, slots, files and backends.
 * ``services/``: what can be done with jobs, assets, workflows and users; each function runs in a transaction.
 * ``bus/``: events to subscribers, after the commit.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from starlette.types import ASGIApp
 
+from safelight import __version__
 from safelight.api.http_app import HttpApp, create_http_app
 from safelight.backends import engines_of_slots, make_backend, make_transport, own_folder
 from safelight.blobs.cache import FileCache
@@ -21,6 +22,7 @@ from safelight.blobs.store import BlobStore, Checkable, StoreUnavailable, Sweepa
 from safelight.blobs.stores import open_store
 from safelight.bus.memory import MemoryBus
 from safelight.core.clock import Clock, SystemClock
+from safelight.core.event import JobEnded
 from safelight.core.leader import Leader
 from safelight.db.engine import Database, is_postgres, take_server_lock
 from safelight.declared_nodes import DeclaredNodes
@@ -33,9 +35,11 @@ from safelight.services import attempt as attempt_service
 from safelight.services import session as session_service
 from safelight.services import user as user_service
 from safelight.services.catalogue import LiveCatalogue
+from safelight.services.job_stages import JobStageClock, JobStages
 from safelight.services.log import JobLog, LogBuffer
 from safelight.services.model import REFRESH_S, ModelFiles
 from safelight.settings import Settings, check_accounts, default_account, worker_account
+from safelight.telemetry.metrics import Metrics
 from safelight.web.packages import Packages, find_packages
 from safelight.web.site import Web
 
@@ -86,6 +90,8 @@ class App:
         clock = SystemClock()
         shared = _shared_bus() if settings.storage.replicas else None
         bus = MemoryBus() if shared is None else shared
+        metrics = Metrics(version=__version__)
+        bus.subscribe(lambda event: metrics.event_delivered(type(event).__name__))
         logs = LogBuffer(bus)
         logging.getLogger().addHandler(logs)
         store = open_store(settings.blobs)
@@ -99,9 +105,16 @@ class App:
         models = ModelFiles([root.resolve() for root in settings.model_roots], settings.extra_models)
         catalogue = LiveCatalogue(models, settings.engine_order)
         if shared is None:
-            db = await Database.open(settings.database, on_commit=bus.publish, is_server=True)
+            db = await Database.open(
+                settings.database, on_commit=bus.publish, is_server=True, on_write=metrics.committed
+            )
         else:
-            db = await Database.open(settings.database, on_commit=shared.on_commit, announce=shared.announce)
+            db = await Database.open(
+                settings.database,
+                on_commit=shared.on_commit,
+                announce=shared.announce,
+                on_write=metrics.committed,
+            )
         if store.cleanable is not None:
             store.cleanable.clean_up(older_than_s=SWEEP_SHARED_S if settings.storage.replicas else 0.0)
         try:
@@ -140,6 +153,8 @@ class App:
                 clock=clock,
                 cancel_grace_s=settings.workers.cancel_grace_s,
                 on_ready=nodes.on_ready,
+                on_claim=metrics.claimed,
+                on_models_loaded=metrics.models_loaded,
             )
 
         async def lead(guarded: Database, leader: Leader) -> Dispatcher:
@@ -179,8 +194,16 @@ class App:
             leader=engines.elsewhere if isinstance(engines, Leadership) else lambda: None,
             web=web,
             logs=logs,
+            metrics=metrics,
         )
-        JobLog(bus, is_here=lambda: engines.is_here)
+        job_log = JobLog(bus)
+
+        def on_job_end(event: JobEnded, stages: JobStages) -> None:
+            if engines.is_here:
+                metrics.job_ended(event, stages)
+                job_log.job_ended(event, stages)
+
+        JobStageClock(bus, on_end=on_job_end)
         if shared is not None:
             await shared.start(
                 db,
@@ -212,6 +235,10 @@ class App:
     @property
     def asgi(self) -> ASGIApp:
         return self._http_app
+
+    async def metrics_text(self) -> bytes:
+        """All metrics of this server, in OpenMetrics' format."""
+        return await self._http_app.metrics_text()
 
     def close_sockets(self) -> None:
         self._http_app.close_sockets()

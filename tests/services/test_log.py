@@ -2,45 +2,43 @@
 
 import asyncio
 import logging
-from datetime import timedelta
 
 import pytest
 from tests.database import ANNA, BEN, NOW
 
 from safelight.bus.memory import MemoryBus
-from safelight.core.event import Event, JobEnded, JobStarted, LogWritten
+from safelight.core.event import JobEnded, LogWritten
 from safelight.core.ids import JobId
 from safelight.core.job import JobError, JobState
+from safelight.services.job_stages import PREPARING, QUEUED, RUNNING, JobStages
 from safelight.services.log import JobLog, LogBuffer
 
 pytestmark = pytest.mark.anyio
 
-ABOUT = {"owner_id": ANNA.user_id, "job_id": JobId("j~anna"), "client_id": None}
+ABOUT = {"owner_id": ANNA.user_id, "job_id": JobId("j~anna"), "client_id": None, "at": NOW}
 FAILED = JobError("ValueError", "no such thing", "3", "KSampler", traceback=['  File "a.py", line 1\n', "    x()\n"])
+STAGES = JobStages({QUEUED: 0.25, PREPARING: 0.5, RUNNING: 1.0}, attempt=1, slot="cpu")
 
 
-async def told(*events: Event, is_here: bool = True) -> tuple[list[LogWritten], LogBuffer]:
+async def logged(event: JobEnded, stages: JobStages = STAGES) -> tuple[list[LogWritten], LogBuffer]:
     bus, heard = MemoryBus(), []
     bus.subscribe(lambda event: heard.append(event) if isinstance(event, LogWritten) else None)
     buffer = LogBuffer(bus)
-    JobLog(bus, is_here=lambda: is_here)
     logging.getLogger().addHandler(buffer)
     try:
-        bus.publish(events)
+        JobLog(bus).job_ended(event, stages)
         await asyncio.sleep(0)  # lines are published after the current events
     finally:
         logging.getLogger().removeHandler(buffer)
     return heard, buffer
 
 
-async def test_a_job_that_failed_is_told_with_its_traceback_to_its_owner_and_administrators() -> None:
-    begun = JobStarted(**ABOUT, at=NOW, attempt=1)
-    ended = JobEnded(**ABOUT, at=NOW + timedelta(seconds=1.5), state=JobState.FAILED, error=FAILED)
-    [written], buffer = await told(begun, ended)
+async def test_a_job_that_failed_is_logged_with_its_traceback_for_its_owner_and_administrators() -> None:
+    [written], buffer = await logged(JobEnded(**ABOUT, state=JobState.FAILED, error=FAILED))
     assert written.owner_id == ANNA.user_id
     lines = [text for _, text in written.entries]
     assert lines == [
-        "job j failed after 1.50 s in node 3 (KSampler): ValueError: no such thing\n",
+        "job j failed after 1.50 s (0.25 s in the queue) in node 3 (KSampler): ValueError: no such thing\n",
         '  File "a.py", line 1\n',
         "    x()\n",
     ]
@@ -50,11 +48,24 @@ async def test_a_job_that_failed_is_told_with_its_traceback_to_its_owner_and_adm
 
 
 @pytest.mark.parametrize("state", [JobState.COMPLETED, JobState.CANCELLED])
-async def test_each_end_is_told(state: JobState) -> None:
-    [written], _ = await told(JobEnded(**ABOUT, at=NOW, state=state))
+async def test_each_end_is_logged(state: JobState) -> None:
+    [written], _ = await logged(JobEnded(**ABOUT, state=state), JobStages({QUEUED: 3.0}))
     assert [text for _, text in written.entries] == [f"job j {state.value} before it began\n"]
 
 
-async def test_a_server_that_does_not_lead_says_nothing() -> None:
-    heard, _ = await told(JobEnded(**ABOUT, at=NOW, state=JobState.COMPLETED), is_here=False)
-    assert heard == []
+async def test_a_structured_log_has_the_stages_as_fields(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="safelight.jobs"):
+        await logged(JobEnded(**ABOUT, state=JobState.FAILED, error=FAILED))
+    [record] = [record for record in caplog.records if record.name == "safelight.jobs"]
+    assert record.fields == {
+        "job": "j",
+        "user": ANNA.user_id,
+        "attempt": 1,
+        "slot": "cpu",
+        "state": "failed",
+        "queued_s": 0.25,
+        "preparing_s": 0.5,
+        "running_s": 1.0,
+        "error": "ValueError",
+        "node": "3",
+    }

@@ -42,6 +42,7 @@ Handlers and responses:
 * ``request_id``: an id for every request to Comfy API v2.
 * ``v2/``: the handlers of Comfy API v2.
 * ``comfy/``: the handlers of the contract's operations and of ComfyUI's other routes.
+* ``metrics``: ``/metrics``, and who may read it.
 * ``account/``: signing in and the first account.
 * ``admin/``: routes for administrators.
 """

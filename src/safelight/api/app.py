@@ -31,11 +31,17 @@ from safelight.services.model import ModelFiles
 from safelight.services.model_index import ModelIndexer
 from safelight.services.submission import RemoteValidation, Submissions
 from safelight.settings import Settings
+from safelight.telemetry.metrics import Metrics
 from safelight.wire.messages import PackResponse
 
 
 class Engines(RemoteValidation, Protocol):
     """The part of the dispatcher that HTTP uses; jobs reach it through the database and the bus."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this server has the dispatcher, and not another one of the same database."""
+        ...
 
     def engines(self) -> Sequence[EngineInfo]:
         """The latest description of each engine that is ready."""
@@ -100,7 +106,7 @@ class WebUi(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """What handlers work with. Made by :func:`safelight.api.http_app.create_http_app`; the last ten fields belong to
+    """What handlers work with. Made by :func:`safelight.api.http_app.create_http_app`; the last eleven fields belong to
     the HTTP layer alone. ``presigning``: signs URLs at which clients read bytes from the object store."""
 
     settings: Settings
@@ -126,3 +132,4 @@ class App:
     submissions: Submissions
     streams: Streams
     expiry: Expiry
+    metrics: Metrics

@@ -6,6 +6,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from safelight import __version__
 from safelight.api import contract as contracts
 from safelight.api import openapi_document
 from safelight.api.app import App, Engines, Log, WebUi
@@ -21,6 +22,7 @@ from safelight.api.cross_origin import CrossOrigin
 from safelight.api.error_responses import error_response, shaped
 from safelight.api.forwarding import Forwarder
 from safelight.api.heavy import HeavyWork
+from safelight.api.metrics import metrics_text
 from safelight.api.origin import Origins
 from safelight.api.pack_routes import answer_pack_route
 from safelight.api.pipeline import ANY, Pipeline
@@ -51,6 +53,7 @@ from safelight.services.model_index import ModelIndexer
 from safelight.services.model_site import Civitai, HuggingFace, ModelSite
 from safelight.services.submission import SubmissionRules, Submissions
 from safelight.settings import Settings
+from safelight.telemetry.metrics import Metrics
 
 _SOCKET_PATHS = ("/ws", "/api/ws")
 _PAGE_FILES = ("/assets/",)
@@ -75,6 +78,7 @@ def create_http_app(
     egress: Egress | None = None,
     sites: Sequence[ModelSite] | None = None,
     presigning: Presigning | None = None,
+    metrics: Metrics | None = None,
 ) -> "HttpApp":
     """``leader``: returns the address of the server that leads, where that is another server of the same database."""
     heavy = HeavyWork()
@@ -121,6 +125,7 @@ def create_http_app(
         ),
         streams=Streams(bus),
         expiry=Expiry(db, clock),
+        metrics=metrics or Metrics(version=__version__),
     )
     return HttpApp(app, authenticator or _authenticator(settings, clock, db, bus), Forwarder(leader))
 
@@ -173,6 +178,10 @@ class HttpApp:
             await preflight(scope, receive, send)
         elif scope["type"] == "http" and not await self._pipeline.handle(scope, receive, send):
             await (await self._outside_the_api(scope, receive))(scope, receive, send)
+
+    async def metrics_text(self) -> bytes:
+        """All metrics of this server, in OpenMetrics' format."""
+        return await metrics_text(self._app)
 
     async def follow_accounts(self) -> None:
         """Run forever: notice accounts, keys and sessions that a command removes."""

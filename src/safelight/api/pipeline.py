@@ -29,10 +29,12 @@ from safelight.api.parameters import decode_path, decode_query
 from safelight.api.request_body import InvalidBody, parse_json, read_body
 from safelight.api.request_path import raw_path
 from safelight.api.responses import PRIVATE
-from safelight.api.routing import Router
+from safelight.api.routing import Match, Router
 from safelight.core.errors import NotFound
+from safelight.telemetry.request_id import HEADER, current_request, request_id
 
 log = logging.getLogger(__name__)
+access_log = logging.getLogger("safelight.access")
 
 ANY = Operation(id="any", method="*", path="*")
 """The operation that errors are rendered for where none matched: as ``{"code", "message"}``."""
@@ -64,22 +66,40 @@ class Pipeline:
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Answer one HTTP request. Return ``False``, with nothing sent, where the path is not a route of the API."""
         try:
-            response = await self._answer(Request(scope, receive))
-        except ClientDisconnect:
+            match = self._router.find(raw_path(scope))
+        except UnicodeDecodeError:
+            await error_response(NotFound("the path is not UTF-8"), ANY)(scope, receive, send)
             return True
-        if response is None:
+        if match is None:
             return False
-        for name, value in PRIVATE.items():
-            response.headers.setdefault(name, value)
-        await response(scope, receive, _without_body(send) if scope["method"] == "HEAD" else send)
+        request, since_s = Request(scope, receive), self._app.clock.monotonic_s()
+        chosen = current_request.set(request_id(request.headers))
+        try:
+            response = await self._answer(request, match)
+            response.headers.setdefault(HEADER, current_request.get())
+            for name, value in PRIVATE.items():
+                response.headers.setdefault(name, value)
+            await response(scope, receive, _without_body(send) if scope["method"] == "HEAD" else send)
+            self._report(request, match, response.status_code, self._app.clock.monotonic_s() - since_s)
+        except ClientDisconnect:
+            pass
+        finally:
+            current_request.reset(chosen)
         return True
 
-    async def _answer(self, request: Request) -> Response | None:
+    def _report(self, request: Request, match: Match[Endpoint], status: int, seconds: float) -> None:
+        method = "GET" if request.method == "HEAD" else request.method
+        endpoint = match.endpoints.get(method)
+        operation = endpoint[0].operation.id if endpoint else ANY.id
+        self._app.metrics.request_answered(operation, method if endpoint else "other", status, seconds)
+        if self._app.settings.telemetry.access_log:
+            path, ms = request.url.path, round(seconds * 1e3, 1)
+            fields = {"method": request.method, "path": path, "status": status, "ms": ms}
+            access_log.info("%s %s %d %.1f ms", request.method, path, status, ms, extra={"fields": fields})
+
+    async def _answer(self, request: Request, match: Match[Endpoint]) -> Response:
         operation = ANY
         try:
-            match = self._router.find(raw_path(request.scope))
-            if match is None:
-                return None
             method = request.method
             if method == "HEAD" and "HEAD" not in match.endpoints:
                 method = "GET"
@@ -104,8 +124,6 @@ class Pipeline:
                 return await self._call(request, endpoint, values)
         except ClientDisconnect:
             raise
-        except UnicodeDecodeError:
-            return error_response(NotFound("the path is not UTF-8"), ANY)
         except Exception as error:  # a boundary: any exception of a handler becomes a response
             return error_response(error, operation)
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
 
-from safelight.api import comfy, health
+from safelight.api import comfy, health, metrics
 from safelight.api import v2 as v2_package
 from safelight.api.account import routes as account
 from safelight.api.admin import routes as admin
@@ -18,7 +18,7 @@ from safelight.api.pipeline import Endpoint
 from safelight.api.route import Route
 from safelight.api.routing import Router
 
-OWN_ROUTES: tuple[Route, ...] = (*comfy_routes.ROUTES, *health.ROUTES, *account.ROUTES, *admin.ROUTES)
+OWN_ROUTES: tuple[Route, ...] = (*comfy_routes.ROUTES, *health.ROUTES, *metrics.ROUTES, *account.ROUTES, *admin.ROUTES)
 """The routes that the contract does not have."""
 
 

@@ -22,6 +22,8 @@
 * ``pack_requirements``: what a node pack needs, and which of it is there.
 * ``restore``: ``safelight restore``: a new installation from a backup.
 * ``admin_client``: HTTP requests to a running server, and the queue and slots as text.
+* ``metrics_listener``: the listener of its own for ``/metrics``.
+* ``quiet_server``: Uvicorn without its signal handlers.
 * ``serve``: ``safelight serve``: the server process and its socket.
 * ``status``: ``safelight status``: the queue, the slots, the engines and the packs that failed.
 * ``user``: ``safelight user``: accounts and their quotas.

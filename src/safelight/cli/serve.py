@@ -7,8 +7,6 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +19,12 @@ from safelight.api.comfy.socket import MAX_MESSAGE_BYTES
 from safelight.api.slow_clients import http_with_header_limit
 from safelight.app import App
 from safelight.cli.console import err, out
+from safelight.cli.metrics_listener import MetricsListener
 from safelight.cli.options import given, server_options
+from safelight.cli.quiet_server import QuietServer
 from safelight.core.errors import SafelightError
 from safelight.settings import Settings
+from safelight.telemetry import log_format
 
 SHUTDOWN_S = 5
 """How long open requests and WebSockets may take to end after SIGTERM or Ctrl-C."""
@@ -45,11 +46,7 @@ def serve(config: Path | None, **options: Any) -> None:
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises :class:`CannotListen`, and the error of any part that fails to start."""
     os.umask(0o077)  # files of users: no other account of the system may read them
-    logging.basicConfig(
-        level=settings.server.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        datefmt="%H:%M:%S",
-    )
+    log_format.set_up(level=settings.telemetry.log_level, form=settings.telemetry.log_format)
     # At INFO uvicorn logs the URLs of WebSockets, which hold the keys of ``?token=``; at DEBUG all headers.
     for name in ("uvicorn", "uvicorn.error", "websockets"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -58,6 +55,9 @@ def run(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     listener = _listen(settings.server.host, settings.server.port)
+    metrics_address = settings.telemetry.metrics_address
+    scraped = _listen(*metrics_address) if metrics_address else None
+    metrics = None
     _allow_many_connections()
     app = await App.start(settings.changed(port=listener.getsockname()[1]))
     try:
@@ -85,7 +85,7 @@ async def _serve(settings: Settings) -> None:
         if app.setup_token is not None:
             out.print("There are no accounts yet. Create the first, an administrator, with this link; it works once:")
             out.print(f"  [bold]{url}/setup#{app.setup_token}[/]", soft_wrap=True)
-        server = _Server(config)
+        server = QuietServer(config)
 
         def shut_down() -> None:
             app.close_sockets()  # WebSockets never end by themselves; closed ones reconnect to the next server
@@ -93,8 +93,12 @@ async def _serve(settings: Settings) -> None:
 
         for signal_number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(signal_number, shut_down)
+        if scraped is not None:
+            metrics = MetricsListener(scraped, render=app.metrics_text)
         await server.serve(sockets=[listener])
     finally:
+        if metrics is not None:
+            await metrics.stop()
         await app.stop()
         listener.close()
 
@@ -104,14 +108,6 @@ def _allow_many_connections() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     soft = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-class _Server(uvicorn.Server):
-    """Leaves signals alone: uvicorn's own handlers end the process before the app has stopped."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -41,6 +41,7 @@ class JobStarted(JobEvent):
     """Durable: a slot claimed the job."""
 
     attempt: int
+    slot: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Rows of accounts: users who sign in, and their quotas."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import reduce
@@ -89,6 +89,13 @@ _STORED = (
     .where(job.c.owner_id == _OWNER),
 )
 """Everything with which a user can fill the disk: files, settings, workflows, publications, job graphs."""
+_BY_CLASS = (
+    select(user.c.is_admin, _total(asset.c.size))
+    .select_from(asset)
+    .outerjoin(user, user.c.id == asset.c.owner_id)
+    .group_by(user.c.is_admin)
+)
+"""Public assets have an owner without a row."""
 _USE = (
     update(account)
     .where(account.c.user_id == bindparam("owner"))
@@ -172,6 +179,14 @@ def stored_bytes(conn: Connection, owner_id: UserId) -> int:
     """Bytes of the owner's files (once for each asset), userdata, settings, all versions of workflows, publications,
     and the graphs of jobs in the queue and the history."""
     return sum(int(conn.execute(query, {"owner": owner_id}).scalar_one()) for query in _STORED)
+
+
+def stored_bytes_by_class(conn: Connection) -> Mapping[str, int]:
+    """Bytes of the assets of each class of owners."""
+    sizes = dict.fromkeys(("administrators", "users", "public"), 0)
+    for is_admin, size in conn.execute(_BY_CLASS):
+        sizes["public" if is_admin is None else "administrators" if is_admin else "users"] += int(size)
+    return sizes
 
 
 def use_device(conn: Connection, owner_id: UserId, *, seconds: float) -> None:

@@ -1,13 +1,15 @@
 """Rows of all users' jobs, as an administrator sees them. Each list reads along an index."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, select
+from sqlalchemy import Connection, Select, bindparam, func, select
 
 from safelight.core.ids import UserId
 from safelight.core.job import JobSummary
 from safelight.core.paging import PageRequest
+from safelight.core.pool import Pool
 from safelight.db.job_columns import summary_of
 from safelight.db.job_rows import SUMMARY
 from safelight.db.tables import IS_QUEUED, IS_RUNNING, job, user
@@ -16,6 +18,7 @@ _ALL = select(*SUMMARY).limit(bindparam("limit")).offset(bindparam("offset"))
 _QUEUED = _ALL.where(IS_QUEUED).order_by(job.c.owner_id, job.c.number, job.c.seq)
 _RUNNING = _ALL.where(IS_RUNNING).order_by(job.c.seq)
 _ENDED = _ALL.where(job.c.ended_at.is_not(None)).order_by(job.c.ended_at.desc(), job.c.seq.desc())
+_OLDEST = select(job.c.pool, func.min(job.c.created_at)).where(IS_QUEUED).group_by(job.c.pool)
 _NAMES = select(user.c.id, user.c.name).where(user.c.id.in_(bindparam("owners", expanding=True)))
 
 
@@ -31,6 +34,11 @@ def running(conn: Connection, request: PageRequest) -> list[JobSummary]:
 def ended(conn: Connection, request: PageRequest) -> list[JobSummary]:
     """Ended jobs, latest first."""
     return _page(conn, _ENDED, request)
+
+
+def oldest_queued(conn: Connection) -> Mapping[Pool, datetime]:
+    """When the oldest queued job of each pool was submitted."""
+    return {Pool(pool): at for pool, at in conn.execute(_OLDEST)}
 
 
 def names(conn: Connection, owners: Sequence[UserId]) -> Mapping[UserId, str]:

@@ -5,6 +5,7 @@ nothing but its transaction.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,12 +22,15 @@ __all__ = ["Database", "Transaction"]
 
 T = TypeVar("T")
 
+OnWrite = Callable[[float, bool], None]
+
 
 class Database:
     """Mutable: whether it is open. Made by :meth:`open`, ended by :meth:`close`."""
 
-    def __init__(self, transactor: Transactor) -> None:
+    def __init__(self, transactor: Transactor, *, on_write: OnWrite | None = None) -> None:
         self._transactor = transactor
+        self._on_write = on_write
         self._is_closed = False
 
     @classmethod
@@ -37,19 +41,22 @@ class Database:
         on_commit: Callable[[Sequence[Event]], None],
         announce: Announce | None = None,
         is_server: bool = False,
+        on_write: OnWrite | None = None,
     ) -> "Database":
         """Open ``sqlite:////path/x.db`` or ``postgresql://user:password@host/name``;
         create or migrate its tables first.
 
         ``on_commit`` receives the events of each transaction on the event loop's thread, in the order of the commits.
         ``announce`` (PostgreSQL only) is called inside each commit with its events, to notify other servers.
-        ``is_server`` refuses a database that another server has open with ``is_server``. Raises :class:`Unavailable`.
+        ``is_server`` refuses a database that another server has open with ``is_server``. ``on_write`` receives the
+        seconds that each write took, and whether it was durable. Raises :class:`Unavailable`.
         """
         if is_postgres(url):
             from safelight.db.postgres_transactor import PostgresTransactor  # a driver that SQLite starts without
 
-            return cls(await PostgresTransactor.open(url, on_commit=on_commit, announce=announce, is_server=is_server))
-        return cls(await SqliteTransactor.open(url, on_commit=on_commit, is_server=is_server))
+            postgres = await PostgresTransactor.open(url, on_commit=on_commit, announce=announce, is_server=is_server)
+            return cls(postgres, on_write=on_write)
+        return cls(await SqliteTransactor.open(url, on_commit=on_commit, is_server=is_server), on_write=on_write)
 
     async def read(self, fn: Callable[[Transaction], T]) -> T:
         """Run ``fn`` on a snapshot; it cannot write. Cancelling the caller stops it within milliseconds, even inside a
@@ -64,16 +71,20 @@ class Database:
         An error that ``fn`` raises undoes its own work only, and is raised here. Cancelling the caller does not undo a
         write. A write that is not durable saves an fsync; a power cut may lose it, the end of the process does not.
         """
-        return await self._transactor.put(fn, is_durable=is_durable)
+        return await self.enqueue(fn, is_durable=is_durable)
 
     def enqueue(self, fn: Callable[[Transaction], T], *, is_durable: bool = True) -> "asyncio.Future[T]":
         """:meth:`write` for a caller that does not wait: writes enqueued together are committed together, in order."""
-        return self._transactor.put(fn, is_durable=is_durable)
+        future = self._transactor.put(fn, is_durable=is_durable)
+        if (on_write := self._on_write) is not None:
+            since_s = time.monotonic()
+            future.add_done_callback(lambda _: on_write(time.monotonic() - since_s, is_durable))
+        return future
 
     def fenced(self, guard: Callable[[Transaction], None]) -> "Database":
         """The same database for a server that may lose the right to write: ``guard`` runs first in each write, and
         raises where the right is lost. Need not be closed."""
-        return Database(FencedTransactor(self._transactor, guard))
+        return Database(FencedTransactor(self._transactor, guard), on_write=self._on_write)
 
     async def close(self) -> None:
         """Finish what has begun, then close every connection."""

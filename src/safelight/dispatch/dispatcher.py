@@ -81,11 +81,15 @@ class Dispatcher:
         idle_timeout_s: float = 0.0,
         min_running: int = 0,
         limits: Limits | None = None,
+        on_claim: Callable[[float], None] = lambda seconds: None,
+        on_models_loaded: Callable[[int], None] = lambda count: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """``on_ready``: called for each engine that is ready, with its kind and the digest of its catalogue.
         ``labels``: of each slot; ``engines``: the kind of each slot that has not the own one; ``preference``: the
-        kinds, the preferred first. ``idle_timeout_s``, ``min_running``: see ``slots/idle.py``."""
+        kinds, the preferred first. ``idle_timeout_s``, ``min_running``: see ``slots/idle.py``. ``on_claim``: receives
+        the seconds that each claim took; ``on_models_loaded``: how many models an engine has loaded since it last
+        reported."""
         self._db = db
         self._bus = bus
         self._backend = backend
@@ -146,6 +150,7 @@ class Dispatcher:
             slots=self._slots,
             bindings=self._pack_routes.bindings,
             begin=self._runner.begin,
+            on_claim=on_claim,
         )
         self.listener = EngineMessages(
             db=db,
@@ -161,6 +166,7 @@ class Dispatcher:
             on_ready=on_ready,
             publish=self._publish,
             request_claim=lambda: self._claims.request(),
+            on_models_loaded=on_models_loaded,
         )
 
     async def start(self) -> None:

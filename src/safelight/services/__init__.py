@@ -13,6 +13,7 @@ Jobs:
 * ``prompt_files``: strings of a prompt that may name files or models.
 * ``job_secrets``: keys for partner nodes, which are never stored.
 * ``timeline``: the messages of a finished job in the history.
+* ``job_stages``: how long each stage of a job took.
 * ``gate``: opens and closes the queue and slots.
 * ``leader``: which of several servers leads.
 

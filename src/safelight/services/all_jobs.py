@@ -12,6 +12,7 @@ from safelight.core.errors import Conflict, Forbidden
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import Job, JobState, JobSummary
 from safelight.core.paging import PageRequest
+from safelight.core.pool import Pool
 from safelight.core.user import Principal
 from safelight.db import all_jobs as rows
 from safelight.db.transaction import Transaction
@@ -22,6 +23,11 @@ LISTS: Mapping[str, Callable[..., list[JobSummary]]] = {
     "running": rows.running,
     "ended": rows.ended,
 }
+
+
+def oldest_queued(tx: Transaction) -> Mapping[Pool, datetime]:
+    """When the oldest queued job of each pool was submitted."""
+    return rows.oldest_queued(tx.conn)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from safelight.core.job import Fence, Job, JobError, JobState, JobSummary
 from safelight.core.output import Output, by_node, summarise
 from safelight.core.pool import QueueKey, Requirements
 from safelight.core.user import Principal
+from safelight.core.worker import SlotId
 from safelight.db import asset as asset_rows
 from safelight.db import attempt as rows
 from safelight.db import job as job_rows
@@ -65,8 +66,16 @@ def first(heads: Iterable[JobSummary]) -> JobSummary | None:
     return next(iter(heads), None)
 
 
-def claim_next(tx: Transaction, *, keys: Sequence[QueueKey], choose: Choose = first, now: datetime) -> Claim:
-    """Start the job that ``choose`` picks from the first waiting job of each key whose owner is below their limit."""
+def claim_next(
+    tx: Transaction,
+    *,
+    keys: Sequence[QueueKey],
+    choose: Choose = first,
+    slot_of_choice: Callable[[], SlotId | None] = lambda: None,
+    now: datetime,
+) -> Claim:
+    """Start the job that ``choose`` picks from the first waiting job of each key whose owner is below their limit.
+    ``slot_of_choice``: the slot for which it chose, for listeners."""
     idle: list[QueueKey] = []
     at_limit: list[QueueKey] = []
     has_more: dict[JobId, bool] = {}
@@ -93,7 +102,7 @@ def claim_next(tx: Transaction, *, keys: Sequence[QueueKey], choose: Choose = fi
     running = rules.claim(chosen, now)
     if not job_rows.replace(tx.conn, chosen, running):
         raise Conflict(f"job {chosen.id} was claimed by another dispatcher")
-    tx.emit(JobStarted(**_common_fields(running, now), attempt=running.attempt))
+    tx.emit(JobStarted(**_common_fields(running, now), attempt=running.attempt, slot=slot_of_choice() or ""))
     job = replace(rows.load(tx.conn, chosen.id), summary=running)
     more = has_more[chosen.id]
     return Claim(

@@ -3,13 +3,15 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from safelight.bus.bus import Bus
-from safelight.core.event import Event, JobEnded, JobRequeued, JobStarted, LogWritten
-from safelight.core.ids import JobId, UserId, shown_job_id
+from safelight.core.event import Event, JobEnded, LogWritten
+from safelight.core.ids import UserId, shown_job_id
 from safelight.core.job import JobError, JobState
+from safelight.services.job_stages import QUEUED, JobStages
 
 KEPT_LINES = 2_000
 
@@ -47,39 +49,34 @@ class LogBuffer(logging.Handler):
 
 
 class JobLog:
-    """Logs the end of each job, how long it took and why it failed: in the server's log, and in the consoles of its
-    owner and of administrators. Mutable: the start times of running jobs.
+    """Logs the end of each job, how long its stages took and why it failed: in the server's log, and in the consoles of
+    its owner and of administrators. Of several servers only the leader does."""
 
-    ``is_here``: whether this server logs; of several servers only the leader does.
-    """
-
-    def __init__(self, bus: Bus, *, is_here: Callable[[], bool]) -> None:
+    def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._is_here = is_here
-        self._begun: dict[JobId, datetime] = {}
-        bus.subscribe(self._on_event)
 
-    def _on_event(self, event: Event) -> None:
-        if isinstance(event, JobStarted):
-            self._begun[event.job_id] = event.at
-        elif isinstance(event, JobRequeued):
-            self._begun.pop(event.job_id, None)
-        elif isinstance(event, JobEnded):
-            begun = self._begun.pop(event.job_id, None)
-            if self._is_here():
-                self._log(event, begun)
-
-    def _log(self, event: JobEnded, begun: datetime | None) -> None:
-        lines = end_lines(event, begun)
+    def job_ended(self, event: JobEnded, stages: JobStages) -> None:
+        lines = end_lines(event, stages)
         level = logging.WARNING if event.state is JobState.FAILED else logging.INFO
-        _jobs.log(level, "%s", "\n".join(lines))
+        _jobs.log(level, "%s", "\n".join(lines), extra=_fields(event, stages))
         written = LogWritten(event.owner_id, [(event.at, f"{line}\n") for line in lines], event.job_id)
         asyncio.get_running_loop().call_soon(self._bus.publish, [written])
 
 
-def end_lines(event: JobEnded, begun: datetime | None) -> list[str]:
+def _fields(event: JobEnded, stages: JobStages) -> Mapping[str, Any]:
+    """What a structured log has beside the text (``telemetry/log_format.py``)."""
+    seconds = {f"{stage}_s": round(value, 3) for stage, value in stages.seconds.items()}
+    about = {"job": shown_job_id(event.job_id), "user": event.owner_id, "attempt": stages.attempt, "slot": stages.slot}
+    error = {"error": event.error.exception_type, "node": event.error.node_id} if event.error is not None else {}
+    return {"fields": about | {"state": event.state.value} | seconds | error}
+
+
+def end_lines(event: JobEnded, stages: JobStages) -> list[str]:
     """The log lines for the end of a job: a summary, and the traceback if it failed."""
-    took = "before it began" if begun is None else f"after {(event.at - begun).total_seconds():.2f} s"
+    begun = [seconds for stage, seconds in stages.seconds.items() if stage != QUEUED]
+    took = f"after {sum(begun):.2f} s" if begun else "before it began"
+    if QUEUED in stages.seconds and begun:
+        took += f" ({stages.seconds[QUEUED]:.2f} s in the queue)"
     first = f"job {shown_job_id(event.job_id)} {event.state.value} {took}"
     error = event.error
     if event.state is not JobState.FAILED or error is None:

@@ -3,7 +3,7 @@
 An accepted job runs and keeps its outputs even beyond a quota: finished work is not discarded.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from safelight.core.ids import UserId
@@ -54,6 +54,11 @@ def quota_usage(tx: Transaction, owner_id: UserId) -> QuotaUsage:
     limit = account.quota.running_jobs
     may_start = limit is None or rows.count_running(tx.conn, owner_id) < limit
     return QuotaUsage(may_start, account.weight, account.quota.run_limit_s)
+
+
+def stored_bytes_by_class(tx: Transaction) -> Mapping[str, int]:
+    """Bytes of the assets of each class of owners: ``administrators``, ``users``, ``public``."""
+    return rows.stored_bytes_by_class(tx.conn)
 
 
 def use_device(tx: Transaction, owner_id: UserId, *, seconds: float) -> None:

@@ -19,6 +19,7 @@ Below this package, settings are arguments; nothing else reads the environment.
 * ``scheduling``: which worker runs which job, and for how long.
 * ``server``: where the server listens, and which pages and proxies it trusts.
 * ``storage``: where rows and bytes are stored.
+* ``telemetry``: logs and metrics.
 * ``worker_account``: the system account that workers run as.
 * ``workers``: how many workers there are, where they run and when they end.
 """

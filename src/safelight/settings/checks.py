@@ -16,6 +16,10 @@ def check(settings: Settings) -> None:
     _check_engines(settings)
     _check_workers(settings)
     _check_ray(settings)
+    try:
+        _ = settings.telemetry.metrics_address
+    except ValueError as error:
+        raise InvalidSetting(f"metrics_listen: {error}") from None
     _ = settings.extra_models
 
 

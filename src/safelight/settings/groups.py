@@ -21,6 +21,7 @@ from safelight.settings.packs import PackSettings
 from safelight.settings.scheduling import SchedulingSettings
 from safelight.settings.server import ServerSettings
 from safelight.settings.storage import StorageSettings
+from safelight.settings.telemetry import TelemetrySettings
 from safelight.settings.workers import RaySettings, WorkerSettings
 
 BUNDLED_MODELS = Path(__file__).parents[1] / "bundled" / "models"
@@ -42,6 +43,7 @@ class Settings:
     scheduling: SchedulingSettings = field(default_factory=SchedulingSettings)
     confinement: ConfinementSettings = field(default_factory=ConfinementSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
 
     @classmethod
     def of(cls, **values: Any) -> Self:

@@ -44,9 +44,6 @@ class ServerSettings:
         Literal["contract", "cloud"],
         doc("`cloud`: answer `/api/job/{id}/status` with Comfy Cloud's own states (`success`)."),
     ] = "contract"
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], doc("Lowest level of the messages that are logged.")
-    ] = "info"
 
     @property
     def is_loopback(self) -> bool:

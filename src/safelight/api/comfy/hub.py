@@ -60,6 +60,10 @@ class Hub:
         if not sockets:
             self._sockets.pop(socket.principal.user_id, None)
 
+    @property
+    def socket_count(self) -> int:
+        return sum(len(sockets) for sockets in self._sockets.values())
+
     def has(self, owner: UserId) -> bool:
         return owner in self._sockets
 

@@ -37,8 +37,10 @@ class Claims:
         slots: Slots,
         bindings: Callable[[], Mapping[UserId, SlotId]],
         begin: Callable[[Slot, Claim], None],
+        on_claim: Callable[[float], None],
     ) -> None:
-        """``bindings``: the slot of each user who is bound to one. ``begin``: the slot has got a job."""
+        """``bindings``: the slot of each user who is bound to one. ``begin``: the slot has got a job. ``on_claim``: is
+        called with the seconds that each claim took."""
         self._db = db
         self._clock = clock
         self._sleep = sleep
@@ -47,6 +49,7 @@ class Claims:
         self._slots = slots
         self._bindings = bindings
         self._begin = begin
+        self._on_claim = on_claim
         self._claiming: asyncio.Future[None] | None = None
         self._is_closed = False
 
@@ -69,7 +72,7 @@ class Claims:
         keys = self._queue.waiting(views)
         if not keys:
             return
-        now = self._clock.now()
+        now, since_s = self._clock.now(), self._clock.monotonic_s()
 
         def claim(tx: Transaction) -> None:
             pick = Pick(None, None)
@@ -79,15 +82,16 @@ class Claims:
                 pick = self._queue.pick(jobs, views)
                 return pick.job
 
-            found = attempts.claim_next(tx, keys=keys, choose=choose, now=now)
-            tx.after_commit(lambda: self._claimed(pick, found))
+            found = attempts.claim_next(tx, keys=keys, choose=choose, slot_of_choice=lambda: pick.slot, now=now)
+            tx.after_commit(lambda: self._claimed(pick, found, since_s=since_s))
 
         # Not durable: a power cut that undoes a claim has ended this machine's engines too, and the job simply waits.
         self._claiming = self._db.enqueue(claim, is_durable=False)
         self._claiming.add_done_callback(self._ended)
 
-    def _claimed(self, pick: Pick, claim: Claim) -> None:
+    def _claimed(self, pick: Pick, claim: Claim, *, since_s: float) -> None:
         self._claiming = None
+        self._on_claim(self._clock.monotonic_s() - since_s)
         self._queue.claimed(pick, claim)
         if claim.job is not None and pick.slot is not None:
             slot = self._slots[pick.slot]

@@ -49,8 +49,10 @@ class EngineMessages:
         on_ready: Callable[[EngineKind, wire.Ready, Digest], None],
         publish: Callable[[Event], None],
         request_claim: Callable[[], None],
+        on_models_loaded: Callable[[int], None],
     ) -> None:
-        """``on_ready``: called for each engine that is ready, with its kind and the digest of its catalogue."""
+        """``on_ready``: called for each engine that is ready, with its kind and the digest of its catalogue.
+        ``on_models_loaded``: how many models an engine has loaded since it last reported."""
         self._db = db
         self._backend = backend
         self._clock = clock
@@ -64,6 +66,7 @@ class EngineMessages:
         self._on_ready = on_ready
         self._publish = publish
         self._request_claim = request_claim
+        self._on_models_loaded = on_models_loaded
         self._inbox = Inbox(tasks=tasks, handle=self._handle, on_error=self._could_not_handle)
 
     def close(self) -> None:
@@ -98,6 +101,9 @@ class EngineMessages:
             case EngineEnded():
                 return partial(self._engine_ended, slot, message.reason)
             case wire.Pong():
+                warm = slot.info.warm_models if slot.info is not None else ()
+                if new := {*message.info.warm_models} - {*warm}:
+                    self._on_models_loaded(len(new))
                 slot.info = message.info
                 if slot.info.warm_models:
                     slot.expected_models = frozenset()
