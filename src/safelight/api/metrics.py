@@ -1,6 +1,8 @@
 """``/metrics`` in OpenMetrics' format, for scrapers with the token of the settings and for administrators."""
 
 import secrets
+from collections import Counter
+from collections.abc import Mapping
 
 from starlette.responses import Response
 
@@ -9,6 +11,7 @@ from safelight.api.app import App
 from safelight.api.contract import Shape
 from safelight.api.route import Route
 from safelight.core.errors import Forbidden
+from safelight.core.pool import Pool, Requirements
 from safelight.db.transaction import Transaction
 from safelight.services import all_jobs, quota
 from safelight.services import attempt as attempts
@@ -34,7 +37,7 @@ async def metrics_text(app: App) -> bytes:
     def read(tx: Transaction) -> Snapshot:
         return Snapshot(
             now=now,
-            waiting=attempts.depths(tx) if is_leader else {},
+            waiting=_by_pool(attempts.depths(tx)) if is_leader else {},
             oldest=all_jobs.oldest_queued(tx) if is_leader else {},
             stored_bytes=quota.stored_bytes_by_class(tx) if is_leader else {},
             slots=app.dispatcher.slots() if is_leader else (),
@@ -43,6 +46,14 @@ async def metrics_text(app: App) -> bytes:
         )
 
     return app.metrics.render(snapshot.families(await app.db.read(read)))
+
+
+def _by_pool(depths: Mapping[Requirements, int]) -> Mapping[Pool, int]:
+    """The engines that could run a job are no label: a few pools and engines make many sets."""
+    waiting: Counter[Pool] = Counter()
+    for requirements, count in depths.items():
+        waiting[requirements.pool] += count
+    return waiting
 
 
 ROUTES = (Route("GET", "/metrics", get_metrics, also_api=False, is_open=True, shape=Shape.TEXT),)
