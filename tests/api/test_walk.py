@@ -148,7 +148,7 @@ async def send(
     return await client.request(operation.method, path + query, body, headers={**headers, **content_type})
 
 
-VARYING = ("content-length", "etag", "date", "x-comfy-request-id")
+VARYING = ("content-length", "etag", "date", "x-request-id", "x-comfy-request-id")
 
 
 def without(answer: Answer, name: str) -> Any:

@@ -39,7 +39,7 @@ Handlers and responses:
 * ``pack_routes``: routes of node packs, passed to a worker.
 * ``health``: ``/health/live`` and ``/health/ready``.
 * ``event_stream``: a response of server-sent events.
-* ``request_id``: an id for every request to Comfy API v2.
+* ``request_id``: an id for every request, in log lines and the response.
 * ``v2/``: the handlers of Comfy API v2.
 * ``comfy/``: the handlers of the contract's operations and of ComfyUI's other routes.
 * ``metrics``: ``/metrics``, and who may read it.

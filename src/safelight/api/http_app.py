@@ -27,7 +27,7 @@ from safelight.api.origin import Origins
 from safelight.api.pack_routes import answer_pack_route
 from safelight.api.pipeline import ANY, Pipeline
 from safelight.api.proxies import Proxies
-from safelight.api.request_id import V2_PREFIX, with_request_id
+from safelight.api.request_id import V2_PREFIX, identified
 from safelight.api.request_path import decoded_path
 from safelight.api.responses import json_response
 from safelight.api.routes import build_router
@@ -168,15 +168,17 @@ class HttpApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope = self._cross_origin.mark(self._proxies.client_scope(scope))
-        if scope["type"] == "http":
-            draining = Draining(scope, TimedReceive(receive, grace_s=self._app.settings.limits.slow_body_s), send)
-            receive, send = draining.receive, self._cross_origin.sender(scope, draining.send)
-            send = with_request_id(scope, send)
         if scope["type"] == "websocket":
             await self._socket(scope, receive, send)
-        elif scope["type"] == "http" and (preflight := self._cross_origin.preflight(scope)) is not None:
+        elif scope["type"] == "http":
+            draining = Draining(scope, TimedReceive(receive, grace_s=self._app.settings.limits.slow_body_s), send)
+            with identified(scope, self._cross_origin.sender(scope, draining.send)) as send_with_id:
+                await self._answer(scope, draining.receive, send_with_id)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (preflight := self._cross_origin.preflight(scope)) is not None:
             await preflight(scope, receive, send)
-        elif scope["type"] == "http" and not await self._pipeline.handle(scope, receive, send):
+        elif not await self._pipeline.handle(scope, receive, send):
             await (await self._outside_the_api(scope, receive))(scope, receive, send)
 
     async def metrics_text(self) -> bytes:

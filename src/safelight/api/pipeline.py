@@ -31,7 +31,6 @@ from safelight.api.request_path import raw_path
 from safelight.api.responses import PRIVATE
 from safelight.api.routing import Match, Router
 from safelight.core.errors import NotFound
-from safelight.telemetry.request_id import HEADER, current_request, request_id
 
 log = logging.getLogger(__name__)
 access_log = logging.getLogger("safelight.access")
@@ -73,18 +72,14 @@ class Pipeline:
         if match is None:
             return False
         request, since_s = Request(scope, receive), self._app.clock.monotonic_s()
-        chosen = current_request.set(request_id(request.headers))
         try:
             response = await self._answer(request, match)
-            response.headers.setdefault(HEADER, current_request.get())
             for name, value in PRIVATE.items():
                 response.headers.setdefault(name, value)
             await response(scope, receive, _without_body(send) if scope["method"] == "HEAD" else send)
             self._report(request, match, response.status_code, self._app.clock.monotonic_s() - since_s)
         except ClientDisconnect:
             pass
-        finally:
-            current_request.reset(chosen)
         return True
 
     def _report(self, request: Request, match: Match[Endpoint], status: int, seconds: float) -> None:

@@ -1,29 +1,41 @@
-"""An id for every request to Comfy API v2: its clients show the id in their errors, and the server's log names it with
-each answer of status 500 and above."""
+"""An id for every HTTP request: log lines carry it, and the response names it.
+
+Clients of Comfy API v2 read it from a header of their own, and show it in their errors.
+"""
 
 import logging
-import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from starlette.datastructures import Headers
 from starlette.types import Message, Scope, Send
+
+from safelight.telemetry.request_id import HEADER, current_request, request_id
 
 log = logging.getLogger(__name__)
 
 V2_PREFIX = "/api/v2/"
-HEADER = b"x-comfy-request-id"
+V2_HEADER = b"x-comfy-request-id"
 
 
-def with_request_id(scope: Scope, send: Send) -> Send:
-    """``send`` with the header in the response, for a request to Comfy API v2; else ``send`` itself."""
+@contextmanager
+def identified(scope: Scope, send: Send) -> Iterator[Send]:
+    """Yields ``send`` with the request's id in the response. Log lines of the block carry the id; one names each
+    response of status 500 and above."""
+    chosen = request_id(Headers(scope=scope))
     path = scope["path"].removeprefix(scope.get("root_path", ""))
-    if not path.startswith(V2_PREFIX):
-        return send
-    request_id = f"req_{secrets.token_hex(12)}"
+    names = [HEADER.encode(), V2_HEADER] if path.startswith(V2_PREFIX) else [HEADER.encode()]
 
     async def send_with_id(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), (HEADER, request_id.encode())]}
+            others = [header for header in message.get("headers", ()) if header[0] not in names]  # of the leader
+            message = {**message, "headers": others + [(name, chosen.encode()) for name in names]}
             if message["status"] >= 500:
-                log.warning("%s: %s %s was answered with %d", request_id, scope["method"], path, message["status"])
+                log.warning("%s %s was answered with %d", scope["method"], path, message["status"])
         await send(message)
 
-    return send_with_id
+    before = current_request.set(chosen)
+    try:
+        yield send_with_id
+    finally:
+        current_request.reset(before)
