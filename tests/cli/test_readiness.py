@@ -37,7 +37,7 @@ def test_a_restarted_server_accepts_jobs_before_its_workers_are_up(tmp_path: Pat
         assert site.request("GET", "/health/live").status == site.request("GET", "/api/health/live").status == 200
         assert site.request("GET", "/health").status == 200
         wait_for(lambda: site.request("GET", "/health/ready").status == 200)
-        wait_for(lambda: (tmp_path / "data/cache/nodes.msgpack").exists())
+        wait_for(lambda: (tmp_path / "data/cache/nodes-safelight.msgpack").exists())
         site.kill()
 
         site.start()

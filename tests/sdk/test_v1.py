@@ -157,5 +157,5 @@ def test_a_hidden_input_is_shown_as_its_author_declared_it() -> None:
 
         def run(self) -> None: ...
 
-    shown = node_info(adapt(Node, node_id="Node").node_schema())["input"]["hidden"]
+    shown = node_info(adapt(Node, node_id="Node").node_schema(), [])["input"]["hidden"]
     assert shown == {"prompt": "PROMPT", "options": {"default": [1, True]}, "info": ["EXTRA_PNGINFO", {}], "any": []}
