@@ -38,7 +38,7 @@ from safelight.services.catalogue import LiveCatalogue
 from safelight.services.job_stages import JobStageClock, JobStages
 from safelight.services.log import JobLog, LogBuffer
 from safelight.services.model import REFRESH_S, ModelFiles
-from safelight.settings import Settings, check_accounts, default_account, worker_account
+from safelight.settings import BUNDLED_MODELS, Settings, check_accounts, default_account, worker_account
 from safelight.telemetry.metrics import Metrics
 from safelight.web.packages import Packages, find_packages
 from safelight.web.site import Web
@@ -103,7 +103,7 @@ class App:
             blobs, (cache / own_folder(settings, "blobs")).resolve(), max_bytes=settings.storage.blob_cache_bytes
         )
         models = ModelFiles([root.resolve() for root in settings.model_roots], settings.extra_models)
-        catalogue = LiveCatalogue(models, settings.engine_order)
+        catalogue = LiveCatalogue(models, settings.engine_order, only_own=BUNDLED_MODELS.resolve())
         if shared is None:
             db = await Database.open(
                 settings.database, on_commit=bus.publish, is_server=True, on_write=metrics.committed

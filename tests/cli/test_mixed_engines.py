@@ -37,6 +37,7 @@ NODE_CLASS_MAPPINGS = {{"Where": Where, "{only}": {only}}}
 '''
 ROUTE = """
 import time
+import folder_paths
 from aiohttp import web
 from server import PromptServer
 
@@ -44,6 +45,16 @@ from server import PromptServer
 @PromptServer.instance.routes.get("/there/hello")
 async def hello(request):
     return web.json_response("hello from there")
+
+
+class LoadThere:
+    INPUT_TYPES = classmethod(lambda cls: {"required": {"name": (folder_paths.get_filename_list("checkpoints"),)}})
+    RETURN_TYPES = ()
+    FUNCTION = "run"
+    OUTPUT_NODE = True
+
+    def run(self, name):
+        return {"ui": {"text": [folder_paths.get_full_path("checkpoints", name)]}}
 
 
 class Sleep:
@@ -57,7 +68,7 @@ class Sleep:
 
 
 WEB_DIRECTORY = "web"
-NODE_CLASS_MAPPINGS["Sleep"] = Sleep
+NODE_CLASS_MAPPINGS |= {"Sleep": Sleep, "LoadThere": LoadThere}
 """
 
 
@@ -179,6 +190,24 @@ def test_a_job_of_the_other_engine_is_cancelled_and_disturbs_nobody(server: Serv
     assert call(server, "POST", "/api/interrupt", {"prompt_id": sleeping})[0] == 200
     job(server, sleeping, until="cancelled")
     assert engine_of(server, "OnlyThere") == "theirs"
+
+
+def test_a_new_model_in_the_folder_of_a_comfyui_can_be_used_at_once(server: Server, folder: Path) -> None:
+    def offered() -> list[str]:
+        _, nodes = call(server, "GET", "/api/object_info")
+        return list(nodes["LoadThere"]["input"]["required"]["name"][0])
+
+    assert "new.safetensors" not in offered()
+    path = folder / "ComfyUI" / "models" / "checkpoints" / "new.safetensors"
+    path.write_bytes(b"weights")
+    deadline = time.monotonic() + LIMIT_S
+    while "new.safetensors" not in offered():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    prompt = {"0": {"class_type": "LoadThere", "inputs": {"name": "new.safetensors"}}}
+    status, answer = call(server, "POST", "/api/prompt", {"prompt": prompt})
+    assert status == 200, answer
+    assert job(server, answer["prompt_id"])["outputs"]["0"]["text"] == [str(path)]
 
 
 def test_the_packs_of_a_comfyui_serve_their_routes_and_scripts(server: Server) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from safelight.core.engine_kind import OWN
+from safelight.core.engine_kind import OWN, EngineKind
 from safelight.core.errors import NotFound
 from safelight.core.node import InputSchema, NodeSchema
 from safelight.services.catalogue import LiveCatalogue
@@ -76,3 +76,18 @@ def test_combos_of_model_files_are_filled_in(tmp_path: Path) -> None:
     index.refresh()
     assert catalogue.version != before
     assert catalogue.current["VAELoader"].inputs[0].options == ["pixel_space", "x.safetensors", "y.safetensors"]
+
+
+def test_models_that_only_our_own_engine_knows_are_not_offered_for_others(tmp_path: Path) -> None:
+    for root in ("all", "bundled"):
+        put(tmp_path / root / "vae" / f"{root}.safetensors")
+    index = ModelFiles([tmp_path / "all", tmp_path / "bundled"])
+    index.refresh()
+    declared = InputSchema("name", "COMBO", config={"model_folder": "vae", "options": []})
+    loader = NodeSchema(name="Load", display_name="", category="", inputs=(declared,), outputs=())
+    comfyui = EngineKind("comfyui")
+    catalogue = LiveCatalogue(index, [OWN, comfyui], only_own=tmp_path / "bundled")
+    for engine in (OWN, comfyui):
+        catalogue.publish(engine, [loader], digest="d")
+    assert catalogue.of(OWN)["Load"].inputs[0].options == ["all.safetensors", "bundled.safetensors"]
+    assert catalogue.of(comfyui)["Load"].inputs[0].options == ["all.safetensors"]

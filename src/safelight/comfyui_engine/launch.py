@@ -18,6 +18,7 @@ from safelight.comfyui_engine import digests
 from safelight.comfyui_engine.agent import START
 from safelight.comfyui_engine.slot_folder import AGENT, SlotFolder, model_paths
 from safelight.core.device import visible_devices
+from safelight.core.model_folders import MODEL_FOLDERS
 from safelight.sandbox.confine import confine
 from safelight.sandbox.lifetime import die_with, offer_to_the_oom_killer
 from safelight.sandbox.rules import Rules
@@ -54,6 +55,7 @@ def main() -> NoReturn:
         "socket": str(Path(tempfile.mkdtemp(prefix="comfyui-")) / "s"),
         "unkept_rules": [*options.unkept, *missing],
         "hidden_paths": _hidden_paths(config, installation, slot),
+        "model_folders": [*MODEL_FOLDERS],
     }
     execute(
         installation, slot.arguments(installation, config.arguments, device=config.device), start, device=config.device

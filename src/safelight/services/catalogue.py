@@ -8,6 +8,7 @@ answer before its workers are ready.
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from safelight.core.engine_kind import OWN, EngineKind
@@ -24,9 +25,13 @@ class LiveCatalogue:
     """Mutable: the latest declarations of each engine kind, and the last filled catalogues. ``version`` changes with
     the declarations and with the model files."""
 
-    def __init__(self, models: ModelFiles, engines: Sequence[EngineKind] = (OWN,)) -> None:
-        """``engines``: the kinds of this server, the preferred first."""
+    def __init__(
+        self, models: ModelFiles, engines: Sequence[EngineKind] = (OWN,), *, only_own: Path | None = None
+    ) -> None:
+        """``engines``: the kinds of this server, the preferred first. ``only_own``: a root of models that engines of
+        other kinds do not see."""
         self.engines = tuple(engines)
+        self._only_own = only_own
         self._models = models
         self._declared: dict[EngineKind, Mapping[str, NodeSchema]] = {}
         self._digests: dict[EngineKind, str] = {}
@@ -106,7 +111,10 @@ class LiveCatalogue:
         version = self.version
         if self._filled[0] != version:
             filled = {
-                engine: {name: _fill(node, self._models) for name, node in self._declared[engine].items()}
+                engine: {
+                    name: _fill(node, self._models, outside=None if engine == OWN else self._only_own)
+                    for name, node in self._declared[engine].items()
+                }
                 for engine in self.engines
                 if engine in self._declared
             }
@@ -114,15 +122,17 @@ class LiveCatalogue:
         return self._filled[1], self._filled[2]
 
 
-def _fill(node: NodeSchema, models: ModelFiles) -> NodeSchema:
+def _fill(node: NodeSchema, models: ModelFiles, *, outside: Path | None) -> NodeSchema:
     if not any("model_folder" in i.config for i in node.inputs):
         return node
-    return replace(node, inputs=tuple(_fill_input(i, models) for i in node.inputs))
+    return replace(node, inputs=tuple(_fill_input(i, models, outside) for i in node.inputs))
 
 
-def _fill_input(declared: InputSchema, models: ModelFiles) -> InputSchema:
+def _fill_input(declared: InputSchema, models: ModelFiles, outside: Path | None) -> InputSchema:
     folder = declared.config.get("model_folder")
     if folder is None:
         return declared
     config = {k: v for k, v in declared.config.items() if k != "model_folder"}
-    return replace(declared, config=config | {"options": [*config.get("options", ()), *models.choices(folder)]})
+    own = config.get("options", ())
+    listed = [name for name in models.choices(folder, outside=outside) if name not in own]
+    return replace(declared, config=config | {"options": [*own, *listed]})

@@ -69,10 +69,12 @@ class ModelFiles:
     def names(self, folder: str) -> list[str]:
         return [f.name for f in self._listings[folder].files] if folder in MODEL_FOLDERS else []
 
-    def choices(self, folder: str) -> list[str]:
-        """The names that a combo of the folder offers. ``vae`` includes the tiny autoencoders of which both files
-        exist."""
+    def choices(self, folder: str, *, outside: Path | None = None) -> list[str]:
+        """The names that a combo of the folder offers, without files below ``outside``. ``vae`` includes the tiny
+        autoencoders of which both files exist."""
         names = self.names(folder)
+        if outside is not None and folder in MODEL_FOLDERS:
+            names = [f.name for f in self._listings[folder].files if not f.path.is_relative_to(outside)]
         if folder == "vae":
             halves = {Path(name).stem for name in self.names("vae_approx") if name.endswith(".safetensors")}
             names += [tiny for tiny in TINY_AUTOENCODERS if {f"{tiny}_encoder", f"{tiny}_decoder"} <= halves]

@@ -14,6 +14,7 @@ imports Safelight, or anything but the standard library and what ComfyUI itself 
 * ``job_runner``: runs one job after another in ComfyUI's queue.
 * ``kept_results``: files that cached results name, and whether they still exist.
 * ``lease``: ends this process when the server is silent.
+* ``model_combos``: which combos list the files of a model folder.
 * ``outbox``: messages on their way to the server.
 * ``outputs``: finds the files that nodes write.
 * ``pack_routes``: HTTP routes of node packs.

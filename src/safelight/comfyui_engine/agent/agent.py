@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import catalogue, device, job_folders, pack_routes, packs, printed_lines, validation
+from . import catalogue, device, job_folders, model_combos, pack_routes, packs, printed_lines, validation
 from .codec import CorruptFrameError, Decoder, plain
 from .digest_client import DigestClient
 from .job_folders import FOLDERS, JobFolders
@@ -33,7 +33,7 @@ _CHUNK = 256 * 1024
 @dataclass(frozen=True)
 class Start:
     """What the launcher tells the agent (``comfyui_engine/launch.py``). ``folder``: this slot's own; ``socket``: where
-    the application listens."""
+    the application listens. ``model_folders``: those of which the server lists the files."""
 
     pipe: int
     digests: int
@@ -42,6 +42,7 @@ class Start:
     socket: str
     unkept_rules: tuple[str, ...]
     hidden_paths: tuple[tuple[str, str], ...]
+    model_folders: tuple[str, ...] = ()
 
 
 class Agent:
@@ -96,7 +97,10 @@ class Agent:
             ],
         )
         infos = await self._routes.get("/object_info")
-        nodes = list(catalogue.schemas(infos, surfaces.nodes.NODE_CLASS_MAPPINGS))
+        with model_combos.marked_lists(surfaces.folder_paths, self._start.model_folders) as listed:
+            marked = await self._routes.get("/object_info")
+        combos = model_combos.combos_of(marked, listed)
+        nodes = list(catalogue.schemas(infos, surfaces.nodes.NODE_CLASS_MAPPINGS, combos))
         self._finish_streams = printed_lines.redirect(self._printed)
         self._outbox.post(
             {

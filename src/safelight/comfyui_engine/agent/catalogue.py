@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .codec import plain
+from .model_combos import ModelCombo
 
 _SECTIONS = ("required", "optional", "hidden")
 _FACTS = {
@@ -21,21 +22,26 @@ _FACTS = {
 }
 
 
-def schemas(infos: Mapping[str, Any], classes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the declaration of each node. ``infos``: ComfyUI's answer; ``classes``: the classes of nodes by name."""
+def schemas(
+    infos: Mapping[str, Any], classes: Mapping[str, Any], combos: Mapping[tuple[str, str], ModelCombo]
+) -> Iterator[dict[str, Any]]:
+    """Yield the declaration of each node. ``infos``: ComfyUI's answer; ``classes``: the classes of nodes by name;
+    ``combos``: those that list a folder of models, by node and input."""
     for name, info in infos.items():
         if name in classes and isinstance(info, Mapping):
-            yield _schema(str(name), info, classes[name])
+            yield _schema(str(name), info, classes[name], combos)
 
 
-def _schema(name: str, info: Mapping[str, Any], node_class: Any) -> dict[str, Any]:
+def _schema(
+    name: str, info: Mapping[str, Any], node_class: Any, combos: Mapping[tuple[str, str], ModelCombo]
+) -> dict[str, Any]:
     is_v1 = not hasattr(node_class, "GET_NODE_INFO_V1")
     names, has_validator = _validated(node_class, is_v1=is_v1)
     return {
         "name": name,
         "display_name": _text(info.get("display_name") or name),
         "category": _text(info.get("category") or "sd"),
-        "inputs": list(_inputs(info.get("input") or {})),
+        "inputs": [_listing(one, combos.get((name, one["id"]))) for one in _inputs(info.get("input") or {})],
         "outputs": list(_outputs(info)),
         "description": _text(info.get("description") or ""),
         "module": _text(info.get("python_module") or "nodes"),
@@ -63,6 +69,15 @@ def _inputs(sections: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 yield {"id": _text(name), "type": "COMBO", "section": section, "config": config | {"options": kind}}
             else:
                 yield {"id": _text(name), "type": _text(kind), "section": section, "config": config}
+
+
+def _listing(declared: dict[str, Any], combo: ModelCombo | None) -> dict[str, Any]:
+    """The input; a combo of models names its folder, whose files the server lists."""
+    if combo is None or declared["type"] != "COMBO":
+        return declared
+    config = declared["config"]
+    options = combo.without_listed(config.get("options") or ())
+    return {**declared, "config": {**config, "options": options, "model_folder": combo.folder}}
 
 
 def _spec(spec: Any) -> tuple[Any, dict[str, Any]]:
