@@ -1,7 +1,7 @@
 """An engine process alone: from RunJob to JobDone over the pipe, without a database or HTTP. Prints JSON.
 
-``python benchmarks/engine.py [--jobs 1000]``. Times are in milliseconds: ``round_trip`` is measured by the server,
-``engine`` is the device time that the engine reports.
+``python benchmarks/engine.py [--jobs 1000] [--comfyui DIR[:PYTHON]]``: Safelight's own engine, or a ComfyUI. Times are
+in milliseconds: ``round_trip`` is measured by the server, ``engine`` is the device time that the engine reports.
 """
 
 import argparse
@@ -81,8 +81,12 @@ def quantiles(times: list[float]) -> dict[str, float]:
     return {"p50": round(cuts[49], 3), "p99": round(cuts[98], 3)}
 
 
-async def main(jobs: int) -> None:
-    backend, listener = LocalBackend({SLOT: EngineConfig(device="cpu")}, environment=os.environ), Listener()
+async def main(jobs: int, comfyui: str) -> None:
+    config = EngineConfig(device="cpu")
+    if comfyui:
+        root, _, python = comfyui.partition(":")
+        config = EngineConfig(device="cpu", kind="comfyui", root=root, python=python)
+    backend, listener = LocalBackend({SLOT: config}, environment=os.environ), Listener()
     started = time.perf_counter()
     await backend.start(listener)
     await listener.until(Ready)
@@ -98,4 +102,6 @@ async def main(jobs: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=1000)
-    asyncio.run(main(parser.parse_args().jobs))
+    parser.add_argument("--comfyui", default="", help="the folder of a ComfyUI, and its Python after a colon")
+    options = parser.parse_args()
+    asyncio.run(main(options.jobs, options.comfyui))

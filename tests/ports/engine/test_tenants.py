@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from tests.dispatch.engines import SLOT, Bench, node
+from tests.ports.engine.conftest import slot
 
 from safelight.blobs.hashing import hash_file
 from safelight.core.job import JobState
@@ -15,6 +16,7 @@ from safelight.wire.messages import (
     InputsValidated,
     JobDone,
     OutputReady,
+    Pong,
     ValidateInputs,
 )
 
@@ -68,6 +70,38 @@ async def test_objects_of_node_classes_keep_nothing_of_another_owner(engine: Ben
 
     assert await recalled("anna", "secret") == ["nothing"]
     assert await recalled("bob", "mine") == ["nothing"]
+
+
+async def test_public_models_are_loaded_once_for_all_and_reported_as_warm(kind: str, tmp_path: Path) -> None:
+    checkpoints = tmp_path / "models" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    (checkpoints / "big.safetensors").write_text("weights")
+    prompt = {"1": node("LoadModel", name="big.safetensors"), "2": node("Show", value=["1", 0])}
+    engine = slot(kind, tmp_path, model_roots=(str(tmp_path / "models"),), lease_s=2.5)
+    await engine.backend.start(engine.listener)
+    try:
+        await engine.ready()
+        _, first = await engine.run(prompt, "2", owner="anna")
+        messages, second = await engine.run(prompt, "2", owner="bob")
+        assert (first.executed, second.executed) == (["1", "2"], ["2"])
+        assert [m.made.output for m in messages if isinstance(m, OutputReady)] == [{"text": ["weights"]}]
+        if kind != "safelight":  # the own engine reports networks, and this is none
+            while not isinstance(pong := (await engine.listener.received.get())[1], Pong):
+                pass
+            assert pong.info.warm_models == ("big.safetensors",)
+    finally:
+        await engine.backend.stop()
+
+
+async def test_the_values_that_are_filled_in_are_those_of_the_job(engine: Bench) -> None:
+    prompt = {"1": node("Reveal", value=1)}
+    options: dict[str, Any] = {"extra_pnginfo": {"workflow": {"a": 1}}, "secrets": {"api_key_comfy_org": "k"}}
+    for owner, given, shown in (
+        ("anna", options, ["{'workflow': {'a': 1}}", "k", "1"]),
+        ("bob", {}, ["None", "None", "1"]),
+    ):
+        messages, _ = await engine.run(prompt, "1", owner=owner, **given)
+        assert [m.made.output for m in messages if isinstance(m, OutputReady)] == [{"text": shown}]
 
 
 async def test_the_secrets_and_the_prompt_of_a_job_are_forgotten(engine: Bench) -> None:

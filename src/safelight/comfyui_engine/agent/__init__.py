@@ -19,6 +19,7 @@ imports Safelight, or anything but the standard library and what ComfyUI itself 
 * ``outputs``: finds the files that nodes write.
 * ``pack_routes``: HTTP routes of node packs.
 * ``packs``: the node packs of this ComfyUI.
+* ``pictures``: pictures that ComfyUI sends to web clients.
 * ``prestartup_script``: run by ComfyUI before it imports node packs.
 * ``printed_lines``: what nodes print, as log lines of their job.
 * ``running_job``: the attempt that this process works on.

@@ -6,13 +6,12 @@ where ``progress_state`` is sent it says when a node has ended; where it is not,
 
 from __future__ import annotations
 
-import io
-import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import pictures
 from .codec import is_finite, plain
 from .job_folders import FileName
 from .kept_results import KeptResults
@@ -20,10 +19,9 @@ from .outputs import Outputs, with_unnamed
 from .running_job import RunningJob
 from .surfaces import Surfaces
 
-PREVIEW, PICTURE, TEXT, PICTURE_WITH_NODE = 1, 2, 3, 4
-"""The numbers of events: an encoded picture, a PIL picture, a text, and a picture with its node's id."""
-PREVIEW_SIDE = 512
-_QUALITY = 90
+TEXT = 3
+"""The number of the event of a text."""
+_PICTURES = (pictures.ENCODED, pictures.PIL, pictures.PIL_WITH_NODE)
 _BLOCKED = "Execution Blocked: "
 
 Event = Mapping[str, Any]
@@ -66,8 +64,10 @@ class JobEvents:
 
     def received(self, event: Any, data: Any) -> None:
         """Report an event. Those that only ComfyUI's own clients need are dropped."""
-        if event in _NUMBERED:
-            _NUMBERED[event](self, data)
+        if event in _PICTURES:
+            self._picture(event, data)
+        elif event == TEXT:
+            self._text(data)
         elif event in _NAMED:
             _NAMED[event](self, data)
         elif isinstance(event, str) and event not in _DROPPED:
@@ -95,6 +95,11 @@ class JobEvents:
         return {value for each in inputs for value in each.values() if isinstance(value, str)}
 
     # -- begin and end of calls --
+
+    def _started(self, data: Event) -> None:
+        """ComfyUI has just cleared its flag of an interrupt, which a cancel may have set before."""
+        if self._job.is_cancelled:
+            self._surfaces.interrupt(True)
 
     def _cached(self, data: Event) -> None:
         self.cached = [str(node_id) for node_id in data.get("nodes", ())]
@@ -206,46 +211,20 @@ class JobEvents:
             report = self._job.report("CallProgressed", call=call, value=plain(value), total=plain(total))
             self._job.outbox.report(node_id, lambda: [report])
 
-    def _preview(self, data: Any) -> None:
-        """An encoded picture: four bytes that say its format, and its bytes."""
-        (kind,) = struct.unpack_from(">I", data)
-        self._picture(self._active, bytes(data[4:]), "image/png" if kind == 2 else "image/jpeg")
-
-    def _pil_picture(self, data: Any) -> None:
-        self._pil(self._call(self._surfaces.running_node) or self._active, data)
-
-    def _picture_with_node(self, data: Any) -> None:
-        if isinstance(data, (bytes, bytearray)):
-            (length,) = struct.unpack_from(">I", data)
-            about = json.loads(bytes(data[4 : 4 + length]))
-            image, mime_type = bytes(data[4 + length :]), about.get("image_type", "image/jpeg")
-            self._picture(self._call(about.get("node_id")), image, mime_type)
-            return
-        picture, about = data
-        self._pil(self._call(about.get("node_id")), picture)
-
-    def _pil(self, call: _Call | None, picture: Any) -> None:
-        """A tuple of a format, a PIL picture and the side that it is shown with. A preview is encoded when it is sent.
-        Without a side it is a node's result, which is sent as it is."""
+    def _picture(self, event: int, data: Any) -> None:
+        picture = pictures.read(event, data)
+        call = self._call(picture.node_id or self._surfaces.running_node) or self._active
         if call is None:
             return
-        kind, image, side = picture
-        if side is None:
-            buffer = io.BytesIO()
-            image.save(buffer, kind)
-            shown = {"image": buffer.getvalue(), "mime_type": f"image/{kind.lower()}"}
-            self._job.outbox.post(self._job.report("PreviewMade", call=call, **shown))
-            return
-        copied = image.copy()
-        self._job.outbox.report(
-            f"{call['id']} preview",
-            lambda: [self._job.report("PreviewMade", call=call, image=encode(copied), mime_type="image/jpeg")],
-        )
 
-    def _picture(self, call: _Call | None, image: bytes, mime_type: str) -> None:
-        if call is not None:
-            report = self._job.report("PreviewMade", call=call, image=image, mime_type=mime_type)
-            self._job.outbox.report(f"{call['id']} preview", lambda: [report])
+        def report() -> list[dict[str, Any]]:
+            shown = {"image": picture.encode(), "mime_type": picture.mime_type}
+            return [self._job.report("PreviewMade", call=call, **shown)]
+
+        if picture.is_result:
+            self._job.outbox.post(*report())
+        else:
+            self._job.outbox.report(f"{call['id']} preview", report)
 
     def _text(self, data: Any) -> None:
         """Four bytes with the length of the node's id, the id, and the text."""
@@ -291,22 +270,8 @@ class JobEvents:
         }
 
 
-def encode(image: Any) -> bytes:
-    """A PIL picture as JPEG, shrunk to :data:`PREVIEW_SIDE` pixels where it is larger."""
-    small = image.convert("RGB")
-    small.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=_QUALITY)
-    return buffer.getvalue()
-
-
-_NUMBERED = {
-    PREVIEW: JobEvents._preview,
-    PICTURE: JobEvents._pil_picture,
-    TEXT: JobEvents._text,
-    PICTURE_WITH_NODE: JobEvents._picture_with_node,
-}
 _NAMED = {
+    "execution_start": JobEvents._started,
     "execution_cached": JobEvents._cached,
     "executing": JobEvents._executing,
     "executed": JobEvents._output,
@@ -315,4 +280,4 @@ _NAMED = {
     "execution_error": JobEvents._failed,
     "execution_interrupted": JobEvents._interrupted,
 }
-_DROPPED = frozenset({"execution_start", "execution_success", "status", "logs", "feature_flags"})
+_DROPPED = frozenset({"execution_success", "status", "logs", "feature_flags"})

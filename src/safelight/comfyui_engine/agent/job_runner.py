@@ -63,7 +63,7 @@ class JobRunner:
         self._numbers = itertools.count(1)
         self._ended = threading.Event()
         self._succeeded = False
-        self._executor: Any = None
+        self._must_reset = False
         self.running: RunningJob | None = None
         self.events: JobEvents | None = None
         """Set while ComfyUI runs the prompt of :attr:`running`."""
@@ -120,7 +120,7 @@ class JobRunner:
     def _run(self, job: RunningJob) -> Done:
         started = time.monotonic()
         try:
-            done = self._prepare(job) or self._execute(job)
+            done = {"outcome": "cancelled"} if job.is_cancelled else self._prepare_and_execute(job)
         except OSError as error:  # its files could not be put in place
             return {"reason": f"the files of the job cannot be put in place: {error}"}
         finally:
@@ -128,24 +128,16 @@ class JobRunner:
             self._forget(job)
         return done | ({} if "reason" in done else {"device_s": time.monotonic() - started})
 
-    def _prepare(self, job: RunningJob) -> Done | None:
-        """Put the files in place and validate the prompt. Return the end of a job that cannot run."""
-        if job.is_cancelled:
-            return {"outcome": "cancelled"}
+    def _prepare_and_execute(self, job: RunningJob) -> Done:
         self._folders.fill({text: Path(file["path"]) for text, file in job.files.items()})
-        extra_data: dict[str, Any] = {"client_id": job.id, "create_time": int(time.time() * 1000)}
-        if job.extra_pnginfo is not None:
-            extra_data["extra_pnginfo"] = job.extra_pnginfo
-        if job.preview_method is not None:
-            extra_data["preview_method"] = job.preview_method
-        self._extra_data = self._on_prompt(job, extra_data)
+        extra_data = self._on_prompt(job, _extra_data(job))
         found = self._on_loop(validate(self._surfaces, job.id, job.prompt, job.targets))
-        if set(found.outputs) < set(job.targets):
+        if set(found.outputs) != set(job.targets):
             error = failure.validation_error(found.node_errors, found.error, job.targets)
             return {"outcome": "failed", "error": {"current_outputs": [*job.prompt]} | error}
-        return None
+        return self._execute(job, extra_data)
 
-    def _execute(self, job: RunningJob) -> Done:
+    def _execute(self, job: RunningJob, extra_data: dict[str, Any]) -> Done:
         ancestry = ancestries(job.prompt, job.digests)
         generations = self._kept.check(job.owner_id, ancestry, job.find_gone)
         self._must_reset = self._salt.begin(JobSalt(job.owner_id, job.digests, generations))
@@ -155,11 +147,11 @@ class JobRunner:
         server = self._surfaces.server
         if hasattr(server, "sockets_metadata"):
             server.sockets_metadata[job.id] = _PREVIEWS  # pictures come with the ids of their nodes
-        item: tuple[Any, ...] = (next(self._numbers), job.id, job.prompt, self._extra_data, list(job.targets))
+        item: tuple[Any, ...] = (next(self._numbers), job.id, job.prompt, extra_data, list(job.targets))
         if self._surfaces.secrets_are_apart:
             item += (dict(job.secrets),)
         else:
-            self._extra_data.update(job.secrets)
+            extra_data.update(job.secrets)
         self._ended.clear()
         job.on_cancel = lambda: self._stop_prompt(job)
         server.prompt_queue.put(item)
@@ -229,11 +221,6 @@ class JobRunner:
         else:
             self._surfaces.interrupt(True)
 
-    def has_started(self, job: RunningJob) -> None:
-        """ComfyUI has just cleared its flag of an interrupt, which a cancel may have set before."""
-        if job.is_cancelled:
-            self._surfaces.interrupt(True)
-
     def _follow_queue(self) -> None:
         prompts = self._surfaces.server.prompt_queue
         task_done = prompts.task_done
@@ -265,7 +252,16 @@ class JobRunner:
                     self.events.received("execution_error", _as_event(error, self.events))
 
         executor_class.execute = followed
-        self._must_reset = False
+
+
+def _extra_data(job: RunningJob) -> dict[str, Any]:
+    """What ComfyUI's nodes and its history find beside a prompt."""
+    found: dict[str, Any] = {"client_id": job.id, "create_time": int(time.time() * 1000)}
+    if job.extra_pnginfo is not None:
+        found["extra_pnginfo"] = job.extra_pnginfo
+    if job.preview_method is not None:
+        found["preview_method"] = job.preview_method
+    return found
 
 
 def _as_event(error: BaseException, events: JobEvents) -> dict[str, Any]:

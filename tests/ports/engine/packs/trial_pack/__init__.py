@@ -142,6 +142,35 @@ class ListInput(Number):
         return (",".join(sorted(os.listdir(folder_paths.get_input_directory()))),)
 
 
+class LoadModel(Number):
+    """Load a public model, and say so."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"name": (folder_paths.get_filename_list("checkpoints"),)}}
+
+    RETURN_TYPES = ("MODEL",)
+
+    def run(self, name):
+        print(f"loading {name}")
+        with open(folder_paths.get_full_path("checkpoints", name)) as file:
+            return (file.read(),)
+
+
+class Reveal(Number):
+    """Show the values that are filled in."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        hidden = {"pnginfo": "EXTRA_PNGINFO", "key": "API_KEY_COMFY_ORG", "prompt": "PROMPT"}
+        return {"required": {"value": ("INT",)}, "hidden": hidden}
+
+    OUTPUT_NODE = True
+
+    def run(self, value, pnginfo=None, key=None, prompt=None):
+        return {"ui": {"text": [str(pnginfo), str(key), ",".join(prompt)]}, "result": (value,)}
+
+
 class Overwrite(ListInput):
     """Try to change an input file."""
 
@@ -296,7 +325,7 @@ NODE_CLASS_MAPPINGS = {
     each.__name__: each
     for each in (
         *(Number, Show, SaveText, SaveQuietly, ReadPath, ReadInput, ReadInside, ReadTwice, ListInput, Recall, Exists),
-        *(Overwrite, History),
+        *(LoadModel, Reveal, Overwrite, History),
         *(Steps, Message, Block, Expand, Slow, Deed),
     )
 }
