@@ -16,8 +16,6 @@ from comfy_execution.utils import running
 
 import nodes
 
-SENSITIVE_EXTRA_DATA_KEYS = ("auth_token_comfy_org", "api_key_comfy_org")
-
 
 class Status(NamedTuple):
     status_str: str
@@ -48,7 +46,7 @@ class PromptQueue:
             self.currently_running[self._count] = item = heapq.heappop(self.queue)
             return item, self._count
 
-    def task_done(self, item_id, history_result, status=None):
+    def task_done(self, item_id, history_result, status=None, process_item=None):
         item = self.currently_running.pop(item_id)
         self.history[item[1]] = history_result
 

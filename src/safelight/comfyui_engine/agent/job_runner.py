@@ -147,11 +147,9 @@ class JobRunner:
         server = self._surfaces.server
         if hasattr(server, "sockets_metadata"):
             server.sockets_metadata[job.id] = _PREVIEWS  # pictures come with the ids of their nodes
-        item: tuple[Any, ...] = (next(self._numbers), job.id, job.prompt, extra_data, list(job.targets))
-        if self._surfaces.secrets_are_apart:
-            item += (dict(job.secrets),)
-        else:
+        if not self._surfaces.secrets_are_apart:
             extra_data.update(job.secrets)
+        item = (next(self._numbers), job.id, job.prompt, extra_data, list(job.targets), dict(job.secrets))
         self._ended.clear()
         job.on_cancel = lambda: self._stop_prompt(job)
         server.prompt_queue.put(item)

@@ -33,8 +33,9 @@ class Surfaces:
             raise UnusableError("its validate_prompt is not asynchronous: version 0.3.45 or newer is needed")
         self.targets_are_arguments = len(inspect.signature(self.execution.validate_prompt).parameters) > 2
         """Whether ``validate_prompt`` takes the output nodes that are to run."""
-        self.secrets_are_apart = hasattr(self.execution, "SENSITIVE_EXTRA_DATA_KEYS")
-        """Whether keys of partners are a sixth element of a queued prompt, which history leaves out."""
+        self.secrets_are_apart = "process_item" in inspect.signature(self.server.prompt_queue.task_done).parameters
+        """Whether keys of partners are a sixth element of a queued prompt, which is removed when the prompt ends; older
+        versions find them in the prompt's extra data."""
         self.caching = self._wanted("comfy_execution.caching", "what is cached is dropped when the user changes")
         self.progress = self._wanted("comfy_execution.progress", "nodes inside expansions have no parents in progress")
         self.contexts = _module("comfy_execution.utils")
