@@ -24,12 +24,14 @@ from safelight.core.ids import UserId
 from safelight.core.pack import PackStatus
 from safelight.core.worker import EngineInfo, SlotId, SlotStatus
 from safelight.db.engine import Database
+from safelight.services.batch_expansion import BatchExpansion
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.download import Downloads
 from safelight.services.expiry import Expiry
 from safelight.services.model import ModelFiles
 from safelight.services.model_index import ModelIndexer
 from safelight.services.submission import RemoteValidation, Submissions
+from safelight.services.webhook_sender import WebhookSender
 from safelight.settings import Settings
 from safelight.telemetry.metrics import Metrics
 from safelight.wire.messages import PackResponse
@@ -106,7 +108,7 @@ class WebUi(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """What handlers work with. Made by :func:`safelight.api.http_app.create_http_app`; the last eleven fields belong to
+    """What handlers work with. Made by :func:`safelight.api.http_app.create_http_app`; the last thirteen fields belong to
     the HTTP layer alone. ``presigning``: signs URLs at which clients read bytes from the object store."""
 
     settings: Settings
@@ -133,3 +135,5 @@ class App:
     streams: Streams
     expiry: Expiry
     metrics: Metrics
+    batches: BatchExpansion
+    webhooks: WebhookSender

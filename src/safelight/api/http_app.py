@@ -43,6 +43,7 @@ from safelight.core.errors import Forbidden, Unavailable
 from safelight.core.ids import UserId
 from safelight.db.engine import Database
 from safelight.graph.prompt_format import Limits
+from safelight.services.batch_expansion import BatchExpansion
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.download import Downloads
 from safelight.services.egress import Egress
@@ -52,6 +53,7 @@ from safelight.services.model import ModelFiles
 from safelight.services.model_index import ModelIndexer
 from safelight.services.model_site import Civitai, HuggingFace, ModelSite
 from safelight.services.submission import SubmissionRules, Submissions
+from safelight.services.webhook_sender import WebhookSender
 from safelight.settings import Settings
 from safelight.telemetry.metrics import Metrics
 
@@ -126,6 +128,8 @@ def create_http_app(
         streams=Streams(bus),
         expiry=Expiry(db, clock),
         metrics=metrics or Metrics(version=__version__),
+        batches=BatchExpansion(db, clock, bus),
+        webhooks=WebhookSender(db, clock, bus, egress or Egress()),
     )
     return HttpApp(app, authenticator or _authenticator(settings, clock, db, bus), Forwarder(leader))
 
@@ -190,15 +194,31 @@ class HttpApp:
         await self._authenticator.follow()
 
     async def start_leading(self) -> None:
-        """Continue the downloads that the last process left unfinished, and remove what expires. Called on the server
-        that leads only."""
+        """Continue the downloads and batches that the last process left unfinished, send webhooks, and remove what
+        expires. Called on the server that leads only."""
         await self._app.downloads.resume()
-        self._app.expiry.start()
+        for work in self._work_of_leader:
+            work.start()
+
+    async def make_batches(self) -> None:
+        """Make jobs of batches as far as there is room."""
+        while await self._app.batches.make_some():
+            pass
+
+    async def send_webhooks(self) -> None:
+        """Try every webhook delivery that is due."""
+        while await self._app.webhooks.send_due():
+            pass
 
     async def stop_leading(self) -> None:
-        await self._app.expiry.stop()
+        for work in self._work_of_leader:
+            await work.stop()
         await self._app.model_indexer.stop()
         await self._app.downloads.pause()
+
+    @property
+    def _work_of_leader(self) -> tuple[Expiry, BatchExpansion, WebhookSender]:
+        return self._app.expiry, self._app.batches, self._app.webhooks
 
     def is_watched(self, owner: UserId) -> bool:
         """Whether the user has an open socket or event stream at this server."""
@@ -207,7 +227,8 @@ class HttpApp:
     async def stop(self) -> None:
         """End the background work."""
         self._app.heavy.stop()
-        await self._app.expiry.stop()
+        for work in self._work_of_leader:
+            await work.stop()
         await self._app.model_indexer.stop()
         await self._app.downloads.stop()
         await self._forwarder.close()

@@ -12,6 +12,7 @@ from safelight.api.contract import Contract, Operation, Shape
 from safelight.api.handler import as_handler
 from safelight.api.route import Route
 from safelight.api.routes import OWN_ROUTES
+from safelight.api.v2 import own_routes as v2_own
 
 MARK = "x-safelight"
 """``true`` on an operation or a response that the contract does not have."""
@@ -29,8 +30,11 @@ def document(contract: Contract) -> dict[str, Any]:
 
 
 def document_v2(contract: Contract) -> dict[str, Any]:
-    """The document at ``/api/v2/openapi.json``: Comfy API v2, with the responses that this server adds."""
-    return {**contract.document, "paths": _with_unlisted_responses(contract)}
+    """The document at ``/api/v2/openapi.json``: Comfy API v2, with the responses and routes that this server adds."""
+    paths = _with_unlisted_responses(contract)
+    for route in v2_own.ROUTES:
+        paths.setdefault(route.path, {}).setdefault(route.method.lower(), _own(route, route.path))
+    return {**contract.document, "paths": paths}
 
 
 def _with_unlisted_responses(contract: Contract) -> dict[str, dict[str, Any]]:

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from safelight.api.contract import Operation, Parameter, Shape
 from safelight.api.handler import AsyncFunction, Handler
 
+_STATUSES = (400, 403, 404, 409, 413, 429)
+_V2_STATUSES = (402, 403, 404, 409, 413, 422, 429)
+"""Of routes beside Comfy API v2, which answers invalid requests with 422."""
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -30,6 +34,6 @@ class Route:
             path=path,
             parameters=self.parameters,
             security=() if self.is_open else security,
-            shapes=dict.fromkeys((400, 403, 404, 409, 413, 429), self.shape),
+            shapes=dict.fromkeys(_V2_STATUSES if self.shape is Shape.ENVELOPE else _STATUSES, self.shape),
             default_shape=self.shape,
         )

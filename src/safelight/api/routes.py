@@ -1,7 +1,7 @@
 """Every route of the API: the contract's operations with their handlers, ComfyUI's spellings, and Safelight's own."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
@@ -17,6 +17,7 @@ from safelight.api.handler import Handler, as_handler
 from safelight.api.pipeline import Endpoint
 from safelight.api.route import Route
 from safelight.api.routing import Router
+from safelight.api.v2 import own_routes as v2_own
 
 OWN_ROUTES: tuple[Route, ...] = (*comfy_routes.ROUTES, *health.ROUTES, *metrics.ROUTES, *account.ROUTES, *admin.ROUTES)
 """The routes that the contract does not have."""
@@ -29,7 +30,9 @@ def build_router(contract: Contract, v2: Contract) -> Router[Endpoint]:
     v2_handlers = find_handlers(v2, v2_package)
     for operation in v2.operations.values():
         router.add(operation.method, operation.path, Endpoint(operation, v2_handlers[operation.id]))
-    for path, endpoint in _own_endpoints(contract):
+    for path, endpoint in _endpoints(v2_own.ROUTES, contract):
+        router.add(endpoint.operation.method, path, endpoint)
+    for path, endpoint in _endpoints(OWN_ROUTES, contract):
         router.add(endpoint.operation.method, path, endpoint)
     for operation in contract.operations.values():
         endpoint = Endpoint(operation, handlers.get(operation.id, not_implemented))
@@ -54,9 +57,9 @@ def find_handlers(contract: Contract, package: ModuleType = comfy) -> Mapping[st
     return found
 
 
-def _own_endpoints(contract: Contract) -> Iterator[tuple[str, Endpoint]]:
+def _endpoints(routes: Sequence[Route], contract: Contract) -> Iterator[tuple[str, Endpoint]]:
     security: tuple[frozenset[str], ...] = tuple(frozenset(s) for s in contract.document.get("security", ()))
-    for route in OWN_ROUTES:
+    for route in routes:
         for path in route.paths:
             yield path, Endpoint(route.operation(path, security), as_handler(route.handler))
 

@@ -24,6 +24,7 @@
 * ``admin_client``: HTTP requests to a running server, and the queue and slots as text.
 * ``metrics_listener``: the listener of its own for ``/metrics``.
 * ``quiet_server``: Uvicorn without its signal handlers.
+* ``run``: runs a graph, or a batch of it, on a running server.
 * ``serve``: ``safelight serve``: the server process and its socket.
 * ``status``: ``safelight status``: the queue, the slots, the engines and the packs that failed.
 * ``user``: ``safelight user``: accounts and their quotas.

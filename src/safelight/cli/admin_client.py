@@ -1,4 +1,4 @@
-"""Requests of ``status``, ``gate`` and ``job`` to a running server, over HTTP as an administrator."""
+"""Requests of commands to a running server, over HTTP."""
 
 import json
 import urllib.error
@@ -101,6 +101,7 @@ def _row(slot: Mapping[str, Any]) -> list[str]:
 
 def _message(body: bytes) -> str:
     try:
-        return str(json.loads(body)["message"])
+        answer = json.loads(body)
+        return str(answer["error"]["message"] if "error" in answer else answer["message"])
     except (ValueError, KeyError, TypeError):
         return body.decode("utf-8", "replace")[:200]

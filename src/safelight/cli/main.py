@@ -20,6 +20,7 @@ COMMANDS = (
     "status",
     "gate",
     "job",
+    "run",
     "model",
     "pack",
     "verify",

@@ -2,6 +2,7 @@
 
 * ``asset``: named, owned, tagged references to blobs, and who may read them.
 * ``backoff``: retries with growing pauses, for stores and databases that are away.
+* ``batch``: many jobs of one graph, and the values in which they differ.
 * ``clock``: time as a port.
 * ``credential``: keys and tokens that identify a user.
 * ``device``: devices by name.
@@ -29,6 +30,7 @@
 * ``upload_mark``: the mark of a combo that offers the user's own files.
 * ``user``: users, their rights and their quotas.
 * ``userdata``: paths of a user's small files.
+* ``webhook``: endpoints of users, deliveries to them, and when they are tried.
 * ``worker``: slots and engines.
 * ``workflow``: saved workflows and their versions.
 """

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from safelight.core.batch import BatchId
 from safelight.core.engine_kind import ONLY_OWN, OWN, EngineKind
 from safelight.core.gate import Gates
 from safelight.core.ids import ClientId, JobId, UserId
@@ -265,6 +266,19 @@ class LeaderChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchChanged:
+    """Durable: the counts of a batch have changed, or its state."""
+
+    owner_id: UserId
+    batch_id: BatchId
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookQueued:
+    """A delivery is due. For the server that leads; not sent to sockets."""
+
+
+@dataclass(frozen=True, slots=True)
 class EventsMissed:
     """Events of other servers may have been missed: listeners that keep state must read it again. The events that
     clients must not miss are published after this one."""
@@ -280,5 +294,7 @@ Event = (
     | FilesChanged
     | NodesChanged
     | LeaderChanged
+    | BatchChanged
+    | WebhookQueued
     | EventsMissed
 )

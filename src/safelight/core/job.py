@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from safelight.core.batch import BatchId
 from safelight.core.engine_kind import ONLY_OWN, EngineKind
 from safelight.core.errors import Conflict
 from safelight.core.ids import ClientId, JobId, UserId, shown_job_id
@@ -87,6 +88,9 @@ class JobSummary:
     """The owner's own labels (``metadata`` of Comfy API v2), by which jobs are found again (``core/job_label.py``)."""
     node_count: int | None = None
     """The nodes of its prompt, for progress; ``None`` for jobs of older versions."""
+    batch_id: BatchId | None = None
+    batch_index: int | None = None
+    """Which job of its batch it is, from 0."""
 
     @property
     def shown_id(self) -> str:

@@ -27,6 +27,7 @@
 * ``asset_list``: pages of assets: which plan reads a page.
 * ``asset_query``: the statements of asset lists.
 * ``attempt``: jobs as the dispatcher sees them, and what an attempt leaves.
+* ``batch``: batches, and the jobs of a batch.
 * ``blob``: which bytes are stored.
 * ``credential``: API keys, sessions and setup links.
 * ``feedback``: feedback of users.
@@ -50,5 +51,6 @@
 * ``task``: background tasks.
 * ``user``: users and the numbering of their jobs.
 * ``userdata``: small files of users, by path.
+* ``webhook``: webhook endpoints and deliveries.
 * ``workflow``: saved workflows and their versions.
 """

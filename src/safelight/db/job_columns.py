@@ -71,6 +71,8 @@ COLUMNS = (
     JobColumn(Column("releases", Integer, nullable=False, server_default="0")),
     JobColumn(Column("labels", Json), is_fixed=True, read=lambda v: v or {}, write=lambda v: dict(v) or None),
     JobColumn(Column("node_count", Integer), is_fixed=True),
+    JobColumn(Column("batch_id", String(36)), is_fixed=True),
+    JobColumn(Column("batch_index", Integer), is_fixed=True),
 )
 
 _CHANGING = tuple(column for column in COLUMNS if not column.is_fixed)

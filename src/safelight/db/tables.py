@@ -68,6 +68,7 @@ Index(None, job.c.owner_id, job.c.state, job.c.seq)
 Index(None, job.c.owner_id, job.c.seq)
 Index(None, job.c.owner_id, job.c.duration_ms, job.c.seq)
 _partial("ix_job_workflow", job.c.owner_id, job.c.workflow_id, job.c.seq, where=job.c.workflow_id.is_not(None))
+_partial("ix_job_batch", job.c.owner_id, job.c.batch_id, job.c.batch_index, where=job.c.batch_id.is_not(None))
 # The history, in the order in which jobs ended.
 _partial("ix_job_ended", job.c.owner_id, job.c.ended_at, job.c.seq, where=job.c.ended_at.is_not(None))
 # The queued jobs of each owner, in the order in which they run; the running jobs, which a restart must recover.
@@ -293,6 +294,60 @@ idempotency_key = Table(
     sqlite_with_rowid=False,
 )
 Index(None, idempotency_key.c.claimed_at)
+
+# A batch makes its jobs piece by piece of its plan: the graph, the inputs that differ, and their values.
+batch = Table(
+    "batch",
+    metadata,
+    Column("seq", RowId, primary_key=True, autoincrement=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("owner_id", String(64), ForeignKey("user.id"), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("made", Integer, nullable=False),
+    Column("succeeded", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("cancelled", Integer, nullable=False),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("ended_at", Moment),
+    Column("labels", Json),
+    Column("plan", Json, nullable=False),
+)
+Index(None, batch.c.owner_id, batch.c.seq)
+IS_BATCH_OPEN = batch.c.ended_at.is_(None)
+_partial("ix_batch_open", batch.c.seq, where=IS_BATCH_OPEN)
+
+webhook_endpoint = Table(
+    "webhook_endpoint",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("owner_id", String(64), ForeignKey("user.id"), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("kinds", Json, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("secret", Text, nullable=False),  # in plain: the server signs with it
+)
+Index(None, webhook_endpoint.c.owner_id)
+
+webhook_delivery = Table(
+    "webhook_delivery",
+    metadata,
+    Column("seq", RowId, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("owner_id", String(64), ForeignKey("user.id"), nullable=False),
+    Column("endpoint_id", String(36), ForeignKey("webhook_endpoint.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("due_at", Moment),  # of the next attempt; NULL after the last one
+    Column("delivered_at", Moment),
+    Column("error", Text),
+)
+Index(None, webhook_delivery.c.owner_id, webhook_delivery.c.seq)
+Index(None, webhook_delivery.c.endpoint_id)
+_partial("ix_webhook_delivery_due", webhook_delivery.c.due_at, where=webhook_delivery.c.due_at.is_not(None))
 
 # Names by their trigrams; the row id is the asset's ``seq``. On PostgreSQL, an index on the column itself.
 NAME_SEARCH = (

@@ -3,6 +3,7 @@
 * ``audio``: read, write and resample audio.
 * ``avif``: write AVIF.
 * ``container``: open audio and video files.
+* ``contact_sheet``: a grid of pictures with the values of its axes.
 * ``convert_weights``: convert a pickled checkpoint to safetensors, in a confined process.
 * ``deep_png``: write PNG with 16 bits per channel.
 * ``media_errors``: errors of files.

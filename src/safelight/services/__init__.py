@@ -9,6 +9,9 @@ Jobs:
 * ``attempt``: what the dispatcher does to jobs.
 * ``all_jobs``: what an administrator does to the jobs of all users.
 * ``engine_choice``: the engine kinds that can run a prompt.
+* ``batch``: accepts batches, makes their jobs piece by piece, cancels them.
+* ``batch_expansion``: makes the jobs of batches while there is room.
+* ``job_end``: what follows the end of a job.
 * ``placement``: the engine kinds and the pool that may run a job.
 * ``prompt_files``: strings of a prompt that may name files or models.
 * ``job_secrets``: keys for partner nodes, which are never stored.
@@ -54,6 +57,9 @@ Accounts and the server:
 * ``account_revision``: the number that is incremented when accounts change.
 * ``quota``: what users use, and their limits.
 * ``expiry``: removes what has expired.
+* ``webhook``: webhook endpoints of users.
+* ``webhook_queue``: which ends are told to which endpoints.
+* ``webhook_sender``: sends webhooks.
 * ``feedback``: feedback for the operator.
 * ``log``: the latest log lines.
 """

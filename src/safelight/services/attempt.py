@@ -23,7 +23,7 @@ from safelight.db import attempt as rows
 from safelight.db import job as job_rows
 from safelight.db import queue_depth
 from safelight.db.transaction import Transaction
-from safelight.services import named_files
+from safelight.services import job_end, named_files
 from safelight.services import quota as quotas
 from safelight.services.prompt_files import strings_of
 from safelight.services.timeline import Cached, messages
@@ -156,7 +156,7 @@ def finish(
     shown = summarise(by_node([*recorded, *outputs]))
     after = replace(after, outputs_count=shown.count, preview_output=shown.preview)
     _write(tx, job, after, device_s=device_s)
-    quotas.use_device(tx, job.owner_id, seconds=device_s)
+    quotas.use_device(tx, job.owner_id, seconds=device_s, now=now)
     if shown.count:
         rows.add_media(tx.conn, seq, owner_id=job.owner_id, kinds=shown.kinds)
     if recorded:  # not only what is shown: a call may have files that its last output does not name
@@ -316,6 +316,7 @@ def _end(
     timeline = messages(after, started_at=before.started_at, cached=cached, cause=cause, executed=executed)
     rows.add_timeline(tx.conn, seq, messages=timeline)
     fields = _common_fields(after, after.ended_at)
+    job_end.record(tx, after, now=after.ended_at)
     tx.emit(JobEnded(**fields, state=after.state, error=cause, executed=executed))
     tx.emit(QueueChanged(after.owner_id, job_rows.count_active(tx.conn, after.owner_id)))
 

@@ -78,11 +78,23 @@ class Egress:
             url = urljoin(url, target)
         raise Invalid(f"more than {MAX_REDIRECTS} redirects")
 
+    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes) -> int:
+        """The status of the answer, whose body is not read; redirects are not followed.
+
+        Raises :class:`Invalid` for an invalid or a forbidden URL, and what aiohttp raises.
+        """
+        check_url(url)
+        response = await self._request(url, headers, method="POST", body=body)
+        response.close()
+        return response.status
+
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
 
-    async def _request(self, url: str, headers: Mapping[str, str]) -> "aiohttp.ClientResponse":
+    async def _request(
+        self, url: str, headers: Mapping[str, str], *, method: str = "GET", body: bytes | None = None
+    ) -> "aiohttp.ClientResponse":
         import aiohttp  # imported at the first request: it is slow to load
 
         if self._session is None:
@@ -94,8 +106,8 @@ class Egress:
                 trust_env=False,
             )
         try:
-            return await self._session.get(
-                url, headers={"accept-encoding": "identity", **headers}, allow_redirects=False
+            return await self._session.request(
+                method, url, headers={"accept-encoding": "identity", **headers}, data=body, allow_redirects=False
             )
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, Blocked) or isinstance(error.__cause__, Blocked):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from safelight.core.batch import BatchId
 from safelight.core.clock import to_ms
 from safelight.core.errors import Conflict, NotFound
 from safelight.core.event import CancelRequested, JobEnded, JobForgotten, JobQueued, QueueChanged
@@ -19,7 +20,7 @@ from safelight.db import user as users
 from safelight.db.transaction import Transaction
 from safelight.db.types import encode_json
 from safelight.services import gate as gates
-from safelight.services import idempotency
+from safelight.services import idempotency, job_end
 from safelight.services import quota as quotas
 from safelight.services.job_secrets import redacted, secrets_in
 from safelight.services.placement import ANYWHERE, Placement
@@ -34,7 +35,7 @@ class SubmitJob:
 
     ``placement``: where it may run, and the models that it needs. ``extra_data``: as the client sent it; its secrets
     are not stored, but sent with :class:`JobQueued`. ``assets``: those that the client named by id. The
-    ``idempotency_key`` is claimed in the transaction of the job.
+    ``idempotency_key`` is claimed in the transaction of the job. ``batch``: the job's batch, and its index there.
     """
 
     prompt: Mapping[str, Any]
@@ -49,6 +50,7 @@ class SubmitJob:
     labels: Mapping[str, str] = field(default_factory=dict)
     assets: Collection[AssetId] = ()
     idempotency_key: str | None = None
+    batch: tuple[BatchId, int] | None = None
 
 
 def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime) -> JobSummary:
@@ -61,9 +63,18 @@ def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime
     chosen = command.job_id
     if chosen is not None and rows.find(tx.conn, who.user_id, job_id=chosen) is not None:
         raise Conflict(f"there is already a job {chosen!r}")
+    summary = put(tx, who, command=command, now=now)
+    emit_queue_changed(tx, who)
+    return summary
+
+
+def put(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime) -> JobSummary:
+    """Insert a job for which there is room in the queue, and report it."""
+    chosen = command.job_id
     counter = users.take_number(tx.conn, who.user_id)
     if counter is None:
         raise NotFound(f"there is no user {who.user_id!r}")
+    batch_id, batch_index = command.batch or (None, None)
     number = command.number if command.number is not None else float(-counter if command.front else counter)
     summary = JobSummary(
         id=new_job_id() if chosen is None else _job_id(tx, who, chosen),
@@ -80,6 +91,8 @@ def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime
         engines=command.placement.engines,
         labels=command.labels,
         node_count=len(command.prompt),
+        batch_id=batch_id,
+        batch_index=batch_index,
     )
     seq = rows.add(
         tx.conn,
@@ -102,7 +115,6 @@ def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime
             secrets=secrets,
         )
     )
-    _emit_queue_changed(tx, who)
     return summary
 
 
@@ -147,7 +159,7 @@ def cancel(tx: Transaction, who: Principal, *, job_id: str, now: datetime) -> bo
     if job.state.is_terminal or job.cancel_requested:
         return False
     is_changed = _cancel(tx, job, now=now)
-    _emit_queue_changed(tx, who)
+    emit_queue_changed(tx, who)
     return is_changed
 
 
@@ -157,15 +169,18 @@ def cancel_queued(tx: Transaction, who: Principal, *, job_ids: Collection[str], 
 
 
 def cancel_all_queued(tx: Transaction, who: Principal, *, at_most: int, now: datetime) -> Sequence[str]:
-    """Cancel ``at_most`` of the jobs that waited at the time ``now``. Return their ids; none when all are cancelled."""
+    """Cancel ``at_most`` of the jobs that waited at the time ``now``, and make no more jobs of batches. Return their
+    ids; none when all are cancelled."""
+    job_end.cancel_open_batches(tx, who.user_id, now=now)
     return _cancelled(tx, who, rows.cancel_all_queued(tx.conn, who.user_id, at_most=at_most, now=now), now=now)
 
 
 def _cancelled(tx: Transaction, who: Principal, cancelled: Sequence[JobSummary], *, now: datetime) -> Sequence[str]:
     for job in cancelled:
+        job_end.record(tx, job, now=now)
         tx.emit(_ended(job, now=now))
     if cancelled:
-        _emit_queue_changed(tx, who)
+        emit_queue_changed(tx, who)
     return [job.shown_id for job in cancelled]
 
 
@@ -232,6 +247,7 @@ def _cancel(tx: Transaction, job: JobSummary, *, now: datetime) -> bool:
     if not rows.replace(tx.conn, job, after):
         return False
     if after.state.is_terminal:
+        job_end.record(tx, after, now=now)
         tx.emit(_ended(after, now=now))
     else:
         tx.emit(
@@ -244,7 +260,8 @@ def _ended(job: JobSummary, *, now: datetime) -> JobEnded:
     return JobEnded(owner_id=job.owner_id, job_id=job.id, client_id=job.client_id, at=now, state=job.state)
 
 
-def _emit_queue_changed(tx: Transaction, who: Principal) -> None:
+def emit_queue_changed(tx: Transaction, who: Principal) -> None:
+    """Report how many jobs of the owner wait and run."""
     tx.emit(QueueChanged(who.user_id, rows.count_active(tx.conn, who.user_id)))
 
 

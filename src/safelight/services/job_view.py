@@ -7,7 +7,7 @@ from typing import Any
 from safelight.core.asset import Asset, FileName, Folder, clean_filename, clean_subfolder
 from safelight.core.errors import InvalidName, NotFound
 from safelight.core.job import JobState, JobSummary
-from safelight.core.output import by_node
+from safelight.core.output import Output, by_node
 from safelight.core.user import Principal
 from safelight.db import asset as asset_rows
 from safelight.db import job_files, job_label
@@ -45,7 +45,8 @@ def view(tx: Transaction, who: Principal, *, job_id: str) -> JobView:
     ahead = None
     if summary.state is JobState.QUEUED:
         ahead = job_files.count_ahead(tx.conn, who.user_id, seq=seq, number=summary.number)
-    files = _files(tx, who, seq, summary) if summary.attempt else ()
+    outputs = job_files.outputs(tx.conn, seq, attempt=summary.attempt) if summary.attempt else ()
+    files = files_of(tx, who, outputs)
     return JobView(summary, files, ahead)
 
 
@@ -71,9 +72,10 @@ def _find(tx: Transaction, who: Principal, job_id: str) -> tuple[int, JobSummary
     return found
 
 
-def _files(tx: Transaction, who: Principal, seq: int, summary: JobSummary) -> Sequence[MadeFile]:
-    outputs = by_node(job_files.outputs(tx.conn, seq, attempt=summary.attempt))
-    named = [(node_id, name) for node_id, ui in outputs.items() for name in _file_names(ui)]
+def files_of(tx: Transaction, who: Principal, outputs: Sequence[Output]) -> Sequence[MadeFile]:
+    """The files that the outputs of a job show, as assets of its owner."""
+    by_id = by_node(outputs)
+    named = [(node_id, name) for node_id, ui in by_id.items() for name in _file_names(ui)]
     found = asset_rows.find_all_named(tx.conn, who.user_id, files={name for _, name in named}) if named else {}
     shown = dict.fromkeys((node_id, name) for node_id, name in named if name in found)
     return [MadeFile(node_id, found[name]) for node_id, name in shown]

@@ -5,11 +5,13 @@ An accepted job runs and keeps its outputs even beyond a quota: finished work is
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from safelight.core.ids import UserId
 from safelight.core.user import Principal, check_store, check_submit
 from safelight.db import account as rows
 from safelight.db.transaction import Transaction
+from safelight.services import webhook_queue as webhooks
 
 
 def admit_job(tx: Transaction, who: Principal, *, size: Callable[[], int]) -> None:
@@ -26,6 +28,15 @@ def admit_job(tx: Transaction, who: Principal, *, size: Callable[[], int]) -> No
         stored_bytes=rows.stored_bytes(tx.conn, who.user_id) + size() if quota.stored_bytes is not None else 0,
         used_device_s=account.used_device_s,
     )
+
+
+def admit_jobs(tx: Transaction, who: Principal, *, count: int) -> None:
+    """Check that the user may queue ``count`` more jobs. Raises what :func:`admit_job` raises."""
+    account = rows.find(tx.conn, who.user_id)
+    if account is None:
+        return
+    queued = rows.count_queued(tx.conn, who.user_id) if account.quota.queued_jobs is not None else 0
+    check_submit(account.quota, queued=queued + count - 1, stored_bytes=0, used_device_s=account.used_device_s)
 
 
 def admit_bytes(tx: Transaction, who: Principal, *, size: int, instead_of: int = 0) -> None:
@@ -65,3 +76,12 @@ def use_device(tx: Transaction, owner_id: UserId, *, seconds: float) -> None:
     """Add device-seconds to the owner's usage."""
     if seconds > 0:
         rows.use_device(tx.conn, owner_id, seconds=seconds)
+def use_device(tx: Transaction, owner_id: UserId, *, seconds: float, now: datetime) -> None:
+    """Add device-seconds to the owner's usage, and tell the owner's webhooks if that spends the budget."""
+    if seconds <= 0:
+        return
+    account = rows.find(tx.conn, owner_id)
+    rows.use_device(tx.conn, owner_id, seconds=seconds)
+    limit = account.quota.device_s if account is not None else None
+    if account is not None and limit is not None and account.used_device_s < limit <= account.used_device_s + seconds:
+        webhooks.quota_reached(tx, owner_id, quota="device_s", limit=limit, now=now)

@@ -11,5 +11,12 @@
 * ``progress``: how far each running job is, from events.
 * ``job_log``: the latest log lines of each job.
 * ``job_events``: the event stream of a job.
+* ``batch``: batches: accepts, shows and cancels them, and follows them.
+* ``batch_body``: parses the body of a new batch.
+* ``batch_files``: the files of a batch as one zip, and as a contact sheet.
+* ``batch_json``: a batch as JSON.
+* ``cursor``: cursors of lists.
+* ``own_routes``: the routes that the contract of Comfy API v2 does not have.
+* ``webhook``: webhooks of the caller.
 * ``streams``: which streams follow which jobs.
 """

@@ -1,7 +1,5 @@
 """``/api/v2/jobs``: the caller's jobs, one by one and in pages, their graphs and logs, and cancelling them."""
 
-import base64
-import binascii
 from typing import Any
 
 from starlette.responses import Response
@@ -10,9 +8,9 @@ from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
 from safelight.api.handler import reads
 from safelight.api.responses import json_response
+from safelight.api.v2.cursor import read_cursor, write_cursor
 from safelight.api.v2.job_json import entry_json, job_json
 from safelight.core.clock import whole_ms
-from safelight.core.errors import Invalid
 from safelight.core.job import JobSummary
 from safelight.core.job_label import check_label_filter
 from safelight.db.transaction import Transaction
@@ -21,22 +19,17 @@ from safelight.services import job_view
 from safelight.services.log import error_lines
 
 PAGE, LARGEST_PAGE = 50, 1000
-_CURSOR = "jobs:"
-
-
-class InvalidCursor(Invalid):
-    code = "invalid_cursor"
 
 
 @reads
 def list_jobs(tx: Transaction, request: ApiRequest) -> Any:
     params = request.params
-    before = None if params["cursor"] is None else _read_cursor(params["cursor"])
+    before = None if params["cursor"] is None else read_cursor(params["cursor"], kind="jobs")
     limit = min(params["limit"] or PAGE, LARGEST_PAGE)
     labels = check_label_filter(params["metadata"])
     page = job_view.labelled(tx, request.who, labels=labels, before=before, limit=limit)
     shown: dict[str, Any] = {"jobs": [entry_json(job) for job in page.jobs]}
-    return shown if page.next_before is None else shown | {"next_cursor": _write_cursor(page.next_before)}
+    return shown if page.next_before is None else shown | {"next_cursor": write_cursor(page.next_before, kind="jobs")}
 
 
 async def get_job(app: App, request: ApiRequest) -> Response:
@@ -83,18 +76,3 @@ async def _answer(app: App, request: ApiRequest) -> Response:
 
 def _progress(app: App, job: JobSummary) -> Any:
     return app.streams.progress.of(job.id, nodes=job.node_count) if not job.state.is_terminal else None
-
-
-def _write_cursor(before: int) -> str:
-    return base64.urlsafe_b64encode(f"{_CURSOR}{before}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(text: str) -> int:
-    try:
-        plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii")
-    except (ValueError, binascii.Error):
-        plain = ""
-    number = plain.removeprefix(_CURSOR)
-    if not plain.startswith(_CURSOR) or not number.isdecimal() or len(number) > 18:
-        raise InvalidCursor(f"invalid cursor {text[:80]!r}: it was not made by this server")
-    return int(number)

@@ -6,6 +6,7 @@ delays nobody.
 """
 
 import asyncio
+import time
 from collections.abc import Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,8 +14,10 @@ from dataclasses import dataclass, field
 from safelight.api.v2.job_log import JobLogs
 from safelight.api.v2.progress import LiveProgress
 from safelight.bus.bus import Bus
+from safelight.core.batch import BatchId
 from safelight.core.event import (
     AccessChanged,
+    BatchChanged,
     CallReported,
     Event,
     EventsMissed,
@@ -49,6 +52,12 @@ class Stream:
     def change(self) -> None:
         self._changed.set()
 
+    async def pause(self, pause_s: float) -> None:
+        """Return after ``pause_s``, or when the stream is closed; meanwhile changes gather."""
+        end_s = time.monotonic() + pause_s
+        while not self.is_closed and (left_s := end_s - time.monotonic()) > 0:
+            await self.wait(left_s)
+
     async def wait(self, timeout_s: float) -> None:
         """Return when something has changed, or after ``timeout_s``."""
         with suppress(TimeoutError):
@@ -57,7 +66,7 @@ class Stream:
 
 
 class Streams:
-    """Mutable: the open streams by the job that they follow, and by the owner whose jobs they all follow."""
+    """Mutable: the open streams by the job or the batch that they follow."""
 
     def __init__(self, bus: Bus) -> None:
         self.progress = LiveProgress()
@@ -66,15 +75,15 @@ class Streams:
         self._previews: dict[JobId, PreviewMade] = {}
         self._unsubscribe = bus.subscribe(self._on_event)
 
-    def open(self, owner_id: UserId, *, subject: JobId | UserId) -> Stream:
-        """Follow a job, or all jobs of the owner. Raises :class:`TooManyStreams`."""
+    def open(self, owner_id: UserId, *, subject: JobId | BatchId) -> Stream:
+        """Follow a job or a batch. Raises :class:`TooManyStreams`."""
         if sum(stream.owner_id == owner_id for some in self._streams.values() for stream in some) >= MAX_STREAMS:
             raise TooManyStreams(f"you have {MAX_STREAMS} event streams open; close one first", retry_after_s=5)
         stream = Stream(owner_id, preview=self._previews.get(JobId(subject)))
         self._streams.setdefault(subject, set()).add(stream)
         return stream
 
-    def close(self, stream: Stream, *, subject: JobId | UserId) -> None:
+    def close(self, stream: Stream, *, subject: JobId | BatchId) -> None:
         some = self._streams.get(subject, set())
         some.discard(stream)
         if not some:
@@ -98,8 +107,12 @@ class Streams:
         if isinstance(event, JobEvent):
             self.progress.feed(event)
             self._keep_preview(event)
-            for stream in (*self._streams.get(event.job_id, ()), *self._streams.get(event.owner_id, ())):
+            for stream in self._streams.get(event.job_id, ()):
                 _mark(stream, event)
+        elif isinstance(event, BatchChanged):
+            for stream in self._streams.get(event.batch_id, ()):
+                stream.has_status = True
+                stream.change()
         elif isinstance(event, LogWritten):
             self.logs.feed(event)
         elif isinstance(event, AccessChanged):
