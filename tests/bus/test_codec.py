@@ -7,6 +7,7 @@ import pytest
 
 from safelight.bus import codec
 from safelight.core import event as events
+from safelight.core.batch import BatchId
 from safelight.core.event import Event, JobEvent, NodeCall
 from safelight.core.gate import Gates, QueueGate
 from safelight.core.ids import ClientId, JobId, UserId
@@ -47,6 +48,8 @@ ALL: list[Event] = [
     events.FilesChanged(UserId("anna")),
     events.NodesChanged("abc"),
     events.LeaderChanged(4),
+    events.BatchChanged(UserId("anna"), BatchId("b")),
+    events.WebhookQueued(),
     events.EventsMissed(),
 ]
 
