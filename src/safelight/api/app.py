@@ -108,8 +108,8 @@ class WebUi(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """What handlers work with. Made by :func:`safelight.api.http_app.create_http_app`; the last thirteen fields belong to
-    the HTTP layer alone. ``presigning``: signs URLs at which clients read bytes from the object store."""
+    """What handlers work with. Made by :func:`safelight.api.http_app.create_http_app`; the last thirteen fields
+    belong to the HTTP layer alone. ``presigning``: signs URLs at which clients read bytes from the object store."""
 
     settings: Settings
     clock: Clock

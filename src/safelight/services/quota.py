@@ -72,10 +72,6 @@ def stored_bytes_by_class(tx: Transaction) -> Mapping[str, int]:
     return rows.stored_bytes_by_class(tx.conn)
 
 
-def use_device(tx: Transaction, owner_id: UserId, *, seconds: float) -> None:
-    """Add device-seconds to the owner's usage."""
-    if seconds > 0:
-        rows.use_device(tx.conn, owner_id, seconds=seconds)
 def use_device(tx: Transaction, owner_id: UserId, *, seconds: float, now: datetime) -> None:
     """Add device-seconds to the owner's usage, and tell the owner's webhooks if that spends the budget."""
     if seconds <= 0:
