@@ -26,6 +26,7 @@ from safelight.models.families.flux2.flux2_module import Flux2Architecture, Flux
 from safelight.models.families.hidream.experts import ExpertsShape
 from safelight.models.families.hidream.hidream_module import HiDreamArchitecture, HiDreamShape
 from safelight.models.families.lumina.network import NextDiTArchitecture, NextDiTShape
+from safelight.models.families.qwen_image.network import QwenImageArchitecture, QwenImageShape
 from safelight.models.families.sd3.mmdit_module import MMDiTArchitecture, MMDiTShape
 from safelight.models.sampling.guidance import CfgGuider
 from safelight.models.sampling.sample import fitting, sample
@@ -80,6 +81,18 @@ _Z_IMAGE = NextDiTShape(
     is_filled=True,
 )
 
+_QWEN_IMAGE = QwenImageShape(
+    channels=16,
+    out_channels=16,
+    width=256,
+    text_width=96,
+    feed_forward=1024,
+    heads=2,
+    layers=2,
+    has_layer_table=False,
+    references="index",
+)
+
 ARCHITECTURES: dict[str, Architecture] = {
     "flux": FluxArchitecture(_FLUX(channels=16, has_guidance=True)),
     "flux schnell": FluxArchitecture(_FLUX(channels=16, has_guidance=False)),
@@ -92,6 +105,11 @@ ARCHITECTURES: dict[str, Architecture] = {
     "sd35 medium": MMDiTArchitecture(_MMDIT(norms_heads=True, second_attention=frozenset({0}))),
     "sd3 medium": MMDiTArchitecture(_MMDIT(norms_heads=False)),
     "z-image": NextDiTArchitecture(_Z_IMAGE),
+    "qwen-image": QwenImageArchitecture(_QWEN_IMAGE),
+    "qwen-image 2511": QwenImageArchitecture(replace(_QWEN_IMAGE, references="index_timestep_zero")),
+    "qwen-image layered": QwenImageArchitecture(
+        replace(_QWEN_IMAGE, has_layer_table=True, references="negative_index")
+    ),
     "lumina 2": NextDiTArchitecture(
         replace(
             _Z_IMAGE,

@@ -18,6 +18,7 @@ in LoRA files. Nothing outside of the folder knows the family. The protocols tha
 * ``flux2/``: FLUX.2.
 * ``hidream/``: HiDream.
 * ``lumina/``: Lumina Image 2 and Z-Image.
+* ``qwen_image/``: Qwen-Image and its editors.
 * ``registry``: detect the family of a file, and find the text encoders of a type.
 * ``sd3/``: Stable Diffusion 3 and 3.5.
 * ``stable_diffusion/``: Stable Diffusion 1, 2 and XL, and the bundled model.

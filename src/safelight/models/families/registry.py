@@ -17,6 +17,7 @@ FOLDERS = (
     "sd3",
     "hidream",
     "lumina",
+    "qwen_image",
 )
 """Each has a module ``family`` with the value ``FAMILY``. Text encoders of the first have precedence."""
 

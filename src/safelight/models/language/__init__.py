@@ -4,6 +4,7 @@
 * ``cache``: the keys and values of tokens seen.
 * ``decoder``: the network.
 * ``file_names``: the weights of language models and T5 in files.
+* ``picture_recipe``: language models that see pictures in a prompt.
 * ``recipe``: language models as text encoders.
 * ``rotary``: rotary position embeddings with one or three axes.
 """

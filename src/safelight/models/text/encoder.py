@@ -34,6 +34,8 @@ class TextEncoder:
     keyframe."""
     hooks_conditions: bool = False
     follows_keyframes: bool = False
+    tokenizer_options: tuple[tuple[str, int], ...] = ()
+    """Lengths that nodes have set for the tokenizers."""
 
     @property
     def shapes(self) -> Mapping[str, torch.Size]:
@@ -44,6 +46,9 @@ class TextEncoder:
 
     def with_layer(self, layer: int) -> "TextEncoder":
         return replace(self, layer=layer)
+
+    def with_tokenizer_options(self, options: Mapping[str, int]) -> "TextEncoder":
+        return replace(self, tokenizer_options=(*self.tokenizer_options, *options.items()))
 
     def under_hooks(self, progress: float | None) -> "TextEncoder":
         """The encoder with its hooks as layers, at a point of sampling (0..1); ``None`` ignores their keyframes."""
@@ -58,7 +63,8 @@ class TextEncoder:
     def tokenize_for(self, key: str, text: str, **options: Any) -> list[Window]:
         """Windows for a single encoder."""
         recipe = self.recipe.encoders[key]
-        return recipe.tokenize(text, self.weights_of(key), options)
+        lengths = {**dict(self.tokenizer_options), **options.get("tokenizer_options", {})}
+        return recipe.tokenize(text, self.weights_of(key), {**options, "tokenizer_options": lengths})
 
     def weights_of(self, key: str) -> Weights:
         """The weights of one encoder, under its own names."""

@@ -10,6 +10,7 @@
 * ``guidance``: options of Flux and editing models.
 * ``ltxv``: options of LTX-Video models.
 * ``options``: conditioning as a value.
+* ``prompts``: encode prompts for one family.
 * ``properties``: set mask, steps and hooks in one node.
 * ``tracks``: motion paths for video models.
 * ``vision``: condition on images.

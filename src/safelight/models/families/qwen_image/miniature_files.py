@@ -1,0 +1,90 @@
+"""Miniature weights of Qwen-Image and its editors."""
+
+from dataclasses import replace
+from typing import Any
+
+from safelight.models.autoencoder.wan_module import Part, WanAutoencoder, WanShape
+from safelight.models.families.qwen_image.network import QwenImage, QwenImageShape
+from safelight.models.language.architecture import QWEN25_VL
+from safelight.models.language.picture_recipe import PictureDecoder
+from safelight.models.miniatures.file import Miniature, MiniatureFile
+from safelight.models.miniatures.shapes import WIDTH, decoder
+from safelight.models.vision_tower.qwen25 import Qwen25VisionShape
+
+NETWORK = QwenImageShape(
+    channels=16,
+    out_channels=16,
+    width=256,
+    text_width=WIDTH,
+    feed_forward=512,
+    heads=2,
+    layers=2,
+    has_layer_table=False,
+    references="index",
+)
+EDIT_2511 = replace(NETWORK, references="index_timestep_zero")
+LAYERED = replace(NETWORK, has_layer_table=True, references="negative_index")
+_VOCABULARY = 152064
+
+
+def autoencoder_shape(image: int = 3) -> WanShape:
+    """The autoencoder of Wan 2.1 with few channels; ``image``: those of pictures."""
+    widths = (16, 16, 32, 32)
+    down = [
+        Part(16, 16),
+        Part(16, 16, resamples=True),
+        Part(16, 32),
+        Part(32, 32, resamples=True, in_time=True),
+        Part(32, 32),
+        Part(32, 32, resamples=True, in_time=True),
+        Part(32, 32),
+    ]
+    up = [
+        Part(32, 32),
+        Part(32, 16, resamples=True, in_time=True),
+        Part(16, 32),
+        Part(32, 16, resamples=True, in_time=True),
+        Part(16, 16),
+        Part(16, 16, resamples=True),
+        Part(16, 16),
+    ]
+    return WanShape(16, image, widths[0], widths[-1], tuple(down), tuple(up), 16)
+
+
+def _network(name: str, format: str = "fp8_e4m3fn", shape: QwenImageShape = NETWORK) -> MiniatureFile:
+    return MiniatureFile("diffusion_models", name, lambda: QwenImage(shape), format=format)
+
+
+def _text_encoder(name: str, format: str) -> MiniatureFile:
+    vision = Qwen25VisionShape(width=256, feed_forward=256, layers=2, out_width=WIDTH, patch=14)
+
+    def build() -> PictureDecoder:
+        return PictureDecoder(decoder(QWEN25_VL, vocabulary=_VOCABULARY).shape, vision)
+
+    return MiniatureFile("text_encoders", name, build, format=format)
+
+
+def _autoencoder(name: str, **changes: Any) -> MiniatureFile:
+    return MiniatureFile("vae", name, lambda: WanAutoencoder(autoencoder_shape(**changes)), format="fp32")
+
+
+TEXT = _text_encoder("qwen_2.5_vl_7b_fp8_scaled.safetensors", "fp8_scaled_old")
+VAE = _autoencoder("qwen_image_vae.safetensors")
+
+MINIATURES = (
+    Miniature("qwen-image", (_network("qwen_image_fp8_e4m3fn.safetensors"), TEXT, VAE)),
+    Miniature("qwen-image-2512", (_network("qwen_image_2512_fp8_e4m3fn.safetensors"), TEXT, VAE)),
+    Miniature("qwen-image-edit", (_network("qwen_image_edit_fp8_e4m3fn.safetensors"), TEXT, VAE)),
+    Miniature("qwen-image-edit-2509", (_network("qwen_image_edit_2509_fp8_e4m3fn.safetensors"), TEXT, VAE)),
+    Miniature(
+        "qwen-image-edit-2511", (_network("qwen_image_edit_2511_bf16.safetensors", "bf16", EDIT_2511), TEXT, VAE)
+    ),
+    Miniature(
+        "qwen-image-layered",
+        (
+            _network("qwen_image_layered_bf16.safetensors", "bf16", LAYERED),
+            TEXT,
+            _autoencoder("qwen_image_layered_vae.safetensors", image=4),
+        ),
+    ),
+)

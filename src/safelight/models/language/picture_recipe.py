@@ -1,0 +1,121 @@
+"""Language models that see pictures in a prompt: Qwen2.5-VL."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from safelight.core.errors import Invalid
+from safelight.models.language.architecture import DecoderShape, decoder_shape
+from safelight.models.language.decoder import Decoder
+from safelight.models.language.recipe import LanguageRecipe
+from safelight.models.text.chunks import Window
+from safelight.models.text.whole_prompt import embedded_row
+from safelight.models.vision_tower.patches import MERGE, patches
+from safelight.models.vision_tower.qwen25 import PATCHES, Qwen25Vision, Qwen25VisionShape, qwen25_vision_shape
+from safelight.models.weights import Weights
+
+PICTURE_TOKEN = 151655
+"""``<|image_pad|>``, which stands for a picture."""
+_MESSAGE_STARTS = ("<|im_start|>", "<|start_header_id|>")
+
+
+class CannotSee(Invalid):
+    """The text encoder has no image encoder, but the prompt has a picture."""
+
+    code = "cannot_see"
+
+
+class PictureDecoder(Decoder):
+    """A decoder with an image encoder below ``visual.``"""
+
+    def __init__(self, shape: DecoderShape, vision: Qwen25VisionShape | None) -> None:
+        super().__init__(shape)
+        self.visual = None if vision is None else Qwen25Vision(vision)
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A token: an image ``[H, W, 3]`` in 0..1."""
+
+    image: torch.Tensor
+
+
+@dataclass(frozen=True)
+class PictureRecipe(LanguageRecipe):
+    """``picture_template``: the template of a prompt with pictures."""
+
+    picture_template: str = "{}"
+
+    def build(self, weights: Weights) -> PictureDecoder:
+        shape = decoder_shape(weights.shapes, self.architecture).without_head()
+        sees = "visual.patch_embed.proj.weight" in weights
+        return PictureDecoder(shape, qwen25_vision_shape(weights.shapes) if sees else None)
+
+    def tokenize(self, text: str, weights: Weights, options: Mapping[str, Any]) -> list[Window]:
+        """``options``: ``images``, each ``[B, H, W, 3]``, of which the first is seen. A text that begins like a message
+        is not put into the template."""
+        images = list(options.get("images") or ())
+        if options.get("prevent_empty_text") and not text:
+            text = " "
+        template = options.get("llama_template") or (self.picture_template if images else self.template)
+        if text.startswith(_MESSAGE_STARTS):
+            template = "{}"
+        (window,) = super().tokenize(text, weights, {**options, "llama_template": template})
+        seen = iter(images)
+        made: Window = []
+        for token, weight in window:
+            image = next(seen, None) if isinstance(token, int) and token == PICTURE_TOKEN else None
+            made.append((token if image is None else Picture(image[0]), weight))
+        return [made]
+
+    def read(
+        self, module: nn.Module, tokens: Sequence[Any], layer: int | None, device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        assert isinstance(module, PictureDecoder)
+        if not any(isinstance(token, Picture) for token in tokens):
+            return super().read(module, tokens, layer, device)
+        row, mask = embedded_row(module, tokens, device), self.special.mask(tokens)
+        parts: list[torch.Tensor] = []
+        shown: list[int] = []
+        spans: list[tuple[int, int, int]] = []
+        for index, token in enumerate(tokens):
+            if isinstance(token, Picture):
+                embedded, rows, columns = _seen(module, token, device)
+                spans.append((len(shown), rows, columns))
+                parts.append(embedded.to(row)[None])
+                shown += [1] * embedded.shape[0]
+            else:
+                parts.append(row[:, index : index + 1])
+                shown.append(mask[index])
+        positions = picture_positions(len(shown), spans).to(device)
+        made = torch.tensor([shown])
+        return self.selected(module, torch.cat(parts, dim=1), made, layer, positions=positions), made
+
+
+def _seen(module: PictureDecoder, picture: Picture, device: torch.device) -> tuple[torch.Tensor, int, int]:
+    """The embeddings of a picture, and how many rows and columns of them there are."""
+    if module.visual is None:
+        raise CannotSee("the text encoder has no image encoder, so that it cannot read a prompt with pictures")
+    cut = patches(picture.image.to(device), PATCHES)
+    return module.visual(cut), cut.rows // MERGE, cut.columns // MERGE
+
+
+def picture_positions(length: int, spans: Sequence[tuple[int, int, int]]) -> torch.Tensor:
+    """Positions ``[3, length]`` of a prompt with pictures (Wang et al., "Qwen2-VL", 2024, section 2.1).
+
+    ``spans``: where each picture starts, and its rows and columns. All tokens of a picture have one position in time;
+    what follows comes after its longer side."""
+    positions = torch.arange(length).float().expand(3, -1).clone()
+    shift = 0
+    for start, rows, columns in spans:
+        end, longest = start + rows * columns, max(rows, columns)
+        first = start + shift
+        positions[0, start:end] = first
+        positions[1, start:end] = first + torch.arange(rows).repeat_interleave(columns)
+        positions[2, start:end] = first + torch.arange(columns).repeat(rows)
+        positions[:, end:] = torch.arange(first + longest, first + longest + length - end)
+        shift += longest - (end - start)
+    return positions
