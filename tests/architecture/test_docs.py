@@ -162,7 +162,7 @@ def test_names_exist(document: Path) -> None:
 @each_document
 def test_variables_exist(document: Path) -> None:
     names = {name.lower() for name in VARIABLE.findall(document.read_text("utf-8"))}
-    assert names <= SETTINGS | {"config", "test_packs"}
+    assert names <= SETTINGS | {"config", "test_packs", "test_libraries"}
 
 
 @cache

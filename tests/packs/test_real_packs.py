@@ -1,7 +1,7 @@
 """Third-party node packs, unchanged, from a folder outside the project. Skipped if there is none.
 
 The folder is ``$SAFELIGHT_TEST_PACKS``, else ``.cache/packs``: one folder per pack, as in ComfyUI's ``custom_nodes``.
-``$SAFELIGHT_TEST_PACK_LIBRARIES``: the folder of their libraries, as ``safelight pack add`` makes it.
+``$SAFELIGHT_TEST_LIBRARIES``: the folder of their libraries, as ``safelight pack add`` makes it.
 """
 
 import base64
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no node packs in {
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    libraries = os.environ.get("SAFELIGHT_TEST_PACK_LIBRARIES", "")
+    libraries = os.environ.get("SAFELIGHT_TEST_LIBRARIES", "")
     folder = tmp_path_factory.mktemp("staging")
     with running(folder, custom_nodes=(str(FOLDER),), pack_libraries=libraries) as started:
         yield started

@@ -1,5 +1,6 @@
 """The forms in which nodes return results."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -54,6 +55,11 @@ def test_a_blocker_alone_blocks_all() -> None:
 def test_an_invalid_result_is_named(result: Any) -> None:
     with pytest.raises(TypeError, match="the node"):
         normalise(result, TWO)
+
+
+def test_what_a_node_without_outputs_returns_is_ignored() -> None:
+    """was-node-suite-comfyui: ``Text Add Tokens`` returns its text."""
+    assert as_returned(normalise("text", replace(TWO, outputs=()))) == ([], None, None)
 
 
 class Array:

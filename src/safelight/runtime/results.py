@@ -31,6 +31,8 @@ def normalise(result: Any, schema: NodeSchema) -> Returned | Blocked:
         return Returned(_values((), schema))
     if isinstance(result, list | tuple):
         return Returned(_values(result, schema))
+    if not schema.outputs:  # what a node without outputs returns is ignored, as in ComfyUI
+        return Returned(())
     raise TypeError(f"the node returned {type(result).__name__}, not a tuple of its {len(schema.outputs)} outputs")
 
 
