@@ -11,8 +11,8 @@ def mark(**config: object) -> UploadMark | None:
     return upload_mark(InputSchema("file", "COMBO", config=config))
 
 
-def listing(*extensions: str, deep: bool = False) -> dict[str, object]:
-    return {INPUT_LISTING: {"extensions": extensions, "deep": deep}}
+def listing(*extensions: str, deep: bool = False, folders: bool = False) -> dict[str, object]:
+    return {INPUT_LISTING: {"extensions": extensions, "deep": deep, "folders": folders}}
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,7 @@ def listing(*extensions: str, deep: bool = False) -> dict[str, object]:
         (listing(".png", ".txt"), ["a.png", "d.TXT"]),
         (listing(".png", ".txt") | {"audio_upload": True}, ["a.png", "d.TXT"]),
         (listing(".wav", ".glb", deep=True), ["b.wav", "3d/e.glb"]),
+        (listing(folders=True), ["3d"]),
         (listing(*LISTED_EXTENSIONS), ["a.png", "b.wav", "c.mp4", "d.TXT", "f.unknown"]),
     ],
 )

@@ -40,8 +40,9 @@ def post(server: Server, path: str, body: bytes, kind: str = "application/json")
         return json.load(answer)
 
 
-def upload(server: Server, name: str, content: bytes) -> None:
-    head = f'--x\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n\r\n'
+def upload(server: Server, name: str, content: bytes, *, subfolder: str = "") -> None:
+    head = f'--x\r\nContent-Disposition: form-data; name="subfolder"\r\n\r\n{subfolder}\r\n'
+    head += f'--x\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n\r\n'
     post(server, "/api/upload/image", head.encode() + content + b"\r\n--x--\r\n", "multipart/form-data; boundary=x")
 
 
@@ -133,6 +134,18 @@ def test_a_combo_that_a_pack_lists_itself_has_the_users_files(server: Server) ->
         assert outputs(server, job_id)["2"]["text"] == ["sleep", "2"]
         with pytest.raises(urllib.error.HTTPError, match="400"):
             run(server, {"1": node(name, file="absent.md"), "2": node("ClassicShow", value=["1", 0])})
+
+
+def test_a_combo_of_folders_has_the_users_folders_and_the_job_their_files(server: Server) -> None:
+    for name in ("b.txt", "a.txt"):
+        upload(server, name, name.encode(), subfolder="notes")
+    shown = json.loads(get(server, "/api/object_info/ClassicFolder"))["ClassicFolder"]["input"]["required"]["file"]
+    assert shown == [["notes"], {}]
+    prompt = {"1": node("ClassicFolder", file="notes"), "2": node("ClassicShow", value=["1", 0])}
+    job_id, _, _ = run(server, prompt)
+    assert outputs(server, job_id)["2"]["text"] == ["a.txt b.txt", "2"]
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        run(server, {"1": node("ClassicFolder", file="absent"), "2": node("ClassicShow", value=["1", 0])})
 
 
 def test_what_a_pack_says_reaches_its_client_in_order(server: Server) -> None:

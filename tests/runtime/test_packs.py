@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -165,12 +166,17 @@ def test_a_combo_of_the_input_folders_files_says_which_it_lists(tmp_path: Path) 
     finally:
         set_worker_context(before)
     assert library.failed == {}
+
+    def listing(*extensions: str, deep: bool = False, folders: bool = False) -> dict[str, Any]:
+        stated = {"extensions": list(extensions), "deep": deep, "folders": folders}
+        return {"options": [], INPUT_LISTING: stated}
+
     found = {name: schema.inputs[0] for name, schema in library.catalogue.items()}
-    assert found["Pictures"].config == {"options": [], INPUT_LISTING: {"extensions": [".gif", ".png"], "deep": False}}
+    assert found["Pictures"].config == listing(".gif", ".png")
     assert found["Everything"].config["options"] == ["none"]
     assert (mark := upload_mark(found["Everything"])) is not None
     assert mark.offers_all
-    assert found["Deep"].config == {"options": [], INPUT_LISTING: {"extensions": [".wav"], "deep": True}}
-    assert found["Folders"].config == {"options": []}
+    assert found["Deep"].config == listing(".wav", deep=True)
+    assert found["Folders"].config == listing(folders=True)
     assert found["Other"].config == {"options": ["a", "b"]}
     assert list((tmp_path / "workspace/input").iterdir()) == []

@@ -11,7 +11,7 @@ from safelight.core.output import kind_of_file
 
 INPUT_LISTING = "input_listing"
 """The option of a combo that a node pack fills by listing the input folder: ``{"extensions": [".png", ...], "deep":
-false}``. Workers add it (``shims/input_listing.py``), and clients do not see it."""
+false, "folders": false}``. Workers add it (``shims/input_listing.py``), and clients do not see it."""
 
 _LISTED = """
     png jpg jpeg webp gif bmp tif tiff avif svg exr hdr psd apng heic jxl
@@ -28,16 +28,20 @@ LISTED_EXTENSIONS = tuple(f".{name}" for name in _LISTED.split())
 @dataclass(frozen=True, slots=True)
 class UploadMark:
     """Which of a user's files a combo offers. ``kinds``: of the files (``core/output.py``); ``extensions``: of further
-    ones; ``is_deep``: in subfolders too. ``invalid``: ComfyUI's message for a file that does not exist."""
+    ones; ``is_deep``: in subfolders too; ``is_of_folders``: not files, but the subfolders that have some. ``invalid``:
+    ComfyUI's message for a file that does not exist."""
 
     invalid: str
     kinds: frozenset[str] = frozenset()
     extensions: frozenset[str] = frozenset()
     offers_all: bool = False
     is_deep: bool = False
+    is_of_folders: bool = False
 
     def choice(self, file: FileName) -> str | None:
         """The choice that stands for a file of the input folder; ``None`` if the combo does not offer it."""
+        if self.is_of_folders:
+            return file.subfolder.partition("/")[0] or None
         if file.subfolder and not self.is_deep:
             return None
         suffix = PurePosixPath(file.filename).suffix.lower()
@@ -64,6 +68,8 @@ def upload_mark(declared: InputSchema) -> UploadMark | None:
     listing = declared.config.get(INPUT_LISTING)
     if listing is None:
         return next((mark for name, mark in UPLOAD_MARKS.items() if declared.config.get(name)), None)
+    if listing["folders"]:
+        return UploadMark("Invalid folder", is_of_folders=True)
     extensions = frozenset(listing["extensions"])
     offers_all = extensions >= set(LISTED_EXTENSIONS)
     return UploadMark("Invalid file", extensions=extensions, offers_all=offers_all, is_deep=listing["deep"])

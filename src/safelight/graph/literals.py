@@ -16,7 +16,8 @@ from safelight.graph.link_types import COMBO, needs_link
 from safelight.graph.validation_errors import NodeError
 
 FileExists = Callable[[str], bool]
-"""Return whether the caller has a file of this (annotated) name."""
+"""Return whether the caller has a file of this (annotated) name, or, for a name that ends in ``/``, files in that
+folder."""
 
 _TOKEN = re.compile(r"%[^%/]*%")
 """A token that saving nodes replace: ``%date:yyyy-MM-dd%``, ``%width%``."""
@@ -94,8 +95,8 @@ def check_file(declared: InputSchema, value: Any, file_exists: FileExists) -> No
     """Check that ``value`` is one of the declared options, or the name of a file that exists."""
     if value in (declared.config.get("options") or ()):
         return None
-    if isinstance(value, str) and file_exists(value):
-        return None
     mark = upload_mark(declared)
     assert mark is not None
+    if isinstance(value, str) and file_exists(f"{value}/" if mark.is_of_folders else value):
+        return None
     return validation_errors.custom(declared.id, f"{mark.invalid}: {value}")

@@ -25,7 +25,7 @@ from safelight.db import queue_depth
 from safelight.db.transaction import Transaction
 from safelight.services import job_end, named_files
 from safelight.services import quota as quotas
-from safelight.services.prompt_files import strings_of
+from safelight.services.prompt_files import folders_of, strings_of
 from safelight.services.timeline import Cached, messages
 
 
@@ -262,7 +262,9 @@ def depths(tx: Transaction) -> Mapping[Requirements, int]:
 
 
 def _files_of(tx: Transaction, job: Job) -> Mapping[str, Asset]:
-    return named_files.files_named(tx, Principal(job.summary.owner_id), names=set(strings_of(job.prompt)))
+    owner = Principal(job.summary.owner_id)
+    in_folders = named_files.files_in_folders(tx, owner, folders=folders_of(job.extra_data))
+    return in_folders | named_files.files_named(tx, owner, names=set(strings_of(job.prompt)))
 
 
 def _running(tx: Transaction, fence: Fence) -> tuple[int, JobSummary]:

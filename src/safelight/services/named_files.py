@@ -87,6 +87,26 @@ def files_named(tx: Transaction, who: Principal, *, names: Collection[str]) -> d
     return by_name | {name: of_digest[digest] for name, digest in digests.items() if digest in of_digest}
 
 
+MOST_IN_FOLDERS = 1000
+"""Files of one job that are there because its prompt names their folders."""
+
+
+def files_in_folders(
+    tx: Transaction, who: Principal, *, folders: Collection[str], at_most: int = MOST_IN_FOLDERS
+) -> dict[str, Asset]:
+    """The owner's files in these subfolders of the input folder, by name (``frames/001.png``); the first ``at_most``
+    of them."""
+    if not folders:
+        return {}
+    listed = [(asset.file, asset) for asset in rows.in_folder(tx.conn, who.user_id, folder=Folder.INPUT, limit=None)]
+    found = {
+        f"{file.subfolder}/{file.filename}": asset
+        for file, asset in listed
+        if file is not None and file.subfolder.partition("/")[0] in folders
+    }
+    return dict(sorted(found.items())[:at_most])
+
+
 def list_files(tx: Transaction, who: Principal, *, folder: Folder, limit: int | None = None) -> Sequence[Asset]:
     """The files of a folder and its subfolders, newest first, without those of running jobs."""
     return rows.in_folder(tx.conn, who.user_id, folder=folder, limit=limit)

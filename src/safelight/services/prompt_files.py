@@ -4,9 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from safelight.core.node import Catalogue, InputSchema, NodeSchema
+from safelight.core.upload_mark import upload_mark
 from safelight.graph import validation_errors
 from safelight.graph.literals import PACKS, names_file
 
+INPUT_FOLDERS = "input_folders"
+"""The key of a job's extra data for the folders of the owner whose files it has (:func:`folders_named`)."""
 LONGEST_NAME = 4096
 """Characters; a longer text cannot name a file."""
 
@@ -34,6 +37,27 @@ def _may_name_file(schema: NodeSchema, declared: InputSchema) -> bool:
     if declared.type == "STRING":
         return schema.module.startswith(PACKS)
     return names_file(declared) or declared.type.startswith("COMFY_")
+
+
+def folders_of(extra_data: Mapping[str, Any]) -> list[str]:
+    """The folders that the extra data of a job names."""
+    named = extra_data.get(INPUT_FOLDERS)
+    return [folder for folder in named if isinstance(folder, str)] if isinstance(named, list) else []
+
+
+def folders_named(prompt: Any, catalogue: Catalogue) -> set[str]:
+    """The subfolders of the input folder that the prompt's nodes take, by the values of combos that offer them."""
+    found: set[str] = set()
+    for node in prompt.values() if isinstance(prompt, Mapping) else ():
+        schema = catalogue.get(str(node.get("class_type"))) if isinstance(node, Mapping) else None
+        inputs = node.get("inputs") if schema is not None else None
+        if schema is None or not isinstance(inputs, Mapping):
+            continue
+        for declared in schema.inputs:
+            mark, value = upload_mark(declared), inputs.get(declared.id)
+            if mark is not None and mark.is_of_folders and isinstance(value, str) and value:
+                found.add(value)
+    return found
 
 
 def possible_file_names(prompt: Mapping[str, Any], *, at_most: int) -> set[str]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from safelight.core.asset import Asset
 from safelight.core.clock import Clock
 from safelight.core.engine_kind import OWN, EngineKind
-from safelight.core.errors import Conflict, Unavailable
+from safelight.core.errors import Conflict, Invalid, Unavailable
 from safelight.core.ids import AssetId, ClientId, UserId
 from safelight.core.job import JobSummary
 from safelight.core.node import Catalogue
@@ -30,7 +30,7 @@ from safelight.services.job import SubmitJob
 from safelight.services.job_secrets import secrets_in
 from safelight.services.model import ModelFile, ModelFiles
 from safelight.services.placement import Placement, place, requested_engine
-from safelight.services.prompt_files import may_name_files, possible_file_names
+from safelight.services.prompt_files import INPUT_FOLDERS, folders_named, may_name_files, possible_file_names
 
 T = TypeVar("T")
 
@@ -161,7 +161,8 @@ class Submissions:
             requested=requested_engine(draft.extra_data, self._catalogue.engines),
             limits=self._rules.limits,
         )
-        files = await self._find_files(who, draft.prompt, self._catalogue.current, is_heavy=is_heavy)
+        folders = folders_named(draft.prompt, self._catalogue.current)
+        files = await self._find_files(who, draft.prompt, self._catalogue.current, folders, is_heavy=is_heavy)
         choice = await choose(engines, lambda engine: self._validate(who, draft, engine, files, is_heavy=is_heavy))
         choice = await self._with_usable_models(choice)
         valid = choice.valid
@@ -169,7 +170,7 @@ class Submissions:
         command = SubmitJob(
             prompt=valid.prompt,
             targets=valid.targets,
-            extra_data=draft.extra_data,
+            extra_data=_with_folders(draft.extra_data, folders),
             client_id=draft.client_id,
             job_id=draft.job_id,
             number=draft.number,
@@ -207,20 +208,31 @@ class Submissions:
         return without_own(choice, reasons, self._catalogue)
 
     async def _find_files(
-        self, who: Principal, prompt: Any, catalogue: Catalogue, *, is_heavy: bool
+        self, who: Principal, prompt: Any, catalogue: Catalogue, folders: Set[str], *, is_heavy: bool
     ) -> Mapping[str, Asset]:
-        """The owner's files that the prompt names; looked up only for nodes that take files."""
+        """The owner's files that the prompt names, and those in the ``folders`` that it names; looked up only for nodes
+        that take files. Raises :class:`Invalid` for folders with too many files."""
         if not may_name_files(prompt, catalogue):
             return {}
         most = self._rules.max_names
         names = await self._cpu.run(who.user_id, lambda: possible_file_names(prompt, at_most=most), is_heavy=is_heavy)
-        return await self._db.read(lambda tx: named_files.files_named(tx, who, names=names))
+        named = await self._db.read(lambda tx: named_files.files_named(tx, who, names=names))
+        if not folders:
+            return named
+        most = named_files.MOST_IN_FOLDERS
+        inside = await self._db.read(
+            lambda tx: named_files.files_in_folders(tx, who, folders=folders, at_most=most + 1)
+        )
+        if len(inside) > most:
+            raise Invalid(f"the folders {', '.join(sorted(folders))} have more than {most} files")
+        return {**inside, **named}
 
     async def _validate(
         self, who: Principal, draft: Draft, engine: EngineKind, files: Mapping[str, Asset], *, is_heavy: bool
     ) -> ValidPrompt:
         """Validate here, and then again with what the nodes' own code says in a worker, if any node has such code."""
         catalogue = self._catalogue.of(engine)
+        folders = {f"{name.partition('/')[0]}/" for name in files if "/" in name}
 
         async def check(node_validator: NodeValidator | None) -> ValidPrompt:
             return await self._cpu.run(
@@ -229,7 +241,7 @@ class Submissions:
                     draft.prompt,
                     catalogue,
                     targets=draft.targets,
-                    file_exists=files.__contains__,
+                    file_exists=lambda name: name in files or name in folders,
                     node_validator=node_validator,
                     limits=self._rules.limits,
                 ),
@@ -268,3 +280,9 @@ class Submissions:
         if rules.size_classes and not is_heavy:  # reads sizes from the disk
             return await asyncio.to_thread(work)
         return await self._cpu.run(who.user_id, work, is_heavy=is_heavy)
+
+
+def _with_folders(extra_data: Mapping[str, Any], folders: Set[str]) -> Mapping[str, Any]:
+    """The extra data with the folders whose files the job needs."""
+    others = {key: value for key, value in extra_data.items() if key != INPUT_FOLDERS}
+    return others | {INPUT_FOLDERS: sorted(folders)} if folders else others

@@ -53,7 +53,9 @@ def _stated(declared: InputSchema) -> InputSchema:
     extensions = {extension for extension in LISTED_EXTENSIONS if f"{_STEM}{extension}" in probes}
     deep = {extension for extension in LISTED_EXTENSIONS if f"{_SUBFOLDER}/{_STEM}{extension}" in probes}
     if extensions or deep:
-        config[INPUT_LISTING] = {"extensions": sorted(extensions | deep), "deep": bool(deep)}
+        config[INPUT_LISTING] = {"extensions": sorted(extensions | deep), "deep": bool(deep), "folders": False}
+    elif _SUBFOLDER in probes:
+        config[INPUT_LISTING] = {"extensions": [], "deep": False, "folders": True}
     return replace(declared, config=config)
 
 

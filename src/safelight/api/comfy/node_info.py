@@ -140,4 +140,4 @@ def _file_mark(declared: InputSchema) -> UploadMark | None:
 
 
 def _names(files: Sequence[Asset], mark: UploadMark) -> list[str]:
-    return sorted(name for asset in files if asset.file is not None and (name := mark.choice(asset.file)) is not None)
+    return sorted({name for asset in files if asset.file is not None and (name := mark.choice(asset.file)) is not None})

@@ -315,6 +315,22 @@ class ClassicNotes:
             return (opened.read(),)
 
 
+class ClassicFolder(ClassicNotes):
+    """Lists a folder of the user's."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        top = folder_paths.get_input_directory()
+        return {"required": {"file": ([f for f in os.listdir(top) if os.path.isdir(os.path.join(top, f))],)}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, **inputs):
+        return True
+
+    def load(self, file):
+        return (" ".join(sorted(os.listdir(folder_paths.get_annotated_filepath(file)))),)
+
+
 class ClassicPath(ClassicNotes):
     """Reads a text file of the user's, whose name is typed."""
 
@@ -331,6 +347,7 @@ WORK_NODES = [
         ClassicNote,
         ClassicPreview,
         ClassicLoad,
+        ClassicFolder,
         ClassicNotes,
         ClassicPath,
         ClassicInvert,
