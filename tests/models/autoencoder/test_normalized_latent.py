@@ -48,3 +48,20 @@ def test_latents_are_packed_and_normalized() -> None:
             expected = (raw - made.bn.running_mean[place]) / (made.bn.running_var[place] + 1e-4).sqrt()
             torch.testing.assert_close(latent[0, place, row, column], expected)
     torch.testing.assert_close(made.decode(latent), plain.decode(mean), rtol=1e-4, atol=1e-5)
+
+
+def test_a_decoder_narrower_than_its_encoder_is_read_from_the_file() -> None:
+    narrow = {
+        **SHAPES,
+        "decoder.conv_in.weight": torch.Size((16, 4, 3, 3)),
+        "decoder.up.0.block.0.conv2.weight": torch.Size((8, 8, 3, 3)),
+        "decoder.up.1.block.0.conv2.weight": torch.Size((16, 16, 3, 3)),
+    }
+    shape = autoencoder_shape(narrow)
+    assert (shape.channels, shape.decoder_channels) == ((32, 32), (8, 16))
+    made = Autoencoder(shape, groups=8)
+    assert made.decode(torch.zeros(1, 4, 4, 4)).shape == (1, 3, 8, 8)
+    assert autoencoder_shape({name: value.shape for name, value in made.state_dict().items()}).decoder_channels == (
+        8,
+        16,
+    )

@@ -31,6 +31,8 @@ class AutoencoderShape:
     has_attention: bool
     has_quant: bool
     normalizes: bool = False
+    decoder_channels: tuple[int, ...] = ()
+    """If they are not those of the encoder."""
 
     @property
     def downscale(self) -> int:
@@ -40,11 +42,14 @@ class AutoencoderShape:
 def autoencoder_shape(shapes: Mapping[str, torch.Size]) -> AutoencoderShape:
     """Read the shape off the weights. Raises :class:`KeyError` with the name that is missing."""
     levels: dict[int, int] = {}
+    decoder: dict[int, int] = {}
     blocks = 0
     for name, shape in shapes.items():
         if found := re.fullmatch(r"encoder\.down\.(\d+)\.block\.(\d+)\.conv2\.weight", name):
             levels[int(found[1])] = shape[0]
             blocks = max(blocks, int(found[2]) + 1)
+        elif found := re.fullmatch(r"decoder\.up\.(\d+)\.block\.0\.conv2\.weight", name):
+            decoder[int(found[1])] = shape[0]
     return AutoencoderShape(
         latent=shapes["decoder.conv_in.weight"][1],
         channels=tuple(levels[level] for level in sorted(levels)),
@@ -52,6 +57,7 @@ def autoencoder_shape(shapes: Mapping[str, torch.Size]) -> AutoencoderShape:
         has_attention="encoder.mid.attn_1.q.weight" in shapes,
         has_quant="post_quant_conv.weight" in shapes,
         normalizes="bn.running_mean" in shapes,
+        decoder_channels=() if decoder == levels else tuple(decoder[level] for level in sorted(decoder)),
     )
 
 
@@ -212,13 +218,14 @@ class _Encoder(nn.Module):
 class _Decoder(nn.Module):
     def __init__(self, shape: AutoencoderShape, groups: int) -> None:
         super().__init__()
-        first, last = shape.channels[0], shape.channels[-1]
-        coming = (*shape.channels[1:], last)
+        outs = shape.decoder_channels or shape.channels
+        first, last = outs[0], outs[-1]
+        coming = (*outs[1:], last)
         self.conv_in = nn.Conv2d(shape.latent, last, 3, padding=1)
         self.mid = _Middle(last, groups, has_attention=shape.has_attention)
         self.up = nn.ModuleList(
             _Level(channels, out, blocks=shape.blocks + 1, groups=groups, sampler="upsample" if index else None)
-            for index, (channels, out) in enumerate(zip(coming, shape.channels, strict=True))
+            for index, (channels, out) in enumerate(zip(coming, outs, strict=True))
         )
         self.norm_out = nn.GroupNorm(groups, first, eps=1e-6)
         self.conv_out = nn.Conv2d(first, 3, 3, padding=1)

@@ -2,12 +2,14 @@
 them; everything else is small.
 """
 
+import torch
 from torch import nn
 
 from safelight.models.autoencoder.autoencoder_module import Autoencoder, AutoencoderShape
 from safelight.models.language.architecture import DecoderShape, LanguageArchitecture
 from safelight.models.language.decoder import Decoder
 from safelight.models.miniatures.file import MiniatureFile
+from safelight.models.text.encoder_module import ClipText, TextShape
 from safelight.models.text.t5 import T5Encoder, T5Shape
 
 WIDTH = 256
@@ -36,6 +38,16 @@ def decoder(architecture: LanguageArchitecture, *, vocabulary: int = QWEN_VOCABU
     )
 
 
+def clip_l() -> nn.Module:
+    """CLIP L. Its width tells it from the others, so it is whole."""
+    return ClipText(TextShape(49408, 77, 768, 256, layers=2, projection=768), heads=12, activation="quick_gelu")
+
+
+def clip_g() -> nn.Module:
+    """CLIP G, under transformers' names."""
+    return ClipText(TextShape(49408, 77, 1280, 256, layers=2, projection=1280), heads=20, activation="gelu")
+
+
 def t5(*, has_own_biases: bool = False) -> nn.Module:
     """T5, or UMT5 with tables of biases in each layer."""
     vocabulary = 256384 if has_own_biases else 32128
@@ -44,10 +56,46 @@ def t5(*, has_own_biases: bool = False) -> nn.Module:
     )
 
 
+class Joined(nn.Module):
+    """Several networks as one, each below a prefix of its own: a checkpoint."""
+
+    def __init__(self, **parts: nn.Module) -> None:
+        """``parts``: by prefix, with ``__`` for ``.``."""
+        super().__init__()
+        for prefix, part in parts.items():
+            owner: nn.Module = self
+            *path, last = prefix.split("__")
+            for name in path:
+                if name not in owner._modules:
+                    owner.add_module(name, nn.Module())
+                owner = owner.get_submodule(name)
+            owner.add_module(last, part)
+
+
+class Lora(nn.Module):
+    """A LoRA of rank 2 for some linear layers of a network, under ComfyUI's names."""
+
+    def __init__(self, network: nn.Module, *, below: str) -> None:
+        """``below``: the prefix of the layers that it changes."""
+        super().__init__()
+        for name, part in network.named_modules():
+            if isinstance(part, nn.Linear) and name.startswith(below):
+                for letter, shape in (("A", (2, part.in_features)), ("B", (part.out_features, 2))):
+                    owner: nn.Module = self
+                    for step in f"diffusion_model.{name}.lora_{letter}".split("."):
+                        if step not in owner._modules:
+                            owner.add_module(step, nn.Module())
+                        owner = owner.get_submodule(step)
+                    owner.register_parameter("weight", nn.Parameter(torch.empty(shape)))
+
+
 def image_autoencoder() -> nn.Module:
     """The autoencoder with 16 channels of Flux and its relatives."""
     return Autoencoder(AutoencoderShape(16, (32, 32, 64, 64), blocks=1, has_attention=True, has_quant=False))
 
 
+CLIP_L = MiniatureFile("text_encoders", "clip_l.safetensors", clip_l)
+T5_NAMES = {"t5xxl_fp16.safetensors": "bf16", "t5xxl_fp8_e4m3fn_scaled.safetensors": "fp8_scaled"}
+T5 = tuple(MiniatureFile("text_encoders", name, t5, format=format) for name, format in T5_NAMES.items())
 AE = MiniatureFile("vae", "ae.safetensors", image_autoencoder, format="fp32")
 QWEN_3_4B = "qwen_3_4b.safetensors"

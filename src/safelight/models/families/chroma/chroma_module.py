@@ -117,7 +117,7 @@ class Chroma(nn.Module):
         hooks: NetworkHooks | None = None,
     ) -> torch.Tensor:
         """See :class:`safelight.models.network.Predict`; computes in the type of the weights."""
-        dtype = self.final_layer.linear.weight.dtype
+        dtype = self.img_in.bias.dtype
         shape = self.shape
         vectors = self.distilled_guidance_layer(_features(timestep, inputs.guidance, self._count).to(dtype))
         patches = in_patches(x, PATCH)

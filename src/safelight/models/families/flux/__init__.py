@@ -3,4 +3,5 @@
 * ``conditioning``: what the options of a conditioning mean to its networks.
 * ``family``: how its files are told, and what is known about each.
 * ``flux_module``: the network.
+* ``miniature_files``: its miniature weights.
 """

@@ -99,7 +99,8 @@ class Flux2(nn.Module):
         hooks: NetworkHooks | None = None,
     ) -> torch.Tensor:
         """See :class:`safelight.models.network.Predict`; computes in the type of the weights."""
-        dtype = self.final_layer.linear.weight.dtype
+        block: Any = self.double_blocks[0]
+        dtype = block.img_attn.norm.query_norm.scale.dtype  # norms are never quantised
         axes = self.shape.axes
         seen = picture_tokens(
             x,

@@ -117,7 +117,7 @@ class HiDream(nn.Module):
         hooks: NetworkHooks | None = None,
     ) -> torch.Tensor:
         """See :class:`safelight.models.network.Predict`; computes in the type of the weights."""
-        dtype = self.final_layer.linear.weight.dtype
+        dtype = self.final_layer.linear.bias.dtype
         planes = x if inputs.picture is None else torch.cat((x, inputs.picture), dim=-1)
         patches = in_patches(planes.to(dtype), PATCH)
         block: Any

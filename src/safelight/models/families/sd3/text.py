@@ -11,7 +11,9 @@ from safelight.models.text.clip import CLIP_G_PENULTIMATE, CLIP_L_PENULTIMATE
 from safelight.models.text.recipe import Encoding, TextRecipe
 from safelight.models.text.t5_recipe import T5Recipe
 
-L_FEATURES, G_FEATURES, FEATURES = 768, 1280, 4096
+L_FEATURES, G_FEATURES = 768, 1280
+FEATURES = 4096
+"""Without T5, whose width this is."""
 
 
 def joined(encodings: Mapping[str, Encoding]) -> Encoding:
@@ -19,7 +21,9 @@ def joined(encodings: Mapping[str, Encoding]) -> Encoding:
     rows = [clip] if (clip := _clip(encodings)) is not None else []
     if "t5xxl" in encodings:
         rows.append(encodings["t5xxl"].hidden)
-    return Encoding(torch.cat(rows, dim=1), pooled=pooled_of_both(encodings))
+    widest = max(one.shape[-1] for one in rows) if "t5xxl" in encodings else FEATURES
+    padded = [functional.pad(one, (0, widest - one.shape[-1])) for one in rows]
+    return Encoding(torch.cat(padded, dim=1), pooled=pooled_of_both(encodings))
 
 
 def _clip(encodings: Mapping[str, Encoding]) -> torch.Tensor | None:
@@ -31,8 +35,7 @@ def _clip(encodings: Mapping[str, Encoding]) -> torch.Tensor | None:
         torch.zeros(1, length, features) if one is None else one.hidden[:, :length]
         for one, features in ((small, L_FEATURES), (large, G_FEATURES))
     ]
-    both = torch.cat(beside, dim=-1)
-    return functional.pad(both, (0, FEATURES - both.shape[-1]))
+    return torch.cat(beside, dim=-1)
 
 
 def pooled_of_both(encodings: Mapping[str, Encoding]) -> torch.Tensor:
