@@ -28,6 +28,7 @@ from safelight.services.batch_expansion import BatchExpansion
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.download import Downloads
 from safelight.services.expiry import Expiry
+from safelight.services.housekeeping import Housekeeping
 from safelight.services.model import ModelFiles
 from safelight.services.model_index import ModelIndexer
 from safelight.services.submission import RemoteValidation, Submissions
@@ -108,7 +109,7 @@ class WebUi(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """What handlers work with. Made by :func:`safelight.api.http_app.create_http_app`; the last thirteen fields
+    """What handlers work with. Made by :func:`safelight.api.http_app.create_http_app`; the last fourteen fields
     belong to the HTTP layer alone. ``presigning``: signs URLs at which clients read bytes from the object store."""
 
     settings: Settings
@@ -134,6 +135,7 @@ class App:
     submissions: Submissions
     streams: Streams
     expiry: Expiry
+    housekeeping: Housekeeping
     metrics: Metrics
     batches: BatchExpansion
     webhooks: WebhookSender

@@ -48,6 +48,7 @@ from safelight.services.catalogue import LiveCatalogue
 from safelight.services.download import Downloads
 from safelight.services.egress import Egress
 from safelight.services.expiry import Expiry
+from safelight.services.housekeeping import Housekeeping
 from safelight.services.identity import TokenVerifier
 from safelight.services.model import ModelFiles
 from safelight.services.model_index import ModelIndexer
@@ -127,6 +128,14 @@ def create_http_app(
         ),
         streams=Streams(bus),
         expiry=Expiry(db, clock),
+        housekeeping=Housekeeping(
+            db,
+            blobs,
+            clock,
+            retention=settings.housekeeping.retention,
+            every_s=settings.housekeeping.housekeeping_every_s,
+            data_dir=settings.server.data_dir,
+        ),
         metrics=metrics or Metrics(version=__version__),
         batches=BatchExpansion(db, clock, bus),
         webhooks=WebhookSender(db, clock, bus, egress or Egress()),
@@ -217,8 +226,8 @@ class HttpApp:
         await self._app.downloads.pause()
 
     @property
-    def _work_of_leader(self) -> tuple[Expiry, BatchExpansion, WebhookSender]:
-        return self._app.expiry, self._app.batches, self._app.webhooks
+    def _work_of_leader(self) -> tuple[Expiry, Housekeeping, BatchExpansion, WebhookSender]:
+        return self._app.expiry, self._app.housekeeping, self._app.batches, self._app.webhooks
 
     def is_watched(self, owner: UserId) -> bool:
         """Whether the user has an open socket or event stream at this server."""

@@ -11,6 +11,7 @@
 * ``gate``: ``safelight gate``: pause, drain or open the queue or a slot.
 * ``gc``: ``safelight gc``: remove stored files that nothing refers to.
 * ``import_work``: ``safelight import``: take over what was made with a ComfyUI.
+* ``housekeeping``: ``safelight housekeeping``: what the server removes by itself.
 * ``job``: ``safelight job``: list, show, cancel and delete the jobs of all users.
 * ``key``: ``safelight key``: API keys.
 * ``maintenance``: opening an installation for maintenance, the maintenance lock, and sizes as text.

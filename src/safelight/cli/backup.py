@@ -8,11 +8,12 @@ import click
 from safelight import settings as sources
 from safelight.cli.console import err, out
 from safelight.cli.database import database_options
-from safelight.cli.maintenance import maintenance_lock, open_installation, size_text
+from safelight.cli.maintenance import open_installation, size_text
 from safelight.core.clock import SystemClock
 from safelight.core.errors import Unavailable
 from safelight.db.engine import is_postgres
 from safelight.services.backup import Manifest, back_up
+from safelight.services.maintenance_lock import maintenance_lock
 from safelight.settings import Settings
 
 

@@ -9,10 +9,11 @@ import click
 from safelight import settings as sources
 from safelight.cli.console import out
 from safelight.cli.database import database_options
-from safelight.cli.maintenance import maintenance_lock, open_installation, size_text
+from safelight.cli.maintenance import open_installation, size_text
 from safelight.core.clock import SystemClock
 from safelight.services import blob_check as blobs
 from safelight.services.blob_check import Collected
+from safelight.services.maintenance_lock import maintenance_lock
 from safelight.settings import Settings
 
 

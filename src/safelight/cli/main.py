@@ -25,6 +25,7 @@ COMMANDS = (
     "pack",
     "verify",
     "gc",
+    "housekeeping",
     "backup",
     "restore",
     "db",

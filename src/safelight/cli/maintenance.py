@@ -1,12 +1,9 @@
 """Shared by ``verify``, ``gc``, ``backup`` and ``restore``: opening the database and the blob store of an installation
-(beside a running server, if there is one), and a lock that keeps two of these commands from running together."""
+(beside a running server, if there is one)."""
 
-import fcntl
-import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from safelight.blobs.store import BlobStore
 from safelight.blobs.stores import open_store
@@ -34,23 +31,6 @@ async def open_installation(settings: Settings) -> AsyncIterator[Installation]:
         yield Installation(db, open_store(settings.blobs).blobs)
     finally:
         await db.close()
-
-
-@contextmanager
-def maintenance_lock(data_dir: Path) -> Iterator[None]:
-    """Hold the lock that keeps a command that removes blobs from running beside one that copies them.
-
-    Raises :class:`Unavailable` if another command holds it.
-    """
-    handle = os.open(data_dir / "maintenance.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise Unavailable(f"a gc or backup of {data_dir.resolve()} is running; try again when it has ended") from None
-    else:
-        yield
-    finally:
-        os.close(handle)
 
 
 def size_text(size: int) -> str:

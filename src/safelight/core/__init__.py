@@ -25,6 +25,7 @@
 * ``paging``: a page of a list.
 * ``pool``: which slots may run a job: pools and engine kinds.
 * ``publication``: which parts of a workflow may be shared.
+* ``retention``: how long files and jobs stay that nobody keeps.
 * ``retry``: the retry rule of jobs.
 * ``task``: background tasks.
 * ``upload_mark``: the mark of a combo that offers the user's own files.

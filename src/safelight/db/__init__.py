@@ -45,6 +45,7 @@
 * ``node``: node catalogues by engine kind and digest.
 * ``publication``: published workflows and their assets.
 * ``queue_depth``: the number of queued jobs by owner and requirements.
+* ``retention``: files and jobs that are old and not kept.
 * ``scanned_file``: model files that are registered as assets.
 * ``setting``: settings of the web UI.
 * ``tag``: tags and their counts.

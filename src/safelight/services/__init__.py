@@ -60,6 +60,9 @@ Accounts and the server:
 * ``webhook``: webhook endpoints of users.
 * ``webhook_queue``: which ends are told to which endpoints.
 * ``webhook_sender``: sends webhooks.
+* ``retention``: removes what is old and not kept.
+* ``housekeeping``: runs it, and frees bytes, on a schedule.
+* ``maintenance_lock``: keeps what removes blobs apart from what copies them.
 * ``feedback``: feedback for the operator.
 * ``log``: the latest log lines.
 """

@@ -8,6 +8,7 @@ Below this package, settings are arguments; nothing else reads the environment.
 * ``declare``: how a setting is declared.
 * ``engines``: which engines run jobs.
 * ``environment``: what the server passes on of its own environment.
+* ``housekeeping``: what the server removes by itself.
 * ``invalid_setting``: the error of an unusable setting.
 * ``extra_model_paths``: reading ComfyUI's file of model folders.
 * ``groups``: all settings, in their groups.

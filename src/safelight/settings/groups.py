@@ -15,6 +15,7 @@ from safelight.core.pool import Pool, SizeClass, read_classes, read_labels, read
 from safelight.settings.access import AccessSettings
 from safelight.settings.confinement import ConfinementSettings
 from safelight.settings.engines import EngineSettings
+from safelight.settings.housekeeping import HousekeepingSettings
 from safelight.settings.limits import LimitSettings
 from safelight.settings.models import ModelSettings, read_places
 from safelight.settings.packs import PackSettings
@@ -43,6 +44,7 @@ class Settings:
     scheduling: SchedulingSettings = field(default_factory=SchedulingSettings)
     confinement: ConfinementSettings = field(default_factory=ConfinementSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    housekeeping: HousekeepingSettings = field(default_factory=HousekeepingSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
 
     @classmethod

@@ -1,6 +1,6 @@
 """The routes for administrators."""
 
-from safelight.api.admin import jobs, packs, schedule
+from safelight.api.admin import housekeeping, jobs, packs, schedule
 from safelight.api.route import Route
 
 ROUTES = (
@@ -8,6 +8,8 @@ ROUTES = (
     Route("GET", "/api/admin/jobs/{user_id}/{job_id}", jobs.get_job, also_api=False),
     Route("DELETE", "/api/admin/jobs/{user_id}/{job_id}", jobs.delete_job, also_api=False),
     Route("POST", "/api/admin/jobs/{user_id}/{job_id}/cancel", jobs.cancel_job, also_api=False),
+    Route("GET", "/api/admin/housekeeping", housekeeping.get_housekeeping, also_api=False),
+    Route("POST", "/api/admin/housekeeping/run", housekeeping.run_housekeeping, also_api=False),
     Route("GET", "/api/admin/packs", packs.get_packs, also_api=False),
     Route("GET", "/api/admin/schedule", schedule.get_schedule, also_api=False),
     Route("PUT", "/api/admin/schedule/queue", schedule.set_queue_gate, also_api=False),

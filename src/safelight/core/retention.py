@@ -1,0 +1,45 @@
+"""How long files and jobs stay that nobody keeps."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What housekeeping removes when it is old."""
+
+    PREVIEWS = "previews"  # files in the temp folder
+    OUTPUTS = "outputs"  # files in the output folder
+    HISTORY = "history"  # jobs that have ended
+
+
+KEPT_TAG = "keep"
+"""Files with this tag are never removed by their age."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """The age in seconds at which each kind is removed; 0: never."""
+
+    previews: float = 0.0
+    outputs: float = 0.0
+    history: float = 0.0
+
+    def cutoff(self, kind: Kind, now: datetime) -> datetime | None:
+        """What is older than this is removed; ``None``: nothing is."""
+        age_s: float = getattr(self, kind)
+        return now - timedelta(seconds=age_s) if age_s else None
+
+
+assert {field.name for field in fields(Retention)} == set(Kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A number of files or jobs, and the bytes of the files."""
+
+    count: int = 0
+    size: int = 0
+
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(self.count + other.count, self.size + other.size)

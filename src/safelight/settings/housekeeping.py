@@ -1,0 +1,31 @@
+"""What the server removes by itself, and when."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from safelight.core.retention import Retention
+from safelight.settings.declare import Seconds, doc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HousekeepingSettings:
+    """Housekeeping"""
+
+    housekeeping_every_s: Annotated[
+        Seconds,
+        doc(
+            "Seconds between two runs, which remove what is old and free the bytes that nothing refers to; 0: only on "
+            "request. See [housekeeping.md](housekeeping.md)."
+        ),
+    ] = 6 * 3600.0
+    keep_previews_s: Annotated[Seconds, doc("Age at which previews (files in `temp`) are removed; 0: never.")] = (
+        24 * 3600.0
+    )
+    keep_outputs_s: Annotated[
+        Seconds, doc("Age at which outputs are removed that their owner does not keep; 0: never.")
+    ] = 0.0
+    keep_history_s: Annotated[Seconds, doc("Age at which ended jobs leave the history; 0: never.")] = 0.0
+
+    @property
+    def retention(self) -> Retention:
+        return Retention(self.keep_previews_s, self.keep_outputs_s, self.keep_history_s)
