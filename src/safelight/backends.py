@@ -69,7 +69,7 @@ def _local_backend(settings: Settings, account: Account | None) -> LocalBackend:
 
     def config(index: int, slot: SlotId, engine: EngineSpec) -> EngineConfig:
         staging, inputs = _shared_folders(settings, slot, account)
-        return _engine_config(
+        return engine_config(
             settings,
             slot,
             engine,
@@ -125,7 +125,7 @@ def _ray_backend(
             slot_dirs = scratch / "workers"
         device = _of(settings.workers.devices, index)
         return SlotSpec(
-            config=_engine_config(
+            config=engine_config(
                 settings, slot, engine, device=device, account=account, writable=writable, readable=readable
             ),
             slot_dirs=str(slot_dirs.resolve()),
@@ -164,7 +164,7 @@ def _shared_folders(settings: Settings, slot: SlotId, account: Account | None) -
     return own
 
 
-def _engine_config(
+def engine_config(
     settings: Settings,
     slot: SlotId,
     engine: EngineSpec,

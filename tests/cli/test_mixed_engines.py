@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.cli.server import LIMIT_S, Server, launch
+from tests.ray_cluster import Nodes
 
 STANDIN = Path(__file__).parents[1] / "comfyui" / "standin"
 
@@ -85,10 +86,11 @@ def write_packs(folder: Path) -> tuple[Path, Path]:
     return ours, root
 
 
-def serve(folder: Path) -> Server:
+def serve(folder: Path, **settings: str) -> Server:
     ours, root = folder / "packs", folder / "ComfyUI"
-    engines = ("--engine", "safelight", "--engine", f"comfyui={root}:{sys.executable}")
-    return launch(folder / "data", *engines, "--custom-nodes", str(ours))
+    engines = ("--engine", f"comfyui={root}:{sys.executable}", "--engine", "safelight")
+    environment = {f"SAFELIGHT_{name}": value for name, value in settings.items()}
+    return launch(folder / "data", *engines, "--custom-nodes", str(ours), environment=environment)
 
 
 @pytest.fixture(scope="module")
@@ -230,3 +232,22 @@ def test_a_restarted_server_knows_the_nodes_of_both_engines_at_once(server: Serv
         assert engine_of(again, "OnlyThere") == "theirs"
     finally:
         again.stop()
+
+
+@pytest.mark.slow
+def test_a_comfyui_runs_on_the_machine_of_a_cluster_that_has_it(ray_nodes: Nodes, tmp_path: Path) -> None:
+    write_packs(tmp_path)
+    node = ray_nodes.add(slots=1, theirs="yes")
+    server = serve(tmp_path, BACKEND="ray", RAY_ADDRESS=ray_nodes.address, POOLS="theirs=1")
+    try:
+        wait_for_both(server)
+        _, schedule = call(server, "GET", "/api/admin/schedule")
+        assert {slot["id"]: (slot["engine"], slot["labels"]) for slot in schedule["slots"]} == {
+            "ray-comfyui-0": ("comfyui", ["theirs"]),
+            "ray-0": ("safelight", []),
+        }
+        assert engine_of(server, "OnlyThere") == "theirs"
+        assert engine_of(server, "Where") == "ours"
+    finally:
+        server.stop()
+        ray_nodes.remove(node)
