@@ -126,6 +126,23 @@ async def test_a_node_that_the_requested_engine_lacks_is_named_with_the_engine_t
     assert (nowhere["type"], nowhere["details"]) == ("missing_node_type", "Node ID '#1'")
 
 
+async def test_a_node_that_no_engine_has_may_be_in_a_pack_that_could_not_be_loaded(env: Env) -> None:
+    nodes = {OWN: OWN_NODES, COMFYUI: ITS_NODES}
+    failed = {
+        "samplers": "NotSupported: this needs ComfyUI's samplers; runs on a ComfyUI engine",
+        "pictures: Wanted": "No module named 'colours'",
+        "pictures: Other": "broken",
+    }
+    submissions, _ = make_submissions(env, nodes=nodes, workers=Workers(failed=failed))
+    error = await refusal(submissions, showing("Wanted"))
+    assert error["details"] == (
+        "Node ID '#1'; it may be in a node pack that could not be loaded here: pictures: Wanted (the library 'colours' "
+        "is not installed)"
+    )
+    error = await refusal(submissions, showing("Nowhere"))
+    assert error["details"].endswith("samplers (this needs ComfyUI's samplers; runs on a ComfyUI engine)")
+
+
 async def test_a_prompt_with_nodes_of_two_engines_says_what_each_lacks(submissions: Submissions) -> None:
     prompt = showing("OnlyOurs") | {
         "3": {"class_type": "OnlyTheirs", "inputs": {}},

@@ -17,6 +17,8 @@ from safelight.core.clock import SystemClock
 from safelight.core.engine_kind import OWN, EngineKind
 from safelight.core.errors import Conflict, InvalidPrompt, Unavailable
 from safelight.core.ids import UserId
+from safelight.core.pack import PackStatus, pack_statuses
+from safelight.core.worker import SlotId
 from safelight.db.transaction import Transaction
 from safelight.services import asset_library as library
 from safelight.services import job as jobs
@@ -36,6 +38,10 @@ class Workers:
     is_here: bool = True
     violations: Mapping[str, str | None] = field(default_factory=dict)
     unusable: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+    def packs(self) -> Mapping[SlotId, Sequence[PackStatus]]:
+        return {SlotId("a"): pack_statuses([], self.failed)}
 
     async def validate_inputs(
         self,

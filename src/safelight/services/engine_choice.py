@@ -1,16 +1,19 @@
 """Which engine kinds can run a prompt: those that have all its node types, and accept its inputs."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from safelight.core.engine_kind import OWN, EngineKind
 from safelight.core.errors import InvalidPrompt
+from safelight.core.pack import PackStatus, reason_for_users
 from safelight.graph import validation_errors
 from safelight.graph.prompt_format import Limits, read_nodes
 from safelight.graph.validate import ValidPrompt
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.placement import missing_types, node_types
+
+_SHOWN_PACKS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +25,15 @@ class EngineChoice:
 
 
 async def candidates(
-    prompt: Any, catalogue: LiveCatalogue, *, requested: EngineKind | None, limits: Limits
+    prompt: Any,
+    catalogue: LiveCatalogue,
+    *,
+    requested: EngineKind | None,
+    packs: Callable[[], Iterable[PackStatus]],
+    limits: Limits,
 ) -> Sequence[EngineKind]:
     """The kinds that have all node types of the prompt, the preferred first. Waits for kinds whose nodes are not known
-    yet if no other has them. ``requested``: the only kind that may run it.
+    yet if no other has them. ``requested``: the only kind that may run it. ``packs``: the node packs of this server.
 
     Raises :class:`InvalidPrompt` if there are none, with what each kind lacks, and :class:`Unavailable`.
     """
@@ -38,7 +46,7 @@ async def candidates(
             await catalogue.wait_known(kind)
         able = _able(types, catalogue, kinds)
     if not able:
-        _refuse(prompt, types, catalogue, kinds, limits)
+        _refuse(prompt, types, catalogue, kinds, packs(), limits)
     return able
 
 
@@ -85,21 +93,38 @@ def _able(types: Collection[str], catalogue: LiveCatalogue, kinds: Sequence[Engi
 
 
 def _refuse(
-    prompt: Any, types: Collection[str], catalogue: LiveCatalogue, kinds: Sequence[EngineKind], limits: Limits
+    prompt: Any,
+    types: Collection[str],
+    catalogue: LiveCatalogue,
+    kinds: Sequence[EngineKind],
+    packs: Iterable[PackStatus],
+    limits: Limits,
 ) -> None:
     nodes = catalogue.current if len(kinds) > 1 else catalogue.of(kinds[0])
     try:
         read_nodes(prompt, nodes, limits=limits)
     except InvalidPrompt as error:
-        raise _with_sources(error, catalogue) from None
+        raise _with_sources(error, catalogue, packs) from None
     raise validation_errors.no_engine({kind: missing_types(types, catalogue.of(kind)) for kind in kinds}, {})
 
 
-def _with_sources(error: InvalidPrompt, catalogue: LiveCatalogue) -> InvalidPrompt:
-    """The error of an unknown node with the engines that have it."""
+def _with_sources(error: InvalidPrompt, catalogue: LiveCatalogue, packs: Iterable[PackStatus]) -> InvalidPrompt:
+    """The error of an unknown node with the engines that have it, or with the packs that may have it."""
     node = error.error.get("extra_info", {}).get("class_type")
-    sources = catalogue.engines_with(node) if isinstance(node, str) else ()
-    if not sources:
+    if not isinstance(node, str):
         return error
-    details = f"{error.error['details']}; the engine {' and '.join(sources)} has it"
-    return InvalidPrompt({**error.error, "details": details}, error.node_errors)
+    if sources := catalogue.engines_with(node):
+        hint = f"the engine {' and '.join(sources)} has it"
+    elif failures := _failures(node, packs):
+        hint = f"it may be in a node pack that could not be loaded here: {', '.join(failures[:_SHOWN_PACKS])}"
+    else:
+        return error
+    return InvalidPrompt({**error.error, "details": f"{error.error['details']}; {hint}"}, error.node_errors)
+
+
+def _failures(node: str, packs: Iterable[PackStatus]) -> Sequence[str]:
+    """What could not be loaded and why: the node itself if it is among them, else whole packs."""
+    failures = {subject: reason for pack in packs for subject, reason in pack.failures.items()}
+    own = {subject: reason for subject, reason in failures.items() if subject.endswith(f": {node}")}
+    whole = {subject: reason for subject, reason in failures.items() if ": " not in subject}
+    return [f"{subject} ({reason_for_users(reason)})" for subject, reason in sorted((own or whole).items())]

@@ -7,6 +7,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Protocol, TypeVar
 
 from safelight.core.asset import Asset
@@ -16,8 +17,10 @@ from safelight.core.errors import Conflict, Invalid, Unavailable
 from safelight.core.ids import AssetId, ClientId, UserId
 from safelight.core.job import JobSummary
 from safelight.core.node import Catalogue
+from safelight.core.pack import PackStatus
 from safelight.core.pool import Pool, SizeClass
 from safelight.core.user import Principal
+from safelight.core.worker import SlotId
 from safelight.db.engine import Database
 from safelight.db.transaction import Transaction
 from safelight.graph.prompt_format import Limits, check_size
@@ -44,6 +47,10 @@ class RemoteValidation(Protocol):
     @property
     def is_here(self) -> bool:
         """Whether this server has the workers; secrets of a job reach them only then."""
+        ...
+
+    def packs(self) -> Mapping[SlotId, Sequence[PackStatus]]:
+        """The node packs of each engine that is ready."""
         ...
 
     async def validate_inputs(
@@ -159,6 +166,7 @@ class Submissions:
             draft.prompt,
             self._catalogue,
             requested=requested_engine(draft.extra_data, self._catalogue.engines),
+            packs=lambda: chain.from_iterable(self._workers.packs().values()),
             limits=self._rules.limits,
         )
         folders = folders_named(draft.prompt, self._catalogue.current)
