@@ -1,13 +1,16 @@
 """``safelight pack``: libraries are resolved against what is installed, and nothing is installed if they clash."""
 
+import json
 import os
 import subprocess
 import sys
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from tests.cli.server import running, wait_for_nodes
 from tests.cli.wheels import make_wheel
 
 from safelight.cli.pack_requirements import Installed, UnreadableRequirements, clashes, declared_by, missing
@@ -156,3 +159,19 @@ def test_what_is_installed_is_compared_by_normalised_names() -> None:
     needed = [Requirement("my.library>=2"), Requirement("other")]
     assert clashes(needed, present) == ["it needs my.library>=2, and Safelight has My_Library 1.5"]
     assert [one.name for one in missing(needed, present)] == ["other"]
+
+
+@pytest.mark.slow
+def test_a_worker_finds_the_libraries(site: Site) -> None:
+    """Also where workers may read little: the folder is outside the server's own."""
+    site.wheel("tiny-library", "1.0")
+    code, text = site.run("add", str(site.pack("first", "tiny-library", library="tiny_library")))
+    assert code == 0, text
+    environment = {"SAFELIGHT_PACK_LIBRARIES": str(site.top / "libraries")}
+    packs = ("--custom-nodes", str(site.top / "custom_nodes"))
+    with running(site.top / "data", *packs, environment=environment) as server:
+        wait_for_nodes(server.url)
+        with urllib.request.urlopen(f"{server.url}/api/object_info/First", timeout=60) as answer:
+            assert json.load(answer)["First"]["python_module"] == "custom_nodes.first"
+        with urllib.request.urlopen(f"{server.url}/api/account/packs", timeout=60) as answer:
+            assert json.load(answer) == {"packs": [{"name": "first", "nodes": 1, "failures": []}]}
