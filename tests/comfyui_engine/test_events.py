@@ -12,6 +12,7 @@ from safelight.comfyui_engine.agent import pictures
 from safelight.comfyui_engine.agent.events import JobEvents
 from safelight.comfyui_engine.agent.kept_results import KeptResults
 from safelight.comfyui_engine.agent.outbox import Outbox
+from safelight.comfyui_engine.agent.outputs import Collected
 from safelight.comfyui_engine.agent.running_job import RunningJob
 from safelight.wire.codec import Decoder
 from safelight.wire.messages import CallReport, OutputReady, ToServer
@@ -41,7 +42,10 @@ class Stage:
             interrupt=self.interrupts.append,
         )
         outputs = SimpleNamespace(
-            collect=lambda output, takes_unnamed: (output, [], []), kept=lambda files: [], failure=None
+            collect=lambda output, takes_unnamed: Collected(output),
+            renamed=lambda output, names, unnamed: output,
+            kept=lambda files: [],
+            failure=None,
         )
         self.events = JobEvents(self.job, surfaces, outputs, KeptResults(), {})  # type: ignore[arg-type]
 

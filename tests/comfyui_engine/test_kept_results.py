@@ -13,6 +13,10 @@ def all_there(files: Sequence[KeptFile]) -> Sequence[int]:
     return []
 
 
+def remember(kept: KeptResults, ancestry: str, files: Sequence[KeptFile], unnamed: Sequence[FileName] = ()) -> None:
+    kept.remember("anna", ancestry, files, unnamed=list(unnamed), names={name: name for name, _ in files})
+
+
 def test_nothing_is_asked_before_something_was_saved() -> None:
     def refuse(files: Sequence[KeptFile]) -> Sequence[int]:
         raise AssertionError(files)
@@ -22,30 +26,30 @@ def test_nothing_is_asked_before_something_was_saved() -> None:
 
 def test_what_names_a_file_that_is_gone_gets_a_new_generation_for_good() -> None:
     kept = KeptResults()
-    kept.remember("anna", "x", [A], [])
-    kept.remember("anna", "y", [B], [])
+    remember(kept, "x", [A])
+    remember(kept, "y", [B])
     assert kept.check("anna", {"1": "x", "2": "y"}, all_there) == {}
     assert kept.check("anna", {"1": "x", "2": "y"}, lambda files: [files.index(B)]) == {"2": 1}
-    kept.remember("anna", "y", [B], [])
+    remember(kept, "y", [B])
     assert kept.check("anna", {"1": "x", "2": "y"}, all_there) == {"2": 1}, "or the old result would be found again"
     assert kept.check("bob", {"1": "x", "2": "y"}, all_there) == {}
 
 
 def test_unnamed_files_are_those_of_the_latest_run() -> None:
     kept = KeptResults()
-    kept.remember("anna", "x", [A, B], [A[0]])
-    assert kept.unnamed("anna", "x") == [A[0]]
-    assert kept.unnamed("bob", "x") == ()
-    kept.remember("anna", "x", [], [])
-    assert kept.unnamed("anna", "x") == []
+    remember(kept, "x", [A, B], [A[0]])
+    assert kept.shown("anna", "x")[1] == [A[0]]
+    assert kept.shown("bob", "x") == ({}, ())
+    remember(kept, "x", [])
+    assert kept.shown("anna", "x") == ({}, [])
 
 
 def test_the_memory_is_bounded() -> None:
     kept = KeptResults()
     for number in range(MAX_RESULTS + 1):
-        kept.remember("anna", str(number), [A], [A[0]])
-    assert kept.unnamed("anna", "0") == ()
-    assert kept.unnamed("anna", str(MAX_RESULTS)) == [A[0]]
+        remember(kept, str(number), [A], [A[0]])
+    assert kept.shown("anna", "0") == ({}, ())
+    assert kept.shown("anna", str(MAX_RESULTS))[1] == [A[0]]
 
 
 def test_an_ancestry_changes_with_everything_that_a_node_depends_on() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from safelight.comfyui_engine.agent.job_folders import JobFolders
-from safelight.comfyui_engine.agent.outputs import Outputs
+from safelight.comfyui_engine.agent.outputs import Collected, Outputs
 
 
 @pytest.fixture
@@ -42,7 +42,9 @@ def test_names_beside_a_file_follow_it_and_paths_of_this_machine_are_hidden(
         "workflow": "clip_00001.png",
     }
     film["fullpath"] = str(folders.tops["output"] / "sub" / "clip_00001.mp4")
-    shown, files, unnamed = outputs(folders, tmp_path).collect({"gifs": [film]}, takes_unnamed=True)
+    collecting = outputs(folders, tmp_path)
+    found = collecting.collect({"gifs": [film]}, takes_unnamed=True)
+    shown = found.output
     assert shown is not None
     assert shown["gifs"] == [
         {
@@ -54,30 +56,40 @@ def test_names_beside_a_file_follow_it_and_paths_of_this_machine_are_hidden(
         }
     ]
     assert [entry["filename"] for entry in shown["files"]] == ["clip_00007.png"]
-    assert [file["filename"] for file in files] == ["clip_00007.mp4", "clip_00007.png"]
-    assert [name.filename for name in unnamed] == ["clip_00007.png"]
-    assert film["filename"] == "clip_00007.mp4", "ComfyUI's cache has the same object"
+    assert [file["filename"] for file in found.files] == ["clip_00007.mp4", "clip_00007.png"]
+    assert [name.filename for name in found.unnamed] == ["clip_00007.png"]
+    assert film["filename"] == "clip_00001.mp4", "ComfyUI may show it again from its cache"
+    assert collecting.renamed({"gifs": [film]}, found.names, found.unnamed) == shown
+
+
+def test_a_cached_file_of_which_no_name_is_known_is_not_shown(folders: JobFolders, tmp_path: Path) -> None:
+    cached = {
+        "images": [{"filename": "a_00001_.png", "type": "output"}, {"filename": "b.png", "type": "input"}],
+        "n": [1],
+    }
+    shown = outputs(folders, tmp_path).renamed(cached, {}, [])
+    assert shown == {"images": [{"filename": "b.png", "type": "input"}], "n": [1]}
 
 
 def test_unnamed_files_wait_while_another_node_may_have_written_them(folders: JobFolders, tmp_path: Path) -> None:
     write(folders, "output", "mine.txt", "whose.txt")
     found = outputs(folders, tmp_path)
-    _, files, _ = found.collect({"files": [{"filename": "mine.txt", "type": "output"}]}, takes_unnamed=False)
+    files = found.collect({"files": [{"filename": "mine.txt", "type": "output"}]}, takes_unnamed=False).files
     assert [file["filename"] for file in files] == ["mine.txt"]
-    _, files, _ = found.collect(None, takes_unnamed=True)
+    files = found.collect(None, takes_unnamed=True).files
     assert [file["filename"] for file in files] == ["whose.txt"]
 
 
 def test_hidden_files_and_unnamed_temporary_ones_are_the_nodes_own(folders: JobFolders, tmp_path: Path) -> None:
     write(folders, "output", ".lock", ".cache/x")
     write(folders, "temp", "scratch.bin")
-    assert outputs(folders, tmp_path).collect(None, takes_unnamed=True) == (None, [], [])
+    assert outputs(folders, tmp_path).collect(None, takes_unnamed=True) == Collected(None, [], [])
 
 
 def test_nothing_is_reported_once_the_job_is_being_cancelled(folders: JobFolders, tmp_path: Path) -> None:
     write(folders, "output", "a_00001_.txt")
     found = outputs(folders, tmp_path, first=None)
-    assert found.collect({"text": ["x"]}, takes_unnamed=True) == ({"text": ["x"]}, [], [])
+    assert found.collect({"text": ["x"]}, takes_unnamed=True) == Collected({"text": ["x"]})
     assert found.failure is None
 
 

@@ -1,6 +1,7 @@
 """Runs prompts: one node after another, sources first."""
 
 import asyncio
+import copy
 import heapq
 import inspect
 import threading
@@ -243,7 +244,8 @@ class Run:
 
     def _show(self, node_id, output):
         display_id = self.graph.get_display_node_id(node_id)
-        self._send("executed", {"node": node_id, "display_node": display_id, "output": output})
+        shown = copy.deepcopy(output)  # newer versions add to it, and keep the original in the cache
+        self._send("executed", {"node": node_id, "display_node": display_id, "output": shown})
 
     def _class(self, node_id):
         return nodes.NODE_CLASS_MAPPINGS[self.graph.get_node(node_id)["class_type"]]

@@ -154,6 +154,17 @@ async def test_numbered_files_get_the_next_numbers_of_their_owner(engine: Bench)
     assert [Path(f.path).read_text() for each in made for f in each.files] == ["one", "two"]
 
 
+async def test_a_cached_output_names_the_same_files_again(engine: Bench) -> None:
+    prompt = {"1": node("SaveText", text="one", prefix="a"), "2": node("SaveText", text="two", prefix="a")}
+    engine.reserved["output//a"] = 2
+    first, _ = await engine.run(prompt, "1", "2")
+    again, done = await engine.run(prompt, "1", "2")
+    assert done.executed == []
+    for messages in (first, again):
+        shown = {made.made.call.id: made.made.output["files"][0]["filename"] for made in of_kind(messages, OutputReady)}
+        assert shown == {"1": "a_00002_.txt", "2": "a_00003_.txt"}
+
+
 async def test_a_file_that_a_node_does_not_name_is_kept(engine: Bench) -> None:
     prompt = {"1": node("SaveQuietly", text="hush", prefix="quiet"), "2": node("Show", value=["1", 0])}
     messages, _ = await engine.run(prompt, "1", "2")

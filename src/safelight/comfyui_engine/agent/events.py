@@ -7,7 +7,7 @@ where ``progress_state`` is sent it says when a node has ended; where it is not,
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from . import pictures
 from .codec import is_finite, plain
 from .job_folders import FileName
 from .kept_results import KeptResults
-from .outputs import Outputs, with_unnamed
+from .outputs import Collected, Outputs
 from .running_job import RunningJob
 from .surfaces import Surfaces
 
@@ -31,10 +31,11 @@ _Call = dict[str, Any]
 
 @dataclass
 class _Written:
-    """What a call has written: the files as they were reported, and those that its output does not name."""
+    """What a call has written and shown: see :class:`~.outputs.Collected`."""
 
     files: list[dict[str, Any]] = field(default_factory=list)
     unnamed: list[FileName] = field(default_factory=list)
+    names: dict[FileName, FileName] = field(default_factory=dict)
 
 
 class JobEvents:
@@ -155,37 +156,44 @@ class JobEvents:
         if call is None or node_id is None:
             return
         if node_id in self._running:
-            output, files, unnamed = self._outputs.collect(data.get("output"), takes_unnamed=self._is_alone(node_id))
-            self._note(call, files, unnamed)
-            self._made(call, output, files)
+            found = self._outputs.collect(data.get("output"), takes_unnamed=self._is_alone(node_id))
+            self._note(call, found)
+            self._made(call, found.output, found.files)
         else:
-            ancestry = self._ancestry.get(node_id, "")
-            shown = with_unnamed(data.get("output"), self._kept.unnamed(self._job.owner_id, ancestry))
-            self._made(call, shown, [], cached=True)
+            names, unnamed = self._kept.shown(self._job.owner_id, self._ancestry_of(call))
+            self._made(call, self._outputs.renamed(data.get("output"), names, unnamed), [], cached=True)
 
     def _find_unnamed(self, call: _Call) -> None:
         """Report what a node has written without an output of its own."""
         if not self._is_alone(call["id"]):
             return
-        output, files, unnamed = self._outputs.collect(None, takes_unnamed=True)
-        if files:
-            self._note(call, files, unnamed)
-            self._made(call, output, files)
+        found = self._outputs.collect(None, takes_unnamed=True)
+        if found.files:
+            self._note(call, found)
+            self._made(call, found.output, found.files)
 
-    def _made(self, call: _Call, output: Any, files: list[dict[str, Any]], *, cached: bool = False) -> None:
+    def _made(
+        self, call: _Call, output: dict[str, Any] | None, files: Sequence[dict[str, Any]], *, cached: bool = False
+    ) -> None:
         made = {"call": call, "output": output, "cached": cached}
         self._job.outbox.post(self._job.message("OutputReady", made=made, files=files))
 
-    def _note(self, call: _Call, files: list[dict[str, Any]], unnamed: list[FileName]) -> None:
+    def _note(self, call: _Call, found: Collected) -> None:
         written = self._written.setdefault(call["id"], _Written())
-        written.files += files
-        written.unnamed += unnamed
+        written.files += found.files
+        written.unnamed += found.unnamed
+        written.names.update(found.names)
 
     def _remember(self, call: _Call) -> None:
-        if call["id"] in self._ancestry:
-            written = self._written.get(call["id"], _Written())
-            files = self._outputs.kept(written.files)
-            self._kept.remember(self._job.owner_id, self._ancestry[call["id"]], files, written.unnamed)
+        written = self._written.get(call["id"], _Written())
+        ancestry, files = self._ancestry_of(call), self._outputs.kept(written.files)
+        self._kept.remember(self._job.owner_id, ancestry, files, unnamed=written.unnamed, names=written.names)
+
+    def _ancestry_of(self, call: _Call) -> str:
+        """The ancestry of a call of the prompt; of one inside an expansion, that of the call which the user sees, and
+        its own id."""
+        ancestry = self._ancestry.get(call["real_id"], "")
+        return ancestry if call["id"] == call["real_id"] else f"{ancestry} {call['id']}"
 
     def _is_alone(self, node_id: str) -> bool:
         """Whether no coroutine of another node may be writing files."""

@@ -23,8 +23,9 @@ KeptFile = tuple[FileName, str]
 
 @dataclass
 class _Result:
-    files: list[KeptFile] = field(default_factory=list)
-    unnamed: list[FileName] = field(default_factory=list)
+    files: Sequence[KeptFile] = ()
+    unnamed: Sequence[FileName] = ()
+    names: Mapping[FileName, FileName] = field(default_factory=dict)
     generation: int = 0
 
 
@@ -34,20 +35,29 @@ class KeptResults:
     def __init__(self) -> None:
         self._results: OrderedDict[tuple[str, str], _Result] = OrderedDict()
 
-    def remember(self, owner_id: str, ancestry: str, files: Sequence[KeptFile], unnamed: Sequence[FileName]) -> None:
-        """A node has run. ``unnamed``: files among them that its own output does not name."""
-        if not files and (owner_id, ancestry) not in self._results:
+    def remember(
+        self,
+        owner_id: str,
+        ancestry: str,
+        files: Sequence[KeptFile],
+        *,
+        unnamed: Sequence[FileName],
+        names: Mapping[FileName, FileName],
+    ) -> None:
+        """A node has run. ``unnamed``: files among them that its own output does not name. ``names``: by the names that
+        ComfyUI's cache has for its files, those under which the owner finds them."""
+        if not files and not names and (owner_id, ancestry) not in self._results:
             return
         result = self._results.setdefault((owner_id, ancestry), _Result())
-        result.files, result.unnamed = list(files), list(unnamed)
+        result.files, result.unnamed, result.names = files, unnamed, names
         self._results.move_to_end((owner_id, ancestry))
         while len(self._results) > MAX_RESULTS:
             self._results.popitem(last=False)
 
-    def unnamed(self, owner_id: str, ancestry: str) -> Sequence[FileName]:
-        """The files that a cached node wrote and its output does not name."""
-        result = self._results.get((owner_id, ancestry))
-        return result.unnamed if result is not None else ()
+    def shown(self, owner_id: str, ancestry: str) -> tuple[Mapping[FileName, FileName], Sequence[FileName]]:
+        """The names of the files of a cached node, and the files that it wrote and its output does not name."""
+        result = self._results.get((owner_id, ancestry), _Result())
+        return result.names, result.unnamed
 
     def check(
         self, owner_id: str, ancestries: Mapping[str, str], find_gone: Callable[[Sequence[KeptFile]], Iterable[int]]
@@ -60,7 +70,7 @@ class KeptResults:
             result = asked[position][0]
             if result.files:
                 result.generation += 1
-                result.files, result.unnamed = [], []
+                result.files, result.unnamed, result.names = (), (), {}
         return {node_id: result.generation for node_id, result in known.items() if result and result.generation}
 
     def clear(self) -> None:
