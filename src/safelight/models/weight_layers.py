@@ -51,6 +51,11 @@ class WeightLayer:
     patches: Mapping[str, WeightPatch] = field(repr=False)
     strength: float = 1.0
 
+    def below(self, prefix: str) -> "WeightLayer":
+        """The patches of weights whose names begin with ``prefix``, without it."""
+        own = {name.removeprefix(prefix): patch for name, patch in self.patches.items() if name.startswith(prefix)}
+        return replace(self, patches=own)
+
     def with_strength(self, strength: float) -> "WeightLayer":
         """A copy with this strength that shares the patches."""
         return replace(self, strength=strength)

@@ -2,9 +2,12 @@
 
 * ``architecture``: what is known about each architecture, and what its weights show.
 * ``cache``: the keys and values of tokens seen.
+* ``chat``: how each language model is addressed.
 * ``decoder``: the network.
 * ``file_names``: the weights of language models and T5 in files.
 * ``picture_recipe``: language models that see pictures in a prompt.
 * ``recipe``: language models as text encoders.
 * ``rotary``: rotary position embeddings with one or three axes.
+* ``token_choice``: choose the next token from a model's scores.
+* ``writer``: write text with a language model.
 """

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from safelight.core.errors import Invalid
 from safelight.models.language.architecture import DecoderShape, decoder_shape
@@ -71,12 +70,11 @@ class PictureRecipe(LanguageRecipe):
             made.append((token if image is None else Picture(image[0]), weight))
         return [made]
 
-    def read(
-        self, module: nn.Module, tokens: Sequence[Any], layer: int | None, device: torch.device
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        assert isinstance(module, PictureDecoder)
+    def embeddings(
+        self, module: Any, tokens: Sequence[Any], device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         if not any(isinstance(token, Picture) for token in tokens):
-            return super().read(module, tokens, layer, device)
+            return super().embeddings(module, tokens, device)
         row, mask = embedded_row(module, tokens, device), self.special.mask(tokens)
         parts: list[torch.Tensor] = []
         shown: list[int] = []
@@ -91,8 +89,7 @@ class PictureRecipe(LanguageRecipe):
                 parts.append(row[:, index : index + 1])
                 shown.append(mask[index])
         positions = picture_positions(len(shown), spans).to(device)
-        made = torch.tensor([shown])
-        return self.selected(module, torch.cat(parts, dim=1), made, layer, positions=positions), made
+        return torch.cat(parts, dim=1), torch.tensor([shown]), positions
 
 
 def _seen(module: PictureDecoder, picture: Picture, device: torch.device) -> tuple[torch.Tensor, int, int]:

@@ -82,8 +82,15 @@ class LanguageRecipe:
         self, module: Decoder, tokens: Sequence[Any], layer: int | None, device: torch.device
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The conditioning states of tokens, ``[1, tokens, features]``, and their mask."""
-        mask = torch.tensor([self.special.mask(tokens)])
-        return self.selected(module, embedded_row(module, tokens, device), mask, layer), mask
+        embeddings, mask, positions = self.embeddings(module, tokens, device)
+        return self.selected(module, embeddings, mask, layer, positions=positions), mask
+
+    def embeddings(
+        self, module: Any, tokens: Sequence[Any], device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """The embeddings of tokens ``[1, n, width]``, their mask ``[1, n]``, and their positions if they have several
+        axes."""
+        return embedded_row(module, tokens, device), torch.tensor([self.special.mask(tokens)]), None
 
     def selected(
         self,

@@ -118,15 +118,22 @@ class TextEncoder:
         return self
 
     @contextmanager
+    def network(self) -> Iterator[Any]:
+        """The networks by kind, resident while the context is open."""
+        with self._module(compute_device()) as module:
+            yield module
+
+    @contextmanager
     def _module(self, device: torch.device) -> Iterator[Any]:
         # ComfyUI keeps text encoders in half precision, and LoRAs on them as well (MODEL-13).
         uses = residency().use(
-            self.weights, self.layers, self._build, device=device, dtype=self._dtype(device), rounds=True
+            self.weights, self.layers, self._build, device=device, dtype=self.network_dtype(device), rounds=True
         )
         with uses as module:
             yield module
 
-    def _dtype(self, device: torch.device) -> torch.dtype:
+    def network_dtype(self, device: torch.device) -> torch.dtype:
+        """The type that the networks compute in."""
         half = compute_dtype(device)
         if half is torch.float32 or not any(one.overflows_half for one in self.recipe.encoders.values()):
             return half if half is torch.float32 else torch.float16

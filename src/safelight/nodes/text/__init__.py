@@ -1,5 +1,6 @@
 """Nodes that build, change and show text.
 
+* ``generate``: write text with a language model.
 * ``limits``: the maximum length of a text.
 * ``lists``: lists of texts.
 * ``patterns``: regular expressions with a time limit.
