@@ -10,7 +10,7 @@ from benchmarks.against_comfyui.families import ARCHITECTURES, write_weights
 from safelight.models.checkpoint import load_diffusion_model
 from safelight.models.families.hidream.experts import Experts, ExpertsShape
 from safelight.models.families.hidream.hidream_module import HiDreamInputs
-from safelight.models.families.hidream.text import HIDREAM_TEXT, Joined
+from safelight.models.families.hidream.text import HIDREAM_TEXT, joined
 from safelight.models.inputs import WrongConditioning
 from safelight.models.language.architecture import LLAMA3, decoder_shape
 from safelight.models.language.decoder import Decoder
@@ -48,9 +48,9 @@ def test_each_token_uses_two_experts_and_the_shared_one() -> None:
 
 
 def test_encoders_that_are_missing_are_zeros() -> None:
-    made = Joined(4)({"g": Encoding(torch.zeros(1, 77, 1280), pooled=torch.ones(1, 1280))})
+    made = joined({"g": Encoding(torch.zeros(1, 77, 1280), pooled=torch.ones(1, 1280))})
     assert made.hidden.shape == (1, 128, 4096)
-    assert made.options["conditioning_llama3"].shape == (1, 32, 1, 4)
+    assert made.options["conditioning_llama3"].shape == (1, 32, 1, 4096)
     assert made.pooled is not None
     assert made.pooled[0, [767, 768]].tolist() == [0.0, 1.0]
 
@@ -68,7 +68,7 @@ def test_llama_gives_the_output_of_every_layer() -> None:
         torch.nn.init.normal_(parameter, std=0.1)
     window = [(token, 1.0) for token in (3, 5, 7)]
     encoding = recipe.encode(module, [window], layer=None, device=torch.device("cpu"))
-    layers = Joined(32)({"llama": encoding}).options["conditioning_llama3"]
+    layers = joined({"llama": encoding}).options["conditioning_llama3"]
     assert layers.shape == (1, 3, 3, 32)
     output = module(module.embedded(torch.tensor([[3, 5, 7]])), states=[1, 2])
     torch.testing.assert_close(layers[0, 0], output.states[1][0])

@@ -38,14 +38,14 @@ def decoder(architecture: LanguageArchitecture, *, vocabulary: int = QWEN_VOCABU
     )
 
 
-def clip_l() -> nn.Module:
+def clip_l(*, length: int = 77) -> nn.Module:
     """CLIP L. Its width tells it from the others, so it is whole."""
-    return ClipText(TextShape(49408, 77, 768, 256, layers=2, projection=768), heads=12, activation="quick_gelu")
+    return ClipText(TextShape(49408, length, 768, 256, layers=2, projection=768), heads=12, activation="quick_gelu")
 
 
-def clip_g() -> nn.Module:
+def clip_g(*, length: int = 77) -> nn.Module:
     """CLIP G, under transformers' names."""
-    return ClipText(TextShape(49408, 77, 1280, 256, layers=2, projection=1280), heads=20, activation="gelu")
+    return ClipText(TextShape(49408, length, 1280, 256, layers=2, projection=1280), heads=20, activation="gelu")
 
 
 def t5(*, has_own_biases: bool = False) -> nn.Module:

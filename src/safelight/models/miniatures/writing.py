@@ -41,6 +41,10 @@ def write_miniature(name: str, directory: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, file)
         yield path
+        if file.tokenizer is not None:
+            beside = path.with_name(f"{path.stem}.tokenizer.json")
+            beside.write_text(file.tokenizer(), "utf-8")
+            yield beside
 
 
 def write_file(path: Path, file: MiniatureFile) -> None:

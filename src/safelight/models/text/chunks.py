@@ -1,4 +1,4 @@
-"""Arrange a prompt's tokens in windows of 77: start, up to 75 tokens, end, and padding.
+"""Arrange a prompt's tokens in windows of 77 (more for LongCLIP): start, up to 75 tokens, end, and padding.
 
 Tokens of one segment (with one weight) stay together: a segment of fewer than eight tokens that does not fit moves to
 the next window; a longer one is split.
@@ -33,29 +33,29 @@ FindEmbedding = Callable[[str], torch.Tensor | None]
 TokensOf = Callable[[str], list[int]]
 
 
-def windows(prompt: str, *, pad: int, find_embedding: FindEmbedding) -> list[Window]:
-    """The windows of a prompt; at least one."""
+def windows(prompt: str, *, pad: int, find_embedding: FindEmbedding, length: int = LENGTH) -> list[Window]:
+    """The windows of a prompt; at least one. ``length``: of each, with start and end."""
     filled: list[Window] = []
     window: Window = [(START, 1.0)]
     for group in groups(prompt, tokens_of, find_embedding):
         splits = len(group) >= SPLIT_FROM
-        while len(window) + len(group) > LENGTH - 1:
-            room = LENGTH - 1 - len(window)
-            if splits or len(group) > LENGTH - 2:
+        while len(window) + len(group) > length - 1:
+            room = length - 1 - len(window)
+            if splits or len(group) > length - 2:
                 window, group = window + group[:room], group[room:]
-            filled.append(_closed(window, pad))
+            filled.append(_closed(window, pad, length))
             window = [(START, 1.0)]
         window = window + group
-    return [*filled, _closed(window, pad)]
+    return [*filled, _closed(window, pad, length)]
 
 
-def empty_window(pad: int) -> Window:
-    return _closed([(START, 1.0)], pad)
+def empty_window(pad: int, *, length: int = LENGTH) -> Window:
+    return _closed([(START, 1.0)], pad, length)
 
 
-def _closed(window: Window, pad: int) -> Window:
+def _closed(window: Window, pad: int, length: int) -> Window:
     closed = [*window, (END, 1.0)]
-    return closed + [(pad, 1.0)] * (LENGTH - len(closed))
+    return closed + [(pad, 1.0)] * (length - len(closed))
 
 
 def groups(

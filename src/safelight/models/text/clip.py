@@ -39,12 +39,13 @@ class ClipRecipe:
         return ClipText(text_shape(weights.shapes), heads=self.heads, activation=self.activation)
 
     def tokenize(self, text: str, weights: Weights, options: Mapping[str, Any]) -> list[Window]:
-        """Windows of 77 tokens."""
+        """Windows of as many tokens as the encoder has positions for: 77, or 248 (LongCLIP, Zhang et al. 2024)."""
         width = weights.shapes["text_model.embeddings.token_embedding.weight"][1]
         return windows(
             text,
             pad=self.pad,
             find_embedding=lambda name: find_embedding(name, encoder=self.letter, width=width),
+            length=weights.shapes["text_model.embeddings.position_embedding.weight"][0],
         )
 
     def encode(
@@ -55,7 +56,7 @@ class ClipRecipe:
         assert isinstance(module, ClipText)
         weights = torch.tensor([[weight for _, weight in window] for window in windows])
         is_weighted = bool((weights != 1.0).any())
-        rows = [*windows, empty_window(self.pad)] if is_weighted else windows
+        rows = [*windows, empty_window(self.pad, length=len(windows[0]))] if is_weighted else windows
         encoded = module(_embedded(module, rows, device))
         hidden = self._selected_layer(module, encoded, layer).float().cpu()
         if is_weighted:

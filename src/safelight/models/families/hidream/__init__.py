@@ -4,5 +4,6 @@
 * ``experts``: its feed-forward layers, of several experts.
 * ``family``: how its files are told, and what is known about them.
 * ``hidream_module``: the network.
+* ``miniature_files``: its miniature weights.
 * ``text``: its text encoders, and how their outputs are joined.
 """
