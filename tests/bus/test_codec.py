@@ -50,6 +50,7 @@ ALL: list[Event] = [
     events.LeaderChanged(4),
     events.BatchChanged(UserId("anna"), BatchId("b")),
     events.WebhookQueued(),
+    events.JobTimed(**WORDS, device="cpu", seconds={"1": 0.5}, total_s=0.5),
     events.EventsMissed(),
 ]
 

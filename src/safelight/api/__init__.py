@@ -40,6 +40,7 @@ Handlers and responses:
 * ``health``: ``/health/live`` and ``/health/ready``.
 * ``event_stream``: a response of server-sent events.
 * ``request_id``: an id for every request, in log lines and the response.
+* ``mcp/``: the Model Context Protocol at ``/mcp``.
 * ``v2/``: the handlers of Comfy API v2.
 * ``comfy/``: the handlers of the contract's operations and of ComfyUI's other routes.
 * ``metrics``: ``/metrics``, and who may read it.

@@ -31,6 +31,7 @@ from safelight.services.expiry import Expiry
 from safelight.services.housekeeping import Housekeeping
 from safelight.services.model import ModelFiles
 from safelight.services.model_index import ModelIndexer
+from safelight.services.run_time_recorder import RunTimeRecorder
 from safelight.services.submission import RemoteValidation, Submissions
 from safelight.services.webhook_sender import WebhookSender
 from safelight.settings import Settings
@@ -138,4 +139,5 @@ class App:
     housekeeping: Housekeeping
     metrics: Metrics
     batches: BatchExpansion
+    run_times: RunTimeRecorder
     webhooks: WebhookSender

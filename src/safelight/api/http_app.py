@@ -22,6 +22,8 @@ from safelight.api.cross_origin import CrossOrigin
 from safelight.api.error_responses import error_response, shaped
 from safelight.api.forwarding import Forwarder
 from safelight.api.heavy import HeavyWork
+from safelight.api.mcp import door as mcp_door
+from safelight.api.mcp.door import McpDoor
 from safelight.api.metrics import metrics_text
 from safelight.api.origin import Origins
 from safelight.api.pack_routes import answer_pack_route
@@ -53,6 +55,7 @@ from safelight.services.identity import TokenVerifier
 from safelight.services.model import ModelFiles
 from safelight.services.model_index import ModelIndexer
 from safelight.services.model_site import Civitai, HuggingFace, ModelSite
+from safelight.services.run_time_recorder import RunTimeRecorder
 from safelight.services.submission import SubmissionRules, Submissions
 from safelight.services.webhook_sender import WebhookSender
 from safelight.settings import Settings
@@ -138,6 +141,7 @@ def create_http_app(
         ),
         metrics=metrics or Metrics(version=__version__),
         batches=BatchExpansion(db, clock, bus),
+        run_times=RunTimeRecorder(db, bus, catalogue),
         webhooks=WebhookSender(db, clock, bus, egress or Egress()),
     )
     return HttpApp(app, authenticator or _authenticator(settings, clock, db, bus), Forwarder(leader))
@@ -176,6 +180,7 @@ class HttpApp:
         }
         self._origins = Origins(app.settings, authenticator)
         self._cross_origin = CrossOrigin(app.settings.server.allowed_origins)
+        self._mcp = McpDoor(app, authenticator, self._origins)
         self._proxies = Proxies(app.settings.server.proxy_networks)
         self._pipeline = Pipeline(app, build_router(contract, v2), authenticator, self._origins, forwarder)
 
@@ -214,6 +219,10 @@ class HttpApp:
         while await self._app.batches.make_some():
             pass
 
+    async def keep_run_times(self) -> None:
+        """Keep the run times of jobs that have ended."""
+        await self._app.run_times.keep_all()
+
     async def send_webhooks(self) -> None:
         """Try every webhook delivery that is due."""
         while await self._app.webhooks.send_due():
@@ -228,6 +237,8 @@ class HttpApp:
     @property
     def _work_of_leader(self) -> tuple[Expiry, Housekeeping, BatchExpansion, WebhookSender]:
         return self._app.expiry, self._app.housekeeping, self._app.batches, self._app.webhooks
+    def _work_of_leader(self) -> tuple[Expiry, BatchExpansion, WebhookSender, RunTimeRecorder]:
+        return self._app.expiry, self._app.batches, self._app.webhooks, self._app.run_times
 
     def is_watched(self, owner: UserId) -> bool:
         """Whether the user has an open socket or event stream at this server."""
@@ -236,6 +247,7 @@ class HttpApp:
     async def stop(self) -> None:
         """End the background work."""
         self._app.heavy.stop()
+        await self._mcp.stop()
         for work in self._work_of_leader:
             await work.stop()
         await self._app.model_indexer.stop()
@@ -257,6 +269,8 @@ class HttpApp:
         path = decoded_path(scope)
         if (document := self._documents.get(path)) is not None:
             return json_response(document)
+        if path == mcp_door.PATH and not self._forwarder.can_forward(Request(scope, receive)):
+            return self._mcp
         if path in _SOCKET_PATHS:
             return Response("this address is for WebSockets", 400, media_type="text/plain")
         request = Request(scope, receive)

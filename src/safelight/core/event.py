@@ -81,6 +81,15 @@ class JobEnded(JobEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobTimed(JobEvent):
+    """Ephemeral: how long a completed job took on a kind of device. ``seconds``: of each call that ran, by its id."""
+
+    device: str
+    seconds: Mapping[str, float]
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobForgotten(JobEvent):
     """Durable: the owner has deleted a finished job from the history."""
 

@@ -46,6 +46,7 @@
 * ``publication``: published workflows and their assets.
 * ``queue_depth``: the number of queued jobs by owner and requirements.
 * ``retention``: files and jobs that are old and not kept.
+* ``run_time``: how long calls and graphs took.
 * ``scanned_file``: model files that are registered as assets.
 * ``setting``: settings of the web UI.
 * ``tag``: tags and their counts.

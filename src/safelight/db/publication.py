@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select
 
 from safelight.core.digest import Digest
 from safelight.core.ids import AssetId, ShareId, UserId, VersionId, WorkflowId
@@ -105,6 +105,14 @@ def newest(conn: Connection, owner_id: UserId, *, workflow_id: WorkflowId) -> Pu
     where = (workflow.c.id == workflow_id, table.c.owner_id == owner_id)
     row = conn.execute(_publications(*where).order_by(table.c.seq.desc()).limit(1)).one_or_none()
     return _publication(conn, row) if row else None
+
+
+def newest_of_owner(conn: Connection, owner_id: UserId, *, limit: int) -> list[Publication]:
+    """The owner's latest publication of each of their workflows, the newest first; without their assets."""
+    latest = select(func.max(table.c.seq)).where(table.c.owner_id == owner_id).group_by(table.c.workflow_seq)
+    query = _publications(table.c.seq.in_(latest.correlate(None))).order_by(table.c.seq.desc()).limit(limit)
+    rows = conn.execute(query).all()
+    return [Publication(**{k: v for k, v in row._mapping.items() if k != "seq"}) for row in rows]
 
 
 def shared(conn: Connection, *, share_id: ShareId) -> Publication | None:

@@ -349,6 +349,17 @@ Index(None, webhook_delivery.c.owner_id, webhook_delivery.c.seq)
 Index(None, webhook_delivery.c.endpoint_id)
 _partial("ix_webhook_delivery_due", webhook_delivery.c.due_at, where=webhook_delivery.c.due_at.is_not(None))
 
+# How long calls and graphs took, by the kind of device and by what they cost (``graph/cost_key.py``).
+run_time = Table(
+    "run_time",
+    metadata,
+    Column("seq", RowId, primary_key=True, autoincrement=True),
+    Column("device", String(255), nullable=False),
+    Column("key", String(80), nullable=False),
+    Column("seconds", Float, nullable=False),
+)
+Index(None, run_time.c.device, run_time.c.key, run_time.c.seq)
+
 # Names by their trigrams; the row id is the asset's ``seq``. On PostgreSQL, an index on the column itself.
 NAME_SEARCH = (
     "CREATE VIRTUAL TABLE asset_name USING fts5(owner_key, name, tokenize='trigram case_sensitive 1', "

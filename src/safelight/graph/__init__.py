@@ -15,6 +15,7 @@
 * ``plan``: topological order, and cycles.
 * ``prompt_format``: parsing a prompt in API format.
 * ``signature``: the cache key of a call.
+* ``cost_key``: keys of what calls and graphs cost.
 * ``variations``: which values may stand in an input of a valid prompt.
 * ``validate``: validation of a prompt against the schemas of its nodes.
 * ``validation_errors``: the errors of a prompt in ComfyUI's vocabulary.

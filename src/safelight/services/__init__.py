@@ -15,6 +15,8 @@ Jobs:
 * ``placement``: the engine kinds and the pool that may run a job.
 * ``prompt_files``: strings of a prompt that may name files or models.
 * ``job_secrets``: keys for partner nodes, which are never stored.
+* ``estimate``: how long a graph will take.
+* ``run_time_recorder``: keeps the run times of completed jobs.
 * ``timeline``: the messages of a finished job in the history.
 * ``job_stages``: how long each stage of a job took.
 * ``gate``: opens and closes the queue and slots.

@@ -84,6 +84,15 @@ def read(
     return _view(tx, who, found), rows.content_of(tx.conn, share_id=share_id)
 
 
+def own_graphs(
+    tx: Transaction, who: Principal, *, at_most: int, max_bytes: int
+) -> Sequence[tuple[str, Mapping[str, Any]]]:
+    """The names and documents of the caller's newest publications, one for each workflow; without those larger than
+    ``max_bytes``."""
+    found = rows.newest_of_owner(tx.conn, who.user_id, limit=at_most)
+    return [(p.name, rows.content_of(tx.conn, share_id=p.share_id)) for p in found if p.size <= max_bytes]
+
+
 def _shared(tx: Transaction, share_id: ShareId) -> Publication:
     found = rows.shared(tx.conn, share_id=share_id)
     if found is None:

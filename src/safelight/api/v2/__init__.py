@@ -16,6 +16,7 @@
 * ``batch_files``: the files of a batch as one zip, and as a contact sheet.
 * ``batch_json``: a batch as JSON.
 * ``cursor``: cursors of lists.
+* ``estimate``: how long a graph or a job will take, and when it begins.
 * ``own_routes``: the routes that the contract of Comfy API v2 does not have.
 * ``webhook``: webhooks of the caller.
 * ``streams``: which streams follow which jobs.

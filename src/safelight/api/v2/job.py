@@ -9,6 +9,7 @@ from safelight.api.app import App
 from safelight.api.handler import reads
 from safelight.api.responses import json_response
 from safelight.api.v2.cursor import read_cursor, write_cursor
+from safelight.api.v2.estimate import job_metrics
 from safelight.api.v2.job_json import entry_json, job_json
 from safelight.core.clock import whole_ms
 from safelight.core.job import JobSummary
@@ -71,7 +72,8 @@ async def _answer(app: App, request: ApiRequest) -> Response:
     who, job_id = request.who, request.params["id"]
     view = await app.db.read(lambda tx: job_view.view(tx, who, job_id=job_id))
     progress = _progress(app, view.summary)
-    return json_response(job_json(view, request.http, progress=progress, now=app.clock.now()))
+    metrics = await job_metrics(app, who, view)
+    return json_response(job_json(view, request.http, progress=progress, metrics=metrics, now=app.clock.now()))
 
 
 def _progress(app: App, job: JobSummary) -> Any:

@@ -30,6 +30,7 @@ def job_json(
     *,
     progress: Progress | None = None,
     classes: Mapping[str, str] | None = None,
+    metrics: Mapping[str, int | None] | None = None,
     now: datetime,
 ) -> dict[str, Any]:
     job = view.summary
@@ -44,7 +45,7 @@ def job_json(
         "progress": None if progress is None else progress_json(progress, classes or {}),
         "outputs": outputs_json(view, request, now=now),
         "error": None if job.error is None else error_json(job.error),
-        "metrics": _metrics(job),
+        "metrics": {**_metrics(job), **(metrics or {})},
         "urls": _urls(job, request),
         "metadata": dict(job.labels),
     }

@@ -1,9 +1,9 @@
-"""Routes beside Comfy API v2 that its contract does not have: batches and webhooks. They have its error envelope."""
+"""Routes beside Comfy API v2 that its contract does not have: batches, estimates, webhooks. They have its envelope."""
 
 from safelight.api.contract import Parameter, Shape
 from safelight.api.handler import AsyncFunction, Handler
 from safelight.api.route import Route
-from safelight.api.v2 import batch, batch_files, webhook
+from safelight.api.v2 import batch, batch_files, estimate, webhook
 
 
 def _route(method: str, path: str, handler: Handler | AsyncFunction, *parameters: Parameter) -> Route:
@@ -21,6 +21,7 @@ ROUTES = (
     _route("POST", "batches/{id}/cancel", batch.cancel_batch),
     _route("GET", "batches/{id}/results.zip", batch_files.get_batch_results),
     _route("GET", "batches/{id}/contact-sheet.png", batch_files.get_contact_sheet),
+    _route("POST", "estimate", estimate.post_estimate),
     _route("GET", "webhooks", webhook.list_webhooks),
     _route("POST", "webhooks", webhook.post_webhooks),
     _route("DELETE", "webhooks/{id}", webhook.delete_webhook),

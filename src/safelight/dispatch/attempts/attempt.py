@@ -44,6 +44,8 @@ class Attempt:
     cached: Cached | None = None
     calls: dict[str, NodeCall] = field(default_factory=dict)
     executed: list[str] = field(default_factory=list)
+    begun: dict[str, datetime] = field(default_factory=dict)  # of the running calls
+    seconds: dict[str, float] = field(default_factory=dict)  # that each finished call took
     outputs: list[Output] = field(default_factory=list)
     cancelling: asyncio.Task[None] | None = None  # kills the engine after the grace period
     limit_watch: asyncio.Task[None] | None = None
@@ -89,8 +91,11 @@ class Attempt:
                 self.cached = Cached(event.call_ids, at)
             case CallStarted():
                 self.calls[event.call.id] = event.call
+                self.begun[event.call.id] = at
             case CallFinished():
                 self.calls.pop(event.call.id, None)
+                if (begun := self.begun.pop(event.call.id, None)) is not None:
+                    self.seconds[event.call.id] = (at - begun).total_seconds()
                 self.executed.append(event.call.real_id)
             case OutputMade():
                 self.outputs.append((event.call, event.output))

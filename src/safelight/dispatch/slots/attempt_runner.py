@@ -8,7 +8,7 @@ from functools import partial
 from safelight.core.asset import Asset
 from safelight.core.clock import Clock, from_ms
 from safelight.core.errors import SafelightError
-from safelight.core.event import Event, JobReattached
+from safelight.core.event import Event, JobReattached, JobTimed
 from safelight.core.ids import JobId
 from safelight.core.job import Fence, JobError, JobState
 from safelight.dispatch.attempts.attempt import Attempt, run_job
@@ -223,6 +223,7 @@ class AttemptRunner:
         """Store the end, and claim the next job in the same commit."""
         if done.outcome is JobState.COMPLETED:
             slot.failures = 0
+            self._publish_times(slot, attempt)
         elif attempt.limit_error is not None:
             done = self._done_by_limit(attempt, attempt.limit_error)
         self._free_slot(slot, attempt)
@@ -230,6 +231,21 @@ class AttemptRunner:
         rest = self._outcomes.finish(attempt, done)
         self._request_claim()
         self._tasks.spawn(rest)
+
+    def _publish_times(self, slot: Slot, attempt: Attempt) -> None:
+        """Nothing for an attempt that another server began, whose first calls this one did not see."""
+        begun = attempt.job.summary.started_at
+        if attempt.is_reattached or slot.info is None or not slot.info.devices or not attempt.seconds or begun is None:
+            return
+        now = self._clock.now()
+        self._publish(
+            JobTimed(
+                **attempt.common_fields(now),
+                device=slot.info.devices[0].name,
+                seconds=attempt.seconds,
+                total_s=(now - begun).total_seconds(),
+            )
+        )
 
     async def engine_ended(self, slot: Slot, reason: str) -> None:
         """The slot's engine has ended, with the attempt that it was sent."""
