@@ -235,10 +235,9 @@ class HttpApp:
         await self._app.downloads.pause()
 
     @property
-    def _work_of_leader(self) -> tuple[Expiry, Housekeeping, BatchExpansion, WebhookSender]:
-        return self._app.expiry, self._app.housekeeping, self._app.batches, self._app.webhooks
-    def _work_of_leader(self) -> tuple[Expiry, BatchExpansion, WebhookSender, RunTimeRecorder]:
-        return self._app.expiry, self._app.batches, self._app.webhooks, self._app.run_times
+    def _work_of_leader(self) -> tuple[Expiry, Housekeeping, BatchExpansion, WebhookSender, RunTimeRecorder]:
+        app = self._app
+        return app.expiry, app.housekeeping, app.batches, app.webhooks, app.run_times
 
     def is_watched(self, owner: UserId) -> bool:
         """Whether the user has an open socket or event stream at this server."""
