@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from tests.cli.server import running, wait_for_nodes
 from tests.cli.wheels import make_wheel
 
+from safelight.cli.pack_libraries import Library, unmatched_builds
 from safelight.cli.pack_requirements import Installed, UnreadableRequirements, clashes, declared_by, missing
 
 NODE = """
@@ -136,6 +137,20 @@ def test_a_check_names_what_is_missing_and_what_does_not_load(site: Site) -> Non
     assert code == 1
     assert "tiny-library is missing" in text
     assert "broken failed to load: ModuleNotFoundError: No module named 'tiny_library'" in " ".join(text.split())
+
+
+def test_builds_that_do_not_match_torch_are_not_installed() -> None:
+    vision, sound = Library("torchvision", "0.28.0", ""), Library("torchaudio", "2.13.0+cpu", "")
+
+    def unmatched(torch: str) -> list[str]:
+        return unmatched_builds([vision, sound], {"torch": Installed("torch", torch, "Safelight")})
+
+    assert unmatched("2.13.0") == []
+    [text] = unmatched("2.13.0+cpu")
+    assert text == (
+        "torchvision has to match torch 2.13.0+cpu; install it first: "
+        "pip install torchvision==0.28.0 --index-url https://download.pytorch.org/whl/cpu"
+    )
 
 
 def test_requirements_are_read_as_pip_reads_them(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from safelight import settings as sources
 from safelight.cli.console import out, print_columns
 from safelight.cli.options import given
 from safelight.cli.pack_import import import_packs
-from safelight.cli.pack_libraries import NotResolved, fetch_pack, install, resolve
+from safelight.cli.pack_libraries import NotResolved, fetch_pack, install, resolve, unmatched_builds
 from safelight.cli.pack_requirements import (
     Environment,
     clashes,
@@ -82,6 +82,8 @@ def add(
             chosen_libraries = resolve(missing(needed, present), present, libraries=libraries)
         except NotResolved as error:
             raise NotAdded(f"{source}: {error.message}") from None
+        if found := unmatched_builds(chosen_libraries, present):
+            raise NotAdded(f"{source}: " + "; ".join(found))
         for library in chosen_libraries:
             out.print(f"library {library.name} {library.version}", markup=False, soft_wrap=True)
         if dry_run:

@@ -20,6 +20,7 @@ from safelight import settings
 from safelight.cli.pack_requirements import Environment
 from safelight.core.errors import SafelightError
 
+_BUILT_AGAINST_TORCH = frozenset({"torchvision", "torchaudio"})
 _CAUSE = re.compile(r"^    (?:The user requested \(constraint\) (?P<pin>\S+)|(?P<side>\S.*))$")
 
 
@@ -54,6 +55,21 @@ def resolve(needed: Sequence[Requirement], present: Environment, *, libraries: P
             raise _error(ran)
         found = json.loads(report.read_text())["install"]
     return [Library(one["metadata"]["name"], one["metadata"]["version"], one["download_info"]["url"]) for one in found]
+
+
+def unmatched_builds(chosen: Sequence[Library], present: Environment) -> list[str]:
+    """The libraries that are built against torch, where the installed torch is a build of another index than PyPI
+    (``2.13.0+cpu``): the builds of PyPI cannot be imported beside it. Each with what to do."""
+    torch = present.get("torch")
+    build = torch.version.partition("+")[2] if torch is not None else ""
+    if torch is None or not build:
+        return []
+    return [
+        f"{one.name} has to match torch {torch.version}; install it first: "
+        f"pip install {one.name}=={one.version} --index-url https://download.pytorch.org/whl/{build}"
+        for one in chosen
+        if one.name in _BUILT_AGAINST_TORCH and one.version.partition("+")[2] != build
+    ]
 
 
 def install(chosen: Sequence[Library], *, libraries: Path) -> None:
