@@ -1,7 +1,10 @@
 """``safelight import comfyui`` as an operator runs it."""
 
+import time
 from pathlib import Path
 
+from tests.cli.client import get
+from tests.cli.server import LIMIT_S, running, wait_for_nodes
 from tests.cli.test_model import safelight
 
 
@@ -42,3 +45,22 @@ def test_a_folder_that_is_no_comfyui_and_a_user_that_does_not_exist_are_named(tm
     assert safelight("user", "add", "anna", "--no-password", "--data-dir", tmp_path / "data").returncode == 0
     ran = safelight("import", "comfyui", tmp_path, "--user", "ben", "--data-dir", tmp_path / "data")
     assert (ran.returncode, ran.stderr) == (1, "safelight: there is no user 'ben'\n")
+
+
+def test_a_running_server_offers_the_imported_inputs(tmp_path: Path) -> None:
+    root = tmp_path / "ComfyUI"
+    put(root / "main.py")
+    put(root / "input/imported.png", b"\x89PNG\r\n\x1a\nb")
+    with running(tmp_path / "data") as server:
+        wait_for_nodes(server.url, "LoadImage")
+
+        def offered() -> list[str]:
+            inputs = get(f"{server.url}/api/object_info")["LoadImage"]["input"]["required"]
+            return list(inputs["image"][0])
+
+        assert "imported.png" not in offered()
+        assert safelight("import", "comfyui", root, "--data-dir", tmp_path / "data").returncode == 0
+        deadline = time.monotonic() + LIMIT_S
+        while "imported.png" not in offered():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)

@@ -16,7 +16,7 @@ from safelight.core.clock import SystemClock
 from safelight.core.model_folders import ExtraPlace
 from safelight.core.user import LOCAL_PRINCIPAL, Principal
 from safelight.db.transaction import Transaction
-from safelight.services import saved_work
+from safelight.services import account_revision, saved_work
 from safelight.services import user as users
 from safelight.services.model import ModelFiles
 from safelight.services.saved_work import TakenOver
@@ -78,6 +78,7 @@ async def _import(settings: Settings, user_name: str | None, *, folders: dict[Fo
             _print_taken(f"{folder.value}s", path, taken)
         saved = places.files_below(workflows, suffix=".json")
         _print_taken("workflows", workflows, await saved_work.take_workflows(db, who, files=saved, now=clock.now()))
+        await db.write(account_revision.increment)  # a running server drops what it has cached of users
 
 
 def _print_taken(what: str, path: Path, taken: TakenOver) -> None:

@@ -17,7 +17,7 @@ from safelight.api.comfy.revisions import Revisions
 from safelight.bus.bus import Bus
 from safelight.core.asset import Asset, Folder
 from safelight.core.engine_kind import EngineKind
-from safelight.core.event import Event, EventsMissed, FilesChanged
+from safelight.core.event import AccessChanged, Event, EventsMissed, FilesChanged
 from safelight.core.ids import UserId
 from safelight.core.node import Catalogue, InputSchema, NodeSchema
 from safelight.core.upload_mark import UploadMark, upload_mark
@@ -54,7 +54,7 @@ class NodeInfoBodies:
     def _on_event(self, event: Event) -> None:
         if isinstance(event, FilesChanged):
             self._uploads.increment(event.owner_id)
-        elif isinstance(event, EventsMissed):
+        elif isinstance(event, EventsMissed | AccessChanged):  # a command may have added files of a user
             self._bodies.clear()
 
     async def get(self, who: Principal, *, encoding: str) -> tuple[str, bytes]:
