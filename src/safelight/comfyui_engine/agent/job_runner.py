@@ -121,15 +121,16 @@ class JobRunner:
         started = time.monotonic()
         try:
             done = {"outcome": "cancelled"} if job.is_cancelled else self._prepare_and_execute(job)
-        except OSError as error:  # its files could not be put in place
-            return {"reason": f"the files of the job cannot be put in place: {error}"}
         finally:
             self.events = None
             self._forget(job)
         return done | ({} if "reason" in done else {"device_s": time.monotonic() - started})
 
     def _prepare_and_execute(self, job: RunningJob) -> Done:
-        self._folders.fill({text: Path(file["path"]) for text, file in job.files.items()})
+        try:
+            self._folders.fill({text: Path(file["path"]) for text, file in job.files.items()})
+        except OSError as refused:
+            return {"reason": f"the files of the job cannot be put in place: {refused}"}
         extra_data = self._on_prompt(job, _extra_data(job))
         found = self._on_loop(validate(self._surfaces, job.id, job.prompt, job.targets))
         if set(found.outputs) != set(job.targets):
