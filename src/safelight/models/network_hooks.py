@@ -65,6 +65,8 @@ class NetworkHooks:
     skip: tuple[SkipHook, ...] = ()
     block: tuple[BlockHook, ...] = ()
     after_skip: tuple[BlockHook, ...] = ()
+    skipped: frozenset[tuple[str, int]] = frozenset()
+    """Blocks of a transformer to leave out: ``("double", n)`` of two streams, ``("single", n)`` of one."""
 
     def __add__(self, other: "NetworkHooks") -> "NetworkHooks":
         return NetworkHooks(
@@ -72,10 +74,11 @@ class NetworkHooks:
             self.skip + other.skip,
             self.block + other.block,
             self.after_skip + other.after_skip,
+            self.skipped | other.skipped,
         )
 
     def __bool__(self) -> bool:
-        return bool(self.attention or self.skip or self.block or self.after_skip)
+        return bool(self.attention or self.skip or self.block or self.after_skip or self.skipped)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,5 +8,7 @@
 * ``merge``: merge two models.
 * ``sampling``: set how a model was trained.
 * ``save``: save models to files.
+* ``skip_layers``: guidance by leaving out blocks of a transformer.
 * ``token_reduction``: cheaper self-attention at large sizes.
+* ``unet_only``: nodes that work with UNets only.
 """

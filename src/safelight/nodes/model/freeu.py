@@ -8,6 +8,7 @@ import torch
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.network_hooks import BlockIndex, NetworkHooks
 from safelight.models.sampling.guidance import options_of
+from safelight.nodes.model.unet_only import require_unet
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
@@ -71,7 +72,7 @@ def _scale_low_frequencies(planes: torch.Tensor, scale: float) -> torch.Tensor:
 
 
 def _hooked(model: DiffusionModel, wide: tuple[float, float], less: tuple[float, float], *, adapts: bool) -> NodeOutput:
-    channels = model.network.shapes["time_embed.0.weight"][1]
+    channels = require_unet(model, node="FreeU").network.shapes["time_embed.0.weight"][1]
     hook = _Reweighted({channels * 4: wide, channels * 2: less}, adapts)
     options = options_of(model)
     return NodeOutput(model.with_(options=options.with_(hooks=options.hooks + NetworkHooks(skip=(hook,)))))

@@ -16,6 +16,7 @@ from safelight.models.network_hooks import Attend, Attention, NetworkHooks
 from safelight.models.sampling.guidance import Guidance, options_of
 from safelight.models.sampling.guidance import PerpNegGuider as PerpNeg
 from safelight.nodes.conditioning.options import Conditioning
+from safelight.nodes.model.unet_only import require_unet
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
@@ -140,7 +141,7 @@ class PerturbedAttentionGuidance(Node):
             perturbed = guidance.reevaluate("positive", guidance.x, NetworkHooks(attention=(_values_alone,)))
             return guided + (guidance.positive - perturbed) * scale
 
-        return after_guidance(model, away)
+        return after_guidance(require_unet(model, node="PerturbedAttentionGuidance"), away)
 
 
 def _values_alone(attention: Attention, attend: Attend) -> torch.Tensor:
@@ -181,7 +182,7 @@ class SelfAttentionGuidance(Node):
             other = guidance.reevaluate("negative", blurred + guidance.x - negative, NetworkHooks())
             return guided + (blurred - other) * scale
 
-        return after_guidance(model, away, needs_negative=True)
+        return after_guidance(require_unet(model, node="SelfAttentionGuidance"), away, needs_negative=True)
 
 
 @dataclass(eq=False)

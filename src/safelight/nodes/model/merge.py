@@ -75,7 +75,8 @@ class _ModelMergeParts(Node):
         by_length = sorted(ratios, key=len, reverse=True)
 
         def ratios_of(name: str) -> tuple[float, float]:
-            ratio = ratios[next((part for part in by_length if name.startswith(part)), "time_embed.")]
+            part = next((part for part in by_length if name.startswith(part)), None)
+            ratio = next(iter(ratios.values())) if part is None else ratios[part]
             return ratio, 1 - ratio
 
         return _models(model1, model2, ratios_of)
@@ -111,6 +112,41 @@ def _by_parts(node_id: str, blocks: int, *, end: str = ".") -> Schema:
     names = [f"{name}.{index}{end}" for name, count in counted for index in range(count)]
     ratios = map(_ratio, ("time_embed.", "label_emb.", *names, "out."))
     schema = _schema(node_id, io.Model, ("model1", "model2"), *ratios)
+    return replace(schema, category=f"{_CATEGORY}/model_specific")
+
+
+class ModelMergeFlux1(_ModelMergeParts):
+    """Merge two Flux 1 models, with a ratio (the share of the first) for each block."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        first = ("img_in.", "time_in.", "guidance_in", "vector_in.", "txt_in.")
+        return _by_blocks("ModelMergeFlux1", first, {"double_blocks": 19, "single_blocks": 38})
+
+
+class ModelMergeSD3_2B(_ModelMergeParts):  # noqa: N801
+    """Merge two Stable Diffusion 3 medium models, with a ratio (the share of the first) for each block."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return _by_blocks("ModelMergeSD3_2B", _MMDIT, {"joint_blocks": 24})
+
+
+class ModelMergeSD35_Large(_ModelMergeParts):  # noqa: N801
+    """Merge two Stable Diffusion 3.5 large models, with a ratio (the share of the first) for each block."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return _by_blocks("ModelMergeSD35_Large", _MMDIT, {"joint_blocks": 38})
+
+
+_MMDIT = ("pos_embed.", "x_embedder.", "context_embedder.", "y_embedder.", "t_embedder.")
+
+
+def _by_blocks(node_id: str, first: tuple[str, ...], counts: dict[str, int]) -> Schema:
+    """``first``: the parts before the blocks; ``counts``: how many blocks there are, by name."""
+    blocks = [f"{name}.{index}." for name, count in counts.items() for index in range(count)]
+    schema = _schema(node_id, io.Model, ("model1", "model2"), *map(_ratio, (*first, *blocks, "final_layer.")))
     return replace(schema, category=f"{_CATEGORY}/model_specific")
 
 

@@ -14,6 +14,7 @@ from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.network_hooks import Attend, Attention, BlockIndex, NetworkHooks
 from safelight.models.sampling.guidance import TimedHooks, options_of
 from safelight.nodes.latent.samples import resize_samples
+from safelight.nodes.model.unet_only import require_unet
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
@@ -96,7 +97,7 @@ class TomePatchModel(Node):
     def execute(cls, model: DiffusionModel, ratio: float) -> NodeOutput:
         if not ratio:
             return NodeOutput(model)
-        options = options_of(model)
+        options = options_of(require_unet(model, node="TomePatchModel"))
         return NodeOutput(model.with_(options=options.with_(seeded=(*options.seeded, _Merging(ratio)))))
 
 
@@ -190,7 +191,7 @@ def _halvings(attention: Attention) -> int | None:
 
 
 def _with_attention_hook(model: DiffusionModel, hook: _Tiled) -> NodeOutput:
-    options = options_of(model)
+    options = options_of(require_unet(model, node="HyperTile"))
     return NodeOutput(model.with_(options=options.with_(hooks=options.hooks + NetworkHooks(attention=(hook,)))))
 
 
@@ -246,7 +247,7 @@ class PatchModelAddDownscale(Node):
 
         levels = model.parameterization.levels
         start, end = levels.sigma_at(start_percent), levels.sigma_at(end_percent)
-        options = options_of(model)
+        options = options_of(require_unet(model, node="PatchModelAddDownscale"))
         before, after = ((), (smaller,)) if downscale_after_skip else ((smaller,), ())
         timed = TimedHooks(NetworkHooks(skip=(larger,), block=before, after_skip=after), start, end)
         return NodeOutput(model.with_(options=options.with_(timed=(*options.timed, timed))))

@@ -128,7 +128,10 @@ class Chroma(nn.Module):
         turns = rotations(torch.cat((at_origin, positions))[None], shape.axes, theta=THETA)
         of_pictures = 3 * shape.single_blocks
         of_texts = of_pictures + 6 * shape.double_blocks
+        skipped = hooks.skipped if hooks is not None else frozenset()
         for index, block in enumerate(self.double_blocks):
+            if ("double", index) in skipped:
+                continue
             picture, text = block(
                 picture,
                 text,
@@ -138,6 +141,8 @@ class Chroma(nn.Module):
             )
         hidden = torch.cat((text, picture), dim=1)
         for index, block in enumerate(self.single_blocks):
+            if ("single", index) in skipped:
+                continue
             hidden = block(hidden, modulations=_modulations(vectors, 3 * index, 1), turns=turns)
         made = self.final_layer(hidden[:, length:], vectors[:, -2:-1], vectors[:, -1:])
         output = from_patches(made, PATCH, rows=patches.rows, columns=patches.columns)

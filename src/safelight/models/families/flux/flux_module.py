@@ -118,7 +118,10 @@ class Flux(nn.Module):
         at_origin = seen.positions.new_zeros(length, len(axes))
         turns = rotations(torch.cat((at_origin, seen.positions))[None], axes, theta=THETA)
         block: Any
-        for block in self.double_blocks:
+        skipped = hooks.skipped if hooks is not None else frozenset()
+        for index, block in enumerate(self.double_blocks):
+            if ("double", index) in skipped:
+                continue
             picture, text = block(
                 picture,
                 text,
@@ -127,7 +130,9 @@ class Flux(nn.Module):
                 turns=turns,
             )
         hidden = torch.cat((text, picture), dim=1)
-        for block in self.single_blocks:
+        for index, block in enumerate(self.single_blocks):
+            if ("single", index) in skipped:
+                continue
             hidden = block(hidden, modulations=block.modulation(embedding), turns=turns)
         latent = seen.latent
         own = hidden[:, length : length + latent.tokens.shape[1]]

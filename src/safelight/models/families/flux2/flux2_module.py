@@ -122,11 +122,16 @@ class Flux2(nn.Module):
             self.double_stream_modulation_img(embedding),
             self.double_stream_modulation_txt(embedding),
         )
-        for block in self.double_blocks:
+        skipped = hooks.skipped if hooks is not None else frozenset()
+        for index, block in enumerate(self.double_blocks):
+            if ("double", index) in skipped:
+                continue
             picture, text = block(picture, text, picture_modulations=of_picture, text_modulations=of_text, turns=turns)
         hidden = torch.cat((text, picture), dim=1)
         of_both = self.single_stream_modulation(embedding)
-        for block in self.single_blocks:
+        for index, block in enumerate(self.single_blocks):
+            if ("single", index) in skipped:
+                continue
             hidden = block(hidden, modulations=of_both, turns=turns)
         own = hidden[:, length : length + seen.latent.tokens.shape[1]]
         made = self.final_layer(own, *self.final_layer.shift_and_scale(embedding))

@@ -112,7 +112,10 @@ class MMDiT(nn.Module):
         if self.shape.pooled and inputs.pooled is not None:
             embedding = embedding + self.y_embedder(inputs.pooled.to(dtype))
         text: torch.Tensor | None = self.context_embedder(inputs.context.to(dtype))
-        for block in self.joint_blocks:
+        skipped = hooks.skipped if hooks is not None else frozenset()
+        for index, block in enumerate(self.joint_blocks):
+            if ("double", index) in skipped:
+                continue
             picture, text = block(picture, text, embedding)
         made: torch.Tensor = self.final_layer(picture, *self.final_layer.shift_and_scale(embedding))
         squares = made.reshape(len(made), patches.rows, patches.columns, patch, patch, -1)
