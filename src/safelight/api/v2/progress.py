@@ -22,6 +22,9 @@ from safelight.core.event import (
 )
 from safelight.core.ids import JobId
 
+MAX_JOBS = 5000
+"""Jobs whose progress is kept: far more than can run at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -58,6 +61,8 @@ class LiveProgress:
             self._jobs.pop(event.job_id, None)
         elif isinstance(event, CallReported):
             _follow(self._jobs.setdefault(event.job_id, _Job()), event.event)
+            while len(self._jobs) > MAX_JOBS:  # an event may come after the end of its job
+                del self._jobs[next(iter(self._jobs))]
         elif isinstance(event, JobReattached):
             job = self._jobs.setdefault(event.job_id, _Job())
             job.done |= {call.id for call in event.finished}
