@@ -17,6 +17,7 @@ in LoRA files. Nothing outside of the folder knows the family. The protocols tha
 * ``flux/``: FLUX.1.
 * ``flux2/``: FLUX.2.
 * ``hidream/``: HiDream.
+* ``krea2/``: Krea 2.
 * ``lumina/``: Lumina Image 2 and Z-Image.
 * ``qwen_image/``: Qwen-Image and its editors.
 * ``registry``: detect the family of a file, and find the text encoders of a type.

@@ -18,6 +18,7 @@ FOLDERS = (
     "hidream",
     "lumina",
     "qwen_image",
+    "krea2",
 )
 """Each has a module ``family`` with the value ``FAMILY``. Text encoders of the first have precedence."""
 

@@ -55,6 +55,7 @@ GEMMA = _GemmaChat(
 
 CHATS: Mapping[str, Chat] = {
     "qwen3": _qwen(thinks=True),
+    "qwen3_vl": _qwen(),
     "qwen25_vl": _qwen(default="You are a helpful assistant."),
     "gemma2": GEMMA,
     "gemma3": GEMMA,

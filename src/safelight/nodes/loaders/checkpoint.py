@@ -41,6 +41,7 @@ _TEXT_KINDS = (
     "hunyuan_image",
     "flux2",
     "ovis",
+    "krea2",
 )
 _PAIR_KINDS = (
     "sdxl",
