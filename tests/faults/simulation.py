@@ -22,6 +22,7 @@ from tests.faults.ledger import Ledger
 from safelight.blobs.cache import FileCache
 from safelight.blobs.local import LocalBlobStore
 from safelight.bus.memory import MemoryBus
+from safelight.core.engine_kind import ONLY_OWN, OWN, EngineKind
 from safelight.core.event import CallStarted, Event, JobEnded, JobEvent, JobForgotten
 from safelight.core.ids import JobId
 from safelight.core.job import JobError, JobState
@@ -36,9 +37,13 @@ from safelight.dispatch.files.shared import SharedFiles
 from safelight.dispatch.journal import JournalWriter
 from safelight.services import job as jobs
 from safelight.services.job import SubmitJob
+from safelight.services.placement import Placement
 from safelight.wire import messages as wire
 
 SLOTS = 3
+COMFYUI = EngineKind("comfyui")
+ABILITIES = (ONLY_OWN, frozenset([COMFYUI]), frozenset([OWN, COMFYUI]))
+"""In half of the worlds, the last slot is of another engine kind, and jobs differ in which kinds can run them."""
 STEPS = 40
 OUTLIVE_S = 30.0
 IDLE_S = 15.0
@@ -93,6 +98,7 @@ class _World:
     ledger: Ledger
     seen: dict[str, _Seen] = field(default_factory=dict)
     owners: dict[str, Principal] = field(default_factory=dict)
+    engines: dict[str, frozenset[EngineKind]] = field(default_factory=dict)
     ended: dict[str, JobState] = field(default_factory=dict)
     late: list[str] = field(default_factory=list)
     said: set[tuple[str, int, JobState]] = field(default_factory=set)
@@ -105,6 +111,7 @@ class _World:
         self.blobs = LocalBlobStore(self.folder / "blobs")
         self.detached_s = OUTLIVE_S if self.seed % 2 else 0.0
         slots = [SlotId(f"s{n}") for n in range(SLOTS)]
+        self.kinds = {slots[-1]: COMFYUI} if self.seed % 4 < 2 else {}
         self.backend = FakeBackend(slots, ready=READY, detached_s=self.detached_s)
         self.dispatcher = self._new_dispatcher()
 
@@ -124,6 +131,8 @@ class _World:
             clock=self.clock,
             cancel_grace_s=GRACE_S,
             on_ready=lambda engine, ready, digest: None,
+            engines=self.kinds,
+            preference=[OWN, COMFYUI],
             idle_timeout_s=IDLE_S if self.seed % 3 == 0 else 0.0,
             sleep=self.clock.sleep,
         )
@@ -160,8 +169,10 @@ class _World:
         if self.lock is not None:
             return
         who, name = self.rng.choice((ANNA, BEN)), f"{self.seed}-{len(self.seen)}"
-        command = SubmitJob(prompt=PROMPT, targets=["2"], job_id=JobId(name), extra_data={})
-        self.seen[name], self.owners[name] = _Seen(), who
+        engines = self.rng.choice(ABILITIES) if self.kinds else ONLY_OWN
+        placement = Placement(engines=engines)
+        command = SubmitJob(prompt=PROMPT, targets=["2"], job_id=JobId(name), extra_data={}, placement=placement)
+        self.seen[name], self.owners[name], self.engines[name] = _Seen(), who, engines
         await self.db.write(lambda tx: jobs.submit(tx, who, command=command, now=self.clock.now()))
 
     async def _cancel(self) -> None:
@@ -304,6 +315,8 @@ class _World:
         return await self.db.read(lambda tx: tx.conn.exec_driver_sql(_RUNS, (f"{self.seed}-%",)).all())
 
     async def _check(self) -> None:
+        for slot, order in self._orders():
+            assert self.kinds.get(slot, OWN) in self.engines[order.job_id], "an engine that cannot run the job got it"
         rows = await self._rows()
         for _ in range(PATIENCE):
             # The end of an attempt that could not be stored immediately may be stored after its slot's next claim.
