@@ -6,7 +6,7 @@ first. A network that still does not fit leaves some of its weights in main memo
 """
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,12 +19,18 @@ from torch import nn
 from safelight.models.offload import AvailableBytes, available_bytes, choose_offloaded, load_for_each_call
 from safelight.models.operations import Conv2d, Linear, benefits_from_packing, supports_packing
 from safelight.models.quant.layers import WrongShape, part_names, set_layers, use_quantized
+from safelight.models.quant.stored import QuantizedEntry
 from safelight.models.weight_layers import WeightLayer
 from safelight.models.weights import UnknownWeights, Weights
 from safelight.worker.context import worker_context
 
+FLOAT32_SHARE = 0.5
+"""The share of free main memory that a network may take in float32, on a CPU. A larger one keeps the matrices that its
+file has in half precision, and converts each for its call."""
 IDLE_SHARE = 0.5
 """The share of a device's memory that unused networks may fill."""
+
+_HALF = {"BF16": torch.bfloat16, "F16": torch.float16}
 
 
 def compute_device() -> torch.device:
@@ -49,16 +55,18 @@ class _Resident:
     tensors: dict[str, torch.Tensor]
     own: int
     offloaded: frozenset[str] = frozenset()
+    halves: Mapping[str, QuantizedEntry] = field(default_factory=dict)
     users: int = 0
 
 
 @dataclass(eq=False)
 class Residency:
     """``budget``: bytes for networks that are not in use, by default a share of the device's memory. ``available``:
-    bytes that the next network can take."""
+    bytes that the next network can take. ``main_memory``: bytes that are free for this process."""
 
     budget: int | None = None
     available: AvailableBytes = available_bytes
+    main_memory: Callable[[], int] = lambda: _meminfo("MemAvailable:")
     _resident: dict[_Key, _Resident] = field(default_factory=dict)
     """The least recently used first."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -113,18 +121,20 @@ class Residency:
 
     def _load(self, key: _Key, build: Callable[[], nn.Module]) -> _Resident:
         weights, layers, device, dtype, rounds = key
+        base = self._obtain(key._replace(layers=()), build) if layers else None
         with torch.device("meta"):
             module = build().eval().requires_grad_(False)
-            quantized = _use_quantized(weights, module, dtype)
+            halves = base.halves if base is not None else self._halves(weights, module, device, dtype)
+            quantized = _use_quantized(weights, {**weights.quantized, **halves}, module, dtype)
         kept = part_names(module, quantized)
-        if layers:
-            base = self._obtain(key._replace(layers=()), build)
+        if base is not None:
             changed, shared, offloaded = (
                 _patched_weights(weights, layers, device, rounds=rounds, without=quantized),
                 base.tensors,
                 base.offloaded,
             )
-            set_layers(module, quantized, layers)
+            rounded = {name: _HALF[entry.format.name] for name, entry in halves.items()} if rounds else {}
+            set_layers(module, quantized, layers, rounded)
         else:
             weights = _required(weights.stored(quantized), module)
             self._evict(device, incoming=_bytes(weights, dtype, kept))
@@ -137,7 +147,18 @@ class Residency:
                 part.on_reordered = partial(self._ordered, key, f"{name}.weight")
         load_for_each_call(module, offloaded, lambda tensor: tensor.to(device, non_blocking=True))
         here = sum(tensor.nbytes for name, tensor in own.items() if name not in offloaded)
-        return _Resident(module, {**shared, **own}, here, offloaded)
+        return _Resident(module, {**shared, **own}, here, offloaded, halves)
+
+    def _halves(
+        self, weights: Weights, module: nn.Module, device: torch.device, dtype: torch.dtype
+    ) -> dict[str, QuantizedEntry]:
+        """The weights that stay in half precision in main memory: all that can, if the network would take too much of
+        it in float32."""
+        if device.type != "cpu" or dtype is not torch.float32:
+            return {}
+        names = list(module.state_dict())
+        needed = _bytes(weights.only(names), dtype, kept=weights.quantized)
+        return weights.half_precision(names) if needed > self.main_memory() * FLOAT32_SHARE else {}
 
     def _ordered(self, key: _Key, name: str, weight: torch.Tensor, size: torch.Size) -> None:
         """Give the reordered weight to every network that shares it, so that it is kept once."""
@@ -197,9 +218,11 @@ def _files(weights: Weights) -> str:
     return " and ".join(sorted({source.file.path.name for source in weights.sources.values()}))
 
 
-def _use_quantized(weights: Weights, module: nn.Module, dtype: torch.dtype) -> frozenset[str]:
+def _use_quantized(
+    weights: Weights, entries: Mapping[str, QuantizedEntry], module: nn.Module, dtype: torch.dtype
+) -> frozenset[str]:
     try:
-        return use_quantized(module, weights.quantized, dtype)
+        return use_quantized(module, entries, dtype)
     except WrongShape as error:
         raise UnknownWeights(f"{_files(weights)} cannot be used for this network: {error}") from None
 
@@ -259,5 +282,9 @@ def _bytes(weights: Weights, dtype: torch.dtype, kept: Collection[str]) -> int:
 def _total_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[1])
+    return _meminfo("MemTotal:")
+
+
+def _meminfo(name: str) -> int:
     with open("/proc/meminfo", encoding="ascii") as file:
-        return int(file.readline().split()[1]) * 1024
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith(name))

@@ -19,9 +19,10 @@ from safelight.core.errors import Invalid
 from safelight.media import gguf_header, safetensors_header
 from safelight.media.media_errors import UnreadableWeights
 from safelight.media.weights_format import WeightsFormat, check_weights
+from safelight.models.quant.formats import Cast
 from safelight.models.quant.ggml_file import ggml_entries, shapes_and_types, tensor_at
 from safelight.models.quant.markers import is_mark, quantized_entries
-from safelight.models.quant.stored import QuantizedEntry
+from safelight.models.quant.stored import WEIGHT, QuantizedEntry
 from safelight.worker.context import worker_context
 
 
@@ -147,8 +148,13 @@ class Source:
     @property
     def is_kept_quantized(self) -> bool:
         """Whether a layer can use the weight as it is stored."""
+        return self.entry is not None and self.is_unchanged
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the tensor is read as a whole and as it is."""
         changed = self.rows, self.reshaped, self.rounded
-        return self.entry is not None and not self.transposed and all(change is None for change in changed)
+        return not self.transposed and all(change is None for change in changed)
 
     def read(self, get_tensor: Callable[[str], torch.Tensor]) -> torch.Tensor:
         """The tensor, given a function that maps the tensors of the file."""
@@ -199,6 +205,18 @@ class Weights:
         return {
             name: source.entry for name, source in self.sources.items() if source.entry and source.is_kept_quantized
         }
+
+    def half_precision(self, names: Collection[str]) -> dict[str, QuantizedEntry]:
+        """Those of ``names`` that are matrices in half precision, and that layers can use as they are stored."""
+        found = {}
+        for name in names:
+            source = self.sources.get(name)
+            if source is None or source.entry is not None or not source.is_unchanged:
+                continue
+            dtype, shape = source.file.dtypes[source.key], source.shape
+            if dtype in ("BF16", "F16") and len(shape) == 2:
+                found[name] = QuantizedEntry(Cast(dtype), shape, ((WEIGHT, source.key, shape),))
+        return found
 
     def stored(self, names: Collection[str]) -> "Weights":
         """These weights, with the tensors that ``names`` are stored in (``X.weight``, ``X.weight_scale``) for them."""

@@ -111,3 +111,23 @@ def test_a_quantised_weight_of_another_shape_is_an_error_with_the_file(tmp_path:
         Residency().use(weights, (), other, device=CPU, dtype=torch.float32),
     ):
         pass
+
+
+@pytest.mark.parametrize("rounds", [False, True])
+def test_a_network_too_large_in_float32_stays_in_half_precision(tmp_path: Path, rounds: bool) -> None:
+    save_file({name: value.bfloat16() for name, value in tensors().items()}, tmp_path / "h.safetensors")
+    weights = weight_file(tmp_path / "h.safetensors").weights()
+    layer = WeightLayer("l", {"one.weight": lora(384)}, strength=0.5)
+    found = []
+    for memory, kind in ((10**12, nn.Linear), (10**6, QuantizedLinear)):
+        residency = Residency(main_memory=lambda free=memory: free)  # type: ignore[misc]
+        made = []
+        for layers in ((), (layer,)):
+            with residency.use(weights, layers, build, device=CPU, dtype=torch.float32, rounds=rounds) as module:
+                assert isinstance(module["one"], kind)
+                x = torch.linspace(-1, 1, WIDTH)[None]
+                made += [module["one"](x), module["words"](torch.tensor([5])), module["other"](x)]
+        found.append((made, residency.size()))
+    for one, other in zip(found[0][0], found[1][0], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+    assert found[1][1] < found[0][1] * 0.51

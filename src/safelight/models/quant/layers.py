@@ -28,6 +28,8 @@ class _Quantized(nn.Module):
         self.part_names = tuple(parts)
         self.patches: tuple[tuple[WeightPatch, float], ...] = ()
         """What changes the weight at each call, with its strength."""
+        self.rounds_to: torch.dtype | None = None
+        """The type that a changed weight is rounded to."""
         for name, part in parts.items():
             self.register_parameter(name, nn.Parameter(part, requires_grad=False))
 
@@ -39,6 +41,8 @@ class _Quantized(nn.Module):
         weight = self.format.dequantized(self.parts())[: self.shape[0], : self.shape[1]]
         for patch, strength in self.patches:
             weight = patch.apply(weight, strength)
+        if self.patches and self.rounds_to is not None:
+            weight = weight.to(self.rounds_to).float()
         return weight
 
 
@@ -113,13 +117,19 @@ def part_names(module: nn.Module, replaced: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def set_layers(module: nn.Module, replaced: Iterable[str], layers: tuple[WeightLayer, ...]) -> None:
-    """Let the quantised weights change by these layers."""
+def set_layers(
+    module: nn.Module,
+    replaced: Iterable[str],
+    layers: tuple[WeightLayer, ...],
+    rounds_to: Mapping[str, torch.dtype],
+) -> None:
+    """Let the weights change by these layers. ``rounds_to``: the types that some are rounded to afterwards."""
     for name in replaced:
         layer: Any = module.get_submodule(name.removesuffix(".weight"))
         layer.patches = tuple(
             (patch, item.strength) for item in layers if item.strength and (patch := item.patches.get(name)) is not None
         )
+        layer.rounds_to = rounds_to.get(name)
 
 
 def _is_padded(entry: QuantizedEntry, wanted: torch.Size) -> bool:
