@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 from safelight.core.credential import KeyId
 from safelight.core.ids import UserId
 from safelight.core.user import Principal
-from safelight.db.tables import account, api_key, session, setup_link, user
+from safelight.db.tables import account, api_key, invitation, session, setup_link, user
 
 _ALLOWED = account.c.is_disabled.is_(False)
 _KEY = (
@@ -53,6 +53,20 @@ def keys(conn: Connection) -> Sequence[KeyRow]:
     ]
 
 
+def keys_of(conn: Connection, owner_id: UserId) -> Sequence[KeyRow]:
+    """The owner's keys, by age."""
+    query = select(api_key.c.id, user.c.name, api_key.c.label, api_key.c.created_at)
+    query = query.join_from(api_key, user, api_key.c.owner_id == user.c.id).where(api_key.c.owner_id == owner_id)
+    return [
+        KeyRow(id=KeyId(row.id), owner=row.name, label=row.label, created_at=row.created_at)
+        for row in conn.execute(query.order_by(api_key.c.created_at, api_key.c.id))
+    ]
+
+
+def drop_key_of(conn: Connection, owner_id: UserId, key_id: KeyId) -> bool:
+    return conn.execute(delete(api_key).where(api_key.c.id == key_id, api_key.c.owner_id == owner_id)).rowcount == 1
+
+
 def drop_key(conn: Connection, key_id: KeyId) -> bool:
     return conn.execute(delete(api_key).where(api_key.c.id == key_id)).rowcount == 1
 
@@ -78,6 +92,22 @@ def drop_sessions_of(conn: Connection, owner_id: UserId) -> None:
 
 def drop_keys_of(conn: Connection, owner_id: UserId) -> None:
     conn.execute(delete(api_key).where(api_key.c.owner_id == owner_id))
+
+
+def replace_invitation(conn: Connection, digest: bytes, *, owner_id: UserId, expires_at: datetime) -> None:
+    """Store an invitation and invalidate the user's earlier ones."""
+    drop_invitations_of(conn, owner_id)
+    conn.execute(insert(invitation).values(digest=digest, owner_id=owner_id, expires_at=expires_at))
+
+
+def find_invitation(conn: Connection, digest: bytes, *, now: datetime) -> UserId | None:
+    query = select(invitation.c.owner_id).where(invitation.c.digest == digest, invitation.c.expires_at > now)
+    owner_id = conn.execute(query).scalar_one_or_none()
+    return None if owner_id is None else UserId(owner_id)
+
+
+def drop_invitations_of(conn: Connection, owner_id: UserId) -> None:
+    conn.execute(delete(invitation).where(invitation.c.owner_id == owner_id))
 
 
 def replace_setup_link(conn: Connection, digest: bytes, *, now: datetime) -> None:

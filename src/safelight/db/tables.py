@@ -553,6 +553,16 @@ session = Table(
 Index(None, session.c.owner_id)
 Index(None, session.c.expires_at)
 
+# Links with which users choose a password.
+invitation = Table(
+    "invitation",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("owner_id", String(64), ForeignKey("user.id"), nullable=False),
+    Column("expires_at", Moment, nullable=False),
+)
+Index(None, invitation.c.owner_id)
+
 setup_link = Table(
     "setup_link",
     metadata,

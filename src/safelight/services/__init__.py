@@ -52,6 +52,8 @@ Files and workflows:
 Accounts and the server:
 
 * ``user``: users and accounts.
+* ``user_directory``: what an administrator does with accounts.
+* ``invitation``: links with which users choose a password.
 * ``key``: API keys.
 * ``session``: sessions of browsers, and the first administrator.
 * ``identity``: tokens of an identity provider.

@@ -30,6 +30,18 @@ def list(tx: Transaction) -> Sequence[KeyRow]:
     return rows.keys(tx.conn)
 
 
+def of_user(tx: Transaction, who: Principal) -> Sequence[KeyRow]:
+    """The caller's keys, by age."""
+    return rows.keys_of(tx.conn, who.user_id)
+
+
+def revoke_own(tx: Transaction, who: Principal, *, key_id: KeyId) -> None:
+    """Revoke a key of the caller's. Raises :class:`NotFound`, also for another user's key."""
+    if not rows.drop_key_of(tx.conn, who.user_id, key_id):
+        raise NotFound(f"there is no key {key_id!r}")
+    account_revision.increment(tx)
+
+
 def revoke(tx: Transaction, *, key_id: KeyId) -> None:
     if not rows.drop_key(tx.conn, key_id):
         raise NotFound(f"there is no key {key_id!r}")

@@ -81,6 +81,18 @@ def find(tx: Transaction, who: Principal) -> Account | None:
     return accounts.find(tx.conn, who.user_id)
 
 
+def find_by_id(tx: Transaction, user_id: UserId) -> Account | None:
+    return accounts.find(tx.conn, user_id)
+
+
+def get_by_id(tx: Transaction, user_id: UserId) -> Account:
+    """Raises :class:`NotFound`."""
+    found = accounts.find(tx.conn, user_id)
+    if found is None:
+        raise NotFound(f"there is no user {user_id!r}")
+    return found
+
+
 def disable(tx: Transaction, *, name: str, disabled: bool, now: datetime) -> Account:
     """Disable or enable a user. Disabling deletes their sessions and keys and ends their jobs; what they own stays."""
     found = _get(tx, name)
@@ -88,6 +100,7 @@ def disable(tx: Transaction, *, name: str, disabled: bool, now: datetime) -> Acc
     if disabled:
         credentials.drop_sessions_of(tx.conn, found.user_id)
         credentials.drop_keys_of(tx.conn, found.user_id)
+        credentials.drop_invitations_of(tx.conn, found.user_id)
         jobs.end_all(tx, Principal(found.user_id), now=now)
     account_revision.increment(tx)
     return _get(tx, name)

@@ -5,7 +5,7 @@ the few API routes whose data comes from these packages.
 
 * ``site``: the ASGI application.
 * ``paths``: finds the file for a URL path.
-* ``pages``: the login and setup pages.
+* ``pages``: the pages for signing in, for administrators and for the account.
 * ``packages``: finds the installed packages of the web UI.
 * ``packs``: reads what node packs provide for the web UI.
 * ``blueprints``: subgraph blueprints of the frontend's node library.

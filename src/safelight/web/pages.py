@@ -1,18 +1,24 @@
-"""The pages outside the web UI: the login page, and the setup page for the first account."""
+"""The pages outside the web UI: signing in, the administrator's page, and the account's page.
+
+They show nothing by themselves: their scripts read the API with the caller's session.
+"""
 
 from importlib.resources import files
 from pathlib import Path
 
 from starlette.responses import FileResponse, Response
 
-_FOLDER = Path(str(files("safelight.web") / "login"))
+_FOLDER = Path(str(files("safelight.web")))
+_HTML, _CSS, _SCRIPT = "text/html; charset=utf-8", "text/css; charset=utf-8", "text/javascript; charset=utf-8"
 _PAGES = {
-    "/login": ("login.html", "text/html; charset=utf-8"),
-    "/setup": ("setup.html", "text/html; charset=utf-8"),
-    "/login/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/login/form.js": ("form.js", "text/javascript; charset=utf-8"),
-    "/login/login.js": ("login.js", "text/javascript; charset=utf-8"),
-    "/login/setup.js": ("setup.js", "text/javascript; charset=utf-8"),
+    "/login": ("login/login.html", _HTML),
+    "/setup": ("login/setup.html", _HTML),
+    "/invitation": ("login/invitation.html", _HTML),
+    "/admin": ("admin/admin.html", _HTML),
+    "/account": ("admin/account.html", _HTML),
+    **{f"/{name}": (name, _CSS) for name in ("login/page.css", "admin/page.css")},
+    **{f"/login/{name}.js": (f"login/{name}.js", _SCRIPT) for name in ("form", "login", "setup", "invitation")},
+    **{f"/admin/{name}.js": (f"admin/{name}.js", _SCRIPT) for name in ("server", "admin", "account")},
 }
 _HEADERS = {
     "cache-control": "no-cache",

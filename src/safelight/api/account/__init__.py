@@ -1,6 +1,8 @@
-"""Safelight's own routes for every user: signing in, and the node packs.
+"""Safelight's own routes for every user: signing in, their account, and the node packs.
 
+* ``own``: what users see and change of their own account.
+* ``account_json``: an account as JSON.
 * ``packs``: the node packs, with what could not be loaded.
 * ``routes``: the routes of this package.
-* ``session``: their handlers: the sessions of browsers, and the first account of a server.
+* ``session``: their handlers: sessions of browsers, invitations, and the first account of a server.
 """

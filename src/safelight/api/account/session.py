@@ -1,4 +1,4 @@
-"""``/api/auth/*``: sessions of browsers, and the first account of a server."""
+"""``/api/auth/*``: sessions of browsers, invitations, and the first account of a server."""
 
 from typing import Any
 
@@ -15,6 +15,7 @@ from safelight.core.errors import Forbidden
 from safelight.core.user import Account
 from safelight.db.transaction import Transaction
 from safelight.services import account_revision
+from safelight.services import invitation as invitations
 from safelight.services import session as sessions
 from safelight.services import user as users
 from safelight.services.account_revision import AccountState
@@ -44,10 +45,10 @@ async def create_session(app: App, request: ApiRequest) -> Response:
     if body is None and request.principal is not None and credential is not None and credential.kind == "token":
         who = request.principal
         if (account := await app.db.read(lambda tx: users.find(tx, who))) is not None:
-            return await _begin(app, request.http, account)
-    name, password = _text(body, "name"), _text(body, "password")
-    account = await app.sign_in.check(name=name, password=password, address=_address(request.http))
-    return await _begin(app, request.http, account)
+            return await begin_session(app, request.http, account)
+    name, password = text_field(body, "name"), text_field(body, "password")
+    account = await app.sign_in.check(name=name, password=password, address=address_of(request.http))
+    return await begin_session(app, request.http, account)
 
 
 async def delete_session(app: App, request: ApiRequest) -> Response:
@@ -61,10 +62,10 @@ async def delete_session(app: App, request: ApiRequest) -> Response:
 
 async def set_up(app: App, request: ApiRequest) -> Response:
     """Create the first administrator, by the link that the server printed, and sign them in."""
-    address = _address(request.http)
+    address = address_of(request.http)
     app.sign_in.refuse_too_many(("", address, WRONG_PER_ADDRESS))
     body = await request.read_json(limit=_LARGEST_BODY)
-    token, name, password = _text(body, "token"), _text(body, "name"), _text(body, "password")
+    token, name, password = text_field(body, "token"), text_field(body, "name"), text_field(body, "password")
     if not await app.db.read(lambda tx: sessions.is_setup_offered(tx, token=token)):
         app.sign_in.count_wrong(address=address)
         raise Forbidden(sessions.NO_SETUP)
@@ -73,10 +74,41 @@ async def set_up(app: App, request: ApiRequest) -> Response:
     account = await app.db.write(
         lambda tx: sessions.set_up(tx, token=token, name=name, password_hash=password_hash, now=now)
     )
-    return await _begin(app, request.http, account)
+    return await begin_session(app, request.http, account)
 
 
-async def _begin(app: App, request: Request, account: Account) -> Response:
+async def get_invitation(app: App, request: ApiRequest) -> Response:
+    """The name of the user whom a link invites."""
+    token = text_field(await request.read_json(limit=_LARGEST_BODY), "token")
+    address = address_of(request.http)
+    app.sign_in.refuse_too_many(("", address, WRONG_PER_ADDRESS))
+    try:
+        account = await app.db.read(lambda tx: invitations.invited(tx, token=token, now=request.now))
+    except Forbidden:
+        app.sign_in.count_wrong(address=address)
+        raise
+    return json_response({"name": account.name}, headers={"cache-control": "no-store"})
+
+
+async def accept_invitation(app: App, request: ApiRequest) -> Response:
+    """Set the password of the user whom the link invites, and sign them in."""
+    body = await request.read_json(limit=_LARGEST_BODY)
+    token, password = text_field(body, "token"), text_field(body, "password")
+    address = address_of(request.http)
+    app.sign_in.refuse_too_many(("", address, WRONG_PER_ADDRESS))
+    try:
+        await app.db.read(lambda tx: invitations.invited(tx, token=token, now=request.now))
+    except Forbidden:
+        app.sign_in.count_wrong(address=address)
+        raise
+    password_hash = await app.sign_in.hash(password)
+    account = await app.db.write(
+        lambda tx: invitations.accept(tx, token=token, password_hash=password_hash, now=request.now)
+    )
+    return await begin_session(app, request.http, account)
+
+
+async def begin_session(app: App, request: Request, account: Account) -> Response:
     """Start a session with a new secret: an existing one may be known to somebody else."""
     now = app.clock.now()
     token = await app.db.write(lambda tx: sessions.start(tx, account.principal, now=now))
@@ -96,12 +128,12 @@ def _shown(account: Account) -> dict[str, Any]:
     return {"id": account.user_id, "name": account.name, "is_admin": account.is_admin}
 
 
-def _text(body: Any, name: str) -> str:
+def text_field(body: Any, name: str) -> str:
     value = body.get(name) if isinstance(body, dict) else None
     if not isinstance(value, str):
         raise InvalidBody(f"the body must be an object with a string {name!r}")
     return value
 
 
-def _address(request: Request) -> str:
+def address_of(request: Request) -> str:
     return request.client.host if request.client else ""

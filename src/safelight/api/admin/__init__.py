@@ -4,5 +4,6 @@
 * ``housekeeping``: what the server removes by itself.
 * ``jobs``: the jobs of all users.
 * ``packs``: the node packs of each slot.
+* ``users``: the accounts of all users.
 * ``schedule``: waiting jobs, slots and gates.
 """

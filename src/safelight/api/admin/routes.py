@@ -1,6 +1,6 @@
 """The routes for administrators."""
 
-from safelight.api.admin import housekeeping, jobs, packs, schedule
+from safelight.api.admin import housekeeping, jobs, packs, schedule, users
 from safelight.api.route import Route
 
 ROUTES = (
@@ -12,6 +12,10 @@ ROUTES = (
     Route("POST", "/api/admin/housekeeping/run", housekeeping.run_housekeeping, also_api=False),
     Route("GET", "/api/admin/packs", packs.get_packs, also_api=False),
     Route("GET", "/api/admin/schedule", schedule.get_schedule, also_api=False),
+    Route("GET", "/api/admin/users", users.list_users, also_api=False),
+    Route("POST", "/api/admin/users", users.invite_users, also_api=False),
+    Route("PATCH", "/api/admin/users/{user_id}", users.change_user, also_api=False),
+    Route("POST", "/api/admin/users/{user_id}/invitation", users.invite_again, also_api=False),
     Route("PUT", "/api/admin/schedule/queue", schedule.set_queue_gate, also_api=False),
     Route("PUT", "/api/admin/schedule/slots/{slot}", schedule.set_slot_gate, also_api=False),
 )

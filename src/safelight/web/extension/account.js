@@ -1,10 +1,13 @@
-// Safelight's extension of the web UI for servers with accounts: a command to sign out, and a redirect to the login
-// page when the session has ended. The frontend's own "Login" is for comfy.org, not for this server's accounts.
+// Safelight's extension of the web UI: commands that open the account's and the administrator's page and sign out, and a
+// redirect to the login page when the session has ended. The frontend's own "Login" is for comfy.org, not for this
+// server's accounts.
 
 import { api } from '../../scripts/api.js'
 import { app } from '../../scripts/app.js'
 
 const SIGN_OUT = 'Safelight.SignOut'
+const ACCOUNT = 'Safelight.Account'
+const ADMIN = 'Safelight.Administration'
 const LOGIN = new URL('../../login', import.meta.url)
 
 async function signOut() {
@@ -27,14 +30,23 @@ async function session() {
   return response.ok ? response.json() : { accounts: false, user: null }
 }
 
+const open = (page) => () => window.open(new URL(`../../${page}`, import.meta.url), '_blank', 'noopener')
+
 const { accounts, user } = await session()
+const commands = []
 if (accounts) {
   redirectOn401()
-  app.registerExtension({
-    name: 'Safelight.Account',
-    commands: [
-      { id: SIGN_OUT, label: user ? `Sign out (${user.name})` : 'Sign out', icon: 'pi pi-sign-out', function: signOut }
-    ],
-    menuCommands: [{ path: ['Safelight'], commands: [SIGN_OUT] }]
-  })
+  commands.push({ id: ACCOUNT, label: 'My account', icon: 'pi pi-user', function: open('account') })
 }
+if (!accounts || user?.is_admin) {
+  commands.push({ id: ADMIN, label: 'Administration', icon: 'pi pi-cog', function: open('admin') })
+}
+if (accounts) {
+  const label = user ? `Sign out (${user.name})` : 'Sign out'
+  commands.push({ id: SIGN_OUT, label, icon: 'pi pi-sign-out', function: signOut })
+}
+app.registerExtension({
+  name: 'Safelight.Account',
+  commands,
+  menuCommands: [{ path: ['Safelight'], commands: commands.map((command) => command.id) }]
+})

@@ -1,4 +1,4 @@
-// Shared by the two forms: send the fields as JSON, then open the web UI or show the error.
+// Shared by the forms: send the fields as JSON, then open the web UI or show the error.
 
 export function onSubmit(read, address) {
   const form = document.querySelector('form')
@@ -19,13 +19,13 @@ export function onSubmit(read, address) {
   })
 }
 
-async function send(address, body) {
+export async function send(address, body) {
   const response = await fetch(address, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(body)
   })
-  if (response.ok) return
+  if (response.ok) return response.json()
   const { message } = await response.json().catch(() => ({}))
   throw new Error(message ?? `The server returned the status ${response.status}`)
 }

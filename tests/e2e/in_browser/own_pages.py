@@ -1,0 +1,167 @@
+"""The administrator's page and the account's page, as people use them: by clicks, on a narrow screen, by keyboard."""
+
+import json
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, expect
+from tests.e2e.server import running_server
+
+expect.set_options(timeout=60_000)
+PASSWORD = "a long enough password"
+SAMPLED = {"steps": 10_000, "seed": 1, "cfg": 2.0, "sampler_name": "euler", "scheduler": "normal", "denoise": 1.0}
+HANGING = {
+    "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "safelight-miniature.safetensors"}},
+    "2": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": "a red circle"}},
+    "3": {"class_type": "EmptyLatentImage", "inputs": {"width": 128, "height": 128, "batch_size": 1}},
+    "4": {
+        "class_type": "KSampler",
+        "inputs": {"model": ["1", 0], "positive": ["2", 0], "negative": ["2", 0], "latent_image": ["3", 0], **SAMPLED},
+    },
+    "5": {"class_type": "PreviewAny", "inputs": {"source": ["4", 0]}},
+}
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[str]:
+    """A server of its own: these tests turn its accounts on."""
+    with running_server(tmp_path, SAFELIGHT_WEB="0", SAFELIGHT_EXAMPLE_INPUT="0") as url:
+        yield url
+
+
+@pytest.fixture
+def page(browser: Browser, own_server: str) -> Iterator[Page]:
+    """A page. Errors of its scripts, and requests to another host, fail the test."""
+    problems: list[str] = []
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.set_default_timeout(60_000)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda sent: None if sent.url.startswith(own_server) else problems.append(sent.url))
+    yield page
+    assert problems == []
+
+
+def check_accessible(page: Page) -> None:
+    found = [rule for rule in Axe().run(page).response["violations"] if rule["impact"] in ("serious", "critical")]
+    assert found == [], json.dumps(found, indent=1)
+
+
+def become_administrator(page: Page, url: str) -> None:
+    """The first account of a server is made on the page itself."""
+    page.goto(f"{url}/admin#users")
+    page.get_by_label("Names").fill("root")
+    page.get_by_label("They are administrators").check()
+    page.get_by_role("button", name="Invite").click()
+    accept(page, page.locator("code").inner_text())
+
+
+def accept(page: Page, link: str) -> None:
+    page.goto(link)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_label("Password, again").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda address: "invitation" not in address)
+
+
+def test_a_class_is_set_up_and_a_hung_job_ended(page: Page, browser: Browser, own_server: str) -> None:
+    began = time.monotonic()
+    become_administrator(page, own_server)
+
+    page.goto(f"{own_server}/admin#users")
+    page.get_by_label("Names").fill("\n".join(f"student-{number}" for number in range(30)))
+    page.get_by_label("Running jobs").last.fill("1")
+    page.get_by_label("Device hours").last.fill("2")
+    page.get_by_role("button", name="Invite").click()
+    expect(page.get_by_text("30 invited")).to_be_visible()
+    links = page.locator("code").all_inner_texts()
+    assert len(links) == 30
+    check_accessible(page)
+
+    student = browser.new_page()
+    accept(student, links[7])
+    student.goto(f"{own_server}/account")
+    expect(student.get_by_role("heading", name="student-7")).to_be_visible()
+    check_accessible(student)
+    student.get_by_label("What it is for").fill("script")
+    student.get_by_role("button", name="Create a key").click()
+    key = student.locator("code").inner_text()
+    submit(own_server, key)
+
+    page.goto(f"{own_server}/admin#jobs")
+    page.get_by_role("heading", name="Jobs of all users").wait_for()
+    row = wait_for_row(page, "running", "student-7", "in_progress")
+    check_accessible(page)
+    row.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("being cancelled").first).to_be_visible()
+    wait_for_row(page, "ended", "student-7", "cancelled")
+    page.goto(f"{own_server}/admin#housekeeping")
+    page.get_by_role("button", name="Run it now").click()
+    expect(page.get_by_text("Housekeeping has run.")).to_be_visible()
+    check_accessible(page)
+    assert time.monotonic() - began < 180
+
+
+def wait_for_row(page: Page, kind: str, *texts: str) -> Locator:
+    """Choose a list of jobs until it has a row with all these texts."""
+    row = page.get_by_role("row")
+    for text in texts:
+        row = row.filter(has_text=text)
+    for _ in range(100):
+        page.get_by_label("Show").select_option("queued")
+        page.get_by_label("Show").select_option(kind)
+        with suppress(AssertionError):
+            expect(row).to_be_visible(timeout=300)
+            break
+    expect(row).to_be_visible()
+    return row
+
+
+def submit(url: str, key: str) -> None:
+    headers = {"x-api-key": key, "content-type": "application/json"}
+    sent = urllib.request.Request(f"{url}/api/prompt", json.dumps({"prompt": HANGING}).encode(), headers)
+    with urllib.request.urlopen(sent, timeout=60):
+        pass
+
+
+def test_a_user_is_disabled_and_enabled_by_keyboard_on_a_narrow_screen(page: Page, own_server: str) -> None:
+    become_administrator(page, own_server)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{own_server}/admin#users")
+    page.get_by_label("Names").fill("anna")
+    page.get_by_role("button", name="Invite").press("Enter")
+    expect(page.get_by_text("1 invited")).to_be_visible()
+    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0, "the page is wider than the screen"
+    anna = page.get_by_role("row").filter(has=page.get_by_role("cell", name="anna", exact=True)).first
+    anna.get_by_role("button", name="Disable").press("Enter")
+    expect(page.get_by_text("anna is disabled")).to_be_visible()
+    anna.get_by_role("button", name="Enable").press("Enter")
+    expect(page.get_by_text("anna may sign in again")).to_be_visible()
+    check_accessible(page)
+
+
+def test_a_password_is_changed_and_a_stranger_sees_nothing(page: Page, browser: Browser, own_server: str) -> None:
+    become_administrator(page, own_server)
+    page.goto(f"{own_server}/account")
+    page.get_by_label("Current password").fill("not this one")
+    page.get_by_label("New password", exact=True).fill(PASSWORD + "!")
+    page.get_by_label("New password, again").fill(PASSWORD + "!")
+    page.get_by_role("button", name="Change the password").click()
+    expect(page.get_by_text("the current password is wrong")).to_be_visible()
+    page.get_by_label("Current password").fill(PASSWORD)
+    page.get_by_role("button", name="Change the password").click()
+    expect(page.get_by_text("The password is changed")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/login")
+    page.get_by_label("Name").fill("root")
+    page.get_by_label("Password").fill(PASSWORD + "!")
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"{own_server}/")
+    stranger = browser.new_page()
+    stranger.goto(f"{own_server}/admin")
+    stranger.wait_for_url("**/login")
