@@ -25,7 +25,7 @@ def run_graph(graph: Graph) -> dict[str, tuple[Any, ...]]:
         if call not in done:
             node = library()[graph[call]["class_type"]]
             inputs = {name: value(given) for name, given in graph[call]["inputs"].items()}
-            done[call] = tuple(node.execute(**inputs).values)
+            done[call] = tuple(node.execute(**_with_choices(inputs)).values)
         return done[call]
 
     def value(given: Any) -> Any:
@@ -34,6 +34,17 @@ def run_graph(graph: Graph) -> dict[str, tuple[Any, ...]]:
     for call in graph:
         outputs(call)
     return done
+
+
+def _with_choices(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Inputs of a choice (``format.quality``) in the value of the choice, as nodes get them."""
+    made = {name: given for name, given in inputs.items() if "." not in name}
+    for name, given in inputs.items():
+        choice, _, own = name.partition(".")
+        if own:
+            made[choice] = made[choice] if isinstance(made[choice], dict) else {choice: made[choice]}
+            made[choice][own] = given
+    return made
 
 
 def with_inputs(graph: Graph, **changes: Any) -> Graph:

@@ -166,6 +166,7 @@ def test_the_start_graph_makes_the_same_picture_again_and_in_a_batch(tmp_path: P
         "z_image_turbo_bf16.safetensors",
         "qwen_3_4b.safetensors",
         "ae.safetensors",
+        "pixel_art_style_z_image_turbo.safetensors",
     ]
     with FolderContext(tmp_path).running() as run, torch.inference_mode():
         first = run_graph(START)["8"][0]

@@ -2,6 +2,8 @@
 them; everything else is small.
 """
 
+from collections.abc import Callable, Mapping
+
 import torch
 from torch import nn
 
@@ -87,6 +89,19 @@ class Lora(nn.Module):
                             owner.add_module(step, nn.Module())
                         owner = owner.get_submodule(step)
                     owner.register_parameter("weight", nn.Parameter(torch.empty(shape)))
+
+
+def lora(name: str, modules: Mapping[str, tuple[int, int]]) -> MiniatureFile:
+    """A LoRA of rank 4. ``modules``: what it changes, with the rows and columns of each weight."""
+
+    def factor(rows: int, columns: int, seed: int) -> Callable[[], torch.Tensor]:
+        return lambda: torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed)) * 0.05
+
+    more: dict[str, Callable[[], torch.Tensor]] = {}
+    for seed, (module, (rows, columns)) in enumerate(modules.items()):
+        more[f"{module}.lora_down.weight"] = factor(4, columns, 2 * seed)
+        more[f"{module}.lora_up.weight"] = factor(rows, 4, 2 * seed + 1)
+    return MiniatureFile("loras", name, nn.Module, format="fp32", more=more)
 
 
 def image_autoencoder() -> nn.Module:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from safelight.models.families.lumina.network import NextDiT, NextDiTShape
 from safelight.models.language.architecture import QWEN3
 from safelight.models.miniatures.file import Miniature, MiniatureFile
-from safelight.models.miniatures.shapes import AE, QWEN_3_4B, WIDTH, decoder
+from safelight.models.miniatures.shapes import AE, QWEN_3_4B, WIDTH, decoder, lora
 
 Z_IMAGE = NextDiTShape(
     channels=16,
@@ -29,10 +29,22 @@ def _z_image(name: str, format: str = "bf16") -> MiniatureFile:
 
 
 _QWEN = MiniatureFile("text_encoders", QWEN_3_4B, lambda: decoder(QWEN3))
+_QWEN_FP8 = replace(_QWEN, name="qwen_3_4b_fp8_mixed.safetensors", format="fp8_scaled")
+
+_STYLE = lora("pixel_art_style_z_image_turbo.safetensors", {"layers.0.attention.to_q": (256, 256)})
 
 MINIATURES = (
-    Miniature("z-image-turbo", (_z_image("z_image_turbo_bf16.safetensors"), _QWEN, AE)),
+    Miniature("z-image-turbo", (_z_image("z_image_turbo_bf16.safetensors"), _QWEN, AE, _STYLE)),
     Miniature("z-image", (_z_image("z_image_bf16.safetensors"), _QWEN, AE)),
-    Miniature("z-image-int8", (_z_image("z_image_turbo_int8_convrot.safetensors", "int8_convrot"), _QWEN, AE)),
+    Miniature(
+        "z-image-int8",
+        (
+            _z_image("z_image_turbo_int8_convrot.safetensors", "int8_convrot"),
+            _z_image("z_image_int8_convrot.safetensors", "int8_convrot"),
+            _QWEN,
+            _QWEN_FP8,
+            AE,
+        ),
+    ),
     Miniature("z-image-gguf", (_z_image("z_image_turbo-Q4_K_M.gguf", "Q4_K"), _QWEN, AE)),
 )

@@ -8,7 +8,7 @@ from safelight.models.families.qwen_image.network import QwenImage, QwenImageSha
 from safelight.models.language.architecture import QWEN25_VL
 from safelight.models.language.picture_recipe import PictureDecoder
 from safelight.models.miniatures.file import Miniature, MiniatureFile
-from safelight.models.miniatures.shapes import WIDTH, decoder
+from safelight.models.miniatures.shapes import WIDTH, decoder, lora
 from safelight.models.vision_tower.qwen25 import Qwen25VisionShape
 
 NETWORK = QwenImageShape(
@@ -71,9 +71,34 @@ def _autoencoder(name: str, **changes: Any) -> MiniatureFile:
 TEXT = _text_encoder("qwen_2.5_vl_7b_fp8_scaled.safetensors", "fp8_scaled_old")
 VAE = _autoencoder("qwen_image_vae.safetensors")
 
+_CHANGED = {f"transformer_blocks.{number}.attn.{part}": (256, 256) for number in range(2) for part in ("to_q", "to_k")}
+
+
+def _loras(*names: str) -> tuple[MiniatureFile, ...]:
+    return tuple(lora(f"{name}.safetensors", _CHANGED) for name in names)
+
+
 MINIATURES = (
-    Miniature("qwen-image", (_network("qwen_image_fp8_e4m3fn.safetensors"), TEXT, VAE)),
-    Miniature("qwen-image-2512", (_network("qwen_image_2512_fp8_e4m3fn.safetensors"), TEXT, VAE)),
+    Miniature(
+        "qwen-image",
+        (
+            _network("qwen_image_fp8_e4m3fn.safetensors"),
+            TEXT,
+            VAE,
+            *_loras("Qwen-Image-Lightning-8steps-V1.0", "Qwen-Image-Lightning-4steps-V1.0", "gummycandy_qwen"),
+            *_loras("illustration-1.0-qwen-image", "qwen_image_union_diffsynth_lora"),
+        ),
+    ),
+    Miniature(
+        "qwen-image-2512",
+        (
+            _network("qwen_image_2512_fp8_e4m3fn.safetensors"),
+            TEXT,
+            VAE,
+            *_loras("Qwen-Image-2512-Lightning-4steps-V1.0-fp32", "qwen-360-diffusion-2512-int8-bf16-v2"),
+            *_loras("Wuli-Qwen-Image-2512-Turbo-LoRA-2steps-V1.0-bf16"),
+        ),
+    ),
     Miniature("qwen-image-edit", (_network("qwen_image_edit_fp8_e4m3fn.safetensors"), TEXT, VAE)),
     Miniature("qwen-image-edit-2509", (_network("qwen_image_edit_2509_fp8_e4m3fn.safetensors"), TEXT, VAE)),
     Miniature(
