@@ -30,7 +30,7 @@ def identified(scope: Scope, send: Send) -> Iterator[Send]:
         if message["type"] == "http.response.start":
             others = [header for header in message.get("headers", ()) if header[0] not in names]  # of the leader
             message = {**message, "headers": others + [(name, chosen.encode()) for name in names]}
-            if message["status"] >= 500:
+            if message["status"] >= 500 and not path.startswith("/health/"):  # asked again and again until it is ready
                 log.warning("%s %s was answered with %d", scope["method"], path, message["status"])
         await send(message)
 
