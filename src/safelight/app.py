@@ -190,7 +190,7 @@ class App:
             presigning=store.presigning if settings.storage.blob_redirects else None,
             catalogue=catalogue,
             models=models,
-            dispatcher=engines,
+            dispatcher=engines if isinstance(engines, Leadership) else engines.access,
             leader=engines.elsewhere if isinstance(engines, Leadership) else lambda: None,
             web=web,
             logs=logs,

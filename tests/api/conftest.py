@@ -156,7 +156,7 @@ async def running(
         presigning=store.presigning if settings.storage.blob_redirects else None,
         catalogue=catalogue,
         models=models,
-        dispatcher=dispatcher,
+        dispatcher=dispatcher.access,
         web=NoWeb(),
         logs=Lines(),
         egress=Egress(is_allowed=is_test_server),

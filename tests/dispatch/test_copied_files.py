@@ -163,7 +163,7 @@ async def test_an_engine_that_dies_while_files_are_fetched_costs_no_attempt(tmp_
         await own_a_cat(env)
         await env.submit(ANNA, "a")
         await env.until(lambda: store.tries == 1)
-        [slot] = [status.id for status in env.dispatcher.slots()]
+        [slot] = [status.id for status in env.dispatcher.access.slots()]
         env.backend.crash(slot, "died")
         await env.settle()
         store.may_go_on.set()
@@ -205,9 +205,9 @@ async def test_validation_does_not_wait_for_a_store_that_is_unreachable(tmp_path
         files = {"cat.png": await env.db.read(lambda tx: asset_access.by_file_name(tx, ANNA, file=CAT))}
         store.is_away = True
         words = {"prompt": {}, "targets": [], "files": files}
-        assert await env.dispatcher.validate_inputs(ANNA.user_id, OWN, **words) == {}
+        assert await env.dispatcher.access.validate_inputs(ANNA.user_id, OWN, **words) == {}
         store.is_away = False
-        asking = asyncio.create_task(env.dispatcher.validate_inputs(ANNA.user_id, OWN, **words))
+        asking = asyncio.create_task(env.dispatcher.access.validate_inputs(ANNA.user_id, OWN, **words))
         await env.until(lambda: bool(env.sent(wire.ValidateInputs)))
         [asked] = env.sent(wire.ValidateInputs)
         assert Path(asked.files["cat.png"].path).read_bytes() == b"meow"

@@ -462,8 +462,8 @@ async def test_a_catalogue_is_stored_and_published(tmp_path: Path) -> None:
         assert len(set(env.ready)) == 1
         await env.settle()
         assert (await env.db.read(nodes.load_latest))[OWN].nodes == [node]
-        assert [info.pid for info in env.dispatcher.engines()] == [7, 7]
-        env.dispatcher.free(owner_id=None, unload_models=True, free_memory=False)
+        assert [info.pid for info in env.dispatcher.access.engines()] == [7, 7]
+        env.dispatcher.access.free(owner_id=None, unload_models=True, free_memory=False)
         assert env.sent(wire.FreeMemory) == [wire.FreeMemory(unload_models=True)] * 2
 
 
@@ -523,7 +523,7 @@ async def test_a_user_frees_the_memory_of_workers_that_ran_their_job_last(tmp_pa
         await env.submit(ANNA, "a")
         order = await env.order("a")
         used = next(slot for slot, sent in env.backend.sent if sent is order)
-        env.dispatcher.free(owner_id=BEN.user_id, unload_models=True, free_memory=True)
+        env.dispatcher.access.free(owner_id=BEN.user_id, unload_models=True, free_memory=True)
         assert env.sent(wire.FreeMemory) == []
-        env.dispatcher.free(owner_id=ANNA.user_id, unload_models=True, free_memory=True)
+        env.dispatcher.access.free(owner_id=ANNA.user_id, unload_models=True, free_memory=True)
         assert [slot for slot, sent in env.backend.sent if isinstance(sent, wire.FreeMemory)] == [used]

@@ -93,7 +93,7 @@ async def test_slots_start_for_waiting_jobs_and_stop_when_there_are_none(tmp_pat
         await env.until(lambda: list(states(env).values()).count(STOPPED) == 2)
         env.clock.pass_s(IDLE_S)
         await until(env, s0=STOPPED, s1=STOPPED, s2=STOPPED)
-        assert len(env.dispatcher.engines()) == 2  # their devices are still the same
+        assert len(env.dispatcher.access.engines()) == 2  # their devices are still the same
         await env.submit(ANNA, "d")
         await env.order("d")
         await env.until(lambda: list(states(env).values()).count(STOPPED) == 2)

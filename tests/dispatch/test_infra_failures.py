@@ -30,7 +30,7 @@ def loses(message: wire.ToEngine) -> Iterable[wire.ToServer | Crash]:
 
 
 def status(env: Harness, slot: str = "s0") -> SlotStatus:
-    return next(each for each in env.dispatcher.slots() if each.id == slot)
+    return next(each for each in env.dispatcher.access.slots() if each.id == slot)
 
 
 async def test_a_slot_that_loses_three_in_a_row_is_shut_and_no_job_fails(tmp_path: Path) -> None:

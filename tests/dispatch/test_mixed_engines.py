@@ -214,7 +214,7 @@ def on(*engines: EngineKind) -> dict[str, Any]:
 async def test_jobs_of_both_engines_run_side_by_side(tmp_path: Path) -> None:
     async with mixed(tmp_path) as env:
         await all_ready(env)
-        assert {slot.id: slot.engine for slot in env.dispatcher.slots()} == {S0: OWN, S1: OWN, S2: COMFYUI}
+        assert {slot.id: slot.engine for slot in env.dispatcher.access.slots()} == {S0: OWN, S1: OWN, S2: COMFYUI}
         for name in ("its", "its too"):
             await env.submit(ANNA_WHO, name, **on(COMFYUI))
         await env.submit(ANNA_WHO, "ours", **on(OWN))

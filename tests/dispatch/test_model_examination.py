@@ -34,12 +34,12 @@ async def test_only_our_own_engine_is_asked_and_only_once_for_each_file(tmp_path
     async with running(tmp_path, slots=2, script=strict, kinds=kinds, preference=[OWN, *kinds.values()]) as env:
         await all_ready(env)
         files = [model(tmp_path, "bad.safetensors"), model(tmp_path, "good.safetensors")]
-        assert await env.dispatcher.examine_models(files) == {"bad.safetensors": "too new"}
-        assert await env.dispatcher.examine_models(files) == {"bad.safetensors": "too new"}
+        assert await env.dispatcher.access.examine_models(files) == {"bad.safetensors": "too new"}
+        assert await env.dispatcher.access.examine_models(files) == {"bad.safetensors": "too new"}
         [(slot, asked)] = [(slot, m) for slot, m in env.backend.sent if isinstance(m, wire.ExamineModels)]
         assert (slot, len(asked.files)) == ("s0", 2)
         model(tmp_path, "good.safetensors", b"another file")
-        await env.dispatcher.examine_models(files)
+        await env.dispatcher.access.examine_models(files)
         assert [len(asked.files) for asked in env.sent(wire.ExamineModels)] == [2, 1]
 
 
@@ -47,4 +47,4 @@ async def test_an_engine_that_does_not_answer_refuses_no_file(tmp_path: Path, mo
     monkeypatch.setattr(model_examination, "ANSWER_S", 0.01)
     async with running(tmp_path) as env:
         await all_ready(env)
-        assert await env.dispatcher.examine_models([model(tmp_path, "bad.safetensors")]) == {}
+        assert await env.dispatcher.access.examine_models([model(tmp_path, "bad.safetensors")]) == {}

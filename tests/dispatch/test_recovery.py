@@ -345,7 +345,7 @@ async def test_a_user_limited_to_one_slot_keeps_to_it(tmp_path: Path) -> None:
     async with after_a_kill(tmp_path, slots=2) as (env, past):
         await begin(env, past)
         await env.until(lambda: "JobReattached" in env.of_job("a"))
-        running = [status for status in env.dispatcher.slots() if status.owner_id == ANNA.user_id]
+        running = [status for status in env.dispatcher.access.slots() if status.owner_id == ANNA.user_id]
         assert [status.id for status in running] == [S0]
         assert (await env.db.read(lambda tx: jobs.queue(tx, ANNA)))[0][0].id == "a"
 

@@ -33,7 +33,7 @@ async def set_slot(env: Harness, slot: SlotId, mode: SlotGate) -> None:
 
 
 def states(env: Harness) -> dict[SlotId, SlotState]:
-    return {slot.id: slot.state for slot in env.dispatcher.slots()}
+    return {slot.id: slot.state for slot in env.dispatcher.access.slots()}
 
 
 async def all_ready(env: Harness) -> None:

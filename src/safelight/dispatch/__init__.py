@@ -4,6 +4,7 @@
 * ``backend``: the port behind which engines run.
 * ``backends/``: where engines run: local processes, a Ray cluster, a fake.
 * ``dispatcher``: the wiring of all parts; receives messages of engines and events of the bus.
+* ``engine_access``: what HTTP asks of the engines.
 * ``files/``: how input files reach an engine, and how its outputs reach the store.
 * ``journal``: what an attempt's engine has reported, for a server that reattaches to it.
 * ``leadership``: which of several servers has the dispatcher.

@@ -15,11 +15,8 @@ reacts to events (a job was queued, a cancel was requested) and to messages of t
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack
-from typing import Any
 
 from safelight.bus.bus import Bus
-from safelight.core.asset import Asset
 from safelight.core.clock import Clock
 from safelight.core.digest import Digest
 from safelight.core.engine_kind import OWN, EngineKind
@@ -34,21 +31,20 @@ from safelight.core.event import (
     JobRequeued,
 )
 from safelight.core.gate import Gates, QueueGate
-from safelight.core.ids import UserId
 from safelight.core.job import Fence
-from safelight.core.pack import PackStatus
 from safelight.core.pool import Pool, QueueKey
-from safelight.core.worker import EngineInfo, SlotGate, SlotId, SlotStatus
+from safelight.core.worker import SlotGate, SlotId
 from safelight.db.engine import Database
 from safelight.dispatch.attempts.names import NameCounters
 from safelight.dispatch.attempts.outcomes import Outcomes
 from safelight.dispatch.attempts.recovery import Recovery
 from safelight.dispatch.attempts.run_limits import Limits
 from safelight.dispatch.backend import Backend
-from safelight.dispatch.files.transport import FileTransport, fetch_for_validation
-from safelight.dispatch.model_examination import ExaminedFile, ModelExamination
+from safelight.dispatch.engine_access import EngineAccess
+from safelight.dispatch.files.transport import FileTransport
+from safelight.dispatch.model_examination import ModelExamination
 from safelight.dispatch.pack_requests import PackRoutes
-from safelight.dispatch.remote_validation import RemoteValidation, Violations
+from safelight.dispatch.remote_validation import RemoteValidation
 from safelight.dispatch.scheduling.queue import SchedulerQueue
 from safelight.dispatch.slots.attempt_runner import AttemptRunner
 from safelight.dispatch.slots.claims import Claims
@@ -57,7 +53,6 @@ from safelight.dispatch.slots.registry import Slots
 from safelight.dispatch.tasks import Tasks
 from safelight.services import attempt as attempts
 from safelight.services import gate as gates
-from safelight.services.model import ModelFile
 from safelight.wire import messages as wire
 
 
@@ -169,6 +164,15 @@ class Dispatcher:
             on_models_loaded=on_models_loaded,
         )
 
+        self.access = EngineAccess(
+            backend=backend,
+            transport=transport,
+            slots=self._slots,
+            validation=self._validation,
+            examination=self._examination,
+            pack_routes=self._pack_routes,
+        )
+
     async def start(self) -> None:
         """Fail the attempts of a server that stopped, unless its engines may have outlived it; then begin."""
         detached_s = self._backend.detached_s
@@ -212,73 +216,10 @@ class Dispatcher:
         at_work = {slot for slot, attempt in ready if attempt and attempt.is_sent and not attempt.is_abandoned}
         return at_work.union(self._recovery.unheard)
 
-    # -- for HTTP (api/app.py: Engines) --
-
     @property
     def is_here(self) -> bool:
         """Whether this server has the dispatcher (``leadership.py``)."""
         return True
-
-    def engines(self) -> Sequence[EngineInfo]:
-        """What each ready engine last reported about itself."""
-        return self._slots.engines()
-
-    def slots(self) -> Sequence[SlotStatus]:
-        return self._slots.statuses()
-
-    def packs(self) -> Mapping[SlotId, Sequence[PackStatus]]:
-        """The node packs of each ready engine."""
-        return self._slots.packs()
-
-    def free(self, *, owner_id: UserId | None, unload_models: bool, free_memory: bool) -> None:
-        """Let engines free memory when they are next idle: all of them, or those whose last job is the owner's."""
-        for slot in self._slots:
-            if owner_id in (None, slot.latest_owner_id):
-                self._backend.send(slot.id, wire.FreeMemory(unload_models=unload_models, free_memory=free_memory))
-
-    async def validate_inputs(
-        self,
-        owner_id: UserId,
-        engine: EngineKind,
-        *,
-        prompt: Mapping[str, Any],
-        targets: Sequence[str],
-        files: Mapping[str, Asset],
-    ) -> Violations:
-        """The violations that the nodes of an engine of that kind find, preferably of an idle one; none if no engine
-        answers in time or the files cannot be fetched in time."""
-        with ExitStack() as inputs:
-            ready = [slot for slot in self._slots if slot.ready is not None and slot.has.engine == engine]
-            if not ready:
-                return {}
-            slot = min(ready, key=lambda slot: slot.attempt is not None)
-            refs = await fetch_for_validation(self._transport, files, inputs, slot=slot.id)
-            if refs is None:
-                return {}
-            return await self._validation.validate(
-                slot.id, owner_id=owner_id, prompt=prompt, targets=targets, files=refs
-            )
-
-    async def examine_models(self, files: Sequence[ModelFile]) -> Mapping[str, str]:
-        """By name, why Safelight's own engine cannot load a model file; what it cannot tell now is left out."""
-        ready = [slot.id for slot in self._slots if slot.ready is not None and slot.has.engine == OWN]
-        if not ready or not files:
-            return {}
-        examined = await asyncio.to_thread(lambda: [_examined(file) for file in files])
-        reasons = await self._examination.examine(ready[0], examined)
-        return {file.name: reasons[str(file.path)] for file in files if str(file.path) in reasons}
-
-    def pack_of_route(self, method: str, path: str) -> str | None:
-        """The node pack that serves ``path``; ``None`` if there is none."""
-        return self._pack_routes.pack_of(method, path)
-
-    async def request_pack(
-        self, owner_id: UserId, *, method: str, path: str, target: str, headers: Mapping[str, str], body: bytes
-    ) -> wire.PackResponse:
-        """The response of a node pack; see :meth:`PackRoutes.request`."""
-        return await self._pack_routes.request(
-            owner_id, method=method, path=path, target=target, headers=headers, body=body
-        )
 
     # -- events of the bus --
 
@@ -333,12 +274,3 @@ class Dispatcher:
 
     def _publish(self, event: Event) -> None:
         self._bus.publish([event])
-
-
-def _examined(file: ModelFile) -> ExaminedFile:
-    """Blocks."""
-    try:
-        status = file.path.stat()
-    except OSError:
-        return ExaminedFile(file.folder, str(file.path), 0, 0)
-    return ExaminedFile(file.folder, str(file.path), status.st_size, status.st_mtime_ns)

@@ -104,16 +104,16 @@ class Leadership:
     # -- for HTTP (api/app.py: Engines) --
 
     def engines(self) -> Sequence[EngineInfo]:
-        return self._dispatcher.engines() if self._dispatcher else ()
+        return self._dispatcher.access.engines() if self._dispatcher else ()
 
     def slots(self) -> Sequence[SlotStatus]:
-        return self._dispatcher.slots() if self._dispatcher else ()
+        return self._dispatcher.access.slots() if self._dispatcher else ()
 
     def packs(self) -> Mapping[SlotId, Sequence[PackStatus]]:
-        return self._dispatcher.packs() if self._dispatcher else {}
+        return self._dispatcher.access.packs() if self._dispatcher else {}
 
     def free(self, *, owner_id: UserId | None, unload_models: bool, free_memory: bool) -> None:
-        self._here().free(owner_id=owner_id, unload_models=unload_models, free_memory=free_memory)
+        self._here().access.free(owner_id=owner_id, unload_models=unload_models, free_memory=free_memory)
 
     async def validate_inputs(
         self,
@@ -127,19 +127,21 @@ class Leadership:
         """Without a dispatcher there are no violations: the run validates the inputs."""
         if self._dispatcher is None:
             return {}
-        return await self._dispatcher.validate_inputs(owner_id, engine, prompt=prompt, targets=targets, files=files)
+        return await self._dispatcher.access.validate_inputs(
+            owner_id, engine, prompt=prompt, targets=targets, files=files
+        )
 
     async def examine_models(self, files: Sequence[ModelFile]) -> Mapping[str, str]:
         """Without a dispatcher, all files count as usable: the run tells."""
-        return await self._dispatcher.examine_models(files) if self._dispatcher is not None else {}
+        return await self._dispatcher.access.examine_models(files) if self._dispatcher is not None else {}
 
     def pack_of_route(self, method: str, path: str) -> str | None:
-        return self._dispatcher.pack_of_route(method, path) if self._dispatcher is not None else None
+        return self._dispatcher.access.pack_of_route(method, path) if self._dispatcher is not None else None
 
     async def request_pack(
         self, owner_id: UserId, *, method: str, path: str, target: str, headers: Mapping[str, str], body: bytes
     ) -> PackResponse:
-        return await self._here().request_pack(
+        return await self._here().access.request_pack(
             owner_id, method=method, path=path, target=target, headers=headers, body=body
         )
 
