@@ -33,7 +33,7 @@ COMMANDS = (
     "import",
 )
 _MODULES = {"import": "import_work"}
-"""Of commands whose name is no name of a module."""
+"""The modules of commands whose names Python does not allow for modules."""
 
 
 class Commands(click.Group):

@@ -19,7 +19,7 @@ def folders(surfaces: Surfaces) -> list[Path]:
 
 
 def failed(surfaces: Surfaces) -> dict[str, str]:
-    """The packs that could not be imported, and why. A pack without nodes is no failure."""
+    """The packs that could not be imported, and why. A pack without nodes has not failed."""
     reasons: Mapping[str, str] = {}
     for handler in logging.getLogger().handlers:
         if handler.name == NAME:
