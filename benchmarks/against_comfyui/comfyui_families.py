@@ -1,5 +1,6 @@
 """Runs the cases of ``family_cases.py`` in a ComfyUI. Started by ``families.py``, with ComfyUI's interpreter:
-``python comfyui_families.py COMFYUI WEIGHTS OUT``; reads ``WEIGHTS/FAMILY.safetensors``, writes latents to ``OUT``.
+``python comfyui_families.py COMFYUI WEIGHTS OUT CASE...``; reads ``WEIGHTS/FAMILY.safetensors``, writes the latents of
+each case to ``OUT/CASE.safetensors``.
 """
 
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 COMFYUI, WEIGHTS, OUT = (Path(argument) for argument in sys.argv[1:4])
+NAMES = sys.argv[4:]
 sys.path[:0] = [str(COMFYUI), str(HERE)]
 sys.argv = ["main.py", "--cpu", "--base-directory", tempfile.mkdtemp()]
 
@@ -61,5 +63,6 @@ def run(name, case, steps):
 
 
 with torch.inference_mode():
-    made = {f"{name}, {n} steps": run(name, case, n) for name, case in cases.CASES.items() for n in cases.STEPS}
-save_file({name: latent.contiguous() for name, latent in made.items()}, OUT)
+    for name in NAMES:
+        made = {f"{n} steps": run(name, cases.CASES[name], n).contiguous() for n in cases.STEPS}
+        save_file(made, OUT / f"{name}.safetensors")

@@ -2,11 +2,14 @@
 
 ``python -m benchmarks.against_comfyui.families --comfyui FOLDER --python INTERPRETER`` runs every case of
 ``family_cases.py`` in ComfyUI (``INTERPRETER`` has ComfyUI's requirements installed) and in Safelight, prints the
-relative L2 distance of each, and exits with an error if one is too large. ``--write`` writes ComfyUI's latents to
-``tests/golden/families.safetensors``, with which the tests compare.
+relative L2 distance of each, and exits with an error if one is too large. ``--only WORD`` runs the cases with that word
+in their name. ``--write`` writes ComfyUI's latents to ``tests/golden/families``, a file for each case, with which the
+tests compare.
 """
 
 import argparse
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,7 +39,7 @@ from safelight.models.transformer.streams import StreamShape
 from safelight.nodes.sampling.noise import SeededNoise
 from safelight.nodes.sampling.sample import sampler_named
 
-GOLDEN = Path(__file__).parents[2] / "tests" / "golden" / "families.safetensors"
+GOLDEN = Path(__file__).parents[2] / "tests" / "golden" / "families"
 LIMITS = {1: 1e-5, 4: 1e-4}
 """Of the relative L2 distance, by the number of steps."""
 
@@ -168,6 +171,11 @@ def run(name: str, steps: int, folder: Path) -> torch.Tensor:
     return made.samples
 
 
+def golden_file(name: str) -> Path:
+    """Where ComfyUI's latents of a case are recorded: a tensor for each number of steps (``"4 steps"``)."""
+    return GOLDEN / f"{re.sub('[^a-z0-9.]+', '-', name)}.safetensors"
+
+
 def distance(actual: torch.Tensor, expected: torch.Tensor) -> float:
     return float((actual - expected).norm() / expected.norm())
 
@@ -176,25 +184,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--comfyui", type=Path, required=True)
     parser.add_argument("--python", required=True)
+    parser.add_argument("--only", default="", metavar="WORD")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     failed = 0
+    names = [name for name in cases.CASES if arguments.only in name]
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        for case in cases.CASES.values():
-            write_weights(case["family"], folder)
-        script, out = Path(__file__).with_name("comfyui_families.py"), folder / "latents.safetensors"
-        subprocess.run([arguments.python, script, arguments.comfyui, folder, out], check=True)
-        theirs = load_file(out)
-        for name in cases.CASES:
-            for steps in cases.STEPS:
-                key = f"{name}, {steps} steps"
-                error = distance(run(name, steps, folder), theirs[key])
-                failed += not error <= LIMITS[steps]
-                print(f"{key:<60} {error:10.2e}{'' if error <= LIMITS[steps] else '   too large'}", flush=True)
-        if arguments.write:
-            save_file(theirs, GOLDEN)
+        for name in names:
+            write_weights(cases.CASES[name]["family"], folder)
+        script, out = Path(__file__).with_name("comfyui_families.py"), folder / "latents"
+        out.mkdir()
+        subprocess.run([arguments.python, script, arguments.comfyui, folder, out, *names], check=True)
+        for name in names:
+            latents = out / f"{name}.safetensors"
+            for steps, theirs in sorted(load_file(latents).items()):
+                limit = LIMITS[int(steps.split()[0])]
+                error = distance(run(name, int(steps.split()[0]), folder), theirs)
+                failed += not error <= limit
+                print(f"{f'{name}, {steps}':<60} {error:10.2e}{'' if error <= limit else '   too large'}", flush=True)
+            if arguments.write:
+                shutil.copyfile(latents, golden_file(name))
     sys.exit(1 if failed else 0)
 
 

@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from benchmarks.against_comfyui.families import GOLDEN, LIMITS, distance, run
+from benchmarks.against_comfyui.families import LIMITS, distance, golden_file, run
 from benchmarks.against_comfyui.family_cases import CASES
 from safetensors.torch import load_file
-
-KNOWN = load_file(GOLDEN)
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +18,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("steps", LIMITS)
 @pytest.mark.parametrize("name", CASES)
 def test_latents_are_comfyuis(name: str, steps: int, folder: Path) -> None:
-    expected = KNOWN[f"{name}, {steps} steps"]
+    expected = load_file(golden_file(name))[f"{steps} steps"]
     with torch.inference_mode():
         made = run(name, steps, folder)
     assert made.shape == expected.shape
