@@ -34,6 +34,7 @@ Handlers and responses:
 * ``openapi_document``: the document at ``/openapi.json``.
 * ``responses``: JSON responses and ETags.
 * ``error_responses``: the status and the form of each error.
+* ``quota_notices``: tells webhooks of refusals because of a quota.
 * ``byte_headers``: the headers of responses with a user's bytes.
 * ``blob_response``: a stored blob as a response, with ranges, or a redirect to the object store.
 * ``pack_routes``: routes of node packs, passed to a worker.

@@ -22,8 +22,10 @@ from safelight.blobs.store import BlobStore, Presigning
 from safelight.core.clock import Clock
 from safelight.core.ids import UserId
 from safelight.core.pack import PackStatus
+from safelight.core.pool import QueueKey
 from safelight.core.worker import EngineInfo, SlotId, SlotStatus
 from safelight.db.engine import Database
+from safelight.dispatch.scheduling.forecast import Forecast
 from safelight.services.batch_expansion import BatchExpansion
 from safelight.services.catalogue import LiveCatalogue
 from safelight.services.download import Downloads
@@ -63,6 +65,13 @@ class Engines(RemoteValidation, Protocol):
 
     def slots(self) -> Sequence[SlotStatus]:
         """The current state of each slot."""
+        ...
+
+    def forecast(
+        self, key: QueueKey, *, depths: Mapping[QueueKey, int], ahead: int, run_s: float | None
+    ) -> Forecast | None:
+        """When the job behind ``ahead`` others of ``key`` will start; ``None`` if that is unknown. ``depths``: how many
+        jobs wait under each key; ``run_s``: how long the job takes."""
         ...
 
     def packs(self) -> Mapping[SlotId, Sequence[PackStatus]]:

@@ -26,11 +26,12 @@ from safelight.api.handler import Handler
 from safelight.api.heavy import LARGE_BODY_BYTES
 from safelight.api.origin import Origins
 from safelight.api.parameters import decode_path, decode_query
+from safelight.api.quota_notices import tell_refusal
 from safelight.api.request_body import InvalidBody, parse_json, read_body
 from safelight.api.request_path import raw_path
 from safelight.api.responses import PRIVATE
 from safelight.api.routing import Match, Router
-from safelight.core.errors import NotFound
+from safelight.core.errors import NotFound, SafelightError
 
 log = logging.getLogger(__name__)
 access_log = logging.getLogger("safelight.access")
@@ -141,7 +142,12 @@ class Pipeline:
         if handler.checks_body and operation.body is not None:
             body = await self._read_body(api_request)
             api_request = replace(api_request, body=body, now=self._app.clock.now())
-        return await handler.answer(self._app, api_request)
+        try:
+            return await handler.answer(self._app, api_request)
+        except SafelightError as error:
+            if principal is not None:
+                await tell_refusal(self._app, principal.user_id, error)
+            raise
 
     async def _read_body(self, request: ApiRequest) -> Any:
         http, declared = request.http, request.operation.body

@@ -66,14 +66,32 @@ class Account:
         return Principal(self.user_id, is_admin=self.is_admin)
 
 
+@dataclass(frozen=True, slots=True)
+class SpentQuota:
+    """A quota because of which something was refused: the name of its field in :class:`Quota`, and its value."""
+
+    name: str
+    limit: float
+
+
 class QuotaReached(LimitExceeded):
-    """A limit that frees up with time, or when the user deletes something. ``retry_after_s``: when to try again."""
+    """A limit that frees up with time, or when the user deletes something. ``retry_after_s``: when to try again.
+    ``quota``: the user's quota, if it is one."""
 
     code = "quota_reached"
 
-    def __init__(self, message: str, *, retry_after_s: int) -> None:
+    def __init__(self, message: str, *, retry_after_s: int, quota: SpentQuota | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.quota = quota
+
+
+class StorageSpent(TooLarge):
+    """What the user wants to store is more than their quota leaves."""
+
+    def __init__(self, message: str, *, quota: SpentQuota) -> None:
+        super().__init__(message)
+        self.quota = quota
 
 
 class BudgetSpent(SafelightError):
@@ -102,16 +120,24 @@ def check_submit(quota: Quota, *, queued: int, stored_bytes: int, used_device_s:
     if quota.device_s is not None and used_device_s >= quota.device_s:
         raise BudgetSpent(f"Your {quota.device_s:g} device-seconds are used up")
     if quota.queued_jobs is not None and queued >= quota.queued_jobs:
-        raise QuotaReached(f"You may have {quota.queued_jobs} jobs waiting, and have {queued}", retry_after_s=10)
+        raise QuotaReached(
+            f"You may have {quota.queued_jobs} jobs waiting, and have {queued}",
+            retry_after_s=10,
+            quota=SpentQuota("queued_jobs", quota.queued_jobs),
+        )
     if quota.stored_bytes is not None and stored_bytes > quota.stored_bytes:
         raise QuotaReached(
             f"You may store {quota.stored_bytes} bytes; with this job it would be {stored_bytes}: delete some first",
             retry_after_s=60,
+            quota=SpentQuota("stored_bytes", quota.stored_bytes),
         )
 
 
 def check_store(quota: Quota, *, stored_bytes: int, new_bytes: int) -> None:
-    """Check that ``new_bytes`` more may be stored. Raises :class:`TooLarge`."""
+    """Check that ``new_bytes`` more may be stored. Raises :class:`StorageSpent`."""
     if quota.stored_bytes is not None and stored_bytes + new_bytes > quota.stored_bytes:
         after = stored_bytes + new_bytes
-        raise TooLarge(f"You may store {quota.stored_bytes} bytes; with this it would be {after}: delete some first")
+        raise StorageSpent(
+            f"You may store {quota.stored_bytes} bytes; with this it would be {after}: delete some first",
+            quota=SpentQuota("stored_bytes", quota.stored_bytes),
+        )

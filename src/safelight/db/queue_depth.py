@@ -15,6 +15,7 @@ from safelight.db.upsert import insert_in
 
 _OF_ALL = (table.c.pool, table.c.engines)
 _DEPTHS = select(*_OF_ALL, func.sum(table.c.queued)).where(IS_WAITING).group_by(*_OF_ALL).order_by(*_OF_ALL)
+_BY_KEY = select(table.c.owner_id, *_OF_ALL, table.c.queued).where(IS_WAITING)
 _WAITING = select(table.c.owner_id, *_OF_ALL).where(IS_WAITING)
 
 
@@ -38,6 +39,12 @@ def waiting(conn: Connection) -> list[QueueKey]:
     """The queues that have jobs."""
     rows = conn.execute(_WAITING)
     return [QueueKey(UserId(owner), Pool(pool), from_text(engines)) for owner, pool, engines in rows]
+
+
+def by_key(conn: Connection) -> dict[QueueKey, int]:
+    """How many jobs wait in each queue that has any."""
+    rows = conn.execute(_BY_KEY)
+    return {QueueKey(UserId(owner), Pool(pool), from_text(engines)): int(n) for owner, pool, engines, n in rows}
 
 
 def by_requirements(conn: Connection) -> dict[Requirements, int]:

@@ -11,6 +11,7 @@ from safelight.core.webhook import Delivery, DeliveryId, DeliveryState, Endpoint
 from safelight.db.tables import webhook_delivery as deliveries
 from safelight.db.tables import webhook_endpoint as endpoints
 
+_LATEST = 1000
 _OF_OWNER = select(endpoints).where(endpoints.c.owner_id == bindparam("owner")).order_by(endpoints.c.created_at)
 _DUE = (
     select(deliveries)
@@ -76,6 +77,15 @@ def deliveries_of(conn: Connection, owner_id: UserId, *, limit: int) -> list[Del
     """The newest first."""
     query = select(deliveries).where(deliveries.c.owner_id == owner_id).order_by(deliveries.c.seq.desc()).limit(limit)
     return [_delivery(row) for row in conn.execute(query)]
+
+
+def bodies_since(conn: Connection, owner_id: UserId, *, kind: EventKind, since: datetime) -> Sequence[str]:
+    """The bodies of those of a kind among the owner's latest :data:`_LATEST` deliveries that were queued since then."""
+    columns = (deliveries.c.kind, deliveries.c.created_at, deliveries.c.body)
+    newest = select(*columns).where(deliveries.c.owner_id == owner_id).order_by(deliveries.c.seq.desc())
+    latest = newest.limit(_LATEST).subquery()
+    query = select(latest.c.body).where(latest.c.kind == kind.value, latest.c.created_at >= since)
+    return conn.execute(query).scalars().all()
 
 
 def replace_delivery(conn: Connection, owner_id: UserId, *, after: Delivery) -> None:

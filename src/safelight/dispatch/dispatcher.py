@@ -168,6 +168,8 @@ class Dispatcher:
             backend=backend,
             transport=transport,
             slots=self._slots,
+            queue=self._queue,
+            clock=clock,
             validation=self._validation,
             examination=self._examination,
             pack_routes=self._pack_routes,

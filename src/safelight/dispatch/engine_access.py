@@ -6,15 +6,19 @@ from contextlib import ExitStack
 from typing import Any
 
 from safelight.core.asset import Asset
+from safelight.core.clock import Clock
 from safelight.core.engine_kind import OWN, EngineKind
 from safelight.core.ids import UserId
 from safelight.core.pack import PackStatus
+from safelight.core.pool import QueueKey
 from safelight.core.worker import EngineInfo, SlotId, SlotStatus
 from safelight.dispatch.backend import Backend
 from safelight.dispatch.files.transport import FileTransport, fetch_for_validation
 from safelight.dispatch.model_examination import ExaminedFile, ModelExamination
 from safelight.dispatch.pack_requests import PackRoutes
 from safelight.dispatch.remote_validation import RemoteValidation, Violations
+from safelight.dispatch.scheduling.forecast import Forecast
+from safelight.dispatch.scheduling.queue import SchedulerQueue
 from safelight.dispatch.slots.registry import Slots
 from safelight.services.model import ModelFile
 from safelight.wire import messages as wire
@@ -29,6 +33,8 @@ class EngineAccess:
         backend: Backend,
         transport: FileTransport,
         slots: Slots,
+        queue: SchedulerQueue,
+        clock: Clock,
         validation: RemoteValidation,
         examination: ModelExamination,
         pack_routes: PackRoutes,
@@ -36,6 +42,8 @@ class EngineAccess:
         self._backend = backend
         self._transport = transport
         self._slots = slots
+        self._queue = queue
+        self._clock = clock
         self._validation = validation
         self._examination = examination
         self._pack_routes = pack_routes
@@ -51,6 +59,17 @@ class EngineAccess:
 
     def slots(self) -> Sequence[SlotStatus]:
         return self._slots.statuses()
+
+    def forecast(
+        self, key: QueueKey, *, depths: Mapping[QueueKey, int], ahead: int, run_s: float | None
+    ) -> Forecast | None:
+        """When the job behind ``ahead`` others of ``key`` will start; ``None`` if that is unknown. ``run_s``: how long
+        it takes. ``depths``: how many jobs wait under each key."""
+        if not self._slots.gates.starts_jobs:
+            return None
+        now_s = self._clock.monotonic_s()
+        slots = [slot.in_forecast(now_s) for slot in self._slots if self._slots.is_open(slot.id) and not slot.is_shut]
+        return self._queue.forecast(slots, depths=depths, key=key, ahead=ahead, run_s=run_s)
 
     def packs(self) -> Mapping[SlotId, Sequence[PackStatus]]:
         """The node packs of each ready engine."""

@@ -22,10 +22,12 @@ from safelight.core.event import Event, EventsMissed, LeaderChanged
 from safelight.core.ids import UserId
 from safelight.core.leader import Leader
 from safelight.core.pack import PackStatus
+from safelight.core.pool import QueueKey
 from safelight.core.worker import EngineInfo, SlotId, SlotStatus
 from safelight.db.engine import Database
 from safelight.dispatch.dispatcher import Dispatcher
 from safelight.dispatch.remote_validation import Violations
+from safelight.dispatch.scheduling.forecast import Forecast
 from safelight.services import leader as leaders
 from safelight.services.model import ModelFile
 from safelight.wire.messages import PackResponse
@@ -108,6 +110,14 @@ class Leadership:
 
     def slots(self) -> Sequence[SlotStatus]:
         return self._dispatcher.access.slots() if self._dispatcher else ()
+
+    def forecast(
+        self, key: QueueKey, *, depths: Mapping[QueueKey, int], ahead: int, run_s: float | None
+    ) -> Forecast | None:
+        """Without a dispatcher nothing is known."""
+        if self._dispatcher is None:
+            return None
+        return self._dispatcher.access.forecast(key, depths=depths, ahead=ahead, run_s=run_s)
 
     def packs(self) -> Mapping[SlotId, Sequence[PackStatus]]:
         return self._dispatcher.access.packs() if self._dispatcher else {}

@@ -256,6 +256,11 @@ def waiting_keys(tx: Transaction) -> Sequence[QueueKey]:
     return queue_depth.waiting(tx.conn)
 
 
+def depths_by_key(tx: Transaction) -> Mapping[QueueKey, int]:
+    """How many jobs wait under each key, of all users: for forecasts, which show nothing of it but a time."""
+    return queue_depth.by_key(tx.conn)
+
+
 def depths(tx: Transaction) -> Mapping[Requirements, int]:
     """How many jobs of all users wait with the same requirements."""
     return queue_depth.by_requirements(tx.conn)

@@ -41,7 +41,7 @@ def admit_jobs(tx: Transaction, who: Principal, *, count: int) -> None:
 
 def admit_bytes(tx: Transaction, who: Principal, *, size: int, instead_of: int = 0) -> None:
     """Check that the user may store ``size`` bytes that replace ``instead_of`` bytes. Raises
-    :class:`~safelight.core.errors.TooLarge`."""
+    :class:`~safelight.core.user.StorageSpent`."""
     account = rows.find(tx.conn, who.user_id)
     if account is not None and account.quota.stored_bytes is not None and size > instead_of:
         stored_bytes = rows.stored_bytes(tx.conn, who.user_id)

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from safelight.core.batch import Batch
@@ -12,7 +12,10 @@ from safelight.core.job import JobSummary
 from safelight.core.webhook import Delivery, DeliveryId, DeliveryState, EventKind
 from safelight.db import webhook as rows
 from safelight.db.transaction import Transaction
-from safelight.db.types import encode_json
+from safelight.db.types import decode_json, encode_json
+
+REFUSALS_EACH = timedelta(hours=1)
+"""Time between two deliveries about refusals because of the same quota."""
 
 
 def job_ended(tx: Transaction, job: JobSummary, *, now: datetime) -> None:
@@ -45,6 +48,15 @@ def batch_ended(tx: Transaction, batch: Batch, *, now: datetime) -> None:
 def quota_reached(tx: Transaction, owner_id: UserId, *, quota: str, limit: float, now: datetime) -> None:
     """``quota``: its name, such as ``device_s``."""
     _queue(tx, owner_id, kind=EventKind.QUOTA_REACHED, data={"quota": quota, "limit": limit}, now=now)
+
+
+def wants_refusal(tx: Transaction, owner_id: UserId, *, quota: str, now: datetime) -> bool:
+    """Whether the owner is to be told now that something was refused because of a quota: at most once in
+    :data:`REFUSALS_EACH`."""
+    if not any(EventKind.QUOTA_REACHED in endpoint.kinds for endpoint in rows.endpoints_of(tx.conn, owner_id)):
+        return False
+    told = rows.bodies_since(tx.conn, owner_id, kind=EventKind.QUOTA_REACHED, since=now - REFUSALS_EACH)
+    return all(decode_json(body)["data"]["quota"] != quota for body in told)
 
 
 def _queue(tx: Transaction, owner_id: UserId, *, kind: EventKind, data: Mapping[str, Any], now: datetime) -> None:

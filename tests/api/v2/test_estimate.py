@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from tests.api.accounts import signed_in
 from tests.api.conftest import Server
 from tests.api.engine import NODES, run_all, start_only
 from tests.api.prompts import picture
@@ -72,9 +73,25 @@ async def test_a_waiting_job_says_when_it_begins_and_how_long_it_takes(server: S
     await took(server, sized(64), 8.0)
     server.engine.script = start_only
     ids = [(await submit(server.client, sized(64))).json["id"] for _ in range(3)]
-    job = (await server.client.get(f"/api/v2/jobs/{ids[2]}")).json
-    assert job["metrics"]["estimated_run_p50_ms"] == 8000
-    assert job["metrics"]["estimated_start_ms"] == (job["queue_position"] + 0.5) * 8000
+    first, second = [(await server.client.get(f"/api/v2/jobs/{each}")).json for each in ids[1:]]
+    assert second["metrics"]["estimated_run_p50_ms"] == 8000
+    assert second["queue_position"] == 1
+    assert 0 < first["metrics"]["estimated_start_ms"] < second["metrics"]["estimated_start_ms"]
+
+
+async def test_jobs_of_another_user_count_as_far_as_they_run_first(server: Server) -> None:
+    await took(server, sized(64), 8.0)
+    _, ann = await signed_in(server, "ann")
+    _, bob = await signed_in(server, "bob")
+    server.engine.script = start_only
+    for _ in range(20):
+        assert (await server.client.post("/api/v2/jobs", {"workflow": sized(64)}, headers=ann)).status == 201
+    starts = []
+    for headers in (ann, bob):
+        answer = await server.client.post("/api/v2/estimate", {"workflow": sized(64)}, headers=headers)
+        starts.append(answer.json["start_s"]["p50"])
+    assert 7 < starts[1] <= 8, "behind the one that runs, and none of those that wait"
+    assert starts[0] > 19 * 7, "behind all of them"
 
 
 async def test_times_of_a_real_run_are_kept(server: Server) -> None:

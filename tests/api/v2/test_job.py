@@ -267,3 +267,16 @@ async def test_a_job_of_the_first_api_is_the_same_job_here(server: Server) -> No
     job = await ended(server.client, "my-own:id")
     assert job["id"] == "my-own:id"
     assert SystemClock().now().isoformat() < job["expires_at"]
+
+
+async def test_a_client_chooses_the_engine_in_a_member_of_our_own(server: Server) -> None:
+    assert (await submit(server.client, safelight={"engine": "safelight"})).status == 201
+    refused = await submit(server.client, safelight={"engine": "comfyui"})
+    assert refused.status in (400, 422)
+    assert "valid: safelight" in refused.json["error"]["message"]
+
+
+@pytest.mark.parametrize("chosen", [{"engine": 3}, {"engines": "safelight"}, "safelight", None])
+async def test_an_unknown_choice_of_our_own_is_refused(server: Server, chosen: Any) -> None:
+    answer = await submit(server.client, safelight=chosen)
+    assert (answer.status, answer.json["error"]["code"]) == (422, "invalid_request")

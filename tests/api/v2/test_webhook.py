@@ -1,5 +1,6 @@
 """Webhooks: what is sent, signed by the public library's rules, retried, listed, and sent again."""
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ import pytest
 from aiohttp import web
 from tests.api.accounts import signed_in
 from tests.api.conftest import Server
+from tests.api.engine import start_only
 from tests.api.prompts import text
 from tests.api.v2.test_batch import over, post
 from tests.api.v2.test_job import ended
@@ -195,3 +197,23 @@ def test_attempts_are_repeated_for_a_day_with_growing_pauses() -> None:
     assert pauses == sorted(pauses)
     assert pauses[0] == 5
     assert GIVE_UP - timedelta(hours=1) < at - now <= GIVE_UP
+
+
+async def test_a_refusal_because_of_a_quota_is_told_once_an_hour(server: Server) -> None:
+    _, headers = await signed_in(server, "ann")
+    limits = Quota(stored_bytes=2000, queued_jobs=1)
+    await server.db.write(lambda tx: user.set_quota(tx, name="ann", quota=limits))
+    async with receiver() as hook:
+        await add(server, hook.url, headers, events=["quota.reached"])
+        server.engine.script = start_only
+        for _ in range(5):
+            last = await server.client.post("/api/v2/jobs", {"workflow": text()}, headers=headers)
+        assert last.status == 429
+        big = {"workflow_json": {"text": "x" * 3000}, "name": "big"}
+        for number in range(2):
+            path = f"/api/userdata/big{number}.json"
+            assert (await server.client.post(path, big, headers=headers)).status in (400, 413)
+        while await server.app.send_webhooks():
+            pass
+        told = sorted(json.loads(body)["data"]["quota"] for _, body in hook.received)
+        assert told == ["queued_jobs", "stored_bytes"]

@@ -23,6 +23,7 @@ from safelight.api.mcp import catalogue_tools, job_tools
 from safelight.api.mcp.published_tools import published_tools
 from safelight.api.mcp.tool import Picture, Tool, ToolCall
 from safelight.api.origin import Origins
+from safelight.api.quota_notices import tell_refusal
 from safelight.api.responses import encode_json
 from safelight.core.errors import Forbidden, InvalidPrompt, SafelightError, Unavailable
 from safelight.core.user import Principal
@@ -101,7 +102,11 @@ class McpDoor:
         unknown = sorted(set(arguments) - set(tool.schema["properties"]))
         if unknown:
             raise SafelightError(f"the tool {name} has no argument {unknown[0][:80]!r}")
-        return await tool.run(ToolCall(self._app, who, http, arguments))
+        try:
+            return await tool.run(ToolCall(self._app, who, http, arguments))
+        except SafelightError as error:
+            await tell_refusal(self._app, who.user_id, error)
+            raise
 
 
 async def _run(manager: Any, ready: asyncio.Event) -> None:

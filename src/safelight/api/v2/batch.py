@@ -19,7 +19,7 @@ from safelight.api.v2.cursor import read_cursor, write_cursor
 from safelight.api.v2.job_events import COMMENT_S, EACH_S
 from safelight.api.v2.streams import Stream
 from safelight.api.v2.submit import prepare, resolved
-from safelight.api.v2.submit_body import InvalidSubmission, read_draft
+from safelight.api.v2.submit_body import OWN_MEMBER, InvalidSubmission, read_draft
 from safelight.core.batch import BatchId, Variations
 from safelight.db.transaction import Transaction
 from safelight.graph.variations import check_values
@@ -28,7 +28,7 @@ from safelight.services import named_files
 from safelight.services.batch import BatchView, NewBatch
 from safelight.services.idempotency import check_key
 
-_MEMBERS = {"workflow", "axes", "rows", "metadata"}
+_MEMBERS = {"workflow", "axes", "rows", "metadata", OWN_MEMBER}
 _MANY_VALUES = 500
 
 

@@ -15,6 +15,9 @@ from safelight.services.submission import Draft
 _RESERVED = ("webhook_url", "inputs")
 """Members that the contract reserves: refused, so that nobody relies on them."""
 _KEY = SECRETS[1]
+OWN_MEMBER = "safelight"
+"""A member of our own, which the contract does not have: where the job is to run."""
+_PLACES = ("engine", "pool")
 
 
 class InvalidSubmission(Unprocessable):
@@ -45,7 +48,7 @@ def read_draft(body: Any, *, idempotency_key: str | None, is_large: bool) -> Dra
         raise InvalidWorkflow("'workflow' must be a graph in API format: an object of nodes by id")
     return Draft(
         prompt=workflow,
-        extra_data=_extra_data(body),
+        extra_data=_extra_data(body) | _placement(body),
         labels=check_labels(body["metadata"]) if "metadata" in body else {},
         idempotency_key=idempotency_key,
         is_large=is_large,
@@ -68,6 +71,17 @@ def _extra_data(body: Mapping[str, Any]) -> dict[str, str]:
     if not isinstance(extra, dict) or set(extra) != {_KEY} or not isinstance(extra[_KEY], str):
         raise InvalidSubmission(f"'extra_data' must be an object with the string {_KEY!r}, and nothing else")
     return {_KEY: extra[_KEY]}
+
+
+def _placement(body: Mapping[str, Any]) -> dict[str, str]:
+    """The engine kind and the pool that the client requests; ``services/placement.py`` checks that there are such."""
+    chosen = body.get(OWN_MEMBER, {})
+    if not isinstance(chosen, dict) or set(chosen) - {*_PLACES}:
+        raise InvalidSubmission(f"{OWN_MEMBER!r} must be an object with {' or '.join(_PLACES)}, and nothing else")
+    for name, value in chosen.items():
+        if not isinstance(value, str):
+            raise InvalidSubmission(f"invalid {name} {value!r} in {OWN_MEMBER!r}: it must be a string")
+    return dict(chosen)
 
 
 class _Node(msgspec.Struct, gc=False):

@@ -37,6 +37,7 @@ class Attempt:
     infra_failure: str = ""  # why it cannot continue, where neither the job nor its node is to blame
     must_requeue: bool = False  # an administrator needs the worker now, and the job waits again
     own_limit_s: float | None = None  # the run limit of its owner, if they have one
+    claimed_s: float = 0.0  # when this server claimed or reattached to it, by the monotonic clock
     sent_s: float = 0.0  # when it began, by the monotonic clock
     last_seen_s: float = 0.0  # when its engine last sent a message about it
     limit_error: JobError | None = None  # the limit that it has exceeded

@@ -15,6 +15,10 @@ from safelight.core.ids import JobId, UserId
 from safelight.core.pool import QueueKey, Requirements, narrowness
 
 MOMENT_S = 0.001
+_RECENT = 0.3
+"""Weight of the latest job in the usual duration of a user's jobs."""
+_REMEMBERED = 10_000
+"""Users whose usual durations are remembered."""
 
 
 @dataclass(slots=True)
@@ -41,6 +45,7 @@ class FairQueue:
     def __init__(self) -> None:
         self._accounts: dict[UserId, _Account] = {}
         self._starts = 0
+        self._usual_s: dict[UserId, float] = {}
 
     def __len__(self) -> int:
         """The number of accounts."""
@@ -92,7 +97,20 @@ class FairQueue:
         """The job has left its slot, whatever its outcome."""
         account = self._accounts.get(owner)
         if account is not None and job_id in account.running:
-            account.ended_s += _duration_s(account.running.pop(job_id), now_s) / account.weight
+            seconds = _duration_s(account.running.pop(job_id), now_s)
+            account.ended_s += seconds / account.weight
+            before = self._usual_s.pop(owner, seconds)
+            self._usual_s[owner] = before + _RECENT * (seconds - before)
+            if len(self._usual_s) > _REMEMBERED:
+                del self._usual_s[next(iter(self._usual_s))]
+
+    def usual_s(self, owner: UserId, *, default: float | None) -> float | None:
+        """How long the owner's jobs took lately, in seconds."""
+        return self._usual_s.get(owner, default)
+
+    def weight(self, owner: UserId) -> float:
+        account = self._accounts.get(owner)
+        return account.weight if account is not None else 1.0
 
 
 def _duration_s(since_s: float, now_s: float) -> float:

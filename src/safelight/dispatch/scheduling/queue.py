@@ -1,7 +1,8 @@
 """The queue as the scheduler sees it: whose job is next (``fairness.py``), on which slot (``affinity.py``), and which
 users are at their concurrency limit."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 
 from safelight.core.clock import Clock
 from safelight.core.ids import JobId, UserId
@@ -10,6 +11,7 @@ from safelight.core.pool import QueueKey, fits
 from safelight.core.worker import SlotId
 from safelight.dispatch.scheduling.affinity import Affinity, Pick, SlotView
 from safelight.dispatch.scheduling.fairness import FairQueue
+from safelight.dispatch.scheduling.forecast import Forecast, ForecastSlot, forecast
 from safelight.services.attempt import Claim
 
 
@@ -65,6 +67,27 @@ class SchedulerQueue:
         for key in keys:
             self.add(key)
         return bool(keys)
+
+    def forecast(
+        self,
+        slots: Sequence[ForecastSlot],
+        *,
+        depths: Mapping[QueueKey, int],
+        key: QueueKey,
+        ahead: int,
+        run_s: float | None,
+    ) -> Forecast | None:
+        """When the job behind ``ahead`` others of ``key`` will start; see ``forecast.py``."""
+        return forecast(
+            deepcopy(self._fair),
+            slots,
+            depths=depths,
+            key=key,
+            ahead=ahead,
+            run_s=run_s,
+            at_limit=self._at_limit,
+            now_s=self._clock.monotonic_s(),
+        )
 
     def wait_s(self, pick: Pick) -> float:
         """Seconds until the first user that a pick passed over must be served, if the pick started nothing."""

@@ -87,7 +87,7 @@ class AttemptRunner:
     def begin(self, slot: Slot, claim: Claim) -> None:
         """Send a claimed job when its files are there. If the engine is lost before that, the next engine gets it."""
         assert claim.job is not None
-        slot.attempt = attempt = Attempt(claim.job, own_limit_s=claim.run_limit_s)
+        slot.attempt = attempt = Attempt(claim.job, own_limit_s=claim.run_limit_s, claimed_s=self._clock.monotonic_s())
         slot.latest_owner_id = attempt.owner_id
         attempt.preparing = self._tasks.spawn(self._prepare(slot, attempt, claim.files))
 
@@ -134,7 +134,12 @@ class AttemptRunner:
     async def reattach(self, slot: Slot, found: Reattached, journal: Journal) -> None:
         """Follow an attempt from where another server stopped. Listeners get no event twice."""
         attempt = Attempt(
-            found.job, is_sent=True, is_reattached=True, recorded=found.recorded, own_limit_s=found.run_limit_s
+            found.job,
+            is_sent=True,
+            is_reattached=True,
+            recorded=found.recorded,
+            own_limit_s=found.run_limit_s,
+            claimed_s=self._clock.monotonic_s(),
         )
         slot.attempt = attempt
         log.info("reattached to attempt %d of job %s", attempt.fence.attempt, attempt.job_id)

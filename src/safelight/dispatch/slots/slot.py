@@ -13,6 +13,7 @@ from safelight.core.worker import EngineInfo, SlotGate, SlotId, SlotState, SlotS
 from safelight.dispatch.attempts.attempt import Attempt
 from safelight.dispatch.journal import Journal
 from safelight.dispatch.scheduling.affinity import SlotView
+from safelight.dispatch.scheduling.forecast import ForecastSlot
 from safelight.wire import messages as wire
 
 
@@ -66,6 +67,16 @@ class Slot:
         """Whether its engine could begin a job."""
         can_run = self.ready is not None and not (self.is_inherited or self.is_stopped or self.shut_reason)
         return can_run and self.attempt is None
+
+    @property
+    def is_shut(self) -> bool:
+        return bool(self.shut_reason)
+
+    def in_forecast(self, now_s: float) -> ForecastSlot:
+        """A slot that starts or is stopped counts as free."""
+        attempt = self.attempt
+        runs = None if attempt is None else (attempt.owner_id, attempt.job_id, max(now_s - attempt.claimed_s, 0.0))
+        return ForecastSlot(self.id, self.has, self.rank, runs)
 
     def status(self, gate: SlotGate) -> SlotStatus:
         if self.attempt is not None:
