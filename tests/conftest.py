@@ -28,6 +28,14 @@ WHOLE_SERVERS = (
 """Each of these tests starts processes and waits for them, some only for a second: of several processes of pytest one
 runs them all, so that beside each there is no other of its kind."""
 
+WITHOUT_SERVER = (
+    "tests/cli/test_doctor.py",
+    "tests/cli/test_model.py",
+    "tests/cli/test_pack.py",
+    "tests/faults/test_simulation.py",
+)
+"""Of those folders, the long tests that start no server: the other processes run them, so that all end together."""
+
 _numbers = itertools.count()
 
 
@@ -40,7 +48,8 @@ class _ByFile(LoadScopeScheduling):
     """Tests of a file stay together, as they share what their fixtures start."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "whole servers" if nodeid.startswith(WHOLE_SERVERS) else nodeid.partition("::")[0]
+        file = nodeid.partition("::")[0]
+        return "whole servers" if file.startswith(WHOLE_SERVERS) and file not in WITHOUT_SERVER else file
 
 
 @pytest.fixture
