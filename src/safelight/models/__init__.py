@@ -14,6 +14,7 @@
 * ``lora/``: LoRA files of every common dialect.
 * ``merging``: merge the weights of two models.
 * ``miniatures/``: small random weights in the true layouts.
+* ``nested``: several latents that are denoised together.
 * ``network``: the interface of a diffusion network.
 * ``network_hooks``: hooks into a running network, and what control networks add.
 * ``offload``: networks larger than the memory of their device.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from safelight.models.autoencoder.audio_autoencoder import AudioAutoencoder, is_oobleck, oobleck_autoencoder
 from safelight.models.autoencoder.autoencoder_module import autoencoder_shape
 from safelight.models.autoencoder.image_autoencoder import ImageAutoencoder
 from safelight.models.autoencoder.tiny import tiny_shape
@@ -20,10 +21,13 @@ from safelight.models.text.recipe import TextRecipe
 from safelight.models.weights import UnknownWeights, WeightFile, Weights, weight_file
 
 AUTOENCODER = "first_stage_model."
-_AUTOENCODER_PREFIXES = (AUTOENCODER, "vae.")
+_AUTOENCODER_PREFIXES = (AUTOENCODER, "vae.", "pretransform.model.")
 
 _AUTOENCODER_PART = re.compile(r"(?:encoder|decoder|quant_conv|post_quant_conv)\..+|bn\.running_(?:mean|var)")
 _AUTOENCODER_ATTENTION = re.compile(r"(?:encoder|decoder)\.mid\.attn_1\.(?:q|k|v|proj_out)\.weight")
+
+
+AnyAutoencoder = ImageAutoencoder | VideoAutoencoder | AudioAutoencoder
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Checkpoint:
 
     model: DiffusionModel
     text: TextEncoder | None
-    autoencoder: ImageAutoencoder | None
+    autoencoder: AnyAutoencoder | None
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -41,7 +45,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     file = weight_file(path)
     variant, weights = detect(file, file.weights(NETWORK))
     found = _first(file.weights(prefix) for prefix in _AUTOENCODER_PREFIXES)
-    autoencoder = _autoencoder(found, path.name, variant.autoencoder_groups)
+    autoencoder = _special_autoencoder(found, path.name) or _autoencoder(found, path.name, variant.autoencoder_groups)
     return Checkpoint(variant.model(weights), _text_of_checkpoint(file, variant.text), autoencoder)
 
 
@@ -57,27 +61,29 @@ def load_diffusion_model(
     return variant.model(weights, dtype=dtype)
 
 
-def load_autoencoder(path: Path) -> ImageAutoencoder | VideoAutoencoder:
+def load_autoencoder(path: Path) -> AnyAutoencoder:
     """An autoencoder alone, or the one in a checkpoint."""
     file = weight_file(path)
-    if "decoder.middle.0.residual.0.gamma" in file.shapes:
-        return _video_autoencoder(file)
     if tiny := file.weights("taesd_"):
         return _tiny(tiny, path.name, *TINY_AUTOENCODERS["taesd"])
-    found = _autoencoder(_first(file.weights(prefix) for prefix in (*_AUTOENCODER_PREFIXES, "")), path.name, 32)
+    weights = _first(file.weights(prefix) for prefix in (*_AUTOENCODER_PREFIXES, ""))
+    found = _special_autoencoder(weights, path.name) or _autoencoder(weights, path.name, 32)
     if found is None:
         raise UnknownWeights(f"{path.name!r} contains no supported autoencoder")
     return found
 
 
-def _video_autoencoder(file: WeightFile) -> VideoAutoencoder:
-    weights = file.weights()
+def _special_autoencoder(weights: Weights, name: str) -> AnyAutoencoder | None:
+    """One of videos or of audio, told by a weight that only it has; ``None`` for those of images."""
+    shapes = weights.shapes
     try:
-        return VideoAutoencoder(weights, wan_shape(weights.shapes))
+        if "decoder.middle.0.residual.0.gamma" in shapes:
+            return VideoAutoencoder(weights, wan_shape(shapes))
+        if is_oobleck(shapes):
+            return oobleck_autoencoder(weights)
     except KeyError as error:
-        raise UnknownWeights(
-            f"{file.path.name!r} contains no supported autoencoder of videos: {error} is missing"
-        ) from None
+        raise UnknownWeights(f"{name!r} contains no supported autoencoder: {error} is missing") from None
+    return None
 
 
 def load_tiny_autoencoder(name: str, *, decoder: Path, encoder: Path | None) -> ImageAutoencoder:

@@ -16,6 +16,8 @@ class DiffusionModel:
     parameterization: Any
     """:class:`safelight.models.sampling.parameterization.Parameterization`."""
     latent_format: LatentFormat
+    is_clean_outside_mask: bool = False
+    """Outside of an inpainting mask, the network sees the latent without noise."""
     options: Any = None
     """Changes to sampling made by nodes (``GuidanceOptions``); ``None`` without any."""
     family: str = ""

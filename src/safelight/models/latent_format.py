@@ -18,6 +18,10 @@ class LatentFormat:
     frames: int | None = None
     """Frames of a video per frame of its latent, whose shape is then ``[B, C, frames, h, w]``; ``None`` for images,
     ``[B, C, h, w]``."""
+    is_sequence: bool = False
+    """Audio of which a latent is a sequence, ``[B, C, positions]``."""
+    others: tuple["LatentFormat", ...] = ()
+    """The formats of the latents that are denoised together with this one, such as a video's audio."""
     means: tuple[float, ...] = field(default=(), repr=False)
     deviations: tuple[float, ...] = field(default=(), repr=False)
     rgb_factors: tuple[tuple[float, float, float], ...] = field(default=(), repr=False)
@@ -31,6 +35,8 @@ class LatentFormat:
     @property
     def dimensions(self) -> int:
         """The number of spatial dimensions, of which a video's time is the first."""
+        if self.is_sequence:
+            return 1
         return 2 if self.frames is None else 3
 
     def to_network(self, latent: torch.Tensor) -> torch.Tensor:

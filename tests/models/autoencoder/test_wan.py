@@ -105,7 +105,5 @@ def test_tiles_equal_the_whole_away_from_seams(tmp_path: Path) -> None:
 
 def test_other_autoencoders_of_videos_are_refused(tmp_path: Path) -> None:
     save_file({"decoder.middle.0.residual.0.gamma": torch.ones(4)}, tmp_path / "w.safetensors")
-    with pytest.raises(
-        UnknownWeights, match=r"'w.safetensors' contains no supported autoencoder of videos: .* missing"
-    ):
+    with pytest.raises(UnknownWeights, match=r"'w.safetensors' contains no supported autoencoder: .* missing"):
         load_autoencoder(tmp_path / "w.safetensors")

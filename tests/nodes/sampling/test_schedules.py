@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from safelight.nodes.latent.nested import NestedTensor
+from safelight.models.nested import NestedTensor
 from safelight.nodes.sampling import tables
 from safelight.nodes.sampling.flow_schedules import LTXVScheduler
 from safelight.nodes.sampling.noise import NoNoise, SeededNoise

@@ -1,7 +1,9 @@
-"""Autoencoders between images and latents (VAE).
+"""Autoencoders between images, videos or audio, and latents (VAE).
 
+* ``audio_autoencoder``: the value on VAE links for autoencoders of audio.
 * ``autoencoder_module``: the network of latent diffusion's autoencoder.
 * ``image_autoencoder``: the value on VAE links.
+* ``oobleck_module``: the autoencoder of Stable Audio and ACE-Step 1.5.
 * ``tiles``: process large planes in overlapping tiles.
 * ``tiny``: the network of tiny autoencoders (TAESD).
 * ``video_autoencoder``: the value on VAE links for autoencoders of videos.

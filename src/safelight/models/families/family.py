@@ -43,10 +43,18 @@ class Variant:
     lora_names: LoraNames
     text: TextRecipe
     autoencoder_groups: int = 32
+    is_clean_outside_mask: bool = False
+    """See :attr:`safelight.models.diffusion_model.DiffusionModel.is_clean_outside_mask`."""
 
     def model(self, weights: Weights, **options: Any) -> DiffusionModel:
         network = StoredNetwork(weights, self.architecture, self.conditioning, self.lora_names, **options)
-        return DiffusionModel(network, self.parameterization, self.latent_format, family=self.name)
+        return DiffusionModel(
+            network,
+            self.parameterization,
+            self.latent_format,
+            is_clean_outside_mask=self.is_clean_outside_mask,
+            family=self.name,
+        )
 
 
 @dataclass(frozen=True)

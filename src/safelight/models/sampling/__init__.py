@@ -4,6 +4,7 @@
 * ``guidance``: combine the predictions under several conditionings.
 * ``levels``: the noise levels of the model families.
 * ``noise``: the noise that samplers add inside their steps.
+* ``packed``: several latents that are denoised together.
 * ``parameterization``: what a network was trained to predict, at which noise levels.
 * ``prediction``: from a network's output to the noise-free latent.
 * ``sample``: one run of sampling.

@@ -11,11 +11,13 @@ from safelight.core.errors import Invalid
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.inputs import repeated
 from safelight.models.latent_format import LatentFormat
+from safelight.models.nested import NestedTensor, Packing, Samples, first_part
 from safelight.models.sampling.guidance import Denoiser, Guider, SamplingSetup, options_of
 from safelight.models.sampling.noise import SEEDS, generator_after_first_noise
+from safelight.models.sampling.packed import packed_mask, packed_model
 from safelight.models.sampling.samplers.sampling_context import Denoised, Sampler, SamplingContext
 
-OnSampled = Callable[[int, int, torch.Tensor], None]
+OnSampled = Callable[[int, int, Samples], None]
 """``(step, steps, denoised)``: steps done, steps in total, and the prediction on the network's scale."""
 
 
@@ -39,8 +41,8 @@ class Sampled:
     """Latents as they are on links, on the CPU. ``denoised``: the last prediction, which is noise-free even if noise is
     left in ``samples``."""
 
-    samples: torch.Tensor
-    denoised: torch.Tensor
+    samples: Samples
+    denoised: Samples
 
 
 def sample(
@@ -48,14 +50,44 @@ def sample(
     sampler: ChosenSampler,
     sigmas: torch.Tensor,
     *,
+    latent: Samples,
+    noise: Samples,
+    seed: int,
+    noise_mask: Samples | None = None,
+    on_step: OnSampled,
+) -> Sampled:
+    """Sample once. ``latent``, which :func:`fitting` returned, and ``noise`` are ``[B, C, *spatial]``, or nested
+    tensors of several; ``noise_mask`` is 1 where to paint, of any size."""
+    if not isinstance(latent, NestedTensor):
+        assert isinstance(noise, torch.Tensor)  # it was made for this latent
+        mask = None if noise_mask is None else first_part(noise_mask)
+        return _sample(guider, sampler, sigmas, latent=latent, noise=noise, seed=seed, noise_mask=mask, on_step=on_step)
+    packing = Packing.of(latent)
+    assert isinstance(noise, NestedTensor)
+    sampled = _sample(
+        _with_model(guider, packed_model(guider.model, packing)),
+        sampler,
+        sigmas,
+        latent=packing.pack(latent),
+        noise=packing.pack(noise),
+        seed=seed,
+        noise_mask=packed_mask(noise_mask, packing, _mask),
+        on_step=lambda step, steps, denoised: on_step(step, steps, packing.unpack(first_part(denoised))),
+    )
+    return Sampled(packing.unpack(first_part(sampled.samples)), packing.unpack(first_part(sampled.denoised)))
+
+
+def _sample(
+    guider: Guider,
+    sampler: ChosenSampler,
+    sigmas: torch.Tensor,
+    *,
     latent: torch.Tensor,
     noise: torch.Tensor,
     seed: int,
-    noise_mask: torch.Tensor | None = None,
+    noise_mask: torch.Tensor | None,
     on_step: OnSampled,
 ) -> Sampled:
-    """Sample once. ``latent``, which :func:`fitting` returned, and ``noise`` are ``[B, C, *spatial]``; ``noise_mask``
-    is 1 where to paint, of any size."""
     guider = _with_seeded_hooks(guider, noise, seed)
     model = guider.model
     if len(sigmas) < 2:
@@ -101,17 +133,34 @@ def _with_seeded_hooks(guider: Guider, noise: torch.Tensor, seed: int) -> Guider
         return guider
     generator = generator_after_first_noise(noise, seed, guider.model.network.device)
     hooks = sum((made(generator) for made in options.seeded), options.hooks)
+    return _with_model(guider, guider.model.with_(options=options.with_(hooks=hooks, seeded=())))
+
+
+def _with_model(guider: Guider, model: DiffusionModel) -> Guider:
     chosen: Any = guider  # all guiders are dataclasses
-    return replace(chosen, model=guider.model.with_(options=options.with_(hooks=hooks, seeded=())))  # type: ignore[no-any-return]
+    return replace(chosen, model=model)  # type: ignore[no-any-return]
 
 
-def fitting(latent: torch.Tensor, wanted: LatentFormat) -> torch.Tensor:
+def fitting(latent: Samples, wanted: LatentFormat) -> Samples:
     """The latent in the shape of a format: an image becomes a video of one frame, and an empty latent gets the required
     number of channels. Raises :class:`LatentMismatch`."""
+    if isinstance(latent, NestedTensor):
+        formats = (wanted, *wanted.others)
+        if len(latent.tensors) != len(formats):
+            expected = "one latent" if len(formats) == 1 else f"{len(formats)} latents together"
+            raise LatentMismatch(f"the model works on {expected}, but this one has {len(latent.tensors)} parts")
+        return NestedTensor([_fitting(part, own) for part, own in zip(latent, formats, strict=True)])
+    return _fitting(latent, wanted)
+
+
+_KINDS = {1: "audio", 2: "images", 3: "videos"}
+
+
+def _fitting(latent: torch.Tensor, wanted: LatentFormat) -> torch.Tensor:
     if latent.dim() - 2 != wanted.dimensions and not (latent.dim() == 4 and wanted.dimensions == 3):
         raise LatentMismatch(
-            f"the model works on {'videos' if wanted.dimensions == 3 else 'images'}, but the latent has "
-            f"{latent.dim() - 2} dimensions besides channels"
+            f"the model works on {_KINDS[wanted.dimensions]}, but the latent has {latent.dim() - 2} dimensions "
+            "besides channels"
         )
     if latent.dim() - 2 < wanted.dimensions:
         latent = latent.unsqueeze(2)
@@ -123,7 +172,12 @@ def fitting(latent: torch.Tensor, wanted: LatentFormat) -> torch.Tensor:
 
 
 def _mask(mask: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """The mask in the latent's size; for a video, its planes are frames."""
+    """The mask in the latent's size; for a video, its planes are frames; for a sequence, it is ``[B, 1, n]`` or
+    ``[B, n]``."""
+    if like.dim() == 3:
+        positions = mask.to(like)
+        positions = positions if positions.dim() == 3 else positions.reshape(-1, 1, mask.shape[-1])
+        return repeated(functional.interpolate(positions, size=tuple(like.shape[2:]), mode="linear"), len(like))
     is_video = like.dim() == 5
     planes = mask.to(like)
     if not is_video:
@@ -146,6 +200,10 @@ class _Mask:
         hook = options_of(self.model).mask
         return self.planes if hook is None else hook(self.planes, sigma, self.sigmas, self.model)
 
+    def noised(self, latent: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        noised: torch.Tensor = self.model.parameterization.prediction.noised(latent, noise, sigma)
+        return noised
+
 
 def _masked_denoiser(denoise: Denoiser, latent: torch.Tensor, noise: torch.Tensor, mask: "_Mask") -> Denoiser:
     """Outside of the mask, the network sees the latent under noise of the current level, and the prediction is the
@@ -153,7 +211,8 @@ def _masked_denoiser(denoise: Denoiser, latent: torch.Tensor, noise: torch.Tenso
 
     def kept(x: torch.Tensor, sigma: torch.Tensor, *, needs_negative: bool = False) -> Denoised:
         here = mask.at(sigma)
-        x = x * here + mask.model.parameterization.prediction.noised(latent, noise, sigma) * (1 - here)
+        outside = latent if mask.model.is_clean_outside_mask else mask.noised(latent, noise, sigma)
+        x = x * here + outside * (1 - here)
         guided, negative = denoise(x, sigma, needs_negative=needs_negative)
         return Denoised(guided * here + latent * (1 - here), negative)
 

@@ -1,6 +1,7 @@
 """Nodes that create, change and combine latents, and convert between images and latents.
 
 * ``arithmetic``: add, mix and multiply.
+* ``audio``: encode and decode audio with a VAE.
 * ``audio_video``: latents of a video with its audio.
 * ``autoencoder``: encode and decode images with a VAE.
 * ``batch``: combine latents into batches.
@@ -8,7 +9,6 @@
 * ``composite``: paste one latent into another; inpainting masks.
 * ``empty``: create image latents.
 * ``empty_video``: create video and audio latents.
-* ``nested``: latents of several kinds together.
 * ``normalize``: match the start of a video to the rest.
 * ``operations``: operations as values.
 * ``samples``: latents as values.

@@ -2,9 +2,16 @@
 
 import torch
 
-from safelight.nodes.latent.nested import NestedTensor
+from safelight.core.errors import Invalid
+from safelight.models.nested import NestedTensor
 from safelight.nodes.latent.samples import Latent, with_samples
 from safelight.sdk import Node, NodeOutput, Schema, io
+
+
+class NotCombined(Invalid):
+    """The latent is not one of a video and its audio."""
+
+    code = "not_combined"
 
 
 class LTXVConcatAVLatent(Node):
@@ -47,9 +54,15 @@ class LTXVSeparateAVLatent(Node):
 
     @classmethod
     def execute(cls, av_latent: Latent) -> NodeOutput:
-        video, audio = (with_samples(av_latent, tensor) for tensor in av_latent["samples"].tensors)
-        if (masks := av_latent.get("noise_mask")) is not None:
-            video["noise_mask"], audio["noise_mask"] = masks.tensors
+        samples = av_latent["samples"]
+        if not isinstance(samples, NestedTensor) or len(samples.tensors) != 2:
+            raise NotCombined("the latent has no audio: expected one that LTXVConcatAVLatent made")
+        video, audio = (with_samples(av_latent, tensor) for tensor in samples)
+        masks = av_latent.get("noise_mask")
+        if isinstance(masks, NestedTensor):
+            video["noise_mask"], audio["noise_mask"] = masks
+        else:
+            audio.pop("noise_mask", None)
         return NodeOutput(video, audio)
 
 

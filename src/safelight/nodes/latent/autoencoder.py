@@ -1,10 +1,14 @@
 """Nodes that convert between images and latents."""
 
+from typing import Any
+
 import torch
 from torch.nn import functional
 
 from safelight.core.errors import Invalid
+from safelight.models.autoencoder.audio_autoencoder import AudioAutoencoder
 from safelight.models.autoencoder.image_autoencoder import ImageAutoencoder
+from safelight.models.nested import first_part
 from safelight.nodes.conditioning.options import Conditioning, with_options
 from safelight.nodes.latent.samples import Latent
 from safelight.sdk import Node, NodeOutput, Schema, io
@@ -35,7 +39,7 @@ class VAEDecode(Node):
 
     @classmethod
     def execute(cls, samples: Latent, vae: ImageAutoencoder) -> NodeOutput:
-        return NodeOutput(require_autoencoder(vae).decode(samples["samples"]))
+        return NodeOutput(require_autoencoder(vae).decode(first_part(samples["samples"])))
 
 
 class VAEDecodeTiled(Node):
@@ -64,7 +68,7 @@ class VAEDecodeTiled(Node):
         decoder = require_autoencoder(vae)
         scale = decoder.downscale
         tile, shared = tile_size // scale, min(overlap, tile_size // 4) // scale
-        return NodeOutput(decoder.decode_tiled(samples["samples"], tile=tile, overlap=shared))
+        return NodeOutput(decoder.decode_tiled(first_part(samples["samples"]), tile=tile, overlap=shared))
 
 
 class VAEEncode(Node):
@@ -219,6 +223,14 @@ class InstructPixToPixConditioning(Node):
 
 
 def require_autoencoder(vae: ImageAutoencoder | None) -> ImageAutoencoder:
+    """Return the VAE of images. Raises :class:`NoAutoencoder` if there is none, or one for audio."""
+    found = require_vae(vae)
+    if isinstance(found, AudioAutoencoder):
+        raise NoAutoencoder("the VAE is for audio; expected one for images")
+    return found  # type: ignore[no-any-return]
+
+
+def require_vae(vae: Any) -> Any:
     """Return the VAE. Raises :class:`NoAutoencoder` if there is none."""
     if vae is None:
         raise NoAutoencoder("the checkpoint contains no VAE; load one with VAELoader")

@@ -8,7 +8,8 @@ from safelight.nodes.image.resampling import crop_to_aspect, repeat_to, resize_p
 from safelight.nodes.latent.bislerp import bislerp
 
 Latent = dict[str, Any]
-"""``samples`` is ``[B, C, H, W]``; for a video ``[B, C, T, H, W]``, for audio ``[B, C, L]``."""
+"""``samples`` is ``[B, C, H, W]``; for a video ``[B, C, T, H, W]``, for audio ``[B, C, L]``; for several that are
+denoised together, a :class:`safelight.models.nested.NestedTensor`."""
 
 VIDEO_DIMENSIONS = 5
 

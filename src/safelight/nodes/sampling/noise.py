@@ -5,11 +5,9 @@ from typing import Protocol
 
 import torch
 
-from safelight.nodes.latent.nested import NestedTensor
+from safelight.models.nested import NestedTensor, Samples
 from safelight.nodes.latent.samples import Latent
 from safelight.sdk import Node, NodeOutput, Schema, io
-
-Samples = torch.Tensor | NestedTensor
 
 
 class NoiseSource(Protocol):

@@ -11,6 +11,7 @@ from torch.nn import functional
 from safelight.media.media_errors import UnreadableWeights
 from safelight.models.checkpoint import load_tiny_autoencoder
 from safelight.models.latent_format import LatentFormat
+from safelight.models.nested import Samples, first_part
 from safelight.models.sampling.guidance import Guider
 from safelight.models.sampling.sample import ChosenSampler, fitting, sample
 from safelight.models.sampling.samplers.table import FRESH_NOISE_OUTSIDE, SAMPLERS
@@ -34,15 +35,15 @@ def run_sampling(
     fitted: Latent = {**latent, "samples": fitting(latent["samples"], latent_format)}
     render = previewer(latent_format)
 
-    def report(step: int, steps: int, denoised: torch.Tensor) -> None:
-        run.progress(step, steps, preview=render(denoised))
+    def report(step: int, steps: int, denoised: Samples) -> None:
+        run.progress(step, steps, preview=render(first_part(denoised)))
 
     result = sample(
         guider,
         sampler,
         sigmas,
         latent=fitted["samples"],
-        noise=noise.generate_noise(fitted),  # type: ignore[arg-type]
+        noise=noise.generate_noise(fitted),
         seed=noise.seed,
         noise_mask=latent.get("noise_mask"),
         on_step=report,
