@@ -30,7 +30,7 @@ from safelight.dispatch.attempts.run_limits import Limits
 from safelight.dispatch.dispatcher import Dispatcher
 from safelight.dispatch.leadership import Leadership
 from safelight.sandbox.rules import Account
-from safelight.services import account_revision, example_input
+from safelight.services import account_revision, example_input, job_log
 from safelight.services import attempt as attempt_service
 from safelight.services import session as session_service
 from safelight.services import user as user_service
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+JOBS_IN_CONSOLE = 100
+"""The latest jobs whose kept lines are in the console after a start."""
 SWEEP_SHARED_S = 24 * 3600.0
 """Unfinished files that are older than this are not being written by another server of the same folder."""
 SWEEP_S = 6 * 3600.0
@@ -124,6 +126,7 @@ class App:
         except BaseException:
             await db.close()
             raise
+        logs.add_kept(await db.read(lambda tx: job_log.latest(tx, at_most=JOBS_IN_CONSOLE)))
         if not is_postgres(settings.database):
             _hide(settings.database)
         await asyncio.to_thread(_say_as_whom, settings, account)
@@ -196,12 +199,12 @@ class App:
             logs=logs,
             metrics=metrics,
         )
-        job_log = JobLog(bus)
+        job_ends = JobLog(bus)
 
         def on_job_end(event: JobEnded, stages: JobStages) -> None:
             if engines.is_here:
                 metrics.job_ended(event, stages)
-                job_log.job_ended(event, stages)
+                job_ends.job_ended(event, stages)
 
         JobStageClock(bus, on_end=on_job_end)
         if shared is not None:

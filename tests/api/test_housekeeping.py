@@ -16,6 +16,7 @@ async def test_an_administrator_sees_the_rules_and_starts_a_run(server: Server) 
         ("previews", 86400.0),
         ("outputs", 0.0),
         ("history", 0.0),
+        ("logs", 30 * 86400.0),
     ]
     assert shown["last"] is None
     done = (await server.client.post(f"{PATH}/run", {}, headers=root)).json

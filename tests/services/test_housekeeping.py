@@ -81,7 +81,12 @@ async def test_what_is_due_is_what_is_removed(env: Env) -> None:
     await make(env, ANNA, output("a.png"), output("b.png", Folder.TEMP))
     await make(env, BEN, output("c.png"))
     due = await env.read(retention.due, retention=RULES, now=LATER)
-    assert due == {Kind.PREVIEWS: Amount(1, 5), Kind.OUTPUTS: Amount(2, 10), Kind.HISTORY: Amount(2)}
+    assert due == {
+        Kind.PREVIEWS: Amount(1, 5),
+        Kind.OUTPUTS: Amount(2, 10),
+        Kind.HISTORY: Amount(2),
+        Kind.LOGS: Amount(),
+    }
     total = await remove_all(env, ANNA) + await remove_all(env, BEN)
     assert total == sum(due.values(), Amount())
     assert set((await env.read(retention.due, retention=RULES, now=LATER)).values()) == {Amount()}

@@ -53,6 +53,14 @@ async def test_each_end_is_logged(state: JobState) -> None:
     assert [text for _, text in written.entries] == [f"job j {state.value} before it began\n"]
 
 
+async def test_kept_lines_come_before_those_since_the_start() -> None:
+    buffer = LogBuffer(bus := MemoryBus())
+    bus.publish([LogWritten(ANNA.user_id, [(NOW, "new")], JobId("j2"))])
+    buffer.add_kept([(ANNA.user_id, (NOW, "kept\n")), (BEN.user_id, (NOW, "his\n"))])
+    assert [text for _, text in buffer.entries(owner=ANNA.user_id)] == ["kept\n", "new\n"]
+    assert [text for _, text in buffer.entries(owner=None)] == ["kept\n", "his\n", "new\n"]
+
+
 async def test_a_structured_log_has_the_stages_as_fields(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="safelight.jobs"):
         await logged(JobEnded(**ABOUT, state=JobState.FAILED, error=FAILED))

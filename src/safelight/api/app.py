@@ -31,6 +31,7 @@ from safelight.services.catalogue import LiveCatalogue
 from safelight.services.download import Downloads
 from safelight.services.expiry import Expiry
 from safelight.services.housekeeping import Housekeeping
+from safelight.services.job_log_recorder import JobLogRecorder
 from safelight.services.model import ModelFiles
 from safelight.services.model_index import ModelIndexer
 from safelight.services.run_time_recorder import RunTimeRecorder
@@ -119,7 +120,7 @@ class WebUi(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """What handlers work with. Made by :func:`safelight.api.http_app.create_http_app`; the last fourteen fields
+    """What handlers work with. Made by :func:`safelight.api.http_app.create_http_app`; the last fifteen fields
     belong to the HTTP layer alone. ``presigning``: signs URLs at which clients read bytes from the object store."""
 
     settings: Settings
@@ -149,4 +150,5 @@ class App:
     metrics: Metrics
     batches: BatchExpansion
     run_times: RunTimeRecorder
+    job_logs: JobLogRecorder
     webhooks: WebhookSender

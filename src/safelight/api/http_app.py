@@ -52,6 +52,7 @@ from safelight.services.egress import Egress
 from safelight.services.expiry import Expiry
 from safelight.services.housekeeping import Housekeeping
 from safelight.services.identity import TokenVerifier
+from safelight.services.job_log_recorder import JobLogRecorder
 from safelight.services.model import ModelFiles
 from safelight.services.model_index import ModelIndexer
 from safelight.services.model_site import Civitai, HuggingFace, ModelSite
@@ -142,6 +143,7 @@ def create_http_app(
         metrics=metrics or Metrics(version=__version__),
         batches=BatchExpansion(db, clock, bus),
         run_times=RunTimeRecorder(db, bus, catalogue),
+        job_logs=JobLogRecorder(db, bus),
         webhooks=WebhookSender(db, clock, bus, egress or Egress()),
     )
     return HttpApp(app, authenticator or _authenticator(settings, clock, db, bus), Forwarder(leader))
@@ -235,9 +237,11 @@ class HttpApp:
         await self._app.downloads.pause()
 
     @property
-    def _work_of_leader(self) -> tuple[Expiry, Housekeeping, BatchExpansion, WebhookSender, RunTimeRecorder]:
+    def _work_of_leader(
+        self,
+    ) -> tuple[Expiry, Housekeeping, BatchExpansion, WebhookSender, RunTimeRecorder, JobLogRecorder]:
         app = self._app
-        return app.expiry, app.housekeeping, app.batches, app.webhooks, app.run_times
+        return app.expiry, app.housekeeping, app.batches, app.webhooks, app.run_times, app.job_logs
 
     def is_watched(self, owner: UserId) -> bool:
         """Whether the user has an open socket or event stream at this server."""

@@ -51,6 +51,19 @@ def show(user: str, job_id: str, url: str, key_file: Path | None) -> None:
 @click.argument("user")
 @click.argument("job_id")
 @server_address
+def logs(user: str, job_id: str, url: str, key_file: Path | None) -> None:
+    """Show what a job's nodes printed, and how it ended."""
+    found = request("GET", f"{_path(user, job_id)}/logs", url=url, key_file=key_file)
+    if found["truncated"]:
+        out.print("(the beginning is not kept)")
+    for entry in found["entries"]:
+        out.print(f"{_time(entry['t'])} {entry['m']}", markup=False, end="")
+
+
+@job.command()
+@click.argument("user")
+@click.argument("job_id")
+@server_address
 def cancel(user: str, job_id: str, url: str, key_file: Path | None) -> None:
     """Cancel a queued or running job."""
     response = request("POST", f"{_path(user, job_id)}/cancel", url=url, key_file=key_file)

@@ -15,6 +15,7 @@
 * ``ids``: typed identities.
 * ``job``: a job and its state machine.
 * ``job_label``: labels of jobs, and filters by them.
+* ``kept_log``: the log lines of a job that are kept.
 * ``leader``: the leader among several servers.
 * ``metadata_field``: fields of an asset's metadata, for filters.
 * ``model_folders``: folders of model files.
@@ -25,7 +26,7 @@
 * ``paging``: a page of a list.
 * ``pool``: which slots may run a job: pools and engine kinds.
 * ``publication``: which parts of a workflow may be shared.
-* ``retention``: how long files and jobs stay that nobody keeps.
+* ``retention``: how long files, jobs and logs stay that nobody keeps.
 * ``retry``: the retry rule of jobs.
 * ``task``: background tasks.
 * ``upload_mark``: the mark of a combo that offers the user's own files.

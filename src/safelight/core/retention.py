@@ -11,6 +11,7 @@ class Kind(StrEnum):
     PREVIEWS = "previews"  # files in the temp folder
     OUTPUTS = "outputs"  # files in the output folder
     HISTORY = "history"  # jobs that have ended
+    LOGS = "logs"  # what jobs that have ended logged
 
 
 KEPT_TAG = "keep"
@@ -24,6 +25,7 @@ class Retention:
     previews: float = 0.0
     outputs: float = 0.0
     history: float = 0.0
+    logs: float = 0.0
 
     def cutoff(self, kind: Kind, now: datetime) -> datetime | None:
         """What is older than this is removed; ``None``: nothing is."""
@@ -36,7 +38,7 @@ assert {field.name for field in fields(Retention)} == set(Kind)
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """A number of files or jobs, and the bytes of the files."""
+    """A number of files, jobs or logs, and the bytes of the files or logs."""
 
     count: int = 0
     size: int = 0

@@ -38,6 +38,7 @@
 * ``job_files``: one job, what it has made so far, and its place in the queue.
 * ``job_label``: labels of jobs, and the assets that jobs hold.
 * ``job_list``: pages of a user's jobs.
+* ``job_log``: what jobs have logged.
 * ``job_rows``: puts whole jobs together from their tables.
 * ``leader``: which server leads.
 * ``owned_assets``: which assets a user owns, by digest and id.

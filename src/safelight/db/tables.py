@@ -129,6 +129,14 @@ job_timeline = Table(
     Column("messages", Json, nullable=False),
 )
 
+job_log = Table(
+    "job_log",
+    metadata,
+    Column("job_seq", RowId, ForeignKey("job.seq", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("is_truncated", Boolean, nullable=False),
+    Column("lines", Json, nullable=False),  # [time in ms, text]
+)
+
 job_media = Table(
     "job_media",
     metadata,

@@ -17,6 +17,8 @@ Jobs:
 * ``job_secrets``: keys for partner nodes, which are never stored.
 * ``estimate``: how long a graph will take.
 * ``run_time_recorder``: keeps the run times of completed jobs.
+* ``job_log``: the kept log of a job.
+* ``job_log_recorder``: keeps what jobs log.
 * ``timeline``: the messages of a finished job in the history.
 * ``job_stages``: how long each stage of a job took.
 * ``gate``: opens and closes the queue and slots.

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from safelight.bus.bus import Bus
 from safelight.core.event import Event, JobEnded, LogWritten
 from safelight.core.ids import UserId, shown_job_id
 from safelight.core.job import JobError, JobState
+from safelight.core.kept_log import Line, with_break
 from safelight.services.job_stages import QUEUED, JobStages
 
 KEPT_LINES = 2_000
@@ -29,6 +30,11 @@ class LogBuffer(logging.Handler):
         self._lines: deque[tuple[UserId | None, datetime, str]] = deque(maxlen=KEPT_LINES)
         bus.subscribe(self._on_event)
 
+    def add_kept(self, lines: Iterable[tuple[UserId, Line]]) -> None:
+        """Put lines of jobs from before the start, in the order of time, before all others."""
+        before = [(owner, *line) for owner, line in lines]
+        self._lines = deque((*before, *self._lines), maxlen=KEPT_LINES)
+
     def entries(self, *, owner: UserId | None) -> Sequence[tuple[datetime, str]]:
         """The lines with their times, oldest first; each ends with a line break. ``owner``: only those of this user's
         jobs; ``None``: all."""
@@ -45,7 +51,7 @@ class LogBuffer(logging.Handler):
     def _on_event(self, event: Event) -> None:
         if isinstance(event, LogWritten):
             owner = event.owner_id
-            self._lines.extend((owner, at, text if text.endswith("\n") else text + "\n") for at, text in event.entries)
+            self._lines.extend((owner, *with_break(line)) for line in event.entries)
 
 
 class JobLog:

@@ -1,4 +1,4 @@
-"""Removes old files and jobs that their owners do not keep.
+"""Removes old files, jobs and logs that their owners do not keep.
 
 A file is kept that has the tag ``keep``, that a saved workflow uses, or that a waiting or running job names. The bytes
 of a removed file are freed by the next collection (``services/blob_check.py``), unless another file or a publication
@@ -13,6 +13,7 @@ from safelight.core.event import FilesChanged
 from safelight.core.ids import UserId
 from safelight.core.retention import Amount, Kind, Retention
 from safelight.core.user import Principal
+from safelight.db import job_log
 from safelight.db import retention as rows
 from safelight.db.transaction import Transaction
 from safelight.services import job as jobs
@@ -31,12 +32,14 @@ def owners(tx: Transaction) -> list[UserId]:
 
 
 def remove(tx: Transaction, owner: UserId, *, kind: Kind, retention: Retention, at_most: int, now: datetime) -> Amount:
-    """Remove up to ``at_most`` of the owner's old files or jobs, the oldest first."""
+    """Remove up to ``at_most`` of the owner's old files, jobs or logs, the oldest first."""
     cutoff = retention.cutoff(kind, now)
     if cutoff is None:
         return Amount()
     if kind is Kind.HISTORY:
         return Amount(jobs.forget_all(tx, Principal(owner), at_most=at_most, now=cutoff))
+    if kind is Kind.LOGS:
+        return Amount(*job_log.remove_old(tx.conn, owner, before=cutoff, at_most=at_most))
     removed = rows.remove_old_files(tx.conn, owner, folder=_FOLDERS[kind], before=cutoff, at_most=at_most)
     if removed.count:
         tx.emit(FilesChanged(owner))
@@ -49,4 +52,6 @@ def _due(tx: Transaction, owner: UserId, kind: Kind, retention: Retention, now: 
         return Amount()
     if kind is Kind.HISTORY:
         return rows.old_jobs(tx.conn, owner, before=cutoff)
+    if kind is Kind.LOGS:
+        return Amount(*job_log.old(tx.conn, owner, before=cutoff))
     return rows.old_files(tx.conn, owner, folder=_FOLDERS[kind], before=cutoff)

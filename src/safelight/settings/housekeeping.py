@@ -25,7 +25,10 @@ class HousekeepingSettings:
         Seconds, doc("Age at which outputs are removed that their owner does not keep; 0: never.")
     ] = 0.0
     keep_history_s: Annotated[Seconds, doc("Age at which ended jobs leave the history; 0: never.")] = 0.0
+    keep_logs_s: Annotated[Seconds, doc("Age at which the logs of ended jobs are removed; 0: with the job.")] = (
+        30 * 24 * 3600.0
+    )
 
     @property
     def retention(self) -> Retention:
-        return Retention(self.keep_previews_s, self.keep_outputs_s, self.keep_history_s)
+        return Retention(self.keep_previews_s, self.keep_outputs_s, self.keep_history_s, self.keep_logs_s)

@@ -19,7 +19,7 @@ from safelight.core.clock import SystemClock
 from safelight.core.event import CallProgressed, CallsCached, CallStarted
 from safelight.core.user import Quota
 from safelight.services import user
-from safelight.wire.messages import RunJob, ToServer
+from safelight.wire.messages import LogLines, RunJob, ToServer
 
 pytestmark = pytest.mark.anyio
 
@@ -187,6 +187,25 @@ async def test_a_failed_job_says_where_and_why(server: Server) -> None:
     logs = await server.client.get(f"/api/v2/jobs/{job['id']}/logs")
     assert logs.status == 200
     assert "re.error" in logs.json["text"]
+
+
+async def test_what_nodes_print_is_in_the_log_of_their_job(server: Server) -> None:
+    def printing(job: RunJob) -> Iterable[ToServer]:
+        yield LogLines(lines=[(1_000, "loading"), (2_000, "50 %")], job_id=job.job_id)
+        yield from run_all(job)
+
+    server.engine.script = printing
+    await server.app.start_leading()
+    job = await ended(server.client, (await submit(server.client)).json["id"])
+    logs = (await server.client.get(f"/api/v2/jobs/{job['id']}/logs")).json
+    assert (logs["text"], logs["truncated"], logs["complete"]) == ("loading\n50 %\n", False, True)
+    anna, hers = await signed_in(server, "anna")
+    _, root = await signed_in(server, "root", is_admin=True)
+    path = f"/api/admin/jobs/local/{job['id']}/logs"
+    shown = (await server.client.get(path, root)).json
+    assert shown == {"entries": [{"t": 1_000, "m": "loading\n"}, {"t": 2_000, "m": "50 %\n"}], "truncated": False}
+    assert (await server.client.get(path, hers)).status == 403
+    assert (await server.client.get(path.replace("local", anna.user_id), root)).status == 404
 
 
 async def test_a_job_without_log_lines_has_no_logs(server: Server) -> None:

@@ -1,21 +1,26 @@
 """``/api/admin/jobs``: the jobs of all users, for administrators: list, cancel and delete them.
 
-A job shows its owner, node types, times and error, and none of the user's texts and files.
+A job shows its owner, node types, times, error and log, and none of the user's graphs and files.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+from starlette.responses import Response
+
 from safelight.api.api_request import ApiRequest
+from safelight.api.app import App
 from safelight.api.comfy.job_json import STATUS
 from safelight.api.contract import Parameter
-from safelight.api.handler import reads, writes
+from safelight.api.handler import on_leader, reads, writes
+from safelight.api.responses import json_response
 from safelight.core.clock import to_ms
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import JobSummary
 from safelight.core.paging import PageRequest
 from safelight.db.transaction import Transaction
 from safelight.services import all_jobs as jobs
+from safelight.services import job_log
 
 LIST_PARAMETERS = (
     Parameter("status", enum=tuple(jobs.LISTS), default="running"),
@@ -39,6 +44,16 @@ def get_job(tx: Transaction, request: ApiRequest) -> Any:
     job = jobs.get(tx, request.who, owner_id=owner_id, job_id=job_id)
     types = {str(node.get("class_type", "")) for node in job.prompt.values() if isinstance(node, Mapping)}
     return _entry(job.summary) | {"node_types": sorted(types)}
+
+
+@on_leader
+async def get_job_logs(app: App, request: ApiRequest) -> Response:
+    """What the job's nodes printed, which may quote the user's texts, and how it ended."""
+    who, (owner_id, job_id) = request.who, _named(request)
+    await app.job_logs.keep_all()
+    log = await app.db.read(lambda tx: job_log.read_any(tx, who, owner_id=owner_id, job_id=job_id))
+    entries = [{"t": to_ms(at), "m": text} for at, text in log.lines]
+    return json_response({"entries": entries, "truncated": log.is_truncated})
 
 
 @writes

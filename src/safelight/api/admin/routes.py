@@ -6,6 +6,7 @@ from safelight.api.route import Route
 ROUTES = (
     Route("GET", "/api/admin/jobs", jobs.list_jobs, jobs.LIST_PARAMETERS, also_api=False),
     Route("GET", "/api/admin/jobs/{user_id}/{job_id}", jobs.get_job, also_api=False),
+    Route("GET", "/api/admin/jobs/{user_id}/{job_id}/logs", jobs.get_job_logs, also_api=False),
     Route("DELETE", "/api/admin/jobs/{user_id}/{job_id}", jobs.delete_job, also_api=False),
     Route("POST", "/api/admin/jobs/{user_id}/{job_id}/cancel", jobs.cancel_job, also_api=False),
     Route("GET", "/api/admin/housekeeping", housekeeping.get_housekeeping, also_api=False),

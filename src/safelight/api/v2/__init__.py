@@ -9,7 +9,6 @@
 * ``job``: lists, shows and cancels jobs; their graphs and logs.
 * ``job_json``: a job as JSON.
 * ``progress``: how far each running job is, from events.
-* ``job_log``: the latest log lines of each job.
 * ``job_events``: the event stream of a job.
 * ``batch``: batches: accepts, shows and cancels them, and follows them.
 * ``batch_body``: parses the body of a new batch.

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
-from safelight.api.handler import reads
+from safelight.api.handler import on_leader, reads
 from safelight.api.responses import json_response
 from safelight.api.v2.cursor import read_cursor, write_cursor
 from safelight.api.v2.estimate import job_metrics
@@ -16,7 +16,7 @@ from safelight.core.job import JobSummary
 from safelight.core.job_label import check_label_filter
 from safelight.db.transaction import Transaction
 from safelight.services import job as jobs
-from safelight.services import job_view
+from safelight.services import job_log, job_view
 from safelight.services.log import error_lines
 
 PAGE, LARGEST_PAGE = 50, 1000
@@ -42,11 +42,13 @@ def get_job_workflow(tx: Transaction, request: ApiRequest) -> Any:
     return {"workflow": job_view.prompt(tx, request.who, job_id=request.params["id"]), "format": "api"}
 
 
+@on_leader
 async def get_job_logs(app: App, request: ApiRequest) -> Response:
-    """The log lines of the job's worker, in memory; else the error of a failed job. 204 where there is neither."""
+    """The log lines that are kept of the job; else the error of a failed job. 204 where there is neither."""
+    await app.job_logs.keep_all()
     who, job_id = request.who, request.params["id"]
     job = (await app.db.read(lambda tx: job_view.view(tx, who, job_id=job_id))).summary
-    log = app.streams.logs.of(job.id)
+    log = await app.db.read(lambda tx: job_log.read(tx, who, job_id=job_id))
     text, is_truncated = ("", False) if log is None else (log.text, log.is_truncated)
     if not text and job.error is not None:
         text = "\n".join(error_lines(job.error)) + "\n"

@@ -11,7 +11,6 @@ from collections.abc import Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from safelight.api.v2.job_log import JobLogs
 from safelight.api.v2.progress import LiveProgress
 from safelight.bus.bus import Bus
 from safelight.core.batch import BatchId
@@ -22,7 +21,6 @@ from safelight.core.event import (
     Event,
     EventsMissed,
     JobEvent,
-    LogWritten,
     OutputMade,
     PreviewMade,
 )
@@ -70,7 +68,6 @@ class Streams:
 
     def __init__(self, bus: Bus) -> None:
         self.progress = LiveProgress()
-        self.logs = JobLogs()
         self._streams: dict[Hashable, set[Stream]] = {}
         self._previews: dict[JobId, PreviewMade] = {}
         self._unsubscribe = bus.subscribe(self._on_event)
@@ -113,8 +110,6 @@ class Streams:
             for stream in self._streams.get(event.batch_id, ()):
                 stream.has_status = True
                 stream.change()
-        elif isinstance(event, LogWritten):
-            self.logs.feed(event)
         elif isinstance(event, AccessChanged):
             self.end_all()  # a credential may have been revoked
         elif isinstance(event, EventsMissed):

@@ -210,7 +210,7 @@ function housekeepingContent(state) {
     view.replaceChildren(...housekeepingContent(after))
     return 'Housekeeping has run.'
   }
-  const names = { previews: 'Previews', outputs: 'Outputs', history: 'Jobs in the history' }
+  const names = { previews: 'Previews', outputs: 'Outputs', history: 'Jobs in the history', logs: 'Logs of jobs' }
   const last = state.last
   return [
     h('section', {}, h('h2', {}, 'What the server removes by itself'),
