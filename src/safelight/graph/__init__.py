@@ -6,6 +6,7 @@
 * ``calls``: the calls of a job, those of expansions included.
 * ``demand``: which calls are needed and ready, and whose outputs are still in use.
 * ``dynamic``: inputs that depend on the values of others.
+* ``editor_format``: from a workflow of the editor to the graph that it runs.
 * ``execution``: the decisions of one job, from its start to its finish.
 * ``expand``: results of calls that returned a graph.
 * ``instructions``: the vocabulary of execution and runner: events and instructions.

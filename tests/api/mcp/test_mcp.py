@@ -91,6 +91,34 @@ async def test_a_published_workflow_is_a_tool_with_its_inputs(address: Address) 
         assert [output["name"] for output in job["outputs"]] == ["mine_00001_.png"]
 
 
+async def test_a_workflow_of_the_editor_is_a_tool_too(address: Address) -> None:
+    import httpx2
+
+    def node(number: int, kind: str, values: list[Any], name: str = "", link: int = 0) -> dict[str, Any]:
+        inputs = [{"name": name, "type": "IMAGE", "link": link}] if name else []
+        return {"id": number, "type": kind, "mode": 0, "inputs": inputs, "widgets_values": values, "title": kind}
+
+    document = {
+        "nodes": [
+            node(1, "EmptyImage", [3]),
+            node(2, "Reroute", [], "", 0) | {"inputs": [{"name": "", "type": "*", "link": 1}]},
+            node(3, "SaveImage", ["drawn"], "images", 2),
+        ],
+        "links": [[1, 1, 0, 2, 0, "IMAGE"], [2, 2, 0, 3, 0, "IMAGE"]],
+        "extra": {"linearData": {"inputs": [[3, "filename_prefix"]]}},
+    }
+    headers = {"X-API-Key": address.key}
+    async with httpx2.AsyncClient(base_url=address.url, headers=headers) as http:
+        path = "/api/userdata/workflows%2FDrawn.json"
+        assert (await http.post(path, json=document)).status_code == 200
+        assert (await http.post(f"{path}/publish", json={"asset_ids": []})).status_code == 200
+    async with session(address) as client:
+        [tool] = [tool for tool in (await client.list_tools()).tools if tool.name == "workflow_Drawn"]
+        assert tool.input_schema["properties"]["3.filename_prefix"]["default"] == "drawn"
+        job = answer(await client.call_tool(tool.name, {"3.filename_prefix": "mine", "wait_s": 60}))
+        assert job["status"] == "succeeded", job
+
+
 async def test_a_caller_without_a_key_is_refused(address: Address) -> None:
     import httpx2
 

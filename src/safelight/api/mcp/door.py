@@ -20,7 +20,7 @@ from safelight.api.auth import Authenticator
 from safelight.api.contract import Shape
 from safelight.api.error_responses import Unauthenticated, shaped
 from safelight.api.mcp import catalogue_tools, job_tools
-from safelight.api.mcp.published_tools import published_tools
+from safelight.api.mcp.published_tools import PREFIX, published_tools
 from safelight.api.mcp.tool import Picture, Tool, ToolCall
 from safelight.api.origin import Origins
 from safelight.api.quota_notices import tell_refusal
@@ -96,7 +96,8 @@ class McpDoor:
     async def call(self, http: Request, name: str, arguments: dict[str, Any]) -> Any:
         """Run a tool. Returns plain data or a :class:`Picture`; raises :class:`SafelightError`."""
         who: Principal = http.scope[_WHO]
-        tool = next((tool for tool in await self.tools(who) if tool.name == name), None)
+        published = await published_tools(self._app, who) if name.startswith(PREFIX) else []
+        tool = next((tool for tool in (*_FIXED, *published) if tool.name == name), None)
         if tool is None:
             raise SafelightError(f"there is no tool {name[:80]!r}")
         unknown = sorted(set(arguments) - set(tool.schema["properties"]))

@@ -1,21 +1,26 @@
 """Each of the caller's published workflows as a tool, whose arguments are the inputs that the workflow declares.
 
-A workflow that was published in API format is run as it is; one of the editor's format is not a graph that can run, and
-is left out. The declared inputs are those of the app view (``extra.linearData.inputs``); without them, every input with
-a value.
+A workflow that was published in API format is run as it is; one in the editor's format is converted first
+(``graph/editor_format.py``), and left out if that fails. The declared inputs are those of the app view
+(``extra.linearData.inputs``); without them, every input with a value.
 """
 
+import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from safelight.api.app import App
 from safelight.api.mcp.job_tools import WAIT, run_graph
 from safelight.api.mcp.tool import Tool, ToolCall, object_schema
+from safelight.core.errors import InvalidPrompt
 from safelight.core.node import Catalogue, InputSchema
 from safelight.core.user import Principal
+from safelight.graph.editor_format import to_prompt
 from safelight.graph.prompt_format import is_workflow
 from safelight.services import publication as publications
+
+log = logging.getLogger(__name__)
 
 MOST = 100
 """Published workflows that are tools: the newest."""
@@ -27,14 +32,29 @@ _OPTIONS = 200
 async def published_tools(app: App, who: Principal) -> list[Tool]:
     limit = app.settings.limits.max_published_bytes
     found = await app.db.read(lambda tx: publications.own_graphs(tx, who, at_most=MOST, max_bytes=limit))
+    return await app.heavy.run(who.user_id, lambda: _tools(found, app.catalogue.current), is_heavy=bool(found))
+
+
+def _tools(found: Sequence[tuple[str, Mapping[str, Any]]], catalogue: Catalogue) -> list[Tool]:
     tools: dict[str, Tool] = {}
     for name, document in found:
-        graph = {k: v for k, v in document.items() if isinstance(v, dict) and "class_type" in v}
-        if is_workflow(document) or not graph:
+        graph = _graph(document, catalogue)
+        if not graph:
             continue
         tool_name = _free_name(name, tools)
-        tools[tool_name] = _tool(tool_name, name, graph, document, app.catalogue.current)
+        tools[tool_name] = _tool(tool_name, name, graph, document, catalogue)
     return list(tools.values())
+
+
+def _graph(document: Mapping[str, Any], catalogue: Catalogue) -> Mapping[str, Any]:
+    """The graph that a published document runs; empty where it is none."""
+    if not is_workflow(document):
+        return {k: v for k, v in document.items() if isinstance(v, dict) and "class_type" in v}
+    try:
+        return to_prompt(document, catalogue)
+    except InvalidPrompt as error:
+        log.info("a published workflow is not a tool: %s", error.error.get("details"))
+        return {}
 
 
 def _tool(
