@@ -6,9 +6,10 @@ The server column:
 * ``app``: the server's composition root.
 * ``declared_nodes``: the nodes and packs that engines declare, in memory, on disk and in the web UI.
 * ``backends``: where the workers of a server run, as its settings say.
+* ``tracing``: traces, if the settings ask for them.
 * ``api/``: HTTP and WebSocket: the contract's operations, and ComfyUI's spelling of them.
 * ``web/``: the files of the ComfyUI web UI.
-* ``telemetry/``: metrics, and the form of the log.
+* ``telemetry/``: metrics, traces, and the form of the log.
 * ``dispatch/``: jobs to workers: scheduling, attempts, slots, files and backends.
 * ``services/``: what can be done with jobs, assets, workflows and users; each function runs in a transaction.
 * ``bus/``: events to subscribers, after the commit.

@@ -40,11 +40,13 @@ from safelight.services.log import JobLog, LogBuffer
 from safelight.services.model import REFRESH_S, ModelFiles
 from safelight.settings import BUNDLED_MODELS, Settings, check_accounts, default_account, worker_account
 from safelight.telemetry.metrics import Metrics
+from safelight.tracing import follow_jobs, open_traces
 from safelight.web.packages import Packages, find_packages
 from safelight.web.site import Web
 
 if TYPE_CHECKING:
     from safelight.bus.postgres import PostgresBus
+    from safelight.telemetry.job_traces import JobTraces
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +72,7 @@ class App:
         files: FileCache,
         http_app: HttpApp,
         following: Sequence[Coroutine[Any, Any, None]],
+        job_traces: JobTraces | None,
         setup_token: str | None,
     ) -> None:
         """``following``: background work that runs until the server stops."""
@@ -80,6 +83,7 @@ class App:
         self._logs = logs
         self._files = files
         self._http_app = http_app
+        self._job_traces = job_traces
         self._following = [asyncio.create_task(work) for work in following]
         self.setup_token = setup_token
         """While there are no accounts yet: the secret of the link that creates the first administrator."""
@@ -94,6 +98,7 @@ class App:
         bus = MemoryBus() if shared is None else shared
         metrics = Metrics(version=__version__)
         bus.subscribe(lambda event: metrics.event_delivered(type(event).__name__))
+        traces = open_traces(settings)
         logs = LogBuffer(bus)
         logging.getLogger().addHandler(logs)
         store = open_store(settings.blobs)
@@ -198,6 +203,7 @@ class App:
             web=web,
             logs=logs,
             metrics=metrics,
+            traces=traces,
         )
         job_ends = JobLog(bus)
 
@@ -207,6 +213,7 @@ class App:
                 job_ends.job_ended(event, stages)
 
         JobStageClock(bus, on_end=on_job_end)
+        job_traces = None if traces is None else follow_jobs(traces, db, bus, is_leader=lambda: engines.is_here)
         if shared is not None:
             await shared.start(
                 db,
@@ -219,6 +226,8 @@ class App:
         if isinstance(engines, Dispatcher):
             await http_app.start_leading()
         following = [_follow_the_disk(models), http_app.follow_accounts()]
+        if job_traces is not None:
+            following.append(job_traces.follow())
         if store.sweepable is not None:
             following.append(_sweep_repeatedly(store.sweepable))
         if shared is not None:
@@ -232,6 +241,7 @@ class App:
             files=files,
             http_app=http_app,
             following=following,
+            job_traces=job_traces,
             setup_token=setup_token,
         )
 
@@ -254,6 +264,8 @@ class App:
         await self._engines.stop()
         await self._files.close()
         await self._web.close()
+        if self._job_traces is not None:
+            await self._job_traces.stop()
         if self._bus is not None:
             await self._bus.stop()
         await self._db.close()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -40,6 +40,9 @@ from safelight.services.webhook_sender import WebhookSender
 from safelight.settings import Settings
 from safelight.telemetry.metrics import Metrics
 from safelight.wire.messages import PackResponse
+
+if TYPE_CHECKING:
+    from safelight.telemetry.traces import Traces
 
 
 class Engines(RemoteValidation, Protocol):
@@ -121,7 +124,8 @@ class WebUi(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """What handlers work with. Made by :func:`safelight.api.http_app.create_http_app`; the last fifteen fields
-    belong to the HTTP layer alone. ``presigning``: signs URLs at which clients read bytes from the object store."""
+    belong to the HTTP layer alone. ``presigning``: signs URLs at which clients read bytes from the object store.
+    ``traces``: ``None`` if requests are not traced."""
 
     settings: Settings
     clock: Clock
@@ -151,4 +155,5 @@ class App:
     batches: BatchExpansion
     run_times: RunTimeRecorder
     job_logs: JobLogRecorder
+    traces: "Traces | None"
     webhooks: WebhookSender

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from safelight.api.request_path import raw_path
 from safelight.core.errors import Unavailable
+from safelight.core.trace_context import current_traceparent
 
 if TYPE_CHECKING:
     import aiohttp
@@ -99,7 +100,9 @@ class _Forwarded(Response):
 
 
 def _headers(request: Request) -> list[tuple[str, str]]:
-    kept = [(name, value) for name, value in request.headers.items() if name not in _HOP]
+    own = {"traceparent": current_traceparent.get()} if current_traceparent.get() else {}
+    kept = [(name, value) for name, value in request.headers.items() if name not in _HOP and name not in own]
+    kept += own.items()
     forwarded = [("X-Forwarded-Proto", request.url.scheme), (MARK, "1")]
     if (host := request.headers.get("host")) is not None:
         forwarded += [("X-Forwarded-Host", host), ("Host", host)]

@@ -1,6 +1,7 @@
 """The server as one ASGI application: the API, ``/ws``, routes of node packs, and the web UI for every other path."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -62,6 +63,9 @@ from safelight.services.webhook_sender import WebhookSender
 from safelight.settings import Settings
 from safelight.telemetry.metrics import Metrics
 
+if TYPE_CHECKING:
+    from safelight.telemetry.traces import Traces
+
 _SOCKET_PATHS = ("/ws", "/api/ws")
 _PAGE_FILES = ("/assets/",)
 _API_PREFIXES = ("/api/", "/internal/", "/v2/")
@@ -86,6 +90,7 @@ def create_http_app(
     sites: Sequence[ModelSite] | None = None,
     presigning: Presigning | None = None,
     metrics: Metrics | None = None,
+    traces: "Traces | None" = None,
 ) -> "HttpApp":
     """``leader``: returns the address of the server that leads, where that is another server of the same database."""
     heavy = HeavyWork()
@@ -144,6 +149,7 @@ def create_http_app(
         batches=BatchExpansion(db, clock, bus),
         run_times=RunTimeRecorder(db, bus, catalogue),
         job_logs=JobLogRecorder(db, bus),
+        traces=traces,
         webhooks=WebhookSender(db, clock, bus, egress or Egress()),
     )
     return HttpApp(app, authenticator or _authenticator(settings, clock, db, bus), Forwarder(leader))

@@ -73,21 +73,27 @@ class Pipeline:
         if match is None:
             return False
         request, since_s = Request(scope, receive), self._app.clock.monotonic_s()
+        traces = self._app.traces
+        span = None if traces is None else traces.begin_request(request.method, request.headers)
+        status = 0
         try:
             response = await self._answer(request, match)
             for name, value in PRIVATE.items():
                 response.headers.setdefault(name, value)
             await response(scope, receive, _without_body(send) if scope["method"] == "HEAD" else send)
-            self._report(request, match, response.status_code, self._app.clock.monotonic_s() - since_s)
+            status = response.status_code
+            self._report(request, match, status, self._app.clock.monotonic_s() - since_s)
         except ClientDisconnect:
             pass
+        finally:
+            if span is not None:
+                span.end(_operation_id(request, match), status)
         return True
 
     def _report(self, request: Request, match: Match[Endpoint], status: int, seconds: float) -> None:
         method = "GET" if request.method == "HEAD" else request.method
-        endpoint = match.endpoints.get(method)
-        operation = endpoint[0].operation.id if endpoint else ANY.id
-        self._app.metrics.request_answered(operation, method if endpoint else "other", status, seconds)
+        known = method if method in match.endpoints else "other"
+        self._app.metrics.request_answered(_operation_id(request, match), known, status, seconds)
         if self._app.settings.telemetry.access_log:
             path, ms = request.url.path, round(seconds * 1e3, 1)
             fields = {"method": request.method, "path": path, "status": status, "ms": ms}
@@ -169,6 +175,11 @@ class Pipeline:
             return value
 
         return await request.run(read, is_heavy=len(raw) > LARGE_BODY_BYTES)
+
+
+def _operation_id(request: Request, match: Match[Endpoint]) -> str:
+    endpoint = match.endpoints.get("GET" if request.method == "HEAD" else request.method)
+    return endpoint[0].operation.id if endpoint else ANY.id
 
 
 def _without_body(send: Send) -> Send:

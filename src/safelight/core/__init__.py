@@ -29,6 +29,7 @@
 * ``retention``: how long files, jobs and logs stay that nobody keeps.
 * ``retry``: the retry rule of jobs.
 * ``task``: background tasks.
+* ``trace_context``: the trace to which the present work belongs.
 * ``upload_mark``: the mark of a combo that offers the user's own files.
 * ``user``: users, their rights and their quotas.
 * ``userdata``: paths of a user's small files.

@@ -30,11 +30,12 @@ class JobEvent:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobQueued(JobEvent):
     """Durable: the submit was committed. ``secrets`` are for the run only and stay in this process: they are never
-    stored, shown, or sent to another server."""
+    stored, shown, or sent to another server. ``traceparent``: of the request that submitted it, if that is traced."""
 
     pool: Pool = ANY
     engines: frozenset[EngineKind] = ONLY_OWN
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

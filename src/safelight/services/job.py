@@ -36,6 +36,7 @@ class SubmitJob:
     ``placement``: where it may run, and the models that it needs. ``extra_data``: as the client sent it; its secrets
     are not stored, but sent with :class:`JobQueued`. ``assets``: those that the client named by id. The
     ``idempotency_key`` is claimed in the transaction of the job. ``batch``: the job's batch, and its index there.
+    ``traceparent``: of the request, if it is traced; it is not stored.
     """
 
     prompt: Mapping[str, Any]
@@ -51,6 +52,7 @@ class SubmitJob:
     assets: Collection[AssetId] = ()
     idempotency_key: str | None = None
     batch: tuple[BatchId, int] | None = None
+    traceparent: str = ""
 
 
 def submit(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime) -> JobSummary:
@@ -113,6 +115,7 @@ def put(tx: Transaction, who: Principal, *, command: SubmitJob, now: datetime) -
             pool=summary.pool,
             engines=summary.engines,
             secrets=secrets,
+            traceparent=command.traceparent,
         )
     )
     return summary

@@ -6,7 +6,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Protocol, TypeVar
 
@@ -19,6 +19,7 @@ from safelight.core.job import JobSummary
 from safelight.core.node import Catalogue
 from safelight.core.pack import PackStatus
 from safelight.core.pool import Pool, SizeClass
+from safelight.core.trace_context import current_traceparent
 from safelight.core.user import Principal
 from safelight.core.worker import SlotId
 from safelight.db.engine import Database
@@ -195,6 +196,7 @@ class Submissions:
         """Insert the job. Raises what :func:`safelight.services.job.submit` raises, and :class:`Conflict` for a file
         that was removed since :meth:`prepare`."""
         now = self._clock.now()
+        command = replace(prepared.command, traceparent=current_traceparent.get())
 
         def insert(tx: Transaction) -> tuple[JobSummary, int]:
             if prepared.files:
@@ -202,7 +204,7 @@ class Submissions:
                 if removed:
                     raise Conflict(f"the file {min(removed)!r} was removed meanwhile; submit the prompt again")
             ahead = jobs.waiting(tx, who)
-            return jobs.submit(tx, who, command=prepared.command, now=now), ahead
+            return jobs.submit(tx, who, command=command, now=now), ahead
 
         job, ahead = await self._db.write(insert)
         return Accepted(job=job, node_errors=prepared.node_errors, ahead=ahead)

@@ -20,7 +20,7 @@ Below this package, settings are arguments; nothing else reads the environment.
 * ``scheduling``: which worker runs which job, and for how long.
 * ``server``: where the server listens, and which pages and proxies it trusts.
 * ``storage``: where rows and bytes are stored.
-* ``telemetry``: logs and metrics.
+* ``telemetry``: logs, metrics and traces.
 * ``worker_account``: the system account that workers run as.
 * ``workers``: how many workers there are, where they run and when they end.
 """

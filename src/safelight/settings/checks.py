@@ -20,6 +20,9 @@ def check(settings: Settings) -> None:
         _ = settings.telemetry.metrics_address
     except ValueError as error:
         raise InvalidSetting(f"metrics_listen: {error}") from None
+    endpoint = settings.telemetry.traces_endpoint
+    if endpoint and not endpoint.startswith(("http://", "https://")):
+        raise InvalidSetting(f"traces_endpoint is {endpoint!r}, which is not like http://127.0.0.1:4318/v1/traces")
     _ = settings.extra_models
 
 

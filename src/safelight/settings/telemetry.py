@@ -1,4 +1,4 @@
-"""What operators see of a server: logs and metrics."""
+"""What operators see of a server: logs, metrics and traces."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -8,7 +8,7 @@ from safelight.settings.declare import doc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TelemetrySettings:
-    """Logs and metrics"""
+    """Logs, metrics and traces"""
 
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], doc("Lowest level of the messages that are logged.")
@@ -27,6 +27,17 @@ class TelemetrySettings:
     metrics_token: Annotated[
         str, doc("Bearer token with which a scraper may read `/metrics` at the server's own port.")
     ] = ""
+
+    traces_endpoint: Annotated[
+        str,
+        doc(
+            "Where OpenTelemetry traces are sent, by OTLP over HTTP: `http://127.0.0.1:4318/v1/traces`; empty: "
+            "nowhere. See [traces.md](traces.md)."
+        ),
+    ] = ""
+    traces_ratio: Annotated[
+        float, doc("Of the traces that begin at this server, how many are sent (0 to 1).", ge=0, le=1)
+    ] = 1.0
 
     @property
     def metrics_address(self) -> tuple[str, int] | None:
