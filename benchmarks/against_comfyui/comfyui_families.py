@@ -10,7 +10,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 COMFYUI, WEIGHTS, OUT = (Path(argument) for argument in sys.argv[1:4])
 NAMES = sys.argv[4:]
-sys.path[:0] = [str(COMFYUI), str(HERE)]
+sys.path[:0] = [str(COMFYUI), str(HERE.parents[1])]
 sys.argv = ["main.py", "--cpu", "--base-directory", tempfile.mkdtemp()]
 
 # isort: off
@@ -23,7 +23,7 @@ import comfy.model_patcher  # noqa: E402
 import comfy.sample  # noqa: E402
 import comfy.supported_models  # noqa: E402
 import comfy.utils  # noqa: E402
-import family_cases as cases  # noqa: E402
+from benchmarks.against_comfyui import family_cases as cases  # noqa: E402
 import torch  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 # isort: on
@@ -43,7 +43,7 @@ def model_of(case):
 
 def run(name, case, steps):
     model = model_of(case)
-    latent = torch.zeros(case["latent"])
+    latent, mask = cases.start(name, case)
     positive = cases.conditioning(name, case, side="positive")
     negative = cases.conditioning(name, case, side="negative") if case.get("negative") else positive
     noise = comfy.sample.prepare_noise(latent, cases.SEED)
@@ -58,6 +58,7 @@ def run(name, case, steps):
         negative,
         latent,
         seed=cases.SEED,
+        noise_mask=mask,
         disable_pbar=True,
     )
 

@@ -31,6 +31,7 @@ from safelight.models.families.hidream.hidream_module import HiDreamArchitecture
 from safelight.models.families.lumina.network import NextDiTArchitecture, NextDiTShape
 from safelight.models.families.qwen_image.network import QwenImageArchitecture, QwenImageShape
 from safelight.models.families.sd3.mmdit_module import MMDiTArchitecture, MMDiTShape
+from safelight.models.families.wan.network import WanArchitecture, WanShape
 from safelight.models.sampling.guidance import CfgGuider
 from safelight.models.sampling.sample import fitting, sample
 from safelight.models.sampling.schedules import schedule
@@ -96,6 +97,8 @@ _QWEN_IMAGE = QwenImageShape(
     references="index",
 )
 
+_WAN = partial(WanShape, channels=16, out_channels=16, width=256, feed_forward=512, layers=2, text_width=96)
+
 ARCHITECTURES: dict[str, Architecture] = {
     "flux": FluxArchitecture(_FLUX(channels=16, has_guidance=True)),
     "flux schnell": FluxArchitecture(_FLUX(channels=16, has_guidance=False)),
@@ -138,6 +141,16 @@ ARCHITECTURES: dict[str, Architecture] = {
             single_blocks=2,
         )
     ),
+    "wan t2v": WanArchitecture(_WAN()),
+    "wan i2v": WanArchitecture(_WAN(channels=36, picture=1280)),
+    "wan flf2v": WanArchitecture(_WAN(channels=36, picture=1280, pictures=514)),
+    "wan22 i2v": WanArchitecture(_WAN(channels=36)),
+    "wan fun control": WanArchitecture(_WAN(channels=48, picture=1280)),
+    "wan22 fun control": WanArchitecture(_WAN(channels=52, reference=16)),
+    "wan vace": WanArchitecture(_WAN(layers=4, vace_layers=2, vace_channels=96)),
+    "wan camera": WanArchitecture(_WAN(channels=32, picture=1280, camera=24)),
+    "wan22 camera": WanArchitecture(_WAN(channels=36, camera=24)),
+    "wan22 5b": WanArchitecture(_WAN(channels=48, out_channels=48)),
 }
 
 
@@ -157,7 +170,8 @@ def run(name: str, steps: int, folder: Path) -> torch.Tensor:
     model = load_diffusion_model(write_weights(case["family"], folder))
     positive = cases.conditioning(name, case, side="positive")
     negative = cases.conditioning(name, case, side="negative") if case.get("negative") else positive
-    latent = fitting(torch.zeros(case["latent"]), model.latent_format)
+    given, mask = cases.start(name, case)
+    latent = fitting(given, model.latent_format)
     noise: Any = SeededNoise(cases.SEED).generate_noise({"samples": latent})
     made = sample(
         CfgGuider(model, positive, negative, case.get("cfg", 1.0)),
@@ -166,6 +180,7 @@ def run(name: str, steps: int, folder: Path) -> torch.Tensor:
         latent=latent,
         noise=noise,
         seed=cases.SEED,
+        noise_mask=mask,
         on_step=lambda *of_step: None,
     )
     return made.samples

@@ -1,13 +1,16 @@
 """The runs of ``families.py``, which both sides read: numbers and names, without weights. Imports nothing of either."""
 
 import zlib
+from types import SimpleNamespace
 from typing import Any
 
 import torch
+from benchmarks.against_comfyui.wan_cases import CASES as WAN
 
 Case = dict[str, Any]
 
 CASES: dict[str, Case] = {
+    **WAN,
     "flux dev": {
         "family": "flux",
         "supported": "Flux",
@@ -210,6 +213,17 @@ def drawn(name: str, shape: list[int]) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
 
 
+def start(name: str, case: Case) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The latent, and the mask of what is to be painted."""
+    latent = torch.zeros(case["latent"])
+    if not (given := case.get("given_frames", 0)):
+        return latent, None
+    latent[:, :, :given] = drawn(f"{name} given", list(latent[:, :, :given].shape))
+    mask = torch.ones(1, 1, *latent.shape[2:])
+    mask[:, :, :given] = 0.0
+    return latent, mask
+
+
 def weight(name: str, shape: list[int]) -> torch.Tensor:
     """A weight whose layer keeps the size of its input, roughly."""
     numbers = drawn(name, shape)
@@ -223,12 +237,15 @@ def weight(name: str, shape: list[int]) -> torch.Tensor:
 def conditioning(name: str, case: Case, *, side: str) -> list[list[Any]]:
     options: dict[str, Any] = {}
     for key, shape in case["options"].items():
-        if isinstance(shape[0], list):
+        if key == "clip_vision_output":
+            options[key] = SimpleNamespace(penultimate_hidden_states=drawn(f"{name} {side} {key}", shape))
+        elif isinstance(shape[0], list):
             options[key] = [drawn(f"{name} {side} {key} {index}", one) for index, one in enumerate(shape)]
         elif key == "concat_mask":
             options[key] = (drawn(f"{name} {key}", shape) > 0).float()
         else:
             options[key] = drawn(f"{name} {side} {key}", shape)
+    options |= case.get("values", {})
     for key in ("guidance", "reference_latents_method"):
         if key in case:
             options[key] = case[key]

@@ -19,6 +19,7 @@ FOLDERS = (
     "lumina",
     "qwen_image",
     "krea2",
+    "wan",
 )
 """Each has a module ``family`` with the value ``FAMILY``. Text encoders of the first have precedence."""
 

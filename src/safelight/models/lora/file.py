@@ -100,7 +100,8 @@ class Lora:
     ) -> dict[str, AdditivePatch | DoraPatch]:
         made: dict[str, AdditivePatch | DoraPatch] = {}
         for kind, change in _changes(parts):
-            name = f"{target.module}.{kind}"
+            is_bare = kind == "weight" and target.module in shapes
+            name = target.module if is_bare else f"{target.module}.{kind}"
             magnitude = parts.get("magnitude") if kind == "weight" else None
             patch = AdditivePatch(change) if magnitude is None else DoraPatch(change, magnitude)
             if name in shapes and fits(patch, _shape_of_rows(shapes[name], target.rows)):

@@ -33,7 +33,7 @@ _TEXT = re.compile(
     r"_(?P<module>.+)"
 )
 _UNET = re.compile(
-    r"(?:lora_unet|lycoris|unet|model_diffusion_model|diffusion_model|(?:lora_)?transformer(?!_blocks))_(?P<module>.+)"
+    r"(?:lora_unet|lycoris|unet|model_diffusion_model|diffusion_model|(?:lora_)?transformer(?!_blocks))_+(?P<module>.+)"
 )
 
 _ATTENTION_OF_OLD_FILES = {"q_proj": "to_q", "k_proj": "to_k", "v_proj": "to_v", "out_proj": "to_out"}
@@ -41,7 +41,7 @@ _ATTENTION_OF_OLD_FILES = {"q_proj": "to_q", "k_proj": "to_k", "v_proj": "to_v",
 
 def lora_target(module: str) -> LoraTarget:
     """The target of a module name in a file. A name without a known prefix is taken to be of a diffusion network."""
-    name = normalized(module).removeprefix("base_model_model_").replace("_processor_", "_")
+    name = normalized(module.removeprefix("transformer.")).removeprefix("base_model_model_").replace("_processor_", "_")
     if text := _TEXT.fullmatch(name):
         return LoraTarget(True, text["module"], _encoder(text))
     unet = _UNET.fullmatch(name)
