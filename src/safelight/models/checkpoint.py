@@ -15,6 +15,7 @@ from safelight.models.autoencoder.video_autoencoder import VideoAutoencoder
 from safelight.models.autoencoder.wan_module import wan_shape
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.families.registry import NETWORK, detect, text_recipe, text_recipes
+from safelight.models.language.question_recipe import question_recipe
 from safelight.models.text.encoder import TextEncoder
 from safelight.models.text.encoder_files import EncoderFile, encoder_file, in_checkpoint, title_of
 from safelight.models.text.recipe import TextRecipe
@@ -123,7 +124,10 @@ def load_text_encoders(paths: Sequence[Path], type: str) -> TextEncoder:
     recipe = text_recipe(type, frozenset(found))
     if recipe is None:
         given = " and ".join(f"{path.name!r} is {title_of(kind)}" for path, kind in zip(paths, found, strict=True))
-        raise UnknownWeights(f"{given}; text encoders of type {type!r} are {_expected(type)}")
+        refusal = f"{given}; text encoders of type {type!r} are {_expected(type)}"
+        recipe = question_recipe(next(iter(found)), refusal=refusal) if len(found) == 1 else None
+        if recipe is None:
+            raise UnknownWeights(refusal)
     return _encoder({key: found[one.kind].weights for key, one in recipe.encoders.items()}, recipe)
 
 

@@ -20,7 +20,6 @@ from safelight.models.miniatures.writing import UnknownMiniature, miniature_name
 from safelight.models.quant.layers import QuantizedLinear
 from safelight.models.sampling.levels import FlowLevels
 from safelight.models.weight_layers import WeightPart
-from safelight.models.weights import UnknownWeights
 
 
 def network() -> tuple[NextDiT, dict[str, torch.Tensor]]:
@@ -205,8 +204,9 @@ def test_quantised_files_make_nearly_the_same_prediction(tmp_path: Path, name: s
 
 def test_a_text_encoder_of_another_type_is_named(tmp_path: Path) -> None:
     list(write_miniature("z-image-turbo", tmp_path))
-    with pytest.raises(UnknownWeights, match=r"'qwen_3_4b.safetensors' is Qwen3; text encoders of type 'sdxl' are"):
-        load_text_encoders([tmp_path / "text_encoders" / "qwen_3_4b.safetensors"], "sdxl")
+    encoder = load_text_encoders([tmp_path / "text_encoders" / "qwen_3_4b.safetensors"], "sdxl")
+    with pytest.raises(WrongConditioning, match=r"'qwen_3_4b.safetensors' is Qwen3; text encoders of type 'sdxl' are"):
+        encoder.encode(encoder.tokenize("a cat"))
 
 
 def test_unknown_miniatures_are_refused_with_the_names(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from tests.models.language.test_decoder import SIZE, random_weights
 from tests.nodes.context import FolderContext
 
 from safelight.models.checkpoint import load_text_encoders
+from safelight.models.inputs import WrongConditioning
 from safelight.models.language.chat import CHATS, without_thoughts
 from safelight.models.language.picture_recipe import CannotSee
 from safelight.models.language.token_choice import TokenSampling, choose_token
@@ -20,6 +21,7 @@ from safelight.models.text.encoder import TextEncoder
 from safelight.models.text.recipe import TextRecipe
 from safelight.models.text.t5_recipe import T5Recipe
 from safelight.models.tokenizers.byte_pairs import qwen
+from safelight.models.tokenizers.tokenizer import MissingTokenizer
 from safelight.models.weight_layers import WeightLayer
 from safelight.models.weights import Weights
 from safelight.nodes.text.generate import CannotHear, TextGenerate
@@ -153,6 +155,40 @@ def test_the_node_shows_the_text_while_it_is_written(tmp_path: Path) -> None:
         TextGenerate.execute(encoder, "a cat", 5, OFF, image=torch.rand(1, 56, 56, 3))
     with pytest.raises(CannotHear, match="'audio'"):
         TextGenerate.execute(encoder, "a cat", 5, OFF, audio={})
+
+
+@pytest.mark.parametrize(
+    ("miniature", "name", "type"),
+    [
+        ("qwen3.5", "qwen3.5_4b_bf16.safetensors", "stable_diffusion"),
+        ("qwen3vl", "qwen3vl_4b_fp8_scaled.safetensors", "ideogram4"),
+    ],
+)
+def test_models_write_under_types_of_the_loader_that_are_not_theirs(
+    tmp_path: Path, miniature: str, name: str, type: str
+) -> None:
+    list(write_miniature(miniature, tmp_path))
+    encoder = load_text_encoders([tmp_path / "text_encoders" / name], type)
+    images = torch.rand(2, 256, 256, 3)
+    with FolderContext(tmp_path).running() as run:
+        texts = {
+            TextGenerate.execute(encoder, "what?", 6, ON, **given).values[0]
+            for given in ({}, {"image": images}, {"image": images[:1]}, {"system_prompt": "Be brief."})
+        }
+        assert len(texts) == 4
+        TextGenerate.execute(encoder, "what?", 2, ON, thinking=True)
+    assert run.texts[-1].startswith("<think>\n") == (miniature == "qwen3.5")
+    with pytest.raises(WrongConditioning, match=f"'{name}' is Qwen3.*; text encoders of type '{type}' are"):
+        encoder.encode(encoder.tokenize("a cat"))
+
+
+def test_a_missing_vocabulary_is_named(tmp_path: Path) -> None:
+    list(write_miniature("qwen3.5", tmp_path))
+    path = tmp_path / "text_encoders" / "qwen3.5_4b_bf16.safetensors"
+    path.with_name("qwen3.5_4b_bf16.tokenizer.json").unlink()
+    writer = writer_of(load_text_encoders([path], "flux3"))
+    with pytest.raises(MissingTokenizer, match=r"add the tokenizer.json or .* of Qwen3.5 to its folder"):
+        last(writer, Question("x"))
 
 
 def test_a_model_that_sees_writes_about_pictures_and_frames(tmp_path: Path) -> None:

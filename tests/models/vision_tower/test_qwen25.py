@@ -29,7 +29,7 @@ def test_equals_transformers_in_the_order_of_windows() -> None:
     groups = [(row, column) for row in range(11) for column in range(15)]
     groups.sort(key=lambda group: (group[0] // 4, group[1] // 4, group))  # windows of 4x4 groups
     order = [row * 15 + column for row, column in groups]
-    torch.testing.assert_close(ours(cut), expected[order], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ours(cut).tokens, expected[order], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("size", "expected"), [((28, 28), (4, 4)), ((30, 1000), (2, 72)), ((20, 20), (4, 4))])

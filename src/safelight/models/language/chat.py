@@ -12,7 +12,7 @@ THINK, THOUGHT = "<think>", "</think>"
 class Chat:
     """``instructions`` and ``question`` have ``{}`` for their text; ``answer``: where the model begins. ``default``:
     the instructions if none are given. ``ends``: special tokens that end an answer. ``thinks``: whether the model
-    writes its thoughts first, unless it finds them empty."""
+    writes its thoughts first, unless it finds them empty; ``opens_thoughts``: it finds their first mark before it."""
 
     question: str
     answer: str
@@ -20,16 +20,18 @@ class Chat:
     instructions: str = ""
     default: str = ""
     thinks: bool = False
+    opens_thoughts: bool = False
 
     def prompt(self, text: str, *, system: str, thinking: bool) -> str:
         """The whole prompt."""
         chosen = system or self.default
         before = self.instructions.replace("{}", chosen) if chosen else ""
         silence = f"{THINK}\n\n{THOUGHT}\n\n" if self.thinks and not thinking else ""
-        return before + self.question.replace("{}", text) + self.answer + silence
+        opened = f"{THINK}\n" if self.opens_thoughts and thinking else ""
+        return before + self.question.replace("{}", text) + self.answer + silence + opened
 
 
-def _qwen(*, default: str = "", thinks: bool = False) -> Chat:
+def _qwen(*, default: str = "", thinks: bool = False, opens_thoughts: bool = False) -> Chat:
     return Chat(
         instructions="<|im_start|>system\n{}<|im_end|>\n",
         question="<|im_start|>user\n{}<|im_end|>\n",
@@ -37,6 +39,7 @@ def _qwen(*, default: str = "", thinks: bool = False) -> Chat:
         ends=("<|im_end|>", "<|endoftext|>"),
         default=default,
         thinks=thinks,
+        opens_thoughts=opens_thoughts,
     )
 
 
@@ -56,6 +59,7 @@ GEMMA = _GemmaChat(
 CHATS: Mapping[str, Chat] = {
     "qwen3": _qwen(thinks=True),
     "qwen3_vl": _qwen(),
+    "qwen35": _qwen(thinks=True, opens_thoughts=True),
     "qwen25_vl": _qwen(default="You are a helpful assistant."),
     "gemma2": GEMMA,
     "gemma3": GEMMA,

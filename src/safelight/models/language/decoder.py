@@ -1,4 +1,4 @@
-"""The decoder of language models: Qwen 2.5 and 3, Mistral, Llama and Gemma, under the names of their files.
+"""The decoder of language models: Qwen 2.5 to 3.5, Mistral, Llama and Gemma, under the names of their files.
 
 Layers are counted as states: state 0 is the embeddings, state ``n`` the output of ``n`` layers. The final norm is not
 part of a state.
@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from safelight.models.language.architecture import DecoderShape
 from safelight.models.language.cache import KeyValueCache
+from safelight.models.language.gated_delta import GatedDelta
 from safelight.models.language.rotary import rotated
 from safelight.models.operations import Linear
 
@@ -47,7 +48,8 @@ class Attention(nn.Module):
         super().__init__()
         self.head_width = shape.head_width
         queries, keys = shape.heads * shape.head_width, shape.key_heads * shape.head_width
-        self.q_proj = Linear(shape.width, queries, bias=shape.has_bias)
+        self.gates = shape.gates_heads
+        self.q_proj = Linear(shape.width, queries * (2 if self.gates else 1), bias=shape.has_bias)
         self.k_proj = Linear(shape.width, keys, bias=shape.has_bias)
         self.v_proj = Linear(shape.width, keys, bias=shape.has_bias)
         self.o_proj = Linear(queries, shape.width, bias=False)
@@ -58,9 +60,13 @@ class Attention(nn.Module):
     def forward(
         self, x: torch.Tensor, angles: Angles, mask: torch.Tensor | None, cache: KeyValueCache | None, layer: int
     ) -> torch.Tensor:
+        queries, gate = self.q_proj(x), None
+        if self.gates:
+            halves = queries.unflatten(-1, (-1, 2, self.head_width))
+            queries, gate = (half.flatten(-2) for half in halves.unbind(-2))
         q, k, v = (
             projected.unflatten(-1, (-1, self.head_width)).transpose(1, 2)
-            for projected in (self.q_proj(x), self.k_proj(x), self.v_proj(x))
+            for projected in (queries, self.k_proj(x), self.v_proj(x))
         )
         if hasattr(self, "q_norm"):
             q, k = self.q_norm(q), self.k_norm(k)
@@ -70,7 +76,8 @@ class Attention(nn.Module):
         attended = functional.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, is_causal=mask is None and q.shape[2] > 1, enable_gqa=True
         )
-        result: torch.Tensor = self.o_proj(attended.transpose(1, 2).flatten(2))
+        attended = attended.transpose(1, 2).flatten(2)
+        result: torch.Tensor = self.o_proj(attended if gate is None else attended * gate.sigmoid())
         return result
 
 
@@ -92,9 +99,13 @@ class FeedForward(nn.Module):
 
 
 class Layer(nn.Module):
-    def __init__(self, shape: DecoderShape) -> None:
+    def __init__(self, shape: DecoderShape, number: int) -> None:
         super().__init__()
-        self.self_attn = Attention(shape)
+        self.is_recurrent = shape.recurrent is not None and number in shape.recurrent.layers
+        if shape.recurrent is not None and self.is_recurrent:
+            self.linear_attn = GatedDelta(shape.width, shape.recurrent, shape.architecture.epsilon)
+        else:
+            self.self_attn = Attention(shape)
         self.mlp = FeedForward(shape)
         self.input_layernorm = _norm(shape, shape.width)
         self.post_attention_layernorm = _norm(shape, shape.width)
@@ -106,7 +117,11 @@ class Layer(nn.Module):
     def forward(
         self, x: torch.Tensor, angles: Angles, mask: torch.Tensor | None, cache: KeyValueCache | None, layer: int
     ) -> torch.Tensor:
-        attended = self.self_attn(self.input_layernorm(x), angles, mask, cache, layer)
+        read = self.input_layernorm(x)
+        if self.is_recurrent:
+            attended = self.linear_attn(read, cache, layer)
+        else:
+            attended = self.self_attn(read, angles, mask, cache, layer)
         result: torch.Tensor
         if not self.norms_outputs:
             x = x + attended
@@ -121,7 +136,7 @@ class _Stack(nn.Module):
     def __init__(self, shape: DecoderShape) -> None:
         super().__init__()
         self.embed_tokens = nn.Embedding(shape.vocabulary, shape.width)
-        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
+        self.layers = nn.ModuleList(Layer(shape, number) for number in range(shape.layers))
         if shape.has_final_norm:
             self.norm = _norm(shape, shape.width)
 
@@ -172,6 +187,8 @@ class Decoder(nn.Module):
                 x = x + added[number]
         if self.shape.layers in states:
             kept[self.shape.layers] = x
+        if cache is not None:
+            cache.length = seen + x.shape[1]
         return DecoderOutput(self.model.norm(x) if self.shape.has_final_norm else x, kept)
 
     def logits(self, final: torch.Tensor) -> torch.Tensor:

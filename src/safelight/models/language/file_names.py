@@ -57,7 +57,7 @@ def decoder_weights(file: WeightFile) -> Weights:
         prefix, own = next((pair for pair in _RENAMED if name.startswith(pair[0])), ("", ""))
         renamed[own + name.removeprefix(prefix)] = source
     made = Weights(renamed)
-    if "model.layers.0.self_attn.q_proj.weight" not in made:
+    if not any(f"model.layers.0.{name}.weight" in made for name in ("self_attn.q_proj", "linear_attn.in_proj_qkv")):
         return Weights({})
     kept = [name for name in made.sources if name.startswith(("model.", "visual.", "lm_head.")) or name in TENSORS]
     return made.only(kept)
@@ -66,6 +66,7 @@ def decoder_weights(file: WeightFile) -> Weights:
 DECODER_KINDS: Mapping[str, str] = {
     "qwen3": "Qwen3",
     "qwen3_vl": "Qwen3-VL",
+    "qwen35": "Qwen3.5",
     "qwen25_vl": "Qwen2.5",
     "gemma2": "Gemma 2",
     "gemma3": "Gemma 3",
@@ -81,6 +82,8 @@ def decoder_kind(weights: Weights) -> str:
     """Which of :data:`DECODER_KINDS` these weights are of, told by the norms and biases of the first layer. Their sizes
     do not count, so that models of all sizes are told."""
     first = "model.layers.0"
+    if f"{first}.linear_attn.A_log" in weights:
+        return "qwen35"
     norms_heads = f"{first}.self_attn.q_norm.weight" in weights
     if f"{first}.pre_feedforward_layernorm.weight" in weights:
         return "gemma3" if norms_heads else "gemma2"

@@ -1,23 +1,26 @@
-"""Language models that see pictures in a prompt: Qwen2.5-VL."""
+"""Language models that see pictures in a prompt: Qwen2.5-VL, Qwen3-VL and Qwen3.5."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from safelight.core.errors import Invalid
 from safelight.models.language.architecture import DecoderShape, decoder_shape
 from safelight.models.language.decoder import Decoder
-from safelight.models.language.recipe import LanguageRecipe
+from safelight.models.language.recipe import EmbeddedPrompt, LanguageRecipe
 from safelight.models.text.chunks import Window
 from safelight.models.text.whole_prompt import embedded_row
+from safelight.models.tokenizers.finding import tokenizer_of
 from safelight.models.vision_tower.patches import MERGE, patches
-from safelight.models.vision_tower.qwen25 import PATCHES, Qwen25Vision, Qwen25VisionShape, qwen25_vision_shape
+from safelight.models.vision_tower.qwen25 import QWEN25_TOWER
+from safelight.models.vision_tower.tower import SeenPicture, Tower
 from safelight.models.weights import Weights
 
-PICTURE_TOKEN = 151655
-"""``<|image_pad|>``, which stands for a picture."""
+PICTURE_TOKEN = "<|image_pad|>"
+"""Stands for a picture."""
 _MESSAGE_STARTS = ("<|im_start|>", "<|start_header_id|>")
 
 
@@ -30,9 +33,9 @@ class CannotSee(Invalid):
 class PictureDecoder(Decoder):
     """A decoder with an image encoder below ``visual.``"""
 
-    def __init__(self, shape: DecoderShape, vision: Qwen25VisionShape | None) -> None:
+    def __init__(self, shape: DecoderShape, visual: nn.Module | None) -> None:
         super().__init__(shape)
-        self.visual = None if vision is None else Qwen25Vision(vision)
+        self.visual = visual
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +50,12 @@ class PictureRecipe(LanguageRecipe):
     """``picture_template``: the template of a prompt with pictures."""
 
     picture_template: str = "{}"
+    tower: Tower = QWEN25_TOWER
 
     def build(self, weights: Weights) -> PictureDecoder:
         shape = decoder_shape(weights.shapes, self.architecture).without_head()
         sees = "visual.patch_embed.proj.weight" in weights
-        return PictureDecoder(shape, qwen25_vision_shape(weights.shapes) if sees else None)
+        return PictureDecoder(shape, self.tower.build(weights.shapes) if sees else None)
 
     def tokenize(self, text: str, weights: Weights, options: Mapping[str, Any]) -> list[Window]:
         """``options``: ``images``, each ``[B, H, W, 3]``, of which the first is seen. A text that begins like a message
@@ -63,40 +67,53 @@ class PictureRecipe(LanguageRecipe):
         if text.startswith(_MESSAGE_STARTS):
             template = "{}"
         (window,) = super().tokenize(text, weights, {**options, "llama_template": template})
+        if not images:
+            return [window]
+        (pad, *_) = tokenizer_of(weights, title=self.title, otherwise=self.vocabulary).encode(PICTURE_TOKEN)
         seen = iter(images)
         made: Window = []
         for token, weight in window:
-            image = next(seen, None) if isinstance(token, int) and token == PICTURE_TOKEN else None
+            image = next(seen, None) if isinstance(token, int) and token == pad else None
             made.append((token if image is None else Picture(image[0]), weight))
         return [made]
 
-    def embeddings(
-        self, module: Any, tokens: Sequence[Any], device: torch.device
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    def embeddings(self, module: Any, tokens: Sequence[Any], device: torch.device) -> EmbeddedPrompt:
         if not any(isinstance(token, Picture) for token in tokens):
             return super().embeddings(module, tokens, device)
         row, mask = embedded_row(module, tokens, device), self.special.mask(tokens)
         parts: list[torch.Tensor] = []
         shown: list[int] = []
         spans: list[tuple[int, int, int]] = []
+        pictures: list[tuple[int, SeenPicture]] = []
         for index, token in enumerate(tokens):
             if isinstance(token, Picture):
-                embedded, rows, columns = _seen(module, token, device)
+                picture, rows, columns = _seen(module, token, device, self.tower)
                 spans.append((len(shown), rows, columns))
-                parts.append(embedded.to(row)[None])
-                shown += [1] * embedded.shape[0]
+                pictures.append((len(shown), picture))
+                parts.append(picture.tokens.to(row)[None])
+                shown += [1] * len(picture.tokens)
             else:
                 parts.append(row[:, index : index + 1])
                 shown.append(mask[index])
         positions = picture_positions(len(shown), spans).to(device)
-        return torch.cat(parts, dim=1), torch.tensor([shown]), positions
+        embeddings = torch.cat(parts, dim=1)
+        return EmbeddedPrompt(embeddings, torch.tensor([shown]), positions, _added(embeddings, pictures))
 
 
-def _seen(module: PictureDecoder, picture: Picture, device: torch.device) -> tuple[torch.Tensor, int, int]:
-    """The embeddings of a picture, and how many rows and columns of them there are."""
+def _added(embeddings: torch.Tensor, pictures: Sequence[tuple[int, SeenPicture]]) -> dict[int, torch.Tensor]:
+    """What the pictures, by the place where they start, add to the outputs of layers."""
+    made: dict[int, torch.Tensor] = {}
+    for start, picture in pictures:
+        for layer, values in enumerate(picture.added):
+            made.setdefault(layer, torch.zeros_like(embeddings))[0, start : start + len(values)] = values.to(embeddings)
+    return made
+
+
+def _seen(module: PictureDecoder, picture: Picture, device: torch.device, tower: Tower) -> tuple[SeenPicture, int, int]:
+    """A picture's embeddings, and how many rows and columns of them there are."""
     if module.visual is None:
         raise CannotSee("the text encoder has no image encoder, so that it cannot read a prompt with pictures")
-    cut = patches(picture.image.to(device), PATCHES)
+    cut = patches(picture.image.to(device), tower.patches)
     return module.visual(cut), cut.rows // MERGE, cut.columns // MERGE
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from safelight.models.inputs import WrongConditioning
 from safelight.models.language.architecture import LanguageArchitecture, decoder_shape
 from safelight.models.language.decoder import Decoder
 from safelight.models.text.chunks import Window, groups
@@ -18,9 +19,22 @@ from safelight.models.tokenizers.tokenizer import Tokenizer
 from safelight.models.weights import Weights
 
 QWEN_TOKENS = SpecialTokens(pad=151643)
+QWEN35_TOKENS = SpecialTokens(pad=248044)
 GEMMA_TOKENS = SpecialTokens(pad=0, start=2)
 MISTRAL_TOKENS = SpecialTokens(pad=11, start=1)
 LLAMA_TOKENS = SpecialTokens(pad=128009, start=128000)
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedPrompt:
+    """``embeddings [1, n, width]`` of tokens, their ``mask [1, n]``, their ``positions`` if they have several axes, and
+    what pictures add to the outputs of layers by number, ``[1, n, width]``."""
+
+    embeddings: torch.Tensor
+    mask: torch.Tensor
+    positions: torch.Tensor | None = None
+    added: Mapping[int, torch.Tensor] | None = None
+
 
 PrefixOf = Callable[[Sequence[Any]], int]
 """How many of a window's tokens are instructions, which are read but not part of the conditioning."""
@@ -33,7 +47,8 @@ class LanguageRecipe:
     ``template``: with ``{}`` for the prompt. ``states``: those of the decoder that condition, side by side along the
     features, counted as in a list of all of them (-1 is the last layer's output); empty for the last under the final
     norm. ``is_weighted``: whether parentheses are weights. ``least``: the length that prompts are padded to.
-    ``keeps_full_mask``: the mask is part of the conditioning even if it hides nothing."""
+    ``keeps_full_mask``: the mask is part of the conditioning even if it hides nothing. ``refusal``: why it conditions
+    no network; empty if it does."""
 
     kind: str
     title: str
@@ -48,6 +63,7 @@ class LanguageRecipe:
     vocabulary: Callable[[], Tokenizer] | None = None
     """That of this package, if it has one."""
     overflows_half: bool = True
+    refusal: str = ""
 
     def build(self, weights: Weights) -> Decoder:
         return Decoder(decoder_shape(weights.shapes, self.architecture).without_head())
@@ -61,6 +77,8 @@ class LanguageRecipe:
     def encode(
         self, module: nn.Module, windows: Sequence[Window], *, layer: int | None, device: torch.device
     ) -> Encoding:
+        if self.refusal:
+            raise WrongConditioning(self.refusal)
         assert isinstance(module, Decoder)
         encoded = [self._encoded(module, window, layer, device) for window in windows]
         hidden = torch.cat([hidden for hidden, _ in encoded], dim=1)
@@ -82,15 +100,12 @@ class LanguageRecipe:
         self, module: Decoder, tokens: Sequence[Any], layer: int | None, device: torch.device
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The conditioning states of tokens, ``[1, tokens, features]``, and their mask."""
-        embeddings, mask, positions = self.embeddings(module, tokens, device)
-        return self.selected(module, embeddings, mask, layer, positions=positions), mask
+        prompt = self.embeddings(module, tokens, device)
+        more = {"positions": prompt.positions, "added": prompt.added}
+        return self.selected(module, prompt.embeddings, prompt.mask, layer, **more), prompt.mask
 
-    def embeddings(
-        self, module: Any, tokens: Sequence[Any], device: torch.device
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """The embeddings of tokens ``[1, n, width]``, their mask ``[1, n]``, and their positions if they have several
-        axes."""
-        return embedded_row(module, tokens, device), torch.tensor([self.special.mask(tokens)]), None
+    def embeddings(self, module: Any, tokens: Sequence[Any], device: torch.device) -> EmbeddedPrompt:
+        return EmbeddedPrompt(embedded_row(module, tokens, device), torch.tensor([self.special.mask(tokens)]))
 
     def selected(
         self,

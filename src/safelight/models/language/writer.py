@@ -11,7 +11,7 @@ from torch import nn
 from safelight.core.errors import Invalid
 from safelight.models.language.architecture import decoder_shape
 from safelight.models.language.cache import KeyValueCache
-from safelight.models.language.chat import CHATS, PICTURE, Chat
+from safelight.models.language.chat import CHATS, PICTURE, THINK, Chat
 from safelight.models.language.decoder import Decoder
 from safelight.models.language.picture_recipe import CannotSee, PictureRecipe
 from safelight.models.language.recipe import LanguageRecipe
@@ -58,7 +58,9 @@ class Writer:
         return tokenizer_of(weights, title=self.recipe.title, otherwise=self.recipe.vocabulary)
 
     def write(self, question: Question, *, sampling: TokenSampling, seed: int, length: int) -> Iterator[str]:
-        """Yield the answer as far as it is written, after each token, up to ``length`` tokens."""
+        """Yield the answer as far as it is written, after each token, up to ``length`` tokens. Thoughts come first,
+        marked, also if the prompt has their first mark."""
+        opened = f"{THINK}\n" if question.has_template and question.thinking and self.chat.opens_thoughts else ""
         tokens = self._tokens(question)
         tokenizer = self.tokenizer
         ends = {token for end in self.chat.ends for token in tokenizer.encode(end)[:1]}
@@ -67,22 +69,23 @@ class Writer:
         with self._module() as module, torch.inference_mode():
             device = compute_device()
             cache = KeyValueCache()
-            embeddings, mask, positions = self.recipe.embeddings(module, tokens, device)
-            del mask  # a question has no padding
+            prompt = self.recipe.embeddings(module, tokens, device)  # its mask hides nothing
+            embeddings, positions, added = prompt.embeddings, prompt.positions, prompt.added
             after = embeddings.shape[1] if positions is None else int(positions.max()) + 1
             while len(written) < length:
-                final = module(embeddings, positions=positions, cache=cache).final[0, -1]
+                final = module(embeddings, positions=positions, cache=cache, added=added).final[0, -1]
                 token = choose_token(module.logits(final).float().cpu(), written, sampling, generator)
                 if token in ends:
                     return
                 written.append(token)
-                yield tokenizer.decode(written)
+                yield opened + tokenizer.decode(written)
+                added = None
                 embeddings = module.embedded(torch.tensor([[token]], device=device))
                 positions = torch.tensor([after + len(written) - 1], device=device)
 
     def _tokens(self, question: Question) -> Sequence[Any]:
         if question.images and not isinstance(self.recipe, PictureRecipe):
-            raise CannotSee(f"{self.recipe.title} cannot see pictures; load a model that can, such as Qwen2.5-VL")
+            raise CannotSee(f"{self.recipe.title} cannot see pictures; load a model that can, such as Qwen3-VL")
         text = PICTURE * len(question.images) + question.text
         if question.has_template:
             text = self.chat.prompt(text, system=question.system, thinking=question.thinking)

@@ -3,16 +3,25 @@ them; everything else is small.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 from safelight.models.autoencoder.autoencoder_module import Autoencoder, AutoencoderShape
-from safelight.models.language.architecture import DecoderShape, LanguageArchitecture
+from safelight.models.language.architecture import (
+    QWEN3_VL,
+    QWEN35,
+    DecoderShape,
+    LanguageArchitecture,
+    RecurrentShape,
+)
 from safelight.models.language.decoder import Decoder
+from safelight.models.language.picture_recipe import PictureDecoder
 from safelight.models.miniatures.file import MiniatureFile
 from safelight.models.text.encoder_module import ClipText, TextShape
 from safelight.models.text.t5 import T5Encoder, T5Shape
+from safelight.models.vision_tower.qwen3 import Qwen3Vision, Qwen3VisionShape
 
 WIDTH = 256
 """Features of a token in text encoders: a multiple of the blocks of every quantisation."""
@@ -40,6 +49,26 @@ def decoder(architecture: LanguageArchitecture, *, vocabulary: int = QWEN_VOCABU
     )
 
 
+QWEN_SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|image_pad|>", "<|vision_end|>")
+
+
+def qwen3_vl(*, layers: int = 3, width: int = WIDTH, deep: int = 3) -> PictureDecoder:
+    """Qwen3-VL with its image encoder."""
+    shape = decoder(QWEN3_VL, layers=layers).shape
+    return PictureDecoder(replace(shape, width=width, feed_forward=2 * width), _qwen3_vision(width, deep))
+
+
+def qwen35() -> PictureDecoder:
+    """Qwen3.5, with a vocabulary of bytes and the special tokens."""
+    shape = decoder(QWEN35, vocabulary=256 + len(QWEN_SPECIAL), layers=4).shape
+    recurrent = RecurrentShape(frozenset({0, 1, 2}), key_heads=1, value_heads=2, width=128, kernel=4)
+    return PictureDecoder(replace(shape, gates_heads=True, recurrent=recurrent), _qwen3_vision(WIDTH, 0))
+
+
+def _qwen3_vision(out_width: int, deep: int) -> Qwen3Vision:
+    return Qwen3Vision(Qwen3VisionShape(256, 512, 4, out_width, patch=16, grid=8, deep=deep))
+
+
 def clip_l(*, length: int = 77) -> nn.Module:
     """CLIP L. Its width tells it from the others, so it is whole."""
     return ClipText(TextShape(49408, length, 768, 256, layers=2, projection=768), heads=12, activation="quick_gelu")
@@ -56,6 +85,18 @@ def t5(*, has_own_biases: bool = False) -> nn.Module:
     return T5Encoder(
         T5Shape(vocabulary, WIDTH, 4, WIDTH // 4, 2 * WIDTH, 2, is_gated=True, has_own_biases=has_own_biases)
     )
+
+
+def bytes_tokenizer(*special: str) -> str:
+    """A vocabulary of single bytes, and of special tokens after them, as the contents of a ``tokenizer.json``."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers  # slow to import
+
+    symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
+    made = Tokenizer(models.BPE(vocab={symbol: rank for rank, symbol in enumerate(symbols)}, merges=[]))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    made.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in special])
+    return str(made.to_str())
 
 
 class Joined(nn.Module):

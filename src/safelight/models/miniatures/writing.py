@@ -94,8 +94,9 @@ def _stored(name: str, value: torch.Tensor, format: str, whole: str) -> Tensors:
 @cache
 def _miniatures() -> dict[str, Miniature]:
     found: dict[str, Miniature] = {}
-    for folder in FOLDERS:
-        module = f"safelight.models.families.{folder}.miniature_files"
+    packages = ("safelight.models.language", *(f"safelight.models.families.{folder}" for folder in FOLDERS))
+    for package in packages:
+        module = f"{package}.miniature_files"
         if find_spec(module) is not None:
             found |= {miniature.name: miniature for miniature in import_module(module).MINIATURES}
     return found

@@ -10,7 +10,11 @@ from safelight.models.tokenizers.sentence_pieces import SentencePieces
 from safelight.models.tokenizers.tokenizer import MissingTokenizer, Tokenizer
 from safelight.models.weights import Identity, WeightFile, Weights, identity_of
 
-TENSORS: dict[str, Callable[[bytes], Tokenizer]] = {"spiece_model": SentencePieces, "tekken_model": tekken}
+TENSORS: dict[str, Callable[[bytes], Tokenizer]] = {
+    "spiece_model": SentencePieces,
+    "tekken_model": tekken,
+    "tokenizer_json": lambda data: JsonTokenizer(data.decode()),
+}
 """Tensors with the bytes of a vocabulary, in files that ComfyUI's makers packed."""
 BESIDE: dict[str, Callable[[bytes], Tokenizer]] = {
     "tokenizer.json": lambda data: JsonTokenizer(data.decode()),

@@ -2,4 +2,6 @@
 
 * ``patches``: cut a picture into patches.
 * ``qwen25``: the encoder of Qwen2.5-VL.
+* ``qwen3``: the encoder of Qwen3-VL and Qwen3.5.
+* ``tower``: the interface, and where an encoder's shape comes from.
 """

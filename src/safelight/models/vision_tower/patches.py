@@ -50,6 +50,23 @@ def patches(image: torch.Tensor, settings: PatchSettings) -> Patches:
     return Patches(listed.expand(-1, -1, FRAMES, -1).flatten(1), rows, columns)
 
 
+def angles_of(patches: Patches, head_width: int, *, theta: float = 10_000.0) -> torch.Tensor:
+    """The angle of each pair of features, ``[patches, head_width / 2]``: half of them by the row, half by the
+    column."""
+    exponents = torch.arange(0, head_width // 2, 2).float() / (head_width // 2)
+    frequencies = 1.0 / theta**exponents
+    rows, columns = torch.meshgrid(torch.arange(patches.rows), torch.arange(patches.columns), indexing="ij")
+    listed = [in_groups(axis[..., None])[:, 0] for axis in (rows, columns)]
+    return torch.cat([positions.float()[:, None] * frequencies for positions in listed], dim=-1)
+
+
+def in_groups(grid: torch.Tensor) -> torch.Tensor:
+    """``[rows, columns, features]`` listed group by group, ``[patches, features]``."""
+    rows, columns, features = grid.shape
+    grouped = grid.reshape(rows // MERGE, MERGE, columns // MERGE, MERGE, features)
+    return grouped.transpose(1, 2).reshape(-1, features)
+
+
 def _size(height: int, width: int, settings: PatchSettings) -> tuple[int, int]:
     """The size to resize to: whole groups of patches, close to the original, within the limits."""
     side = settings.size * MERGE

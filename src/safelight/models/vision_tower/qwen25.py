@@ -12,7 +12,8 @@ from torch.nn import functional
 from safelight.models.language.architecture import layer_count
 from safelight.models.language.rotary import rotated
 from safelight.models.operations import Linear
-from safelight.models.vision_tower.patches import FRAMES, MERGE, Patches, PatchSettings
+from safelight.models.vision_tower.patches import FRAMES, MERGE, Patches, PatchSettings, angles_of
+from safelight.models.vision_tower.tower import SeenPicture, Tower
 
 WINDOW_GROUPS = 4
 """Groups of patches per side of a window."""
@@ -20,7 +21,6 @@ WHOLE_EVERY = 8
 """The last of so many layers attends to the whole picture."""
 EPSILON = 1e-6
 HEADS = 16
-THETA = 10_000.0
 
 PATCHES = PatchSettings()
 
@@ -58,21 +58,20 @@ class Qwen25Vision(nn.Module):
         self.blocks = nn.ModuleList(_Block(shape) for _ in range(shape.layers))
         self.merger = _Merger(shape)
 
-    def forward(self, patches: Patches) -> torch.Tensor:
+    def forward(self, patches: Patches) -> SeenPicture:
         """Embeddings of the groups, ``[rows * columns / 4, out_width]``, in the order of the windows: ComfyUI does not
         put them back into rows (MODEL-21)."""
         pixels = patches.pixels
         order, windows = _windows(patches.rows, patches.columns)
         order = order.to(pixels.device)
         x = _of_groups(self.patch_embed(pixels), order)
-        angles = _of_groups(_angles(patches, self.shape.width // HEADS).to(x), order)
+        angles = _of_groups(angles_of(patches, self.shape.width // HEADS).to(x), order)
         both = torch.cat((angles, angles), dim=-1)
         turned = both.cos(), both.sin()
         for number, block in enumerate(self.blocks):
             sees_all = number % WHOLE_EVERY == WHOLE_EVERY - 1
             x = block(x, turned, [len(x)] if sees_all else windows)
-        result: torch.Tensor = self.merger(x)
-        return result
+        return SeenPicture(self.merger(x))
 
 
 class _PatchEmbedding(nn.Module):
@@ -166,14 +165,8 @@ def _of_groups(patches: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
     return patches.reshape(-1, MERGE**2, patches.shape[-1])[order].flatten(0, 1)
 
 
-def _angles(patches: Patches, head_width: int) -> torch.Tensor:
-    """The angle of each pair of features, ``[patches, head_width / 2]``: half of them by the row, half by the
-    column."""
-    exponents = torch.arange(0, head_width // 2, 2).float() / (head_width // 2)
-    frequencies = 1.0 / THETA**exponents
-    rows, columns = torch.meshgrid(torch.arange(patches.rows), torch.arange(patches.columns), indexing="ij")
-    listed = [
-        axis.reshape(patches.rows // MERGE, MERGE, patches.columns // MERGE, MERGE).transpose(1, 2).flatten()
-        for axis in (rows, columns)
-    ]
-    return torch.cat([positions.float()[:, None] * frequencies for positions in listed], dim=-1)
+def _build(shapes: Mapping[str, torch.Size]) -> Qwen25Vision:
+    return Qwen25Vision(qwen25_vision_shape(shapes))
+
+
+QWEN25_TOWER = Tower(PATCHES, _build)

@@ -26,7 +26,7 @@ class CannotHear(Invalid):
 
 
 class TextGenerate(Node):
-    """Write text with a language model, about a picture if it can see."""
+    """Write text with a language model, about pictures if it can see."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -76,7 +76,7 @@ class TextGenerate(Node):
     ) -> NodeOutput:
         if audio is not None:
             raise CannotHear("no supported language model hears audio; leave the input 'audio' empty")
-        seen = [] if image is None else [image]
+        seen = [] if image is None else [one[None] for one in image]
         seen += [] if video is None else [frame[None] for frame in video[::FRAMES_PER_SECOND]]
         question = Question(prompt, system_prompt or "", tuple(seen), thinking, use_default_template)
         answer = ""

@@ -4,7 +4,7 @@ from safelight.models.families.hidream.experts import ExpertsShape
 from safelight.models.families.hidream.hidream_module import HiDream, HiDreamShape
 from safelight.models.language.architecture import LLAMA3
 from safelight.models.miniatures.file import Miniature, MiniatureFile
-from safelight.models.miniatures.shapes import AE, T5, WIDTH, clip_g, clip_l, decoder
+from safelight.models.miniatures.shapes import AE, T5, WIDTH, bytes_tokenizer, clip_g, clip_l, decoder
 
 LONG_CLIP = 248
 """Positions of CLIP in the files that belong to HiDream."""
@@ -18,17 +18,6 @@ NETWORK = HiDreamShape(
     double_blocks=2,
     single_blocks=2,
 )
-
-
-def bytes_tokenizer() -> str:
-    """A vocabulary of single bytes, as the contents of a ``tokenizer.json``."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # slow to import
-
-    symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
-    made = Tokenizer(models.BPE(vocab={symbol: rank for rank, symbol in enumerate(symbols)}, merges=[]))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    return str(made.to_str())
 
 
 def _network(name: str, format: str) -> MiniatureFile:

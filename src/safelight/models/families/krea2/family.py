@@ -1,14 +1,15 @@
 """Krea 2: detection, and what is known about it. There was no ComfyUI with this family to compare with: the network is
 compared with diffusers' class, and the layers of the text encoder are those of its pipeline."""
 
+from dataclasses import replace
+
 from safelight.models.families.family import Family, NetworkFile, Variant
 from safelight.models.families.krea2.conditioning import Krea2Conditioning
 from safelight.models.families.krea2.network import FUSED, Krea2Architecture, krea2_shape
 from safelight.models.families.qwen_image.latent import WAN21_LATENT
 from safelight.models.families.qwen_image.lora_names import qwen_image_names
 from safelight.models.families.qwen_image.text import TEMPLATE, instructions
-from safelight.models.language.architecture import QWEN3_VL
-from safelight.models.language.recipe import qwen_recipe
+from safelight.models.language.question_recipe import QUESTION_RECIPES
 from safelight.models.sampling.levels import ExponentialFlowLevels
 from safelight.models.sampling.parameterization import Parameterization
 from safelight.models.sampling.prediction import Flow
@@ -21,11 +22,7 @@ STATES = tuple(range(2, 36, 3))
 """The states of the text encoder that the network fuses."""
 
 TEXT = TextRecipe(
-    {
-        "qwen3vl_4b": qwen_recipe(
-            "qwen3_vl", "Qwen3-VL", QWEN3_VL, template=TEMPLATE, states=STATES, prefix=instructions
-        )
-    },
+    {"qwen3vl_4b": replace(QUESTION_RECIPES["qwen3_vl"], template=TEMPLATE, states=STATES, prefix=instructions)},
     types=("krea2",),
     title="Krea 2",
 )

@@ -1,12 +1,9 @@
 """Miniature weights of Krea 2."""
 
-import torch
-
 from safelight.models.families.krea2.network import BlockShape, Krea2, Krea2Shape
 from safelight.models.families.qwen_image.miniature_files import VAE
-from safelight.models.language.architecture import QWEN3_VL
 from safelight.models.miniatures.file import Miniature, MiniatureFile
-from safelight.models.miniatures.shapes import WIDTH, decoder
+from safelight.models.miniatures.shapes import WIDTH, qwen3_vl
 
 NETWORK = Krea2Shape(
     channels=16,
@@ -28,9 +25,8 @@ def _network(name: str, format: str) -> MiniatureFile:
 _TEXT = MiniatureFile(
     "text_encoders",
     "qwen3vl_4b_fp8_scaled.safetensors",
-    lambda: decoder(QWEN3_VL, layers=_LAYERS),
+    lambda: qwen3_vl(layers=_LAYERS),
     format="fp8_scaled",
-    more={"visual.pos_embed.weight": lambda: torch.zeros(4, WIDTH)},
 )
 
 MINIATURES = (

@@ -9,7 +9,7 @@ from safelight.models.language.architecture import QWEN25_VL
 from safelight.models.language.picture_recipe import PictureDecoder
 from safelight.models.miniatures.file import Miniature, MiniatureFile
 from safelight.models.miniatures.shapes import WIDTH, decoder, lora
-from safelight.models.vision_tower.qwen25 import Qwen25VisionShape
+from safelight.models.vision_tower.qwen25 import Qwen25Vision, Qwen25VisionShape
 
 NETWORK = QwenImageShape(
     channels=16,
@@ -59,7 +59,7 @@ def _text_encoder(name: str, format: str) -> MiniatureFile:
     vision = Qwen25VisionShape(width=256, feed_forward=256, layers=2, out_width=WIDTH, patch=14)
 
     def build() -> PictureDecoder:
-        return PictureDecoder(decoder(QWEN25_VL, vocabulary=_VOCABULARY).shape, vision)
+        return PictureDecoder(decoder(QWEN25_VL, vocabulary=_VOCABULARY).shape, Qwen25Vision(vision))
 
     return MiniatureFile("text_encoders", name, build, format=format)
 
