@@ -49,7 +49,7 @@ class GatedDelta(nn.Module):
         mixed = functional.silu(functional.conv1d(seen, self.conv1d.weight.to(seen), groups=seen.shape[1]))
         keys = shape.key_heads * shape.width
         q, k, v = (
-            part.unflatten(1, (-1, shape.width)).transpose(2, 3).float()
+            part.reshape(len(part), -1, shape.width, part.shape[-1]).transpose(2, 3).float()
             for part in torch.split(mixed, [keys, keys, mixed.shape[1] - 2 * keys], dim=1)
         )
         repeats = shape.value_heads // shape.key_heads
