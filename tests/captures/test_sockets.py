@@ -64,8 +64,10 @@ def test_what_other_sockets_hear(replay: Replay, name: str, who: str) -> None:
 
 
 def test_flags(replay: Replay) -> None:
+    """As captured, and two more: with them the frontend deletes files on the server."""
     assert replay.flags["type"] == "feature_flags"
-    assert list(differences(expected(DATA["flags"])["answer"], replay.flags["data"])) == []
+    more = {"assets": True, "asset_deletion_enabled": True}
+    assert list(differences({**expected(DATA["flags"])["answer"], **more}, replay.flags["data"])) == []
 
 
 @pytest.mark.parametrize("name", HISTORY)

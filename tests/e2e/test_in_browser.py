@@ -21,7 +21,7 @@ from tests.e2e.server import running_server
 HERE = Path(__file__).parent / "in_browser"
 TESTS = [
     f"{name}.py::{test}"
-    for name in ("web_ui", "node_packs", "strangers", "own_pages")
+    for name in ("web_ui", "ui_of_this_server", "node_packs", "strangers", "own_pages")
     for test in re.findall(r"^def (test_\w+)", (HERE / f"{name}.py").read_text("utf-8"), re.MULTILINE)
 ]
 LIMIT_S = 200

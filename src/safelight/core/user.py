@@ -89,6 +89,8 @@ class QuotaReached(LimitExceeded):
 class StorageSpent(TooLarge):
     """What the user wants to store is more than their quota leaves."""
 
+    code = "storage_quota_reached"
+
     def __init__(self, message: str, *, quota: SpentQuota) -> None:
         super().__init__(message)
         self.quota = quota

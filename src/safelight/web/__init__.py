@@ -5,7 +5,8 @@ the few API routes whose data comes from these packages.
 
 * ``site``: the ASGI application.
 * ``paths``: finds the file for a URL path.
-* ``pages``: the pages for signing in, for administrators and for the account.
+* ``ui_texts``: texts of the web UI that differ on this server.
+* ``pages``: the pages for signing in, for administrators, for the account, and for help.
 * ``packages``: finds the installed packages of the web UI.
 * ``packs``: reads what node packs provide for the web UI.
 * ``blueprints``: subgraph blueprints of the frontend's node library.

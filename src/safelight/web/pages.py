@@ -1,4 +1,4 @@
-"""The pages outside the web UI: signing in, the administrator's page, and the account's page.
+"""The pages outside the web UI: signing in, help, the administrator's page, and the account's page.
 
 They show nothing by themselves: their scripts read the API with the caller's session.
 """
@@ -16,9 +16,10 @@ _PAGES = {
     "/invitation": ("login/invitation.html", _HTML),
     "/admin": ("admin/admin.html", _HTML),
     "/account": ("admin/account.html", _HTML),
+    "/help": ("admin/help.html", _HTML),
     **{f"/{name}": (name, _CSS) for name in ("login/page.css", "admin/page.css")},
     **{f"/login/{name}.js": (f"login/{name}.js", _SCRIPT) for name in ("form", "login", "setup", "invitation")},
-    **{f"/admin/{name}.js": (f"admin/{name}.js", _SCRIPT) for name in ("server", "admin", "account")},
+    **{f"/admin/{name}.js": (f"admin/{name}.js", _SCRIPT) for name in ("server", "admin", "account", "help")},
 }
 _HEADERS = {
     "cache-control": "no-cache",

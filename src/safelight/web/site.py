@@ -29,6 +29,7 @@ from safelight.web.packs import Packs
 from safelight.web.pages import find_page
 from safelight.web.paths import WebFile, find_file
 from safelight.web.prepare import BLUEPRINTS_KEY, prepare_blueprints
+from safelight.web.ui_texts import with_texts
 
 OWN_EXTENSION = "safelight"
 
@@ -38,8 +39,9 @@ PAGE_POLICY = "; ".join(
         # The frontend's page has inline scripts, and parts of it and of node packs compile functions from strings.
         "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
         "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob: https:",  # notes in workflows show images from the web
-        "media-src 'self' data: blob: https:",
+        # Not from the web: a picture in a note of somebody's workflow would tell its site who opens the workflow.
+        "img-src 'self' data: blob:",
+        "media-src 'self' data: blob:",
         "font-src 'self' data:",
         "connect-src 'self' data: blob:",
         "worker-src 'self' blob:",
@@ -132,8 +134,8 @@ class Web:
         ]
 
     def translations(self) -> Mapping[str, Any]:
-        """Translations of node packs, by locale. Those of the UI and of ComfyUI's nodes are in the frontend package."""
-        return self._packs.translations
+        """Texts by locale: of node packs, and of the UI where this server has its own."""
+        return with_texts(self._packs.translations)
 
     def workflow_templates(self) -> Mapping[str, Sequence[str]]:
         """Names of example workflows by node pack. ComfyUI's own are under ``/templates``."""
@@ -159,9 +161,8 @@ class Web:
             return page
         if path in ("", "/") and self.packages.frontend is None:
             return _page_without_frontend(self.packages)
-        if path == "/user.css":
-            # Every page requests this file for styles of the server. Safelight has none.
-            return Response(b"", media_type="text/css", headers={"cache-control": _REVALIDATE})
+        if path == "/user.css":  # the frontend's page requests it for styles of the server
+            return FileResponse(self._own / "ui.css", headers={"cache-control": _REVALIDATE}, media_type="text/css")
         found = await to_thread.run_sync(self._find, path, self.packages, self._scripts, request.headers)
         if found is None:
             return PlainTextResponse("Not found", 404, {"cache-control": "no-store"})

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
+from tests.e2e.accounts import PASSWORD, accept, become_administrator
 from tests.e2e.server import running_server
 
 expect.set_options(timeout=60_000)
-PASSWORD = "a long enough password"
 SAMPLED = {"steps": 10_000, "seed": 1, "cfg": 2.0, "sampler_name": "euler", "scheduler": "normal", "denoise": 1.0}
 HANGING = {
     "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "safelight-miniature.safetensors"}},
@@ -48,23 +48,6 @@ def page(browser: Browser, own_server: str) -> Iterator[Page]:
 def check_accessible(page: Page) -> None:
     found = [rule for rule in Axe().run(page).response["violations"] if rule["impact"] in ("serious", "critical")]
     assert found == [], json.dumps(found, indent=1)
-
-
-def become_administrator(page: Page, url: str) -> None:
-    """The first account of a server is made on the page itself."""
-    page.goto(f"{url}/admin#users")
-    page.get_by_label("Names").fill("root")
-    page.get_by_label("They are administrators").check()
-    page.get_by_role("button", name="Invite").click()
-    accept(page, page.locator("code").inner_text())
-
-
-def accept(page: Page, link: str) -> None:
-    page.goto(link)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_label("Password, again").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(lambda address: "invitation" not in address)
 
 
 def test_a_class_is_set_up_and_a_hung_job_ended(page: Page, browser: Browser, own_server: str) -> None:

@@ -13,7 +13,8 @@ from safelight.core.pack import reason_for_users
 
 @on_leader
 async def list_packs(app: App, request: ApiRequest) -> Response:
-    """Each pack once. Where slots differ, the numbers are the largest, and the failures those of all slots."""
+    """Each pack once, and the versions of the engines. Where slots differ, the numbers are the largest, and the
+    failures those of all slots."""
     packs: dict[str, dict[str, Any]] = {}
     for statuses in app.dispatcher.packs().values():
         for status in statuses:
@@ -22,4 +23,5 @@ async def list_packs(app: App, request: ApiRequest) -> Response:
             shown["failures"] |= {subject: reason_for_users(reason) for subject, reason in status.failures.items()}
     for shown in packs.values():
         shown["failures"] = [{"subject": subject, "reason": reason} for subject, reason in shown["failures"].items()]
-    return json_response({"packs": [packs[name] for name in sorted(packs)]})
+    engines = sorted({info.version for info in app.dispatcher.engines() if info.version})
+    return json_response({"packs": [packs[name] for name in sorted(packs)], "engines": engines})

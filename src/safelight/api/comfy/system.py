@@ -25,6 +25,8 @@ def features(settings: Settings) -> dict[str, Any]:
     """The flags by which clients adapt to the server, sent over HTTP and over ``/ws``."""
     return {
         "supports_preview_metadata": True,
+        "assets": True,
+        "asset_deletion_enabled": True,
         "max_upload_size": settings.limits.max_upload_bytes,
         "extension": {"manager": {"supports_v4": False}},
     }

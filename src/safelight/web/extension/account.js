@@ -1,6 +1,6 @@
 // Safelight's extension of the web UI: commands that open the account's and the administrator's page and sign out, and a
-// redirect to the login page when the session has ended. The frontend's own "Login" is for comfy.org, not for this
-// server's accounts.
+// redirect to the login page when the session has ended. The frontend's person icon signs in at comfy.org; here it opens
+// the account's page.
 
 import { api } from '../../scripts/api.js'
 import { app } from '../../scripts/app.js'
@@ -30,10 +30,24 @@ async function session() {
   return response.ok ? response.json() : { accounts: false, user: null }
 }
 
+/** The icon's own handlers open a foreign sign-in dialog on a click, and a link to foreign pages under the pointer. */
+function openAccountByIcon() {
+  for (const type of ['click', 'mouseenter', 'mouseover', 'pointerenter', 'pointerover']) {
+    const handle = (event) => {
+      if (!(event.target instanceof Element) || !event.target.closest('[data-testid="login-button"]')) return
+      event.stopImmediatePropagation()
+      if (type === 'click') open('account')()
+    }
+    window.addEventListener(type, handle, true)
+  }
+}
+
 const open = (page) => () => window.open(new URL(`../../${page}`, import.meta.url), '_blank', 'noopener')
 
 const { accounts, user } = await session()
 const commands = []
+openAccountByIcon()
+document.documentElement.classList.toggle('safelight-may-not-import', accounts && !user?.is_admin)
 if (accounts) {
   redirectOn401()
   commands.push({ id: ACCOUNT, label: 'My account', icon: 'pi pi-user', function: open('account') })

@@ -1,0 +1,139 @@
+"""What the web UI says and does differently on this server: accounts, files, models, nodes and help are its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, expect
+from tests.e2e.accounts import accept, become_administrator, invite
+from tests.e2e.server import running_server
+from tests.e2e.ui import Ui
+from tests.e2e.workflows import INVERT, node, workflow
+
+expect.set_options(timeout=60_000)
+
+UNKNOWN_NODES = workflow(
+    [node(1, "OfTomorrow", "T", values=[]), node(2, "OfAPack", "P", values=[]), node(3, "OfNobody", "N", values=[])], []
+)
+UNKNOWN_NODES["nodes"][0]["properties"] |= {"cnr_id": "comfy-core", "ver": "9.1.0"}
+UNKNOWN_NODES["nodes"][1]["properties"] |= {"cnr_id": "comfyui-some-pack", "ver": "1.2.3"}
+
+
+@pytest.fixture
+def shared_server(tmp_path: Path) -> Iterator[str]:
+    """A server of its own: tests turn its accounts on."""
+    with running_server(tmp_path) as url:
+        yield url
+
+
+def test_the_person_icon_opens_the_accounts_page(ui: Ui) -> None:
+    icon = ui.page.get_by_test_id("login-button")
+    icon.hover()
+    with ui.page.context.expect_page() as opened:
+        icon.click()
+    expect(opened.value).to_have_title("Safelight: my account")
+    assert not ui.page.get_by_role("dialog").is_visible()
+    assert not ui.page.get_by_test_id("login-button-popover").is_visible()
+
+
+def test_a_file_deleted_in_the_assets_panel_is_gone_from_the_server(ui: Ui) -> None:
+    ui.run()
+    ui.picture_on("SaveImage")
+    panel = ui.open_tab("assets")
+    before = len(ui.get_json("/api/assets?include_tags=output&limit=500")["assets"])
+    panel.locator("img[alt^='first_']").first.click(button="right")
+    ui.page.get_by_role("menuitem", name="Delete").click()
+    ui.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    ui.page.get_by_text("Deletion successful").first.wait_for()
+    assert len(ui.get_json("/api/assets?include_tags=output&limit=500")["assets"]) < before
+    ui.problems.clear()  # the node on the canvas asks for its picture again
+
+
+def test_the_model_library_lists_the_models_of_the_server(ui: Ui) -> None:
+    panel = ui.open_tab("model-library")
+    panel.get_by_text("checkpoints").first.click()
+    panel.get_by_text("safelight-miniature").wait_for()
+    ui.problems[:] = [problem for problem in ui.problems if "/experiment/models/preview/" not in problem]
+
+
+def test_missing_nodes_are_told_with_what_would_run_them(ui: Ui, tmp_path: Path) -> None:
+    ui.drop_workflow(UNKNOWN_NODES, tmp_path / "unknown.json")
+    ui.page.get_by_test_id("error-overlay-see-errors").click()
+    card = ui.page.get_by_test_id("missing-node-card")
+    expect(card).to_contain_text("OfTomorrow: of ComfyUI itself. A worker with ComfyUI 9.1.0 or newer")
+    expect(card).to_contain_text("The engines of this server are Safelight")
+    expect(card).to_contain_text("OfAPack: of the node pack comfyui-some-pack (version 1.2.3)")
+    expect(card).to_contain_text("OfNobody: the workflow does not say which node pack")
+    text = ui.page.locator("body").inner_text()
+    for wrong in ("pip install", "comfyui-manager", "--enable-manager", "update to use", "GitHub"):
+        assert wrong not in text, wrong
+
+
+def test_about_and_help_name_this_server_and_its_pages(ui: Ui) -> None:
+    ui.page.get_by_role("button", name="Help Center").click()
+    menu = ui.page.locator(".help-center-menu")
+    for foreign in ("Discord", "Github", "Manager Extension"):
+        expect(menu.get_by_text(foreign, exact=True)).to_be_hidden()
+    with ui.page.context.expect_page() as opened:
+        menu.get_by_text("Safelight help").click()
+    expect(opened.value).to_have_title("Safelight: help")
+    opened.value.get_by_label("Message").fill("The cat model is missing.")
+    opened.value.get_by_role("button", name="Send").click()
+    expect(opened.value.get_by_text("Your message is sent.")).to_be_visible()
+    ui.page.evaluate("app.extensionManager.command.execute('Comfy.Help.AboutComfyUI')")
+    about = ui.page.get_by_test_id("about-panel")
+    expect(about).to_contain_text("Safelight 0.")
+    expect(about.get_by_text("Discord")).to_be_hidden()
+
+
+def test_nothing_of_the_page_reaches_another_host(ui: Ui) -> None:
+    answer = ui.page.evaluate(
+        """async () => {
+            const byFetch = await fetch('https://example.org/a').then(() => 'sent', () => 'refused')
+            const byXhr = await new Promise(done => {
+                const request = new XMLHttpRequest()
+                request.onload = () => done('sent')
+                request.onerror = () => done('refused')
+                request.open('GET', 'https://example.org/b')
+                request.send()
+            })
+            return [byFetch, byXhr]
+        }"""
+    )
+    assert answer == ["refused", "refused"]
+    with ui.page.context.expect_page() as opened:
+        ui.page.evaluate("void window.open('https://github.com/Comfy-Org/ComfyUI/issues', '_blank')")
+    expect(opened.value).to_have_title("Safelight: help")
+
+
+def test_a_full_quota_says_what_is_full_and_where_to_make_room(
+    browser: Browser, shared_server: str, tmp_path: Path
+) -> None:
+    page = browser.new_page(viewport={"width": 1600, "height": 1000})
+    become_administrator(page, shared_server)
+    link = invite(page, shared_server, "anna")
+    users = page.request.get(f"{shared_server}/api/admin/users").json()["users"]
+    anna = next(user["id"] for user in users if user["name"] == "anna")
+    page.context.clear_cookies()
+    accept(page, link)
+    ui = Ui(page, shared_server)
+    ui.open()
+    Image.new("RGB", (32, 32), (90, 90, 90)).save(tmp_path / "first.png")
+    ui.upload(tmp_path / "first.png")
+    ui.drop_workflow(INVERT, tmp_path / "invert.json")
+    root = browser.new_page()
+    root.goto(f"{shared_server}/login")
+    root.get_by_label("Name").fill("root")
+    root.get_by_label("Password").fill("a long enough password")
+    root.get_by_role("button", name="Sign in").click()
+    root.wait_for_url(f"{shared_server}/")
+    answer = root.request.patch(f"{shared_server}/api/admin/users/{anna}", data={"limits": {"stored_bytes": 5000}})
+    assert answer.ok, answer.text()
+    Image.effect_noise((400, 400), 90).save(tmp_path / "large.png")
+    with page.expect_file_chooser() as chooser:
+        ui.press_widget("LoadImage", "upload")
+    chooser.value.set_files(tmp_path / "large.png")
+    page.get_by_text("Your storage is full.").first.wait_for()
+    expect(page.get_by_text('delete files in the panel "Assets"').first).to_be_visible()
+    assert "too large" not in page.locator("body").inner_text()
