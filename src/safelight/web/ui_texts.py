@@ -92,6 +92,6 @@ def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
     merged = dict(first)
     for key, value in second.items():
         known = merged.get(key)
-        both_are_groups = isinstance(value, Mapping) and isinstance(known, Mapping)
-        merged[key] = _merged(known, value) if both_are_groups else value
+        is_group = isinstance(value, Mapping) and isinstance(known, Mapping)
+        merged[key] = _merged(known, value) if is_group and known is not None else value
     return merged
