@@ -91,7 +91,12 @@ def test_flux2_in_eight_bits_with_a_lora_and_a_reference(tmp_path: Path) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("miniature", "name"),
-    [("flux-checkpoints", "flux1-schnell-fp8.safetensors"), ("sd3.5-medium", "sd3.5_medium.safetensors")],
+    [
+        ("flux-checkpoints", "flux1-schnell-fp8.safetensors"),
+        ("sd3.5-medium", "sd3.5_medium.safetensors"),
+        ("sd1", "v1-5-pruned-emaonly-fp16.safetensors"),
+        ("sdxl", "sd_xl_base_1.0.safetensors"),
+    ],
 )
 def test_checkpoints_contain_all_that_a_picture_needs(miniature: str, name: str, tmp_path: Path) -> None:
     list(write_miniature(miniature, tmp_path / "models"))

@@ -20,6 +20,9 @@ from safelight.models.quant.quantizing import WRITERS, NotQuantizable, quantized
 
 Tensors = dict[str, torch.Tensor]
 
+OTHERS = ("language", "upscale", "vision")
+"""The folders beside the families that have miniatures."""
+
 
 class UnknownMiniature(Invalid):
     """There are no miniature weights of this name."""
@@ -29,6 +32,12 @@ class UnknownMiniature(Invalid):
 
 def miniature_names() -> list[str]:
     return sorted(_miniatures())
+
+
+def miniature_files() -> list[MiniatureFile]:
+    """The files of every name, each once."""
+    every = (file for name in miniature_names() for file in _miniatures()[name].files)
+    return list({(file.folder, file.name): file for file in every}.values())
 
 
 def write_miniature(name: str, directory: Path) -> Iterator[Path]:
@@ -94,9 +103,8 @@ def _stored(name: str, value: torch.Tensor, format: str, whole: str) -> Tensors:
 @cache
 def _miniatures() -> dict[str, Miniature]:
     found: dict[str, Miniature] = {}
-    packages = ("safelight.models.language", *(f"safelight.models.families.{folder}" for folder in FOLDERS))
-    for package in packages:
-        module = f"{package}.miniature_files"
+    for folder in (*(f"families.{name}" for name in FOLDERS), *OTHERS):
+        module = f"safelight.models.{folder}.miniature_files"
         if find_spec(module) is not None:
             found |= {miniature.name: miniature for miniature in import_module(module).MINIATURES}
     return found

@@ -3,4 +3,5 @@
 * ``conditioning``: what the options of a conditioning mean to its networks.
 * ``family``: how its files are told, and what is known about each.
 * ``miniature``: the bundled model, a small rectified flow of this project's own.
+* ``miniature_files``: its miniature weights.
 """
