@@ -155,7 +155,9 @@ async def test_a_run_removes_files_and_frees_their_bytes(env: Env, tmp_path: Pat
         await store(blobs, name.encode())
     await make(env, ANNA, output("old.png"))
     await make(env, ANNA, output("young.png"), now=LATER - DAY)
-    keeper = Housekeeping(env.db, blobs, FixedClock(), retention=RULES, every_s=0.0, data_dir=tmp_path)
+    keeper = Housekeeping(
+        env.db, blobs, FixedClock(), retention=RULES, every_s=0.0, data_dir=tmp_path, database="sqlite"
+    )
     report = await keeper.run_once()
     assert report.removed[Kind.OUTPUTS] == Amount(1, 7)
     assert report.freed == Amount(1, 7)
@@ -167,8 +169,10 @@ async def test_bytes_stay_while_a_backup_copies_them(env: Env, tmp_path: Path) -
     blobs = LocalBlobStore(tmp_path / "blobs")
     await store(blobs, b"old.png")
     await make(env, ANNA, output("old.png"))
-    keeper = Housekeeping(env.db, blobs, FixedClock(), retention=RULES, every_s=0.0, data_dir=tmp_path)
-    with maintenance_lock(tmp_path):
+    keeper = Housekeeping(
+        env.db, blobs, FixedClock(), retention=RULES, every_s=0.0, data_dir=tmp_path, database="sqlite"
+    )
+    async with maintenance_lock(tmp_path, database="sqlite"):
         report = await keeper.run_once()
     assert (report.removed[Kind.OUTPUTS].count, report.freed) == (1, None)
     assert [blob.size async for blob in blobs.scan()] == [7]

@@ -1,6 +1,7 @@
 """The server as one ASGI application: the API, ``/ws``, routes of node packs, and the web UI for every other path."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection, Request
@@ -58,6 +59,7 @@ from safelight.services.model import ModelFiles
 from safelight.services.model_index import ModelIndexer
 from safelight.services.model_site import Civitai, HuggingFace, ModelSite
 from safelight.services.run_time_recorder import RunTimeRecorder
+from safelight.services.scheduled_backup import BackupPlan
 from safelight.services.submission import SubmissionRules, Submissions
 from safelight.services.webhook_sender import WebhookSender
 from safelight.settings import Settings
@@ -144,6 +146,8 @@ def create_http_app(
             retention=settings.housekeeping.retention,
             every_s=settings.housekeeping.housekeeping_every_s,
             data_dir=settings.server.data_dir,
+            database=settings.database,
+            plan=_backup_plan(settings),
         ),
         metrics=metrics or Metrics(version=__version__),
         batches=BatchExpansion(db, clock, bus),
@@ -153,6 +157,11 @@ def create_http_app(
         webhooks=WebhookSender(db, clock, bus, egress or Egress()),
     )
     return HttpApp(app, authenticator or _authenticator(settings, clock, db, bus), Forwarder(leader))
+
+
+def _backup_plan(settings: Settings) -> BackupPlan | None:
+    of = settings.housekeeping
+    return BackupPlan(Path(of.backup_dir), of.backup_every_s, of.backups_kept) if of.backup_dir else None
 
 
 def _authenticator(settings: Settings, clock: Clock, db: Database, bus: Bus) -> Authenticator:

@@ -75,6 +75,11 @@ class LocalBlobStore:
     def writer(self) -> "_LocalWriter":
         return _LocalWriter(self)
 
+    async def link(self, digest: Digest, other: "LocalBlobStore") -> bool:
+        """Take a blob of another folder by a hard link, without reading it. Returns ``False`` if that folder does not
+        have it, or if it is in another file system."""
+        return await asyncio.to_thread(self._link, digest, other)
+
     async def read(self, digest: Digest, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         is_found = False
         for place in self._places(digest):
@@ -131,6 +136,18 @@ class LocalBlobStore:
         except FileNotFoundError:  # it did not exist, or another process has just opened the folder and put it back
             pass
         return False
+
+    def _link(self, digest: Digest, other: "LocalBlobStore") -> bool:
+        path = self._path(digest)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            os.link(other._path(digest), path)
+        except FileExistsError:
+            return True
+        except OSError:
+            return False
+        _sync_folder(path.parent)
+        return True
 
     def _put_back(self, aside: Path, digest: Digest) -> None:
         with contextlib.suppress(FileExistsError, FileNotFoundError):

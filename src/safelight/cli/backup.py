@@ -10,8 +10,6 @@ from safelight.cli.console import err, out
 from safelight.cli.database import database_options
 from safelight.cli.maintenance import open_installation, size_text
 from safelight.core.clock import SystemClock
-from safelight.core.errors import Unavailable
-from safelight.db.engine import is_postgres
 from safelight.services.backup import Manifest, back_up
 from safelight.services.maintenance_lock import maintenance_lock
 from safelight.settings import Settings
@@ -23,12 +21,11 @@ from safelight.settings import Settings
 def backup(folder: Path, config: Path | None, data_dir: Path | None) -> None:
     """Copy the database and all stored files into FOLDER, or update the backup that is there.
 
-    A server may be running: everything it acknowledged before the backup began is included. Model files are not
-    copied. Exits with 1 if stored files were already damaged or missing; all others are copied.
+    The database may be SQLite or PostgreSQL, the files in a folder or an object store. A server may be running:
+    everything it acknowledged before the backup began is included. Model files are not copied. Exits with 1 if stored
+    files were already damaged or missing; all others are copied.
     """
     settings = sources.load(overrides={"data_dir": data_dir}, config=config)
-    if is_postgres(settings.database):
-        raise Unavailable("back up a PostgreSQL database with pg_dump, then the files with `safelight blobs copy`")
     made = asyncio.run(_back_up(settings, folder))
     out.print(f"Copied the database and {made.blobs} blobs ({size_text(made.size)}) into {folder.resolve()}.")
     if made.lost:
@@ -39,6 +36,8 @@ def backup(folder: Path, config: Path | None, data_dir: Path | None) -> None:
 
 
 async def _back_up(settings: Settings, folder: Path) -> Manifest:
-    async with open_installation(settings) as installation:
-        with maintenance_lock(settings.server.data_dir):
-            return await back_up(settings.database, installation.blobs, folder=folder, now=SystemClock().now())
+    async with (
+        open_installation(settings) as installation,
+        maintenance_lock(settings.server.data_dir, database=settings.database),
+    ):
+        return await back_up(settings.database, installation.blobs, folder=folder, now=SystemClock().now())

@@ -34,6 +34,8 @@ def gc(protect_s: float, config: Path | None, data_dir: Path | None) -> None:
 
 
 async def _collect(settings: Settings, protected: timedelta) -> Collected:
-    async with open_installation(settings) as installation:
-        with maintenance_lock(settings.server.data_dir):
-            return await blobs.collect(installation.db, installation.blobs, before=SystemClock().now() - protected)
+    async with (
+        open_installation(settings) as installation,
+        maintenance_lock(settings.server.data_dir, database=settings.database),
+    ):
+        return await blobs.collect(installation.db, installation.blobs, before=SystemClock().now() - protected)

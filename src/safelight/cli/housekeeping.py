@@ -28,6 +28,12 @@ def housekeeping(is_run: bool, url: str, key_file: Path | None) -> None:
         ("what", "removed after", "due now"),
         [(rule["kind"], _age(rule["age_s"]), _amount(rule["due"])) for rule in state["rules"]],
     )
+    if plan := state["backups"]:
+        latest = plan["latest"]
+        out.print(
+            f"Backups: {plan['count']} of {plan['kept']} in {plan['folder']}; the latest: "
+            f"{latest['at'] if latest else 'none yet'}."
+        )
     if last := state["last"]:
         removed = ", ".join(f"{_amount(amount)} {kind}" for kind, amount in last["removed"].items() if amount["count"])
         freed = "not collected" if last["freed"] is None else size_text(last["freed"]["bytes"])

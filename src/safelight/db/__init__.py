@@ -4,6 +4,7 @@
 * ``transaction``: what a service gets: a connection, and what to do after the commit.
 * ``transactor``: the protocol of the two transactors, and the fenced one.
 * ``group_commit``: several transactions in one commit, each in a savepoint.
+* ``snapshot``: a consistent copy of a database as one SQLite file.
 * ``sqlite``: opens SQLite files; the lock of a database's only server.
 * ``sqlite_transactor``: reads and writes on SQLite.
 * ``sqlite_writer``: the thread that writes to SQLite.

@@ -1,4 +1,4 @@
-"""Copies all rows of a SQLite database to PostgreSQL, and verifies the copy."""
+"""Copies all rows of one database to another, and verifies the copy."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
@@ -23,7 +23,7 @@ async def copy(source: str, target: str) -> Mapping[str, int]:
     :class:`Conflict` if the target has rows.
     """
     if is_postgres(source):
-        raise Unavailable("only a SQLite database can be copied; for PostgreSQL, use pg_dump and pg_restore")
+        raise Unavailable("only a SQLite database can be copied; for PostgreSQL, use `safelight backup`")
     if not is_postgres(target):
         raise Unavailable("the target must be a PostgreSQL database: postgresql://user:password@host/name")
     ours = await Database.open(source, on_commit=lambda events: None, is_server=True)  # locks out other writers
@@ -43,10 +43,20 @@ def _copy(source: str, tx: Transaction) -> Mapping[str, int]:
         for table in metadata.sorted_tables:
             if tx.conn.execute(select(exists(select(table)))).scalar_one():
                 raise Conflict(f"the target database is not empty: its table {table.name!r} has rows")
-        counts = {table.name: _copy_table(table, old, tx.conn) for table in metadata.sorted_tables}
-        for table in metadata.sorted_tables:
-            _compare(table, old, tx.conn)
+        counts = copy_tables(old, tx.conn)
+        compare_tables(old, tx.conn)
     return counts
+
+
+def copy_tables(old: Connection, new: Connection) -> Mapping[str, int]:
+    """Copy the rows of all tables into empty ones. Returns the rows of each table."""
+    return {table.name: _copy_table(table, old, new) for table in metadata.sorted_tables}
+
+
+def compare_tables(old: Connection, new: Connection) -> None:
+    """Raises :class:`Unavailable` for the first row that differs."""
+    for table in metadata.sorted_tables:
+        _compare(table, old, new)
 
 
 def _copy_table(table: Table, old: Connection, new: Connection) -> int:
@@ -55,7 +65,7 @@ def _copy_table(table: Table, old: Connection, new: Connection) -> int:
         new.execute(insert(table), [dict(row._mapping) for row in rows])
         count += len(rows)
     numbered = table.autoincrement_column
-    if numbered is not None and count:
+    if numbered is not None and count and new.dialect.name == "postgresql":
         sequence = func.pg_get_serial_sequence(f'"{table.name}"', numbered.name)
         new.execute(select(func.setval(sequence, select(func.max(numbered)).scalar_subquery())))
     return count

@@ -16,7 +16,7 @@ from safelight.db.transaction import Transaction
 from safelight.db.transactor import Announce, FencedTransactor, Transactor
 
 if TYPE_CHECKING:
-    from safelight.db.postgres import ServerLock
+    from safelight.db.postgres import MaintenanceLock, ServerLock
 
 __all__ = ["Database", "Transaction"]
 
@@ -98,6 +98,14 @@ async def take_server_lock(url: str) -> "ServerLock":
     from safelight.db import postgres
 
     return await postgres.ServerLock.take(postgres.create(url))
+
+
+async def take_maintenance_lock(url: str) -> "MaintenanceLock":
+    """Take the lock that keeps removing blobs apart from copying them, of a PostgreSQL database. Raises
+    :class:`Unavailable` where another program holds it."""
+    from safelight.db import postgres
+
+    return await postgres.MaintenanceLock.take(postgres.create(url))
 
 
 def is_postgres(url: str) -> bool:

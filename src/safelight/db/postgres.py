@@ -19,7 +19,7 @@ COMMAND_TIMEOUT_S = 60.0
 _KEEPALIVE = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
 """An unreachable server loses its locks after about 20 seconds instead of hours."""
 
-MIGRATION_LOCK, SERVER_LOCK, WRITE_LOCK = 0x5AFE_0001, 0x5AFE_0002, 0x5AFE_0003
+MIGRATION_LOCK, SERVER_LOCK, WRITE_LOCK, MAINTENANCE_LOCK = 0x5AFE_0001, 0x5AFE_0002, 0x5AFE_0003, 0x5AFE_0004
 """Keys of advisory locks. Each database of a cluster has its own."""
 
 
@@ -141,6 +141,29 @@ class ServerLock:
 
     async def release(self) -> None:
         await drop(self._conn)
+
+
+class MaintenanceLock:
+    """Keeps what removes blobs apart from what copies them, for all servers and commands of a database. Held on a
+    connection of its own."""
+
+    def __init__(self, engine: AsyncEngine, conn: AsyncConnection) -> None:
+        self._engine = engine
+        self._conn = conn
+
+    @classmethod
+    async def take(cls, engine: AsyncEngine) -> "MaintenanceLock":
+        """Raises :class:`Unavailable` if another program has it."""
+        conn = await connect(engine)
+        if await (await driver(conn)).fetchval("SELECT pg_try_advisory_lock($1)", MAINTENANCE_LOCK):
+            return cls(engine, conn)
+        await conn.close()
+        await engine.dispose()
+        raise Unavailable(f"a gc or backup of {shown(engine)} is running; try again when it has ended")
+
+    async def release(self) -> None:
+        await drop(self._conn)
+        await self._engine.dispose()
 
 
 def _of_driver(error: Exception) -> BaseException:

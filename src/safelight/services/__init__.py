@@ -41,6 +41,7 @@ Files and workflows:
 * ``asset_library``: a user's assets, their details and tags.
 * ``saved_work``: files and workflows that were made with a ComfyUI.
 * ``example_input``: the example picture of a new user.
+* ``scheduled_backup``: backups that the server makes by itself.
 * ``blob_check``: verifies all blobs and removes unused ones.
 * ``backup``: backs up and restores an installation.
 * ``download``: downloads files for users.

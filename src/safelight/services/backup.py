@@ -1,9 +1,9 @@
 """Backups of a running installation, and restoring them.
 
-A backup is a folder in the layout of a data folder: a snapshot of the database, every blob that the snapshot names, and
-``backup.json``, which is written last: a folder without it is not a backup. The snapshot is made before the blobs are
-copied: a row's bytes are in the store before the row, and commands that remove blobs wait meanwhile
-(``cli/maintenance.py: alone``). Bytes are hashed in both directions.
+A backup is a folder in the layout of a data folder: a snapshot of the database (a SQLite file, also of PostgreSQL),
+every blob that the snapshot names, wherever blobs are stored, and ``backup.json``, which is written last: a folder
+without it is not a backup. The snapshot is made before the blobs are copied: a row's bytes are in the store before the
+row, and what removes blobs waits meanwhile (``services/maintenance_lock.py``). Bytes are hashed in both directions.
 """
 
 import asyncio
@@ -21,7 +21,8 @@ from safelight.blobs.store import BlobStore
 from safelight.core.clock import whole_ms
 from safelight.core.digest import Digest
 from safelight.core.errors import Conflict, Invalid
-from safelight.db import sqlite
+from safelight.db import snapshot
+from safelight.db.copying import copy as copy_rows
 from safelight.db.engine import Database
 from safelight.services import blob_check as blob_service
 
@@ -47,8 +48,13 @@ class CopyResult:
     lost: Sequence[Digest]
 
 
-async def back_up(database: str, blobs: BlobStore, *, folder: Path, now: datetime) -> Manifest:
-    """Write a backup, or update the one in ``folder``. It contains everything that was committed before the call."""
+async def back_up(
+    database: str, blobs: BlobStore, *, folder: Path, now: datetime, like: Path | None = None
+) -> Manifest:
+    """Write a backup, or update the one in ``folder``. It contains everything that was committed before the call.
+
+    ``like``: an earlier backup; bytes that it has are linked and not copied, where both are in one file system.
+    """
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     ours = (BLOBS, DATABASE, MANIFEST)  # maybe of a backup that was interrupted
     if not all(path.name.startswith(ours) for path in folder.iterdir()):
@@ -59,7 +65,10 @@ async def back_up(database: str, blobs: BlobStore, *, folder: Path, now: datetim
     kept.clean_up()
     db = await Database.open(f"sqlite:///{part.resolve()}", on_commit=lambda events: None)
     try:
-        copied = await _copy(db, blobs, kept)
+        if like is None:
+            copied = await _copy(db, blobs, kept)
+        else:
+            copied = await _copy_linked(db, blobs, kept, like=LocalBlobStore(like / BLOBS))
     finally:
         await db.close()
     manifest = Manifest(_FORMAT, whole_ms(now), copied.blobs, copied.size, [*copied.lost])
@@ -69,10 +78,13 @@ async def back_up(database: str, blobs: BlobStore, *, folder: Path, now: datetim
     return manifest
 
 
-async def restore(folder: Path, *, database: Path, blobs: BlobStore) -> CopyResult:
-    """Restore a backup into a new database file and a blob store. The database is put in place last, so an installation
-    is complete or does not exist. Raises :class:`Invalid` for an incomplete backup, and :class:`Conflict` for a
-    database that exists."""
+async def restore(folder: Path, *, database: Path, blobs: BlobStore, postgres: str = "") -> CopyResult:
+    """Restore a backup into a new database and a blob store. ``database``: the file of a SQLite database;
+    ``postgres``: the URL of an empty PostgreSQL database that is used instead.
+
+    The rows are put in place last, all or none, so an installation is complete or does not exist. Raises
+    :class:`Invalid` for an incomplete backup, and :class:`Conflict` for a database that exists.
+    """
     manifest = read_manifest(folder)
     if database.exists():
         raise Conflict(f"{database} exists already; restore into a new data folder")
@@ -88,7 +100,11 @@ async def restore(folder: Path, *, database: Path, blobs: BlobStore) -> CopyResu
         raise Invalid(
             f"the backup {folder} is damaged: {len(missing)} blobs have changed or are missing, such as {missing.pop()}"
         )
-    await asyncio.to_thread(_put_in_place, part, database)
+    if postgres:
+        await copy_rows(f"sqlite:///{part.resolve()}", postgres)
+        await asyncio.to_thread(_remove, part)
+    else:
+        await asyncio.to_thread(_put_in_place, part, database)
     return copied
 
 
@@ -101,6 +117,14 @@ def read_manifest(folder: Path) -> Manifest:
     if manifest.format != _FORMAT:
         raise Invalid(f"{folder} was made by a newer Safelight (its format is {manifest.format})")
     return manifest
+
+
+async def _copy_linked(db: Database, source: BlobStore, target: LocalBlobStore, *, like: LocalBlobStore) -> CopyResult:
+    """:func:`_copy`, with links to the blobs of ``like``."""
+    async for row in blob_service.all_rows(db):
+        if await target.stat(row.digest) != row.size and await like.stat(row.digest) == row.size:
+            await target.link(row.digest, like)
+    return await _copy(db, source, target)
 
 
 async def _copy(db: Database, source: BlobStore, target: BlobStore) -> CopyResult:
@@ -127,9 +151,13 @@ async def _prune(folder: Path, kept: LocalBlobStore) -> None:
 
 
 def _snapshot(database: str, to: Path) -> None:
-    for left in (to, *(to.with_name(to.name + end) for end in ("-wal", "-shm"))):
+    _remove(to)
+    snapshot.take(database, to)
+
+
+def _remove(file: Path) -> None:
+    for left in (file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))):
         left.unlink(missing_ok=True)
-    sqlite.copy(database, to)
 
 
 def _put_in_place(part: Path, target: Path) -> None:

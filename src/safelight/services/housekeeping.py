@@ -1,8 +1,9 @@
-"""Removes, on a schedule, what is old and the bytes that nothing refers to. The server that leads does this."""
+"""Removes, on a schedule, what is old and the bytes that nothing refers to, and makes backups. The server that leads
+does this."""
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from safelight.core.errors import SafelightError, Unavailable
 from safelight.core.ids import UserId
 from safelight.core.retention import Amount, Kind, Retention
 from safelight.db.engine import Database
-from safelight.services import blob_check
+from safelight.services import blob_check, scheduled_backup
 from safelight.services import retention as retentions
 from safelight.services.maintenance_lock import maintenance_lock
+from safelight.services.scheduled_backup import BackupPlan, MadeBackup
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +30,13 @@ _FIRST_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """``removed``: by kind; ``freed``: blobs without a row, ``None`` if they were not collected; ``error``: why the run
-    ended early."""
+    """``removed``: by kind; ``freed``: blobs without a row, ``None`` if they were not collected; ``backup``: if one was
+    due; ``error``: why the run ended early."""
 
     at: datetime
     removed: dict[Kind, Amount] = field(default_factory=dict)
     freed: Amount | None = None
+    backup: MadeBackup | None = None
     error: str = ""
 
 
@@ -41,15 +44,27 @@ class Housekeeping:
     """Mutable: the last report, and the task that works while this server leads."""
 
     def __init__(
-        self, db: Database, blobs: BlobStore, clock: Clock, *, retention: Retention, every_s: float, data_dir: Path
+        self,
+        db: Database,
+        blobs: BlobStore,
+        clock: Clock,
+        *,
+        retention: Retention,
+        every_s: float,
+        data_dir: Path,
+        database: str,
+        plan: BackupPlan | None = None,
     ) -> None:
-        """``every_s``: between two runs; 0: only on request."""
+        """``every_s``: between two runs; 0: only on request. ``database``: its URL. ``plan``: of backups, if the server
+        makes any."""
         self._db = db
         self._blobs = blobs
         self._clock = clock
         self.retention = retention
         self.every_s = every_s
         self._data_dir = data_dir
+        self._database = database
+        self.plan = plan
         self._running = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self.last: Report | None = None
@@ -74,10 +89,11 @@ class Housekeeping:
                         removed = await self._remove(owner, kind, now=report.at)
                         report.removed[kind] = report.removed.get(kind, Amount()) + removed
                 freed = await self._free(before=report.at - _PROTECTED)
-                report = Report(report.at, report.removed, freed)
-            except SafelightError as error:
+                report = replace(report, freed=freed)
+                report = replace(report, backup=await self._back_up(now=report.at))
+            except (SafelightError, OSError) as error:
                 log.warning("housekeeping stopped early: %s", error)
-                report = Report(report.at, report.removed, error=str(error))
+                report = replace(report, error=str(error))
             self.last = report
             _log(report)
             return report
@@ -95,12 +111,23 @@ class Housekeeping:
 
     async def _free(self, *, before: datetime) -> Amount | None:
         try:
-            with maintenance_lock(self._data_dir):
+            async with maintenance_lock(self._data_dir, database=self._database):
                 collected = await blob_check.collect(self._db, self._blobs, before=before)
         except Unavailable as error:
             log.info("unused bytes are not collected now: %s", error)
             return None
         return Amount(collected.blobs, collected.size)
+
+    async def _back_up(self, *, now: datetime) -> MadeBackup | None:
+        """Make the backup that is due, if one is. Raises what making one raises: it is no run without it."""
+        if self.plan is None or not await asyncio.to_thread(scheduled_backup.is_due, self.plan, now=now):
+            return None
+        async with maintenance_lock(self._data_dir, database=self._database):
+            made = await scheduled_backup.make(self.plan, self._database, self._blobs, now=now)
+        log.info("made the backup %s: %d blobs", made.folder, made.manifest.blobs)
+        if made.manifest.lost:
+            log.error("the backup %s lacks %d blobs that are damaged or missing", made.folder, len(made.manifest.lost))
+        return made
 
     async def _run(self) -> None:
         await asyncio.sleep(min(_FIRST_S, self.every_s))

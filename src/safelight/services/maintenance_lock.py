@@ -2,22 +2,33 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from safelight.core.errors import Unavailable
+from safelight.db.engine import is_postgres, take_maintenance_lock
 
 
-@contextmanager
-def maintenance_lock(data_dir: Path) -> Iterator[None]:
-    """Hold the lock. Raises :class:`Unavailable` if another command or the server's housekeeping holds it."""
+@asynccontextmanager
+async def maintenance_lock(data_dir: Path, *, database: str) -> AsyncIterator[None]:
+    """Hold the lock: of the data folder, and of a PostgreSQL database, whose servers may have different folders. Raises
+    :class:`Unavailable` if another command or the server's housekeeping holds it."""
     handle = os.open(data_dir / "maintenance.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise Unavailable(f"a gc or backup of {data_dir.resolve()} is running; try again when it has ended") from None
-    else:
-        yield
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Unavailable(
+                f"a gc or backup of {data_dir.resolve()} is running; try again when it has ended"
+            ) from None
+        if not is_postgres(database):
+            yield
+            return
+        lock = await take_maintenance_lock(database)
+        try:
+            yield
+        finally:
+            await lock.release()
     finally:
         os.close(handle)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from safelight.core.retention import Retention
-from safelight.settings.declare import Seconds, doc
+from safelight.settings.declare import PositiveSeconds, Seconds, doc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,18 @@ class HousekeepingSettings:
     keep_logs_s: Annotated[Seconds, doc("Age at which the logs of ended jobs are removed; 0: with the job.")] = (
         30 * 24 * 3600.0
     )
+
+    backup_dir: Annotated[
+        str,
+        doc(
+            "Folder for the backups that the server makes, best on another disk: [backup.md](backup.md).",
+            default="none",
+        ),
+    ] = ""
+    backup_every_s: Annotated[PositiveSeconds, doc("Seconds between two backups, which housekeeping makes.")] = (
+        24 * 3600.0
+    )
+    backups_kept: Annotated[int, doc("Backups that stay in `backup_dir`; older ones are removed.", ge=1)] = 7
 
     @property
     def retention(self) -> Retention:

@@ -1,5 +1,6 @@
 """``/api/admin/housekeeping``: what the server removes by itself: what is due, and what the last run removed."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from safelight.core.errors import Forbidden
 from safelight.core.retention import Amount, Kind
 from safelight.services import retention
 from safelight.services.housekeeping import Report
+from safelight.services.scheduled_backup import BackupPlan, backups
 
 
 @on_leader
@@ -40,6 +42,7 @@ async def _state(app: App, request: ApiRequest) -> Response:
     content = {
         "every_s": keeper.every_s,
         "rules": [{"kind": kind, "age_s": getattr(keeper.retention, kind), "due": _amount(due[kind])} for kind in Kind],
+        "backups": await _backups(keeper.plan),
         "last": _report(keeper.last),
     }
     return json_response(content)
@@ -53,6 +56,20 @@ def _report(report: Report | None) -> Mapping[str, Any] | None:
         "removed": {kind: _amount(amount) for kind, amount in report.removed.items()},
         "freed": _amount(report.freed) if report.freed is not None else None,
         "error": report.error,
+    }
+
+
+async def _backups(plan: BackupPlan | None) -> Mapping[str, Any] | None:
+    if plan is None:
+        return None
+    made = await asyncio.to_thread(backups, plan)
+    latest = made[-1].manifest if made else None
+    return {
+        "folder": str(plan.folder),
+        "every_s": plan.every_s,
+        "kept": plan.kept,
+        "count": len(made),
+        "latest": None if latest is None else {"at": latest.made_at.isoformat(), "lost": len(latest.lost)},
     }
 
 
