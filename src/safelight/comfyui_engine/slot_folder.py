@@ -70,9 +70,8 @@ def model_paths(
 
 def _places(root: Path) -> Iterator[tuple[str, str]]:
     for name, known in MODEL_FOLDERS.items():
-        present = [str(root / place) for place in known.places if (root / place).is_dir()]
-        if present:
-            yield name, "\n".join(present)
+        # Also those that do not exist: a model may be added to one while ComfyUI runs.
+        yield name, "\n".join(str(root / place) for place in known.places)
     known_places = {place for known in MODEL_FOLDERS.values() for place in known.places}
     if root.is_dir():
         for entry in sorted(root.iterdir()):
