@@ -11,6 +11,7 @@ from tests.events import opened
 
 from safelight.core.event import CallEvent
 from safelight.core.worker import SlotId
+from safelight.dispatch.backend import Backend
 from safelight.dispatch.backends.local import LocalBackend
 from safelight.dispatch.journal import Journal
 from safelight.wire.config import EngineConfig
@@ -93,7 +94,7 @@ def engine_config(**changes: Any) -> EngineConfig:
 class Bench:
     """One slot with a real engine."""
 
-    backend: LocalBackend
+    backend: Backend
     listener: Listener
     staging: Path
     jobs: int = 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.dispatch.engines import SLOT, Bench
-from tests.ports.engine.conftest import PACKS, slot
+from tests.ports.engine.conftest import PACKS, Kind, slot
 
 from safelight.core.node import Section
 from safelight.wire.messages import FreeMemory, PackMessage, PackRequest, PackResponse, Pong, Stop
@@ -14,7 +14,7 @@ from safelight.wire.messages import FreeMemory, PackMessage, PackRequest, PackRe
 pytestmark = pytest.mark.anyio
 
 
-async def test_it_declares_its_nodes_packs_and_routes(kind: str, tmp_path: Path) -> None:
+async def test_it_declares_its_nodes_packs_and_routes(kind: Kind, tmp_path: Path) -> None:
     engine = slot(kind, tmp_path)
     await engine.backend.start(engine.listener)
     try:

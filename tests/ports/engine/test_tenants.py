@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from tests.dispatch.engines import SLOT, Bench, node
-from tests.ports.engine.conftest import slot
+from tests.ports.engine.conftest import Kind, slot
 
 from safelight.blobs.hashing import hash_file
 from safelight.core.job import JobState
@@ -72,7 +72,7 @@ async def test_objects_of_node_classes_keep_nothing_of_another_owner(engine: Ben
     assert await recalled("bob", "mine") == ["nothing"]
 
 
-async def test_public_models_are_loaded_once_for_all_and_reported_as_warm(kind: str, tmp_path: Path) -> None:
+async def test_public_models_are_loaded_once_for_all_and_reported_as_warm(kind: Kind, tmp_path: Path) -> None:
     checkpoints = tmp_path / "models" / "checkpoints"
     checkpoints.mkdir(parents=True)
     (checkpoints / "big.safetensors").write_text("weights")
@@ -85,7 +85,7 @@ async def test_public_models_are_loaded_once_for_all_and_reported_as_warm(kind: 
         messages, second = await engine.run(prompt, "2", owner="bob")
         assert (first.executed, second.executed) == (["1", "2"], ["2"])
         assert [m.made.output for m in messages if isinstance(m, OutputReady)] == [{"text": ["weights"]}]
-        if kind != "safelight":  # the own engine reports networks, and this is none
+        if kind.is_comfyui:  # the own engine reports networks, and this is none
             while not isinstance(pong := (await engine.listener.received.get())[1], Pong):
                 pass
             assert pong.info.warm_models == ("big.safetensors",)
