@@ -12,6 +12,7 @@ from safelight.models.autoencoder.autoencoder_module import autoencoder_shape
 from safelight.models.autoencoder.image_autoencoder import ImageAutoencoder
 from safelight.models.autoencoder.tiny import tiny_shape
 from safelight.models.autoencoder.video_autoencoder import VideoAutoencoder
+from safelight.models.autoencoder.wan22_module import wan22_shape
 from safelight.models.autoencoder.wan_module import wan_shape
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.families.registry import NETWORK, detect, text_recipe, text_recipes
@@ -79,7 +80,8 @@ def _special_autoencoder(weights: Weights, name: str) -> AnyAutoencoder | None:
     shapes = weights.shapes
     try:
         if "decoder.middle.0.residual.0.gamma" in shapes:
-            return VideoAutoencoder(weights, wan_shape(shapes))
+            is_small = "encoder.downsamples.0.downsamples.0.residual.0.gamma" in shapes
+            return VideoAutoencoder(weights, wan22_shape(shapes) if is_small else wan_shape(shapes))
         if is_oobleck(shapes):
             return oobleck_autoencoder(weights)
     except KeyError as error:

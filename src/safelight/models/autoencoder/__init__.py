@@ -7,5 +7,7 @@
 * ``tiles``: process large planes in overlapping tiles.
 * ``tiny``: the network of tiny autoencoders (TAESD).
 * ``video_autoencoder``: the value on VAE links for autoencoders of videos.
+* ``wan22_module``: the causal autoencoder of Wan 2.2's small model.
+* ``wan_latents``: the latents of both.
 * ``wan_module``: the causal autoencoder of Wan 2.1 and Qwen-Image.
 """

@@ -11,9 +11,14 @@ import torch
 from torch.nn import functional
 
 from safelight.models.autoencoder.tiles import in_tiles
+from safelight.models.autoencoder.wan22_module import Wan22Autoencoder, Wan22Shape
+from safelight.models.autoencoder.wan_latents import WAN21_LATENT, WAN22_LATENT
 from safelight.models.autoencoder.wan_module import WanAutoencoder, WanShape
+from safelight.models.latent_format import LatentFormat
 from safelight.models.residency import compute_device, residency
 from safelight.models.weights import Weights
+
+_Module = WanAutoencoder | Wan22Autoencoder
 
 
 @dataclass(frozen=True)
@@ -22,11 +27,20 @@ class VideoAutoencoder:
     float32."""
 
     weights: Weights
-    shape: WanShape
+    shape: WanShape | Wan22Shape
 
     @property
     def downscale(self) -> int:
         return self.shape.downscale
+
+    @property
+    def latent_channels(self) -> int:
+        """The name that node packs read."""
+        return self.shape.latent
+
+    @property
+    def latent_format(self) -> LatentFormat:
+        return WAN22_LATENT if self.latent_channels == WAN22_LATENT.channels else WAN21_LATENT
 
     def spacial_compression_encode(self) -> int:
         """The downscale, under the name that node packs call."""
@@ -88,19 +102,19 @@ class VideoAutoencoder:
         ):
             yield module
 
-    def _build(self) -> WanAutoencoder:
-        return WanAutoencoder(self.shape)
+    def _build(self) -> _Module:
+        return self.shape.build()
 
 
 def _with_frames(latent: torch.Tensor) -> torch.Tensor:
     return latent if latent.dim() == 5 else latent[:, :, None]
 
 
-def _decoded(module: WanAutoencoder, latent: torch.Tensor) -> torch.Tensor:
+def _decoded(module: _Module, latent: torch.Tensor) -> torch.Tensor:
     return module.decode(latent.to(compute_device(), torch.float32)).cpu()
 
 
-def _encoded(module: WanAutoencoder, frames: torch.Tensor) -> torch.Tensor:
+def _encoded(module: _Module, frames: torch.Tensor) -> torch.Tensor:
     return module.encode(frames.to(compute_device(), torch.float32)).cpu()
 
 

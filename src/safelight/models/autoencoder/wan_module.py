@@ -49,6 +49,9 @@ class WanShape:
     def downscale(self) -> int:
         return 1 << sum(part.resamples for part in self.encoder)
 
+    def build(self) -> "WanAutoencoder":
+        return WanAutoencoder(self)
+
 
 def wan_shape(shapes: Mapping[str, torch.Size]) -> WanShape:
     """Raises :class:`KeyError` if a weight is missing."""
@@ -57,13 +60,14 @@ def wan_shape(shapes: Mapping[str, torch.Size]) -> WanShape:
         image=shapes["encoder.conv1.weight"][1],
         width=shapes["encoder.conv1.weight"][0],
         inner=shapes["decoder.conv1.weight"][0],
-        encoder=_parts(shapes, "encoder.downsamples"),
-        decoder=_parts(shapes, "decoder.upsamples"),
+        encoder=parts_of(shapes, "encoder.downsamples"),
+        decoder=parts_of(shapes, "decoder.upsamples"),
         out_width=shapes["decoder.head.0.gamma"][0],
     )
 
 
-def _parts(shapes: Mapping[str, torch.Size], prefix: str) -> tuple[Part, ...]:
+def parts_of(shapes: Mapping[str, torch.Size], prefix: str) -> tuple[Part, ...]:
+    """The blocks ``<prefix>.<number>.``."""
     numbered = re.compile(re.escape(prefix) + r"\.(\d+)\.")
     count = 1 + max((int(found[1]) for name in shapes if (found := numbered.match(name))), default=-1)
     made = []
@@ -100,8 +104,12 @@ class WanAutoencoder(nn.Module):
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
         """``[B, C', frames, h, w]`` to ``[B, C, 1 + 4 * (frames - 1), H, W]``, about -1..1."""
         seen: Seen = {}
-        latent = self.conv2(latent, {})
-        return torch.cat([self.decoder(piece, seen) for piece in torch.split(latent, 1, dim=2)], dim=2)
+        return torch.cat([self.decode_next(piece, seen) for piece in torch.split(latent, 1, dim=2)], dim=2)
+
+    def decode_next(self, piece: torch.Tensor, seen: Seen) -> torch.Tensor:
+        """The frames of the next latent frame, after those that ``seen`` has kept: one for the first, then four."""
+        frames: torch.Tensor = self.decoder(self.conv2(piece, {}), seen)
+        return frames
 
 
 class CausalConv3d(nn.Conv3d):
@@ -141,7 +149,7 @@ class _Norm(nn.Module):
         return result
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
         self.residual = nn.ModuleList(
@@ -158,7 +166,7 @@ class _Residual(nn.Module):
         self.shortcut = CausalConv3d(channels, out, (1, 1, 1)) if channels != out else None
 
     def forward(self, x: torch.Tensor, seen: Seen) -> torch.Tensor:
-        return _through(self.residual, x, seen) + (x if self.shortcut is None else self.shortcut(x, seen))
+        return through(self.residual, x, seen) + (x if self.shortcut is None else self.shortcut(x, seen))
 
 
 class _Attention(nn.Module):
@@ -177,7 +185,7 @@ class _Attention(nn.Module):
         return x + _as_frames(self.proj(attended), x.shape[0])
 
 
-class _Down(nn.Module):
+class Down(nn.Module):
     """Halves the sides, and with ``in_time`` the frames of all pieces but the first."""
 
     def __init__(self, part: Part) -> None:
@@ -195,7 +203,7 @@ class _Down(nn.Module):
         return x
 
 
-class _Up(nn.Module):
+class Up(nn.Module):
     """Doubles the sides, and with ``in_time`` the frames of all pieces but the first."""
 
     def __init__(self, part: Part) -> None:
@@ -215,11 +223,11 @@ class _Up(nn.Module):
         return _as_frames(self.resample(_as_planes(x)), x.shape[0])
 
 
-def _middle(channels: int) -> nn.ModuleList:
-    return nn.ModuleList([_Residual(channels, channels), _Attention(channels), _Residual(channels, channels)])
+def middle(channels: int) -> nn.ModuleList:
+    return nn.ModuleList([Residual(channels, channels), _Attention(channels), Residual(channels, channels)])
 
 
-def _head(channels: int, out: int) -> nn.ModuleList:
+def head(channels: int, out: int) -> nn.ModuleList:
     return nn.ModuleList([_Norm(channels), nn.SiLU(), CausalConv3d(channels, out, (3, 3, 3))])
 
 
@@ -228,16 +236,16 @@ class _Encoder(nn.Module):
         super().__init__()
         self.conv1 = CausalConv3d(shape.image, shape.width, (3, 3, 3))
         self.downsamples = nn.ModuleList(
-            _Down(part) if part.resamples else _Residual(part.channels, part.out) for part in shape.encoder
+            Down(part) if part.resamples else Residual(part.channels, part.out) for part in shape.encoder
         )
         inner = shape.encoder[-1].out
-        self.middle = _middle(inner)
-        self.head = _head(inner, 2 * shape.latent)
+        self.middle = middle(inner)
+        self.head = head(inner, 2 * shape.latent)
 
     def forward(self, x: torch.Tensor, seen: Seen) -> torch.Tensor:
         x = self.conv1(x, seen)
         for layers in (self.downsamples, self.middle, self.head):
-            x = _through(layers, x, seen)
+            x = through(layers, x, seen)
         return x
 
 
@@ -245,22 +253,22 @@ class _Decoder(nn.Module):
     def __init__(self, shape: WanShape) -> None:
         super().__init__()
         self.conv1 = CausalConv3d(shape.latent, shape.inner, (3, 3, 3))
-        self.middle = _middle(shape.inner)
+        self.middle = middle(shape.inner)
         self.upsamples = nn.ModuleList(
-            _Up(part) if part.resamples else _Residual(part.channels, part.out) for part in shape.decoder
+            Up(part) if part.resamples else Residual(part.channels, part.out) for part in shape.decoder
         )
-        self.head = _head(shape.out_width, shape.image)
+        self.head = head(shape.out_width, shape.image)
 
     def forward(self, x: torch.Tensor, seen: Seen) -> torch.Tensor:
         x = self.conv1(x, seen)
         for layers in (self.middle, self.upsamples, self.head):
-            x = _through(layers, x, seen)
+            x = through(layers, x, seen)
         return x
 
 
-def _through(layers: nn.ModuleList, x: torch.Tensor, seen: Seen) -> torch.Tensor:
+def through(layers: nn.ModuleList, x: torch.Tensor, seen: Seen) -> torch.Tensor:
     for layer in layers:
-        x = layer(x, seen) if isinstance(layer, CausalConv3d | _Residual | _Down | _Up) else layer(x)
+        x = layer(x, seen) if isinstance(layer, CausalConv3d | Residual | Down | Up) else layer(x)
     return x
 
 

@@ -13,5 +13,8 @@
 * ``prompts``: encode prompts for one family.
 * ``properties``: set mask, steps and hooks in one node.
 * ``tracks``: motion paths for video models.
+* ``video_frames``: frames that start a video.
 * ``vision``: condition on images.
+* ``wan_controls``: guide videos of Wan by videos, masks, cameras and subjects.
+* ``wan_pictures``: start videos of Wan from pictures.
 """

@@ -4,7 +4,6 @@
 * ``conditioning``: embeddings, pictures and control videos as inputs of the network.
 * ``controls``: control videos (VACE) and the path of a camera.
 * ``family``: detection, and what is known about its members.
-* ``latent``: the latents of the autoencoders of 2.1 and 2.2.
 * ``lora_names``: the names of the network's modules in LoRA files.
 * ``miniature_files``: its miniature weights.
 * ``network``: the transformer.

@@ -1,8 +1,8 @@
 """How files of Wan 2.1 and 2.2 are told, and what is known about them."""
 
+from safelight.models.autoencoder.wan_latents import WAN21_LATENT, WAN22_LATENT
 from safelight.models.families.family import Family, NetworkFile, Variant
 from safelight.models.families.wan.conditioning import WanConditioning
-from safelight.models.families.wan.latent import WAN21_LATENT, WAN22_LATENT
 from safelight.models.families.wan.lora_names import wan_names
 from safelight.models.families.wan.network import WanArchitecture, wan_shape
 from safelight.models.families.wan.text import WAN_TEXT

@@ -6,7 +6,8 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from safelight.models.autoencoder.wan_module import WanAutoencoder
+from safelight.models.autoencoder.wan22_module import Wan22Shape
+from safelight.models.autoencoder.wan_module import Part, WanAutoencoder
 from safelight.models.families.qwen_image.miniature_files import autoencoder_shape
 from safelight.models.families.wan.network import Wan, WanShape
 from safelight.models.miniatures.file import Miniature, MiniatureFile
@@ -41,6 +42,18 @@ def _text(name: str, format: str) -> MiniatureFile:
     return MiniatureFile("text_encoders", name, lambda: t5(has_own_biases=True), format=format, more=more)
 
 
+def _autoencoder_22() -> Wan22Shape:
+    """The autoencoder of Wan 2.2 with few channels, and one block of each size."""
+    down = [(16, 16, True), (16, 32, True), (32, 32, False)]
+    up = [(32, 32, False), (32, 32, True), (32, 16, True)]
+
+    def stages(of: list[tuple[int, int, bool]], last: int) -> tuple[tuple[Part, ...], ...]:
+        made = [(Part(channels, out), Part(out, out, resamples=True, in_time=in_time)) for channels, out, in_time in of]
+        return (*made, (Part(last, last),))
+
+    return Wan22Shape(48, 3, 16, 32, stages(down, 32), stages(up, 16), 16)
+
+
 def _vision() -> nn.Module:
     return VisionTransformer(_VISION, heads=16)
 
@@ -68,6 +81,7 @@ TEXT = _text("umt5_xxl_fp8_e4m3fn_scaled.safetensors", "fp8_scaled_old")
 TEXT_WHOLE = _text("umt5_xxl_fp16.safetensors", "bf16")
 VISION = MiniatureFile("clip_vision", "clip_vision_h.safetensors", _vision, format="bf16")
 VAE = MiniatureFile("vae", "wan_2.1_vae.safetensors", lambda: WanAutoencoder(autoencoder_shape()), format="fp32")
+VAE_22 = MiniatureFile("vae", "wan2.2_vae.safetensors", lambda: _autoencoder_22().build(), format="fp32")
 _LIGHT = "wan2.2_{}_lightx2v_4steps_lora_v1{}_{}_noise.safetensors"
 
 
@@ -98,5 +112,16 @@ MINIATURES = (
     ),
     Miniature("wan2.1-vace", (_network("wan2.1_vace_14B_fp16.safetensors", VACE, "bf16"), TEXT, TEXT_WHOLE, VAE)),
     Miniature("wan2.2-t2v", (*_pair("t2v", NETWORK, ".1"), TEXT, VAE)),
+    Miniature("wan2.2-5b", (_network("wan2.2_ti2v_5B_fp16.safetensors", SMALL_22, "bf16"), TEXT, VAE_22)),
+    Miniature(
+        "wan2.1-alpha",
+        (
+            _network("wan2.1_t2v_14B_fp8_scaled.safetensors", NETWORK),
+            TEXT,
+            replace(VAE, name="wan_alpha_2.1_vae_rgb_channel.safetensors"),
+            replace(VAE, name="wan_alpha_2.1_vae_alpha_channel.safetensors"),
+            _distilled("wan_alpha_2.1_rgba_lora.safetensors"),
+        ),
+    ),
     Miniature("wan2.2-i2v", (*_pair("i2v", PICTURE_22, ""), TEXT, VAE)),
 )
