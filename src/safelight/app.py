@@ -43,6 +43,7 @@ from safelight.telemetry.metrics import Metrics
 from safelight.tracing import follow_jobs, open_traces
 from safelight.web.packages import Packages, find_packages
 from safelight.web.site import Web
+from safelight.web.templates import Here
 
 if TYPE_CHECKING:
     from safelight.bus.postgres import PostgresBus
@@ -135,7 +136,13 @@ class App:
         if not is_postgres(settings.database):
             _hide(settings.database)
         await asyncio.to_thread(_say_as_whom, settings, account)
-        web = Web(find_packages() if settings.server.web else Packages(), cache_dir=cache / "web")
+        web = Web(
+            find_packages() if settings.server.web else Packages(),
+            cache_dir=cache / "web",
+            here=lambda: Here(
+                catalogue.version, catalogue.current, lambda folder, name: models.find_in(folder, name) is not None
+            ),
+        )
 
         nodes = DeclaredNodes(settings, catalogue, web)
         await nodes.restore(db)

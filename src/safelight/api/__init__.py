@@ -36,6 +36,7 @@ Handlers and responses:
 * ``error_responses``: the status and the form of each error.
 * ``quota_notices``: tells webhooks of refusals because of a quota.
 * ``byte_headers``: the headers of responses with a user's bytes.
+* ``file_fetching``: what fetches files from other servers.
 * ``blob_response``: a stored blob as a response, with ranges, or a redirect to the object store.
 * ``pack_routes``: routes of node packs, passed to a worker.
 * ``health``: ``/health/live`` and ``/health/ready``.

@@ -33,6 +33,7 @@ from safelight.services.expiry import Expiry
 from safelight.services.housekeeping import Housekeeping
 from safelight.services.job_log_recorder import JobLogRecorder
 from safelight.services.model import ModelFiles
+from safelight.services.model_import import ModelImports
 from safelight.services.model_index import ModelIndexer
 from safelight.services.run_time_recorder import RunTimeRecorder
 from safelight.services.submission import RemoteValidation, Submissions
@@ -144,6 +145,7 @@ class App:
     node_info: NodeInfoBodies
     model_indexer: ModelIndexer
     downloads: Downloads
+    model_imports: ModelImports
     sign_in: SignIn
     uploads: Uploads
     heavy: HeavyWork

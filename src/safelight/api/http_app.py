@@ -22,6 +22,7 @@ from safelight.api.comfy.socket import serve_socket
 from safelight.api.contract import Shape
 from safelight.api.cross_origin import CrossOrigin
 from safelight.api.error_responses import error_response, shaped
+from safelight.api.file_fetching import create_downloads
 from safelight.api.forwarding import Forwarder
 from safelight.api.heavy import HeavyWork
 from safelight.api.mcp import door as mcp_door
@@ -49,7 +50,6 @@ from safelight.db.engine import Database
 from safelight.graph.prompt_format import Limits
 from safelight.services.batch_expansion import BatchExpansion
 from safelight.services.catalogue import LiveCatalogue
-from safelight.services.download import Downloads
 from safelight.services.egress import Egress
 from safelight.services.expiry import Expiry
 from safelight.services.housekeeping import Housekeeping
@@ -57,7 +57,7 @@ from safelight.services.identity import TokenVerifier
 from safelight.services.job_log_recorder import JobLogRecorder
 from safelight.services.model import ModelFiles
 from safelight.services.model_index import ModelIndexer
-from safelight.services.model_site import Civitai, HuggingFace, ModelSite
+from safelight.services.model_site import ModelSite
 from safelight.services.run_time_recorder import RunTimeRecorder
 from safelight.services.scheduled_backup import BackupPlan
 from safelight.services.submission import SubmissionRules, Submissions
@@ -102,6 +102,9 @@ def create_http_app(
         pools=settings.pool_names,
         size_classes=settings.size_classes,
     )
+    downloads, model_imports = create_downloads(
+        settings, db=db, blobs=blobs, clock=clock, models=models, egress=egress, sites=sites
+    )
     app = App(
         settings=settings,
         clock=clock,
@@ -119,18 +122,8 @@ def create_http_app(
         renderer=Renderer(files),
         node_info=NodeInfoBodies(db, catalogue, bus),
         model_indexer=ModelIndexer(db, models, clock),
-        downloads=Downloads(
-            db=db,
-            blobs=blobs,
-            clock=clock,
-            folder=settings.server.data_dir / "downloads",
-            max_bytes=settings.limits.max_asset_bytes,
-            timeout_s=settings.models.download_timeout_s,
-            egress=egress or Egress(),
-            sites=sites
-            if sites is not None
-            else (HuggingFace(settings.models.huggingface_token), Civitai(settings.models.civitai_token)),
-        ),
+        downloads=downloads,
+        model_imports=model_imports,
         sign_in=SignIn(db, clock),
         uploads=Uploads(),
         heavy=heavy,
@@ -228,6 +221,7 @@ class HttpApp:
         """Continue the downloads and batches that the last process left unfinished, send webhooks, and remove what
         expires. Called on the server that leads only."""
         await self._app.downloads.resume()
+        await self._app.model_imports.resume()
         for work in self._work_of_leader:
             work.start()
 
@@ -250,6 +244,7 @@ class HttpApp:
             await work.stop()
         await self._app.model_indexer.stop()
         await self._app.downloads.pause()
+        await self._app.model_imports.pause()
 
     @property
     def _work_of_leader(
@@ -270,6 +265,7 @@ class HttpApp:
             await work.stop()
         await self._app.model_indexer.stop()
         await self._app.downloads.stop()
+        await self._app.model_imports.stop()
         await self._forwarder.close()
 
     def close_sockets(self) -> None:

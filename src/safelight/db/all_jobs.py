@@ -19,6 +19,9 @@ _QUEUED = _ALL.where(IS_QUEUED).order_by(job.c.owner_id, job.c.number, job.c.seq
 _RUNNING = _ALL.where(IS_RUNNING).order_by(job.c.seq)
 _ENDED = _ALL.where(job.c.ended_at.is_not(None)).order_by(job.c.ended_at.desc(), job.c.seq.desc())
 _OLDEST = select(job.c.pool, func.min(job.c.created_at)).where(IS_QUEUED).group_by(job.c.pool)
+_LAST_USES = (
+    select(job.c.models, func.max(job.c.started_at)).where(job.c.started_at.is_not(None)).group_by(job.c.models)
+)
 _NAMES = select(user.c.id, user.c.name).where(user.c.id.in_(bindparam("owners", expanding=True)))
 
 
@@ -44,6 +47,15 @@ def oldest_queued(conn: Connection) -> Mapping[Pool, datetime]:
 def names(conn: Connection, owners: Sequence[UserId]) -> Mapping[UserId, str]:
     """Names of users."""
     return {UserId(row.id): row.name for row in conn.execute(_NAMES, {"owners": sorted(set(owners))})}
+
+
+def last_uses_of_models(conn: Connection) -> Mapping[str, datetime]:
+    """When a job that names a model last began, by the model's name."""
+    uses: dict[str, datetime] = {}
+    for models, at in conn.execute(_LAST_USES):
+        for name in models or ():
+            uses[name] = max(at, uses.get(name, at))
+    return uses
 
 
 def _page(conn: Connection, query: Select[Any], request: PageRequest) -> list[JobSummary]:

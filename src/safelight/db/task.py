@@ -81,6 +81,12 @@ def unfinished(conn: Connection) -> list[Task]:
     return [_task(row) for row in conn.execute(select(task).where(IS_UNFINISHED).order_by(task.c.seq))]
 
 
+def named(conn: Connection, *, name: str, limit: int) -> list[Task]:
+    """The tasks of that name of all users, newest first."""
+    query = select(task).where(task.c.name == name).order_by(task.c.seq.desc()).limit(limit)
+    return [_task(row) for row in conn.execute(query)]
+
+
 def _task(row: Row[Any]) -> Task:
     return Task(
         id=TaskId(row.id),

@@ -31,6 +31,7 @@ Nodes and models:
 * ``node``: catalogues in the database.
 * ``model``: the model files on disk.
 * ``model_index``: registers model files as public assets.
+* ``model_import``: downloads models into the model folders.
 * ``model_site``: sites that host models.
 
 Files and workflows:

@@ -52,7 +52,10 @@ class DownloadFailed(Exception):
 
 
 class Downloads:
-    """Mutable: the running downloads."""
+    """Mutable: the running downloads. A subclass keeps the files elsewhere."""
+
+    name = NAME
+    """Of the tasks."""
 
     def __init__(
         self,
@@ -81,7 +84,7 @@ class Downloads:
     async def resume(self) -> None:
         """Continue the downloads that the last process left unfinished."""
         for task in await self._db.read(tasks.unfinished):
-            if task.name == NAME:
+            if task.name == self.name:
                 self._spawn(task)
 
     async def submit(self, who: Principal, *, payload: Mapping[str, Any], key: str | None) -> Task:
@@ -89,7 +92,7 @@ class Downloads:
         URL."""
         check_url(payload["url"])
         now = self._clock.now()
-        task = await self._db.write(lambda tx: tasks.create(tx, who, name=NAME, key=key, payload=payload, now=now))
+        task = await self._db.write(lambda tx: tasks.create(tx, who, name=self.name, key=key, payload=payload, now=now))
         if not task.state.is_terminal and task.id not in self._running:
             self._spawn(task)
         return task
@@ -140,7 +143,7 @@ class Downloads:
 
     async def _fetch_and_keep(self, task: Task, who: Principal, part: Path) -> None:
         await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
-        facts = await self._facts(task.payload["url"])
+        facts = await self._facts(self._source(task))
         for attempt in range(ATTEMPTS):
             try:
                 task = await self._fetch(task, who, part)
@@ -149,6 +152,10 @@ class Downloads:
                 if attempt == ATTEMPTS - 1:
                     raise DownloadFailed(NETWORK, f"the download was interrupted: {type(error).__name__}") from error
                 task = await self._read(who, task.id)
+        await self._keep(task, who, part, facts)
+
+    async def _keep(self, task: Task, who: Principal, part: Path, facts: Mapping[str, Any]) -> None:
+        """Put the complete file where it belongs, and complete the task."""
         new = await self._new_asset(task, part, facts)
         now = self._clock.now()
 
@@ -164,7 +171,7 @@ class Downloads:
         headers = {}
         if start and (validator := task.result.get("etag")):
             headers = {"range": f"bytes={start}-", "if-range": str(validator)}
-        async with self._egress.get(task.payload["url"], headers=headers, secrets=self._secrets) as response:
+        async with self._egress.get(self._source(task), headers=headers, secrets=self._secrets) as response:
             _check_status(response.status)
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind == "text/html" and not str(task.payload["name"]).endswith((".html", ".htm")):
@@ -179,6 +186,10 @@ class Downloads:
             known = {"etag": "" if etag.startswith("W/") else etag, "bytes_total": offset + length if length else None}
             task = await self._advance(task, who, known | {"bytes_downloaded": offset})
             return await self._write(task, who, part, response, offset=offset)
+
+    def _source(self, task: Task) -> str:
+        """The URL that is requested."""
+        return str(task.payload["url"])
 
     async def _write(self, task: Task, who: Principal, part: Path, response: Any, *, offset: int) -> Task:
         size, shown = offset, self._clock.monotonic_s()

@@ -123,6 +123,28 @@ class Egress:
         return socket.socket(family, kind, protocol)
 
 
+class MirrorEgress(Egress):
+    """An :class:`Egress` that may also reach the server of ``base``, a URL that the operator configured, at a private
+    address."""
+
+    def __init__(self, base: str, *, is_allowed: Callable[[Address], bool] = is_public) -> None:
+        super().__init__(is_allowed=is_allowed)
+        self._base = base.rstrip("/") + "/"
+        self._mirror = Egress(is_allowed=lambda _: True)
+
+    @asynccontextmanager
+    async def get(
+        self, url: str, *, headers: Mapping[str, str], secrets: Callable[[str], Mapping[str, str]]
+    ) -> "AsyncIterator[aiohttp.ClientResponse]":
+        chosen = self._mirror.get if url.startswith(self._base) else super().get
+        async with chosen(url, headers=headers, secrets=secrets) as response:
+            yield response
+
+    async def close(self) -> None:
+        await self._mirror.close()
+        await super().close()
+
+
 def check_url(url: str) -> str:
     """Return the host of an HTTP URL. Raises :class:`Invalid`."""
     try:

@@ -42,6 +42,13 @@ class ModelSettings:
     download_timeout_s: Annotated[PositiveSeconds, doc("Longest time that downloading a file for a user may take.")] = (
         6 * 3600.0
     )
+    huggingface_url: Annotated[
+        str,
+        doc(
+            "Where files of huggingface.co are requested when an administrator imports models: for example a mirror "
+            "in your network, which may have a private address."
+        ),
+    ] = "https://huggingface.co"
     huggingface_token: Annotated[str, doc("Sent to huggingface.co only, for gated files.")] = field(
         default="", repr=False
     )

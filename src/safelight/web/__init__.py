@@ -5,6 +5,7 @@ the few API routes whose data comes from these packages.
 
 * ``site``: the ASGI application.
 * ``paths``: finds the file for a URL path.
+* ``templates``: the list of workflow templates, with what runs here first.
 * ``ui_texts``: texts of the web UI that differ on this server.
 * ``pages``: the pages for signing in, for administrators, for the account, and for help.
 * ``packages``: finds the installed packages of the web UI.

@@ -6,9 +6,10 @@ memory, and files are looked up in threads.
 """
 
 import asyncio
+import hashlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -29,6 +30,7 @@ from safelight.web.packs import Packs
 from safelight.web.pages import find_page
 from safelight.web.paths import WebFile, find_file
 from safelight.web.prepare import BLUEPRINTS_KEY, prepare_blueprints
+from safelight.web.templates import NOTHING, Here, TemplateIndex
 from safelight.web.ui_texts import with_texts
 
 OWN_EXTENSION = "safelight"
@@ -71,8 +73,11 @@ class _Found:
 class Web:
     """Mutable: what the node packs provide, known once a worker has imported them."""
 
-    def __init__(self, packages: Packages, *, cache_dir: Path) -> None:
+    def __init__(self, packages: Packages, *, cache_dir: Path, here: Callable[[], Here] = lambda: NOTHING) -> None:
+        """``here``: returns the nodes and models of this server."""
         self.packages = packages
+        self._here = here
+        self._templates = TemplateIndex(packages.templates)
         self._cache_dir = cache_dir
         self._copies = Copies(cache_dir, packages)
         self._own = Path(str(files("safelight.web") / "extension"))
@@ -166,7 +171,21 @@ class Web:
         found = await to_thread.run_sync(self._find, path, self.packages, self._scripts, request.headers)
         if found is None:
             return PlainTextResponse("Not found", 404, {"cache-control": "no-store"})
+        if self._templates.is_index(path) and (here := self._here()).nodes:
+            body = await to_thread.run_sync(self._templates.marked, found.file.path, here)
+            return await self._send_made(body, found, request)
         return await self._send(found, request)
+
+    async def _send_made(self, body: bytes, found: _Found, request: Request) -> Response:
+        """``body`` instead of the file's content."""
+        etag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+        headers = {"cache-control": _REVALIDATE, "etag": etag, "vary": "Accept-Encoding"}
+        if _has(request.headers, etag):
+            return Response(status_code=304, headers=headers)
+        if found.accepted:
+            headers["content-encoding"] = found.accepted[0]
+            body = await to_thread.run_sync(ENCODINGS[found.accepted[0]].quick, body)
+        return Response(body, headers=headers, media_type=found.file.mime_type)
 
     def _find(self, path: str, packages: Packages, extensions: Mapping[str, Path], headers: Headers) -> _Found | None:
         """Blocks."""

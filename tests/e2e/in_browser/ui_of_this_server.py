@@ -7,9 +7,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, expect
 from tests.e2e.accounts import accept, become_administrator, invite
+from tests.e2e.model_site import model_site
 from tests.e2e.server import running_server
 from tests.e2e.ui import Ui
 from tests.e2e.workflows import INVERT, node, workflow
+
+from safelight.settings import BUNDLED_MODELS
 
 expect.set_options(timeout=60_000)
 
@@ -18,6 +21,16 @@ UNKNOWN_NODES = workflow(
 )
 UNKNOWN_NODES["nodes"][0]["properties"] |= {"cnr_id": "comfy-core", "ver": "9.1.0"}
 UNKNOWN_NODES["nodes"][1]["properties"] |= {"cnr_id": "comfyui-some-pack", "ver": "1.2.3"}
+MARKS = ("Runs here", "Needs models", "Does not run here")
+BUNDLED = BUNDLED_MODELS / "checkpoints" / "safelight-miniature.safetensors"
+MISSING_MODEL = workflow([node(1, "CheckpointLoaderSimple", "Loaded", values=["from-the-site.safetensors"])], [])
+MISSING_MODEL["nodes"][0]["properties"]["models"] = [
+    {
+        "name": "from-the-site.safetensors",
+        "url": "https://huggingface.co/some/model/resolve/main/from-the-site.safetensors",
+        "directory": "checkpoints",
+    }
+]
 
 
 @pytest.fixture
@@ -68,6 +81,37 @@ def test_missing_nodes_are_told_with_what_would_run_them(ui: Ui, tmp_path: Path)
     text = ui.page.locator("body").inner_text()
     for wrong in ("pip install", "comfyui-manager", "--enable-manager", "update to use", "GitHub"):
         assert wrong not in text, wrong
+
+
+def test_a_missing_model_is_downloaded_to_the_server(browser: Browser, tmp_path: Path) -> None:
+    with model_site(BUNDLED.read_bytes()) as site, running_server(tmp_path, SAFELIGHT_HUGGINGFACE_URL=site) as url:
+        ui = Ui(browser.new_page(viewport={"width": 1600, "height": 1000}), url)
+        ui.open()
+        ui.drop_workflow(MISSING_MODEL, tmp_path / "missing.json")
+        ui.page.get_by_test_id("error-overlay-see-errors").click()
+        ui.page.get_by_test_id("missing-model-download").click()
+        dialog = ui.page.get_by_role("dialog")
+        expect(dialog).to_contain_text("checkpoints/from-the-site.safetensors")
+        expect(dialog).to_contain_text("License: apache-2.0")
+        expect(dialog).to_contain_text(f"Size: {BUNDLED.stat().st_size / 1e6:.1f} MB")
+        dialog.get_by_role("button", name="Confirm").click()
+        ui.page.locator("#safelight-imports progress").wait_for()
+        ui.wait_for(
+            "() => app.graph.nodes[0].widgets[0].options.values.includes('from-the-site.safetensors')"
+            " && !document.querySelector('[data-testid=missing-model-importable-rows]')"
+        )
+        assert ui.problems == []
+
+
+def test_templates_that_run_here_come_first_and_the_rest_is_marked(ui: Ui) -> None:
+    ui.page.evaluate("app.extensionManager.setting.set('Comfy.Templates.SortBy', 'recommended')")
+    ui.page.evaluate("app.extensionManager.command.execute('Comfy.BrowseTemplates')")
+    cards = ui.page.get_by_role("dialog").locator("[data-testid^='template-workflow-']")
+    cards.first.wait_for()
+    texts = cards.all_inner_texts()
+    kinds = [next(mark for mark in MARKS if mark in text) for text in texts]
+    assert kinds[0] == "Runs here"
+    assert kinds == sorted(kinds, key=MARKS.index)
 
 
 def test_about_and_help_name_this_server_and_its_pages(ui: Ui) -> None:

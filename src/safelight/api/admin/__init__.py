@@ -3,6 +3,7 @@
 * ``routes``: the routes of this package.
 * ``housekeeping``: what the server removes by itself.
 * ``jobs``: the jobs of all users.
+* ``models``: model files, and importing them.
 * ``packs``: the node packs of each slot.
 * ``users``: the accounts of all users.
 * ``schedule``: waiting jobs, slots and gates.

@@ -1,6 +1,6 @@
 """The routes for administrators."""
 
-from safelight.api.admin import housekeeping, jobs, packs, schedule, users
+from safelight.api.admin import housekeeping, jobs, models, packs, schedule, users
 from safelight.api.route import Route
 
 ROUTES = (
@@ -11,6 +11,10 @@ ROUTES = (
     Route("POST", "/api/admin/jobs/{user_id}/{job_id}/cancel", jobs.cancel_job, also_api=False),
     Route("GET", "/api/admin/housekeeping", housekeeping.get_housekeeping, also_api=False),
     Route("POST", "/api/admin/housekeeping/run", housekeeping.run_housekeeping, also_api=False),
+    Route("GET", "/api/admin/models", models.list_models, also_api=False),
+    Route("GET", "/api/admin/models/source", models.get_source, models.SOURCE_PARAMETERS, also_api=False),
+    Route("GET", "/api/admin/models/imports", models.list_imports, also_api=False),
+    Route("POST", "/api/admin/models/imports", models.start_import, also_api=False),
     Route("GET", "/api/admin/packs", packs.get_packs, also_api=False),
     Route("GET", "/api/admin/schedule", schedule.get_schedule, also_api=False),
     Route("GET", "/api/admin/users", users.list_users, also_api=False),

@@ -35,6 +35,7 @@ async def get_schedule(app: App, request: ApiRequest) -> Response:
 
 
 async def set_queue_gate(app: App, request: ApiRequest) -> Response:
+    _require_admin(request)
     mode, is_at_once = await _mode(request, QueueGate, at_once=QueueGate.CLOSED)
     await app.db.write(lambda tx: gates.set_queue(tx, request.who, mode=mode, is_at_once=is_at_once))
     return await _schedule(app, request)
@@ -42,17 +43,22 @@ async def set_queue_gate(app: App, request: ApiRequest) -> Response:
 
 @on_leader
 async def set_slot_gate(app: App, request: ApiRequest) -> Response:
+    _require_admin(request)
     mode, is_at_once = await _mode(request, SlotGate, at_once=SlotGate.DRAINED)
     slot = SlotId(request.params["slot"])
-    if request.who.is_admin and slot not in {there.id for there in app.dispatcher.slots()}:
+    if slot not in {there.id for there in app.dispatcher.slots()}:
         raise NotFound(f"there is no slot {slot!r}")
     await app.db.write(lambda tx: gates.set_slot(tx, request.who, slot=slot, mode=mode, is_at_once=is_at_once))
     return await _schedule(app, request)
 
 
-async def _schedule(app: App, request: ApiRequest) -> Response:
+def _require_admin(request: ApiRequest) -> None:
     if not request.who.is_admin:
-        raise Forbidden("only administrators may see the schedule")
+        raise Forbidden("only administrators may see and change the schedule")
+
+
+async def _schedule(app: App, request: ApiRequest) -> Response:
+    _require_admin(request)
 
     def read(tx: Transaction) -> tuple[Gates, Mapping[Requirements, int]]:
         return gates.load(tx), attempts.depths(tx)

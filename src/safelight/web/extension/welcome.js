@@ -11,6 +11,8 @@ async function welcome() {
   const setting = app.extensionManager.setting
   if (setting.get('Comfy.TutorialCompleted')) return
   await setting.set('Comfy.Notification.ShowVersionUpdates', false)
+  // The order in which templates that run on this server come first.
+  await setting.set('Comfy.Templates.SortBy', 'recommended')
   // The frontend's mark of a user who is not new. Without it, the template dialog opens over the canvas.
   await setting.set('Comfy.TutorialCompleted', true)
 }
