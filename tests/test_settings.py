@@ -85,6 +85,14 @@ def test_a_single_engine_of_the_environment_is_not_split_at_its_colon(tmp_path: 
     assert (engine.kind, engine.root, engine.python) == ("comfyui", str(tmp_path), str(python))
 
 
+def test_the_bundled_model_is_offered_where_safelights_own_engine_runs() -> None:
+    def roots(*engines: str) -> tuple[Path, ...]:
+        return load(overrides={"engines": engines, "backend": "ray"}, environment={}).model_roots
+
+    assert BUNDLED_MODELS in roots("comfyui=/elsewhere/ComfyUI", "safelight")
+    assert BUNDLED_MODELS not in roots("comfyui=/elsewhere/ComfyUI")
+
+
 def test_the_models_of_a_comfyui_are_models_of_the_server(tmp_path: Path) -> None:
     root = tmp_path / "ComfyUI"
     (root / "venv" / "bin").mkdir(parents=True)

@@ -90,9 +90,11 @@ class Settings:
 
     @property
     def model_roots(self) -> tuple[Path, ...]:
-        """The roots of model folders: those of the settings, those of every ComfyUI, and the bundled one."""
+        """The roots of model folders: those of the settings, those of every ComfyUI, and the bundled one, whose model
+        only Safelight's own engine can load."""
         own = self.models.models_dir or (self.server.data_dir / "models",)
-        return (*own, *(root / "models" for root in self._comfyui_roots), BUNDLED_MODELS)
+        bundled = (BUNDLED_MODELS,) if any(spec.is_own for spec in self.engine_specs) else ()
+        return (*own, *(root / "models" for root in self._comfyui_roots), *bundled)
 
     @property
     def extra_models(self) -> tuple[ExtraPlace, ...]:

@@ -19,6 +19,15 @@ def test_a_new_user_sees_a_workflow_that_runs_immediately(ui: Ui) -> None:
     panel.locator("img[alt^='first_']").first.wait_for()
 
 
+def test_without_the_bundled_model_the_first_workflow_needs_none(ui: Ui) -> None:
+    """As on a server whose only engine is a ComfyUI."""
+    ui.page.route("**/api/models/checkpoints", lambda route: route.fulfill(json=[]))
+    ui.page.evaluate("localStorage.clear()")
+    ui.reload()
+    ui.run()
+    assert ui.picture_on("SaveImage") == [256, 256]
+
+
 def test_a_workflow_from_a_file_is_loaded_and_run(ui: Ui, tmp_path: Path) -> None:
     ui.drop_workflow(BLUR, tmp_path / "blur.json")
     ui.run()

@@ -4,6 +4,8 @@
 // and a list of problems. This extension replaces it with a workflow that runs immediately, with the bundled model.
 // For a new user it also turns off the frontend's check for updates, because a self-hosted server should not make its
 // users' browsers contact other servers. The user can turn it on again.
+//
+// A server whose only engine is a ComfyUI does not offer the bundled model; there, the workflow changes the example picture.
 
 import { app } from '../../scripts/app.js'
 
@@ -30,8 +32,14 @@ function replaceDefaultWorkflow() {
 }
 
 async function starter() {
-  const response = await fetch(new URL('starter.json', import.meta.url))
+  const file = (await offersBundledModel()) ? 'starter.json' : 'starter_without_model.json'
+  const response = await fetch(new URL(file, import.meta.url))
   return response.ok ? response.json() : undefined
+}
+
+async function offersBundledModel() {
+  const response = await app.api.fetchApi('/models/checkpoints')
+  return response.ok && (await response.json()).includes('safelight-miniature.safetensors')
 }
 
 app.registerExtension({
