@@ -20,10 +20,12 @@ comfy.options.enable_args_parsing()
 
 import comfy.model_detection  # noqa: E402
 import comfy.model_patcher  # noqa: E402
+import comfy.nested_tensor  # noqa: E402
 import comfy.sample  # noqa: E402
 import comfy.supported_models  # noqa: E402
 import comfy.utils  # noqa: E402
 from benchmarks.against_comfyui import family_cases as cases  # noqa: E402
+from benchmarks.against_comfyui.ltx_cases import METADATA  # noqa: E402
 import torch  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 # isort: on
@@ -32,7 +34,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 def model_of(case):
     state = load_file(WEIGHTS / f"{case['family']}.safetensors")
     settings = comfy.model_detection.detect_unet_config(state, "")
-    settings.update(case["config"])
+    settings.update(case["config"] | METADATA.get(case["family"], {}))
     config = getattr(comfy.supported_models, case["supported"])(settings)
     config.set_inference_dtype(torch.float32, None)
     model = config.get_model(state, "")
@@ -43,11 +45,12 @@ def model_of(case):
 
 def run(name, case, steps):
     model = model_of(case)
-    latent, mask = cases.start(name, case)
+    parts, mask = cases.start(name, case)
+    latent = parts[0] if len(parts) == 1 else comfy.nested_tensor.NestedTensor(parts)
     positive = cases.conditioning(name, case, side="positive")
     negative = cases.conditioning(name, case, side="negative") if case.get("negative") else positive
     noise = comfy.sample.prepare_noise(latent, cases.SEED)
-    return comfy.sample.sample(
+    made = comfy.sample.sample(
         model,
         noise,
         steps,
@@ -61,6 +64,7 @@ def run(name, case, steps):
         noise_mask=mask,
         disable_pbar=True,
     )
+    return made if len(parts) == 1 else comfy.utils.pack_latents(made.unbind())[0]
 
 
 with torch.inference_mode():

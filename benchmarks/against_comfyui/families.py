@@ -8,6 +8,7 @@ tests compare.
 """
 
 import argparse
+import json
 import re
 import shutil
 import subprocess
@@ -20,6 +21,8 @@ from typing import Any
 
 import torch
 from benchmarks.against_comfyui import family_cases as cases
+from benchmarks.against_comfyui.ltx_architectures import LTX_ARCHITECTURES
+from benchmarks.against_comfyui.ltx_cases import METADATA
 from safetensors.torch import load_file, save_file
 
 from safelight.models.checkpoint import load_diffusion_model
@@ -32,6 +35,7 @@ from safelight.models.families.lumina.network import NextDiTArchitecture, NextDi
 from safelight.models.families.qwen_image.network import QwenImageArchitecture, QwenImageShape
 from safelight.models.families.sd3.mmdit_module import MMDiTArchitecture, MMDiTShape
 from safelight.models.families.wan.network import WanArchitecture, WanShape
+from safelight.models.nested import NestedTensor, Packing
 from safelight.models.sampling.guidance import CfgGuider
 from safelight.models.sampling.sample import fitting, sample
 from safelight.models.sampling.schedules import schedule
@@ -151,6 +155,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "wan camera": WanArchitecture(_WAN(channels=32, picture=1280, camera=24)),
     "wan22 camera": WanArchitecture(_WAN(channels=36, camera=24)),
     "wan22 5b": WanArchitecture(_WAN(channels=48, out_channels=48)),
+    **LTX_ARCHITECTURES,
 }
 
 
@@ -160,7 +165,8 @@ def write_weights(family: str, folder: Path) -> Path:
     if not path.exists():
         with torch.device("meta"):
             module = ARCHITECTURES[family].build()
-        save_file({name: cases.weight(name, list(t.shape)) for name, t in module.state_dict().items()}, path)
+        made = {name: cases.weight(name, list(t.shape)) for name, t in module.state_dict().items()}
+        save_file(made, path, metadata={"config": json.dumps({"transformer": METADATA.get(family, {})})})
     return path
 
 
@@ -170,8 +176,8 @@ def run(name: str, steps: int, folder: Path) -> torch.Tensor:
     model = load_diffusion_model(write_weights(case["family"], folder))
     positive = cases.conditioning(name, case, side="positive")
     negative = cases.conditioning(name, case, side="negative") if case.get("negative") else positive
-    given, mask = cases.start(name, case)
-    latent = fitting(given, model.latent_format)
+    parts, mask = cases.start(name, case)
+    latent = fitting(parts[0] if len(parts) == 1 else NestedTensor(parts), model.latent_format)
     noise: Any = SeededNoise(cases.SEED).generate_noise({"samples": latent})
     made = sample(
         CfgGuider(model, positive, negative, case.get("cfg", 1.0)),
@@ -182,8 +188,8 @@ def run(name: str, steps: int, folder: Path) -> torch.Tensor:
         seed=cases.SEED,
         noise_mask=mask,
         on_step=lambda *of_step: None,
-    )
-    return made.samples
+    ).samples
+    return Packing.of(made).pack(made) if isinstance(made, NestedTensor) else made
 
 
 def golden_file(name: str) -> Path:

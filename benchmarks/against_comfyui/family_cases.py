@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from benchmarks.against_comfyui.ltx_cases import LTX_CASES
 from benchmarks.against_comfyui.wan_cases import CASES as WAN
 
 Case = dict[str, Any]
@@ -202,6 +203,7 @@ CASES: dict[str, Case] = {
         },
     },
 }
+CASES.update(LTX_CASES)
 """``options`` have shapes, whose values :func:`drawn` draws. ``family`` is a key of ``families.ARCHITECTURES``."""
 
 STEPS = (1, 4)
@@ -213,15 +215,17 @@ def drawn(name: str, shape: list[int]) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
 
 
-def start(name: str, case: Case) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """The latent, and the mask of what is to be painted."""
-    latent = torch.zeros(case["latent"])
+def start(name: str, case: Case) -> tuple[list[torch.Tensor], torch.Tensor | None]:
+    """The parts of the latent, and the mask of what is to be painted."""
+    shapes = case["latent"] if isinstance(case["latent"][0], list) else [case["latent"]]
+    parts = [torch.zeros(shape) for shape in shapes]
     if not (given := case.get("given_frames", 0)):
-        return latent, None
+        return parts, None
+    latent = parts[0]
     latent[:, :, :given] = drawn(f"{name} given", list(latent[:, :, :given].shape))
     mask = torch.ones(1, 1, *latent.shape[2:])
     mask[:, :, :given] = 0.0
-    return latent, mask
+    return parts, mask
 
 
 def weight(name: str, shape: list[int]) -> torch.Tensor:
@@ -241,12 +245,17 @@ def conditioning(name: str, case: Case, *, side: str) -> list[list[Any]]:
             options[key] = SimpleNamespace(penultimate_hidden_states=drawn(f"{name} {side} {key}", shape))
         elif isinstance(shape[0], list):
             options[key] = [drawn(f"{name} {side} {key} {index}", one) for index, one in enumerate(shape)]
+        elif key == "attention_mask":
+            options[key] = (torch.arange(shape[-1]) < shape[-1] - 2).long().expand(shape)
+        elif key == "keyframe_idxs":
+            starts = (drawn(f"{name} {key}", [*shape[:-1], 1]) * 50).abs().long()
+            options[key] = torch.cat((starts, starts + 8), dim=-1)
         elif key == "concat_mask":
             options[key] = (drawn(f"{name} {key}", shape) > 0).float()
         else:
             options[key] = drawn(f"{name} {side} {key}", shape)
     options |= case.get("values", {})
-    for key in ("guidance", "reference_latents_method"):
+    for key in ("guidance", "reference_latents_method", "frame_rate"):
         if key in case:
             options[key] = case[key]
     return [[drawn(f"{name} {side} context", [1, *case["context"]]), options]]

@@ -10,6 +10,7 @@ import torch
 from safelight.models.autoencoder.audio_autoencoder import AudioAutoencoder, is_oobleck, oobleck_autoencoder
 from safelight.models.autoencoder.autoencoder_module import autoencoder_shape
 from safelight.models.autoencoder.image_autoencoder import ImageAutoencoder
+from safelight.models.autoencoder.ltx_autoencoder import LtxAutoencoder, is_ltx, ltx_autoencoder
 from safelight.models.autoencoder.tiny import tiny_shape
 from safelight.models.autoencoder.video_autoencoder import VideoAutoencoder
 from safelight.models.autoencoder.wan22_module import wan22_shape
@@ -20,7 +21,7 @@ from safelight.models.language.question_recipe import question_recipe
 from safelight.models.text.encoder import TextEncoder
 from safelight.models.text.encoder_files import EncoderFile, encoder_file, in_checkpoint, title_of
 from safelight.models.text.recipe import TextRecipe
-from safelight.models.weights import UnknownWeights, WeightFile, Weights, weight_file
+from safelight.models.weights import UnknownWeights, WeightFile, Weights, json_metadata, weight_file
 
 AUTOENCODER = "first_stage_model."
 _AUTOENCODER_PREFIXES = (AUTOENCODER, "vae.", "pretransform.model.")
@@ -29,7 +30,7 @@ _AUTOENCODER_PART = re.compile(r"(?:encoder|decoder|quant_conv|post_quant_conv)\
 _AUTOENCODER_ATTENTION = re.compile(r"(?:encoder|decoder)\.mid\.attn_1\.(?:q|k|v|proj_out)\.weight")
 
 
-AnyAutoencoder = ImageAutoencoder | VideoAutoencoder | AudioAutoencoder
+AnyAutoencoder = ImageAutoencoder | VideoAutoencoder | LtxAutoencoder | AudioAutoencoder
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     file = weight_file(path)
     variant, weights = detect(file, file.weights(NETWORK))
     found = _first(file.weights(prefix) for prefix in _AUTOENCODER_PREFIXES)
-    autoencoder = _special_autoencoder(found, path.name) or _autoencoder(found, path.name, variant.autoencoder_groups)
+    autoencoder = _special_autoencoder(found, file) or _autoencoder(found, path.name, variant.autoencoder_groups)
     return Checkpoint(variant.model(weights), _text_of_checkpoint(file, variant.text), autoencoder)
 
 
@@ -69,13 +70,13 @@ def load_autoencoder(path: Path) -> AnyAutoencoder:
     if tiny := file.weights("taesd_"):
         return _tiny(tiny, path.name, *TINY_AUTOENCODERS["taesd"])
     weights = _first(file.weights(prefix) for prefix in (*_AUTOENCODER_PREFIXES, ""))
-    found = _special_autoencoder(weights, path.name) or _autoencoder(weights, path.name, 32)
+    found = _special_autoencoder(weights, file) or _autoencoder(weights, path.name, 32)
     if found is None:
         raise UnknownWeights(f"{path.name!r} contains no supported autoencoder")
     return found
 
 
-def _special_autoencoder(weights: Weights, name: str) -> AnyAutoencoder | None:
+def _special_autoencoder(weights: Weights, file: WeightFile) -> AnyAutoencoder | None:
     """One of videos or of audio, told by a weight that only it has; ``None`` for those of images."""
     shapes = weights.shapes
     try:
@@ -84,8 +85,11 @@ def _special_autoencoder(weights: Weights, name: str) -> AnyAutoencoder | None:
             return VideoAutoencoder(weights, wan22_shape(shapes) if is_small else wan_shape(shapes))
         if is_oobleck(shapes):
             return oobleck_autoencoder(weights)
+        if is_ltx(shapes):
+            settings = (json_metadata(file, "config") or {}).get("vae")
+            return ltx_autoencoder(weights, settings if isinstance(settings, dict) else {})
     except KeyError as error:
-        raise UnknownWeights(f"{name!r} contains no supported autoencoder: {error} is missing") from None
+        raise UnknownWeights(f"{file.path.name!r} contains no supported autoencoder: {error} is missing") from None
     return None
 
 

@@ -24,6 +24,11 @@ class NestedTensor:
     def __iter__(self) -> Iterator[torch.Tensor]:
         return iter(self.tensors)
 
+    @property
+    def shape(self) -> torch.Size:
+        """That of the first, for code that takes both."""
+        return self.tensors[0].shape
+
     def __len__(self) -> int:
         return len(self.tensors[0])
 

@@ -3,6 +3,9 @@
 * ``audio_autoencoder``: the value on VAE links for autoencoders of audio.
 * ``autoencoder_module``: the network of latent diffusion's autoencoder.
 * ``image_autoencoder``: the value on VAE links.
+* ``ltx_autoencoder``: the value on VAE links for LTX-Video and LTX-2.
+* ``ltx_blocks``: the blocks of LTX-Video's autoencoder.
+* ``ltx_module``: the autoencoder of LTX-Video and LTX-2.
 * ``oobleck_module``: the autoencoder of Stable Audio and ACE-Step 1.5.
 * ``tiles``: process large planes in overlapping tiles.
 * ``tiny``: the network of tiny autoencoders (TAESD).

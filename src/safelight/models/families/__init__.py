@@ -19,6 +19,7 @@ in LoRA files. Nothing outside of the folder knows the family. The protocols tha
 * ``hidream/``: HiDream.
 * ``krea2/``: Krea 2.
 * ``lumina/``: Lumina Image 2 and Z-Image.
+* ``ltx/``: LTX-Video and LTX-2.
 * ``qwen_image/``: Qwen-Image and its editors.
 * ``registry``: detect the family of a file, and find the text encoders of a type.
 * ``sd3/``: Stable Diffusion 3 and 3.5.

@@ -20,6 +20,7 @@ FOLDERS = (
     "qwen_image",
     "krea2",
     "wan",
+    "ltx",
 )
 """Each has a module ``family`` with the value ``FAMILY``. Text encoders of the first have precedence."""
 

@@ -9,6 +9,7 @@
 * ``encode_separately``: encode a text of its own for each encoder.
 * ``guidance``: options of Flux and editing models.
 * ``ltxv``: options of LTX-Video models.
+* ``ltxv_frames``: show LTX-Video models frames.
 * ``options``: conditioning as a value.
 * ``prompts``: encode prompts for one family.
 * ``properties``: set mask, steps and hooks in one node.

@@ -8,9 +8,10 @@ from torch.nn import functional
 from safelight.core.errors import Invalid
 from safelight.models.autoencoder.audio_autoencoder import AudioAutoencoder
 from safelight.models.autoencoder.image_autoencoder import ImageAutoencoder
+from safelight.models.autoencoder.ltx_autoencoder import LtxAutoencoder
 from safelight.models.nested import first_part
 from safelight.nodes.conditioning.options import Conditioning, with_options
-from safelight.nodes.latent.samples import Latent
+from safelight.nodes.latent.samples import SEED, Latent
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
@@ -39,7 +40,8 @@ class VAEDecode(Node):
 
     @classmethod
     def execute(cls, samples: Latent, vae: ImageAutoencoder) -> NodeOutput:
-        return NodeOutput(require_autoencoder(vae).decode(first_part(samples["samples"])))
+        decoder, latent = require_autoencoder(vae), first_part(samples["samples"])
+        return NodeOutput(decoder.decode(latent, **_noise_seed(decoder, samples)))
 
 
 class VAEDecodeTiled(Node):
@@ -68,7 +70,8 @@ class VAEDecodeTiled(Node):
         decoder = require_autoencoder(vae)
         scale = decoder.downscale
         tile, shared = tile_size // scale, min(overlap, tile_size // 4) // scale
-        return NodeOutput(decoder.decode_tiled(first_part(samples["samples"]), tile=tile, overlap=shared))
+        latent, seed = first_part(samples["samples"]), _noise_seed(decoder, samples)
+        return NodeOutput(decoder.decode_tiled(latent, tile=tile, overlap=shared, **seed))
 
 
 class VAEEncode(Node):
@@ -235,6 +238,11 @@ def require_vae(vae: Any) -> Any:
     if vae is None:
         raise NoAutoencoder("the checkpoint contains no VAE; load one with VAELoader")
     return vae
+
+
+def _noise_seed(decoder: Any, samples: Latent) -> dict[str, Any]:
+    """The seed, for a decoder that adds noise."""
+    return {"seed": samples.get(SEED)} if isinstance(decoder, LtxAutoencoder) else {}
 
 
 def _tile_inputs(*, step: int) -> list[io.Input]:

@@ -11,6 +11,9 @@ Latent = dict[str, Any]
 """``samples`` is ``[B, C, H, W]``; for a video ``[B, C, T, H, W]``, for audio ``[B, C, L]``; for several that are
 denoised together, a :class:`safelight.models.nested.NestedTensor`."""
 
+SEED = "noise_seed"
+"""The key of the seed of the noise that a latent was sampled from, for autoencoders that add noise."""
+
 VIDEO_DIMENSIONS = 5
 
 

@@ -21,6 +21,8 @@ from safelight.models.sampling.prediction import (
     Signal,
     Velocity,
 )
+from safelight.nodes.latent.samples import Latent
+from safelight.nodes.sampling.flow_schedules import ltxv_shift
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 _CATEGORY = "advanced/model"
@@ -134,6 +136,32 @@ class ModelSamplingFlux(Node):
         few, many = FLUX_TOKENS
         slope = (max_shift - base_shift) / (many - few)
         log_shift = base_shift + slope * (width * height / 256 - few)
+        return NodeOutput(model.with_(parameterization=Parameterization(Flow(), ExponentialFlowLevels(log_shift))))
+
+
+class ModelSamplingLTXV(Node):
+    """Treat the model as a flow model whose shift grows with the latent, from "base_shift" at 1024 tokens to
+    "max_shift" at 4096 (assumed without a latent), as LTX-Video does."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="ModelSamplingLTXV",
+            category=_CATEGORY,
+            inputs=[
+                io.Model.Input("model"),
+                io.Float.Input("max_shift", default=2.05, min=0.0, max=100.0, step=0.01),
+                io.Float.Input("base_shift", default=0.95, min=0.0, max=100.0, step=0.01),
+                io.Latent.Input("latent", optional=True),
+            ],
+            outputs=[io.Model.Output()],
+        )
+
+    @classmethod
+    def execute(
+        cls, model: DiffusionModel, max_shift: float, base_shift: float, latent: Latent | None = None
+    ) -> NodeOutput:
+        log_shift = ltxv_shift(latent, max_shift=max_shift, base_shift=base_shift)
         return NodeOutput(model.with_(parameterization=Parameterization(Flow(), ExponentialFlowLevels(log_shift))))
 
 

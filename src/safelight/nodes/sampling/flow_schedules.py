@@ -59,12 +59,18 @@ class LTXVScheduler(Node):
         terminal: float,
         latent: Latent | None = None,
     ) -> NodeOutput:
-        cells = 4096 if latent is None else math.prod(latent["samples"].shape[2:])
-        slope = (max_shift - base_shift) / (4096 - 1024)
-        sigmas = shifted(torch.linspace(1.0, 0.0, steps + 1), cells * slope + (base_shift - slope * 1024))
+        log_shift = ltxv_shift(latent, max_shift=max_shift, base_shift=base_shift)
+        sigmas = shifted(torch.linspace(1.0, 0.0, steps + 1), log_shift)
         if stretch:
             sigmas = _stretched(sigmas, terminal)
         return NodeOutput(sigmas)
+
+
+def ltxv_shift(latent: Latent | None, *, max_shift: float, base_shift: float) -> float:
+    """The logarithm of the shift: linear in the number of positions of a video latent."""
+    cells = 4096 if latent is None else math.prod(latent["samples"].shape[2:])
+    slope = (max_shift - base_shift) / (4096 - 1024)
+    return cells * slope + (base_shift - slope * 1024)
 
 
 def flux2_shift(tokens: int, steps: int) -> float:

@@ -16,7 +16,7 @@ from safelight.models.sampling.guidance import Guider
 from safelight.models.sampling.sample import ChosenSampler, fitting, sample
 from safelight.models.sampling.samplers.table import FRESH_NOISE_OUTSIDE, SAMPLERS
 from safelight.models.weights import UnknownWeights
-from safelight.nodes.latent.samples import Latent
+from safelight.nodes.latent.samples import SEED, Latent
 from safelight.nodes.sampling.noise import NoiseSource
 from safelight.sdk.context import current
 
@@ -48,7 +48,7 @@ def run_sampling(
         noise_mask=latent.get("noise_mask"),
         on_step=report,
     )
-    rest = {key: value for key, value in latent.items() if key != "downscale_ratio_spacial"}
+    rest = {key: value for key, value in latent.items() if key != "downscale_ratio_spacial"} | {SEED: noise.seed}
     return {**rest, "samples": result.samples}, {**rest, "samples": result.denoised}
 
 
