@@ -6,6 +6,7 @@ checked after every step.
 
 import asyncio
 import random
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,6 +24,7 @@ from safelight.blobs.cache import FileCache
 from safelight.blobs.local import LocalBlobStore
 from safelight.bus.memory import MemoryBus
 from safelight.core.engine_kind import ONLY_OWN, OWN, EngineKind
+from safelight.core.errors import Unavailable
 from safelight.core.event import CallStarted, Event, JobEnded, JobEvent, JobForgotten
 from safelight.core.ids import JobId
 from safelight.core.job import JobError, JobState
@@ -30,6 +32,7 @@ from safelight.core.retry import MAX_ATTEMPTS
 from safelight.core.user import Principal
 from safelight.core.worker import SlotId
 from safelight.db.engine import Database
+from safelight.db.transaction import Transaction
 from safelight.dispatch.attempts.infra_failures import SHUT_S
 from safelight.dispatch.backends.fake import FakeBackend
 from safelight.dispatch.dispatcher import Dispatcher
@@ -142,7 +145,15 @@ class _World:
         await self.dispatcher.start()
         try:
             acts = (self._submit, self._submit, self._cancel, self._work, self._work, self._work, self._speak_late)
-            faults = (self._crash, self._mislay, self._lock_database, self._restart, self._kill, self._pass_time)
+            faults = (
+                self._crash,
+                self._mislay,
+                self._lock_database,
+                self._fail_commit,
+                self._restart,
+                self._kill,
+                self._pass_time,
+            )
             for _ in range(STEPS):
                 act = self.rng.choice(acts if self.rng.random() < 0.75 else faults)
                 await act()
@@ -248,6 +259,26 @@ class _World:
             self.lock = None
             self.clock.pass_s(60)
 
+    async def _fail_commit(self) -> None:
+        """A disk that fails in the middle of a group: what was decided in it, and perhaps begun, is undone. The writes
+        before it are those of an end and a claim, where an engine has just finished."""
+        if self.lock is not None:
+            return
+        await self._settle()
+        gate = threading.Event()
+        held = self.db.enqueue(lambda tx: gate.wait(5))
+        for slot, order in dict(self._orders()).items():
+            if self.rng.random() < 0.7:
+                self._say_done(slot, order, self.rng.choice(OUTCOMES))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self.ledger.injected("simulated: a commit that fails")
+        failing = self.db.enqueue(_fail)
+        gate.set()
+        await asyncio.gather(held, failing, return_exceptions=True)
+        await self._settle()
+        self.clock.pass_s(60)  # what could not be stored is stored again
+
     async def _restart(self) -> None:
         """An orderly restart, which costs no job an attempt."""
         self._unlock()
@@ -340,13 +371,13 @@ class _World:
     async def _drain(self) -> None:
         """Promise 2: once engines work again, every job ends."""
         self._unlock()
-        answered: set[tuple[str, int]] = set()
+        answered: set[int] = set()  # orders; a claim that could not be saved is made again, under the same attempt
         self.clock.pass_s(SHUT_S)
         async with asyncio.timeout(120):
             while any(seen.state in ("queued", "running") for seen in self.seen.values()):
                 for slot, order in self._orders():
-                    if (order.job_id, order.attempt) not in answered:
-                        answered.add((order.job_id, order.attempt))
+                    if id(order) not in answered:
+                        answered.add(id(order))
                         self._say_done(slot, order, JobState.COMPLETED)
                 self.clock.pass_s(GRACE_S)
                 await self._settle()
@@ -370,6 +401,11 @@ class _World:
         for name, last, attempt, is_published, filename in files:
             assert is_published, f"{filename} of {name} is not published"
             assert attempt == last, f"{filename} of {name} is of attempt {attempt}, and the job ended at {last}"
+
+
+def _fail(tx: Transaction) -> None:
+    tx.conn.exec_driver_sql("ROLLBACK")
+    raise Unavailable("the disk failed")
 
 
 async def kill(dispatcher: Dispatcher) -> None:

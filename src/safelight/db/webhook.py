@@ -101,6 +101,12 @@ def replace_delivery(conn: Connection, owner_id: UserId, *, after: Delivery) -> 
     conn.execute(update(deliveries).where(*where).values(values))
 
 
+def make_due(conn: Connection, owner_id: UserId, *, endpoint_id: EndpointId, now: datetime) -> None:
+    """Try the endpoint's waiting deliveries now."""
+    waiting = (deliveries.c.due_at > now, deliveries.c.endpoint_id == endpoint_id, deliveries.c.owner_id == owner_id)
+    conn.execute(update(deliveries).where(*waiting).values(due_at=now))
+
+
 def due(conn: Connection, *, now: datetime, limit: int) -> Sequence[Delivery]:
     """Deliveries of all users whose next attempt is due."""
     return [_delivery(row) for row in conn.execute(_DUE, {"now": now, "most": limit})]

@@ -9,7 +9,8 @@ immediately, the others wait for their commit. All state is changed on the event
 claim follow its commit (see ``Transaction.after_commit``), so that a cancel that was committed later also arrives
 later.
 
-The end of a job and the claim of the next are enqueued together and share a commit. Nothing polls: the dispatcher
+The end of a job and the claim of the next are enqueued together and share a commit, and the slot begins before it
+(``slots/claims.py``): an engine never waits for a disk. Nothing polls: the dispatcher
 reacts to events (a job was queued, a cancel was requested) and to messages of the backend.
 """
 
@@ -113,7 +114,7 @@ class Dispatcher:
             idle_timeout_s=idle_timeout_s,
             min_running=min_running,
             request_claim=lambda: self._claims.request(),
-            is_claiming=lambda: self._claims.current is not None,
+            is_claiming=lambda: self._claims.are_open,
         )
         names = NameCounters(db)
         self._outcomes = Outcomes(db, names=names, transport=transport, clock=clock, sleep=sleep)
@@ -143,8 +144,11 @@ class Dispatcher:
             tasks=self._tasks,
             queue=self._queue,
             slots=self._slots,
+            begins_early=not backend.detached_s,
             bindings=self._pack_routes.bindings,
             begin=self._runner.begin,
+            withdraw=self._runner.withdraw,
+            confirmed=lambda slot: self.listener.resume(slot),
             on_claim=on_claim,
         )
         self.listener = EngineMessages(
@@ -197,8 +201,7 @@ class Dispatcher:
         detached = self._detachable()
         await self._backend.stop(detach=detached)
         await self._tasks.cancel()
-        if self._claims.current is not None:
-            await asyncio.wait([self._claims.current])
+        await self._claims.settled()
         for slot in self._slots:
             if slot.attempt is not None:
                 is_detached = slot.id in detached
@@ -259,8 +262,8 @@ class Dispatcher:
         self._slots.forgive(event.opened)
         if event.is_at_once:
             self._requeue_behind(event.gates)
-            if self._claims.current is not None:
-                self._tasks.spawn(self._requeue_after(self._claims.current, event.gates))
+            if self._claims.are_open:
+                self._tasks.spawn(self._requeue_after_claims(event.gates))
         self._slots.follow_gates(event.gates)
 
     def _requeue_behind(self, gates: Gates) -> None:
@@ -269,9 +272,9 @@ class Dispatcher:
             if gates.queue is QueueGate.CLOSED or gates.of(slot.id) is SlotGate.DRAINED:
                 self._runner.requeue_now(slot)
 
-    async def _requeue_after(self, claiming: "asyncio.Future[None]", gates: Gates) -> None:
-        """Also requeue the job that was being claimed when the gate closed."""
-        await asyncio.wait([claiming])
+    async def _requeue_after_claims(self, gates: Gates) -> None:
+        """Also requeue the jobs that were being claimed when the gate closed."""
+        await self._claims.settled()
         self._requeue_behind(gates)
 
     def _publish(self, event: Event) -> None:

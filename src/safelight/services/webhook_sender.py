@@ -99,7 +99,13 @@ class WebhookSender:
             due_at = None if endpoint is None else next_attempt(delivery, now)
             state = DeliveryState.FAILED if due_at is None else DeliveryState.WAITING
             after = replace(delivery, state=state, attempts=attempts, due_at=due_at, error=error[:500])
-        await self._db.write(lambda tx: rows.replace_delivery(tx.conn, owner_id, after=after))
+
+        def store(tx: Transaction) -> None:
+            rows.replace_delivery(tx.conn, owner_id, after=after)
+            if error is None:  # the endpoint is there again: what it has missed need not wait for its next attempt
+                rows.make_due(tx.conn, owner_id, endpoint_id=endpoint_id, now=now)
+
+        await self._db.write(store)
 
     async def _post(self, endpoint: Endpoint, delivery: Delivery) -> str | None:
         """``None``, or why the attempt failed. Any answer of status 200 to 299 within :data:`LIMIT_S` is a success."""

@@ -217,3 +217,16 @@ async def test_a_refusal_because_of_a_quota_is_told_once_an_hour(server: Server)
             pass
         told = sorted(json.loads(body)["data"]["quota"] for _, body in hook.received)
         assert told == ["queued_jobs", "stored_bytes"]
+
+
+async def test_an_endpoint_that_is_there_again_gets_what_it_has_missed_at_once(server: Server) -> None:
+    async with receiver() as hook:
+        await add(server, hook.url)
+        hook.status = 503
+        jobs = [(await run_job(server))["id"] for _ in range(3)]
+        await server.app.send_webhooks()
+        hook.status, hook.received = 204, []
+        jobs.append((await run_job(server))["id"])
+        await server.app.send_webhooks()
+        ids = [json.loads(body)["data"]["id"] for _, body in hook.received]
+        assert sorted(ids) == sorted(jobs)

@@ -84,12 +84,24 @@ class AttemptRunner:
 
     # -- begin --
 
-    def begin(self, slot: Slot, claim: Claim) -> None:
+    def begin(self, slot: Slot, claim: Claim) -> Attempt:
         """Send a claimed job when its files are there. If the engine is lost before that, the next engine gets it."""
         assert claim.job is not None
         slot.attempt = attempt = Attempt(claim.job, own_limit_s=claim.run_limit_s, claimed_s=self._clock.monotonic_s())
         slot.latest_owner_id = attempt.owner_id
         attempt.preparing = self._tasks.spawn(self._prepare(slot, attempt, claim.files))
+        return attempt
+
+    def withdraw(self, slot: Slot, attempt: Attempt) -> Awaitable[None]:
+        """The claim of the attempt could not be saved: take it from the slot now. The result is awaited until the
+        database holds no such attempt: it may have saved the claim, and lost the connection before it said so."""
+        if slot.attempt is attempt:
+            if attempt.is_sent and slot.ready is not None:
+                slot.ready = None
+                self._backend.kill(slot.id, "the claim of its job could not be saved")
+            self._free_slot(slot, attempt)
+            self._slots.drain_if_due(slot)
+        return self._outcomes.requeue(attempt, "the claim of the job could not be saved")
 
     async def _prepare(self, slot: Slot, attempt: Attempt, files: Mapping[str, Asset]) -> None:
         """Is cancelled when the attempt is over."""

@@ -73,6 +73,10 @@ class EngineMessages:
         """Handle no further messages."""
         self._inbox.close()
 
+    def resume(self, slot: Slot) -> None:
+        """Handle the slot's messages again, after its claim."""
+        self._inbox.resume(slot)
+
     def engine_ready(self, slot: SlotId, ready: wire.Ready) -> None:
         self._inbox.put(self._slots[slot], ready)
 

@@ -29,13 +29,18 @@ class Inbox:
         slot.inbox.append(message)
         self._run(slot)
 
+    def resume(self, slot: Slot) -> None:
+        """The claim of the slot's attempt has been committed, or has failed."""
+        self._run(slot)
+
     def close(self) -> None:
         """Handle no further messages."""
         self._is_closed = True
 
     def _run(self, slot: Slot) -> None:
-        """Handle messages up to one that must wait; continue when its work is done."""
-        while slot.inbox and not slot.is_busy and not self._is_closed:
+        """Handle messages up to one that must wait; continue when its work is done. None while the claim of the slot's
+        attempt waits for its commit: what the engine says of it must come after the claim."""
+        while slot.inbox and not (slot.is_busy or slot.is_unconfirmed or self._is_closed):
             try:
                 work = self._handle(slot, slot.inbox.popleft())
             except Exception as error:

@@ -54,6 +54,7 @@ class Slot:
     is_inherited: bool = False  # its engine was started by another server, and is replaced after its attempt
     inbox: deque[SlotMessage] = field(default_factory=deque)
     is_busy: bool = False  # a message of the inbox waits for its commit
+    is_unconfirmed: bool = False  # the claim of its attempt waits for its commit (claims.py)
 
     def view(self, gate: SlotGate, *, bound: Mapping[UserId, Capabilities]) -> SlotView:
         """``bound``: users who are bound to another slot; see :class:`SlotView`."""
