@@ -42,7 +42,8 @@ def _with_choices(inputs: dict[str, Any]) -> dict[str, Any]:
     for name, given in inputs.items():
         choice, _, own = name.partition(".")
         if own:
-            made[choice] = made[choice] if isinstance(made[choice], dict) else {choice: made[choice]}
+            chosen = made.get(choice, {})  # a group that grows has no value of its own
+            made[choice] = chosen if isinstance(chosen, dict) else {choice: chosen}
             made[choice][own] = given
     return made
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from safelight.models.autoencoder import qwen_image21_module
 from safelight.models.autoencoder.audio_autoencoder import AudioAutoencoder, is_oobleck, oobleck_autoencoder
 from safelight.models.autoencoder.autoencoder_module import autoencoder_shape
 from safelight.models.autoencoder.image_autoencoder import ImageAutoencoder
@@ -77,12 +78,16 @@ def load_autoencoder(path: Path) -> AnyAutoencoder:
 
 
 def _special_autoencoder(weights: Weights, file: WeightFile) -> AnyAutoencoder | None:
-    """One of videos or of audio, told by a weight that only it has; ``None`` for those of images."""
+    """One of videos, of audio or of Qwen-Image 2.1, told by a weight that only it has; ``None`` for those of images."""
     shapes = weights.shapes
     try:
         if "decoder.middle.0.residual.0.gamma" in shapes:
             is_small = "encoder.downsamples.0.downsamples.0.residual.0.gamma" in shapes
             return VideoAutoencoder(weights, wan22_shape(shapes) if is_small else wan_shape(shapes))
+        if qwen_image21_module.MARK in shapes and "post_quant_conv.weight" in shapes:
+            return ImageAutoencoder(
+                qwen_image21_module.autoencoder_weights(weights), qwen_image21_module.autoencoder_shape(shapes)
+            )
         if is_oobleck(shapes):
             return oobleck_autoencoder(weights)
         if is_ltx(shapes):

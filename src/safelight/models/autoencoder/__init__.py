@@ -7,6 +7,7 @@
 * ``ltx_blocks``: the blocks of LTX-Video's autoencoder.
 * ``ltx_module``: the autoencoder of LTX-Video and LTX-2.
 * ``oobleck_module``: the autoencoder of Stable Audio and ACE-Step 1.5.
+* ``qwen_image21_module``: the autoencoder of Qwen-Image 2.1.
 * ``tiles``: process large planes in overlapping tiles.
 * ``tiny``: the network of tiny autoencoders (TAESD).
 * ``video_autoencoder``: the value on VAE links for autoencoders of videos.

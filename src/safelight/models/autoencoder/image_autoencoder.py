@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from safelight.models.autoencoder.autoencoder_module import Autoencoder, AutoencoderShape
+from safelight.models.autoencoder.qwen_image21_module import QwenImage21Autoencoder, QwenImage21AutoencoderShape
 from safelight.models.autoencoder.tiles import in_tiles
 from safelight.models.autoencoder.tiny import TinyAutoencoder, TinyShape
 from safelight.models.residency import compute_device, residency
 from safelight.models.weights import Weights
+
+Shape = AutoencoderShape | TinyShape | QwenImage21AutoencoderShape
+Module = Autoencoder | TinyAutoencoder | QwenImage21Autoencoder
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,7 @@ class ImageAutoencoder:
     """Computes in float32, whose range holds the activations of every autoencoder of this kind."""
 
     weights: Weights
-    shape: AutoencoderShape | TinyShape
+    shape: Shape
     groups: int = 32
 
     @property
@@ -31,12 +36,13 @@ class ImageAutoencoder:
         return self.downscale
 
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
-        """``[B, C, h, w]`` to ``[B, H, W, 3]`` in 0..1."""
+        """``[B, C, h, w]`` to ``[B, H, W, 3 or 4]`` in 0..1."""
         with self._module() as module:
             return _images(torch.cat([_decoded(module, item) for item in torch.split(latent, 1)]))
 
     def encode(self, image: torch.Tensor) -> torch.Tensor:
-        """``[B, H, W, 3 or more]`` to ``[B, C, h, w]``. Sides are center-cropped to multiples of the downscale."""
+        """``[B, H, W, 3 or more]`` to ``[B, C, h, w]``. Sides are center-cropped to multiples of the downscale;
+        pictures without transparency are opaque."""
         with self._module() as module:
             return torch.cat([_encoded(module, item) for item in torch.split(self._planes(image), 1)])
 
@@ -65,7 +71,8 @@ class ImageAutoencoder:
         return step
 
     def _planes(self, image: torch.Tensor) -> torch.Tensor:
-        cut = image[..., :3].movedim(-1, 1)
+        channels = self.shape.image if isinstance(self.shape, QwenImage21AutoencoderShape) else 3
+        cut = functional.pad(image[..., :channels], (0, max(channels - image.shape[-1], 0)), value=1.0).movedim(-1, 1)
         for dimension in (2, 3):
             kept = cut.shape[dimension] // self.downscale * self.downscale
             cut = cut.narrow(dimension, (cut.shape[dimension] - kept) // 2, kept)
@@ -80,17 +87,19 @@ class ImageAutoencoder:
         ):
             yield module
 
-    def _build(self) -> Autoencoder | TinyAutoencoder:
+    def _build(self) -> Module:
+        if isinstance(self.shape, QwenImage21AutoencoderShape):
+            return QwenImage21Autoencoder(self.shape)
         if isinstance(self.shape, TinyShape):
             return TinyAutoencoder(self.shape)
         return Autoencoder(self.shape, groups=self.groups)
 
 
-def _decoded(module: Autoencoder | TinyAutoencoder, latent: torch.Tensor) -> torch.Tensor:
+def _decoded(module: Module, latent: torch.Tensor) -> torch.Tensor:
     return module.decode(latent.to(compute_device(), torch.float32)).cpu()
 
 
-def _encoded(module: Autoencoder | TinyAutoencoder, planes: torch.Tensor) -> torch.Tensor:
+def _encoded(module: Module, planes: torch.Tensor) -> torch.Tensor:
     return module.moments(planes.to(compute_device(), torch.float32))[0].cpu()
 
 

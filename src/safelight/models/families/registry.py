@@ -18,6 +18,7 @@ FOLDERS = (
     "hidream",
     "lumina",
     "qwen_image",
+    "qwen_image21",
     "krea2",
     "wan",
     "ltx",

@@ -97,7 +97,8 @@ class PictureRecipe(LanguageRecipe):
                 shown.append(mask[index])
         positions = picture_positions(len(shown), spans).to(device)
         embeddings = torch.cat(parts, dim=1)
-        return EmbeddedPrompt(embeddings, torch.tensor([shown]), positions, _added(embeddings, pictures))
+        places = tuple((start, len(picture.tokens)) for start, picture in pictures)
+        return EmbeddedPrompt(embeddings, torch.tensor([shown]), positions, places, _added(embeddings, pictures))
 
 
 def _added(embeddings: torch.Tensor, pictures: Sequence[tuple[int, SeenPicture]]) -> dict[int, torch.Tensor]:

@@ -27,9 +27,10 @@ from safelight.models.text.recipe import TextRecipe
 from safelight.models.tokenizers.byte_pairs import qwen
 from safelight.models.vision_tower.qwen3 import QWEN3_TOWER
 
+QWEN3_VL_RECIPE = PictureRecipe("qwen3_vl", "Qwen3-VL", QWEN3_VL, QWEN_TOKENS, vocabulary=qwen, tower=QWEN3_TOWER)
 _ALL = (
     qwen_recipe("qwen3", "Qwen3", QWEN3),
-    PictureRecipe("qwen3_vl", "Qwen3-VL", QWEN3_VL, QWEN_TOKENS, vocabulary=qwen, tower=QWEN3_TOWER),
+    QWEN3_VL_RECIPE,
     PictureRecipe("qwen25_vl", "Qwen2.5-VL", QWEN25_VL, QWEN_TOKENS, vocabulary=qwen),
     PictureRecipe("qwen35", "Qwen3.5", QWEN35, QWEN35_TOKENS, tower=QWEN3_TOWER),
     LanguageRecipe("gemma2", "Gemma 2", GEMMA2, GEMMA_TOKENS),

@@ -28,11 +28,13 @@ LLAMA_TOKENS = SpecialTokens(pad=128009, start=128000)
 @dataclass(frozen=True, eq=False)
 class EmbeddedPrompt:
     """``embeddings [1, n, width]`` of tokens, their ``mask [1, n]``, their ``positions`` if they have several axes, and
-    what pictures add to the outputs of layers by number, ``[1, n, width]``."""
+    what pictures add to the outputs of layers by number, ``[1, n, width]``. ``pictures``: where each starts, and how
+    many tokens it has."""
 
     embeddings: torch.Tensor
     mask: torch.Tensor
     positions: torch.Tensor | None = None
+    pictures: tuple[tuple[int, int], ...] = ()
     added: Mapping[int, torch.Tensor] | None = None
 
 
@@ -48,7 +50,8 @@ class LanguageRecipe:
     features, counted as in a list of all of them (-1 is the last layer's output); empty for the last under the final
     norm. ``is_weighted``: whether parentheses are weights. ``least``: the length that prompts are padded to.
     ``keeps_full_mask``: the mask is part of the conditioning even if it hides nothing. ``refusal``: why it conditions
-    no network; empty if it does."""
+    no network; empty if it does. ``marks_pictures``: where pictures are in the prompt is an option of the
+    conditioning, ``picture_spans``: the first token and the number of tokens of each."""
 
     kind: str
     title: str
@@ -64,6 +67,7 @@ class LanguageRecipe:
     """That of this package, if it has one."""
     overflows_half: bool = True
     refusal: str = ""
+    marks_pictures: bool = False
 
     def build(self, weights: Weights) -> Decoder:
         return Decoder(decoder_shape(weights.shapes, self.architecture).without_head())
@@ -81,28 +85,28 @@ class LanguageRecipe:
             raise WrongConditioning(self.refusal)
         assert isinstance(module, Decoder)
         encoded = [self._encoded(module, window, layer, device) for window in windows]
-        hidden = torch.cat([hidden for hidden, _ in encoded], dim=1)
-        mask = torch.cat([mask for _, mask in encoded], dim=1)
-        return Encoding(hidden, mask=mask if self.keeps_full_mask or not mask.all() else None)
+        hidden = torch.cat([one.hidden for one in encoded], dim=1)
+        mask = torch.cat([one.mask for one in encoded if one.mask is not None], dim=1)
+        options = encoded[0].options if self.marks_pictures else {}
+        return Encoding(hidden, mask=mask if self.keeps_full_mask or not mask.all() else None, options=options)
 
-    def _encoded(
-        self, module: Decoder, window: Window, layer: int | None, device: torch.device
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _encoded(self, module: Decoder, window: Window, layer: int | None, device: torch.device) -> Encoding:
         tokens = [token for token, _ in window]
-        hidden, mask = self.read(module, tokens, layer, device)
+        hidden, prompt = self.read(module, tokens, layer, device)
         if is_weighted(window):
             empty, _ = self.read(module, [token for token, _ in self.special.empty(len(window))], layer, device)
             hidden = weighed(hidden, empty, window)
         start = self.prefix(tokens) if self.prefix else 0
-        return hidden[:, start:], mask[:, start:]
+        spans = tuple((place - start, count) for place, count in prompt.pictures)
+        return Encoding(hidden[:, start:], mask=prompt.mask[:, start:], options={"picture_spans": spans})
 
     def read(
         self, module: Decoder, tokens: Sequence[Any], layer: int | None, device: torch.device
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The conditioning states of tokens, ``[1, tokens, features]``, and their mask."""
+    ) -> tuple[torch.Tensor, EmbeddedPrompt]:
+        """The conditioning states of tokens, ``[1, tokens, features]``, and what they were read from."""
         prompt = self.embeddings(module, tokens, device)
         more = {"positions": prompt.positions, "added": prompt.added}
-        return self.selected(module, prompt.embeddings, prompt.mask, layer, **more), prompt.mask
+        return self.selected(module, prompt.embeddings, prompt.mask, layer, **more), prompt
 
     def embeddings(self, module: Any, tokens: Sequence[Any], device: torch.device) -> EmbeddedPrompt:
         return EmbeddedPrompt(embedded_row(module, tokens, device), torch.tensor([self.special.mask(tokens)]))

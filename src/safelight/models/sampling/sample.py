@@ -141,16 +141,21 @@ def _with_model(guider: Guider, model: DiffusionModel) -> Guider:
     return replace(chosen, model=model)  # type: ignore[no-any-return]
 
 
-def fitting(latent: Samples, wanted: LatentFormat) -> Samples:
+def fitting(latent: Samples, wanted: LatentFormat, *, downscale: int | None = None) -> Samples:
     """The latent in the shape of a format: an image becomes a video of one frame, and an empty latent gets the required
-    number of channels. Raises :class:`LatentMismatch`."""
+    number of channels. ``downscale``: the pixels of an image per pixel of this latent; an empty one with another
+    number than the format's is resized. Raises :class:`LatentMismatch`."""
     if isinstance(latent, NestedTensor):
         formats = (wanted, *wanted.others)
         if len(latent.tensors) != len(formats):
             expected = "one latent" if len(formats) == 1 else f"{len(formats)} latents together"
             raise LatentMismatch(f"the model works on {expected}, but this one has {len(latent.tensors)} parts")
         return NestedTensor([_fitting(part, own) for part, own in zip(latent, formats, strict=True)])
-    return _fitting(latent, wanted)
+    fitted = _fitting(latent, wanted)
+    if downscale is None or downscale == wanted.downscale or fitted.any():
+        return fitted
+    sides = [max(round(side * downscale / wanted.downscale), 1) for side in fitted.shape[-2:]]
+    return fitted.new_zeros(*fitted.shape[:-2], *sides)
 
 
 _KINDS = {1: "audio", 2: "images", 3: "videos"}

@@ -13,6 +13,7 @@
 * ``options``: conditioning as a value.
 * ``prompts``: encode prompts for one family.
 * ``properties``: set mask, steps and hooks in one node.
+* ``qwen_image21``: prompts with references, and the cache, of Qwen-Image 2.1.
 * ``tracks``: motion paths for video models.
 * ``video_frames``: frames that start a video.
 * ``vision``: condition on images.

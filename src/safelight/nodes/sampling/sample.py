@@ -32,7 +32,10 @@ def run_sampling(
     run = current()
     latent_format = guider.model.latent_format
 
-    fitted: Latent = {**latent, "samples": fitting(latent["samples"], latent_format)}
+    fitted: Latent = {
+        **latent,
+        "samples": fitting(latent["samples"], latent_format, downscale=latent.get("downscale_ratio_spacial")),
+    }
     render = previewer(latent_format)
 
     def report(step: int, steps: int, denoised: Samples) -> None:

@@ -9,7 +9,7 @@ from safelight.models.families.krea2.network import FUSED, Krea2Architecture, kr
 from safelight.models.families.qwen_image.latent import WAN21_LATENT
 from safelight.models.families.qwen_image.lora_names import qwen_image_names
 from safelight.models.families.qwen_image.text import TEMPLATE, instructions
-from safelight.models.language.question_recipe import QUESTION_RECIPES
+from safelight.models.language.question_recipe import QWEN3_VL_RECIPE
 from safelight.models.sampling.levels import ExponentialFlowLevels
 from safelight.models.sampling.parameterization import Parameterization
 from safelight.models.sampling.prediction import Flow
@@ -22,7 +22,7 @@ STATES = tuple(range(2, 36, 3))
 """The states of the text encoder that the network fuses."""
 
 TEXT = TextRecipe(
-    {"qwen3vl_4b": replace(QUESTION_RECIPES["qwen3_vl"], template=TEMPLATE, states=STATES, prefix=instructions)},
+    {"qwen3vl_4b": replace(QWEN3_VL_RECIPE, template=TEMPLATE, states=STATES, prefix=instructions)},
     types=("krea2",),
     title="Krea 2",
 )
