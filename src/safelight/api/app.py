@@ -36,6 +36,7 @@ from safelight.services.model import ModelFiles
 from safelight.services.model_import import ModelImports
 from safelight.services.model_index import ModelIndexer
 from safelight.services.run_time_recorder import RunTimeRecorder
+from safelight.services.sign_on import SignOn
 from safelight.services.submission import RemoteValidation, Submissions
 from safelight.services.webhook_sender import WebhookSender
 from safelight.settings import Settings
@@ -147,6 +148,7 @@ class App:
     downloads: Downloads
     model_imports: ModelImports
     sign_in: SignIn
+    sign_on: SignOn | None
     uploads: Uploads
     heavy: HeavyWork
     submissions: Submissions

@@ -83,7 +83,10 @@ class AccountAuthenticator:
         may_be_open: bool,
         tokens: TokenVerifier | None = None,
         creates_users: bool = False,
+        token_header: str = "",
     ) -> None:
+        """``token_header``: in which a sign-in proxy sends a signed token with every request."""
+        self._token_header = token_header
         self._db = db
         self._clock = clock
         self._may_be_open = may_be_open
@@ -106,7 +109,7 @@ class AccountAuthenticator:
     async def authenticate(self, connection: HTTPConnection) -> Principal | None:
         if await self.is_open():
             return LOCAL_PRINCIPAL
-        credential = find_credential(connection)
+        credential = find_credential(connection, token_header=self._token_header)
         if credential is None:
             return None
         mark = digest_of(credential.kind + credential.secret)
@@ -190,8 +193,9 @@ class AccountAuthenticator:
             self._stale_at_s = self._clock.monotonic_s()
 
 
-def find_credential(connection: HTTPConnection) -> Credential | None:
-    """The first of: ``X-API-Key``, ``Authorization`` (Bearer, or Basic with any name), ``?token=``, the cookie."""
+def find_credential(connection: HTTPConnection, *, token_header: str = "") -> Credential | None:
+    """The first of: ``X-API-Key``, ``Authorization`` (Bearer, or Basic with any name), ``?token=``, the token of a
+    sign-in proxy, the cookie."""
     headers: Mapping[str, str] = connection.headers
     if (key := headers.get("x-api-key")) is not None:
         return Credential("key", key.strip())
@@ -202,6 +206,8 @@ def find_credential(connection: HTTPConnection) -> Credential | None:
         return _bearer(_basic_password(rest)) if scheme.lower() == "basic" else Credential("key", "")
     if token := connection.query_params.get("token"):
         return _bearer(token)
+    if token_header and (token := headers.get(token_header)):
+        return Credential("token", token.strip())
     cookie = connection.cookies.get(COOKIE)
     return Credential("session", cookie) if cookie else None
 

@@ -60,6 +60,7 @@ from safelight.services.model_index import ModelIndexer
 from safelight.services.model_site import ModelSite
 from safelight.services.run_time_recorder import RunTimeRecorder
 from safelight.services.scheduled_backup import BackupPlan
+from safelight.services.sign_on import SignOn
 from safelight.services.submission import SubmissionRules, Submissions
 from safelight.services.webhook_sender import WebhookSender
 from safelight.settings import Settings
@@ -125,6 +126,7 @@ def create_http_app(
         downloads=downloads,
         model_imports=model_imports,
         sign_in=SignIn(db, clock),
+        sign_on=_sign_on(settings, clock),
         uploads=Uploads(),
         heavy=heavy,
         submissions=Submissions(
@@ -157,6 +159,21 @@ def _backup_plan(settings: Settings) -> BackupPlan | None:
     return BackupPlan(Path(of.backup_dir), of.backup_every_s, of.backups_kept) if of.backup_dir else None
 
 
+def _sign_on(settings: Settings, clock: Clock) -> SignOn | None:
+    access = settings.access
+    if not access.oidc_issuer:
+        return None
+    return SignOn(
+        clock,
+        issuer=access.oidc_issuer,
+        client_id=access.oidc_client_id,
+        client_secret=access.oidc_client_secret,
+        scope=access.oidc_scope,
+        groups_claim=access.oidc_groups_claim,
+        rules=access.group_rules,
+    )
+
+
 def _authenticator(settings: Settings, clock: Clock, db: Database, bus: Bus) -> Authenticator:
     tokens = None
     if settings.access.jwt_issuer:
@@ -170,9 +187,11 @@ def _authenticator(settings: Settings, clock: Clock, db: Database, bus: Bus) -> 
         db,
         clock,
         bus,
-        may_be_open=not settings.access.accounts and (settings.server.is_loopback or settings.access.insecure),
+        may_be_open=not (settings.access.accounts or settings.access.oidc_issuer)
+        and (settings.server.is_loopback or settings.access.insecure),
         tokens=tokens,
         creates_users=settings.access.jwt_create_users,
+        token_header=settings.access.jwt_header,
     )
 
 

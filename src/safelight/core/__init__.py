@@ -1,6 +1,7 @@
 """Nouns and their rules. Standard library only, no I/O.
 
 * ``asset``: named, owned, tagged references to blobs, and who may read them.
+* ``audit``: what administrators did, and who signed in.
 * ``backoff``: retries with growing pauses, for stores and databases that are away.
 * ``batch``: many jobs of one graph, and the values in which they differ.
 * ``clock``: time as a port.
@@ -12,6 +13,7 @@
 * ``event``: past facts that the bus delivers to listeners.
 * ``extra_places``: the meaning of ComfyUI's ``extra_model_paths.yaml``.
 * ``gate``: whether the queue and each slot let jobs start.
+* ``group_rules``: what membership in groups of an identity provider means.
 * ``ids``: typed identities.
 * ``job``: a job and its state machine.
 * ``job_label``: labels of jobs, and filters by them.

@@ -28,12 +28,14 @@
 * ``asset_list``: pages of assets: which plan reads a page.
 * ``asset_query``: the statements of asset lists.
 * ``attempt``: jobs as the dispatcher sees them, and what an attempt leaves.
+* ``audit``: who did what.
 * ``batch``: batches, and the jobs of a batch.
 * ``blob``: which bytes are stored.
 * ``credential``: API keys, sessions and setup links.
 * ``feedback``: feedback of users.
 * ``gate``: what an administrator has paused or drained.
 * ``job``: jobs as their owners see them.
+* ``given_graph``: workflows that were given to everybody.
 * ``idempotency``: idempotency keys of submissions.
 * ``job_columns``: the columns of a job, declared once.
 * ``job_files``: one job, what it has made so far, and its place in the queue.

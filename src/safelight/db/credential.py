@@ -71,9 +71,22 @@ def drop_key(conn: Connection, key_id: KeyId) -> bool:
     return conn.execute(delete(api_key).where(api_key.c.id == key_id)).rowcount == 1
 
 
-def add_session(conn: Connection, digest: bytes, *, owner_id: UserId, now: datetime, expires_at: datetime) -> None:
+def add_session(
+    conn: Connection,
+    digest: bytes,
+    *,
+    owner_id: UserId,
+    now: datetime,
+    expires_at: datetime,
+    id_token: str | None = None,
+) -> None:
+    values = {"digest": digest, "owner_id": owner_id, "created_at": now, "expires_at": expires_at}
     conn.execute(delete(session).where(session.c.expires_at <= now))
-    conn.execute(insert(session).values(digest=digest, owner_id=owner_id, created_at=now, expires_at=expires_at))
+    conn.execute(insert(session).values(**values, id_token=id_token))
+
+
+def id_token_of(conn: Connection, digest: bytes) -> str | None:
+    return conn.execute(select(session.c.id_token).where(session.c.digest == digest)).scalar_one_or_none()
 
 
 def find_session(conn: Connection, digest: bytes, *, now: datetime) -> tuple[Principal, datetime] | None:

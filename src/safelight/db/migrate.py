@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from safelight.core.errors import Unavailable
 from safelight.db import sqlite, tables
 
-HEAD = "0018"
+HEAD = "0019"
 """The newest revision in ``migrations/versions``."""
 
 

@@ -536,6 +536,8 @@ account = Table(
     Column("run_limit_s", Float),  # NULL: the limit of the server's settings
     Column("used_device_s", Float, nullable=False),
     Column("weight", Float, nullable=False, server_default="1"),
+    Column("renew_every_s", Integer),  # used_device_s is reset that often; NULL: never
+    Column("renewed_at", Moment),
     UniqueConstraint("issuer", "subject"),
 )
 
@@ -557,9 +559,35 @@ session = Table(
     Column("owner_id", String(64), ForeignKey("user.id"), nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False),
+    Column("id_token", Text),  # of the identity provider that the user signed in with, to sign out there
 )
 Index(None, session.c.owner_id)
 Index(None, session.c.expires_at)
+
+# What administrators did, and who signed in. Without foreign keys: entries outlive the users in them.
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", RowId, primary_key=True, autoincrement=True),
+    Column("at", Moment, nullable=False),
+    Column("actor_id", String(64), nullable=False),
+    Column("actor_name", String(255), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("details", Json, nullable=False),
+)
+Index(None, audit.c.at)
+Index(None, audit.c.actor_id, audit.c.seq)
+
+# Workflows that an administrator has given to everybody.
+given_graph = Table(
+    "given_graph",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("giver_name", String(255), nullable=False),
+    Column("given_at", Moment, nullable=False),
+    Column("content", Json, nullable=False),
+)
 
 # Links with which users choose a password.
 invitation = Table(

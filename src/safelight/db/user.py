@@ -29,6 +29,10 @@ def find(conn: Connection, user_id: UserId) -> Principal | None:
     return Principal(UserId(row.id), is_admin=row.is_admin) if row else None
 
 
+def name_of(conn: Connection, user_id: UserId) -> str:
+    return conn.execute(select(user.c.name).where(user.c.id == user_id)).scalar_one_or_none() or ""
+
+
 def without_assets(conn: Connection) -> Sequence[UserId]:
     query = select(user.c.id).where(~exists().where(asset.c.owner_id == user.c.id)).order_by(user.c.id)
     return [UserId(user_id) for user_id in conn.execute(query).scalars()]

@@ -50,17 +50,21 @@ Files and workflows:
 * ``task``: background tasks.
 * ``workflow``: saved workflows and their versions.
 * ``publication``: publishes workflows.
+* ``given_graph``: workflows that administrators give to everybody.
 * ``userdata``: a user's small files.
 * ``setting``: the settings of the web UI.
 
 Accounts and the server:
 
 * ``user``: users and accounts.
+* ``audit``: who did what.
 * ``user_directory``: what an administrator does with accounts.
 * ``invitation``: links with which users choose a password.
 * ``key``: API keys.
 * ``session``: sessions of browsers, and the first administrator.
 * ``identity``: tokens of an identity provider.
+* ``sign_on``: signing in at an identity provider.
+* ``provider_requests``: requests to the identity provider.
 * ``password``: password hashes.
 * ``account_revision``: the number that is incremented when accounts change.
 * ``quota``: what users use, and their limits.

@@ -16,6 +16,7 @@ from safelight.core.pool import Pool
 from safelight.core.user import Principal
 from safelight.db import all_jobs as rows
 from safelight.db.transaction import Transaction
+from safelight.services import audit
 from safelight.services import job as jobs
 
 LISTS: Mapping[str, Callable[..., list[JobSummary]]] = {
@@ -56,7 +57,9 @@ def get(tx: Transaction, who: Principal, *, owner_id: UserId, job_id: JobId) -> 
 def cancel(tx: Transaction, who: Principal, *, owner_id: UserId, job_id: JobId, now: datetime) -> bool:
     """Cancel a job as its owner would. False where it has ended or is being cancelled already."""
     _require_admin(who)
-    return jobs.cancel(tx, Principal(owner_id), job_id=job_id, now=now)
+    is_new = jobs.cancel(tx, Principal(owner_id), job_id=job_id, now=now)
+    audit.write(tx, who, action="job.cancel", subject=job_id, details={"user": owner_id}, now=now)
+    return is_new
 
 
 def delete(tx: Transaction, who: Principal, *, owner_id: UserId, job_id: JobId, now: datetime) -> None:
@@ -68,6 +71,7 @@ def delete(tx: Transaction, who: Principal, *, owner_id: UserId, job_id: JobId, 
         raise Conflict(f"job {job_id!r} is running; cancel it first")
     jobs.cancel_queued(tx, owner, job_ids=[job_id], now=now)
     jobs.forget(tx, owner, job_ids=[job_id], now=now)
+    audit.write(tx, who, action="job.delete", subject=job_id, details={"user": owner_id}, now=now)
 
 
 def _require_admin(who: Principal) -> None:

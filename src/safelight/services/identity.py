@@ -8,6 +8,7 @@ minute regardless of what strangers send.
 import asyncio
 import logging
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -39,7 +40,12 @@ class VerifiedToken:
 class TokenVerifier:
     """Mutable: the issuer's keys by id, and when they were last requested."""
 
-    def __init__(self, clock: Clock, *, issuer: str, audience: str, jwks_url: str) -> None:
+    def __init__(
+        self, clock: Clock, *, issuer: str, audience: str, jwks_url: str, may_omit_key_id: bool = False
+    ) -> None:
+        """``may_omit_key_id``: tokens need no key id while the issuer publishes one key (OpenID Connect Core 1.0,
+        10.1)."""
+        self._may_omit_key_id = may_omit_key_id
         self._clock = clock
         self._issuer = issuer
         self._audience = audience
@@ -51,29 +57,37 @@ class TokenVerifier:
     async def verify(self, token: str) -> VerifiedToken | None:
         """``None`` for anything that is not a valid token of the issuer for the audience. Never raises, never logs the
         token."""
+        claims = await self.claims(token, required=("exp", "iss", "aud", "sub"))
+        try:
+            return self._verified(claims) if claims is not None else None
+        except (ValueError, OverflowError, OSError):
+            return None
+
+    async def claims(self, token: str, *, required: Sequence[str]) -> dict[str, Any] | None:
+        """The claims of a valid token of the issuer for the audience, with the ``required`` ones among them; else
+        ``None``."""
         if len(token) > MAX_TOKEN:
             return None
         try:
             header = jwt.get_unverified_header(token)
         except jwt.PyJWTError:
             return None
-        key_id, algorithm = header.get("kid"), header.get("alg")
+        key_id, algorithm = header.get("kid", "" if self._may_omit_key_id else None), header.get("alg")
         if not isinstance(key_id, str) or algorithm not in ALGORITHMS:
             return None
         key = await self._key(key_id)
         if key is None or key.algorithm_name != algorithm:
             return None
         try:
-            claims = jwt.decode(
+            return jwt.decode(
                 token,
                 key,
                 algorithms=[algorithm],
                 issuer=self._issuer,
                 audience=self._audience,
                 leeway=LEEWAY_S,
-                options={"require": ["exp", "iss", "aud", "sub"]},
+                options={"require": [*required]},
             )
-            return self._verified(claims)
         except (jwt.PyJWTError, ValueError, OverflowError, OSError):
             return None
 
@@ -93,6 +107,8 @@ class TokenVerifier:
             is_due = key_id not in self._keys or self._is_older(self._fetched_at_s, KEEP_S)
             if is_due and self._is_older(self._requested_at_s, PAUSE_S):
                 await self._fetch()
+        if key_id == "" and len(self._keys) == 1:
+            return next(iter(self._keys.values()))
         return self._keys.get(key_id)
 
     async def _fetch(self) -> None:

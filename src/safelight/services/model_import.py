@@ -24,6 +24,7 @@ from safelight.db import task as task_rows
 from safelight.db.transaction import Transaction
 from safelight.media import safetensors_header
 from safelight.media.media_errors import UnreadableWeights
+from safelight.services import audit
 from safelight.services import task as tasks
 from safelight.services.download import NETWORK, DownloadFailed, Downloads
 from safelight.services.model import ModelFile, ModelFiles
@@ -77,7 +78,14 @@ class ModelImports(Downloads):
         for task in await self._db.read(tasks.unfinished):
             if task.name == NAME and task.owner_id == who.user_id and task.payload == payload:
                 return task
-        return await self.submit(who, payload=payload, key=None)
+        task = await self.submit(who, payload=payload, key=None)
+        details = {"url": url.partition("?")[0]}  # a query may hold a token
+        now = self._clock.now()
+        subject = f"{folder}/{name}"
+        await self._db.write(
+            lambda tx: audit.write(tx, who, action="model.import", subject=subject, details=details, now=now)
+        )
+        return task
 
     async def source(self, who: Principal, *, url: str) -> Source:
         """What the file's site says about it. Raises :class:`Forbidden`, and :class:`NotFound` without an answer."""

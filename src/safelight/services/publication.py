@@ -20,6 +20,7 @@ from safelight.core.userdata import clean_path
 from safelight.core.workflow import name_of_file
 from safelight.db import owned_assets
 from safelight.db import publication as rows
+from safelight.db import user as user_rows
 from safelight.db import workflow as workflow_rows
 from safelight.db.publication import Publication, PublishedAsset
 from safelight.db.transaction import Transaction
@@ -34,10 +35,12 @@ MODEL_TAG = "models"
 
 @dataclass(frozen=True, slots=True)
 class PublicationView:
-    """A publication as its reader sees it. ``owned``: the digests of assets that the reader has as well."""
+    """A publication as its reader sees it. ``owned``: the digests of assets that the reader has as well;
+    ``author``: the name of the user who published it."""
 
     publication: Publication
     owned: Set[Digest]
+    author: str
 
 
 def publish(
@@ -102,7 +105,9 @@ def _shared(tx: Transaction, share_id: ShareId) -> Publication:
 
 def _view(tx: Transaction, who: Principal, publication: Publication) -> PublicationView:
     digests = {asset.digest for asset in publication.assets}
-    return PublicationView(publication, frozenset(owned_assets.ids_of(tx.conn, who.user_id, digests=digests)))
+    owned = frozenset(owned_assets.ids_of(tx.conn, who.user_id, digests=digests))
+    author = user_rows.name_of(tx.conn, publication.owner_id)
+    return PublicationView(publication, owned, author)
 
 
 def _assets(tx: Transaction, who: Principal, asset_ids: Sequence[AssetId]) -> list[PublishedAsset]:

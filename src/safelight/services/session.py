@@ -9,7 +9,7 @@ from safelight.core.user import Account, Principal
 from safelight.db import account as accounts
 from safelight.db import credential as rows
 from safelight.db.transaction import Transaction
-from safelight.services import account_revision
+from safelight.services import account_revision, audit
 from safelight.services import user as users
 
 LIFETIME = timedelta(days=30)
@@ -28,13 +28,17 @@ def find_password(tx: Transaction, *, name: str) -> tuple[Account, str | None] |
     return None if found is None or found[0].is_disabled else found
 
 
-def start(tx: Transaction, who: Principal, *, now: datetime) -> str:
-    """Start a session and return its secret. Raises :class:`Forbidden` for a user who has been disabled."""
+def start(tx: Transaction, who: Principal, *, id_token: str | None = None, now: datetime) -> str:
+    """Start a session and return its secret. ``id_token``: of the identity provider at which it began.
+
+    Raises :class:`Forbidden` for a user who has been disabled."""
     account = accounts.find(tx.conn, who.user_id)
     if account is None or account.is_disabled:
         raise Forbidden("this user cannot sign in")
     token = new_token()
-    rows.add_session(tx.conn, digest_of(token), owner_id=who.user_id, now=now, expires_at=now + LIFETIME)
+    expires_at = now + LIFETIME
+    rows.add_session(tx.conn, digest_of(token), owner_id=who.user_id, now=now, expires_at=expires_at, id_token=id_token)
+    audit.write(tx, who, action="session.begin", subject=account.name, now=now)
     return token
 
 
@@ -43,10 +47,13 @@ def authenticate(tx: Transaction, token: str, *, now: datetime) -> Session | Non
     return Session(*found) if found else None
 
 
-def end(tx: Transaction, *, token: str) -> None:
-    """Sign out. A session that has ended already is not an error."""
+def end(tx: Transaction, *, token: str) -> str | None:
+    """Sign out, and return the ID token with which the session began, if any. A session that has ended already is not
+    an error."""
+    id_token = rows.id_token_of(tx.conn, digest_of(token))
     if rows.drop_session(tx.conn, digest_of(token)):
         account_revision.increment(tx)
+    return id_token
 
 
 def offer_setup(tx: Transaction, *, now: datetime) -> str:

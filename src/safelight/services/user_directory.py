@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from safelight.core.ids import UserId
 from safelight.core.user import Account, Principal, Quota, check_name
 from safelight.db import account as rows
 from safelight.db.transaction import Transaction
-from safelight.services import invitation
+from safelight.services import audit, invitation
 from safelight.services import user as users
 
 MOST_AT_ONCE = 500
@@ -79,6 +79,7 @@ def invite(
         if quota != Quota():
             account = users.set_quota(tx, name=name, quota=quota)
         made.append(Invited(account, invitation.invite(tx, account.user_id, now=now)))
+        audit.write(tx, who, action="user.invite", subject=name, details={"is_admin": is_admin}, now=now)
     return made
 
 
@@ -88,6 +89,7 @@ def invite_again(tx: Transaction, who: Principal, *, user_id: UserId, now: datet
     account = users.get_by_id(tx, user_id)
     if account.is_disabled:
         raise Conflict(f"the user {account.name!r} is disabled")
+    audit.write(tx, who, action="user.invite_again", subject=account.name, now=now)
     return Invited(account, invitation.invite(tx, user_id, now=now))
 
 
@@ -108,6 +110,10 @@ def change(tx: Transaction, who: Principal, *, user_id: UserId, change: Change, 
         users.reset_device_s(tx, name=name)
     if change.is_disabled is not None and change.is_disabled != account.is_disabled:
         users.disable(tx, name=name, disabled=change.is_disabled, now=now)
+    changed = {field: value for field, value in asdict(change).items() if value not in (None, {}, False)}
+    if change.is_admin is False or change.is_disabled is False:
+        changed |= {"is_admin": change.is_admin, "is_disabled": change.is_disabled}
+    audit.write(tx, who, action="user.change", subject=name, details=changed, now=now)
     return users.get_by_id(tx, user_id)
 
 

@@ -56,6 +56,21 @@ def _check_server(settings: Settings) -> None:
         raise InvalidSetting("jwt_issuer is set; jwt_audience and jwt_jwks_url are needed as well")
     if access.jwt_jwks_url and not access.jwt_jwks_url.startswith(("https://", "http://")):
         raise InvalidSetting(f"jwt_jwks_url is {access.jwt_jwks_url!r}, which is not an http(s) URL")
+    _check_sign_on(settings)
+
+
+def _check_sign_on(settings: Settings) -> None:
+    access = settings.access
+    if access.oidc_issuer and not access.oidc_issuer.startswith(("https://", "http://")):
+        raise InvalidSetting(f"oidc_issuer is {access.oidc_issuer!r}, which is not an http(s) URL")
+    if access.oidc_issuer and not access.oidc_client_id:
+        raise InvalidSetting("oidc_issuer is set; oidc_client_id is needed as well")
+    if access.jwt_header and not access.jwt_issuer:
+        raise InvalidSetting("jwt_header is set; jwt_issuer, jwt_audience and jwt_jwks_url are needed as well")
+    try:
+        _ = access.group_rules
+    except Invalid as error:
+        raise InvalidSetting(f"oidc_quotas: {error}") from None
 
 
 def _check_storage(settings: Settings) -> None:

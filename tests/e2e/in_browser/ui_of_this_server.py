@@ -10,7 +10,7 @@ from tests.e2e.accounts import accept, become_administrator, invite
 from tests.e2e.model_site import model_site
 from tests.e2e.server import running_server
 from tests.e2e.ui import Ui
-from tests.e2e.workflows import INVERT, node, workflow
+from tests.e2e.workflows import BLUR, INVERT, LONG, node, workflow
 
 from safelight.settings import BUNDLED_MODELS
 
@@ -181,3 +181,74 @@ def test_a_full_quota_says_what_is_full_and_where_to_make_room(
     page.get_by_text("Your storage is full.").first.wait_for()
     expect(page.get_by_text('delete files in the panel "Assets"').first).to_be_visible()
     assert "too large" not in page.locator("body").inner_text()
+
+
+def test_a_workflow_is_shared_by_link_and_opened_by_another_user(
+    browser: Browser, shared_server: str, tmp_path: Path
+) -> None:
+    page = browser.new_page(viewport={"width": 1600, "height": 1000})
+    become_administrator(page, shared_server)
+    link = invite(page, shared_server, "anna")
+    ui = Ui(page, shared_server)
+    ui.open()
+    ui.drop_workflow(BLUR, tmp_path / "blur.json")
+    page.evaluate("void app.extensionManager.command.execute('Safelight.Share')")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("textbox").fill("my blur")
+    page.keyboard.press("Enter")
+    expect(dialog).to_contain_text("Everybody with an account on this server")
+    shared = dialog.get_by_role("textbox").input_value()
+    page.keyboard.press("Escape")
+    page.evaluate("void app.extensionManager.command.execute('Safelight.Give')")
+    expect(dialog).to_contain_text("All users find it among the templates")
+    dialog.get_by_role("textbox").fill("Lesson 1")
+    page.keyboard.press("Enter")
+    page.get_by_text("The workflow is given to everybody").first.wait_for()
+
+    anna = Ui(browser.new_context(viewport={"width": 1600, "height": 1000}).new_page(), shared)
+    accept(anna.page, link)
+    anna.page.goto(shared)
+    anna.page.get_by_text("Shared by root").first.wait_for()
+    anna.page.get_by_role("button", name="Open workflow").click()
+    anna.wait_for("() => window.app?.graph?.nodes.map(n => n.title).sort().join() === 'A red field,Blurred,Saved'")
+    anna.page.evaluate("void app.extensionManager.command.execute('Comfy.BrowseTemplates')")
+    templates = anna.page.get_by_role("dialog")
+    templates.get_by_placeholder("Search").first.fill("Lesson 1")
+    templates.get_by_text("Lesson 1").first.wait_for()
+    answer = anna.page.request.put(f"{shared_server}/api/admin/workflows/Mine", data=BLUR)
+    assert answer.status == 403
+
+
+def test_the_queue_shows_place_and_estimate_and_no_rows_for_what_never_began(ui: Ui, tmp_path: Path) -> None:
+    ui.drop_workflow(LONG, tmp_path / "long.json")
+    ui.run()
+    ui.wait_for("() => window.seenRunning.includes('Sampled')")
+    ui.run()
+    ui.page.get_by_role("button", name="Queue", exact=True).click()
+    rows = ui.page.locator(".safelight-queue li")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("Runs now.")
+    expect(rows.last).to_contain_text("Next of your jobs.")
+    [waiting] = ui.jobs("pending")
+    [running] = ui.jobs("in_progress")
+    ui.post_json(f"/api/jobs/{waiting['id']}/cancel", {})
+    ui.post_json(f"/api/jobs/{running['id']}/cancel", {})
+    expect(ui.page.get_by_text("None of your jobs waits or runs.")).to_be_visible()
+    shown = ui.page.evaluate(
+        "async () => (await (await app.api.fetchApi('/jobs?status=completed,failed,cancelled')).json())"
+        ".jobs.map(job => job.id)"
+    )
+    assert running["id"] in shown
+    assert waiting["id"] not in shown
+
+
+def test_the_assets_search_finds_what_was_typed(ui: Ui, tmp_path: Path) -> None:
+    for name in ("a lighthouse at night.png", "mountain.png", "a light house.png"):
+        Image.new("RGB", (16, 16), (90, 90, 90)).save(tmp_path / name)
+        ui.upload(tmp_path / name)
+    panel = ui.open_tab("assets")
+    panel.get_by_text("Imported").click()
+    panel.locator("img[alt^='mountain']").first.wait_for()
+    panel.get_by_role("textbox").first.fill("lighthouse at")
+    expect(panel.locator("img[alt^='mountain']")).to_have_count(0)
+    expect(panel.locator("img[alt^='a lighthouse at night']")).to_have_count(1)

@@ -4,5 +4,6 @@
 * ``account_json``: an account as JSON.
 * ``packs``: the node packs, with what could not be loaded.
 * ``routes``: the routes of this package.
+* ``sign_on``: signing in and out at an identity provider.
 * ``session``: their handlers: sessions of browsers, invitations, and the first account of a server.
 """

@@ -34,6 +34,7 @@ async def get_session(app: App, request: ApiRequest) -> Response:
     body = {
         "accounts": state.has_accounts or app.settings.access.accounts,
         "user": _shown(account) if account else None,
+        "sign_on": app.settings.access.oidc_name if app.sign_on is not None else None,
     }
     return json_response(body, headers={"cache-control": "no-store"})
 
@@ -52,11 +53,22 @@ async def create_session(app: App, request: ApiRequest) -> Response:
 
 
 async def delete_session(app: App, request: ApiRequest) -> Response:
-    """Sign out: end the session and its sockets, and make the browser clear the UI's storage."""
+    """Sign out: end the session and its sockets, and make the browser clear the UI's storage. If the user signed in at
+    an identity provider, the response has the address at which the browser signs out there as well."""
+    id_token = None
     if token := request.http.cookies.get(COOKIE):
-        await app.db.write(lambda tx: sessions.end(tx, token=token))
-    response = Response(status_code=204, headers={"clear-site-data": '"storage"', "cache-control": "no-store"})
-    response.delete_cookie(COOKIE, **_cookie_attributes(app, request.http))
+        id_token = await app.db.write(lambda tx: sessions.end(tx, token=token))
+    headers = {"clear-site-data": '"storage"', "cache-control": "no-store"}
+    address = None
+    if id_token and app.sign_on is not None:
+        login = f"{app.settings.server.public_url or str(request.http.base_url).rstrip('/')}/login"
+        address = await app.sign_on.sign_out_address(id_token, return_to=login)
+    response = (
+        json_response({"sign_out_url": address}, headers=headers)
+        if address
+        else Response(status_code=204, headers=headers)
+    )
+    response.delete_cookie(COOKIE, **cookie_attributes(app, request.http))
     return response
 
 
@@ -110,15 +122,22 @@ async def accept_invitation(app: App, request: ApiRequest) -> Response:
 
 async def begin_session(app: App, request: Request, account: Account) -> Response:
     """Start a session with a new secret: an existing one may be known to somebody else."""
-    now = app.clock.now()
-    token = await app.db.write(lambda tx: sessions.start(tx, account.principal, now=now))
     response = json_response({"user": _shown(account)}, status=201, headers={"cache-control": "no-store"})
-    age_s = int(sessions.LIFETIME.total_seconds())
-    response.set_cookie(COOKIE, token, max_age=age_s, **_cookie_attributes(app, request))
+    await begin_session_in(response, app, request, account)
     return response
 
 
-def _cookie_attributes(app: App, request: Request) -> dict[str, Any]:
+async def begin_session_in(
+    response: Response, app: App, request: Request, account: Account, *, id_token: str | None = None
+) -> None:
+    """Start a session and set its cookie. ``id_token``: of the identity provider at which the user has signed in."""
+    now = app.clock.now()
+    token = await app.db.write(lambda tx: sessions.start(tx, account.principal, id_token=id_token, now=now))
+    age_s = int(sessions.LIFETIME.total_seconds())
+    response.set_cookie(COOKIE, token, max_age=age_s, **cookie_attributes(app, request))
+
+
+def cookie_attributes(app: App, request: Request) -> dict[str, Any]:
     path = request.scope.get("root_path") or "/"
     is_secure = request.url.scheme == "https" or app.settings.server.public_url.startswith("https:")
     return {"path": path, "secure": is_secure, "httponly": True, "samesite": "lax"}

@@ -1,6 +1,8 @@
 """Safelight's own routes for administrators.
 
 * ``routes``: the routes of this package.
+* ``audit``: who did what.
+* ``given_graphs``: workflows for everybody.
 * ``housekeeping``: what the server removes by itself.
 * ``jobs``: the jobs of all users.
 * ``models``: model files, and importing them.

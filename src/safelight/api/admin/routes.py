@@ -1,9 +1,13 @@
 """The routes for administrators."""
 
-from safelight.api.admin import housekeeping, jobs, models, packs, schedule, users
+from safelight.api.admin import audit, given_graphs, housekeeping, jobs, models, packs, schedule, users
 from safelight.api.route import Route
 
 ROUTES = (
+    Route("GET", "/api/admin/audit", audit.list_entries, audit.PARAMETERS, also_api=False),
+    Route("GET", "/api/admin/workflows", given_graphs.list_graphs, also_api=False),
+    Route("PUT", "/api/admin/workflows/{name}", given_graphs.give_graph, also_api=False),
+    Route("DELETE", "/api/admin/workflows/{name}", given_graphs.withdraw_graph, also_api=False),
     Route("GET", "/api/admin/jobs", jobs.list_jobs, jobs.LIST_PARAMETERS, also_api=False),
     Route("GET", "/api/admin/jobs/{user_id}/{job_id}", jobs.get_job, also_api=False),
     Route("GET", "/api/admin/jobs/{user_id}/{job_id}/logs", jobs.get_job_logs, also_api=False),

@@ -22,6 +22,7 @@ from safelight.core.pool import Requirements
 from safelight.core.worker import SlotGate, SlotId, SlotState, SlotStatus
 from safelight.db.transaction import Transaction
 from safelight.services import attempt as attempts
+from safelight.services import audit
 from safelight.services import gate as gates
 
 _MAX_BODY = 1000
@@ -37,7 +38,12 @@ async def get_schedule(app: App, request: ApiRequest) -> Response:
 async def set_queue_gate(app: App, request: ApiRequest) -> Response:
     _require_admin(request)
     mode, is_at_once = await _mode(request, QueueGate, at_once=QueueGate.CLOSED)
-    await app.db.write(lambda tx: gates.set_queue(tx, request.who, mode=mode, is_at_once=is_at_once))
+
+    def change(tx: Transaction) -> None:
+        gates.set_queue(tx, request.who, mode=mode, is_at_once=is_at_once)
+        audit.write(tx, request.who, action="queue.set", subject=mode, details={"now": is_at_once}, now=request.now)
+
+    await app.db.write(change)
     return await _schedule(app, request)
 
 
@@ -48,7 +54,13 @@ async def set_slot_gate(app: App, request: ApiRequest) -> Response:
     slot = SlotId(request.params["slot"])
     if slot not in {there.id for there in app.dispatcher.slots()}:
         raise NotFound(f"there is no slot {slot!r}")
-    await app.db.write(lambda tx: gates.set_slot(tx, request.who, slot=slot, mode=mode, is_at_once=is_at_once))
+
+    def change(tx: Transaction) -> None:
+        gates.set_slot(tx, request.who, slot=slot, mode=mode, is_at_once=is_at_once)
+        details = {"mode": mode, "now": is_at_once}
+        audit.write(tx, request.who, action="slot.set", subject=slot, details=details, now=request.now)
+
+    await app.db.write(change)
     return await _schedule(app, request)
 
 

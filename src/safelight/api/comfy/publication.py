@@ -45,7 +45,7 @@ def post_userdata_file_publish(tx: Transaction, request: ApiRequest) -> Any:
 def get_published_workflow(tx: Transaction, request: ApiRequest) -> Any:
     share_id, limit = ShareId(request.params["share_id"]), request.settings.limits.max_published_bytes
     view, content = publications.read(tx, request.who, share_id=share_id, max_bytes=limit)
-    return _info(view) | {"name": view.publication.name, "workflow_json": content}
+    return _info(view) | {"name": view.publication.name, "workflow_json": content, "author": view.author}
 
 
 async def get_published_asset(app: App, request: ApiRequest) -> Response:

@@ -7,6 +7,7 @@ from safelight.api.app import App
 from safelight.api.handler import on_leader
 from safelight.api.responses import json_response
 from safelight.core.errors import NotFound
+from safelight.services import given_graph as given_graphs
 
 
 @on_leader
@@ -19,14 +20,21 @@ async def get_i18n(app: App, request: ApiRequest) -> Response:
     return json_response(app.web.translations())
 
 
+FOR_EVERYBODY = "For everybody"
+"""The group, among the examples of node packs, of workflows that administrators have given."""
+
+
 @on_leader
 async def get_workflow_templates(app: App, request: ApiRequest) -> Response:
-    return json_response(app.web.workflow_templates())
+    given = [graph.name for graph in await app.db.read(given_graphs.list)] if request.principal else []
+    return json_response({**({FOR_EVERYBODY: given} if given else {}), **app.web.workflow_templates()})
 
 
 async def get_workflow_template(app: App, request: ApiRequest) -> Response:
-    """An example workflow of a node pack, or its picture."""
+    """A workflow that was given to everybody, an example workflow of a node pack, or its picture."""
     pack, filename = request.params["pack"], request.params["filename"]
+    if pack == FOR_EVERYBODY and request.principal is not None:
+        return json_response(await app.db.read(lambda tx: given_graphs.read(tx, name=filename.removesuffix(".json"))))
     response = await app.web.template(pack, filename, request.http)
     if response is None:
         raise NotFound(f"the node pack {pack!r} has no example {filename!r}")

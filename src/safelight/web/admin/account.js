@@ -70,8 +70,9 @@ function passwordSection() {
 }
 
 async function signOut() {
-  await fetch('api/auth/session', { method: 'DELETE' })
-  location.replace('login')
+  const response = await fetch('api/auth/session', { method: 'DELETE' })
+  const answer = response.status === 200 ? await response.json() : {}
+  location.replace(answer.sign_out_url ?? 'login')
 }
 
 show().catch((error) => say(error.message, true))

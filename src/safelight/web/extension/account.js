@@ -13,7 +13,9 @@ const LOGIN = new URL('../../login', import.meta.url)
 async function signOut() {
   // The response also clears the page's browser storage: drafts belong to the user, not to the browser.
   const response = await api.fetchApi('/auth/session', { method: 'DELETE' })
-  if (response.ok) location.replace(LOGIN)
+  if (!response.ok) return
+  const answer = response.status === 200 ? await response.json() : {}
+  location.replace(answer.sign_out_url ?? LOGIN)
 }
 
 function redirectOn401() {
