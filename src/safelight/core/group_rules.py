@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from safelight.core.errors import Invalid
 from safelight.core.user import Quota
@@ -15,7 +16,7 @@ class GroupQuota:
     """``limits``: the fields of :class:`Quota` that the group sets."""
 
     group: str
-    limits: Mapping[str, float]
+    limits: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
