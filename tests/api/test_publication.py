@@ -23,6 +23,7 @@ async def test_publish_and_read(client: Client) -> None:
     shared = await client.get(f"/api/workflows/published/{published.json['share_id']}")
     assert shared.json == published.json | {
         "name": "one",
+        "author": "local",
         "workflow_json": {"nodes": [], "extra": {"api_key_comfy_org": ""}},
     }
     asset = shared.json["assets"][0]

@@ -178,7 +178,21 @@ async def test_a_right_answer_of_the_scripted_provider_is_accepted(
         {"key": None},
         {"headers": {"kid": "unknown"}},
     ],
-    ids=str,
+    ids=(
+        "another issuer",
+        "another client",
+        "another party",
+        "expired",
+        "no end",
+        "no subject",
+        "an empty subject",
+        "no nonce",
+        "another access token",
+        "replayed",
+        "a foreign key",
+        "unsigned",
+        "an unknown key",
+    ),
 )
 async def test_replayed_foreign_expired_and_unsigned_tokens_are_refused(
     tmp_path: Path, settings: Settings, migrated: Path, provider: ScriptedProvider, wrong: dict[str, Any]

@@ -31,11 +31,12 @@ async def get_session(app: App, request: ApiRequest) -> Response:
         return account_revision.read(tx), users.find(tx, who) if who else None
 
     state, account = await app.db.read(read)
-    body = {
+    body: dict[str, Any] = {
         "accounts": state.has_accounts or app.settings.access.accounts,
         "user": _shown(account) if account else None,
-        "sign_on": app.settings.access.oidc_name if app.sign_on is not None else None,
     }
+    if app.sign_on is not None:
+        body["sign_on"] = app.settings.access.oidc_name
     return json_response(body, headers={"cache-control": "no-store"})
 
 
