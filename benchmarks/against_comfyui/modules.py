@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from benchmarks.against_comfyui import module_cases as cases
@@ -22,6 +23,10 @@ from torch import nn
 
 from safelight.models.autoencoder.ltx_module import LtxAutoencoderShape, LtxPart, LtxVideoAutoencoder
 from safelight.models.autoencoder.oobleck_module import Oobleck, OobleckShape
+from safelight.models.autoencoder.spectrogram_module import SpectrogramAutoencoder, SpectrogramShape
+from safelight.models.autoencoder.vocoder_module import Vocoder, VocoderShape
+from safelight.models.families.ltx.text import Connector, ConnectorShape
+from safelight.models.upscale.latent_upsampler import LatentUpsamplerModule, LatentUpsamplerShape
 
 GOLDEN = Path(__file__).parents[2] / "tests" / "golden" / "modules"
 LIMIT = 1e-5
@@ -132,11 +137,42 @@ def _oobleck() -> Outputs:
     return {"decoded": module.decode(latent), "encoded": module.encode(waveform)}
 
 
+def _ltx2_audio() -> Outputs:
+    autoencoder = filled(
+        SpectrogramAutoencoder(SpectrogramShape(sides=2, latent=8, channels=(16, 32, 64), blocks=1), bands=16)
+    )
+    vocoder = filled(
+        Vocoder(VocoderShape(128, 64, 2, levels=((16, 6), (15, 5), (8, 2), (4, 2), (4, 2)), kernels=(3, 7, 11)))
+    )
+    assert isinstance(autoencoder, SpectrogramAutoencoder)
+    decoded = autoencoder.decode(cases.drawn("latent", [2, 8, 3, 16]))
+    encoded = autoencoder.encode(cases.drawn("mel", [1, 2, 9, 64]))
+    return {"decoded": decoded, "waveform": vocoder(decoded), "encoded": encoded}
+
+
+def _ltx2_connector() -> Outputs:
+    module = filled(
+        Connector(ConnectorShape(width=256, feed_forward=1024, layers=2, heads=2, learned=128, is_gated=False))
+    )
+    return {"features": module(cases.drawn("text", [1, 7, 256]))[:, ::16]}
+
+
+def _latent_upsampler(**changes: Any) -> Outputs:
+    module = filled(LatentUpsamplerModule(LatentUpsamplerShape(channels=128, width=32, blocks=1, **changes)))
+    return {"enlarged": module(cases.drawn("latent", [1, 128, 2, 3, 4]))}
+
+
 CASES: dict[str, Callable[[], Outputs]] = {
     "ltx autoencoder 0.9": lambda: _ltx_autoencoder("0.9"),
     "ltx autoencoder 0.9.1": lambda: _ltx_autoencoder("0.9.1"),
     "ltx autoencoder 0.9.5": lambda: _ltx_autoencoder("0.9.5"),
     "oobleck autoencoder": _oobleck,
+    "ltx-2 audio autoencoder and vocoder": _ltx2_audio,
+    "ltx-2 connector": _ltx2_connector,
+    "latent upsampler in space": _latent_upsampler,
+    "latent upsampler by 1.5": lambda: _latent_upsampler(is_rational=True, scale=1.5),
+    "latent upsampler in time": lambda: _latent_upsampler(in_space=False, in_time=True),
+    "latent upsampler in both": lambda: _latent_upsampler(in_time=True),
 }
 
 

@@ -19,7 +19,7 @@ class LtxAutoencoder:
     """Has the methods of :class:`safelight.models.autoencoder.image_autoencoder.ImageAutoencoder`. Computes in float32.
 
     Some decoders add noise: equal latents give equal images for a ``seed``, which is that of the noise that sampling
-    started from. Their noise continues that one, as in ComfyUI."""
+    started from. Their noise continues that one, as in ComfyUI (ADR 0069)."""
 
     weights: Weights
     shape: LtxAutoencoderShape
@@ -83,6 +83,16 @@ class LtxAutoencoder:
                 overlap=overlap,
                 scale=1 / self.downscale,
             )
+
+    def unnormalized(self, latent: torch.Tensor) -> torch.Tensor:
+        """As the encoder makes it, for networks that work on such latents."""
+        with self._module() as module:
+            return module.per_channel_statistics.inverse(latent.to(compute_device(), torch.float32)).cpu()
+
+    def normalized(self, latent: torch.Tensor) -> torch.Tensor:
+        """The inverse of :meth:`unnormalized`."""
+        with self._module() as module:
+            return module.per_channel_statistics.normalized(latent.to(compute_device(), torch.float32)).cpu()
 
     def _frames(self, image: torch.Tensor) -> torch.Tensor:
         """``[1, 3, frames, H, W]`` in -1..1."""

@@ -6,6 +6,7 @@
 * ``noise``: the noise that samplers add inside their steps.
 * ``packed``: several latents that are denoised together.
 * ``parameterization``: what a network was trained to predict, at which noise levels.
+* ``part_guidance``: guidance with a strength for each part of a latent.
 * ``prediction``: from a network's output to the noise-free latent.
 * ``sample``: one run of sampling.
 * ``samplers/``: the solvers.

@@ -14,5 +14,6 @@
 * ``samples``: latents as values.
 * ``transform``: rotate, mirror, crop and join.
 * ``upscale``: scale width and height.
+* ``upscale_with_model``: enlarge latents with a network.
 * ``zeros``: zero tensors within the size limit.
 """

@@ -4,6 +4,7 @@ import torch
 
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.sampling.guidance import CfgGuider, DualCfgGuider, Guider, PositiveGuider
+from safelight.models.sampling.part_guidance import PartGuider
 from safelight.models.sampling.sample import ChosenSampler
 from safelight.nodes.conditioning.options import Conditioning
 from safelight.nodes.latent.samples import Latent
@@ -152,3 +153,35 @@ class DualCFGGuider(Node):
     ) -> NodeOutput:
         nested = style == "nested"
         return NodeOutput(DualCfgGuider(model, cond1, cond2, negative, cfg_conds, cfg_cond2_negative, nested))
+
+
+class LTXVDualCFGGuider(Node):
+    """Guide the video and the audio of LTX-2 from the negative conditioning to the positive one, each with a strength
+    of its own. A latent of a video alone uses "video_cfg"."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="LTXVDualCFGGuider",
+            display_name="LTXV Dual CFG Guider",
+            category="sampling/custom_sampling/guiders",
+            inputs=[
+                io.Model.Input("model"),
+                io.Conditioning.Input("positive"),
+                io.Conditioning.Input("negative"),
+                io.Float.Input("video_cfg", default=3.0, min=0.0, max=100.0, step=0.1, round=0.01),
+                io.Float.Input("audio_cfg", default=7.0, min=0.0, max=100.0, step=0.1, round=0.01),
+            ],
+            outputs=[io.Guider.Output()],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: DiffusionModel,
+        positive: Conditioning,
+        negative: Conditioning,
+        video_cfg: float,
+        audio_cfg: float,
+    ) -> NodeOutput:
+        return NodeOutput(PartGuider(model, positive, negative, (video_cfg, audio_cfg)))

@@ -3,6 +3,7 @@
 * ``generate``: write text with a language model.
 * ``limits``: the maximum length of a text.
 * ``lists``: lists of texts.
+* ``ltx_prompt``: write prompts for LTX-2.
 * ``patterns``: regular expressions with a time limit.
 * ``preview``: show any value as text.
 * ``regex``: match, extract and replace with regular expressions.

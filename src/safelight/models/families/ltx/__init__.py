@@ -7,5 +7,6 @@
 * ``miniature_files``: miniature weights.
 * ``positions``: rotary positions.
 * ``sound_network``: the transformer of LTX-2.
+* ``text``: the text encoder of LTX-2.
 * ``video_network``: the transformer of LTX-Video.
 """

@@ -7,6 +7,7 @@ from safelight.models.families.family import Family, NetworkFile, Variant
 from safelight.models.families.ltx.conditioning import LtxConditioning
 from safelight.models.families.ltx.latent import LTX2_LATENT, LTX_VIDEO_LATENT
 from safelight.models.families.ltx.sound_network import SoundArchitecture, sound_shape
+from safelight.models.families.ltx.text import LTX2_TEXT
 from safelight.models.families.ltx.video_network import VideoArchitecture, video_shape
 from safelight.models.lora.names import own_names
 from safelight.models.sampling.levels import ExponentialFlowLevels
@@ -71,7 +72,7 @@ def _with_sound(found: NetworkFile, settings: Mapping[str, Any]) -> Variant:
             "Gemma with the connectors of the same version; load them with LTXAVTextEncoderLoader",
         ),
         lora_names=own_names,
-        text=LTX_VIDEO_TEXT,
+        text=LTX2_TEXT,
         is_clean_outside_mask=True,
     )
 
