@@ -143,6 +143,7 @@ def create_http_app(
             data_dir=settings.server.data_dir,
             database=settings.database,
             plan=_backup_plan(settings),
+            keep_audit_s=settings.housekeeping.keep_audit_s,
         ),
         metrics=metrics or Metrics(version=__version__),
         batches=BatchExpansion(db, clock, bus),

@@ -60,6 +60,8 @@ class Account:
     """
     used_device_s: float
     created_at: datetime
+    renew_every_s: int | None = None
+    """How often ``used_device_s`` is reset; ``None``: never."""
 
     @property
     def principal(self) -> Principal:

@@ -56,6 +56,8 @@
 * ``tag``: tags and their counts.
 * ``task``: background tasks.
 * ``user``: users and the numbering of their jobs.
+* ``usage``: what users have used, by day.
+* ``user_removal``: removes every row of a user.
 * ``userdata``: small files of users, by path.
 * ``webhook``: webhook endpoints and deliveries.
 * ``workflow``: saved workflows and their versions.

@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import reduce
 from typing import Any
 
@@ -55,6 +55,7 @@ _COLUMNS: tuple[ColumnElement[Any], ...] = (
     account.c.run_limit_s,
     account.c.used_device_s,
     account.c.weight,
+    account.c.renew_every_s,
 )
 _ALL: Select[Any] = select(*_COLUMNS).join_from(account, user, account.c.user_id == user.c.id)
 _BY_ID = _ALL.where(account.c.user_id == bindparam("owner"))
@@ -155,8 +156,24 @@ def list_all(conn: Connection) -> Sequence[Account]:
 
 
 def change(conn: Connection, user_id: UserId, **values: Any) -> None:
-    """``is_disabled``, ``password_hash``, ``issuer``, ``subject``, ``used_device_s``, ``weight``."""
+    """``is_disabled``, ``password_hash``, ``issuer``, ``subject``, ``used_device_s``, ``weight``, ``renew_every_s``,
+    ``renewed_at``."""
     conn.execute(update(account).where(account.c.user_id == user_id).values(**values))
+
+
+def renew_due(conn: Connection, *, now: datetime) -> int:
+    """Reset the used device time where it is due. The next time counts from the last due one, not from ``now``."""
+    renewed = 0
+    query = select(account.c.user_id, account.c.renewed_at, account.c.renew_every_s)
+    for row in conn.execute(query.where(account.c.renew_every_s.is_not(None))).all():
+        every = timedelta(seconds=row.renew_every_s)
+        began = row.renewed_at or now
+        if now - began < every:
+            continue
+        last = began + every * ((now - began) // every)
+        change(conn, UserId(row.user_id), used_device_s=0.0, renewed_at=last)
+        renewed += 1
+    return renewed
 
 
 def change_quota(conn: Connection, user_id: UserId, *, quota: Quota) -> None:
@@ -218,5 +235,6 @@ def _account(row: Row[Any]) -> Account:
         ),
         used_device_s=row.used_device_s,
         weight=row.weight,
+        renew_every_s=row.renew_every_s,
         created_at=row.created_at,
     )

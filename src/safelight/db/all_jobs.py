@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import Connection, Select, bindparam, func, select, update
 
-from safelight.core.ids import UserId
+from safelight.core.ids import JobId, UserId
 from safelight.core.job import JobSummary
 from safelight.core.paging import PageRequest
 from safelight.core.pool import Pool
@@ -47,6 +47,13 @@ def oldest_queued(conn: Connection) -> Mapping[Pool, datetime]:
 def names(conn: Connection, owners: Sequence[UserId]) -> Mapping[UserId, str]:
     """Names of users."""
     return {UserId(row.id): row.name for row in conn.execute(_NAMES, {"owners": sorted(set(owners))})}
+
+
+def to_front(conn: Connection, owner_id: UserId, *, job_id: JobId) -> bool:
+    """Number a queued job below the owner's others. Returns whether it was queued."""
+    first = select(func.min(job.c.number)).where(IS_QUEUED, job.c.owner_id == owner_id).scalar_subquery()
+    mine = (job.c.owner_id == owner_id) & (job.c.id == job_id) & IS_QUEUED
+    return conn.execute(update(job).where(mine).values(number=first - 1)).rowcount == 1
 
 
 def last_uses_of_models(conn: Connection) -> Mapping[str, datetime]:

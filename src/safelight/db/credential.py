@@ -99,6 +99,21 @@ def drop_session(conn: Connection, digest: bytes) -> bool:
     return conn.execute(delete(session).where(session.c.digest == digest)).rowcount == 1
 
 
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """``digest``: of the secret, which it does not reveal."""
+
+    digest: bytes
+    created_at: datetime
+    expires_at: datetime
+
+
+def sessions_of(conn: Connection, owner_id: UserId, *, now: datetime) -> Sequence[SessionRow]:
+    query = select(session).where(session.c.owner_id == owner_id, session.c.expires_at > now)
+    rows = conn.execute(query.order_by(session.c.created_at.desc(), session.c.digest))
+    return [SessionRow(row.digest, row.created_at, row.expires_at) for row in rows]
+
+
 def drop_sessions_of(conn: Connection, owner_id: UserId) -> None:
     conn.execute(delete(session).where(session.c.owner_id == owner_id))
 

@@ -33,6 +33,10 @@ def name_of(conn: Connection, user_id: UserId) -> str:
     return conn.execute(select(user.c.name).where(user.c.id == user_id)).scalar_one_or_none() or ""
 
 
+def rename(conn: Connection, user_id: UserId, *, name: str) -> None:
+    conn.execute(update(user).where(user.c.id == user_id).values(name=name))
+
+
 def without_assets(conn: Connection) -> Sequence[UserId]:
     query = select(user.c.id).where(~exists().where(asset.c.owner_id == user.c.id)).order_by(user.c.id)
     return [UserId(user_id) for user_id in conn.execute(query).scalars()]

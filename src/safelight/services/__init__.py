@@ -59,6 +59,7 @@ Accounts and the server:
 * ``user``: users and accounts.
 * ``audit``: who did what.
 * ``user_directory``: what an administrator does with accounts.
+* ``user_removal``: deletes a user with all their data.
 * ``invitation``: links with which users choose a password.
 * ``key``: API keys.
 * ``session``: sessions of browsers, and the first administrator.

@@ -18,6 +18,8 @@ from safelight.db import all_jobs as rows
 from safelight.db.transaction import Transaction
 from safelight.services import audit
 from safelight.services import job as jobs
+from safelight.services.job import SubmitJob
+from safelight.services.placement import Placement
 
 LISTS: Mapping[str, Callable[..., list[JobSummary]]] = {
     "queued": rows.queued,
@@ -72,6 +74,39 @@ def delete(tx: Transaction, who: Principal, *, owner_id: UserId, job_id: JobId, 
     jobs.cancel_queued(tx, owner, job_ids=[job_id], now=now)
     jobs.forget(tx, owner, job_ids=[job_id], now=now)
     audit.write(tx, who, action="job.delete", subject=job_id, details={"user": owner_id}, now=now)
+
+
+def retry(tx: Transaction, who: Principal, *, owner_id: UserId, job_id: JobId, now: datetime) -> JobSummary:
+    """Queue an ended job again, as a new job of its owner: the same graph, within the owner's quotas. Raises
+    :class:`Conflict` while it waits or runs."""
+    _require_admin(who)
+    owner = Principal(owner_id)
+    job = jobs.get(tx, owner, job_id=job_id)
+    if not job.summary.state.is_terminal:
+        raise Conflict(f"job {job_id!r} has not ended")
+    placement = Placement(pool=job.summary.pool, models=job.summary.models, engines=job.summary.engines)
+    command = SubmitJob(
+        prompt=job.prompt,
+        targets=job.targets,
+        extra_data=job.extra_data,
+        workflow_id=job.summary.workflow_id,
+        placement=placement,
+        labels=job.summary.labels,
+    )
+    new = jobs.submit(tx, owner, command=command, now=now)
+    audit.write(tx, who, action="job.retry", subject=job_id, details={"user": owner_id, "as": new.id}, now=now)
+    return new
+
+
+def to_front(tx: Transaction, who: Principal, *, owner_id: UserId, job_id: JobId, now: datetime) -> None:
+    """Run a waiting job before its owner's other jobs; between users, fairness decides as before."""
+    _require_admin(who)
+    owner = Principal(owner_id)
+    job = jobs.get(tx, owner, job_id=job_id)
+    if not rows.to_front(tx.conn, owner_id, job_id=job.id):
+        raise Conflict(f"job {job_id!r} does not wait")
+    jobs.emit_queue_changed(tx, owner)
+    audit.write(tx, who, action="job.front", subject=job_id, details={"user": owner_id}, now=now)
 
 
 def _require_admin(who: Principal) -> None:

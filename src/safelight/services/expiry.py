@@ -1,4 +1,5 @@
-"""Removes what has expired: assets with a lifetime, and idempotency keys. The server that leads does this."""
+"""Removes what has expired, assets with a lifetime and idempotency keys, and renews quotas. The server that leads does
+this."""
 
 import asyncio
 import logging
@@ -13,6 +14,7 @@ from safelight.db import job_label
 from safelight.db.engine import Database
 from safelight.db.transaction import Transaction
 from safelight.services import asset_library, idempotency
+from safelight.services import user as users
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class Expiry:
         """Remove up to 200 expired assets and all old keys, and return the number of assets."""
         now = self._clock.now()
         await self._db.write(lambda tx: idempotency.forget_old(tx, now=now), is_durable=False)
+        await self._db.write(lambda tx: users.renew_due(tx, now=now))
         return await self._db.write(lambda tx: remove_expired(tx, at_most=_AT_ONCE, now=now))
 
     async def _run(self) -> None:

@@ -1,13 +1,14 @@
 """Feedback of users, stored for the operator."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from safelight.core.errors import Invalid, LimitExceeded
+from safelight.core.errors import Forbidden, Invalid, LimitExceeded
 from safelight.core.user import Principal
 from safelight.db import feedback as rows
+from safelight.db.feedback import Message
 from safelight.db.transaction import Transaction
 from safelight.db.types import encode_json
 
@@ -22,6 +23,13 @@ class Feedback:
     rating: int | None = None
     content: str | None = None
     metadata: Mapping[str, Any] | None = None
+
+
+def latest(tx: Transaction, who: Principal, *, limit: int) -> Sequence[Message]:
+    """The latest messages of all users."""
+    if not who.is_admin:
+        raise Forbidden("only administrators may read feedback")
+    return rows.latest(tx.conn, limit=limit)
 
 
 def submit(tx: Transaction, who: Principal, *, feedback: Feedback, now: datetime) -> None:

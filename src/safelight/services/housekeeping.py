@@ -13,7 +13,7 @@ from safelight.core.errors import SafelightError, Unavailable
 from safelight.core.ids import UserId
 from safelight.core.retention import Amount, Kind, Retention
 from safelight.db.engine import Database
-from safelight.services import blob_check, scheduled_backup
+from safelight.services import audit, blob_check, scheduled_backup
 from safelight.services import retention as retentions
 from safelight.services.maintenance_lock import maintenance_lock
 from safelight.services.scheduled_backup import BackupPlan, MadeBackup
@@ -54,6 +54,7 @@ class Housekeeping:
         data_dir: Path,
         database: str,
         plan: BackupPlan | None = None,
+        keep_audit_s: float = 0.0,
     ) -> None:
         """``every_s``: between two runs; 0: only on request. ``database``: its URL. ``plan``: of backups, if the server
         makes any."""
@@ -65,6 +66,7 @@ class Housekeeping:
         self._data_dir = data_dir
         self._database = database
         self.plan = plan
+        self._keep_audit_s = keep_audit_s
         self._running = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self.last: Report | None = None
@@ -88,6 +90,8 @@ class Housekeeping:
                     for kind in Kind:
                         removed = await self._remove(owner, kind, now=report.at)
                         report.removed[kind] = report.removed.get(kind, Amount()) + removed
+                keep_s = self._keep_audit_s
+                await self._db.write(lambda tx: audit.remove_old(tx, keep_s=keep_s, now=report.at), is_durable=False)
                 freed = await self._free(before=report.at - _PROTECTED)
                 report = replace(report, freed=freed)
                 report = replace(report, backup=await self._back_up(now=report.at))

@@ -1,10 +1,12 @@
 """Sessions of browsers, and the link that creates the first administrator."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NewType
 
 from safelight.core.credential import digest_of, new_token
-from safelight.core.errors import Forbidden
+from safelight.core.errors import Forbidden, NotFound
 from safelight.core.user import Account, Principal
 from safelight.db import account as accounts
 from safelight.db import credential as rows
@@ -54,6 +56,40 @@ def end(tx: Transaction, *, token: str) -> str | None:
     if rows.drop_session(tx.conn, digest_of(token)):
         account_revision.increment(tx)
     return id_token
+
+
+SessionId = NewType("SessionId", str)
+"""The start of the digest of a session's secret, in hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSession:
+    """``is_this``: the caller's request belongs to it."""
+
+    id: SessionId
+    created_at: datetime
+    expires_at: datetime
+    is_this: bool
+
+
+def of_user(tx: Transaction, who: Principal, *, token: str | None, now: datetime) -> Sequence[OwnSession]:
+    """The caller's sessions, latest first. ``token``: the secret of the one of the request, if any."""
+    this = digest_of(token) if token else b""
+    found = rows.sessions_of(tx.conn, who.user_id, now=now)
+    return [OwnSession(_id_of(row.digest), row.created_at, row.expires_at, row.digest == this) for row in found]
+
+
+def end_own(tx: Transaction, who: Principal, *, session_id: SessionId, now: datetime) -> None:
+    """End a session of the caller's. Raises :class:`NotFound`, also for another user's."""
+    found = [row for row in rows.sessions_of(tx.conn, who.user_id, now=now) if _id_of(row.digest) == session_id]
+    if not found:
+        raise NotFound(f"there is no session {session_id!r}")
+    rows.drop_session(tx.conn, found[0].digest)
+    account_revision.increment(tx)
+
+
+def _id_of(digest: bytes) -> SessionId:
+    return SessionId(digest.hex()[:16])
 
 
 def offer_setup(tx: Transaction, *, now: datetime) -> str:

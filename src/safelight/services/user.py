@@ -18,6 +18,8 @@ from safelight.db.transaction import Transaction
 from safelight.services import account_revision, example_input
 from safelight.services import job as jobs
 
+MIN_RENEWAL_S = 3600
+
 
 def ensure_local(tx: Transaction, *, now: datetime) -> Principal:
     """Create the local user at the first start, so that every row has an owner."""
@@ -119,6 +121,29 @@ def set_admin(tx: Transaction, *, name: str, is_admin: bool) -> Account:
     accounts.change_admin(tx.conn, _get(tx, name).user_id, is_admin=is_admin)
     account_revision.increment(tx)
     return _get(tx, name)
+
+
+def rename(tx: Transaction, *, name: str, new_name: str) -> Account:
+    """Files, jobs, keys and sessions belong to the user, not to the name. Raises :class:`Conflict` if it is taken."""
+    new_name = check_name(new_name)
+    found = _get(tx, name)
+    if new_name != found.name and rows.is_taken(tx.conn, new_name):
+        raise Conflict(f"there is already a user {new_name!r}")
+    rows.rename(tx.conn, found.user_id, name=new_name)
+    return _get(tx, new_name)
+
+
+def set_renewal(tx: Transaction, *, name: str, every_s: int | None, now: datetime) -> Account:
+    """Reset the used device time every so many seconds from now on; ``None``: never."""
+    if every_s is not None and not MIN_RENEWAL_S <= every_s < 2**31:
+        raise Invalid(f"invalid time between renewals {every_s} s; it must be at least {MIN_RENEWAL_S} s")
+    accounts.change(tx.conn, _get(tx, name).user_id, renew_every_s=every_s, renewed_at=now)
+    return _get(tx, name)
+
+
+def renew_due(tx: Transaction, *, now: datetime) -> int:
+    """Reset the used device time of users whose time it is, and return their number."""
+    return accounts.renew_due(tx.conn, now=now)
 
 
 def set_identity(tx: Transaction, *, name: str, identity: Identity) -> Account:

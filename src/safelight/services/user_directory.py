@@ -12,7 +12,9 @@ from safelight.core.errors import Conflict, Forbidden, Invalid
 from safelight.core.ids import UserId
 from safelight.core.user import Account, Principal, Quota, check_name
 from safelight.db import account as rows
+from safelight.db import usage as usage_rows
 from safelight.db.transaction import Transaction
+from safelight.db.usage import DayOfUse
 from safelight.services import audit, invitation
 from safelight.services import user as users
 
@@ -45,6 +47,9 @@ class Change:
     weight: float | None = None
     limits: Mapping[str, Any] = field(default_factory=dict)
     reset_used: bool = False
+    name: str | None = None
+    renew_every_s: int | None = None
+    """0: never."""
 
 
 def list(tx: Transaction, who: Principal) -> Sequence[tuple[Account, Usage]]:
@@ -59,6 +64,12 @@ def usage_of(tx: Transaction, user_id: UserId) -> Usage:
         queued_jobs=rows.count_queued(tx.conn, user_id),
         running_jobs=rows.count_running(tx.conn, user_id),
     )
+
+
+def usage_by_day(tx: Transaction, who: Principal, *, since: datetime) -> Sequence[DayOfUse]:
+    """What all users used, by day."""
+    require_admin(who)
+    return usage_rows.by_day(tx.conn, since=since)
 
 
 def invite(
@@ -104,12 +115,16 @@ def change(tx: Transaction, who: Principal, *, user_id: UserId, change: Change, 
         users.set_admin(tx, name=name, is_admin=change.is_admin)
     if change.limits:
         users.set_quota(tx, name=name, quota=replace(account.quota, **dict(change.limits)))
+    if change.renew_every_s is not None:
+        users.set_renewal(tx, name=name, every_s=change.renew_every_s or None, now=now)
     if change.weight is not None:
         users.set_weight(tx, name=name, weight=change.weight)
     if change.reset_used:
         users.reset_device_s(tx, name=name)
     if change.is_disabled is not None and change.is_disabled != account.is_disabled:
         users.disable(tx, name=name, disabled=change.is_disabled, now=now)
+    if change.name is not None:
+        users.rename(tx, name=name, new_name=change.name)
     changed = {field: value for field, value in asdict(change).items() if value not in (None, {}, False)}
     if change.is_admin is False or change.is_disabled is False:
         changed |= {"is_admin": change.is_admin, "is_disabled": change.is_disabled}

@@ -29,6 +29,9 @@ class HousekeepingSettings:
         30 * 24 * 3600.0
     )
 
+    keep_audit_s: Annotated[Seconds, doc("Age at which entries of the audit are removed; 0: never.")] = (
+        365 * 24 * 3600.0
+    )
     backup_dir: Annotated[
         str,
         doc(

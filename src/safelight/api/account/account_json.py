@@ -20,6 +20,7 @@ def account_json(account: Account, usage: Usage | None = None) -> dict[str, Any]
         "is_disabled": account.is_disabled,
         "has_password": account.has_password,
         "weight": account.weight,
+        "renew_every_s": account.renew_every_s,
         "created_at": to_ms(account.created_at),
         "limits": {name: getattr(account.quota, name) for name in LIMITS},
     }

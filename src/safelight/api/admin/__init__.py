@@ -5,6 +5,8 @@
 * ``given_graphs``: workflows for everybody.
 * ``housekeeping``: what the server removes by itself.
 * ``jobs``: the jobs of all users.
+* ``keys``: the keys of all users, and the log.
+* ``usage``: what users used by day, and what they wrote.
 * ``models``: model files, and importing them.
 * ``packs``: the node packs of each slot.
 * ``users``: the accounts of all users.

@@ -69,6 +69,19 @@ def delete_job(tx: Transaction, request: ApiRequest) -> Any:
     return {"deleted": True}
 
 
+@writes(status=201)
+def retry_job(tx: Transaction, request: ApiRequest) -> Any:
+    owner_id, job_id = _named(request)
+    return _entry(jobs.retry(tx, request.who, owner_id=owner_id, job_id=job_id, now=request.now))
+
+
+@writes
+def job_to_front(tx: Transaction, request: ApiRequest) -> Any:
+    owner_id, job_id = _named(request)
+    jobs.to_front(tx, request.who, owner_id=owner_id, job_id=job_id, now=request.now)
+    return {"first": True}
+
+
 def _named(request: ApiRequest) -> tuple[UserId, JobId]:
     return UserId(request.params["user_id"]), JobId(request.params["job_id"])
 

@@ -6,11 +6,14 @@ from typing import Any
 from starlette.responses import Response
 
 from safelight.api.account.account_json import account_json, read_limits
+from safelight.api.account.removal import remove_user
+from safelight.api.account.session import text_field
 from safelight.api.api_request import ApiRequest
 from safelight.api.app import App
 from safelight.api.handler import reads
 from safelight.api.request_body import InvalidBody
 from safelight.api.responses import json_response
+from safelight.core.errors import Conflict
 from safelight.core.ids import UserId
 from safelight.core.user import Quota
 from safelight.db.transaction import Transaction
@@ -63,6 +66,8 @@ async def change_user(app: App, request: ApiRequest) -> Response:
         weight=weight,
         limits=read_limits(body.get("limits")),
         reset_used=_flag(body, "reset_used") or False,
+        name=text_field(body, "name") if "name" in body else None,
+        renew_every_s=_whole(body, "renew_every_s"),
     )
     user_id = UserId(request.params["user_id"])
 
@@ -81,6 +86,26 @@ def _object(body: Any) -> Mapping[str, Any]:
     if not isinstance(body, dict):
         raise InvalidBody("the body must be an object")
     return body
+
+
+async def delete_user(app: App, request: ApiRequest) -> Response:
+    """Delete a user with all their data: end their jobs, wait until none runs, then delete."""
+    directory.require_admin(request.who)
+    user_id = UserId(request.params["user_id"])
+    if user_id == request.who.user_id:
+        raise Conflict("you cannot delete yourself here; use the page of your account")
+    await remove_user(app, request, user_id)
+    return Response(status_code=204)
+
+
+def _whole(body: Mapping[str, Any], name: str) -> int | None:
+    """``null`` in the body means 0; a missing member means no change."""
+    if name not in body:
+        return None
+    value = body[name]
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise InvalidBody(f"{name!r} must be a whole number from 0, or null")
+    return value or 0
 
 
 def _flag(body: Mapping[str, Any], name: str) -> bool | None:
