@@ -38,6 +38,7 @@ from safelight.services.catalogue import LiveCatalogue
 from safelight.services.job_stages import JobStageClock, JobStages
 from safelight.services.log import JobLog, LogBuffer
 from safelight.services.model import REFRESH_S, ModelFiles
+from safelight.services.model_memory import ModelMemory
 from safelight.settings import BUNDLED_MODELS, Settings, check_accounts, default_account, worker_account
 from safelight.telemetry.metrics import Metrics
 from safelight.tracing import follow_jobs, open_traces
@@ -111,6 +112,7 @@ class App:
             blobs, (cache / own_folder(settings, "blobs")).resolve(), max_bytes=settings.storage.blob_cache_bytes
         )
         models = ModelFiles([root.resolve() for root in settings.model_roots], settings.extra_models)
+        model_memory = ModelMemory(models)
         catalogue = LiveCatalogue(models, settings.engine_order, only_own=BUNDLED_MODELS.resolve())
         if shared is None:
             db = await Database.open(
@@ -168,6 +170,7 @@ class App:
                 clock=clock,
                 cancel_grace_s=settings.workers.cancel_grace_s,
                 on_ready=nodes.on_ready,
+                needs=lambda job: model_memory.needed(job.models),
                 on_claim=metrics.claimed,
                 on_models_loaded=metrics.models_loaded,
             )

@@ -19,7 +19,7 @@ from safelight.core.engine_kind import EngineSpec
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import Backend
 from safelight.dispatch.backends.agent_messages import SlotSpec
-from safelight.dispatch.backends.local import LocalBackend, find_devices
+from safelight.dispatch.backends.local import LocalBackend
 from safelight.dispatch.backends.ray import RayBackend
 from safelight.dispatch.backends.ray_cluster import Cluster
 from safelight.dispatch.backends.slot_dirs import SlotDirs
@@ -29,7 +29,7 @@ from safelight.dispatch.files.shared import SharedFiles, input_dirs_of
 from safelight.dispatch.files.transfer import Method
 from safelight.dispatch.files.transport import FileTransport
 from safelight.sandbox.rules import Account, Rules
-from safelight.settings import BUNDLED_MODELS, Settings, library_paths, process_environment
+from safelight.settings import BUNDLED_MODELS, Settings, find_devices, library_paths, process_environment
 from safelight.wire.config import EngineConfig
 
 PRESIGNED_S = 3600

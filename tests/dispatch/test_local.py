@@ -15,7 +15,6 @@ from tests.dispatch.engines import SLOT, Bench, EngineLost, bench, deed, engine_
 
 from safelight.core.event import CallProgressed, CallStarted
 from safelight.core.job import JobState
-from safelight.dispatch.backends.local import find_devices
 from safelight.dispatch.backends.process import OutputLines, describe_exit, scrub
 from safelight.dispatch.backends.supervisor import pause_s
 from safelight.wire.codec import encode
@@ -309,10 +308,3 @@ async def test_a_validation_error_ends_the_job_before_it_runs(engine: Bench) -> 
     assert done.outcome is JobState.FAILED
     assert done.error is not None
     assert done.error.exception_message == "Custom validation failed for node: value - 5 is odd\n"
-
-
-def test_the_machines_devices_are_read_from_the_driver(tmp_path: Path) -> None:
-    for name in ("nvidia0", "nvidia10", "nvidia2", "nvidiactl", "nvidia-uvm", "null"):
-        (tmp_path / name).write_bytes(b"")
-    assert find_devices(tmp_path) == ["cuda:0", "cuda:2", "cuda:10"]
-    assert find_devices(tmp_path / "nothing") == []

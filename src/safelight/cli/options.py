@@ -33,7 +33,11 @@ _OPTIONS = (
         help="An engine that runs jobs: `safelight` (the default), or `comfyui=/path/to/ComfyUI`, with its Python "
         "after a colon if it is elsewhere; repeatable.",
     ),
-    click.option("--workers", type=int, help="Engine processes of each engine (default 1)."),
+    click.option(
+        "--workers",
+        metavar="N",
+        help="Engine processes of each engine (default 1); `auto`: one for each GPU of this machine.",
+    ),
     click.option("--config", type=click.Path(path_type=Path), help="A TOML file of settings."),
     click.option("--accounts", is_flag=True, default=None, help="Require an account for all access."),
     click.option("--insecure", is_flag=True, default=None, help="Allow access from other machines without accounts."),

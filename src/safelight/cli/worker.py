@@ -11,9 +11,8 @@ import click
 
 from safelight.cli.console import err
 from safelight.core.errors import SafelightError
-from safelight.dispatch.backends.local import find_devices
 from safelight.dispatch.backends.ray_cluster import POOL_LABEL, SLOT_RESOURCE, YES
-from safelight.settings import process_environment
+from safelight.settings import find_devices, process_environment
 
 PORT = 6379
 _STORE_BYTES = 128 * 1024 * 1024

@@ -1,4 +1,4 @@
-"""Devices by name: ``cpu``, ``cuda``, ``cuda:0`` ..."""
+"""Devices by name: ``cpu``, ``cuda``, ``cuda:0``, ``xpu:0``, ``mps`` ..."""
 
 from collections.abc import Mapping
 
@@ -14,4 +14,7 @@ def visible_devices(device: str, environment: Mapping[str, str]) -> dict[str, st
     if kind == "cuda" and index:
         visible = environment.get("CUDA_VISIBLE_DEVICES")
         return {"CUDA_VISIBLE_DEVICES": visible.split(",")[int(index)] if visible else index}
+    if kind == "xpu" and index:
+        visible = environment.get("ZE_AFFINITY_MASK")
+        return {"ZE_AFFINITY_MASK": visible.split(",")[int(index)] if visible else index}
     return {}

@@ -21,6 +21,8 @@ class Device:
     vram_free: int
     torch_vram_total: int = 0
     torch_vram_free: int = 0
+    capability: str = ""
+    """Of a GPU: its compute capability (``8.9``), or the name of its architecture (``gfx1100``)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from safelight.core.event import (
     JobRequeued,
 )
 from safelight.core.gate import Gates, QueueGate
-from safelight.core.job import Fence
+from safelight.core.job import Fence, JobSummary
 from safelight.core.pool import Pool, QueueKey
 from safelight.core.worker import SlotGate, SlotId
 from safelight.db.engine import Database
@@ -77,13 +77,15 @@ class Dispatcher:
         idle_timeout_s: float = 0.0,
         min_running: int = 0,
         limits: Limits | None = None,
+        needs: Callable[[JobSummary], int] = lambda job: 0,
         on_claim: Callable[[float], None] = lambda seconds: None,
         on_models_loaded: Callable[[int], None] = lambda count: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """``on_ready``: called for each engine that is ready, with its kind and the digest of its catalogue.
         ``labels``: of each slot; ``engines``: the kind of each slot that has not the own one; ``preference``: the
-        kinds, the preferred first. ``idle_timeout_s``, ``min_running``: see ``slots/idle.py``. ``on_claim``: receives
+        kinds, the preferred first. ``idle_timeout_s``, ``min_running``: see ``slots/idle.py``. ``needs``: an
+        estimate of the memory that a job needs on its device. ``on_claim``: receives
         the seconds that each claim took; ``on_models_loaded``: how many models an engine has loaded since it last
         reported."""
         self._db = db
@@ -93,7 +95,7 @@ class Dispatcher:
         self._clock = clock
         self._tasks = Tasks()
         self._unsubscribe: Callable[[], None] = lambda: None
-        self._queue = SchedulerQueue(clock, affinity_wait_s=affinity_wait_s)
+        self._queue = SchedulerQueue(clock, affinity_wait_s=affinity_wait_s, needs=needs)
         self._validation = RemoteValidation(backend)
         self._examination = ModelExamination(backend)
         self._pack_routes = PackRoutes(
@@ -239,6 +241,7 @@ class Dispatcher:
                 self._runner.cancel(Fence(event.job_id, event.attempt))
             case JobEnded():
                 self._runner.forget(event.job_id)
+                self._slots.outgrown.forget(event.job_id)
                 if self._queue.ended(event.owner_id):
                     self._claims.request()
             case GatesChanged():

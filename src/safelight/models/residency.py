@@ -35,7 +35,11 @@ _HALF = {"BF16": torch.bfloat16, "F16": torch.float16}
 
 def compute_device() -> torch.device:
     """The device that networks compute on: the first GPU visible to this process, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.xpu.is_available():
+        return torch.device("xpu")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 class _Key(NamedTuple):
@@ -282,6 +286,10 @@ def _bytes(weights: Weights, dtype: torch.dtype, kept: Collection[str]) -> int:
 def _total_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[1])
+    if device.type == "xpu":
+        return int(torch.xpu.mem_get_info(device)[1])
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory())
     return _meminfo("MemTotal:")
 
 

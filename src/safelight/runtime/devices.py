@@ -39,8 +39,13 @@ def machine_memory() -> tuple[int, int]:
 
 def _device(device: str) -> Device:
     torch = sys.modules.get("torch")
-    if torch is not None and not device.startswith("cpu") and torch.cuda.is_available():
-        return _cuda(torch, device)
+    if torch is not None and not device.startswith("cpu"):
+        if torch.cuda.is_available():
+            return _cuda(torch, device)
+        if torch.xpu.is_available():
+            return _xpu(torch, device)
+        if torch.backends.mps.is_available():
+            return _mps(torch)
     total, free = machine_memory()
     return Device("cpu", "cpu", None, total, free, total, free)
 
@@ -51,7 +56,26 @@ def _cuda(torch: Any, device: str) -> Device:
     reserved = torch.cuda.memory_reserved(index)
     unused = reserved - torch.cuda.memory_allocated(index)
     name = f"cuda:{index} {torch.cuda.get_device_name(index)}"
-    return Device(name, "cuda", index, total, free + unused, reserved, unused)
+    return Device(name, "cuda", index, total, free + unused, reserved, unused, _capability(torch, index))
+
+
+def _capability(torch: Any, index: int) -> str:
+    """AMD's devices report the name of their architecture, NVIDIA's a version."""
+    if torch.version.hip:
+        return str(torch.cuda.get_device_properties(index).gcnArchName).split(":")[0]
+    return ".".join(map(str, torch.cuda.get_device_capability(index)))
+
+
+def _xpu(torch: Any, device: str) -> Device:
+    index = torch.device(device or "xpu").index or 0
+    free, total = torch.xpu.mem_get_info(index)
+    return Device(f"xpu:{index} {torch.xpu.get_device_name(index)}", "xpu", index, total, free)
+
+
+def _mps(torch: Any) -> Device:
+    """Apple's devices share the machine's memory; the driver recommends how much of it to use."""
+    total = int(torch.mps.recommended_max_memory())
+    return Device("mps", "mps", 0, total, max(total - int(torch.mps.driver_allocated_memory()), 0))
 
 
 def _torch_version() -> str:

@@ -30,6 +30,7 @@ Nodes and models:
 * ``kept_catalogue``: the latest catalogue in a file.
 * ``node``: catalogues in the database.
 * ``model``: the model files on disk.
+* ``model_memory``: how much memory the models of a job need.
 * ``model_index``: registers model files as public assets.
 * ``model_import``: downloads models into the model folders.
 * ``model_site``: sites that host models.

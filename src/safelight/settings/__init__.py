@@ -14,6 +14,7 @@ Below this package, settings are arguments; nothing else reads the environment.
 * ``groups``: all settings, in their groups.
 * ``limits``: how much a request may ask for, and how long it may take.
 * ``load``: defaults, TOML, environment and command line, put together.
+* ``machine_devices``: the compute devices of this machine.
 * ``models``: where model files are found.
 * ``packs``: node packs and what they may do.
 * ``reference``: the tables of ``docs/operate/settings.md``.
@@ -30,6 +31,7 @@ from safelight.settings.environment import library_paths, process_environment
 from safelight.settings.groups import BUNDLED_MODELS, GROUP_OF, Settings
 from safelight.settings.invalid_setting import InvalidSetting
 from safelight.settings.load import load
+from safelight.settings.machine_devices import find_devices
 from safelight.settings.server import Network
 from safelight.settings.worker_account import default_account, worker_account
 
@@ -41,6 +43,7 @@ __all__ = [
     "Settings",
     "check_accounts",
     "default_account",
+    "find_devices",
     "library_paths",
     "load",
     "process_environment",

@@ -17,10 +17,12 @@ from msgspec import Meta
 from safelight.settings.checks import check
 from safelight.settings.groups import GROUP_OF, GROUPS, Settings
 from safelight.settings.invalid_setting import InvalidSetting
+from safelight.settings.machine_devices import find_devices
 
 _TYPES: Mapping[str, Any] = {
     name: hint for group in GROUPS.values() for name, hint in get_type_hints(group, include_extras=True).items()
 }
+AUTO = "auto"
 _BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 _AWS_ENDPOINT = {
@@ -45,15 +47,32 @@ def load(
     for name in GROUP_OF:
         variable = f"SAFELIGHT_{name.upper()}"
         if variable in environment:
-            values[name] = convert(name, environment[variable], source=variable)
+            values[name] = _converted(name, environment[variable], source=variable)
     values |= {
-        name: convert(name, value, source=f"--{name.replace('_', '-')}")
+        name: _converted(name, value, source=f"--{name.replace('_', '-')}")
         for name, value in overrides.items()
         if value is not None
     }
+    if values.get("workers") == AUTO:
+        values["workers"] = _count_devices(values)
     settings = Settings.of(**(_read_aws(environment, values) | values))
     check(settings)
     return settings
+
+
+def _count_devices(values: Mapping[str, Any]) -> int:
+    """A worker for each device of this machine; one without any."""
+    if values.get("backend") == "ray":
+        raise InvalidSetting(
+            "workers is 'auto', which counts the devices of this machine; with backend = \"ray\" it must be the number "
+            "of slots on the cluster"
+        )
+    return len(values.get("devices", ()) or find_devices()) or 1
+
+
+def _converted(name: str, value: Any, *, source: str) -> Any:
+    """:func:`convert`, which leaves an automatic number of workers to be counted when all settings are known."""
+    return AUTO if name == "workers" and value == AUTO else convert(name, value, source=source)
 
 
 def convert(name: str, value: Any, *, source: str) -> Any:
@@ -104,7 +123,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     unknown = sorted(set(document) - set(GROUP_OF))
     if unknown:
         raise InvalidSetting(f"{path}: there is no setting {unknown[0]!r} (there are: {', '.join(GROUP_OF)})")
-    return {name: convert(name, value, source=f"{path}: {name}") for name, value in document.items()}
+    return {name: _converted(name, value, source=f"{path}: {name}") for name, value in document.items()}
 
 
 def _read_aws(environment: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,11 @@ class WorkerSettings:
 
     workers: Annotated[
         int,
-        doc("Number of worker processes of each engine, one for each slot, on this machine or on a Ray cluster.", ge=1),
+        doc(
+            "Number of worker processes of each engine, one for each slot, on this machine or on a Ray cluster; "
+            "`auto`: one for each GPU of this machine.",
+            ge=1,
+        ),
     ] = 1
     backend: Annotated[
         Literal["local", "ray"],
@@ -21,7 +25,10 @@ class WorkerSettings:
     ] = "local"
     devices: Annotated[
         tuple[str, ...],
-        doc("A device for each worker (`cpu`, `cuda:0` ...).", default="every NVIDIA device, in turn; else the CPU"),
+        doc(
+            "A device for each worker (`cpu`, `cuda:0` ...).",
+            default="every GPU, in turn; else the CPU",
+        ),
     ] = ()
     cache_bytes: Annotated[
         Bytes, doc("Memory that a worker may use to cache results of nodes.", default="a quarter of the memory")

@@ -49,5 +49,7 @@ class EngineConfig(Message, frozen=True, kw_only=True):
 
 OUT_OF_MEMORY_STATUS = 75
 """Exit status of an engine whose device is out of memory: a fresh engine should retry."""
+OUT_OF_MEMORY = "the worker's device ran out of memory"
+"""The reason that is reported for such an end."""
 DEVICE_LOST_STATUS = 76
 """Exit status of an engine whose device fails at every call from now on: a fresh process repairs that."""

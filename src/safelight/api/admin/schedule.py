@@ -19,7 +19,7 @@ from safelight.core.engine_kind import as_text
 from safelight.core.errors import Forbidden, NotFound
 from safelight.core.gate import Gates, QueueGate
 from safelight.core.pool import Requirements
-from safelight.core.worker import SlotGate, SlotId, SlotState, SlotStatus
+from safelight.core.worker import Device, SlotGate, SlotId, SlotState, SlotStatus
 from safelight.db.transaction import Transaction
 from safelight.services import attempt as attempts
 from safelight.services import audit
@@ -114,5 +114,17 @@ def _slot(slot: SlotStatus, state: Gates) -> dict[str, Any]:
         "user": slot.owner_id,
         "host": info.host if info is not None and slot.state is not SlotState.STOPPED else "",
         "devices": [device.name for device in info.devices] if info is not None else [],
+        "device_details": [_device(device) for device in info.devices] if info is not None else [],
         "warm_models": info.warm_models if info is not None else [],
+    }
+
+
+def _device(device: Device) -> dict[str, Any]:
+    """``memory``: in bytes; of a CPU, the machine's."""
+    return {
+        "name": device.name,
+        "type": device.type,
+        "memory": device.vram_total,
+        "free": device.vram_free,
+        "capability": device.capability,
     }

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import Listener
@@ -77,13 +76,3 @@ class LocalBackend:
         await asyncio.gather(*(s.stop() for s in self._supervisors.values()))
         if self._slot_dirs is not None:
             await asyncio.to_thread(self._slot_dirs.clear)
-
-
-def find_devices(driver_files: Path = Path("/dev")) -> Sequence[str]:
-    """The machine's NVIDIA devices (``cuda:0`` ...), from the files of their driver, because the server imports no
-    torch.
-
-    Empty if there are none: each engine then uses the device that torch chooses.
-    """
-    numbers = (path.name.removeprefix("nvidia") for path in driver_files.glob("nvidia[0-9]*"))
-    return [f"cuda:{number}" for number in sorted(int(n) for n in numbers if n.isdigit())]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from safelight.sandbox import keeper, system
 from safelight.sandbox.rules import Rules
-from safelight.wire.config import DEVICE_LOST_STATUS, OUT_OF_MEMORY_STATUS
+from safelight.wire.config import DEVICE_LOST_STATUS, OUT_OF_MEMORY, OUT_OF_MEMORY_STATUS
 
 KEPT_VARIABLES = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV"}
@@ -27,7 +27,7 @@ KEPT_VARIABLES = frozenset(
 )
 KEPT_PREFIXES = (
     *("LC_", "XDG_", "CUDA_", "NVIDIA_", "NCCL_", "HIP_", "HSA_", "ROCR_", "PYTORCH_", "TORCH_", "TRITON_"),
-    *("OMP_", "MKL_", "OPENBLAS_", "MALLOC_"),
+    *("ZE_", "SYCL_", "OMP_", "MKL_", "OPENBLAS_", "MALLOC_"),
 )
 
 MAX_LINE_BYTES = 8192
@@ -150,7 +150,7 @@ def engine_below(pid: int) -> int | None:
 
 def describe_exit(status: int) -> str:
     if status == OUT_OF_MEMORY_STATUS:
-        return "the worker's device ran out of memory"
+        return OUT_OF_MEMORY
     if status == DEVICE_LOST_STATUS:
         return "the worker's device failed and needs a fresh process"
     if status >= 0:

@@ -16,10 +16,10 @@ Pure apart from its state; times are seconds of a monotonic clock.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from safelight.core.ids import UserId
+from safelight.core.ids import JobId, UserId
 from safelight.core.job import JobSummary
 from safelight.core.pool import Capabilities, fits
 from safelight.core.worker import SlotId
@@ -43,10 +43,16 @@ class SlotView:
     """Users whom the state of a node pack binds to another slot, with the capabilities of that slot."""
     rank: int = 0
     """Of its engine kind: of the idle slots that may run a job, one with the lowest rank runs it."""
+    memory: int = 0
+    """Of its device, in bytes; 0 if it is not known, or if it is the machine's own."""
+    too_small_for: frozenset[JobId] = frozenset()
+    """Jobs that ran out of memory on a device that was not smaller, while another slot has a larger one."""
 
     def takes(self, job: JobSummary) -> bool:
         elsewhere = self.bound.get(job.owner_id)
-        return fits(job.requirements, self.has) and (elsewhere is None or not fits(job.requirements, elsewhere))
+        if job.id in self.too_small_for or not fits(job.requirements, self.has):
+            return False
+        return elsewhere is None or not fits(job.requirements, elsewhere)
 
     def has_warm(self, job: JobSummary) -> bool:
         return bool(job.models) and self.warm.issuperset(job.models)
@@ -73,8 +79,10 @@ class _Wait:
 class Affinity:
     """Mutable: since when each user waits, and until when each user held which slot."""
 
-    def __init__(self, *, max_wait_s: float) -> None:
+    def __init__(self, *, max_wait_s: float, needs: Callable[[JobSummary], int] = lambda job: 0) -> None:
+        """``needs``: an estimate of the memory that a job needs on its device, in bytes; 0: not known."""
         self._max_wait_s = max_wait_s
+        self._needs = needs
         self._step = 0
         self._waits: dict[UserId, _Wait] = {}
         self._held: dict[SlotId, dict[UserId, float]] = {}  # the step of the last end, or infinity while a job runs
@@ -122,7 +130,7 @@ class Affinity:
         ahead: list[JobSummary] = []
         cold: Pick | None = None
         for count, job in enumerate(jobs, 1):
-            takers = sorted((p for p in idle if p.takes(job)), key=lambda p: (p.rank, len(p.has.labels), len(p.warm)))
+            takers = sorted((p for p in idle if p.takes(job)), key=self._order(job, idle))
             free = [slot for slot in takers if self._may_pass(ahead, slot, job.owner_id, now_s)]
             for slot in free:
                 if slot.rank == free[0].rank and slot.has_warm(job):
@@ -140,6 +148,17 @@ class Affinity:
             if cold is not None and (count >= LOOKAHEAD or not some_are_warm):
                 break
         return cold or Pick(None, None, tuple(job.owner_id for job in ahead))
+
+    def _order(self, job: JobSummary, idle: Sequence[SlotView]) -> "Callable[[SlotView], tuple[int, ...]]":
+        """The best slot for a job that no slot is warm for: a preferred engine, enough memory, few labels, nothing
+        loaded, and of those the smallest device, so that large ones stay free for large jobs."""
+        needed = self._needs(job) if any(slot.memory for slot in idle) else 0
+
+        def order(slot: SlotView) -> tuple[int, ...]:
+            is_too_small = int(0 < slot.memory < needed)
+            return slot.rank, is_too_small, len(slot.has.labels), len(slot.warm), slot.memory
+
+        return order
 
     def _may_pass(self, ahead: Iterable[JobSummary], slot: SlotView, by: UserId, now_s: float) -> bool:
         passed = {one.owner_id for one in ahead if slot.takes(one)} - {by}

@@ -1,7 +1,7 @@
 """The queue as the scheduler sees it: whose job is next (``fairness.py``), on which slot (``affinity.py``), and which
 users are at their concurrency limit."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 
 from safelight.core.clock import Clock
@@ -18,10 +18,13 @@ from safelight.services.attempt import Claim
 class SchedulerQueue:
     """Mutable: the keys with waiting jobs, which user runs on which slot, and the users at their limit."""
 
-    def __init__(self, clock: Clock, *, affinity_wait_s: float) -> None:
+    def __init__(
+        self, clock: Clock, *, affinity_wait_s: float, needs: Callable[[JobSummary], int] = lambda job: 0
+    ) -> None:
+        """``needs``: see :class:`Affinity`."""
         self._clock = clock
         self._fair = FairQueue()
-        self._affinity = Affinity(max_wait_s=affinity_wait_s)
+        self._affinity = Affinity(max_wait_s=affinity_wait_s, needs=needs)
         self._at_limit: dict[UserId, set[QueueKey]] = {}
 
     def add(self, key: QueueKey) -> None:

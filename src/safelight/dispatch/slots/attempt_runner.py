@@ -28,6 +28,7 @@ from safelight.dispatch.slots.slot import EngineEnded, Slot
 from safelight.dispatch.tasks import Tasks
 from safelight.services.attempt import Claim, Reattached
 from safelight.wire import messages as wire
+from safelight.wire.config import OUT_OF_MEMORY
 
 log = logging.getLogger(__name__)
 
@@ -264,8 +265,8 @@ class AttemptRunner:
             )
         )
 
-    async def engine_ended(self, slot: Slot, reason: str) -> None:
-        """The slot's engine has ended, with the attempt that it was sent."""
+    async def engine_ended(self, slot: Slot, reason: str, *, memory: int) -> None:
+        """The slot's engine has ended, with the attempt that it was sent. ``memory``: of its device."""
         attempt = slot.attempt
         if attempt is None or attempt.preparing is not None:  # the next engine gets what this one was not sent
             return
@@ -278,6 +279,8 @@ class AttemptRunner:
         elif attempt.infra_failure or attempt.must_requeue:
             await self._requeue(slot, attempt, attempt.infra_failure or NEEDED_BY_ADMIN)
         else:
+            if OUT_OF_MEMORY in reason:
+                self._slots.outgrown.add(attempt.job.summary, memory=memory)
             await self._outcomes.fail(attempt, reason)
 
     def abandon(self, slot: Slot, error: Exception) -> None:

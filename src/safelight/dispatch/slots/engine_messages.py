@@ -164,7 +164,7 @@ class EngineMessages:
         await self._db.write(lambda tx: nodes.save(tx, engine, digest=digest, body=body, now=now))
 
     async def _engine_ended(self, slot: Slot, reason: str) -> None:
-        slot.ready = None
+        slot.ready, memory = None, slot.device_memory
         if not slot.is_stopped:  # the device of a stopped slot is still the same
             slot.info = None
         slot.expected_models = frozenset()
@@ -172,7 +172,7 @@ class EngineMessages:
         self._validation.lost(slot.id)
         self._examination.lost(slot.id)
         self._pack_routes.lost(slot.id)
-        await self._runner.engine_ended(slot, reason)
+        await self._runner.engine_ended(slot, reason, memory=memory)
 
 
 def _log_event(slot: Slot, message: wire.LogLines) -> LogWritten:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from safelight.core.clock import Clock
 from safelight.core.engine_kind import OWN, EngineKind
@@ -14,6 +15,7 @@ from safelight.db.engine import Database
 from safelight.dispatch.attempts.infra_failures import FAILURES_TO_SHUT, SHUT_S
 from safelight.dispatch.backend import Backend
 from safelight.dispatch.scheduling.affinity import SlotView
+from safelight.dispatch.scheduling.outgrown import OutgrownJobs
 from safelight.dispatch.slots.idle import IdleScaler
 from safelight.dispatch.slots.slot import Slot
 from safelight.dispatch.tasks import Tasks
@@ -48,6 +50,7 @@ class Slots:
         self._sleep = sleep
         self._tasks = tasks
         self._request_claim = request_claim
+        self.outgrown = OutgrownJobs()
         self.idle = IdleScaler(
             self._slots.values(),
             db=db,
@@ -90,7 +93,7 @@ class Slots:
     def views(self, bindings: Mapping[UserId, SlotId]) -> list[SlotView]:
         """The slots as a pick sees them. ``bindings``: the slot of each user who is bound to one."""
         open_slots = {slot.id: slot.has for slot in self if self.is_open(slot.id)}
-        return [
+        views = [
             slot.view(
                 self._gates.of(slot.id),
                 bound={
@@ -100,6 +103,13 @@ class Slots:
                 },
             )
             for slot in self
+        ]
+        at_work = (view for view in views if view.slot in open_slots and self[view.slot].has_engine)
+        if not (too_small := self.outgrown.too_small(at_work)):
+            return views
+        return [
+            replace(view, too_small_for=frozenset(job for job, slots in too_small.items() if view.slot in slots))
+            for view in views
         ]
 
     # -- gates --

@@ -61,13 +61,24 @@ class Slot:
         warm = self.expected_models.union(
             self.info.warm_models if self.info else (), self.attempt.job.summary.models if self.attempt else ()
         )
-        return SlotView(self.id, self.has, warm, self.is_free and gate is SlotGate.OPEN, bound, self.rank)
+        is_idle = self.is_free and gate is SlotGate.OPEN
+        return SlotView(self.id, self.has, warm, is_idle, bound, self.rank, self.device_memory)
+
+    @property
+    def device_memory(self) -> int:
+        """Of its device, in bytes; 0 if it is not known yet. The machine's own memory, of a CPU, does not count."""
+        devices = self.info.devices if self.info is not None else ()
+        return max((device.vram_total for device in devices if device.type != "cpu"), default=0)
 
     @property
     def is_free(self) -> bool:
         """Whether its engine could begin a job."""
-        can_run = self.ready is not None and not (self.is_inherited or self.is_stopped or self.shut_reason)
-        return can_run and self.attempt is None
+        return self.has_engine and self.attempt is None
+
+    @property
+    def has_engine(self) -> bool:
+        """Whether it runs a job, or will take one when it is idle."""
+        return self.ready is not None and not (self.is_inherited or self.is_stopped or self.shut_reason)
 
     @property
     def is_shut(self) -> bool:
