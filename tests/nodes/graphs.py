@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import safelight.nodes
+from safelight.sdk.in_pieces import with_whole_values
 from safelight.sdk.node import Node
 from safelight.sdk.registry import discover
 
@@ -25,6 +26,7 @@ def run_graph(graph: Graph) -> dict[str, tuple[Any, ...]]:
         if call not in done:
             node = library()[graph[call]["class_type"]]
             inputs = {name: value(given) for name, given in graph[call]["inputs"].items()}
+            inputs = with_whole_values(inputs, besides=node.reads_in_pieces)
             done[call] = tuple(node.execute(**_with_choices(inputs)).values)
         return done[call]
 

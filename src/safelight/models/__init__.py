@@ -1,6 +1,7 @@
 """Neural networks: how their files are read and how they run. Uses torch; knows no nodes.
 
 * ``autoencoder/``: the autoencoders between images and latents (VAE).
+* ``cancellation``: cancel a job between the blocks of a network.
 * ``checkpoint``: load checkpoints, diffusion models, text encoders and autoencoders from files.
 * ``clip_layer``: the transformer layer that CLIP's text and image encoders share.
 * ``control/``: ControlNets and T2I-Adapters.

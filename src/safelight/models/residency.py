@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from safelight.models.cancellation import stop_between_blocks
 from safelight.models.offload import AvailableBytes, available_bytes, choose_offloaded, load_for_each_call
 from safelight.models.operations import Conv2d, Linear, benefits_from_packing, supports_packing
 from safelight.models.quant.layers import WrongShape, part_names, set_layers, use_quantized
@@ -150,6 +151,7 @@ class Residency:
             if isinstance(part, Conv2d) and part.weight.is_mkldnn:
                 part.on_reordered = partial(self._ordered, key, f"{name}.weight")
         load_for_each_call(module, offloaded, lambda tensor: tensor.to(device, non_blocking=True))
+        stop_between_blocks(module)
         here = sum(tensor.nbytes for name, tensor in own.items() if name not in offloaded)
         return _Resident(module, {**shared, **own}, here, offloaded, halves)
 

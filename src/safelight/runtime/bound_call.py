@@ -21,6 +21,7 @@ from safelight.runtime.inference import inference_mode
 from safelight.runtime.results import normalise
 from safelight.sdk import context as sdk_context
 from safelight.sdk import expand
+from safelight.sdk.in_pieces import with_whole_values
 from safelight.sdk.node import Hidden, Node
 from safelight.sdk.v1 import V1Node
 
@@ -116,7 +117,7 @@ class BoundCall:
         sdk_context.enter(self.context)
         expand.enter(expand.Origin(self.call.id, item.index))
         with inference_mode():
-            return method(**item.arguments, **extra)
+            return method(**with_whole_values(item.arguments, besides=self.node.reads_in_pieces), **extra)
 
     async def _gather(
         self,

@@ -4,6 +4,7 @@ Nodes have the shape of ComfyUI's V3 nodes, so that an author of one can read th
 
 * ``context``: the context of a running call: files, models, progress.
 * ``expand``: graphs that replace the call that returns them.
+* ``in_pieces``: values that are made piece by piece when they are read.
 * ``io``: the types of inputs and outputs.
 * ``node``: the base class of nodes, and what they return.
 * ``plain``: conversion to plain data.

@@ -64,6 +64,8 @@ class Node:
     """
 
     hidden: ClassVar[Hidden] = Hidden()
+    reads_in_pieces: ClassVar[frozenset[str]] = frozenset()
+    """Inputs whose value may be a :class:`safelight.sdk.in_pieces.InPieces`."""
 
     @classmethod
     def define_schema(cls) -> Schema:

@@ -8,12 +8,14 @@ import pytest
 import torch
 from benchmarks.against_comfyui.families import ARCHITECTURES, write_weights
 from safetensors.torch import save_file
+from tests.nodes.context import FolderContext
 
 from safelight.models.checkpoint import load_diffusion_model
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.families.wan.network import WanInputs, wan_shape
 from safelight.models.inputs import WrongConditioning
 from safelight.models.lora.file import read_lora
+from safelight.sdk import Cancelled
 
 SHAPE = torch.Size((1, 16, 3, 6, 8))
 FAMILIES = [name for name in ARCHITECTURES if name.startswith("wan")]
@@ -127,3 +129,20 @@ def test_a_lora_for_pictures_fits_a_network_without_them(folder: Path, tmp_path:
         lora[f"diffusion_model.blocks.0.cross_attn.{part}.lora_A.weight"] = torch.ones(2, 256)
         lora[f"diffusion_model.blocks.0.cross_attn.{part}.lora_B.weight"] = torch.ones(256, 2)
     assert len(changed(model, lora, tmp_path / "lora.safetensors")) == 3
+
+
+def test_a_cancelled_job_ends_between_two_blocks(folder: Path, tmp_path: Path) -> None:
+    class CancelsAtTheSecondBlock(FolderContext):
+        checks = 0
+
+        def raise_if_cancelled(self) -> None:
+            self.checks += 1
+            if self.checks == 2:
+                raise Cancelled
+
+    model = load_diffusion_model(write_weights("wan vace", folder))
+    with CancelsAtTheSecondBlock(tmp_path).running() as run, model.network.session() as predict:
+        with pytest.raises(Cancelled), torch.inference_mode():
+            predict(torch.randn(SHAPE), torch.tensor([500.0]), inputs(model))
+        assert isinstance(run, CancelsAtTheSecondBlock)
+        assert run.checks == 2

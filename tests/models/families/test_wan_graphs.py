@@ -73,7 +73,7 @@ def sampled(positive: Any, negative: Any, latent: Any) -> Graph:
 
 
 def frames_of(graph: Graph) -> torch.Tensor:
-    frames: torch.Tensor = run_graph(graph)["frames"][0]
+    frames: torch.Tensor = run_graph(graph)["frames"][0].whole()
     assert bool(torch.isfinite(frames).all())
     return frames
 

@@ -2,21 +2,32 @@
 frames, h, w]``, images ``[frames, H, W, 3 or 4]``.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import torch
 from torch.nn import functional
 
+from safelight.core.errors import Invalid
+from safelight.models.autoencoder.film import Film, Tiling
 from safelight.models.autoencoder.tiles import in_tiles
 from safelight.models.autoencoder.wan22_module import Wan22Autoencoder, Wan22Shape
 from safelight.models.autoencoder.wan_latents import WAN21_LATENT, WAN22_LATENT
-from safelight.models.autoencoder.wan_module import WanAutoencoder, WanShape
+from safelight.models.autoencoder.wan_module import FRAMES, Seen, WanAutoencoder, WanShape
 from safelight.models.latent_format import LatentFormat
 from safelight.models.residency import compute_device, residency
 from safelight.models.weights import Weights
+
+
+class WrongLatent(Invalid):
+    """The latent is not one that the VAE decodes."""
+
+    code = "wrong_latent"
+
 
 _Module = WanAutoencoder | Wan22Autoencoder
 
@@ -48,24 +59,51 @@ class VideoAutoencoder:
 
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
         """``[B, C, frames, h, w]``, or ``[B, C, h, w]`` for pictures, to ``[B * frames, H, W, 3 or 4]`` in 0..1."""
-        with self._module() as module:
-            return _images([_decoded(module, item) for item in torch.split(_with_frames(latent), 1)])
+        return self.film(latent).whole()
 
     def decode_tiled(self, latent: torch.Tensor, *, tile: int, overlap: int) -> torch.Tensor:
         """Decode in tiles of ``tile`` latent pixels."""
-        with self._module() as module:
-            return _images(
-                [
-                    in_tiles(
-                        item.float(),
-                        lambda part: _decoded(module, part),
-                        size=(tile, tile),
-                        overlap=overlap,
-                        scale=float(self.downscale),
-                    )
-                    for item in torch.split(_with_frames(latent), 1)
-                ]
+        return self.film(latent, Tiling(tile, overlap)).whole()
+
+    def film(self, latent: torch.Tensor, tiling: Tiling | None = None) -> Film:
+        """The frames of :meth:`decode`, which are decoded when they are read. Raises :class:`WrongLatent`."""
+        latent = _with_frames(latent)
+        if latent.dim() != 5 or latent.shape[1] != self.latent_channels:
+            raise WrongLatent(
+                f"the latent has the shape {list(latent.shape)}, but this VAE decodes videos with "
+                f"{self.latent_channels} channels; load the VAE of the model that made the latent"
             )
+        return Film(self, latent, tiling)
+
+    def film_shape(self, latent: torch.Tensor) -> torch.Size:
+        batch, _, frames, height, width = latent.shape
+        length = batch * (1 + FRAMES * (frames - 1))
+        return torch.Size((length, height * self.downscale, width * self.downscale, self.shape.image))
+
+    def pieces(self, latent: torch.Tensor, tiling: Tiling | None) -> Iterator[torch.Tensor]:
+        """One latent frame at a time; each tile keeps what it needs of its earlier frames, so that only the borders of
+        tiles differ from the whole."""
+        with self._module() as module:
+            for item in torch.split(latent.float(), 1):
+                seen: dict[int, Seen] = defaultdict(dict)
+                for frame in torch.split(item, 1, dim=2):
+                    yield self._piece(module, frame, seen, tiling)
+
+    def _piece(
+        self, module: _Module, frame: torch.Tensor, seen: dict[int, Seen], tiling: Tiling | None
+    ) -> torch.Tensor:
+        tiles = count()
+
+        def decoded(part: torch.Tensor) -> torch.Tensor:
+            return module.decode_next(part.to(compute_device(), torch.float32), seen[next(tiles)]).cpu()
+
+        with torch.inference_mode():
+            if tiling is None:
+                made = decoded(frame)
+            else:
+                size = (tiling.size, tiling.size)
+                made = in_tiles(frame, decoded, size=size, overlap=tiling.overlap, scale=float(self.downscale))
+            return ((made[0].movedim(0, -1) + 1) / 2).clamp(0, 1)
 
     def encode(self, image: torch.Tensor) -> torch.Tensor:
         """``[frames, H, W, 3 or 4]`` to ``[1, C, 1 + (frames - 1) // 4, h, w]``. Sides are center-cropped to multiples
@@ -96,10 +134,7 @@ class VideoAutoencoder:
     @contextmanager
     def _module(self) -> Iterator[Any]:
         device = compute_device()
-        with (
-            residency().use(self.weights, (), self._build, device=device, dtype=torch.float32) as module,
-            torch.inference_mode(),
-        ):
+        with residency().use(self.weights, (), self._build, device=device, dtype=torch.float32) as module:
             yield module
 
     def _build(self) -> _Module:
@@ -110,14 +145,6 @@ def _with_frames(latent: torch.Tensor) -> torch.Tensor:
     return latent if latent.dim() == 5 else latent[:, :, None]
 
 
-def _decoded(module: _Module, latent: torch.Tensor) -> torch.Tensor:
-    return module.decode(latent.to(compute_device(), torch.float32)).cpu()
-
-
 def _encoded(module: _Module, frames: torch.Tensor) -> torch.Tensor:
-    return module.encode(frames.to(compute_device(), torch.float32)).cpu()
-
-
-def _images(videos: list[torch.Tensor]) -> torch.Tensor:
-    frames = torch.cat([video[0].transpose(0, 1) for video in videos])
-    return ((frames + 1) / 2).clamp(0, 1).movedim(1, -1).contiguous()
+    with torch.inference_mode():
+        return module.encode(frames.to(compute_device(), torch.float32)).cpu()

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from safelight.media.image import ByteArray, DecodedImage, to_uint8
+from safelight.models.autoencoder.film import Film
 
 NO_MASK_SIDE = 64
 """Side of the all-zero mask of an image without alpha."""
@@ -24,10 +25,15 @@ def mask_tensor(picture: DecodedImage) -> torch.Tensor:
     return torch.from_numpy(1.0 - picture.alpha)
 
 
-def byte_frames(images: torch.Tensor) -> Iterator[ByteArray]:
-    """Each image of ``[B, H, W, C]`` in 8 bits, as it is saved, one at a time."""
-    for image in images:
-        yield to_uint8(float_array(image))
+Images = torch.Tensor | Film
+"""``[B, H, W, C]`` in 0..1: in memory, or decoded when it is read."""
+
+
+def byte_frames(images: Images, *, channels: int | None = None) -> Iterator[ByteArray]:
+    """Each image in 8 bits, as it is saved, one at a time, with its first ``channels``."""
+    for piece in images.pieces() if isinstance(images, Film) else [images]:
+        for image in piece:
+            yield to_uint8(float_array(image[..., :channels]))
 
 
 def float_array(tensor: torch.Tensor) -> NDArray[np.float32]:

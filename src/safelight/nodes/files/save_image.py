@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 
-import torch
-
 from safelight.media.image import save_png
 from safelight.media.metadata import Metadata
-from safelight.nodes.files.pixels import byte_frames
+from safelight.nodes.files.pixels import Images, byte_frames
 from safelight.sdk import Node, NodeOutput, OutputFile, Schema, current, io, ui
 
 
 def save_pictures(
-    images: torch.Tensor, *, prefix: str, folder: str, compress_level: int, metadata: Metadata
+    images: Images, *, prefix: str, folder: str, compress_level: int, metadata: Metadata
 ) -> Sequence[OutputFile]:
     """Save ``[B, H, W, C]`` as numbered PNGs."""
     run = current()
@@ -30,6 +28,8 @@ class SaveImage(Node):
     """Save images as PNG files in the output folder, with the workflow embedded.
 
     Drop such a file on the UI to open the workflow that made it."""
+
+    reads_in_pieces = frozenset({"images"})
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -54,7 +54,7 @@ class SaveImage(Node):
         )
 
     @classmethod
-    def execute(cls, images: torch.Tensor, filename_prefix: str) -> NodeOutput:
+    def execute(cls, images: Images, filename_prefix: str) -> NodeOutput:
         metadata = Metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo)
         files = save_pictures(images, prefix=filename_prefix, folder="output", compress_level=4, metadata=metadata)
         return NodeOutput(ui=ui.Images(files))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from safelight.media.metadata import Metadata
+from safelight.nodes.files.pixels import Images
 from safelight.nodes.files.save_image import save_pictures
 from safelight.sdk import Node, NodeOutput, OutputFile, Schema, current, io, ui
 
@@ -18,13 +19,15 @@ def temp_prefix() -> str:
     return "ComfyUI_temp_" + "".join(_random.choices(string.ascii_lowercase, k=5))
 
 
-def show_pictures(images: torch.Tensor, *, metadata: Metadata) -> Sequence[OutputFile]:
+def show_pictures(images: Images, *, metadata: Metadata) -> Sequence[OutputFile]:
     """Save ``[B, H, W, C]`` as previews, compressed for speed rather than size."""
     return save_pictures(images, prefix=temp_prefix(), folder="temp", compress_level=1, metadata=metadata)
 
 
 class PreviewImage(Node):
     """Show images on the node. They are kept for a while, but not saved among your outputs."""
+
+    reads_in_pieces = frozenset({"images"})
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -41,7 +44,7 @@ class PreviewImage(Node):
         )
 
     @classmethod
-    def execute(cls, images: torch.Tensor) -> NodeOutput:
+    def execute(cls, images: Images) -> NodeOutput:
         metadata = Metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo)
         return NodeOutput(ui=ui.Images(show_pictures(images, metadata=metadata)))
 

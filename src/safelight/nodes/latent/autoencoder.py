@@ -7,11 +7,13 @@ from torch.nn import functional
 
 from safelight.core.errors import Invalid
 from safelight.models.autoencoder.audio_autoencoder import AudioAutoencoder
+from safelight.models.autoencoder.film import Tiling
 from safelight.models.autoencoder.image_autoencoder import ImageAutoencoder
 from safelight.models.autoencoder.ltx_autoencoder import LtxAutoencoder
+from safelight.models.autoencoder.video_autoencoder import VideoAutoencoder
 from safelight.models.nested import first_part
 from safelight.nodes.conditioning.options import Conditioning, with_options
-from safelight.nodes.latent.samples import SEED, Latent
+from safelight.nodes.latent.samples import SEED, VIDEO_DIMENSIONS, Latent
 from safelight.sdk import Node, NodeOutput, Schema, io
 
 
@@ -41,11 +43,14 @@ class VAEDecode(Node):
     @classmethod
     def execute(cls, samples: Latent, vae: ImageAutoencoder) -> NodeOutput:
         decoder, latent = require_autoencoder(vae), first_part(samples["samples"])
+        if isinstance(decoder, VideoAutoencoder) and _is_video(latent):
+            return NodeOutput(decoder.film(latent))
         return NodeOutput(decoder.decode(latent, **_noise_seed(decoder, samples)))
 
 
 class VAEDecodeTiled(Node):
-    """Decode latents into images tile by tile, for images that are too large for the memory."""
+    """Decode latents into images tile by tile, for images that are too large for the memory. A video is decoded a few
+    frames at a time in any case, without borders in time."""
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -71,6 +76,8 @@ class VAEDecodeTiled(Node):
         scale = decoder.downscale
         tile, shared = tile_size // scale, min(overlap, tile_size // 4) // scale
         latent, seed = first_part(samples["samples"]), _noise_seed(decoder, samples)
+        if isinstance(decoder, VideoAutoencoder) and _is_video(latent):
+            return NodeOutput(decoder.film(latent, Tiling(tile, shared)))
         return NodeOutput(decoder.decode_tiled(latent, tile=tile, overlap=shared, **seed))
 
 
@@ -243,6 +250,11 @@ def require_vae(vae: Any) -> Any:
 def _noise_seed(decoder: Any, samples: Latent) -> dict[str, Any]:
     """The seed, for a decoder that adds noise."""
     return {"seed": samples.get(SEED)} if isinstance(decoder, LtxAutoencoder) else {}
+
+
+def _is_video(latent: torch.Tensor) -> bool:
+    """Whether it has several frames, which are decoded when they are read."""
+    return latent.dim() == VIDEO_DIMENSIONS and latent.shape[2] > 1
 
 
 def _tile_inputs(*, step: int) -> list[io.Input]:

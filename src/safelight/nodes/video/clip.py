@@ -29,6 +29,7 @@ from safelight.media.video import (
     read_frames,
     write_video,
 )
+from safelight.models.autoencoder.film import Film
 from safelight.nodes.audio.waveform import audio_of, sound_of
 from safelight.nodes.files.pixels import byte_frames
 
@@ -40,7 +41,8 @@ MAX_CLIP_PIXELS = 2**31
 class VideoComponents:
     """``images``: ``[B, H, W, 3]`` in 0..1; ``audio``: the value of type ``AUDIO`` or ``None``."""
 
-    images: torch.Tensor
+    images: Any
+    """A tensor; in a :class:`FrameClip` also a :class:`safelight.models.autoencoder.film.Film`."""
     frame_rate: Fraction
     audio: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
@@ -177,12 +179,13 @@ class FileClip(Clip):
 
 @dataclass(frozen=True, eq=False)
 class FrameClip(Clip):
-    """Frames in memory."""
+    """Frames in memory, or of a film that is decoded when they are read."""
 
     components: VideoComponents
 
     def get_components(self) -> VideoComponents:
-        return self.components
+        images = self.components.images
+        return replace(self.components, images=images.whole()) if isinstance(images, Film) else self.components
 
     def get_dimensions(self) -> tuple[int, int]:
         return self.components.images.shape[2], self.components.images.shape[1]
@@ -211,7 +214,7 @@ class FrameClip(Clip):
     def _write(self, path: Path, *, codec: str, metadata: Metadata) -> None:
         write_video(
             path,
-            byte_frames(self.components.images[..., :3]),
+            byte_frames(self.components.images, channels=3),
             frame_rate=self.components.frame_rate,
             format=H264_MP4,
             sound=None if self.components.audio is None else sound_of(self.components.audio),

@@ -1,17 +1,17 @@
 """Nodes that make videos from images, and save videos to files."""
 
-import torch
-
 from safelight.media.metadata import Metadata
 from safelight.media.video import av1_webm, frame_rate_of, vp9_webm, write_video
 from safelight.nodes.audio.waveform import Audio
-from safelight.nodes.files.pixels import byte_frames
+from safelight.nodes.files.pixels import Images, byte_frames
 from safelight.nodes.video.clip import Clip, FrameClip, VideoComponents
 from safelight.sdk import Node, NodeOutput, Schema, current, io, ui
 
 
 class CreateVideo(Node):
     """Create a video from images, with audio if there is any."""
+
+    reads_in_pieces = frozenset({"images"})
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -29,7 +29,7 @@ class CreateVideo(Node):
         )
 
     @classmethod
-    def execute(cls, images: torch.Tensor, fps: float, audio: Audio | None = None) -> NodeOutput:
+    def execute(cls, images: Images, fps: float, audio: Audio | None = None) -> NodeOutput:
         return NodeOutput(FrameClip(VideoComponents(images, frame_rate_of(fps), audio)))
 
 
@@ -69,6 +69,8 @@ class SaveWEBM(Node):
 
     VP9 keeps the transparency of images that have an alpha channel; AV1 makes smaller files."""
 
+    reads_in_pieces = frozenset({"images"})
+
     @classmethod
     def define_schema(cls) -> Schema:
         return Schema(
@@ -95,13 +97,13 @@ class SaveWEBM(Node):
         )
 
     @classmethod
-    def execute(cls, images: torch.Tensor, filename_prefix: str, codec: str, fps: float, crf: float) -> NodeOutput:
+    def execute(cls, images: Images, filename_prefix: str, codec: str, fps: float, crf: float) -> NodeOutput:
         height, width, channels = images.shape[1:]
         file = current().open_series(filename_prefix, width=width, height=height).file(0, ".webm")
         transparent = channels == 4 and codec == "vp9"
         write_video(
             file.path,
-            byte_frames(images if transparent else images[..., :3]),
+            byte_frames(images, channels=None if transparent else 3),
             frame_rate=frame_rate_of(fps),
             format=vp9_webm(crf, alpha=transparent) if codec == "vp9" else av1_webm(crf),
             metadata=Metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo),
