@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 FACTS = json.dumps({"id": "some/model", "author": "some", "cardData": {"license": "apache-2.0"}}).encode()
@@ -23,9 +23,10 @@ def model_site(content: bytes) -> Iterator[str]:
             self.send_header("content-type", "application/octet-stream" if is_file else "application/json")
             self.send_header("content-length", str(len(body)))
             self.end_headers()
-            for start in range(0, len(body), size := len(body) // PARTS + 1):
-                self.wfile.write(body[start : start + size])
-                time.sleep(PAUSE_S if is_file else 0)
+            with suppress(BrokenPipeError, ConnectionResetError):  # who asks for the size only does not read on
+                for start in range(0, len(body), size := len(body) // PARTS + 1):
+                    self.wfile.write(body[start : start + size])
+                    time.sleep(PAUSE_S if is_file else 0)
 
         def log_message(self, format: str, *args: object) -> None:
             pass

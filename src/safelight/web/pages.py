@@ -10,6 +10,7 @@ from starlette.responses import FileResponse, Response
 
 _FOLDER = Path(str(files("safelight.web")))
 _HTML, _CSS, _SCRIPT = "text/html; charset=utf-8", "text/css; charset=utf-8", "text/javascript; charset=utf-8"
+_SCRIPTS = ("server", "admin", "jobs", "users", "usage", "models", "workflows", "records", "webhooks", "account", "help")
 _PAGES = {
     "/login": ("login/login.html", _HTML),
     "/setup": ("login/setup.html", _HTML),
@@ -19,7 +20,7 @@ _PAGES = {
     "/help": ("admin/help.html", _HTML),
     **{f"/{name}": (name, _CSS) for name in ("login/page.css", "admin/page.css")},
     **{f"/login/{name}.js": (f"login/{name}.js", _SCRIPT) for name in ("form", "login", "setup", "invitation")},
-    **{f"/admin/{name}.js": (f"admin/{name}.js", _SCRIPT) for name in ("server", "admin", "account", "help")},
+    **{f"/admin/{name}.js": (f"admin/{name}.js", _SCRIPT) for name in _SCRIPTS},
 }
 _HEADERS = {
     "cache-control": "no-cache",

@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
-from tests.e2e.accounts import PASSWORD, accept, become_administrator
+from tests.e2e.accounts import PASSWORD, accept, become_administrator, invite
+from tests.e2e.model_site import model_site
 from tests.e2e.server import running_server
+from tests.e2e.workflows import BLUR
+
+from safelight.settings import BUNDLED_MODELS
 
 expect.set_options(timeout=60_000)
 SAMPLED = {"steps": 10_000, "seed": 1, "cfg": 2.0, "sampler_name": "euler", "scheduler": "normal", "denoise": 1.0}
@@ -26,10 +30,18 @@ HANGING = {
 }
 
 
+VIEWS = ("now", "jobs", "users", "usage", "models", "workflows", "packs", "keys", "messages", "audit", "log")
+MODEL = BUNDLED_MODELS / "checkpoints" / "safelight-miniature.safetensors"
+
+
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[str]:
     """A server of its own: these tests turn its accounts on."""
-    with running_server(tmp_path, SAFELIGHT_WEB="0", SAFELIGHT_EXAMPLE_INPUT="0") as url:
+    more = {"SAFELIGHT_WEB": "0", "SAFELIGHT_EXAMPLE_INPUT": "0"}
+    with (
+        model_site(MODEL.read_bytes()) as site,
+        running_server(tmp_path, SAFELIGHT_HUGGINGFACE_URL=site, **more) as url,
+    ):
         yield url
 
 
@@ -50,7 +62,7 @@ def check_accessible(page: Page) -> None:
     assert found == [], json.dumps(found, indent=1)
 
 
-def test_a_class_is_set_up_and_a_hung_job_ended(page: Page, browser: Browser, own_server: str) -> None:
+def test_a_class_is_set_up_and_a_hung_job_ended(page: Page, browser: Browser, own_server: str, tmp_path: Path) -> None:
     began = time.monotonic()
     become_administrator(page, own_server)
 
@@ -81,6 +93,23 @@ def test_a_class_is_set_up_and_a_hung_job_ended(page: Page, browser: Browser, ow
     row.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("being cancelled").first).to_be_visible()
     wait_for_row(page, "ended", "student-7", "cancelled")
+
+    page.goto(f"{own_server}/admin#models")
+    page.get_by_label("URL of the file").fill("https://huggingface.co/some/model/resolve/main/lesson.safetensors")
+    page.get_by_role("button", name="Size and license").click()
+    expect(page.get_by_text("License: apache-2.0")).to_be_visible()
+    page.get_by_role("button", name="Import", exact=True).click()
+    model = page.get_by_role("row").filter(has_text="lesson.safetensors")
+    expect(model).to_contain_text("apache-2.0")
+    check_accessible(page)
+
+    page.goto(f"{own_server}/admin#workflows")
+    (tmp_path / "Lesson 1.json").write_text(json.dumps(BLUR))
+    page.get_by_label("File, as the web UI exports it").set_input_files(tmp_path / "Lesson 1.json")
+    page.get_by_role("button", name="Give to everybody").click()
+    expect(page.get_by_role("row").filter(has_text="Lesson 1")).to_contain_text("root")
+    assert student.request.get(f"{own_server}/api/workflow_templates").json() == {"For everybody": ["Lesson 1"]}
+
     page.goto(f"{own_server}/admin#housekeeping")
     page.get_by_role("button", name="Run it now").click()
     expect(page.get_by_text("Housekeeping has run.")).to_be_visible()
@@ -109,6 +138,61 @@ def submit(url: str, key: str) -> None:
         pass
 
 
+def test_every_view_is_accessible_and_fits_a_narrow_screen(page: Page, own_server: str) -> None:
+    become_administrator(page, own_server)
+    for width in (1200, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        for view in VIEWS:
+            page.goto(f"{own_server}/admin#{view}")
+            page.locator("#view h2").first.wait_for()
+            check_accessible(page)
+            overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert overflow <= 0, f"{view} is wider than a screen of {width} pixels"
+    page.goto(f"{own_server}/account")
+    page.get_by_role("heading", name="Delete my data").wait_for()
+    check_accessible(page)
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+
+
+def test_a_user_is_renamed_and_deleted_with_all_data(page: Page, browser: Browser, own_server: str) -> None:
+    become_administrator(page, own_server)
+    anna = browser.new_context().new_page()
+    accept(anna, invite(page, own_server, "anna"))
+    anna.goto(f"{own_server}/account")
+    anna.get_by_label("Address (https)").fill("https://example.org/told")
+    anna.get_by_role("button", name="Add a webhook").click()
+    expect(anna.get_by_role("cell", name="https://example.org/told")).to_be_visible()
+    expect(anna.get_by_text("this browser")).to_be_visible()
+    page.goto(f"{own_server}/admin#usage")
+    page.goto(f"{own_server}/admin#users")
+    row = page.get_by_role("row").filter(has=page.get_by_role("cell", name="anna", exact=True))
+    row.get_by_text("More").click()
+    row.get_by_label("New name").fill("anna.b")
+    row.get_by_role("button", name="Rename").click()
+    expect(page.get_by_text("anna is anna.b now.")).to_be_visible()
+    row = page.get_by_role("row").filter(has=page.get_by_role("cell", name="anna.b", exact=True))
+    row.get_by_text("More").click()
+    row.get_by_role("button", name="Delete anna.b").click()
+    expect(page.get_by_text("anna.b is deleted")).to_be_visible()
+    anna.goto(f"{own_server}/account")
+    anna.wait_for_url("**/login")
+    page.goto(f"{own_server}/admin#audit")
+    expect(page.get_by_role("row").filter(has_text="user.delete")).to_contain_text("anna.b")
+
+
+def test_a_user_deletes_their_own_data(page: Page, browser: Browser, own_server: str) -> None:
+    become_administrator(page, own_server)
+    anna = browser.new_context().new_page()
+    accept(anna, invite(page, own_server, "anna"))
+    anna.goto(f"{own_server}/account")
+    anna.get_by_text("Delete my account with all data").click()
+    anna.get_by_label("Current password, to delete everything").fill(PASSWORD)
+    anna.get_by_role("button", name="Delete everything").click()
+    anna.wait_for_url("**/login")
+    users = page.request.get(f"{own_server}/api/admin/users").json()["users"]
+    assert [user["name"] for user in users] == ["root"]
+
+
 def test_a_user_is_disabled_and_enabled_by_keyboard_on_a_narrow_screen(page: Page, own_server: str) -> None:
     become_administrator(page, own_server)
     page.set_viewport_size({"width": 390, "height": 844})
@@ -129,12 +213,12 @@ def test_a_user_is_disabled_and_enabled_by_keyboard_on_a_narrow_screen(page: Pag
 def test_a_password_is_changed_and_a_stranger_sees_nothing(page: Page, browser: Browser, own_server: str) -> None:
     become_administrator(page, own_server)
     page.goto(f"{own_server}/account")
-    page.get_by_label("Current password").fill("not this one")
+    page.get_by_label("Current password", exact=True).fill("not this one")
     page.get_by_label("New password", exact=True).fill(PASSWORD + "!")
     page.get_by_label("New password, again").fill(PASSWORD + "!")
     page.get_by_role("button", name="Change the password").click()
     expect(page.get_by_text("the current password is wrong")).to_be_visible()
-    page.get_by_label("Current password").fill(PASSWORD)
+    page.get_by_label("Current password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Change the password").click()
     expect(page.get_by_text("The password is changed")).to_be_visible()
     page.get_by_role("button", name="Sign out").click()

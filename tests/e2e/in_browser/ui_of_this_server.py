@@ -224,7 +224,7 @@ def test_the_queue_shows_place_and_estimate_and_no_rows_for_what_never_began(ui:
     ui.run()
     ui.wait_for("() => window.seenRunning.includes('Sampled')")
     ui.run()
-    ui.page.get_by_role("button", name="Queue", exact=True).click()
+    ui.open_tab("safelight-queue")
     rows = ui.page.locator(".safelight-queue li")
     expect(rows).to_have_count(2)
     expect(rows.first).to_contain_text("Runs now.")

@@ -1,6 +1,7 @@
-// The account's page: usage and limits, password, API keys, signing out.
+// The account's page: usage and limits, keys, sessions, webhooks, password, signing out, and deleting everything.
 
 import { button, bytes, cell, field, form, h, request, say, seconds, table, when } from './server.js'
+import { showWebhooks } from './webhooks.js'
 
 const view = document.querySelector('#view')
 
@@ -17,13 +18,17 @@ async function show() {
   const account = await request('GET', 'api/account')
   if (account.is_admin) document.querySelector('#links').replaceChildren(h('a', { href: 'admin' }, 'Administration'))
   const keys = h('div', {})
+  const sessions = h('div', {})
+  const webhooks = h('div', {})
   view.replaceChildren(
     h('section', {}, h('h2', {}, account.name), h('div', { class: 'cards' }, ...usage(account))),
     h('section', {}, h('h2', {}, 'API keys'), h('p', { class: 'quiet' }, 'Programs send a key as X-API-Key or as a bearer token, and act for you.'), keys),
-    account.has_password ? passwordSection() : null,
-    h('section', {}, h('h2', {}, 'This browser'), button('Sign out', signOut))
+    h('section', {}, h('h2', {}, 'Webhooks'), webhooks),
+    h('section', {}, h('h2', {}, 'Where I am signed in'), sessions, h('p', {}, button('Sign out', signOut))),
+    ...(account.has_password ? [passwordSection()] : []),
+    deletionSection(account)
   )
-  await showKeys(keys)
+  await Promise.all([showKeys(keys), showSessions(sessions), showWebhooks(webhooks)])
 }
 
 function usage({ used, limits }) {
@@ -53,6 +58,31 @@ async function showKeys(place, made) {
     table(['Key', 'For', 'Created', ''], keys.map((key) => h('tr', {}, cell(key.id), cell(key.label), cell(when(key.created_at)), cell(button('Revoke', revoke(key)))))),
     form(create, h('div', { class: 'row' }, field('What it is for', { name: 'label', maxlength: 255 })), h('p', {}, h('button', {}, 'Create a key')))
   )
+}
+
+async function showSessions(place) {
+  const { sessions } = await request('GET', 'api/account/sessions')
+  const end = ({ id }) => async () => {
+    await request('DELETE', `api/account/sessions/${id}`)
+    await showSessions(place)
+    return 'That session has ended.'
+  }
+  place.replaceChildren(table(['Since', 'Until', ''], sessions.map((session) =>
+    h('tr', {}, cell(when(session.created_at)), cell(when(session.expires_at)), cell(session.is_this ? 'this browser' : button('End', end(session)))))))
+}
+
+function deletionSection({ name, has_password: hasPassword }) {
+  const remove = async (fields) => {
+    await request('DELETE', 'api/account', fields)
+    location.replace('login')
+  }
+  const proof = hasPassword
+    ? field('Current password, to delete everything', { name: 'password', type: 'password', autocomplete: 'current-password', required: true })
+    : field(`Type ${name} to delete everything`, { name: 'name', required: true })
+  return h('section', {}, h('h2', {}, 'Delete my data'),
+    h('details', {}, h('summary', {}, 'Delete my account with all data'),
+      h('p', {}, 'Your jobs end; your files, workflows, links to shared workflows, settings and keys are deleted. This cannot be undone.'),
+      form(remove, proof, h('p', {}, h('button', { class: 'danger' }, 'Delete everything')))))
 }
 
 function passwordSection() {

@@ -1,10 +1,16 @@
-// The administrator's page: what runs and waits, all jobs, users, node packs, and housekeeping.
+// The administrator's page: what runs and waits, node packs and housekeeping; the other views have files of their own.
 
-import { button, bytes, cell, field, form, h, request, say, seconds, table, when } from './server.js'
+import { jobs, jobTable } from './jobs.js'
+import { models } from './models.js'
+import { audit, keys, log, messages } from './records.js'
+import { button, bytes, cell, h, request, say, table, when } from './server.js'
+import { usage } from './usage.js'
+import { users } from './users.js'
+import { workflows } from './workflows.js'
 
-const views = { now, jobs, users, packs, housekeeping }
+const views = { now, jobs, users, usage, models, workflows, packs, keys, messages, audit, log, housekeeping }
+const live = { now: 3000, log: 3000 }
 const view = document.querySelector('#view')
-const REFRESH_MS = 3000
 let shown = 0
 
 async function show() {
@@ -15,7 +21,7 @@ async function show() {
   }
   const turn = ++shown
   try {
-    const content = await views[name]()
+    const content = await views[name](show)
     if (turn === shown) view.replaceChildren(...content)
   } catch (error) {
     say(error.message, true)
@@ -31,7 +37,7 @@ async function now() {
     request('GET', 'api/admin/packs')
   ])
   const waiting = Object.values(schedule.queue.waiting).reduce((sum, count) => sum + count, 0)
-  const failed = housekeeper.slots.flatMap((slot) => slot.packs.filter((pack) => pack.error).map((pack) => pack.name))
+  const failed = housekeeper.slots.flatMap((slot) => slot.packs.filter((pack) => pack.failures.length).map((pack) => pack.name))
   return [
     h('section', { class: 'cards' },
       h('div', { class: 'card' }, h('p', { class: 'number' }, String(waiting)), h('p', {}, 'jobs wait'), queueActions(schedule.queue.mode)),
@@ -40,7 +46,7 @@ async function now() {
     ),
     h('section', {}, h('h2', {}, 'Slots'),
       table(['Slot', 'State', 'User', 'Device', 'Models', ''], schedule.slots.map(slotRow))),
-    h('section', {}, h('h2', {}, 'Ended last'), jobTable(ended.jobs))
+    h('section', {}, h('h2', {}, 'Ended last'), jobTable(ended.jobs, show))
   ]
 }
 
@@ -59,141 +65,13 @@ function slotRow(slot) {
     cell(slot.devices.join(', ') + host), h('td', { class: 'wrap' }, slot.warm_models.join(', ')), h('td', {}, h('div', { class: 'actions' }, actions)))
 }
 
-// -- jobs --
-
-let jobKind = 'running'
-
-async function jobs() {
-  const { jobs: found, pagination } = await request('GET', `api/admin/jobs?status=${jobKind}&limit=100`)
-  const kinds = ['running', 'queued', 'ended'].map((kind) =>
-    h('option', { value: kind, selected: kind === jobKind }, { running: 'Running', queued: 'Waiting', ended: 'Ended' }[kind]))
-  const choose = (event) => {
-    jobKind = event.target.value
-    show()
-  }
-  return [
-    h('section', {}, h('h2', {}, 'Jobs of all users'),
-      h('p', {}, h('label', {}, 'Show', h('select', { onchange: choose }, kinds))),
-      jobTable(found),
-      pagination.has_more ? h('p', { class: 'quiet' }, 'The first 100 are shown.') : null)
-  ]
-}
-
-function jobTable(found) {
-  return table(['Job', 'User', 'Status', 'Began', 'Took', 'Error', ''], found.map(jobRow))
-}
-
-function jobRow(job) {
-  const path = `api/admin/jobs/${encodeURIComponent(job.user)}/${encodeURIComponent(job.id)}`
-  const isOver = job.execution_end_time != null || ['completed', 'failed', 'cancelled'].includes(job.status)
-  const took = job.execution_start_time ? ((job.execution_end_time ?? Date.now()) - job.execution_start_time) / 1000 : null
-  const error = job.error
-    ? h('details', {}, h('summary', { class: 'bad' }, `${job.error.type}: ${job.error.message}`.slice(0, 120)),
-        h('p', { class: 'quiet' }, `Node ${job.error.node_id} (${job.error.node_type})`), h('pre', {}, (job.error.traceback ?? []).join('')))
-    : ''
-  const action = isOver
-    ? button('Delete', () => request('DELETE', path).then(show))
-    : button('Cancel', () => request('POST', `${path}/cancel`, {}).then(show).then(() => 'The job is being cancelled.'))
-  return h('tr', {}, h('td', { title: job.id }, job.id.slice(0, 8)), cell(job.user_name || job.user),
-    cell(job.cancel_requested && !isOver ? 'being cancelled' : job.status), cell(when(job.execution_start_time)), cell(seconds(took)),
-    h('td', { class: 'wrap' }, error), cell(action))
-}
-
-// -- users --
-
-async function users() {
-  const { users: found } = await request('GET', 'api/admin/users')
-  const links = h('div', {})
-  const invite = async (fields) => {
-    const names = fields.names.split(/[\s,;]+/).filter(Boolean)
-    const limits = readLimits(fields)
-    const { users: made } = await request('POST', 'api/admin/users', { names, limits, is_admin: fields.is_admin === 'on' })
-    links.replaceChildren(linkTable(made))
-    if (!found.length) return 'The server has accounts now, and requires to sign in. Open your link and choose a password.'
-    await refresh()
-    return `${made.length} invited. Send each user their link; it is shown only this once and is valid for 14 days.`
-  }
-  const list = h('div', {})
-  const refresh = async () => list.replaceChildren(userTable((await request('GET', 'api/admin/users')).users, links, refresh))
-  list.replaceChildren(userTable(found, links, refresh))
-  return [
-    h('section', {}, h('h2', {}, 'Users'), found.length ? list : h('p', { class: 'quiet' }, 'This server has no accounts: everybody who reaches it is its one local user. Inviting a user turns accounts on.'), links),
-    h('section', {}, h('h2', {}, 'Invite users'),
-      form(invite,
-        field('Names, one per line or separated by commas', { name: 'names', rows: 4, required: true }),
-        h('div', { class: 'row' }, ...LIMITS.map(([name, text]) => field(text, { name, inputmode: 'decimal', size: 10, placeholder: 'no limit' }))),
-        h('label', {}, h('span', {}, h('input', { type: 'checkbox', name: 'is_admin' }), ' They are administrators')),
-        h('p', {}, h('button', { class: 'main' }, 'Invite'))))
-  ]
-}
-
-const LIMITS = [
-  ['stored_bytes', 'Stored GB'],
-  ['queued_jobs', 'Waiting jobs'],
-  ['running_jobs', 'Running jobs'],
-  ['device_s', 'Device hours'],
-  ['run_limit_s', 'Minutes per job']
-]
-const UNITS = { stored_bytes: 1e9, queued_jobs: 1, running_jobs: 1, device_s: 3600, run_limit_s: 60 }
-
-function readLimits(fields) {
-  return Object.fromEntries(LIMITS.map(([name, text]) => {
-    const value = String(fields[name] ?? '').trim()
-    if (!value) return [name, null]
-    const number = Number(value) * UNITS[name]
-    if (!Number.isFinite(number) || number < 0) throw new Error(`${text}: '${value}' is not a number`)
-    return [name, Math.round(number)]
-  }))
-}
-
-function linkTable(made) {
-  const copy = (text) => () => navigator.clipboard.writeText(text).then(() => 'Copied.')
-  const address = (link) => new URL(link.startsWith('http') ? link : `.${link}`, document.baseURI).href
-  return table(['Invited', 'Link', ''], made.map((user) =>
-    h('tr', {}, cell(user.name), h('td', { class: 'wrap' }, h('code', {}, address(user.link))), cell(button('Copy', copy(address(user.link)))))))
-}
-
-function userTable(found, links, refresh) {
-  return table(['Name', 'Stored', 'Jobs', 'Device time', 'Weight', 'State', ''], found.map((user) => userRow(user, links, refresh)))
-}
-
-function userRow(user, links, refresh) {
-  const path = `api/admin/users/${encodeURIComponent(user.id)}`
-  const change = (body, text) => () => request('PATCH', path, body).then(refresh).then(() => text)
-  const of = (used, limit) => (limit == null ? used : `${used} of ${limit}`)
-  const invite = async () => {
-    links.replaceChildren(linkTable([await request('POST', `${path}/invitation`, {})]))
-    return `A new link for ${user.name}: with it they choose a new password.`
-  }
-  const state = user.is_disabled ? h('span', { class: 'bad' }, 'disabled') : user.is_admin ? 'administrator' : user.has_password ? '' : 'no password yet'
-  const saveLimits = async (fields) => {
-    await request('PATCH', path, { limits: readLimits(fields), weight: Number(fields.weight) })
-    await refresh()
-    return `The limits of ${user.name} are changed.`
-  }
-  const limits = h('details', {}, h('summary', {}, 'Limits'),
-    form(saveLimits,
-      ...LIMITS.map(([name, text]) => field(text, { name, value: user.limits[name] == null ? '' : user.limits[name] / UNITS[name], size: 8 })),
-      field('Weight', { name: 'weight', value: user.weight, size: 8, required: true }),
-      h('button', {}, 'Save')))
-  const actions = user.is_disabled
-    ? [button('Enable', change({ is_disabled: false }, `${user.name} may sign in again.`))]
-    : [button('New link', invite),
-       button(user.is_admin ? 'Take rights' : 'Make administrator', change({ is_admin: !user.is_admin }, 'The rights are changed.')),
-       user.limits.device_s == null ? null : button('Reset device time', change({ reset_used: true }, 'The used device time is reset.')),
-       button('Disable', change({ is_disabled: true }, `${user.name} is disabled: sessions, keys and jobs have ended; files are kept.`))]
-  return h('tr', {}, cell(user.name), cell(of(bytes(user.used.stored_bytes), user.limits.stored_bytes == null ? null : bytes(user.limits.stored_bytes))),
-    cell(`${user.used.running_jobs} run, ${user.used.queued_jobs} wait`), cell(of(seconds(user.used.device_s), user.limits.device_s == null ? null : seconds(user.limits.device_s))),
-    cell(String(user.weight)), cell(state), h('td', {}, h('div', { class: 'actions' }, actions), limits))
-}
-
 // -- node packs --
 
 async function packs() {
   const { slots } = await request('GET', 'api/admin/packs')
   const rows = slots.flatMap((slot) => slot.packs.map((pack) =>
     h('tr', {}, cell(slot.id), cell(pack.name), cell(String(pack.nodes ?? '')),
-      h('td', { class: 'wrap' }, pack.error ? h('span', { class: 'bad' }, pack.error) : h('span', { class: 'good' }, 'loaded')))))
+      h('td', { class: 'wrap' }, pack.failures.length ? h('span', { class: 'bad' }, pack.failures.map(({ subject, reason }) => `${subject}: ${reason}`).join('; ')) : h('span', { class: 'good' }, 'loaded')))))
   return [h('section', {}, h('h2', {}, 'Node packs'), table(['Slot', 'Pack', 'Nodes', 'State'], rows))]
 }
 
@@ -231,7 +109,13 @@ addEventListener('hashchange', () => {
   say('')
   show()
 })
+let refreshedAt = 0
+/** Views of what changes by itself are read again, unless somebody types in them or reads a detail. */
 setInterval(() => {
-  if ((location.hash.slice(1) || 'now') === 'now' && !document.hidden) show()
-}, REFRESH_MS)
+  const period = live[location.hash.slice(1) || 'now']
+  const isInUse = view.contains(document.activeElement) && document.activeElement.matches('input, select, textarea, button')
+  if (!period || document.hidden || isInUse || view.querySelector('details[open]') || Date.now() - refreshedAt < period) return
+  refreshedAt = Date.now()
+  show()
+}, 500)
 show()
