@@ -10,7 +10,8 @@ from starlette.responses import FileResponse, Response
 
 _FOLDER = Path(str(files("safelight.web")))
 _HTML, _CSS, _SCRIPT = "text/html; charset=utf-8", "text/css; charset=utf-8", "text/javascript; charset=utf-8"
-_SCRIPTS = ("server", "admin", "jobs", "users", "usage", "models", "workflows", "records", "webhooks", "account", "help")
+_OF_ADMINISTRATORS = ("admin", "jobs", "users", "usage", "models", "workflows", "records")
+_SCRIPTS = ("server", *_OF_ADMINISTRATORS, "account", "webhooks", "help")
 _PAGES = {
     "/login": ("login/login.html", _HTML),
     "/setup": ("login/setup.html", _HTML),
