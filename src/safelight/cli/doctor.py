@@ -27,6 +27,7 @@ from safelight.cli.options import given, server_options
 from safelight.cli.pack_import import NotChecked, import_packs
 from safelight.comfyui import inspection, installation
 from safelight.core.errors import SafelightError, Unavailable
+from safelight.db.sqlite_driver import driver, is_sound
 from safelight.dispatch.backends.process import scrub
 from safelight.sandbox.rules import Rules
 from safelight.settings import Settings
@@ -97,10 +98,22 @@ def _packages(_: Settings) -> Iterator[Finding]:
 
 
 def _sqlite(_: Settings) -> Iterator[Finding]:
-    import pysqlite3
-
-    bundled, system = pysqlite3.sqlite_version, sqlite3.sqlite_version
-    yield Finding(Verdict.GOOD, "SQLite", f"{bundled} (bundled; the system's {system} is not used)")
+    try:
+        used = driver()
+    except Unavailable as error:
+        yield Finding(Verdict.BAD, "SQLite", str(error))
+        return
+    version, system = used.sqlite_version, sqlite3.sqlite_version
+    if used is not sqlite3:
+        yield Finding(Verdict.GOOD, "SQLite", f"{version} (bundled; the system's {system} is not used)")
+    elif is_sound(used.sqlite_version_info):
+        yield Finding(Verdict.GOOD, "SQLite", f"{version} (the system's)")
+    else:
+        yield Finding(
+            Verdict.NOTE,
+            "SQLite",
+            f"{version}, the system's, has a bug that can corrupt a database; pip install pysqlite3, or use PostgreSQL",
+        )
 
 
 def _data_dir(chosen: Settings) -> Iterator[Finding]:

@@ -4,15 +4,14 @@ import asyncio
 import errno
 import logging
 import os
-import resource
 import signal
 import socket
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import click
 import uvicorn
-import uvloop
 
 from safelight import settings as sources
 from safelight.api.comfy.socket import MAX_MESSAGE_BYTES
@@ -50,7 +49,17 @@ def run(settings: Settings) -> None:
     # At INFO uvicorn logs the URLs of WebSockets, which hold the keys of ``?token=``; at DEBUG all headers.
     for name in ("uvicorn", "uvicorn.error", "websockets"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    uvloop.run(_serve(settings))
+    _run(_serve(settings))
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run it on uvloop's event loop where that is installed, else on Python's own."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(work)
+    else:
+        uvloop.run(work)
 
 
 async def _serve(settings: Settings) -> None:
@@ -105,6 +114,10 @@ async def _serve(settings: Settings) -> None:
 
 def _allow_many_connections() -> None:
     """Raise the limit of open files, which is 1,024 on most systems: each connection is one."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     soft = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

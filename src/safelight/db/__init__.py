@@ -5,6 +5,7 @@
 * ``transactor``: the protocol of the two transactors, and the fenced one.
 * ``group_commit``: several transactions in one commit, each in a savepoint.
 * ``snapshot``: a consistent copy of a database as one SQLite file.
+* ``sqlite_driver``: the driver of SQLite.
 * ``sqlite``: opens SQLite files; the lock of a database's only server.
 * ``sqlite_transactor``: reads and writes on SQLite.
 * ``sqlite_writer``: the thread that writes to SQLite.

@@ -1,20 +1,19 @@
 """Opens SQLite databases: one file with a write-ahead log; nothing is acknowledged before it is on disk.
 
-Uses the ``pysqlite3`` wheel, because the SQLite versions of many systems have a WAL bug that can corrupt a database.
 Transactions are begun and ended explicitly: the driver's own handling opens none for reads and cannot group commits.
 """
 
-import fcntl
 import os
 from pathlib import Path
 from typing import Any
 
-import pysqlite3.dbapi2
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
 from safelight.core.errors import StorageFull, Unavailable
+from safelight.db.sqlite_driver import driver
+from safelight.sandbox.file_lock import lock
 
 _BUSY_TIMEOUT_MS = 5000
 
@@ -30,7 +29,7 @@ def create(url: str) -> Engine:
         raise Unavailable(f"cannot create the folder of the database {parsed.database}: {error.strerror}") from error
     engine = create_engine(
         f"sqlite:///{parsed.database}",
-        module=pysqlite3.dbapi2,
+        module=driver(),
         poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
         connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000, "check_same_thread": False, "cached_statements": 256},
@@ -56,7 +55,7 @@ def run(conn: Connection, statement: str) -> None:
     driver: Any = conn.connection.driver_connection
     try:
         driver.execute(statement)
-    except pysqlite3.dbapi2.OperationalError as error:
+    except driver().OperationalError as error:
         raise unavailable(error) from error
 
 
@@ -79,7 +78,7 @@ def copy(url: str, to: Path) -> None:
     path = make_url(url).database
     if make_url(url).get_backend_name() != "sqlite" or not path or not Path(path).exists():
         raise Unavailable(f"the database {make_url(url).render_as_string()} is not a SQLite file")
-    source, target = pysqlite3.dbapi2.connect(path), pysqlite3.dbapi2.connect(to)
+    source, target = driver().connect(path), driver().connect(to)
     try:
         os.chmod(to, 0o600)
         source.backup(target)
@@ -87,7 +86,7 @@ def copy(url: str, to: Path) -> None:
         [[found]] = target.execute("PRAGMA integrity_check(1)").fetchall()
         if found != "ok":
             raise Unavailable(f"the database {path} is damaged: {found}")
-    except pysqlite3.dbapi2.DatabaseError as error:
+    except driver().DatabaseError as error:
         raise unavailable(error) from error
     finally:
         target.close()
@@ -101,7 +100,7 @@ class ServerLock:
         path = f"{make_url(url).database}.lock"
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(self._fd, wait=False)
         except OSError:
             os.close(self._fd)
             raise Unavailable(f"another server is running on the database {path.removesuffix('.lock')}") from None

@@ -5,6 +5,7 @@ the layers do not change. Networks that are not in use are evicted when memory r
 first. A network that still does not fit leaves some of its weights in main memory (``models/offload.py``).
 """
 
+import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -296,5 +297,9 @@ def _total_memory(device: torch.device) -> int:
 
 
 def _meminfo(name: str) -> int:
-    with open("/proc/meminfo", encoding="ascii") as file:
+    try:
+        file = open("/proc/meminfo", encoding="ascii")  # noqa: SIM115
+    except FileNotFoundError:  # not Linux: what is available is not told
+        return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    with file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith(name))

@@ -26,13 +26,22 @@ def describe(device: str) -> EngineInfo:
 
 
 def resident_bytes() -> int:
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    """0 where the system does not report it."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except FileNotFoundError:
+        return 0
 
 
 def machine_memory() -> tuple[int, int]:
-    """Return the machine's total and available memory in bytes."""
-    with open("/proc/meminfo", encoding="ascii") as file:
+    """Return the machine's total and available memory in bytes; where the system reports the total only, that twice."""
+    try:
+        file = open("/proc/meminfo", encoding="ascii")  # noqa: SIM115
+    except FileNotFoundError:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return total, total
+    with file:
         lines = dict(line.split(":", 1) for line in file)
     return tuple(int(lines[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))  # type: ignore[return-value]
 

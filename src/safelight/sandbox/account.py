@@ -3,7 +3,6 @@
 import glob
 import json
 import os
-import pwd
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -14,6 +13,10 @@ from safelight.sandbox.rules import Account
 
 def find_account(name: str) -> Account:
     """The account with that name or number. Raises :class:`LookupError` if the system has none."""
+    try:
+        import pwd
+    except ImportError:
+        raise LookupError("this system has no accounts that workers can run as") from None
     try:
         entry = pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
     except KeyError:

@@ -9,12 +9,15 @@ this can be undone, by this process or its children.
 
 import glob
 import os
-import resource
+import sys
 from collections.abc import Callable, Iterator
 
 from safelight.sandbox import landlock, network, readable_paths, seccomp, system
 from safelight.sandbox.rules import Account, Rules
 
+UNCONFINED = (
+    f"confinement: there is none on {sys.platform}; workers may read, write and reach everything that their account may"
+)
 _FILE_CAPABILITIES = 0b11111
 """chown, dac_override, dac_read_search, fowner, fsetid: the capabilities that root needs for its files."""
 
@@ -33,6 +36,10 @@ def confine(rules: Rules) -> tuple[str, ...]:
     with other rights than intended.
     """
     _limit(rules)
+    if not system.IS_LINUX:
+        if rules.account is not None:
+            _become(rules.account)
+        return (UNCONFINED,)
     is_isolated = not rules.network and os.geteuid() == 0 and _refusal_of(network.isolate) is None
     if rules.account is not None:
         _become(rules.account)
@@ -45,6 +52,8 @@ def confine(rules: Rules) -> tuple[str, ...]:
 
 
 def _limit(rules: Rules) -> None:
+    import resource
+
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would contain the job owner's data
     for kind, size in ((resource.RLIMIT_AS, rules.address_space_bytes), (resource.RLIMIT_FSIZE, rules.file_bytes)):
         if size:
@@ -66,6 +75,10 @@ def _become(account: Account) -> None:
     if (os.geteuid(), os.getegid()) == (account.uid, account.gid):
         return
     os.setgroups(account.groups)
+    if not system.IS_LINUX:
+        os.setgid(account.gid)
+        os.setuid(account.uid)
+        return
     os.setresgid(account.gid, account.gid, account.gid)
     os.setresuid(account.uid, account.uid, account.uid)
     system.stay_dumpable()

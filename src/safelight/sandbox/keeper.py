@@ -12,9 +12,9 @@ are stopped.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import resource
 import signal
 import sys
 import time
@@ -27,6 +27,8 @@ from safelight.sandbox import namespaces, system
 NAMES = ("safelight-keep", "safelight-init")
 """``/proc/PID/comm`` of a keeper, and of the first process of an engine's namespace."""
 
+_LOOK_S = 0.5
+PLAIN = f"processes: {sys.platform} has no namespaces; programs that a worker starts in a session of their own may stay"
 _SWEEP_S = 5.0
 _SIGNALLED = 128
 """An exit status above this, of the first process of a namespace, is the signal that ended the engine."""
@@ -52,6 +54,10 @@ def main() -> None:
 
 def keep(engine: Sequence[str], *, fd: int, parent: int, own_processes: bool, writable: Sequence[str] | None) -> None:
     """Start the engine, wait for it, and exit as it did."""
+    if not system.IS_LINUX:
+        keep_plainly(engine, fd=fd, parent=parent)
+    import resource
+
     system.die_with_parent()
     if os.getppid() != parent:
         sys.exit("the server has ended")
@@ -84,6 +90,33 @@ def keep(engine: Sequence[str], *, fd: int, parent: int, own_processes: bool, wr
     if own_processes and refusal is None:
         _exit_as(code if code <= _SIGNALLED else _SIGNALLED - code)
     _kill_children()  # not in a PID namespace, where /proc of this process shows other ids
+    _exit_as(code)
+
+
+def keep_plainly(engine: Sequence[str], *, fd: int, parent: int) -> NoReturn:
+    """:func:`keep` on a system without Linux's calls: the engine's process group ends with it and with the server,
+    which is noticed within :data:`_LOOK_S`; a process that left the group may stay."""
+    child = os.fork()
+    if not child:
+        os.setsid()
+        own = [*engine, "--fd", str(fd), "--server", str(parent), "--parent", str(os.getppid()), "--unkept", PLAIN]
+        os.execvp(own[0], own)
+    os.close(fd)
+
+    def kill(*_: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+
+    def look(*_: object) -> None:
+        if os.getppid() != parent:
+            kill()
+
+    signal.signal(signal.SIGTERM, kill)
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, _LOOK_S, _LOOK_S)
+    code = os.waitstatus_to_exitcode(_wait_for(child))
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    kill()
     _exit_as(code)
 
 

@@ -12,7 +12,8 @@ _OOM_SCORE = "500"
 
 def die_with(parent: int) -> None:
     """Have the system kill this process when its parent dies, even while it is busy."""
-    system.die_with_parent()
+    if system.IS_LINUX:  # elsewhere its keeper, and its own watch of the lease, do
+        system.die_with_parent()
     if os.getppid() != parent:
         sys.exit("the server is gone")
 

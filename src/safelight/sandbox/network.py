@@ -1,6 +1,5 @@
 """Linux's network namespaces: a network of a process's own, with nothing but a loopback interface."""
 
-import fcntl
 import os
 import socket
 import struct
@@ -33,6 +32,8 @@ def isolate_as_user() -> None:
 
 
 def _raise_loopback() -> None:
+    import fcntl
+
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         response = fcntl.ioctl(any_socket, _GET_FLAGS, struct.pack(_REQUEST, b"lo", 0))
         name, flags = struct.unpack(_REQUEST, response)

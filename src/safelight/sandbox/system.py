@@ -1,8 +1,11 @@
-"""Linux calls that Python's library lacks. Each raises :class:`OSError` if the system refuses."""
+"""Linux calls that Python's library lacks. Each raises :class:`OSError` if the system refuses, or is not Linux."""
 
 import ctypes
+import errno
 import os
 import signal
+import sys
+from collections.abc import Callable
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
@@ -19,7 +22,20 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _LAST_CAPABILITY = 63
 _EINVAL = 22
 
-_libc = ctypes.CDLL(None, use_errno=True)
+IS_LINUX = sys.platform == "linux"
+
+
+class _NoLibrary:
+    """The C library of a system without Linux's calls: each fails as an unknown system call does."""
+
+    def __getattr__(self, name: str) -> Callable[..., int]:
+        def refuse(*arguments: object) -> int:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), name)
+
+        return refuse
+
+
+_libc = ctypes.CDLL(None, use_errno=True) if IS_LINUX else _NoLibrary()
 _prctl = _libc.prctl  # looked up now: a child between fork and exec must not wait for the linker's lock
 
 

@@ -1,6 +1,5 @@
 """The lock of an installation that keeps what removes blobs from running beside what copies them."""
 
-import fcntl
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from safelight.core.errors import Unavailable
 from safelight.db.engine import is_postgres, take_maintenance_lock
+from safelight.sandbox.file_lock import lock
 
 
 @asynccontextmanager
@@ -17,7 +17,7 @@ async def maintenance_lock(data_dir: Path, *, database: str) -> AsyncIterator[No
     handle = os.open(data_dir / "maintenance.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(handle, wait=False)
         except OSError:
             raise Unavailable(
                 f"a gc or backup of {data_dir.resolve()} is running; try again when it has ended"
@@ -25,10 +25,10 @@ async def maintenance_lock(data_dir: Path, *, database: str) -> AsyncIterator[No
         if not is_postgres(database):
             yield
             return
-        lock = await take_maintenance_lock(database)
+        of_database = await take_maintenance_lock(database)
         try:
             yield
         finally:
-            await lock.release()
+            await of_database.release()
     finally:
         os.close(handle)

@@ -7,7 +7,6 @@ read in place.
 """
 
 import contextlib
-import fcntl
 import logging
 import os
 import tempfile
@@ -16,6 +15,8 @@ from hashlib import blake2b
 from pathlib import Path
 
 from blake3 import blake3
+
+from safelight.sandbox.file_lock import lock
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class LocalCopies:
         name = blake2b(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}".encode(), digest_size=20).hexdigest()
         note = self._notes / name
         with contextlib.ExitStack() as stack:
-            with _locked(note.with_suffix(".lock"), fcntl.LOCK_EX):
+            with _locked(note.with_suffix(".lock")):
                 copy = self._copies / (note.read_text("ascii") if note.exists() else "none")
                 while not stack.enter_context(_locked_if_whole(copy, stat.st_size)):
                     copy = self._copies / self._copy(path, stat.st_size)
@@ -79,13 +80,13 @@ class LocalCopies:
 
     def _make_room(self, size: int) -> None:
         """Delete the least recently used copies, but none that is being read."""
-        with _locked(self._notes / "room.lock", fcntl.LOCK_EX):
+        with _locked(self._notes / "room.lock"):
             copies = sorted(((file.stat(), file) for file in self._copies.iterdir()), key=lambda pair: pair[0].st_mtime)
             excess = sum(stat.st_size for stat, _ in copies) + size - self._max_bytes
             for stat, file in copies:
                 if excess <= 0:
                     return
-                with contextlib.suppress(BlockingIOError), _locked(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                with contextlib.suppress(BlockingIOError), _locked(file, wait=False):
                     file.unlink()
                     excess -= stat.st_size
             if excess > 0:
@@ -93,10 +94,10 @@ class LocalCopies:
 
 
 @contextlib.contextmanager
-def _locked(file: Path, how: int) -> Iterator[None]:
+def _locked(file: Path, *, wait: bool = True) -> Iterator[None]:
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, how)
+        lock(descriptor, wait=wait)
         yield
     finally:
         os.close(descriptor)
@@ -111,7 +112,7 @@ def _locked_if_whole(copy: Path, size: int) -> Iterator[bool]:
         yield False
         return
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        lock(descriptor, shared=True)
         stat = os.fstat(descriptor)
         yield stat.st_size == size and stat.st_nlink > 0
     finally:

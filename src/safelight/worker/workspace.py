@@ -8,7 +8,6 @@ empty. A process runs one job at a time, so files of two owners are never here t
 
 import atexit
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from safelight.core.asset import FileName, Folder, parse_file_name
 from safelight.core.errors import InvalidName
+from safelight.sandbox import file_lock
 
 
 class Workspace:
@@ -107,12 +107,12 @@ def make_workspace() -> Workspace:
         with contextlib.suppress(OSError):
             lock = os.open(old / ".lock", os.O_RDWR)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                file_lock.lock(lock, wait=False)
                 shutil.rmtree(old, ignore_errors=True)
             finally:
                 os.close(lock)
     root = Path(tempfile.mkdtemp(prefix=name))
     # Never closed: the process keeps the lock until it ends.
-    fcntl.flock(os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX)
+    file_lock.lock(os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o600))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
     return Workspace(root)

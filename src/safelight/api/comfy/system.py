@@ -94,7 +94,10 @@ def _device(device: Device) -> dict[str, Any]:
 
 def _available_memory() -> int:
     """Bytes of memory available without swapping. ``sysconf`` does not count memory that caches would release."""
-    for line in Path("/proc/meminfo").read_text("ascii").splitlines():
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.exists():  # not Linux: only the total is known
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for line in meminfo.read_text("ascii").splitlines():
         name, _, rest = line.partition(":")
         if name == "MemAvailable":
             return int(rest.split()[0]) * 1024

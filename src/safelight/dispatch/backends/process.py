@@ -78,7 +78,7 @@ class EngineProcess:
                 pass_fds=(theirs.fileno(),),
                 env=dict(environment),
                 start_new_session=True,
-                preexec_fn=system.die_with_parent,  # before a signal could stop it
+                preexec_fn=system.die_with_parent if system.IS_LINUX else None,  # before a signal could stop it
             )
         except OSError:
             ours.close()

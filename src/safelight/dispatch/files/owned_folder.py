@@ -5,7 +5,6 @@ its process ends, however it ends. A folder whose lock is free has no owner any 
 removes it.
 """
 
-import fcntl
 import os
 import shutil
 import uuid
@@ -14,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from safelight.dispatch.files.folders import make_parents
+from safelight.sandbox import file_lock
 
 _LOCK = ".lock"
 
@@ -73,7 +73,7 @@ def _lock_of(path: Path) -> Path:
 def _take(lock: int, lock_file: Path) -> bool:
     """Whether this process has the lock now; false if another has it, or has removed the lock file meanwhile."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file_lock.lock(lock, wait=False)
         return os.path.samestat(os.fstat(lock), os.stat(lock_file))
     except OSError:
         return False
