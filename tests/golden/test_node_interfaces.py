@@ -22,7 +22,11 @@ NOT_MEASURED = {"tooltip", "model_folder", "advanced"}
 MODEL_FILES = {"sd15_random.safetensors", "pixel_space"}
 """Those of the machine that was measured."""
 
-ADDED_SINCE: dict[str, tuple[set[str], int]] = {"CustomCombo": ({"index"}, 1), "PreviewAny": (set(), 1)}
+ADDED_SINCE: dict[str, tuple[set[str], int]] = {
+    "CustomCombo": ({"index"}, 1),
+    "PreviewAny": (set(), 1),
+    "LTXAVTextEncoderLoader": ({"device"}, 0),
+}
 """Optional inputs, and the number of last outputs, that later versions of ComfyUI added and published workflows use."""
 
 CHOICES_ADDED_SINCE: dict[str, dict[str, set[str]]] = {"CLIPLoader": {"type": {"krea2"}}}
@@ -62,7 +66,7 @@ def _without_additions(name: str, info: dict[str, Any]) -> dict[str, Any]:
     assert inputs <= info["input"].get("optional", {}).keys()
     rest = {section: {k: v for k, v in given.items() if k not in inputs} for section, given in info["input"].items()}
     rest = {section: given for section, given in rest.items() if given}
-    fewer = {key: info[key][:-outputs] for key in ("output", "output_name", "output_is_list")}
+    fewer = {key: info[key][: len(info[key]) - outputs] for key in ("output", "output_name", "output_is_list")}
     return {**info, **fewer, "input": rest, "input_order": {section: list(given) for section, given in rest.items()}}
 
 
@@ -78,6 +82,8 @@ def _input(written: Any) -> Any:
     kind, config = [*written, {}][:2]
     config = {k: v for k, v in config.items() if k not in NOT_MEASURED and PLAIN.get(k) != v}
     lists_files = "model_folder" in [*written, {}][1] or any(k.endswith("_upload") for k in config)
+    listed = [*map(str, config.get("options", []))] if kind == "COMBO" else []
+    lists_files = lists_files or (bool(listed) and MODEL_FILES.issuperset(listed))
     if lists_files or (isinstance(kind, list) and MODEL_FILES.issuperset(map(str, kind))):
         kind = [] if isinstance(kind, list) else kind
         config.pop("options", None)

@@ -2,6 +2,7 @@
 
 * ``audio_autoencoder``: the value on VAE links for autoencoders of audio.
 * ``autoencoder_module``: the network of latent diffusion's autoencoder.
+* ``bandwidth_module``: the vocoder of LTX-2.3.
 * ``film``: the frames of a video, decoded when they are read.
 * ``image_autoencoder``: the value on VAE links.
 * ``ltx_audio_autoencoder``: the value on VAE links for the audio of LTX-2.

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from safelight.media.audio import resample
+from safelight.models.autoencoder.bandwidth_module import BandwidthShape, BandwidthVocoder, bandwidth_shape
 from safelight.models.autoencoder.mel import log_mel, padded, quieted
 from safelight.models.autoencoder.spectrogram_module import (
     SpectrogramAutoencoder,
@@ -34,7 +35,7 @@ class LtxAudioAutoencoder:
 
     weights: Weights
     shape: SpectrogramShape
-    vocoder: VocoderShape
+    vocoder: VocoderShape | BandwidthShape
     bands: int
     """Of a latent."""
 
@@ -95,10 +96,10 @@ class LtxAudioAutoencoder:
 
 
 class _AudioModule(nn.Module):
-    def __init__(self, shape: SpectrogramShape, vocoder: VocoderShape, bands: int) -> None:
+    def __init__(self, shape: SpectrogramShape, vocoder: VocoderShape | BandwidthShape, bands: int) -> None:
         super().__init__()
         self.audio_vae = SpectrogramAutoencoder(shape, bands=bands)
-        self.vocoder = Vocoder(vocoder)
+        self.vocoder = BandwidthVocoder(vocoder) if isinstance(vocoder, BandwidthShape) else Vocoder(vocoder)
 
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
         waveform: torch.Tensor = self.vocoder(self.audio_vae.decode(latent))
@@ -114,7 +115,8 @@ def ltx_audio_autoencoder(file: WeightFile) -> LtxAudioAutoencoder:
         settings: Mapping[str, Any] = json_metadata(file, "config") or {}
         given = settings.get("vocoder")
         rates = given.get("upsample_rates", ()) if isinstance(given, dict) else ()
-        vocoder = vocoder_shape(_below(weights.shapes, "vocoder."), rates)
+        own = _below(weights.shapes, "vocoder.")
+        vocoder = bandwidth_shape(own) if "bwe_generator.conv_pre.weight" in own else vocoder_shape(own, rates)
         bands = autoencoder["per_channel_statistics.std-of-means"][0] // shape.latent
     except KeyError as error:
         raise UnknownWeights(f"{file.path.name!r} contains no audio VAE of LTX-2: {error} is missing") from None

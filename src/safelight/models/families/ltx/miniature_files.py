@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from torch import nn
 
+from safelight.models.autoencoder.bandwidth_module import BandwidthShape, BandwidthVocoder
 from safelight.models.autoencoder.ltx_blocks import Stride
 from safelight.models.autoencoder.ltx_module import LtxAutoencoderShape, LtxPart, LtxVideoAutoencoder
 from safelight.models.autoencoder.spectrogram_module import SpectrogramAutoencoder, SpectrogramShape
@@ -94,6 +95,12 @@ NEWER = replace(
 """Of LTX-2.3."""
 _AUDIO = SpectrogramShape(sides=2, latent=8, channels=(8, 16, 16), blocks=1)
 _VOCODER = VocoderShape(128, 64, 2, levels=((16, 6), (15, 5), (8, 2), (4, 2), (4, 2)), kernels=(3, 7))
+_BANDWIDTH = BandwidthShape(
+    VocoderShape(128, 64, 2, ((11, 5), (4, 2), (4, 2), (4, 2), (4, 2), (4, 2)), kernels=(3, 7), is_periodic=True),
+    VocoderShape(128, 64, 2, ((12, 6), (11, 5), (4, 2), (4, 2), (4, 2)), kernels=(3,), is_periodic=True),
+    window=512,
+    bands=64,
+)
 _CONNECTOR = ConnectorShape(WIDTH, 512, layers=1, heads=2, learned=128, is_gated=False)
 _STATES = 4
 """Of the miniature of Gemma."""
@@ -135,7 +142,7 @@ def _newer_checkpoint() -> nn.Module:
         text_embedding_projection=_projection(256, 128),
         vae=LtxVideoAutoencoder(LARGER_AUTOENCODER),
         audio_vae=SpectrogramAutoencoder(_AUDIO, bands=16),
-        vocoder=Vocoder(_VOCODER),
+        vocoder=BandwidthVocoder(_BANDWIDTH),
     )
 
 
