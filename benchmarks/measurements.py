@@ -16,14 +16,14 @@ HOLD_S = 1.5
 engine takes two to three times as long, and ends a pattern after 5 s."""
 
 
-async def sequential(client: Client, *, jobs: int) -> Result:
+async def sequential(client: Client, *, jobs: int, offset: int = 1_000_000) -> Result:
     """Run one job after the other; each time is from before the submit to the final message on the socket."""
     for value in range(5):
         await client.ended(await client.submit(trivial(-value)))
     times = []
     for value in range(jobs):
         start = time.perf_counter()
-        job_id = await client.submit(trivial(1_000_000 + value))
+        job_id = await client.submit(trivial(offset + value))
         times.append(await client.ended(job_id) - start)
     return spread(times)
 

@@ -45,14 +45,16 @@ def own_server(
     limit_s: float = 180,
     prepare: Callable[[Path], None] = lambda data: None,
     environment: Mapping[str, str] | None = None,
+    python: str = sys.executable,
 ) -> Iterator[OwnServer]:
-    """``prepare`` fills the data folder before the start; ``environment`` holds additional settings."""
+    """``prepare`` fills the data folder before the start; ``environment`` holds additional settings; ``python``: of
+    another installation."""
     data = Path(tempfile.mkdtemp(prefix="safelight-benchmark-"))
     prepare(data)
     port = free_port()
     # The first start of an installation copies the web UI; that is not measured here.
-    subprocess.run([sys.executable, "-m", "safelight.web.prepare", str(data / "cache" / "web")], check=True)
-    command = [sys.executable, "-m", "safelight.cli", "serve", "--log-level", "warning"]
+    subprocess.run([python, "-m", "safelight.web.prepare", str(data / "cache" / "web")], check=True)
+    command = [python, "-m", "safelight.cli", "serve", "--log-level", "warning"]
     start = time.perf_counter()
     command += ["--port", str(port), "--data-dir", str(data)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, **(environment or {})})

@@ -19,7 +19,7 @@ from safelight.core.engine_kind import EngineSpec
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import Backend
 from safelight.dispatch.backends.agent_messages import SlotSpec
-from safelight.dispatch.backends.local import LocalBackend
+from safelight.dispatch.backends.local import LocalBackend, spare_of
 from safelight.dispatch.backends.ray import RayBackend
 from safelight.dispatch.backends.ray_cluster import Cluster
 from safelight.dispatch.backends.slot_dirs import SlotDirs
@@ -67,7 +67,8 @@ def _local_backend(settings: Settings, account: Account | None) -> LocalBackend:
         (settings.server.data_dir / own_folder(settings, "workers")).resolve(), home=home, account=account
     )
 
-    def config(index: int, slot: SlotId, engine: EngineSpec) -> EngineConfig:
+    def config(index: int, slot: SlotId, engine: EngineSpec, *, own: SlotId) -> EngineConfig:
+        """``own``: the name of the engine's own folders."""
         staging, inputs = _shared_folders(settings, slot, account)
         return engine_config(
             settings,
@@ -75,13 +76,19 @@ def _local_backend(settings: Settings, account: Account | None) -> LocalBackend:
             engine,
             device=_of(devices, index),
             account=account,
-            writable=(staging, slot_dirs.home(slot), slot_dirs.temp(slot), slot_dirs.packs(slot)),
+            writable=(staging, slot_dirs.home(own), slot_dirs.temp(own), slot_dirs.packs(own)),
             readable=(inputs,),
-            pack_copies=str(slot_dirs.packs(slot)),
+            pack_copies=str(slot_dirs.packs(own)),
         )
 
+    numbered = list(enumerate(engines_of_slots(settings).items()))
+    own_kind = [(index, slot, engine) for index, (slot, engine) in numbered if engine.is_own]
     return LocalBackend(
-        {slot: config(index, slot, engine) for index, (slot, engine) in enumerate(engines_of_slots(settings).items())},
+        {slot: config(index, slot, engine, own=slot) for index, (slot, engine) in numbered},
+        spares={
+            slot: config(index, slot, engine, own=spare_of(slot))
+            for index, slot, engine in own_kind[: settings.workers.spare_workers]
+        },
         environment=process_environment(),
         rss_limit_bytes=settings.workers.rss_limit_bytes,
         slot_dirs=slot_dirs,

@@ -36,6 +36,16 @@ class WorkerSettings:
     rss_limit_bytes: Annotated[
         Bytes, doc("A worker that uses more memory than this is restarted between two jobs.", default="never")
     ] = 0
+    spare_workers: Annotated[
+        int,
+        doc(
+            "Workers that have a second process beside them, which has started and waits: if the first is lost, it "
+            "takes its place within half a second. Each takes the memory of an idle worker. Local workers of "
+            "Safelight's own engine only.",
+            default="none",
+            ge=0,
+        ),
+    ] = 0
     cancel_grace_s: Annotated[
         Seconds, doc("Time that a cancelled job has to stop by itself before its worker is killed.")
     ] = 5.0

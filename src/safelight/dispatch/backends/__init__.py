@@ -9,5 +9,6 @@
 * ``ray``: engines on a Ray cluster, each behind an agent in a detached actor.
 * ``ray_cluster``: the connection to a Ray cluster, and the actor of each slot.
 * ``slot_dirs``: the home and the temporary folder of each slot's engines.
+* ``spare``: a second engine of a slot, which waits.
 * ``supervisor``: keeps an engine running on a slot.
 """

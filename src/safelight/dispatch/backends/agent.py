@@ -57,7 +57,7 @@ from safelight.dispatch.backends.agent_messages import (
 from safelight.dispatch.backends.commands import engine_command
 from safelight.dispatch.backends.process import scrub
 from safelight.dispatch.backends.slot_dirs import SlotDirs
-from safelight.dispatch.backends.supervisor import Supervisor
+from safelight.dispatch.backends.supervisor import EnginePlace, Supervisor
 from safelight.dispatch.files.folders import SEARCHABLE
 from safelight.dispatch.files.owned_folder import OwnedFolder, sweep
 from safelight.dispatch.files.transfer import FileTransfer, Method, given_to, inputs_of, staging_of
@@ -396,10 +396,8 @@ class SlotAgent:
         host: EngineHost = Supervisor(
             slot,
             command=spec.command or engine_command(config),
-            environment=environment,
-            config=config,
+            place=EnginePlace(config, environment, prepare),
             rss_limit_bytes=spec.rss_limit_bytes,
-            prepare=prepare,
         )
         if folder is not None:
             host = FileTransfer(

@@ -9,7 +9,7 @@ from safelight.dispatch.backend import Listener
 from safelight.dispatch.backends.commands import EngineCommand, engine_command
 from safelight.dispatch.backends.process import scrub
 from safelight.dispatch.backends.slot_dirs import SlotDirs
-from safelight.dispatch.backends.supervisor import Supervisor
+from safelight.dispatch.backends.supervisor import EnginePlace, Supervisor
 from safelight.wire.config import EngineConfig
 from safelight.wire.messages import ToEngine
 
@@ -29,17 +29,26 @@ class LocalBackend:
         command: EngineCommand = engine_command,
         rss_limit_bytes: int = 0,
         slot_dirs: SlotDirs | None = None,
+        spares: Mapping[SlotId, EngineConfig] | None = None,
     ) -> None:
+        """``spares``: the configuration of the spare engine of each slot that has one, with folders of its own (those
+        of :func:`spare_of`)."""
         self._slot_dirs = slot_dirs
         kept = scrub(environment)
+
+        def place(own: SlotId, config: EngineConfig) -> EnginePlace:
+            if slot_dirs is None:
+                return EnginePlace(config, kept)
+            return EnginePlace(config, slot_dirs.prepare(own, kept), partial(slot_dirs.renew, own))
+
+        waiting = {slot: place(spare_of(slot), config) for slot, config in (spares or {}).items()}
         self._supervisors = {
             slot: Supervisor(
                 slot,
                 command=command(config),
-                environment=kept if slot_dirs is None else slot_dirs.prepare(slot, kept),
-                config=config,
+                place=place(slot, config),
+                spare_place=waiting.get(slot),
                 rss_limit_bytes=rss_limit_bytes,
-                prepare=partial(slot_dirs.renew, slot) if slot_dirs is not None else lambda: None,
             )
             for slot, config in engines.items()
         }
@@ -76,3 +85,8 @@ class LocalBackend:
         await asyncio.gather(*(s.stop() for s in self._supervisors.values()))
         if self._slot_dirs is not None:
             await asyncio.to_thread(self._slot_dirs.clear)
+
+
+def spare_of(slot: SlotId) -> SlotId:
+    """The name by which the folders of a slot's second engine are found."""
+    return SlotId(f"{slot}.spare")

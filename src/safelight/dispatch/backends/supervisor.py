@@ -9,17 +9,20 @@ States of a slot: *starting* (a process without a first message) -> *ready* (get
 * The engine ends itself when it receives nothing for the lease (self-fence), so that an engine that cannot be reached,
   and was replaced, stops working.
 * Engines that die before they have finished a job are started again after a growing pause.
+* Where the slot has a spare engine (``spare.py``), it takes the place of one that is lost, and another spare starts.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from safelight.core.backoff import Backoff
 from safelight.core.worker import SlotId
 from safelight.dispatch.backend import EngineListener
 from safelight.dispatch.backends.process import EngineProcess, OutputLines
+from safelight.dispatch.backends.spare import WaitingListener
 from safelight.wire.config import EngineConfig
 from safelight.wire.connection import Connection
 from safelight.wire.messages import JobDone, LogLines, Ping, Ready, RunJob, ToEngine, ToServer
@@ -36,10 +39,31 @@ _CLOSED_PIPE_S = 2.0
 """Time for an engine that has closed its pipe to end."""
 
 
+@dataclass(frozen=True, slots=True)
+class EnginePlace:
+    """What an engine is started with, and what is its own there. ``prepare`` is called before each start, in a
+    thread."""
+
+    config: EngineConfig
+    environment: Mapping[str, str]
+    prepare: Callable[[], None] = lambda: None
+
+
+@dataclass(slots=True, eq=False)
+class _Start:
+    """An engine that has been started. ``waiting``: its listener while it is a spare."""
+
+    engine: "_Engine"
+    life: "asyncio.Task[None]"
+    place: EnginePlace
+    waiting: WaitingListener | None = None
+
+
 class Supervisor:
     """The :class:`~safelight.dispatch.backend.EngineHost` of a process on this machine.
 
-    Mutable: the current engine, and whether one is wanted. All calls and callbacks are on one event loop.
+    Mutable: the current engine, the spare beside it, and whether one is wanted. All calls and callbacks are on one
+    event loop.
     """
 
     def __init__(
@@ -47,19 +71,17 @@ class Supervisor:
         slot: SlotId,
         *,
         command: Sequence[str],
-        environment: Mapping[str, str],
-        config: EngineConfig,
+        place: EnginePlace,
+        spare_place: EnginePlace | None = None,
         rss_limit_bytes: int = 0,
-        prepare: Callable[[], None] = lambda: None,
     ) -> None:
-        """``prepare`` is called before each start, in a thread."""
+        """``spare_place``: where a spare engine waits (``spare.py``); the two places change roles with each loss."""
         self.slot = slot
-        self._prepare = prepare
         self._command = command
-        self._environment = environment
-        self._config = config
+        self._places = [place] if spare_place is None else [place, spare_place]
         self._rss_limit_bytes = rss_limit_bytes
-        self._engine: _Engine | None = None
+        self._current: _Start | None = None
+        self._spare: _Start | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_wanted = asyncio.Event()
         self._is_wanted.set()
@@ -69,42 +91,88 @@ class Supervisor:
         self._task = asyncio.get_running_loop().create_task(self._keep_alive(listener))
 
     def send(self, message: ToEngine) -> None:
-        if self._engine is not None:
-            self._engine.send(message)
+        if self._current is not None:
+            self._current.engine.send(message)
 
     def kill(self, reason: str) -> None:
-        if self._engine is not None:
-            self._engine.kill(reason)
+        if self._current is not None:
+            self._current.engine.kill(reason)
 
     def drain(self, reason: str) -> None:
-        """End the engine and start no other before :meth:`resume`."""
+        """End the engines and start no other before :meth:`resume`."""
         self._is_wanted.clear()
-        if self._engine is not None:
-            self._engine.kill(reason, is_expected=True)
+        for start in (self._current, self._spare):
+            if start is not None:
+                start.engine.kill(reason, is_expected=True)
 
     def resume(self) -> None:
         self._is_wanted.set()
 
     async def stop(self) -> None:
-        """End the engine and start no other. The listener is not called."""
+        """End the engines and start no other. The listener is not called."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
     async def _keep_alive(self, listener: EngineListener) -> None:
+        failures, current = 0, None
+        try:
+            while True:
+                await self._is_wanted.wait()
+                place = self._places[0] if current is None else current.place
+                current = await self._take_spare(listener) or await self._begin(place, listener)
+                self._current = current
+                keeping = asyncio.create_task(self._keep_spare(current)) if len(self._places) > 1 else None
+                try:
+                    await asyncio.shield(current.life)
+                finally:
+                    self._current = None
+                    if keeping is not None:
+                        keeping.cancel()
+                        await asyncio.gather(keeping, return_exceptions=True)
+                engine = current.engine
+                failures = 0 if engine.has_worked or engine.was_killed else failures + 1
+                await asyncio.sleep(pause_s(failures))
+        finally:
+            lives = [start.life for start in (current, self._spare) if start is not None]
+            for life in lives:
+                life.cancel()
+            await asyncio.gather(*lives, return_exceptions=True)
+
+    async def _begin(self, place: EnginePlace, listener: EngineListener) -> _Start:
+        await asyncio.to_thread(place.prepare)
+        engine = _Engine(self.slot, listener, place.config, self._rss_limit_bytes)
+        return _Start(engine, asyncio.create_task(engine.live(self._command, place.environment)), place)
+
+    # -- the spare --
+
+    async def _take_spare(self, listener: EngineListener) -> _Start | None:
+        """The spare as the slot's engine; ``None`` if there is none that lives."""
+        spare, self._spare = self._spare, None
+        if spare is None or spare.waiting is None:
+            return None
+        if spare.waiting.is_lost or spare.engine.was_killed or spare.life.done():
+            await asyncio.wait([spare.life])  # its place is free for the next one
+            return None
+        spare.engine.hand_over(listener)
+        spare.waiting.pass_on(self.slot, listener)
+        return spare
+
+    async def _keep_spare(self, current: _Start) -> None:
+        """Once the slot's engine is ready, start a spare in the other place; another one if it dies."""
+        place = next(place for place in self._places if place is not current.place)
         failures = 0
-        while True:
-            await self._is_wanted.wait()
-            await asyncio.to_thread(self._prepare)
-            engine = _Engine(self.slot, listener, self._config, self._rss_limit_bytes)
-            self._engine = engine
-            try:
-                await engine.live(self._command, self._environment)
-            finally:
-                self._engine = None
-            failures = 0 if engine.has_worked or engine.was_killed else failures + 1
-            await asyncio.sleep(pause_s(failures))
+        await current.engine.ready.wait()
+        while self._spare is None:
+            waiting = WaitingListener()
+            spare = await self._begin(place, waiting)
+            spare.waiting = waiting
+            self._spare = spare
+            await asyncio.wait([spare.life])
+            self._spare = None
+            failures += 1
+            await asyncio.sleep(BACKOFF.pause_s(failures))
 
 
 def pause_s(failures: int) -> float:
@@ -129,7 +197,7 @@ class _Engine:
         self._is_expected = False
         self._exit: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._pipe_ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._is_ready = False
+        self.ready = asyncio.Event()
         self._job: RunJob | None = None
         self._last_seen = time.monotonic()
         self.has_worked = False
@@ -139,11 +207,16 @@ class _Engine:
         return self._reason is not None
 
     def send(self, message: ToEngine) -> None:
-        if not self._is_ready or self._reason is not None or self._connection is None:
+        if not self.ready.is_set() or self._reason is not None or self._connection is None:
             return
         if isinstance(message, RunJob):
             self._job = message
         self._connection.send(message)
+
+    def hand_over(self, listener: EngineListener) -> None:
+        """Report to another listener from now on."""
+        if self._listener is not None:
+            self._listener = listener
 
     def kill(self, reason: str, *, is_expected: bool = False) -> None:
         """``is_expected``: nothing is wrong with the engine."""
@@ -194,9 +267,9 @@ class _Engine:
             connection.send(Ping(sequence=sequence))
             await asyncio.wait((self._exit,), timeout=pause)
             now = time.monotonic()
-            if not self._is_ready and now - started > START_LIMIT_S:
+            if not self.ready.is_set() and now - started > START_LIMIT_S:
                 self.kill(f"the worker process was not ready within {START_LIMIT_S:.0f} s")
-            elif self._is_ready and now - self._last_seen > self._config.lease_s and self._does_nothing(process):
+            elif self.ready.is_set() and now - self._last_seen > self._config.lease_s and self._does_nothing(process):
                 self.kill(f"the worker process did not respond for {self._config.lease_s:.0f} s")
         return self._exit.result()
 
@@ -207,9 +280,9 @@ class _Engine:
         self._last_seen = time.monotonic()
         if self._listener is None:
             return
-        if not self._is_ready:
+        if not self.ready.is_set():
             if isinstance(message, Ready):
-                self._is_ready = True
+                self.ready.set()
                 self._listener.engine_ready(self._slot, message)
             else:
                 self.kill(f"the worker process began with {type(message).__name__}")
@@ -251,7 +324,7 @@ class _Engine:
             self.kill("the worker process closed its pipe")
 
     def _printed(self, lines: list[str]) -> None:
-        if not self._is_ready or self._listener is None:
+        if not self.ready.is_set() or self._listener is None:
             for line in lines:
                 log.info("worker of slot %s: %s", self._slot, line)
             return
