@@ -11,4 +11,5 @@
 * ``sample``: one run of sampling.
 * ``samplers/``: the solvers.
 * ``schedules``: which noise levels to visit.
+* ``step_cache``: leave out evaluations of the network.
 """

@@ -58,6 +58,8 @@ class ControlSource(Protocol):
         x: torch.Tensor,
         timestep: torch.Tensor,
         inputs: Inputs,
+        *,
+        network: Network | None = None,
     ) -> Control | None: ...
 
 

@@ -17,6 +17,7 @@ from safelight.models.network import Predict
 from safelight.models.network_hooks import NetworkHooks
 from safelight.models.sampling.entries import Entry, build_entries, with_matching_areas
 from safelight.models.sampling.samplers.sampling_context import Denoised
+from safelight.models.sampling.step_cache import StepCache, StepCacheRun
 from safelight.models.weight_hooks import HookedNetwork, HookGroup
 
 Conditioning = Sequence[Sequence[Any]]
@@ -81,6 +82,9 @@ class GuidanceOptions:
     after: tuple[After, ...] = ()
     needs_negative: bool = False
     mask: "MaskHook | None" = None
+    cache: StepCache | None = None
+    cache_run: StepCacheRun | None = None
+    """Of the run that is going on."""
 
     def with_(self, **changes: Any) -> "GuidanceOptions":
         return replace(self, **changes)
@@ -111,15 +115,18 @@ class Guider(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class SamplingSetup:
-    """The latent's shape, the device, and the inpainting mask (``[B, 1, *spatial]``) of one run."""
+    """The latent's shape, the device, the inpainting mask (``[B, 1, *spatial]``) and the seed of one run."""
 
     shape: torch.Size
     device: torch.device
     noise_mask: torch.Tensor | None = None
+    seed: int = 0
     _hooked: dict[HookGroup, HookedNetwork] = field(default_factory=dict, repr=False)
 
     def entries(self, conditioning: Conditioning, model: DiffusionModel, *, is_negative: bool = False) -> list[Entry]:
-        defaults = {} if self.noise_mask is None else {"noise_mask": self.noise_mask}
+        defaults: dict[str, Any] = {"seed": self.seed}
+        if self.noise_mask is not None:
+            defaults["noise_mask"] = self.noise_mask
         return build_entries(
             conditioning,
             model.network,
@@ -287,6 +294,8 @@ def predictions(
 ) -> list[torch.Tensor]:
     """The noise-free latent predicted under each side's entries: their mean, weighted at each position. Entries that
     can share a batch go through the network together."""
+    if (run := options_of(model).cache_run) is not None:
+        run.begin_step()
     sums = [torch.zeros_like(x) for _ in sides]
     weights = [torch.zeros_like(x[:, :1]) for _ in sides]
     active = [(side, entry) for side, all_ in enumerate(sides) for entry in all_ if entry.is_active_at(float(sigma))]
@@ -346,8 +355,21 @@ def _predict_group(
     first, *others = (_inputs_of(entry, len(x)) for entry in group)
     inputs = first.joined(others)
     control = group[0].control
-    added = None if control is None else control.residuals_at(sigma, parameterization.levels, scaled, timesteps, inputs)
-    output = predict(scaled, timesteps, inputs, control=added, hooks=options_of(model).hooks_at(float(sigma)))
+    added = (
+        None
+        if control is None
+        else control.residuals_at(sigma, parameterization.levels, scaled, timesteps, inputs, network=model.network)
+    )
+    options = options_of(model)
+
+    def evaluate() -> torch.Tensor:
+        return predict(scaled, timesteps, inputs, control=added, hooks=options.hooks_at(float(sigma)))
+
+    run = options.cache_run
+    if run is None or run.cache.whole_step:
+        output = evaluate()
+    else:
+        output = run(evaluate, scaled, float(sigma), [id(entry) for entry in group])
     return torch.split(parameterization.prediction.denoised(noisy, output, sigma, timestep), len(x))
 
 

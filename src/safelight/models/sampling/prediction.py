@@ -95,6 +95,15 @@ class ImageToImage(Signal):
         return x
 
 
+class ImageToImageVelocity(ImageToImage):
+    """The network maps images to images, and predicts the difference from the result to its input."""
+
+    def denoised(
+        self, x: torch.Tensor, output: torch.Tensor, sigma: torch.Tensor, timestep: torch.Tensor
+    ) -> torch.Tensor:
+        return x - output
+
+
 @dataclass(frozen=True)
 class Consistency(_VarianceExploding):
     """A network that predicts noise, distilled with the boundary condition of latent consistency models (Luo et al.

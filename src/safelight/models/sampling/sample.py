@@ -16,6 +16,7 @@ from safelight.models.sampling.guidance import Denoiser, Guider, SamplingSetup, 
 from safelight.models.sampling.noise import SEEDS, generator_after_first_noise
 from safelight.models.sampling.packed import packed_mask, packed_model
 from safelight.models.sampling.samplers.sampling_context import Denoised, Sampler, SamplingContext
+from safelight.models.sampling.step_cache import StepCacheRun
 
 OnSampled = Callable[[int, int, Samples], None]
 """``(step, steps, denoised)``: steps done, steps in total, and the prediction on the network's scale."""
@@ -88,7 +89,7 @@ def _sample(
     noise_mask: torch.Tensor | None,
     on_step: OnSampled,
 ) -> Sampled:
-    guider = _with_seeded_hooks(guider, noise, seed)
+    guider = _with_cache(_with_seeded_hooks(guider, noise, seed))
     model = guider.model
     if len(sigmas) < 2:
         return Sampled(latent, latent)
@@ -97,7 +98,9 @@ def _sample(
         start = model.latent_format.to_network(latent) if latent.any() else latent
         start, noise = start.to(device, torch.float32), noise.to(device, torch.float32)
         mask = None if noise_mask is None else _mask(noise_mask, start)
-        denoise = guider.denoiser(predict, SamplingSetup(start.shape, device, mask))
+        denoise = guider.denoiser(predict, SamplingSetup(start.shape, device, mask, seed))
+        if (run := options_of(guider.model).cache_run) is not None and run.cache.whole_step:
+            denoise = _cached_denoiser(denoise, run)
         if mask is not None:
             outside = noise
             if sampler.fresh_noise_outside:
@@ -139,6 +142,32 @@ def _with_seeded_hooks(guider: Guider, noise: torch.Tensor, seed: int) -> Guider
 def _with_model(guider: Guider, model: DiffusionModel) -> Guider:
     chosen: Any = guider  # all guiders are dataclasses
     return replace(chosen, model=model)  # type: ignore[no-any-return]
+
+
+def _with_cache(guider: Guider) -> Guider:
+    """The guider with an empty cache, if a node asked for one."""
+    options = options_of(guider.model)
+    if options.cache is None:
+        return guider
+    chosen: Any = guider  # all guiders are dataclasses
+    model = guider.model.with_(options=options.with_(cache_run=StepCacheRun(options.cache)))
+    return replace(chosen, model=model)  # type: ignore[no-any-return]
+
+
+def _cached_denoiser(denoise: Denoiser, run: StepCacheRun) -> Denoiser:
+    """Only the guided prediction is cached; one that is estimated has no negative prediction of its own."""
+
+    def cached(x: torch.Tensor, sigma: torch.Tensor, *, needs_negative: bool = False) -> Denoised:
+        made: list[Denoised] = []
+
+        def evaluate() -> torch.Tensor:
+            made.append(denoise(x, sigma, needs_negative=needs_negative))
+            return made[0].guided
+
+        guided = run(evaluate, x, float(sigma))
+        return made[0] if made else Denoised(guided, guided)
+
+    return cached
 
 
 def fitting(latent: Samples, wanted: LatentFormat, *, downscale: int | None = None) -> Samples:
