@@ -1,1 +1,1 @@
-"""Data files: the vocabulary of CLIP's tokenizer."""
+"""Data files: the vocabularies of tokenizers, and an encoded prompt."""

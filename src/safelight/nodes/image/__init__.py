@@ -10,6 +10,7 @@
 * ``filters``: blur, sharpen, morphology.
 * ``geometry``: crop, rotate and mirror.
 * ``layout``: stitch and pad.
+* ``marigold``: the predictions of Marigold v2 as pictures.
 * ``painter``: paint on a canvas.
 * ``quantize``: reduce colors.
 * ``region``: crop to a drawn rectangle.

@@ -1,5 +1,6 @@
 """Nodes that build, change and show text.
 
+* ``camera_angle``: a point of view in words.
 * ``generate``: write text with a language model.
 * ``limits``: the maximum length of a text.
 * ``lists``: lists of texts.

@@ -4,4 +4,5 @@
 * ``family``: how its files are told, and what is known about each.
 * ``miniature``: the bundled model, a small rectified flow of this project's own.
 * ``miniature_files``: its miniature weights.
+* ``seen_images``: images as a pooled condition.
 """

@@ -12,11 +12,14 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from safelight.models.families.stable_diffusion.seen_images import UNCLIP, pooled_images
 from safelight.models.inputs import repeated
 from safelight.models.latent_format import LatentFormat
 from safelight.models.unet.unet_module import UNetInputs, sinusoids
 
 NUMBER_FEATURES = 256
+SEED_OFFSET = 10
+"""The noise of seen images is drawn from the run's seed minus this."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,23 @@ class TextOnly:
         is_negative: bool,
     ) -> UNetInputs:
         return UNetInputs(context)
+
+
+@dataclass(frozen=True)
+class TaskOfLotus:
+    """Lotus (He et al. 2024): the task, which the published networks have as the angles 1 and 0."""
+
+    def prepare(
+        self,
+        context: torch.Tensor,
+        options: Mapping[str, Any],
+        *,
+        shape: torch.Size,
+        device: torch.device,
+        is_negative: bool,
+    ) -> UNetInputs:
+        task = torch.tensor([1.0, 0.0], device=device)
+        return UNetInputs(context, y=torch.cat((task.sin(), task.cos()))[None])
 
 
 @dataclass(frozen=True)
@@ -172,6 +192,9 @@ def resize(planes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 
 def _pooled(options: Mapping[str, Any], features: int, device: torch.device) -> torch.Tensor:
+    if images := options.get(UNCLIP):
+        merge = options.get("unclip_noise_augment_merge", 0.0)
+        return pooled_images(images, seed=options.get("seed", 0) - SEED_OFFSET, merge=merge)[:, :features].to(device)
     pooled = options.get("pooled_output")
     if pooled is None:
         return torch.zeros(1, features, device=device)

@@ -10,6 +10,7 @@ from safelight.models.families.stable_diffusion.conditioning import (
     Inpainting,
     PooledTextAndSizes,
     PooledTextSizeAndScore,
+    TaskOfLotus,
     TextOnly,
 )
 from safelight.models.families.stable_diffusion.miniature import METADATA, miniature
@@ -17,7 +18,7 @@ from safelight.models.latent_format import LatentFormat
 from safelight.models.lora.names import unet_names
 from safelight.models.sampling.levels import DiscreteLevels
 from safelight.models.sampling.parameterization import Parameterization
-from safelight.models.sampling.prediction import Noise, Velocity
+from safelight.models.sampling.prediction import ImageToImage, Noise, Velocity
 from safelight.models.stored_network import ConditioningAdapter
 from safelight.models.text.clip import CLIP_G_PENULTIMATE, CLIP_H, CLIP_L, CLIP_L_PENULTIMATE
 from safelight.models.text.recipe import TextRecipe
@@ -114,7 +115,8 @@ SD1 = _Kind("sd1", Heads(count=8), TextOnly(), SD1_TEXT)
 SD2 = _Kind("sd2", Heads(width=64), TextOnly(), SD2_TEXT)
 SDXL = _Kind("sdxl", Heads(width=64), PooledTextAndSizes(), SDXL_TEXT, SDXL_LATENT, XL_BLANK)
 SDXL_REFINER = _Kind("sdxl_refiner", Heads(width=64), PooledTextSizeAndScore(), REFINER_TEXT, SDXL_LATENT, XL_BLANK)
-KINDS = {(768, 0): SD1, (1024, 0): SD2, (2048, 2816): SDXL, (1280, 2560): SDXL_REFINER}
+LOTUS = _Kind("lotus", Heads(width=64), TaskOfLotus(), SD2_TEXT)
+KINDS = {(768, 0): SD1, (1024, 0): SD2, (1024, 4): LOTUS, (2048, 2816): SDXL, (1280, 2560): SDXL_REFINER}
 """By the features of a conditioning token and of the pooled condition."""
 
 _VELOCITY_MARK = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
@@ -141,6 +143,8 @@ def detect(found: NetworkFile) -> Variant | None:
     marks = {key for key in found.file.shapes if "." not in key}  # v-prediction files have names outside of networks
     if "v_pred" in marks:
         return kind.variant(shape, Parameterization(Velocity(), DiscreteLevels(zero_terminal="ztsnr" in marks)))
+    if kind is LOTUS:
+        return kind.variant(shape, Parameterization(ImageToImage(), DiscreteLevels()))
     is_velocity = kind is SD2 and shape.in_channels == 4 and _predicts_velocity(found.weights)
     return kind.variant(shape, Parameterization(Velocity() if is_velocity else Noise(), DiscreteLevels()))
 

@@ -4,7 +4,7 @@ whole."""
 from torch import nn
 
 from safelight.models.autoencoder.autoencoder_module import Autoencoder, AutoencoderShape
-from safelight.models.families.stable_diffusion.family import SD1, SD2, SDXL, SDXL_REFINER, _Kind
+from safelight.models.families.stable_diffusion.family import LOTUS, SD1, SDXL, SDXL_REFINER, _Kind
 from safelight.models.miniatures.file import Build, Miniature, MiniatureFile
 from safelight.models.miniatures.shapes import Joined, clip_g, clip_l
 from safelight.models.unet.shape import (
@@ -81,6 +81,10 @@ def _refiner() -> nn.Module:
     )
 
 
+def _lotus() -> nn.Module:
+    return _network(LOTUS, _shape(1024, 4))
+
+
 def _checkpoint(name: str, build: Build) -> MiniatureFile:
     return MiniatureFile("checkpoints", f"{name}.safetensors", build)
 
@@ -98,7 +102,7 @@ MINIATURES = (
     Miniature(
         "lotus-depth",
         (
-            MiniatureFile("diffusion_models", "lotus-depth-d-v1-1.safetensors", lambda: _network(SD2, _shape(1024))),
+            MiniatureFile("diffusion_models", "lotus-depth-d-v1-1.safetensors", _lotus),
             MiniatureFile("vae", "vae-ft-mse-840000-ema-pruned.safetensors", autoencoder),
         ),
     ),
