@@ -3,6 +3,7 @@
 each case to ``OUT/CASE.safetensors``.
 """
 
+import importlib
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +19,9 @@ import comfy.options  # noqa: E402
 
 comfy.options.enable_args_parsing()
 
+import comfy.conds  # noqa: E402
+import comfy.ldm.cosmos.predict2  # noqa: E402
+import comfy.model_base  # noqa: E402
 import comfy.model_detection  # noqa: E402
 import comfy.model_patcher  # noqa: E402
 import comfy.nested_tensor  # noqa: E402
@@ -29,6 +33,28 @@ from benchmarks.against_comfyui.ltx_cases import METADATA  # noqa: E402
 import torch  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 # isort: on
+
+
+class CosmosBase(comfy.model_base.BaseModel):
+    """Cosmos-Predict2's network with plain conditioning."""
+
+    def __init__(self, config, device=None):
+        kind = comfy.model_base.ModelType.FLOW
+        super().__init__(config, kind, device, unet_model=comfy.ldm.cosmos.predict2.MiniTrainDIT)
+
+    def extra_conds(self, **given):
+        return {"c_crossattn": comfy.conds.CONDRegular(given["cross_attn"])}
+
+
+class CosmosFlow(comfy.supported_models.QwenImage):
+    """Cosmos-Predict2's network, sampled as Anima is."""
+
+    def get_model(self, state_dict, prefix="", device=None):
+        return CosmosBase(self, device)
+
+
+CosmosFlow.sampling_settings = {"multiplier": 1.0, "shift": 3.0}
+comfy.supported_models.CosmosFlow = CosmosFlow
 
 
 def model_of(case):
@@ -43,8 +69,28 @@ def model_of(case):
     return comfy.model_patcher.ModelPatcher(model, load_device=cpu, offload_device=cpu)
 
 
+def without_aliasing(holder):
+    """It adds to its input in place. In float32 that is the sampler's own tensor, which falsifies the step; in half
+    precision, which published networks have, it is a copy."""
+    if not hasattr(holder, "apply_in_place"):
+        holder.apply_in_place = holder.apply_cache_diff
+        holder.apply_cache_diff = lambda self, x, uuids: self.apply_in_place(x.clone(), uuids)
+
+
+def with_nodes(model, chosen):
+    """``chosen``: names of nodes that change the model, with their inputs."""
+    modules = {"EasyCache": "nodes_easycache", "LazyCache": "nodes_easycache", "RenormCFG": "nodes_lumina2"}
+    for name, inputs in chosen.items():
+        module = importlib.import_module(f"comfy_extras.{modules[name]}")
+        node = getattr(module, name, None) or getattr(module, f"{name}Node")
+        if name == "EasyCache":
+            without_aliasing(module.EasyCacheHolder)
+        model = node.execute(model, **inputs).args[0]
+    return model
+
+
 def run(name, case, steps):
-    model = model_of(case)
+    model = with_nodes(model_of(case), case.get("nodes", {}))
     parts, mask = cases.start(name, case)
     latent = parts[0] if len(parts) == 1 else comfy.nested_tensor.NestedTensor(parts)
     positive = cases.conditioning(name, case, side="positive")

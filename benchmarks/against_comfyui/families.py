@@ -26,6 +26,8 @@ from benchmarks.against_comfyui.ltx_cases import METADATA
 from safetensors.torch import load_file, save_file
 
 from safelight.models.checkpoint import load_diffusion_model
+from safelight.models.families.anima.network import AnimaArchitecture, AnimaShape
+from safelight.models.families.anima.text_adapter import AdapterShape
 from safelight.models.families.chroma.chroma_module import ChromaArchitecture, ChromaShape
 from safelight.models.families.flux.flux_module import FluxArchitecture, FluxShape
 from safelight.models.families.flux2.flux2_module import Flux2Architecture, Flux2Shape
@@ -41,8 +43,13 @@ from safelight.models.sampling.sample import fitting, sample
 from safelight.models.sampling.schedules import schedule
 from safelight.models.stored_network import Architecture
 from safelight.models.transformer.streams import StreamShape
+from safelight.nodes.model.caching import EasyCache, LazyCache
+from safelight.nodes.model.guidance import RenormCFG
 from safelight.nodes.sampling.noise import SeededNoise
 from safelight.nodes.sampling.sample import sampler_named
+
+NODES: dict[str, Any] = {"EasyCache": EasyCache, "LazyCache": LazyCache, "RenormCFG": RenormCFG}
+"""Nodes that change the model of a case."""
 
 GOLDEN = Path(__file__).parents[2] / "tests" / "golden" / "families"
 LIMITS = {1: 1e-5, 4: 1e-4}
@@ -115,6 +122,8 @@ ARCHITECTURES: dict[str, Architecture] = {
     "sd35 medium": MMDiTArchitecture(_MMDIT(norms_heads=True, second_attention=frozenset({0}))),
     "sd3 medium": MMDiTArchitecture(_MMDIT(norms_heads=False)),
     "z-image": NextDiTArchitecture(_Z_IMAGE),
+    "z-image, two refiners": NextDiTArchitecture(replace(_Z_IMAGE, refiners=2)),
+    "anima": AnimaArchitecture(AnimaShape(16, 256, 96, 2, 1024, 256, 2, AdapterShape(50, 96, 96, 96, 2, 192, 1))),
     "qwen-image": QwenImageArchitecture(_QWEN_IMAGE),
     "qwen-image 2511": QwenImageArchitecture(replace(_QWEN_IMAGE, references="index_timestep_zero")),
     "qwen-image layered": QwenImageArchitecture(
@@ -174,6 +183,8 @@ def run(name: str, steps: int, folder: Path) -> torch.Tensor:
     """The latent of a case after some steps; ``folder`` keeps the weights."""
     case = cases.CASES[name]
     model = load_diffusion_model(write_weights(case["family"], folder))
+    for node, inputs in case.get("nodes", {}).items():
+        (model,) = NODES[node].execute(model, **inputs).args
     positive = cases.conditioning(name, case, side="positive")
     negative = cases.conditioning(name, case, side="negative") if case.get("negative") else positive
     parts, mask = cases.start(name, case)

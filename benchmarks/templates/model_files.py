@@ -25,7 +25,8 @@ SAME_LAYOUT: tuple[tuple[str, str, str], ...] = (
     ("text_encoders", r"qwen_2\.5_vl_(7b|fp16).*", "qwen_2.5_vl_7b_fp8_scaled"),
     ("text_encoders", r"qwen3vl_4b_.*", "qwen3vl_4b_fp8_scaled"),
     ("loras", r"(?i)(qwen|firered|marigold|template_qwen).*", "Qwen-Image-Lightning-8steps-V1.0"),
-    ("loras", r"(uso-)?flux1-.*", "uso-flux1-dit-lora-v1"),
+    ("vae", r"marigold_v2_.*|Wan2_1_VAE_bf16", "qwen_image_vae"),
+    ("text_encoders", r"qwen3vl_8b_.*", "qwen3vl_4b_fp8_scaled"),
 )
 
 _FORMATS = (

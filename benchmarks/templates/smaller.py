@@ -5,7 +5,8 @@ the nodes, their links, the models, the samplers and schedules are those of the 
   targets of scaling (total megapixels, the largest side) become as small;
 * ``length`` and its kin become at most 9 frames (1 more than a multiple of 8), durations of sound at most 2 seconds;
 * ``steps`` become 2, and where a sampler does a part of them, its first and last step are scaled;
-* language models write at most 8 tokens.
+* language models write at most 8 tokens;
+* ``FluxKontextImageScale``, which always makes a million pixels, is replaced by ``ImageScale``.
 
 Inputs are pictures of 96 x 64 pixels, films of 17 such frames and sounds of 2 seconds.
 """
@@ -29,9 +30,21 @@ _SIZED = ("Empty", "ToVideo", "Latent", "Scheduler", "Conditioning", "ImageScale
 """Parts of the names of node types whose ``width`` and ``height`` are those of what is generated."""
 
 
+_FIXED = frozenset({"FluxKontextImageScale"})
+"""Nodes that scale to about a million pixels, whatever is asked; an ``ImageScale`` stands for them."""
+
+
 def smaller(graph: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """The graph with smaller numbers; see the module."""
-    return {name: {**call, "inputs": _inputs(call["class_type"], call["inputs"])} for name, call in graph.items()}
+    return {name: _call(call) for name, call in graph.items()}
+
+
+def _call(call: Mapping[str, Any]) -> dict[str, Any]:
+    kind, given = call["class_type"], call["inputs"]
+    if kind in _FIXED:
+        size = {"width": SIDE, "height": SIDE, "upscale_method": "lanczos", "crop": "center"}
+        return {"class_type": "ImageScale", "inputs": {"image": given["image"], **size}}
+    return {**call, "inputs": _inputs(kind, given)}
 
 
 def _inputs(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def page(rows: Sequence[Row]) -> str:
 
 def _row(row: Row, usage: int) -> str:
     result = f"no: {row.reason}" if row.reason else "yes"
-    cells = (f"`{row.name}`", f"{100 * row.usage / usage:.2f}", ", ".join(row.models), result)
+    cells = (row.name, f"{100 * row.usage / usage:.2f}", ", ".join(row.models), result)
     return "| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells) + " |"
 
 

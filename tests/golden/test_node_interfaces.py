@@ -24,12 +24,32 @@ MODEL_FILES = {"sd15_random.safetensors", "pixel_space"}
 
 ADDED_SINCE: dict[str, tuple[set[str], int]] = {
     "CustomCombo": ({"index"}, 1),
-    "PreviewAny": (set(), 1),
     "LTXAVTextEncoderLoader": ({"device"}, 0),
+    "ModelSamplingAuraFlow": ({"sampling"}, 0),
+    "PreviewAny": (set(), 1),
 }
 """Optional inputs, and the number of last outputs, that later versions of ComfyUI added and published workflows use."""
 
-CHOICES_ADDED_SINCE: dict[str, dict[str, set[str]]] = {"CLIPLoader": {"type": {"krea2"}}}
+CHOICES_ADDED_SINCE: dict[str, dict[str, set[str]]] = {
+    "CLIPLoader": {
+        "type": {
+            "longcat_image",
+            "cogvideox",
+            "lens",
+            "pixeldit",
+            "ideogram4",
+            "boogu",
+            "krea2",
+            "joyimage",
+            "mage",
+            "minimax",
+            "yue2",
+            "flux3",
+            "moss_image",
+            "fibo2",
+        }
+    }
+}
 """Choices of an input that later versions of ComfyUI added."""
 
 

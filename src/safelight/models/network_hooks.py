@@ -57,6 +57,36 @@ BlockHook = Callable[[torch.Tensor, BlockIndex], torch.Tensor]
 ``after_skip`` it runs only for input blocks and leaves the skip unchanged."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenBlock:
+    """A block of a transformer whose tokens a hook may change. ``kind``: ``refiner``, ``double`` or ``single``, and
+    ``index`` counts the blocks of a kind. ``entering [B, tokens, width]``: the picture's tokens before the first block
+    of this kind; ``turns``: the rotations of their positions; ``embedding [B, width]``: of the timestep."""
+
+    kind: str
+    index: int
+    entering: torch.Tensor
+    turns: torch.Tensor
+    embedding: torch.Tensor
+
+
+TokenHook = Callable[[torch.Tensor, TokenBlock], torch.Tensor]
+"""Changes the picture's tokens ``[B, tokens, width]`` after a block. Called for each block of one forward pass."""
+
+TokenHookStart = Callable[[torch.Tensor], TokenHook]
+"""Makes the hook of one forward pass, given the latent ``x`` that enters the network."""
+
+TextHook = Callable[[torch.Tensor], torch.Tensor]
+"""Changes the text's tokens ``[B, tokens, width]`` before the first block."""
+
+
+EnteringHook = Callable[[torch.Tensor, str], torch.Tensor]
+"""Changes the tokens that enter a linear layer, given the layer's name with ``_`` for ``.``."""
+
+EnteringHookStart = Callable[[torch.Tensor], EnteringHook]
+"""Makes the hook of one forward pass, given the latent ``x`` that enters the network."""
+
+
 @dataclass(frozen=True)
 class NetworkHooks:
     """Hooks in the order in which they apply; the first attention hook is the outermost."""
@@ -67,6 +97,9 @@ class NetworkHooks:
     after_skip: tuple[BlockHook, ...] = ()
     skipped: frozenset[tuple[str, int]] = frozenset()
     """Blocks of a transformer to leave out: ``("double", n)`` of two streams, ``("single", n)`` of one."""
+    tokens: tuple[TokenHookStart, ...] = ()
+    text: tuple[TextHook, ...] = ()
+    entering: tuple[EnteringHookStart, ...] = ()
 
     def __add__(self, other: "NetworkHooks") -> "NetworkHooks":
         return NetworkHooks(
@@ -75,10 +108,13 @@ class NetworkHooks:
             self.block + other.block,
             self.after_skip + other.after_skip,
             self.skipped | other.skipped,
+            self.tokens + other.tokens,
+            self.text + other.text,
+            self.entering + other.entering,
         )
 
     def __bool__(self) -> bool:
-        return bool(self.attention or self.skip or self.block or self.after_skip or self.skipped)
+        return self != NetworkHooks()
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +123,10 @@ class Control:
     batch.
 
     ``skips``: added to the skips (ControlNet). ``inputs``: added to the input of the next block as well (T2I-Adapter).
-    ``middle``: added after the middle block."""
+    ``middle``: added after the middle block. ``tokens``: added to a picture's first tokens after a block of a
+    transformer, by its kind (``double``, ``single``) and index."""
 
     skips: Mapping[int, torch.Tensor] = field(default_factory=dict)
     inputs: Mapping[int, torch.Tensor] = field(default_factory=dict)
     middle: torch.Tensor | None = None
+    tokens: Mapping[tuple[str, int], torch.Tensor] = field(default_factory=dict)

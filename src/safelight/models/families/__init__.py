@@ -12,6 +12,7 @@ in LoRA files. Nothing outside of the folder knows the family. The protocols tha
 * :class:`safelight.models.text.recipe.EncoderRecipe`: one text encoder as the family uses it; the kinds of encoder
   files are in :data:`safelight.models.text.encoder_files.ENCODER_FILES`.
 
+* ``anima/``: Anima.
 * ``chroma/``: Chroma.
 * ``family``: what is known about a family and about the network in a file.
 * ``flux/``: FLUX.1.

@@ -20,6 +20,7 @@ FOLDERS = (
     "qwen_image",
     "qwen_image21",
     "krea2",
+    "anima",
     "wan",
     "ltx",
 )

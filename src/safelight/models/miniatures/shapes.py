@@ -2,8 +2,10 @@
 them; everything else is small.
 """
 
+import lzma
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib.resources import files
 
 import torch
 from torch import nn
@@ -143,6 +145,12 @@ def lora(name: str, modules: Mapping[str, tuple[int, int]]) -> MiniatureFile:
         more[f"{module}.lora_down.weight"] = factor(4, columns, 2 * seed)
         more[f"{module}.lora_up.weight"] = factor(rows, 4, 2 * seed + 1)
     return MiniatureFile("loras", name, nn.Module, format="fp32", more=more)
+
+
+def umt5_pieces() -> torch.Tensor:
+    """The bytes of UMT5's vocabulary, as a tensor in a file."""
+    packed = files("safelight.models.data").joinpath("umt5_spiece.model.xz").read_bytes()
+    return torch.frombuffer(bytearray(lzma.decompress(packed)), dtype=torch.uint8)
 
 
 def image_autoencoder() -> nn.Module:

@@ -35,9 +35,12 @@ def miniature_names() -> list[str]:
 
 
 def miniature_files() -> list[MiniatureFile]:
-    """The files of every name, each once."""
+    """The files of every name, each once: of two of one name, that of the first miniature."""
     every = (file for name in miniature_names() for file in _miniatures()[name].files)
-    return list({(file.folder, file.name): file for file in every}.values())
+    made: dict[tuple[str, str], MiniatureFile] = {}
+    for file in every:
+        made.setdefault((file.folder, file.name), file)
+    return list(made.values())
 
 
 def write_miniature(name: str, directory: Path) -> Iterator[Path]:

@@ -1,5 +1,6 @@
 """Blocks that diffusion transformers share. Attributes have the names of the weights in the original files.
 
+* ``additions``: what control networks and hooks add to tokens.
 * ``attention``: attention over heads.
 * ``embeddings``: timesteps and other numbers as features.
 * ``modulation``: adaptive layer norm.

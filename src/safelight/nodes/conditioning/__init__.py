@@ -14,6 +14,7 @@
 * ``prompts``: encode prompts for one family.
 * ``properties``: set mask, steps and hooks in one node.
 * ``qwen_image21``: prompts with references, and the cache, of Qwen-Image 2.1.
+* ``stored``: conditionings that were encoded before.
 * ``tracks``: motion paths for video models.
 * ``video_frames``: frames that start a video.
 * ``vision``: condition on images.

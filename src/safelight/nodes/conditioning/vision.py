@@ -3,6 +3,7 @@
 import torch
 
 from safelight.core.errors import Invalid
+from safelight.models.families.stable_diffusion.seen_images import UNCLIP, SeenImage
 from safelight.models.vision.style import StyleModel
 from safelight.models.vision.vision_encoder import VisionEncoder, VisionOutput
 from safelight.nodes.conditioning.options import Conditioning
@@ -76,3 +77,37 @@ class StyleModelApply(Node):
             for embedding, options in conditioning
         ]
         return NodeOutput(styled)
+
+
+class unCLIPConditioning(Node):  # noqa: N801
+    """Condition a model on what CLIP sees in an image instead of on the summary of the prompt. Several in a row add
+    up. "noise_augmentation" blurs the image's meaning."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="unCLIPConditioning",
+            category="conditioning",
+            inputs=[
+                io.Conditioning.Input("conditioning"),
+                io.ClipVisionOutput.Input("clip_vision_output"),
+                io.Float.Input("strength", default=1.0, min=-10.0, max=10.0, step=0.01),
+                io.Float.Input("noise_augmentation", default=0.0, min=0.0, max=1.0, step=0.01),
+            ],
+            outputs=[io.Conditioning.Output()],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        conditioning: Conditioning,
+        clip_vision_output: VisionOutput,
+        strength: float,
+        noise_augmentation: float,
+    ) -> NodeOutput:
+        if strength == 0:
+            return NodeOutput(conditioning)
+        seen = SeenImage(clip_vision_output["image_embeds"], strength, noise_augmentation)
+        return NodeOutput(
+            [[embedding, {**options, UNCLIP: [*options.get(UNCLIP, ()), seen]}] for embedding, options in conditioning]
+        )

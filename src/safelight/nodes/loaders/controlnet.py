@@ -1,6 +1,7 @@
-"""The node that loads a control network."""
+"""The nodes that load control networks and model patches."""
 
 from safelight.models.control.control_network import load_control_network
+from safelight.models.control.model_patch import load_model_patch
 from safelight.models.weights import Identity, identity_of
 from safelight.sdk import Node, NodeOutput, Schema, io
 from safelight.sdk.context import current
@@ -28,3 +29,27 @@ class ControlNetLoader(Node):
     @classmethod
     def execute(cls, control_net_name: str) -> NodeOutput:
         return NodeOutput(load_control_network(current().model_path("controlnet", control_net_name)))
+
+
+class ModelPatchLoader(Node):
+    """Load a model patch: a small network that works between the blocks of a transformer, for control images or
+    styles."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="ModelPatchLoader",
+            category="advanced/loaders",
+            inputs=[io.Combo.Input("name", model_folder="model_patches")],
+            outputs=[io.Custom("MODEL_PATCH").Output()],
+            is_experimental=True,
+            listed_combos=True,
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, name: str) -> Identity:
+        return identity_of(current().model_path("model_patches", name))
+
+    @classmethod
+    def execute(cls, name: str) -> NodeOutput:
+        return NodeOutput(load_model_patch(current().model_path("model_patches", name)))

@@ -1,5 +1,7 @@
 """Nodes that leave out evaluations of the network where its output hardly changes."""
 
+from typing import Any
+
 from safelight.models.diffusion_model import DiffusionModel
 from safelight.models.sampling.guidance import options_of
 from safelight.models.sampling.step_cache import StepCache
@@ -7,7 +9,7 @@ from safelight.sdk import Node, NodeOutput, Schema, io
 
 
 def _inputs(*, advanced: bool) -> list[io.Input]:
-    options = {"advanced": True} if advanced else {}
+    options: dict[str, Any] = {"advanced": True} if advanced else {}
     return [
         io.Model.Input("model"),
         io.Float.Input("reuse_threshold", default=0.2, min=0.0, max=3.0, step=0.01, **options),

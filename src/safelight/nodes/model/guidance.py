@@ -6,7 +6,7 @@ Self-attention guidance: Hong et al. 2023. Differential diffusion: Levin and Fri
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch.nn import functional
@@ -68,6 +68,71 @@ class _Rescaled:
         mixed = torch.lerp(guided, rescaled, self.multiplier)
         result: torch.Tensor = x - mixed * guidance.sigma / root
         return result
+
+
+class RenormCFG(Node):
+    """Limit the length of guided predictions to that of the positive one, times "renorm_cfg" (0: no limit); above the
+    noise level "cfg_trunc" there is no guidance (Lumina Image 2)."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="RenormCFG",
+            category="advanced/model",
+            inputs=[
+                io.Model.Input("model"),
+                io.Float.Input("cfg_trunc", default=100, min=0.0, max=100.0, step=0.01),
+                io.Float.Input("renorm_cfg", default=1.0, min=0.0, max=100.0, step=0.01),
+            ],
+            outputs=[io.Model.Output()],
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, cfg_trunc: float, renorm_cfg: float) -> NodeOutput:
+        def combine(guidance: Guidance) -> torch.Tensor:
+            if float(guidance.sigma) >= cfg_trunc:
+                return guidance.positive
+            guided = guidance.negative + (guidance.positive - guidance.negative) * guidance.scale
+            if renorm_cfg <= 0:
+                return guided
+            dimensions = tuple(range(1, guided.dim()))
+            limit = torch.linalg.vector_norm(guidance.positive, dim=dimensions, keepdim=True) * renorm_cfg
+            length = torch.linalg.vector_norm(guided, dim=dimensions, keepdim=True)
+            return guided * torch.where(length >= limit, limit / length, torch.ones_like(length))
+
+        return NodeOutput(model.with_(options=options_of(model).with_(combine=combine)))
+
+
+class CFGOverride(Node):
+    """Use another strength of guidance from "start_percent" to "end_percent" of sampling. Of several, the last one
+    counts."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="CFGOverride",
+            display_name="CFG Override",
+            category="advanced/guidance",
+            inputs=[
+                io.Model.Input("model"),
+                io.Float.Input("cfg", default=1.0, min=0.0, max=100.0, step=0.1),
+                io.Float.Input("start_percent", default=0.0, min=0.0, max=1.0, step=0.001),
+                io.Float.Input("end_percent", default=1.0, min=0.0, max=1.0, step=0.001),
+            ],
+            outputs=[io.Model.Output()],
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, cfg: float, start_percent: float, end_percent: float) -> NodeOutput:
+        levels = model.parameterization.levels
+        first, last = levels.sigma_at(start_percent), levels.sigma_at(end_percent)
+
+        def overridden(guidance: Guidance) -> Guidance:
+            return replace(guidance, scale=cfg) if last <= float(guidance.sigma) <= first else guidance
+
+        options = options_of(model)
+        changed = options.with_(before=(*options.before, overridden), needs_negative=options.needs_negative or cfg != 1)
+        return NodeOutput(model.with_(options=changed))
 
 
 class CFGNorm(Node):

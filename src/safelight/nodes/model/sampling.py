@@ -15,6 +15,7 @@ from safelight.models.sampling.prediction import (
     Consistency,
     Flow,
     ImageToImage,
+    ImageToImageVelocity,
     Noise,
     Preconditioned,
     Prediction,
@@ -40,6 +41,8 @@ _EDM: dict[str, Prediction] = {
     "edm": Preconditioned(0.5),
     "eps": Noise(),
 }
+
+_FLOWS: dict[str, Prediction] = {"flow": Flow(), "img_to_img_velocity": ImageToImageVelocity()}
 
 FLUX_TOKENS = (256, 4096)
 """The token counts (16x16 patches) between which a flow's shift grows with the image."""
@@ -95,21 +98,26 @@ class ModelSamplingSD3(Node):
 
 
 class ModelSamplingAuraFlow(Node):
-    """Treat the model as a flow model with shifted noise levels and timesteps from 0 to 1, as AuraFlow and Lumina
-    do."""
+    """Treat the model as a flow model with shifted noise levels and timesteps from 0 to 1, as AuraFlow and Lumina do.
+    With "img_to_img_velocity" it predicts the way from an image to the result, in one step."""
 
     @classmethod
     def define_schema(cls) -> Schema:
         return Schema(
             node_id="ModelSamplingAuraFlow",
             category=_CATEGORY,
-            inputs=[io.Model.Input("model"), io.Float.Input("shift", default=1.73, min=0.0, max=100.0, step=0.01)],
+            inputs=[
+                io.Model.Input("model"),
+                io.Float.Input("shift", default=1.73, min=0.0, max=100.0, step=0.01),
+                io.Combo.Input("sampling", tuple(_FLOWS), default="flow", optional=True, advanced=True),
+            ],
             outputs=[io.Model.Output()],
         )
 
     @classmethod
-    def execute(cls, model: DiffusionModel, shift: float) -> NodeOutput:
-        return NodeOutput(model.with_(parameterization=Parameterization(Flow(), FlowLevels(shift, multiplier=1.0))))
+    def execute(cls, model: DiffusionModel, shift: float, sampling: str = "flow") -> NodeOutput:
+        levels = FlowLevels(shift, multiplier=1.0)
+        return NodeOutput(model.with_(parameterization=Parameterization(_FLOWS[sampling], levels)))
 
 
 class ModelSamplingFlux(Node):

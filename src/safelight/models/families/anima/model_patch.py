@@ -94,7 +94,7 @@ class LiteControl:
                 ) as module:
                     if size not in made:
                         made[size] = module.lllite_conditioning1(self._planes(image, mask, size).to(device))
-                    change = module.get_submodule(f"{PREFIX}{layer}")(tokens, made[size])
+                    change: torch.Tensor = module.get_submodule(f"{PREFIX}{layer}")(tokens, made[size])
                 return tokens + change.to(tokens) * strength
 
             return entering
@@ -155,7 +155,7 @@ class _Conditioning(nn.Module):
         self.out_norm = nn.LayerNorm(shape.out)
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
-        hidden: Any = planes.to(self.conv1.bias.dtype)
+        hidden: Any = planes.to(self.conv1.weight.dtype)
         for convolution, norm in ((self.conv1, self.norm1), (self.conv2, self.norm2), (self.conv3, self.norm3)):
             hidden = functional.silu(norm(convolution(hidden)))
         for block in self.resblocks:

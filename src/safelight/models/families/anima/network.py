@@ -128,7 +128,8 @@ class Anima(nn.Module):
         made = self.final_layer(hidden, embedding, common)
         squares = made.reshape(len(x), frames, rows, columns, PATCH, PATCH, -1).permute(0, 6, 1, 2, 4, 3, 5)
         planes = squares.reshape(len(x), -1, frames, rows * PATCH, columns * PATCH)
-        return planes[..., : x.shape[-2], : x.shape[-1]].float()
+        cut: torch.Tensor = planes[..., : x.shape[-2], : x.shape[-1]]
+        return cut.float()
 
     def _text(self, inputs: AnimaInputs, dtype: torch.dtype) -> torch.Tensor:
         context = inputs.context.to(dtype)

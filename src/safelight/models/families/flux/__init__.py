@@ -4,4 +4,5 @@
 * ``family``: how its files are told, and what is known about each.
 * ``flux_module``: the network.
 * ``miniature_files``: its miniature weights.
+* ``model_patch``: USO's projector of styles.
 """

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from safelight.models.inputs import SPATIAL, Inputs
-from safelight.models.network_hooks import NetworkHooks
+from safelight.models.network_hooks import Control, NetworkHooks
 from safelight.models.operations import Linear
+from safelight.models.transformer.additions import Additions
 from safelight.models.transformer.embeddings import TwoLayers, spread
 from safelight.models.transformer.modulation import ModulatedOutput
 from safelight.models.transformer.patches import from_patches
@@ -104,7 +105,7 @@ class Flux(nn.Module):
         timestep: torch.Tensor,
         inputs: FluxInputs,
         *,
-        control: Any = None,
+        control: Control | None = None,
         hooks: NetworkHooks | None = None,
     ) -> torch.Tensor:
         """See :class:`safelight.models.network.Predict`; computes in the type of the weights."""
@@ -114,6 +115,8 @@ class Flux(nn.Module):
         seen = picture_tokens(planes, inputs.references, patch=PATCH, axes=len(axes), method=inputs.reference_method)
         embedding = self._embedding(timestep, inputs, dtype)
         picture, text = self.img_in(seen.tokens.to(dtype)), self.txt_in(inputs.context.to(dtype))
+        additions = Additions(x, control, hooks)
+        text = additions.before(text)
         length = text.shape[1]
         at_origin = seen.positions.new_zeros(length, len(axes))
         turns = rotations(torch.cat((at_origin, seen.positions))[None], axes, theta=THETA)
@@ -129,11 +132,15 @@ class Flux(nn.Module):
                 text_modulations=block.txt_mod(embedding),
                 turns=turns,
             )
+            picture = additions.added(picture, ("double", index))
         hidden = torch.cat((text, picture), dim=1)
         for index, block in enumerate(self.single_blocks):
             if ("single", index) in skipped:
                 continue
             hidden = block(hidden, modulations=block.modulation(embedding), turns=turns)
+            if ("single", index) in additions:
+                seen_tokens = additions.added(hidden[:, length:], ("single", index))
+                hidden = torch.cat((hidden[:, :length], seen_tokens), dim=1)
         latent = seen.latent
         own = hidden[:, length : length + latent.tokens.shape[1]]
         made = self.final_layer(own, *self.final_layer.shift_and_scale(embedding))

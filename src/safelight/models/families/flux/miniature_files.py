@@ -5,6 +5,7 @@ from dataclasses import replace
 from torch import nn
 
 from safelight.models.families.flux.flux_module import Flux, FluxShape
+from safelight.models.families.flux.model_patch import Projector, ProjectorShape
 from safelight.models.miniatures.file import Miniature, MiniatureFile
 from safelight.models.miniatures.shapes import AE, CLIP_L, T5, WIDTH, Joined, Lora, clip_l, image_autoencoder, t5
 from safelight.models.transformer.streams import StreamShape
@@ -46,7 +47,17 @@ _VISION = MiniatureFile(
     "clip_vision", "sigclip_vision_patch14_384.safetensors", lambda: VisionTransformer(SIGLIP, heads=16)
 )
 
+_USO = (
+    MiniatureFile(
+        "model_patches",
+        "uso-flux1-projector-v1.safetensors",
+        lambda: Joined(feature_embedder=Projector(ProjectorShape(27**2, SIGLIP.width, 64, DEV.stream.width))),
+    ),
+    MiniatureFile("loras", "uso-flux1-dit-lora-v1.safetensors", lambda: Lora(Flux(DEV), below="double_blocks.")),
+)
+
 MINIATURES = (
+    Miniature("flux-uso", (_network("flux1-dev.safetensors", DEV), *_USO, _VISION, *_BESIDE)),
     Miniature("flux-dev", (_network("flux1-dev.safetensors", DEV), *_BESIDE)),
     Miniature("flux-krea", (_network("flux1-krea-dev_fp8_scaled.safetensors", DEV, "fp8_scaled"), *_BESIDE)),
     Miniature("flux-kontext", (_network("flux1-dev-kontext_fp8_scaled.safetensors", DEV, "fp8_scaled"), *_BESIDE)),

@@ -3,7 +3,7 @@
 from safelight.models.families.krea2.network import BlockShape, Krea2, Krea2Shape
 from safelight.models.families.qwen_image.miniature_files import VAE
 from safelight.models.miniatures.file import Miniature, MiniatureFile
-from safelight.models.miniatures.shapes import WIDTH, qwen3_vl
+from safelight.models.miniatures.shapes import WIDTH, Lora, qwen3_vl
 
 NETWORK = Krea2Shape(
     channels=16,
@@ -29,7 +29,14 @@ _TEXT = MiniatureFile(
     format="fp8_scaled",
 )
 
+_LORAS = tuple(
+    MiniatureFile("loras", f"{name}.safetensors", lambda: Lora(Krea2(NETWORK), below="blocks."))
+    for name in ("krea2_darkbrush", "krea2_style_reference")
+)
+
 MINIATURES = (
-    Miniature("krea2-turbo", (_network("krea2_turbo_fp8_scaled.safetensors", "fp8_scaled"), _TEXT, VAE)),
-    Miniature("krea2-turbo-int8", (_network("krea2_turbo_int8_convrot.safetensors", "int8_convrot"), _TEXT, VAE)),
+    Miniature("krea2-turbo", (_network("krea2_turbo_fp8_scaled.safetensors", "fp8_scaled"), _TEXT, VAE, *_LORAS)),
+    Miniature(
+        "krea2-turbo-int8", (_network("krea2_turbo_int8_convrot.safetensors", "int8_convrot"), _TEXT, VAE, *_LORAS)
+    ),
 )

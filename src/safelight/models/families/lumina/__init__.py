@@ -4,5 +4,6 @@
 * ``family``: detection, and what is known about the two.
 * ``lora_names``: the names of the network's modules in LoRA files.
 * ``miniature_files``: its miniature weights.
+* ``model_patch``: Alibaba's Fun ControlNets of Z-Image.
 * ``network``: the transformer.
 """

@@ -8,7 +8,6 @@ to multiples of 32 tokens with learned tokens.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -16,8 +15,9 @@ from torch.nn import functional
 
 from safelight.models.inputs import Inputs
 from safelight.models.language.architecture import layer_count
-from safelight.models.network_hooks import NetworkHooks
+from safelight.models.network_hooks import Control, NetworkHooks, TokenBlock
 from safelight.models.operations import Linear
+from safelight.models.transformer.additions import Additions
 from safelight.models.transformer.attention import attend, split_heads
 from safelight.models.transformer.embeddings import spread
 from safelight.models.transformer.normalization import layer_norm
@@ -108,9 +108,9 @@ class NextDiT(nn.Module):
         self.x_embedder = Linear(shape.channels * PATCH**2, shape.width)
         self.t_embedder = _TimeEmbedding(shape)
         self.cap_embedder = nn.Sequential(_Norm(shape.text_width), Linear(shape.text_width, shape.width))
-        self.noise_refiner = nn.ModuleList(_Block(shape) for _ in range(shape.refiners))
-        self.context_refiner = nn.ModuleList(_Block(shape, modulates=False) for _ in range(shape.refiners))
-        self.layers = nn.ModuleList(_Block(shape) for _ in range(shape.layers))
+        self.noise_refiner = nn.ModuleList(NextDiTBlock(shape) for _ in range(shape.refiners))
+        self.context_refiner = nn.ModuleList(NextDiTBlock(shape, modulates=False) for _ in range(shape.refiners))
+        self.layers = nn.ModuleList(NextDiTBlock(shape) for _ in range(shape.layers))
         self.final_layer = _FinalLayer(shape)
         if shape.is_filled:
             self.x_pad_token = nn.Parameter(torch.empty(1, shape.width))
@@ -122,14 +122,14 @@ class NextDiT(nn.Module):
         timestep: torch.Tensor,
         inputs: NextDiTInputs,
         *,
-        control: Any = None,
+        control: Control | None = None,
         hooks: NetworkHooks | None = None,
     ) -> torch.Tensor:
         """See :class:`safelight.models.network.Predict`; ``timestep`` is the noise level. Computes in the type of the
         weights. The network was trained on the share of the signal, and predicts the opposite direction."""
         dtype = self.x_embedder.bias.dtype
         embedding = self.t_embedder((1.0 - timestep) * self.shape.time_factor, dtype)
-        tokens, rows, columns = _in_patches(x.to(dtype))
+        tokens, rows, columns = in_patches(x.to(dtype))
         picture, text = self.x_embedder(tokens), self.cap_embedder(inputs.context.to(dtype))
         mask = inputs.mask
         if self.shape.is_filled:
@@ -145,11 +145,17 @@ class NextDiT(nn.Module):
         allowed = None if mask is None else mask.to(torch.bool)[:, None, None]
         for block in self.context_refiner:
             text = block(text, of_text, mask=allowed)
-        for block in self.noise_refiner:
+        additions = Additions(x, control, hooks)
+        entering = picture
+        for index, block in enumerate(self.noise_refiner):
             picture = block(picture, of_picture, embedding)
-        joined = torch.cat((text, picture), dim=1)
-        for block in self.layers:
+            picture = additions.after(picture, TokenBlock("refiner", index, entering, of_picture, embedding))
+        joined, entering = torch.cat((text, picture), dim=1), picture
+        for index, block in enumerate(self.layers):
             joined = block(joined, turns, embedding)
+            if additions:
+                place = TokenBlock("double", index, entering, of_picture, embedding)
+                joined = torch.cat((joined[:, :length], additions.after(joined[:, length:], place)), dim=1)
         made = self.final_layer(joined[:, length : length + rows * columns], embedding)
         output = _from_patches(made, rows, columns)[..., : x.shape[-2], : x.shape[-1]]
         return -output.float()
@@ -206,7 +212,7 @@ class _FeedForward(nn.Module):
         return result
 
 
-class _Block(nn.Module):
+class NextDiTBlock(nn.Module):
     """A transformer block whose branches are normalised before and after; with ``modulates``, the embedding of the
     timestep scales what goes in and gates what comes out."""
 
@@ -252,7 +258,7 @@ class _FinalLayer(nn.Module):
         return result
 
 
-def _in_patches(planes: torch.Tensor) -> tuple[torch.Tensor, int, int]:
+def in_patches(planes: torch.Tensor) -> tuple[torch.Tensor, int, int]:
     """Tokens ``[B, rows * columns, PATCH * PATCH * C]``, and the numbers of rows and columns. Odd sides are continued
     from the opposite side."""
     below, right = -planes.shape[-2] % PATCH, -planes.shape[-1] % PATCH

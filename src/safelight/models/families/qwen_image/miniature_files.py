@@ -3,13 +3,19 @@
 from dataclasses import replace
 from typing import Any
 
+import torch
+from torch import nn
+
 from safelight.models.autoencoder.wan_module import Part, WanAutoencoder, WanShape
+from safelight.models.families.qwen_image.control import QwenImageControl
+from safelight.models.families.qwen_image.model_patch import QwenImageBlockControl
 from safelight.models.families.qwen_image.network import QwenImage, QwenImageShape
 from safelight.models.language.architecture import QWEN25_VL
 from safelight.models.language.picture_recipe import PictureDecoder
 from safelight.models.miniatures.file import Miniature, MiniatureFile
 from safelight.models.miniatures.shapes import WIDTH, decoder, lora
 from safelight.models.vision_tower.qwen25 import Qwen25Vision, Qwen25VisionShape
+from safelight.models.weights import Weights
 
 NETWORK = QwenImageShape(
     channels=16,
@@ -78,7 +84,33 @@ def _loras(*names: str) -> tuple[MiniatureFile, ...]:
     return tuple(lora(f"{name}.safetensors", _CHANGED) for name in names)
 
 
+def _control(name: str, channels: int) -> MiniatureFile:
+    return MiniatureFile("controlnet", f"{name}.safetensors", lambda: QwenImageControl(NETWORK, channels))
+
+
+_BLOCKS = MiniatureFile(
+    "model_patches",
+    "qwen_image_canny_diffsynth_controlnet.safetensors",
+    lambda: QwenImageBlockControl(Weights({}), NETWORK.width, NETWORK.channels, NETWORK.layers).build(),
+)
+
+
+def _marigold(kind: str) -> MiniatureFile:
+    """What the network of Marigold v2 is conditioned on instead of a prompt."""
+    made = {"conditioning": lambda: torch.randn(1, 8, WIDTH, generator=torch.Generator().manual_seed(5))}
+    return MiniatureFile("embeddings", f"marigold_v2_{kind}_conditioning.safetensors", nn.Module, more=made)
+
+
 MINIATURES = (
+    Miniature("marigold-v2", (_marigold("albedo"), _marigold("depth"), _marigold("normals"))),
+    Miniature(
+        "qwen-image-controls",
+        (
+            _control("Qwen-Image-InstantX-ControlNet-Union", 16),
+            _control("Qwen-Image-InstantX-ControlNet-Inpainting", 17),
+            _BLOCKS,
+        ),
+    ),
     Miniature(
         "qwen-image",
         (

@@ -15,8 +15,9 @@ from torch.nn import functional
 
 from safelight.models.inputs import Inputs
 from safelight.models.language.architecture import layer_count
-from safelight.models.network_hooks import NetworkHooks
+from safelight.models.network_hooks import Control, NetworkHooks, TokenBlock
 from safelight.models.operations import Linear
+from safelight.models.transformer.additions import Additions
 from safelight.models.transformer.attention import attend, split_heads
 from safelight.models.transformer.embeddings import spread
 from safelight.models.transformer.normalization import layer_norm
@@ -95,7 +96,7 @@ class QwenImage(nn.Module):
         self.txt_norm = _Norm(shape.text_width)
         self.img_in = Linear(shape.channels * PATCH**2, shape.width)
         self.txt_in = Linear(shape.text_width, shape.width)
-        self.transformer_blocks = nn.ModuleList(_Block(shape) for _ in range(shape.layers))
+        self.transformer_blocks = nn.ModuleList(QwenImageBlock(shape) for _ in range(shape.layers))
         self.norm_out = _FinalNorm(shape.width)
         self.proj_out = Linear(shape.width, shape.out_channels * PATCH**2)
         if shape.references == "index_timestep_zero":
@@ -107,30 +108,31 @@ class QwenImage(nn.Module):
         timestep: torch.Tensor,
         inputs: QwenImageInputs,
         *,
-        control: Any = None,
+        control: Control | None = None,
         hooks: NetworkHooks | None = None,
     ) -> torch.Tensor:
         """See :class:`safelight.models.network.Predict`; ``x [B, C, frames, h, w]``, ``timestep`` is the noise level.
         Computes in the type of the weights."""
         dtype = self.img_in.bias.dtype
-        own = _in_patches(x)
-        parts, positions = [own], [_positions(x, 0, (0, 0))]
+        own = in_patches(x)
+        parts, positions = [own], [frame_positions(x, 0, (0, 0))]
         for number, reference in enumerate(inputs.references, start=1):
-            parts.append(_in_patches(reference))
+            parts.append(in_patches(reference))
             index, start = _place(inputs.method, number, inputs.references)
-            positions.append(_positions(reference, index, start))
+            positions.append(frame_positions(reference, index, start))
         length = own.shape[1]
         picture = self.img_in(torch.cat(parts, dim=1).to(dtype))
         text = self.txt_in(self.txt_norm(inputs.context.to(dtype)))
-        first = max((side + 1) // PATCH // 2 for side in x.shape[-2:])
-        diagonal = torch.arange(first, first + text.shape[1], device=x.device).float()[:, None].expand(-1, 3)
-        turns = rotations(torch.cat([diagonal, *positions])[None], AXES, theta=THETA)
+        turns = rotations(torch.cat([text_positions(x, text.shape[1]), *positions])[None], AXES, theta=THETA)
         embedding = self.time_text_embed(timestep, dtype)
-        modulation = _Modulation(embedding)
+        modulation = StepModulation(embedding)
         if inputs.method == "index_timestep_zero" and inputs.references:
-            modulation = _Modulation(embedding, self.time_text_embed(torch.zeros_like(timestep), dtype), length)
-        for block in self.transformer_blocks:
+            modulation = StepModulation(embedding, self.time_text_embed(torch.zeros_like(timestep), dtype), length)
+        additions = Additions(x, control, hooks)
+        entering, of_picture = picture, turns[:, :, text.shape[1] :]
+        for index, block in enumerate(self.transformer_blocks):
             text, picture = block(text, picture, modulation, turns)
+            picture = additions.after(picture, TokenBlock("double", index, entering, of_picture, embedding))
         made = self.proj_out(self.norm_out(picture[:, :length], embedding))
         return _from_patches(made, x).float()
 
@@ -163,7 +165,7 @@ class _Branch(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class _Modulation:
+class StepModulation:
     """``embedding [B, width]`` of the timestep; with ``later``, the tokens from ``start`` on have that one."""
 
     embedding: torch.Tensor
@@ -259,7 +261,7 @@ class _FeedForward(nn.Module):
         return result
 
 
-class _Block(nn.Module):
+class QwenImageBlock(nn.Module):
     def __init__(self, shape: QwenImageShape) -> None:
         super().__init__()
         self.img_mod = nn.Sequential(nn.SiLU(), Linear(shape.width, 6 * shape.width))
@@ -268,10 +270,10 @@ class _Block(nn.Module):
         self.attn = _Attention(shape)
 
     def forward(
-        self, text: torch.Tensor, picture: torch.Tensor, modulation: _Modulation, turns: torch.Tensor
+        self, text: torch.Tensor, picture: torch.Tensor, modulation: StepModulation, turns: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         attention, feed = modulation.of(self.img_mod)
-        text_attention, text_feed = _Modulation(modulation.embedding).of(self.txt_mod)
+        text_attention, text_feed = StepModulation(modulation.embedding).of(self.txt_mod)
         from_text, from_picture = self.attn(text_attention.normed(text), attention.normed(picture), turns)
         picture, text = attention.added(picture, from_picture), text_attention.added(text, from_text)
         return (
@@ -280,7 +282,7 @@ class _Block(nn.Module):
         )
 
 
-def _in_patches(frames: torch.Tensor) -> torch.Tensor:
+def in_patches(frames: torch.Tensor) -> torch.Tensor:
     """``[B, C, frames, h, w]`` to ``[B, tokens, C * PATCH * PATCH]``. Odd sides are continued from the opposite
     side."""
     below, right = -frames.shape[-2] % PATCH, -frames.shape[-1] % PATCH
@@ -298,7 +300,7 @@ def _from_patches(tokens: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return squares.reshape(batch, -1, count, rows * PATCH, columns * PATCH)[..., :height, :width]
 
 
-def _positions(frames: torch.Tensor, index: int, start: tuple[int, int]) -> torch.Tensor:
+def frame_positions(frames: torch.Tensor, index: int, start: tuple[int, int]) -> torch.Tensor:
     """``[tokens, 3]`` of a latent. ``index``: of a single frame; ``start``: where its rows and columns begin."""
     count, height, width = frames.shape[-3:]
     rows, columns = (height + 1) // PATCH, (width + 1) // PATCH
@@ -308,6 +310,12 @@ def _positions(frames: torch.Tensor, index: int, start: tuple[int, int]) -> torc
     positions[..., 1] = torch.arange(rows, device=frames.device)[:, None] + top - rows // 2
     positions[..., 2] = torch.arange(columns, device=frames.device) + left - columns // 2
     return positions.flatten(0, 2)
+
+
+def text_positions(x: torch.Tensor, count: int) -> torch.Tensor:
+    """``[count, 3]``: those of a prompt's tokens beside a latent ``x``."""
+    first = max((side + 1) // PATCH // 2 for side in x.shape[-2:])
+    return torch.arange(first, first + count, device=x.device).float()[:, None].expand(-1, 3)
 
 
 def _place(method: str, number: int, references: tuple[torch.Tensor, ...]) -> tuple[int, tuple[int, int]]:

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import torch
 from torch import nn
 
+from safelight.models.families.sd3.control import SD3Control
 from safelight.models.families.sd3.mmdit_module import MMDiT, MMDiTShape
 from safelight.models.miniatures.file import Miniature, MiniatureFile
 from safelight.models.miniatures.shapes import CLIP_L, T5, Joined, clip_g, clip_l, image_autoencoder, t5
@@ -34,7 +36,20 @@ def _checkpoint(shape: MMDiTShape) -> nn.Module:
     )
 
 
+def _control(name: str, kind: float) -> MiniatureFile:
+    shape = replace(LARGE, context=0, out_channels=0, grid=0, blocks=2, norms_heads=False)
+    mark = {"control_type": lambda: torch.tensor([kind])}
+
+    def build() -> nn.Module:
+        module = SD3Control(shape)
+        del module.orig_y_embedder  # the main network's
+        return module
+
+    return MiniatureFile("controlnet", f"sd3.5_large_controlnet_{name}.safetensors", build, more=mark)
+
+
 MINIATURES = (
+    Miniature("sd3.5-controls", (_control("blur", 0.0), _control("canny", 1.0), _control("depth", 2.0))),
     Miniature(
         "sd3.5-large",
         (

@@ -5,15 +5,15 @@ over the picture alone."""
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isqrt
-from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from safelight.models.inputs import Inputs
-from safelight.models.network_hooks import NetworkHooks
+from safelight.models.network_hooks import Control, NetworkHooks
 from safelight.models.operations import Linear
+from safelight.models.transformer.additions import Additions
 from safelight.models.transformer.attention import attend, split_heads
 from safelight.models.transformer.embeddings import spread
 from safelight.models.transformer.modulation import ModulatedOutput, Modulation
@@ -85,9 +85,9 @@ class MMDiT(nn.Module):
         self.x_embedder = nn.ModuleDict({"proj": nn.Conv2d(shape.channels, shape.width, shape.patch, shape.patch)})
         self.pos_embed = nn.Parameter(torch.empty(1, shape.grid**2, shape.width))
         self.context_embedder = Linear(shape.context, shape.width)
-        self.t_embedder = _Embedder(NUMBER_FEATURES, shape.width)
+        self.t_embedder = Embedder(NUMBER_FEATURES, shape.width)
         if shape.pooled:
-            self.y_embedder = _Embedder(shape.pooled, shape.width)
+            self.y_embedder = Embedder(shape.pooled, shape.width)
         self.joint_blocks = nn.ModuleList(_JointBlock(shape, index) for index in range(shape.blocks))
         self.final_layer = ModulatedOutput(shape.width, shape.out_channels * shape.patch**2)
 
@@ -97,26 +97,26 @@ class MMDiT(nn.Module):
         timestep: torch.Tensor,
         inputs: MMDiTInputs,
         *,
-        control: Any = None,
+        control: Control | None = None,
         hooks: NetworkHooks | None = None,
     ) -> torch.Tensor:
         """See :class:`safelight.models.network.Predict`; computes in the type of the weights."""
         dtype = self.pos_embed.dtype
         patch = self.shape.patch
         patches = in_patches(x.to(dtype), patch)
-        projection = self.x_embedder["proj"]
-        assert isinstance(projection, nn.Conv2d)
-        picture = functional.linear(patches.tokens, projection.weight.flatten(1), projection.bias)
+        picture = projected(patches.tokens, self.x_embedder["proj"])
         picture = picture + self._positions(patches.rows, patches.columns)
         embedding = self.t_embedder(spread(timestep, NUMBER_FEATURES, factor=1.0).to(dtype))
         if self.shape.pooled and inputs.pooled is not None:
             embedding = embedding + self.y_embedder(inputs.pooled.to(dtype))
         text: torch.Tensor | None = self.context_embedder(inputs.context.to(dtype))
+        additions = Additions(x, control, hooks)
         skipped = hooks.skipped if hooks is not None else frozenset()
         for index, block in enumerate(self.joint_blocks):
             if ("double", index) in skipped:
                 continue
             picture, text = block(picture, text, embedding)
+            picture = additions.added(picture, ("double", index))
         made: torch.Tensor = self.final_layer(picture, *self.final_layer.shift_and_scale(embedding))
         squares = made.reshape(len(made), patches.rows, patches.columns, patch, patch, -1)
         planes = squares.permute(0, 5, 1, 3, 2, 4)
@@ -137,7 +137,13 @@ class MMDiT(nn.Module):
         return whole[:, top : top + rows, left : left + columns].reshape(1, rows * columns, -1)
 
 
-class _Embedder(nn.Module):
+def projected(tokens: torch.Tensor, convolution: nn.Module) -> torch.Tensor:
+    """Patches through a convolution whose stride is its size."""
+    assert isinstance(convolution, nn.Conv2d)
+    return functional.linear(tokens, convolution.weight.flatten(1), convolution.bias)
+
+
+class Embedder(nn.Module):
     def __init__(self, features: int, width: int) -> None:
         super().__init__()
         self.mlp = nn.Sequential(Linear(features, width), nn.SiLU(), Linear(width, width))
@@ -166,7 +172,7 @@ class _Attention(nn.Module):
         return (self.ln_q(q), self.ln_k(k), v) if hasattr(self, "ln_q") else (q, k, v)
 
 
-class _Stream(nn.Module):
+class Stream(nn.Module):
     """The text's or the picture's half of a block. ``is_last``: its result is not used, only its keys and values."""
 
     def __init__(self, shape: MMDiTShape, *, is_last: bool = False, has_second: bool = False) -> None:
@@ -203,8 +209,8 @@ class _Stream(nn.Module):
 class _JointBlock(nn.Module):
     def __init__(self, shape: MMDiTShape, index: int) -> None:
         super().__init__()
-        self.context_block = _Stream(shape, is_last=index == shape.blocks - 1)
-        self.x_block = _Stream(shape, has_second=index in shape.second_attention)
+        self.context_block = Stream(shape, is_last=index == shape.blocks - 1)
+        self.x_block = Stream(shape, has_second=index in shape.second_attention)
 
     def forward(
         self, picture: torch.Tensor, text: torch.Tensor, embedding: torch.Tensor
