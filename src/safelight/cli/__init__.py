@@ -1,6 +1,7 @@
 """The ``safelight`` command line: one module for each sub-command, and what they share.
 
 * ``main``: the entry point: finds the sub-command, prints errors as one line.
+* ``audit``: ``safelight audit``: who did what.
 * ``backup``: ``safelight backup``: copy a whole installation into a folder.
 * ``blobs``: ``safelight blobs``: copy stored files from one store to another.
 * ``console``: the two consoles (results and messages), and plain tables.
@@ -12,10 +13,10 @@
 * ``gc``: ``safelight gc``: remove stored files that nothing refers to.
 * ``import_work``: ``safelight import``: take over what was made with a ComfyUI.
 * ``housekeeping``: ``safelight housekeeping``: what the server removes by itself.
-* ``job``: ``safelight job``: list, show, cancel and delete the jobs of all users.
+* ``job``: ``safelight job``: list, show, cancel, retry, move and delete the jobs of all users.
 * ``key``: ``safelight key``: API keys.
 * ``maintenance``: opening an installation for maintenance, the maintenance lock, and sizes as text.
-* ``model``: ``safelight model``: check and convert model files.
+* ``model``: ``safelight model``: check and convert model files; list and import those of a server.
 * ``options``: the options of ``serve`` and ``doctor``, passed on to the settings.
 * ``pack``: ``safelight pack``: add, list and check node packs.
 * ``pack_import``: importing node packs as a worker does.
@@ -28,7 +29,9 @@
 * ``run``: runs a graph, or a batch of it, on a running server.
 * ``serve``: ``safelight serve``: the server process and its socket.
 * ``status``: ``safelight status``: the queue, the slots, the engines and the packs that failed.
+* ``usage``: ``safelight usage``: what users used by day, and what they wrote.
 * ``user``: ``safelight user``: accounts and their quotas.
 * ``verify``: ``safelight verify``: read every stored file and report damage.
+* ``workflow``: ``safelight workflow``: workflows for everybody.
 * ``worker``: ``safelight worker``: join this machine to a Ray cluster.
 """

@@ -28,7 +28,7 @@ def server_address(command: F) -> F:
 
 
 def request(method: str, path: str, *, url: str, key_file: Path | None, body: Mapping[str, Any] | None = None) -> Any:
-    """Send a request, and return the JSON of the response.
+    """Send a request, and return the JSON of the response; ``None`` for one without a body.
 
     Raises :class:`Unavailable` if the server does not respond, and :class:`Invalid` with the message of its error.
     """
@@ -39,7 +39,7 @@ def request(method: str, path: str, *, url: str, key_file: Path | None, body: Ma
     sent = urllib.request.Request(url.rstrip("/") + path, data, headers, method=method)
     try:
         with urllib.request.urlopen(sent, timeout=TIMEOUT_S) as response:
-            return json.load(response)
+            return json.load(response) if response.status != 204 else None
     except urllib.error.HTTPError as error:
         raise Invalid(f"{url} returned {error.code}: {_message(error.read())}") from None
     except (urllib.error.URLError, TimeoutError, ValueError) as error:

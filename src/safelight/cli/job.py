@@ -75,6 +75,26 @@ def cancel(user: str, job_id: str, url: str, key_file: Path | None) -> None:
 @click.argument("user")
 @click.argument("job_id")
 @server_address
+def retry(user: str, job_id: str, url: str, key_file: Path | None) -> None:
+    """Queue an ended job again, as a new job of its owner."""
+    new = request("POST", f"{_path(user, job_id)}/retry", url=url, key_file=key_file, body={})
+    out.print(f"It is queued again as {new['id']}.", markup=False)
+
+
+@job.command()
+@click.argument("user")
+@click.argument("job_id")
+@server_address
+def front(user: str, job_id: str, url: str, key_file: Path | None) -> None:
+    """Run a waiting job before the other jobs of its owner."""
+    request("POST", f"{_path(user, job_id)}/front", url=url, key_file=key_file, body={})
+    out.print("The job is the first of its owner's.")
+
+
+@job.command()
+@click.argument("user")
+@click.argument("job_id")
+@server_address
 def delete(user: str, job_id: str, url: str, key_file: Path | None) -> None:
     """Delete a queued or ended job for good. Its files are kept."""
     request("DELETE", _path(user, job_id), url=url, key_file=key_file)

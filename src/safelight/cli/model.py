@@ -1,18 +1,23 @@
-"""``safelight model``: check and convert model files on disk; no server is needed."""
+"""``safelight model``: check and convert model files on disk, without a server; list and import those of a server."""
 
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import click
 
 from safelight import settings as sources
+from safelight.cli.admin_client import request, server_address
 from safelight.cli.console import out, print_columns
 from safelight.cli.database import database_options
+from safelight.cli.maintenance import size_text
 from safelight.cli.options import given
 from safelight.core.errors import SafelightError
 from safelight.core.model_folders import MODEL_FOLDERS, WEIGHTS, WEIGHTS_OR_GGUF
@@ -24,6 +29,7 @@ from safelight.settings import Settings
 
 GGUF_IS_NOT_LOADED = "a GGUF file, which the loaders of this folder do not read; use a safetensors file"
 
+_POLL_S = 1.0
 _BASE_BYTES = 2**30
 """Memory for Python itself, on top of what the file needs."""
 
@@ -38,7 +44,7 @@ class NotWritten(SafelightError):
 
 @click.group()
 def model() -> None:
-    """Check model files, convert pickles to safetensors, and write miniature weights."""
+    """Check, convert, list and import model files, and write miniature weights."""
 
 
 @model.command()
@@ -54,6 +60,47 @@ def check(paths: tuple[Path, ...], config: Path | None, **options: Any) -> None:
         return
     print_columns(("file", "why it cannot be loaded"), refused)
     raise SystemExit(1)
+
+
+@model.command(name="list")
+@server_address
+def list_models(url: str, key_file: Path | None) -> None:
+    """List the model files of a running server, with their last use and license."""
+    found = request("GET", "/api/admin/models", url=url, key_file=key_file)["models"]
+    rows = [
+        (
+            each["folder"],
+            each["name"],
+            size_text(each["size"]),
+            datetime.fromtimestamp(each["last_used_at"] / 1000, UTC).date().isoformat()
+            if each["last_used_at"]
+            else "-",
+            str(each["source"].get("license", "-")),
+        )
+        for each in found
+    ]
+    print_columns(("folder", "file", "size", "last used", "license"), rows)
+
+
+@model.command(name="import")
+@click.argument("address")
+@click.argument("folder")
+@click.option("--name", default="", help="The file's name in the folder; by default as in the address.")
+@server_address
+def import_model(address: str, folder: str, name: str, url: str, key_file: Path | None) -> None:
+    """Let a running server download the model at ADDRESS into its model FOLDER, such as 'checkpoints', and wait."""
+    name = name or unquote(urlsplit(address).path.rpartition("/")[2])
+    path = "/api/admin/models/imports"
+    body = {"url": address, "folder": folder, "name": name}
+    task = request("POST", path, url=url, key_file=key_file, body=body)
+    while task["status"] not in ("completed", "failed"):
+        time.sleep(_POLL_S)
+        listed = request("GET", path, url=url, key_file=key_file)["imports"]
+        task = next(each for each in listed if each["id"] == task["id"])
+        out.print(f"{size_text(task['bytes_downloaded'])} of {size_text(task['bytes_total'] or 0)}")
+    if task["status"] == "failed":
+        raise NotWritten(f"{name} was not imported: {task['error']}")
+    out.print(f"{folder}/{name} is on the server.", markup=False)
 
 
 @model.command()

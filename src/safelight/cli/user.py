@@ -1,7 +1,9 @@
 """``safelight user``: accounts, their rights and their quotas."""
 
 import sys
+import time
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,9 @@ from safelight.core.clock import SystemClock
 from safelight.core.errors import Invalid
 from safelight.core.user import Account, Identity, Quota, check_name, check_password
 from safelight.db.transaction import Transaction
+from safelight.services import audit, user_removal
 from safelight.services import user as users
+from safelight.services.audit import COMMAND_PRINCIPAL as COMMAND
 
 _HEAD = ("name", "id", "rights", "signs in", "bytes", "queued", "running", "device s", "run s", "used s", "weight")
 _QUOTAS = {
@@ -23,6 +27,10 @@ _QUOTAS = {
     "device_s": "Maximum device time in seconds, over all jobs.",
     "run_limit_s": "Maximum seconds that one job may run, instead of the server's limit; 0: no limit.",
 }
+
+
+_ENDS_WITHIN_S = 30.0
+"""How long deleting a user waits for their jobs to end."""
 
 
 @click.group()
@@ -43,11 +51,14 @@ def add(name: str, admin: bool, no_password: bool, issuer: str, subject: str, pa
     check_name(name)
     password_hash = None if no_password else _ask_password(password_stdin)
     identity = _identity(issuer, subject)
-    now = SystemClock().now()
-    made = write(
-        lambda tx: users.add(tx, name=name, is_admin=admin, password_hash=password_hash, identity=identity, now=now),
-        **at,
-    )
+    now = _now()
+
+    def create(tx: Transaction) -> Account:
+        account = users.add(tx, name=name, is_admin=admin, password_hash=password_hash, identity=identity, now=now)
+        audit.write(tx, COMMAND, action="user.add", subject=account.name, details={"is_admin": admin}, now=now)
+        return account
+
+    made = write(create, **at)
     out.print(f"{made.name} may sign in{' and is an administrator' if admin else ''}.")
 
 
@@ -63,7 +74,7 @@ def list_users(**at: Any) -> None:
 @database_options
 def disable(name: str, **at: Any) -> None:
     """Disable an account: end its sessions and jobs and delete its keys. Files and history are kept."""
-    write(lambda tx: users.disable(tx, name=name, disabled=True, now=SystemClock().now()), **at)
+    write(lambda tx: _set_disabled(tx, name, disabled=True), **at)
     out.print(f"{name} is disabled. A running server refuses their requests and ends their jobs within seconds.")
 
 
@@ -72,8 +83,38 @@ def disable(name: str, **at: Any) -> None:
 @database_options
 def enable(name: str, **at: Any) -> None:
     """Let a disabled user sign in again. Their deleted keys are not restored."""
-    write(lambda tx: users.disable(tx, name=name, disabled=False, now=SystemClock().now()), **at)
+    write(lambda tx: _set_disabled(tx, name, disabled=False), **at)
     out.print(f"{name} may sign in again.")
+
+
+@user.command()
+@click.argument("name")
+@click.argument("new_name")
+@database_options
+def rename(name: str, new_name: str, **at: Any) -> None:
+    """Rename a user. Files, jobs, keys and sessions stay."""
+
+    def change(tx: Transaction) -> Account:
+        renamed = users.rename(tx, name=name, new_name=new_name)
+        audit.write(tx, COMMAND, action="user.change", subject=name, details={"name": renamed.name}, now=_now())
+        return renamed
+
+    out.print(f"{name} is {write(change, **at).name} now.", markup=False)
+
+
+@user.command()
+@click.argument("name")
+@click.confirmation_option(prompt="Delete the user with all their jobs, files and workflows?")
+@database_options
+def delete(name: str, **at: Any) -> None:
+    """Delete a user with all their data. A running server ends their jobs first. It cannot be undone."""
+    user_id = write(lambda tx: users.get_named(tx, name=name), **at).user_id
+    write(lambda tx: user_removal.end(tx, COMMAND, user_id=user_id, now=_now()), **at)
+    deadline = time.monotonic() + _ENDS_WITHIN_S
+    while not write(lambda tx: user_removal.has_ended(tx, user_id=user_id), **at) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    write(lambda tx: user_removal.remove(tx, COMMAND, user_id=user_id, now=_now()), **at)
+    out.print(f"{name} is deleted. The bytes of their files are freed by the next housekeeping.", markup=False)
 
 
 @user.command(name="set")
@@ -89,6 +130,7 @@ def enable(name: str, **at: Any) -> None:
 @click.option("--device-s", help=_QUOTAS["device_s"])
 @click.option("--run-limit-s", help=_QUOTAS["run_limit_s"] + " 'none': the server's limit.")
 @click.option("--weight", type=float, help="Share of the devices when users compete: 2 gets twice as much as 1.")
+@click.option("--renew-days", help="Reset the used device time every so many days from now on; 'none': never.")
 @click.option("--reset-used", is_flag=True, help="Reset the device time used to zero.")
 @database_options
 def set_user(
@@ -99,6 +141,7 @@ def set_user(
     issuer: str,
     subject: str,
     weight: float | None,
+    renew_days: str | None,
     reset_used: bool,
     config: Path | None,
     data_dir: Path | None,
@@ -123,9 +166,20 @@ def set_user(
             users.set_weight(tx, name=name, weight=weight)
         if reset_used:
             users.reset_device_s(tx, name=name)
+        if renew_days is not None:
+            users.set_renewal(tx, name=name, every_s=_seconds(renew_days), now=_now())
+        given = {"is_admin": admin, "password": password_hash is not None, "limits": changes, "weight": weight}
+        details = {key: value for key, value in given.items() if value not in (None, False, {})}
+        audit.write(tx, COMMAND, action="user.change", subject=name, details=details, now=_now())
         return users.get_named(tx, name=name)
 
     print_columns(_HEAD, [_row(write(change, config=config, data_dir=data_dir))])
+
+
+def _set_disabled(tx: Transaction, name: str, *, disabled: bool) -> None:
+    account = users.disable(tx, name=name, disabled=disabled, now=_now())
+    details = {"is_disabled": disabled}
+    audit.write(tx, COMMAND, action="user.change", subject=account.name, details=details, now=_now())
 
 
 def _ask_password(from_stdin: bool) -> str:
@@ -136,6 +190,19 @@ def _ask_password(from_stdin: bool) -> str:
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     return hash_password(check_password(password))
+
+
+def _seconds(days: str) -> int | None:
+    if days.lower() == "none":
+        return None
+    try:
+        return round(float(days) * 86400)
+    except (ValueError, OverflowError):
+        raise Invalid(f"invalid --renew-days {days!r}: use a number of days, or 'none'") from None
+
+
+def _now() -> datetime:
+    return SystemClock().now()
 
 
 def _identity(issuer: str, subject: str) -> Identity | None:
