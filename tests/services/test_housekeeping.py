@@ -1,6 +1,7 @@
 """What housekeeping removes, and what it never touches."""
 
 import os
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -37,11 +38,21 @@ class FixedClock:
         return 0.0
 
 
-async def make(env: Env, who: Principal, *files: FileName, now: datetime = NOW, ends: bool = True) -> None:
+class MovingClock(FixedClock):
+    def __init__(self) -> None:
+        self.at = NOW
+
+    def now(self) -> datetime:
+        return self.at
+
+
+async def make(
+    env: Env, who: Principal, *files: FileName, now: datetime = NOW, ends: bool = True, times: int = 1
+) -> None:
     """A job of that user which makes the files."""
     await submit(env, who, now=now)
     fence = await claim(env, who, now=now)
-    new = [new_file(file, file.filename.encode()) for file in files]
+    new = [new_file(file, file.filename.encode() * times) for file in files]
     outputs = [picture(file.filename, file.folder.value) for file in files]
     await env.do(attempts.record_outputs, fence, outputs=outputs, files=new, now=now)
     if ends:
@@ -129,6 +140,62 @@ async def test_old_jobs_leave_the_history_and_young_ones_stay(env: Env) -> None:
     assert await remove_all(env, ANNA, Kind.HISTORY) == Amount()
 
 
+async def test_the_history_keeps_the_latest_jobs_of_each_user(env: Env) -> None:
+    for hour in range(5):
+        await make(env, ANNA, now=NOW + timedelta(hours=hour))
+    await make(env, BEN)
+    rules = Retention(most_jobs=2)
+    assert (await env.read(retention.due, retention=rules, now=LATER))[Kind.HISTORY] == Amount(3)
+    assert await remove_all(env, ANNA, Kind.HISTORY, rules=rules) == Amount(3)
+    assert await remove_all(env, BEN, Kind.HISTORY, rules=rules) == Amount()
+    left = await env.read(jobs.history, ANNA, page=None, newest_first=False)
+    assert [job.summary.ended_at for job in left] == [NOW + timedelta(hours=hour) for hour in (3, 4)]
+    both = Retention(most_jobs=2, history=(LATER - NOW).total_seconds() - 3.5 * 3600)
+    assert await remove_all(env, ANNA, Kind.HISTORY, rules=both) == Amount(1), "the stricter rule decides"
+
+
+async def test_what_administrators_made_can_be_left(env: Env) -> None:
+    await env.do(lambda tx: tx.conn.exec_driver_sql("UPDATE \"user\" SET is_admin = true WHERE id = 'anna'"))
+    for who in (ANNA, BEN):
+        await make(env, who, output("old.png"), output("preview.png", Folder.TEMP))
+    rules = replace(RULES, spares_admins=True)
+    due = await env.read(retention.due, retention=rules, now=LATER)
+    assert (due[Kind.OUTPUTS].count, due[Kind.HISTORY].count, due[Kind.PREVIEWS].count) == (1, 1, 2)
+    await remove_all(env, ANNA, rules=rules)
+    assert await names(env, ANNA) == {"old.png"}
+
+
+async def test_a_disk_stays_below_its_bound_under_steady_load(env: Env, tmp_path: Path) -> None:
+    """Four days, faster: each hour brings files and jobs, and none of what users keep is lost."""
+    clock, blobs = MovingClock(), LocalBlobStore(tmp_path / "blobs")
+    rules = Retention(previews=2 * 3600.0, outputs=12 * 3600.0, history=24 * 3600.0)
+    keeper = Housekeeping(env.db, blobs, clock, retention=rules, every_s=0.0, data_dir=tmp_path, database="sqlite")
+    kept: set[str] = set()
+    sizes = []
+    for hour in range(96):
+        for who in (ANNA, BEN):
+            name = f"{hour:03}_{who.user_id}"
+            files = [output(f"{name}.png"), output(f"{name}_preview.png", Folder.TEMP)]
+            await make(env, who, *files, now=clock.now(), times=4096)
+            for file in files:
+                await store(blobs, file.filename.encode() * 4096, at=clock.now())
+        if hour % 24 == 0:
+            listed = await env.read(named_files.list_files, ANNA, folder=Folder.OUTPUT)
+            [asset] = [asset for asset in listed if asset.name.startswith(f"{hour:03}")]
+            await env.do(asset_library.change_tags, ANNA, asset_id=asset.id, add=["keep"])
+            kept.add(asset.name)
+        clock.at += timedelta(hours=1)
+        if hour % 6 == 5:
+            await keeper.run_once()
+            sizes.append(sum([blob.size async for blob in blobs.scan()]))
+    assert max(sizes[4:]) <= 1.3 * min(sizes[4:]), sizes
+    assert kept <= await names(env, ANNA)
+    digests = [blob.digest async for blob in blobs.scan()]
+    found = await env.read(named_files.list_files, ANNA, folder=Folder.OUTPUT)
+    assert {asset.digest for asset in found if asset.name in kept} <= set(digests)
+    assert len(await env.read(jobs.history, ANNA, page=None, newest_first=True)) <= 24 + 6
+
+
 async def test_without_an_age_nothing_goes(env: Env) -> None:
     await make(env, ANNA, output("a.png"), output("b.png", Folder.TEMP))
     assert await remove_all(env, ANNA, rules=Retention()) == Amount()
@@ -142,11 +209,11 @@ async def test_listeners_learn_that_files_have_changed(env: Env) -> None:
     assert env.take_events() == [FilesChanged(ANNA.user_id)]
 
 
-async def store(blobs: LocalBlobStore, data: bytes) -> None:
+async def store(blobs: LocalBlobStore, data: bytes, *, at: datetime = NOW) -> None:
     writer = blobs.writer()
     await writer.write(data)
     digest, _ = await writer.finish()
-    os.utime(blobs.local_path(digest) or "", (NOW.timestamp(), NOW.timestamp()))
+    os.utime(blobs.local_path(digest) or "", (at.timestamp(), at.timestamp()))
 
 
 async def test_a_run_removes_files_and_frees_their_bytes(env: Env, tmp_path: Path) -> None:

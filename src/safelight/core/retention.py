@@ -20,12 +20,15 @@ KEPT_TAG = "keep"
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """The age in seconds at which each kind is removed; 0: never."""
+    """The age in seconds at which each kind is removed; 0: never. ``most_jobs``: how many ended jobs of one user stay
+    in the history; 0: any number. ``spares_admins``: outputs and jobs of administrators stay."""
 
     previews: float = 0.0
     outputs: float = 0.0
     history: float = 0.0
     logs: float = 0.0
+    most_jobs: int = 0
+    spares_admins: bool = False
 
     def cutoff(self, kind: Kind, now: datetime) -> datetime | None:
         """What is older than this is removed; ``None``: nothing is."""
@@ -33,7 +36,7 @@ class Retention:
         return now - timedelta(seconds=age_s) if age_s else None
 
 
-assert {field.name for field in fields(Retention)} == set(Kind)
+assert {field.name for field in fields(Retention) if field.type is float} == set(Kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,24 @@ _AMOUNT = select(func.count(), func.coalesce(func.sum(asset.c.size), 0)).where(_
 _TAGS = select(asset_tag.c.tag).where(asset_tag.c.asset_seq == bindparam("of"))
 _DELETE = delete(asset).where(asset.c.owner_id == bindparam("owner"), asset.c.seq == bindparam("of"))
 _ENDED = select(func.count()).where(job.c.owner_id == bindparam("owner"), job.c.ended_at < bindparam("before"))
+_END = (
+    select(job.c.ended_at)
+    .where(job.c.owner_id == bindparam("owner"), job.c.ended_at.is_not(None))
+    .order_by(job.c.ended_at.desc(), job.c.seq.desc())
+    .limit(1)
+    .offset(bindparam("newer"))
+)
+_IS_ADMIN = select(user.c.is_admin).where(user.c.id == bindparam("owner"))
 _USERS = select(user.c.id).order_by(user.c.id)
+
+
+def is_admin(conn: Connection, owner_id: UserId) -> bool:
+    return bool(conn.execute(_IS_ADMIN, {"owner": owner_id}).scalar_one_or_none())
+
+
+def end_of_job(conn: Connection, owner_id: UserId, *, newest: int) -> datetime | None:
+    """When the job ended that follows the ``newest`` jobs of the owner that ended last; ``None`` if there is none."""
+    return conn.execute(_END, {"owner": owner_id, "newer": newest}).scalar_one_or_none()
 
 
 def owners(conn: Connection) -> list[UserId]:

@@ -6,7 +6,7 @@ has them.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from safelight.core.asset import Folder
 from safelight.core.event import FilesChanged
@@ -18,6 +18,9 @@ from safelight.db import retention as rows
 from safelight.db.transaction import Transaction
 from safelight.services import job as jobs
 
+_SPARED = (Kind.OUTPUTS, Kind.HISTORY)
+_MOMENT = timedelta(milliseconds=1)
+"""The precision of times in the database."""
 _FOLDERS = {Kind.PREVIEWS: Folder.TEMP, Kind.OUTPUTS: Folder.OUTPUT}
 
 
@@ -33,11 +36,11 @@ def owners(tx: Transaction) -> list[UserId]:
 
 def remove(tx: Transaction, owner: UserId, *, kind: Kind, retention: Retention, at_most: int, now: datetime) -> Amount:
     """Remove up to ``at_most`` of the owner's old files, jobs or logs, the oldest first."""
-    cutoff = retention.cutoff(kind, now)
+    cutoff = _cutoff(tx, owner, kind, retention, now)
     if cutoff is None:
         return Amount()
     if kind is Kind.HISTORY:
-        return Amount(jobs.forget_all(tx, Principal(owner), at_most=at_most, now=cutoff))
+        return Amount(jobs.forget_all(tx, Principal(owner), at_most=at_most, now=cutoff - _MOMENT))
     if kind is Kind.LOGS:
         return Amount(*job_log.remove_old(tx.conn, owner, before=cutoff, at_most=at_most))
     removed = rows.remove_old_files(tx.conn, owner, folder=_FOLDERS[kind], before=cutoff, at_most=at_most)
@@ -46,8 +49,20 @@ def remove(tx: Transaction, owner: UserId, *, kind: Kind, retention: Retention, 
     return removed
 
 
+def _cutoff(tx: Transaction, owner: UserId, kind: Kind, retention: Retention, now: datetime) -> datetime | None:
+    """What is older than this is removed, of that owner; ``None``: nothing is."""
+    if kind in _SPARED and retention.spares_admins and rows.is_admin(tx.conn, owner):
+        return None
+    by_age = retention.cutoff(kind, now)
+    if kind is not Kind.HISTORY or not retention.most_jobs:
+        return by_age
+    end = rows.end_of_job(tx.conn, owner, newest=retention.most_jobs)
+    cutoffs = [cutoff for cutoff in (by_age, end + _MOMENT if end is not None else None) if cutoff is not None]
+    return max(cutoffs, default=None)
+
+
 def _due(tx: Transaction, owner: UserId, kind: Kind, retention: Retention, now: datetime) -> Amount:
-    cutoff = retention.cutoff(kind, now)
+    cutoff = _cutoff(tx, owner, kind, retention, now)
     if cutoff is None:
         return Amount()
     if kind is Kind.HISTORY:

@@ -25,6 +25,10 @@ class HousekeepingSettings:
         Seconds, doc("Age at which outputs are removed that their owner does not keep; 0: never.")
     ] = 0.0
     keep_history_s: Annotated[Seconds, doc("Age at which ended jobs leave the history; 0: never.")] = 0.0
+    keep_history_jobs: Annotated[
+        int, doc("Ended jobs of each user that stay in the history, the latest; 0: any number.", ge=0)
+    ] = 0
+    keep_all_of_admins: Annotated[bool, doc("Outputs and jobs of administrators stay, whatever their age.")] = False
     keep_logs_s: Annotated[Seconds, doc("Age at which the logs of ended jobs are removed; 0: with the job.")] = (
         30 * 24 * 3600.0
     )
@@ -46,4 +50,11 @@ class HousekeepingSettings:
 
     @property
     def retention(self) -> Retention:
-        return Retention(self.keep_previews_s, self.keep_outputs_s, self.keep_history_s, self.keep_logs_s)
+        return Retention(
+            self.keep_previews_s,
+            self.keep_outputs_s,
+            self.keep_history_s,
+            self.keep_logs_s,
+            most_jobs=self.keep_history_jobs,
+            spares_admins=self.keep_all_of_admins,
+        )
