@@ -252,7 +252,7 @@ class HttpApp:
 
     async def keep_run_times(self) -> None:
         """Keep the run times of jobs that have ended."""
-        await self._app.run_times.keep_all()
+        await self._app.run_times.keep_some()
 
     async def send_webhooks(self) -> None:
         """Try every webhook delivery that is due."""

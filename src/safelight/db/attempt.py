@@ -13,8 +13,8 @@ from safelight.core.job import Job, JobSummary
 from safelight.core.output import Output
 from safelight.core.pool import QueueKey
 from safelight.db.job_columns import summary_of
-from safelight.db.job_rows import SUMMARY, call_fields, complete
-from safelight.db.tables import IS_QUEUED, IS_RUNNING, job, job_media, job_output, job_timeline
+from safelight.db.job_rows import SUMMARY, call_fields
+from safelight.db.tables import IS_QUEUED, IS_RUNNING, job, job_media, job_output, job_payload, job_timeline
 
 _HEAD = (
     select(*SUMMARY)
@@ -28,6 +28,11 @@ _HEAD = (
     .limit(2)
 )
 _ONE = select(*SUMMARY).where(job.c.id == bindparam("id"))
+_PAYLOAD = (
+    select(job_payload.c.prompt, job_payload.c.targets, job_payload.c.extra_data)
+    .join_from(job, job_payload, job_payload.c.job_seq == job.c.seq)
+    .where(job.c.id == bindparam("id"))
+)
 _RUNNING = select(*SUMMARY).where(IS_RUNNING).order_by(job.c.seq)
 _ENDED_SINCE = select(*SUMMARY).where(job.c.ended_at >= bindparam("since")).order_by(job.c.ended_at, job.c.seq)
 _OF_ATTEMPT = (job_output.c.job_seq == bindparam("job"), job_output.c.attempt == bindparam("of"))
@@ -45,9 +50,10 @@ def head(conn: Connection, key: QueueKey) -> tuple[JobSummary, bool] | None:
     return (summary_of(rows[0]), len(rows) > 1) if rows else None
 
 
-def load(conn: Connection, job_id: JobId) -> Job:
-    """The whole job, which must exist."""
-    return complete(conn, conn.execute(_ONE, {"id": job_id}).all())[0]
+def load(conn: Connection, summary: JobSummary) -> Job:
+    """The whole job, which must exist and must not have ended."""
+    row = conn.execute(_PAYLOAD, {"id": summary.id}).one()
+    return Job(summary, prompt=row.prompt, targets=row.targets, extra_data=row.extra_data)
 
 
 def ended_since(conn: Connection, since: datetime) -> list[JobSummary]:

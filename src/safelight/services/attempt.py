@@ -103,7 +103,7 @@ def claim_next(
     if not job_rows.replace(tx.conn, chosen, running):
         raise Conflict(f"job {chosen.id} was claimed by another dispatcher")
     tx.emit(JobStarted(**_common_fields(running, now), attempt=running.attempt, slot=slot_of_choice() or ""))
-    job = replace(rows.load(tx.conn, chosen.id), summary=running)
+    job = rows.load(tx.conn, running)
     more = has_more[chosen.id]
     return Claim(
         job=job,
@@ -227,7 +227,7 @@ def recover(tx: Transaction, *, fences: Collection[Fence] | None = None, now: da
 def reattach(tx: Transaction, fence: Fence) -> Reattached:
     """Return a running attempt, for a server that will follow it from now on. Changes nothing."""
     seq, running = _running(tx, fence)
-    job = replace(rows.load(tx.conn, running.id), summary=running)
+    job = rows.load(tx.conn, running)
     usage = quotas.quota_usage(tx, running.owner_id)
     return Reattached(
         job=job,

@@ -4,12 +4,14 @@ that leads does this."""
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Iterable
 from functools import partial
+from itertools import zip_longest
 
 from safelight.bus.bus import Bus
 from safelight.core.errors import SafelightError
 from safelight.core.event import Event, JobTimed
-from safelight.core.ids import shown_job_id
+from safelight.core.ids import UserId, shown_job_id
 from safelight.core.user import Principal
 from safelight.db.engine import Database
 from safelight.db.transaction import Transaction
@@ -20,8 +22,10 @@ from safelight.services.catalogue import LiveCatalogue
 log = logging.getLogger(__name__)
 
 PAUSE_S = 1.0
+AT_ONCE = 8
+"""Jobs whose run times are kept after one pause: the newest of each owner, in turn. What many small jobs take is known
+from some of them; to keep the times of each would cost as many statements as half of the job."""
 MOST_WAITING = 1000
-"""Jobs whose run times wait to be kept; those of more are dropped."""
 
 
 class RunTimeRecorder:
@@ -44,10 +48,11 @@ class RunTimeRecorder:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def keep_all(self) -> None:
-        """Keep the run times that wait."""
-        while self._waiting:
-            timed = self._waiting.popleft()
+    async def keep_some(self) -> None:
+        """Keep the run times of :data:`AT_ONCE` of the jobs that wait for it, and drop the others."""
+        chosen = newest_of_each(self._waiting, most=AT_ONCE)
+        self._waiting.clear()
+        for timed in chosen:
             try:
                 await self._db.write(partial(self._keep, timed=timed), is_durable=False)
             except SafelightError as error:
@@ -70,9 +75,18 @@ class RunTimeRecorder:
             await self._has_some.wait()
             await asyncio.sleep(PAUSE_S)
             self._has_some.clear()
-            await self.keep_all()
+            await self.keep_some()
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, JobTimed):
             self._waiting.append(event)
             self._has_some.set()
+
+
+def newest_of_each(waiting: Iterable[JobTimed], *, most: int) -> list[JobTimed]:
+    """The newest of each owner, then the second of each, and so on; the oldest of them first."""
+    by_owner: dict[UserId, list[JobTimed]] = {}
+    for timed in waiting:
+        by_owner.setdefault(timed.owner_id, []).append(timed)
+    in_turn = [each for row in zip_longest(*(reversed(own) for own in by_owner.values())) for each in row if each]
+    return in_turn[:most][::-1]
