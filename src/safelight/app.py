@@ -173,6 +173,7 @@ class App:
                 needs=lambda job: model_memory.needed(job.models),
                 on_claim=metrics.claimed,
                 on_models_loaded=metrics.models_loaded,
+                fetch_ahead=None if store.presigning is None or backend.copies_files else files,
             )
 
         async def lead(guarded: Database, leader: Leader) -> Dispatcher:

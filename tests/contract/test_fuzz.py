@@ -22,6 +22,7 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 
 _NAMES_SOMETHING = "most texts that fit the schema name nothing, or nothing that could be"
 _NO_SCHEMA = "what is in the body is beyond a schema: graphs, pictures, JSON that calls itself text"
+_OWN_BODY = "the document does not have the bodies of our own routes, which docs/reference/api-v2.md describes"
 _A_TAG = "a tag is not empty, and a change names one"
 EXCEPTIONS: Mapping[str, Mapping[str, str]] = {
     "uploadAsset": {
@@ -89,6 +90,11 @@ V2_EXCEPTIONS: Mapping[str, Mapping[str, str]] = {
         "positive_data_acceptance": "cursors are texts with a form of their own",
         "negative_data_rejection": "a parameter that is no member of the object is another parameter",
     },
+    "post_batches": {"positive_data_acceptance": _OWN_BODY},
+    "post_estimate": {"positive_data_acceptance": _OWN_BODY},
+    "post_webhooks": {"positive_data_acceptance": _OWN_BODY},
+    "list_batch_jobs": {"positive_data_acceptance": "cursors are texts with a form of their own"},
+    "list_batches": {"positive_data_acceptance": "the same"},
 }
 V2_SCHEMA = schemathesis.openapi.from_dict(document_v2(_V2), config=_CONFIG)
 SCHEMA = schemathesis.openapi.from_dict(document(_CONTRACT), config=_CONFIG).include(
@@ -122,8 +128,8 @@ def test_operation_of_v2_keeps_the_contract(case: schemathesis.Case, address: Ad
 def test_a_stranger_is_refused_by_v2(case: schemathesis.Case, address: Address) -> None:
     """The document has the alternative of no credential, for servers without accounts; this one has accounts."""
     answer = case.call(address.url)
-    operation = _V2.operations[case.operation.definition.raw["operationId"]]
-    assert answer.status_code == 401 or case.method.upper() != operation.method
+    declared = case.operation.method.upper()
+    assert answer.status_code == 401 or case.method.upper() != declared
     about_the_answer = [check for check in CHECKS.get_all() if check.__name__ in _ABOUT_THE_ANSWER]
     case.validate_response(answer, checks=about_the_answer)
 

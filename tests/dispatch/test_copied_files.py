@@ -11,6 +11,7 @@ from tests.dispatch.harness import Harness, call, done, of, picture, running
 from tests.events import output
 from tests.services.files import new_file
 
+from safelight.blobs.cache import FileCache
 from safelight.blobs.hashing import hash_bytes
 from safelight.blobs.memory import MemoryBlobStore
 from safelight.blobs.object import ObjectBlobStore
@@ -99,6 +100,41 @@ async def test_a_slot_that_waits_for_files_does_not_delay_others(tmp_path: Path,
         assert [order.job_id for order in env.orders] == ["b"]
         store.may_go_on.set()
         assert list((await env.order("a")).files) == ["cat.png"]
+
+
+async def test_files_of_the_next_job_are_fetched_while_the_slot_is_busy(tmp_path: Path, store: Elsewhere) -> None:
+    cache = FileCache(store, tmp_path / "ahead", max_bytes=10**9)
+    async with running(tmp_path, blobs=store, fetch_ahead=cache) as env:
+        await own_a_cat(env)
+        await env.submit(ANNA, "a", prompt={"2": {"class_type": "Save", "inputs": {}}})
+        order = await env.order("a")
+        assert store.tries == 0
+        waiting = await env.submit(ANNA, "b")
+        fetched = tmp_path / "ahead" / hash_bytes(b"meow")
+        await env.until(fetched.exists)
+        assert [sent.job_id for sent in env.orders] == ["a"], "the next job has not begun"
+        assert (await env.job(ANNA, waiting)).summary.attempt == 0
+        assert await env.cancel(ANNA, waiting)
+        assert (await env.end("b")).state is JobState.CANCELLED
+        env.say(order, done(order))
+        assert (await env.end("a")).state is JobState.COMPLETED
+        assert [sent.job_id for sent in env.orders] == ["a"]
+
+
+async def test_a_store_that_is_away_while_files_are_fetched_ahead_costs_nothing(
+    tmp_path: Path, store: Elsewhere
+) -> None:
+    store.is_away = True
+    cache = FileCache(store, tmp_path / "ahead", max_bytes=10**9)
+    async with running(tmp_path, blobs=store, fetch_ahead=cache) as env:
+        await own_a_cat(env)
+        await env.submit(ANNA, "a", prompt={"2": {"class_type": "Save", "inputs": {}}})
+        order = await env.order("a")
+        await env.submit(ANNA, "b")
+        await env.until(lambda: store.tries > 0)
+        store.is_away = False
+        env.say(order, done(order))
+        assert list((await env.order("b")).files) == ["cat.png"]
 
 
 async def test_missing_input_files_are_left_out(tmp_path: Path, store: Elsewhere) -> None:

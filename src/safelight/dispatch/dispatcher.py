@@ -17,6 +17,7 @@ reacts to events (a job was queued, a cancel was requested) and to messages of t
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
+from safelight.blobs.cache import FileCache
 from safelight.bus.bus import Bus
 from safelight.core.clock import Clock
 from safelight.core.digest import Digest
@@ -42,6 +43,7 @@ from safelight.dispatch.attempts.recovery import Recovery
 from safelight.dispatch.attempts.run_limits import Limits
 from safelight.dispatch.backend import Backend
 from safelight.dispatch.engine_access import EngineAccess
+from safelight.dispatch.files.look_ahead import LookAhead
 from safelight.dispatch.files.transport import FileTransport
 from safelight.dispatch.model_examination import ModelExamination
 from safelight.dispatch.pack_requests import PackRoutes
@@ -80,6 +82,7 @@ class Dispatcher:
         needs: Callable[[JobSummary], int] = lambda job: 0,
         on_claim: Callable[[float], None] = lambda seconds: None,
         on_models_loaded: Callable[[int], None] = lambda count: None,
+        fetch_ahead: FileCache | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """``on_ready``: called for each engine that is ready, with its kind and the digest of its catalogue.
@@ -87,7 +90,8 @@ class Dispatcher:
         kinds, the preferred first. ``idle_timeout_s``, ``min_running``: see ``slots/idle.py``. ``needs``: an
         estimate of the memory that a job needs on its device. ``on_claim``: receives
         the seconds that each claim took; ``on_models_loaded``: how many models an engine has loaded since it last
-        reported."""
+        reported. ``fetch_ahead``: the cache into which the files of waiting jobs are fetched
+        while all slots are busy, if they come from another machine."""
         self._db = db
         self._bus = bus
         self._backend = backend
@@ -152,6 +156,7 @@ class Dispatcher:
             withdraw=self._runner.withdraw,
             confirmed=lambda slot: self.listener.resume(slot),
             on_claim=on_claim,
+            look_ahead=LookAhead(db, fetch_ahead, self._tasks).look if fetch_ahead is not None else None,
         )
         self.listener = EngineMessages(
             db=db,

@@ -251,6 +251,12 @@ def ends_since(tx: Transaction, since: datetime) -> Sequence[Event]:
     return [*ends, *(QueueChanged(owner, job_rows.count_active(tx.conn, owner)) for owner in owners)]
 
 
+def files_of_next(tx: Transaction, *, keys: Sequence[QueueKey]) -> Sequence[Sequence[Asset]]:
+    """The files that the first waiting job of each key names."""
+    heads = [head[0] for key in keys if (head := rows.head(tx.conn, key)) is not None]
+    return [[*_files_of(tx, rows.load(tx.conn, head)).values()] for head in heads]
+
+
 def waiting_keys(tx: Transaction) -> Sequence[QueueKey]:
     """Every key under which a job waits."""
     return queue_depth.waiting(tx.conn)

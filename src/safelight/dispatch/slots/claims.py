@@ -15,12 +15,13 @@ know of an attempt that the database does not have.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from safelight.core.clock import Clock
 from safelight.core.ids import JobId, UserId
 from safelight.core.job import JobSummary
+from safelight.core.pool import QueueKey
 from safelight.core.worker import SlotId
 from safelight.db.engine import Database, Transaction
 from safelight.dispatch.attempts.attempt import Attempt
@@ -66,10 +67,12 @@ class Claims:
         withdraw: Callable[[Slot, Attempt], Awaitable[None]],
         confirmed: Callable[[Slot], None],
         on_claim: Callable[[float], None],
+        look_ahead: Callable[[Sequence[QueueKey]], None] | None = None,
     ) -> None:
         """``bindings``: the slot of each user who is bound to one. ``begin``: the slot has got a job. ``withdraw``: it
         must not have it; the result is awaited for what the database says. ``confirmed``: messages about the slot's job
-        may be handled. ``on_claim``: is called with the seconds that each claim took."""
+        may be handled. ``on_claim``: is called with the seconds that each claim took. ``look_ahead``: is
+        called with the keys that are next for slots that are busy."""
         self._db = db
         self._clock = clock
         self._sleep = sleep
@@ -82,6 +85,7 @@ class Claims:
         self._withdraw = withdraw
         self._confirmed = confirmed
         self._on_claim = on_claim
+        self._look_ahead = look_ahead
         self._open: dict[_OpenClaim, asyncio.Future[None]] = {}
         self._unconfirmed: set[JobId] = set()  # decided and not confirmed; also read in the writer's thread
         self._is_deciding = False
@@ -112,6 +116,8 @@ class Claims:
             self._slots.idle.start_for_waiting()
         keys = self._queue.waiting(views)
         if not keys:
+            if self._look_ahead is not None:
+                self._look_ahead(self._queue.waiting([replace(view, is_idle=True) for view in views]))
             return
         now, loop = self._clock.now(), asyncio.get_running_loop()
         opened = _OpenClaim(self._clock.monotonic_s())
