@@ -42,6 +42,11 @@ MODEL_FOLDERS: Mapping[str, ModelFolder] = {
     "classifiers": ModelFolder(("classifiers",), ("",)),
     "model_patches": ModelFolder(("model_patches",)),
     "audio_encoders": ModelFolder(("audio_encoders",)),
+    "background_removal": ModelFolder(("background_removal",)),
+    "detection": ModelFolder(("detection",)),
+    "frame_interpolation": ModelFolder(("frame_interpolation",)),
+    "geometry_estimation": ModelFolder(("geometry_estimation",)),
+    "optical_flow": ModelFolder(("optical_flow",)),
 }
 """By the names that node packs and clients use."""
 

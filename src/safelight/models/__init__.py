@@ -6,9 +6,11 @@
 * ``clip_layer``: the transformer layer that CLIP's text and image encoders share.
 * ``control/``: ControlNets and T2I-Adapters.
 * ``data/``: data files: the vocabulary of CLIP's tokenizer.
+* ``depth/``: depth from a single picture.
 * ``diffusion_model``: the value on MODEL links.
 * ``families/``: the model families: detection, and what is specific to each.
 * ``fitting``: bring planes to a size.
+* ``frames/``: frames between frames.
 * ``inputs``: what conditions a network, batched and cropped without a look inside.
 * ``language/``: decoder language models.
 * ``latent_format``: channels, scale and preview colors of latents.

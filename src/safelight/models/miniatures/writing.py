@@ -20,7 +20,7 @@ from safelight.models.quant.quantizing import WRITERS, NotQuantizable, quantized
 
 Tensors = dict[str, torch.Tensor]
 
-OTHERS = ("language", "upscale", "vision")
+OTHERS = ("depth", "frames", "language", "upscale", "vision")
 """The folders beside the families that have miniatures."""
 
 

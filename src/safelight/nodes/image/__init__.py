@@ -7,6 +7,7 @@
 * ``color_transfer``: the methods of color transfer.
 * ``composite``: paste one image onto another.
 * ``compression``: add video compression artifacts.
+* ``depth``: depth from single pictures.
 * ``filters``: blur, sharpen, morphology.
 * ``geometry``: crop, rotate and mirror.
 * ``layout``: stitch and pad.
