@@ -287,7 +287,7 @@ async def _prepare_accounts(db: Database, settings: Settings, clock: Clock) -> s
     await db.write(lambda tx: user_service.ensure_local(tx, now=clock.now()))
     state = await db.read(account_revision.read)
     check_accounts(settings, has_accounts=state.has_accounts)
-    if not settings.access.accounts or state.has_accounts:
+    if not settings.access.requires_accounts or state.has_accounts:
         return None
     return await db.write(lambda tx: session_service.offer_setup(tx, now=clock.now()))
 

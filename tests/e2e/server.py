@@ -47,6 +47,9 @@ def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -
             with urllib.request.urlopen(f"{url}/api/object_info", timeout=START_LIMIT_S) as answer:
                 if b"SaveImage" in answer.read():
                     return
+        except urllib.error.HTTPError as error:
+            if error.code == 401:
+                return  # it requires to sign in; whether its worker is ready cannot be seen from here
         except (urllib.error.URLError, ConnectionError):
             pass
         time.sleep(0.05)

@@ -188,8 +188,7 @@ def _authenticator(settings: Settings, clock: Clock, db: Database, bus: Bus) -> 
         db,
         clock,
         bus,
-        may_be_open=not (settings.access.accounts or settings.access.oidc_issuer)
-        and (settings.server.is_loopback or settings.access.insecure),
+        may_be_open=not settings.access.requires_accounts and (settings.server.is_loopback or settings.access.insecure),
         tokens=tokens,
         creates_users=settings.access.jwt_create_users,
         token_header=settings.access.jwt_header,

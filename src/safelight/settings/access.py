@@ -67,6 +67,11 @@ class AccessSettings:
     ] = ()
 
     @property
+    def requires_accounts(self) -> bool:
+        """Also before the first account exists."""
+        return self.accounts or bool(self.oidc_issuer)
+
+    @property
     def group_rules(self) -> GroupRules:
         """Raises :class:`~safelight.core.errors.Invalid`."""
         return GroupRules(

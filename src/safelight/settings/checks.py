@@ -30,7 +30,7 @@ def check_accounts(settings: Settings, *, has_accounts: bool) -> None:
     """Raises :class:`InvalidSetting` for a server that would be open to strangers; only the database knows
     ``has_accounts``."""
     access = settings.access
-    if not (settings.server.is_loopback or access.insecure or access.accounts or has_accounts):
+    if not (settings.server.is_loopback or access.insecure or access.requires_accounts or has_accounts):
         raise InvalidSetting(
             f"host is {settings.server.host}, which others can reach, and this server has no accounts: everybody who "
             "reaches the port could do everything. Use a loopback address; or --accounts, for a link to create the "

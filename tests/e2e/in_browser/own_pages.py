@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
+from tests.api.identity_providers import real_provider, set_claims
 from tests.e2e.accounts import PASSWORD, accept, become_administrator, invite
 from tests.e2e.model_site import model_site
 from tests.e2e.server import running_server
@@ -230,3 +231,32 @@ def test_a_password_is_changed_and_a_stranger_sees_nothing(page: Page, browser: 
     stranger = browser.new_page()
     stranger.goto(f"{own_server}/admin")
     stranger.wait_for_url("**/login")
+
+
+def test_a_user_signs_in_at_an_identity_provider_and_out_again(browser: Browser, tmp_path: Path) -> None:
+    with (
+        real_provider() as issuer,
+        running_server(
+            tmp_path,
+            SAFELIGHT_WEB="0",
+            SAFELIGHT_OIDC_ISSUER=issuer,
+            SAFELIGHT_OIDC_CLIENT_ID="safelight",
+        SAFELIGHT_OIDC_CLIENT_SECRET="a secret",
+            SAFELIGHT_OIDC_NAME="the school",
+        ) as url,
+    ):
+        set_claims(issuer, "anna-1", preferred_username="anna")
+        page = browser.new_page()
+        page.goto(f"{url}/login")
+        check_accessible(page)
+        page.get_by_role("link", name="Sign in with the school").click()
+        page.wait_for_url(f"{issuer}/**")
+        page.get_by_role("textbox").first.fill("anna-1")
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{url}/")
+        page.goto(f"{url}/account")
+        expect(page.get_by_role("heading", name="anna", exact=True)).to_be_visible()
+        page.get_by_role("button", name="Sign out").click()
+        page.wait_for_url(f"{issuer}/**")
+        page.goto(f"{url}/account")
+        page.wait_for_url("**/login")

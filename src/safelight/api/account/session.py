@@ -32,7 +32,7 @@ async def get_session(app: App, request: ApiRequest) -> Response:
 
     state, account = await app.db.read(read)
     body: dict[str, Any] = {
-        "accounts": state.has_accounts or app.settings.access.accounts,
+        "accounts": state.has_accounts or app.settings.access.requires_accounts,
         "user": _shown(account) if account else None,
     }
     if app.sign_on is not None:

@@ -7,6 +7,7 @@
 * ``jobs``: the jobs of all users.
 * ``keys``: the keys of all users, and the log.
 * ``usage``: what users used by day, and what they wrote.
+* ``machine``: the memory of devices, and free disk space.
 * ``models``: model files, and importing them.
 * ``packs``: the node packs of each slot.
 * ``users``: the accounts of all users.

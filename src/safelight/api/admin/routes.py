@@ -1,6 +1,18 @@
 """The routes for administrators."""
 
-from safelight.api.admin import audit, given_graphs, housekeeping, jobs, keys, models, packs, schedule, usage, users
+from safelight.api.admin import (
+    audit,
+    given_graphs,
+    housekeeping,
+    jobs,
+    keys,
+    machine,
+    models,
+    packs,
+    schedule,
+    usage,
+    users,
+)
 from safelight.api.route import Route
 
 ROUTES = (
@@ -22,6 +34,7 @@ ROUTES = (
     Route("GET", "/api/admin/feedback", usage.list_feedback, usage.FEEDBACK_PARAMETERS, also_api=False),
     Route("GET", "/api/admin/housekeeping", housekeeping.get_housekeeping, also_api=False),
     Route("POST", "/api/admin/housekeeping/run", housekeeping.run_housekeeping, also_api=False),
+    Route("GET", "/api/admin/machine", machine.get_machine, also_api=False),
     Route("GET", "/api/admin/models", models.list_models, also_api=False),
     Route("GET", "/api/admin/models/source", models.get_source, models.SOURCE_PARAMETERS, also_api=False),
     Route("GET", "/api/admin/models/imports", models.list_imports, also_api=False),

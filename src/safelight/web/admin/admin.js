@@ -31,23 +31,40 @@ async function show() {
 // -- now --
 
 async function now() {
-  const [schedule, ended, housekeeper] = await Promise.all([
+  const [schedule, ended, queued, packs, machine] = await Promise.all([
     request('GET', 'api/admin/schedule'),
     request('GET', 'api/admin/jobs?status=ended&limit=5'),
-    request('GET', 'api/admin/packs')
+    request('GET', 'api/admin/jobs?status=queued&limit=10'),
+    request('GET', 'api/admin/packs'),
+    request('GET', 'api/admin/machine')
   ])
   const waiting = Object.values(schedule.queue.waiting).reduce((sum, count) => sum + count, 0)
-  const failed = housekeeper.slots.flatMap((slot) => slot.packs.filter((pack) => pack.failures.length).map((pack) => pack.name))
   return [
     h('section', { class: 'cards' },
       h('div', { class: 'card' }, h('p', { class: 'number' }, String(waiting)), h('p', {}, 'jobs wait'), queueActions(schedule.queue.mode)),
       h('div', { class: 'card' }, h('p', { class: 'number' }, String(schedule.slots.filter((slot) => slot.state === 'running').length)), h('p', {}, `of ${schedule.slots.length} slots run a job`)),
-      failed.length ? h('div', { class: 'card bad' }, h('p', {}, 'Node packs that could not be loaded:'), h('p', {}, [...new Set(failed)].join(', '))) : null
+      machine.devices.map((device) => room(`memory of ${device.name}`, device)),
+      machine.disks.map((disk) => room(`on the disk of ${disk.name}`, disk)),
+      warnings(schedule, packs, machine)
     ),
     h('section', {}, h('h2', {}, 'Slots'),
       table(['Slot', 'State', 'User', 'Device', 'Models', ''], schedule.slots.map(slotRow))),
+    queued.jobs.length ? h('section', {}, h('h2', {}, 'Waiting'), jobTable(queued.jobs, show)) : null,
     h('section', {}, h('h2', {}, 'Ended last'), jobTable(ended.jobs, show))
+  ].filter(Boolean)
+}
+
+const room = (text, { total, free }) => h('div', { class: 'card' }, h('p', { class: 'number' }, bytes(free)), h('p', {}, `free ${text}`), h('p', { class: 'quiet' }, `of ${bytes(total)}`))
+
+function warnings({ slots, queue }, packs, { disks }) {
+  const failed = packs.slots.flatMap((slot) => slot.packs.filter((pack) => pack.failures.length).map((pack) => pack.name))
+  const found = [
+    ...disks.filter(({ total, free }) => free < total / 20).map(({ name, free }) => `The disk of ${name} is almost full: ${bytes(free)} are free.`),
+    ...slots.filter((slot) => slot.reason).map((slot) => `The slot ${slot.id} is shut: ${slot.reason}`),
+    ...(failed.length ? [`Node packs that could not be loaded completely: ${[...new Set(failed)].join(', ')}`] : []),
+    ...(queue.mode === 'open' ? [] : [`The queue is ${queue.mode}.`])
   ]
+  return found.length ? h('div', { class: 'card bad' }, found.map((text) => h('p', {}, text))) : null
 }
 
 function queueActions(mode) {
