@@ -241,7 +241,7 @@ def test_a_user_signs_in_at_an_identity_provider_and_out_again(browser: Browser,
             SAFELIGHT_WEB="0",
             SAFELIGHT_OIDC_ISSUER=issuer,
             SAFELIGHT_OIDC_CLIENT_ID="safelight",
-        SAFELIGHT_OIDC_CLIENT_SECRET="a secret",
+            SAFELIGHT_OIDC_CLIENT_SECRET="a secret",
             SAFELIGHT_OIDC_NAME="the school",
         ) as url,
     ):
