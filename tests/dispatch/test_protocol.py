@@ -13,7 +13,7 @@ from safelight.wire.messages import ToEngine, ToServer
 from safelight.wire.protocol import PROTOCOL
 
 VOCABULARY = (ToEngine, ToServer, EngineConfig, SlotSpec, Command, Entry, Attached, Journal)
-DIGESTS = {2: "0a16d04586b057f9", 3: "0d4533d3f1430de4", 4: "d6ba3c3749884ef7"}
+DIGESTS = {2: "0a16d04586b057f9", 3: "0d4533d3f1430de4", 4: "d6ba3c3749884ef7", 5: "d2ad98fed4bb0f69"}
 """Digests of the message declarations by protocol number. A changed declaration needs a new number and its digest here;
 the digest of a released number never changes."""
 

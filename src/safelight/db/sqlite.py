@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
 from safelight.core.errors import StorageFull, Unavailable
-from safelight.db.sqlite_driver import driver
+from safelight.db import sqlite_driver
 from safelight.sandbox.file_lock import lock
 
 _BUSY_TIMEOUT_MS = 5000
@@ -29,7 +29,7 @@ def create(url: str) -> Engine:
         raise Unavailable(f"cannot create the folder of the database {parsed.database}: {error.strerror}") from error
     engine = create_engine(
         f"sqlite:///{parsed.database}",
-        module=driver(),
+        module=sqlite_driver.driver(),
         poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
         connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000, "check_same_thread": False, "cached_statements": 256},
@@ -55,7 +55,7 @@ def run(conn: Connection, statement: str) -> None:
     driver: Any = conn.connection.driver_connection
     try:
         driver.execute(statement)
-    except driver().OperationalError as error:
+    except sqlite_driver.driver().OperationalError as error:
         raise unavailable(error) from error
 
 
@@ -78,7 +78,7 @@ def copy(url: str, to: Path) -> None:
     path = make_url(url).database
     if make_url(url).get_backend_name() != "sqlite" or not path or not Path(path).exists():
         raise Unavailable(f"the database {make_url(url).render_as_string()} is not a SQLite file")
-    source, target = driver().connect(path), driver().connect(to)
+    source, target = sqlite_driver.driver().connect(path), sqlite_driver.driver().connect(to)
     try:
         os.chmod(to, 0o600)
         source.backup(target)
@@ -86,7 +86,7 @@ def copy(url: str, to: Path) -> None:
         [[found]] = target.execute("PRAGMA integrity_check(1)").fetchall()
         if found != "ok":
             raise Unavailable(f"the database {path} is damaged: {found}")
-    except driver().DatabaseError as error:
+    except sqlite_driver.driver().DatabaseError as error:
         raise unavailable(error) from error
     finally:
         target.close()

@@ -4,5 +4,5 @@ It is part of the names of actors on a cluster: a server reattaches to the attem
 protocol, and leaves those of another protocol alone.
 """
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Increment it whenever the declaration of a message changes; ``tests/dispatch/test_protocol.py`` checks that."""
