@@ -59,6 +59,7 @@ comfy.supported_models.CosmosFlow = CosmosFlow
 
 def model_of(case):
     state = load_file(WEIGHTS / f"{case['family']}.safetensors")
+    state |= {f"conditioner.conditioners.{name}": value for name, value in state.items() if name.startswith("seconds_")}
     settings = comfy.model_detection.detect_unet_config(state, "")
     settings.update(case["config"] | METADATA.get(case["family"], {}))
     config = getattr(comfy.supported_models, case["supported"])(settings)

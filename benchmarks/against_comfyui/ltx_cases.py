@@ -67,6 +67,27 @@ LTX_CASES: dict[str, dict[str, Any]] = {
         "latent": [[1, 128, 3, 4, 5], [1, 8, 7, 16]],
         "given_frames": 1,
     },
+    "stable audio": {
+        "family": "stable audio",
+        "supported": "StableAudio",
+        "config": {"embed_dim": 768, "num_heads": 12, "depth": 2},
+        "latent": [2, 64, 21],
+        "context": [9, 768],
+        "options": {},
+        "values": {"seconds_start": 1.5, "seconds_total": 20.0},
+        "negative": True,
+        "cfg": 3.0,
+        "sampler": "dpmpp_2m",
+        "scheduler": "exponential",
+    },
+    "stable audio, times from the latent": {
+        "family": "stable audio",
+        "supported": "StableAudio",
+        "config": {"embed_dim": 768, "num_heads": 12, "depth": 2},
+        "latent": [1, 64, 50],
+        "context": [5, 768],
+        "options": {},
+    },
     "ltx-2, video alone": {**_SOUND, "family": "ltx-2", "latent": [1, 128, 2, 4, 5]},
 }
 """A latent of several shapes is one of a video and its audio."""

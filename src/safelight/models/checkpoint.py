@@ -47,7 +47,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Load a checkpoint; reads only the header. Raises :class:`UnknownWeights`;
     :class:`safelight.media.media_errors.UnreadableWeights`."""
     file = weight_file(path)
-    variant, weights = detect(file, file.weights(NETWORK))
+    variant, weights = detect(file, file.weights(NETWORK) or file.weights())
     found = _first(file.weights(prefix) for prefix in _AUTOENCODER_PREFIXES)
     autoencoder = _special_autoencoder(found, file) or _autoencoder(found, path.name, variant.autoencoder_groups)
     return Checkpoint(variant.model(weights), _text_of_checkpoint(file, variant.text), autoencoder)

@@ -25,6 +25,7 @@ in LoRA files. Nothing outside of the folder knows the family. The protocols tha
 * ``qwen_image21/``: Qwen-Image 2.1.
 * ``registry``: detect the family of a file, and find the text encoders of a type.
 * ``sd3/``: Stable Diffusion 3 and 3.5.
+* ``stable_audio/``: Stable Audio Open.
 * ``stable_diffusion/``: Stable Diffusion 1, 2 and XL, and the bundled model.
 * ``wan/``: Wan 2.1 and 2.2.
 """

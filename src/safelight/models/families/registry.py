@@ -23,6 +23,7 @@ FOLDERS = (
     "anima",
     "wan",
     "ltx",
+    "stable_audio",
 )
 """Each has a module ``family`` with the value ``FAMILY``. Text encoders of the first have precedence."""
 

@@ -1,6 +1,7 @@
 """Nodes that make, combine and limit conditionings.
 
 * ``area``: limit to an area, a mask or a range of the steps.
+* ``audio``: times for models of audio.
 * ``camera``: camera movements for video models.
 * ``cascade``: upscalers and second stages.
 * ``combine``: combine two conditionings, or zero one.
