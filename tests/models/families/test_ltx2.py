@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from tests.nodes.context import FolderContext
 from tests.nodes.graphs import Graph, run_graph
 
 from safelight.media.audio import read_audio
 from safelight.media.video import probe, read_frames
+from safelight.models.checkpoint import load_diffusion_model
 from safelight.models.families.ltx.miniature_files import NEWER, SOUND
 from safelight.models.families.ltx.sound_network import LtxSound, SoundShape, sound_shape
 from safelight.models.families.ltx.text import load_ltx_text_encoder
 from safelight.models.families.ltx.video_network import LtxInputs
+from safelight.models.lora.file import LoraMismatch, read_lora
 from safelight.models.miniatures.writing import random_weights, write_miniature
 from safelight.models.nested import NestedTensor
 from safelight.models.weights import UnknownWeights
@@ -264,3 +267,31 @@ def test_audio_goes_to_a_latent_and_a_prompt_is_written(tmp_path: Path) -> None:
     assert latent["samples"].shape == (1, 8, 13, 16)  # 51 columns of 10 ms, the first of which is a position alone
     assert latent["type"] == "audio"
     assert made["prompt"][0]
+
+
+@pytest.mark.slow
+def test_loras_of_each_dialect_change_the_network_and_the_text_encoder(tmp_path: Path) -> None:
+    list(write_miniature("ltx-2", tmp_path / "models"))
+    checkpoint = tmp_path / "models" / "checkpoints" / "ltx-2-19b-dev.safetensors"
+    model = load_diffusion_model(checkpoint)
+    encoder = load_ltx_text_encoder(tmp_path / "models" / "text_encoders" / "gemma_3_12B_it.safetensors", checkpoint)
+
+    def layer(*names: str, text: bool = False, rows: int = 256, columns: int = 256) -> Any:
+        parts = {
+            f"{name}.{part}.weight": torch.randn(size)
+            for name in names
+            for part, size in (("lora_A", (2, columns)), ("lora_B", (rows, 2)))
+        }
+        save_file(parts, tmp_path / "lora.safetensors")
+        lora = read_lora(tmp_path / "lora.safetensors")
+        return lora.text_layer(encoder.shapes) if text else lora.network_layer(model.network)
+
+    assert layer("diffusion_model.transformer_blocks.1.attn1.to_out.0") is not None
+    assert layer("transformer.transformer_blocks.1.attn2.to_q") is not None
+    assert layer("transformer.proj_in", columns=128) is not None
+    assert layer("transformer.time_embed.linear", rows=6 * 256) is not None
+    named = "text_encoders.gemma3_12b.transformer.model.layers.0.self_attn.q_proj"
+    assert layer(named, text=True, rows=512) is not None
+    assert layer("text_encoders.model.layers.1.self_attn.q_proj", text=True, rows=512) is not None
+    with pytest.raises(LoraMismatch, match="missing from this text encoder"):
+        layer("text_encoders.gemma3_12b.transformer.model.layers.9.self_attn.q_proj", text=True, rows=512)

@@ -36,6 +36,10 @@ _UNET = re.compile(
     r"(?:lora_unet|lycoris|unet|model_diffusion_model|diffusion_model|(?:lora_)?transformer(?!_blocks))_+(?P<module>.+)"
 )
 
+_LANGUAGE = re.compile(r"text_encoders_(?:[a-z0-9_]+?_)?(?:transformer_)?(?P<module>model_.+)")
+"""A module of a language model that is a text encoder: ``text_encoders.gemma3_12b.transformer.model.layers.0``."""
+_LANGUAGE_WEIGHT = re.compile(r"[^.]+\.model\.layers\.\d+\..+")
+
 _ATTENTION_OF_OLD_FILES = {"q_proj": "to_q", "k_proj": "to_k", "v_proj": "to_v", "out_proj": "to_out"}
 
 
@@ -44,6 +48,8 @@ def lora_target(module: str) -> LoraTarget:
     name = normalized(module.removeprefix("transformer.")).removeprefix("base_model_model_").replace("_processor_", "_")
     if text := _TEXT.fullmatch(name):
         return LoraTarget(True, text["module"], _encoder(text))
+    if language := _LANGUAGE.fullmatch(name):
+        return LoraTarget(True, language["module"])
     unet = _UNET.fullmatch(name)
     return LoraTarget(False, unet["module"] if unet else name)
 
@@ -71,7 +77,8 @@ def text_modules(weights: Iterable[str]) -> dict[Encoder | None, Mapping[str, st
     roots = list(dict.fromkeys(name[: name.index("text_model.")] for name in weights if "text_model." in name))
     modules = {root: _spellings(root, [name for name in weights if name.startswith(root)]) for root in roots}
     if not modules:
-        return {}
+        language = modules_of(name for name in weights if _LANGUAGE_WEIGHT.fullmatch(name))
+        return {None: {normalized(module.partition(".")[2]): module for module in language}}
     first, last = roots[0], roots[-1]
     large = next((root for root in roots if "clip_l" in root), first)
     return {None: modules[large], "l": modules[large], "g": modules[next((r for r in roots if "clip_g" in r), last)]}

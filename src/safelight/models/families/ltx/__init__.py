@@ -4,6 +4,7 @@
 * ``conditioning``: embeddings, frame rate, masks and guides as inputs of a network.
 * ``family``: detection, and what is known about them.
 * ``latent``: the formats of their latents.
+* ``lora_names``: the names of modules in LoRA files.
 * ``miniature_files``: miniature weights.
 * ``positions``: rotary positions.
 * ``sound_network``: the transformer of LTX-2.

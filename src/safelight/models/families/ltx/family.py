@@ -6,10 +6,10 @@ from typing import Any
 from safelight.models.families.family import Family, NetworkFile, Variant
 from safelight.models.families.ltx.conditioning import LtxConditioning
 from safelight.models.families.ltx.latent import LTX2_LATENT, LTX_VIDEO_LATENT
+from safelight.models.families.ltx.lora_names import ltx_names
 from safelight.models.families.ltx.sound_network import SoundArchitecture, sound_shape
 from safelight.models.families.ltx.text import LTX2_TEXT
 from safelight.models.families.ltx.video_network import VideoArchitecture, video_shape
-from safelight.models.lora.names import own_names
 from safelight.models.sampling.levels import ExponentialFlowLevels
 from safelight.models.sampling.parameterization import Parameterization
 from safelight.models.sampling.prediction import Flow
@@ -53,7 +53,7 @@ def _without_sound(found: NetworkFile, settings: Mapping[str, Any]) -> Variant:
             f"the LTX-Video model {found.name!r}",
             "T5 XXL; load its text encoder with type 'ltxv'",
         ),
-        lora_names=own_names,
+        lora_names=ltx_names,
         text=LTX_VIDEO_TEXT,
         is_clean_outside_mask=True,
     )
@@ -71,7 +71,7 @@ def _with_sound(found: NetworkFile, settings: Mapping[str, Any]) -> Variant:
             f"the LTX-2 model {found.name!r}",
             "Gemma with the connectors of the same version; load them with LTXAVTextEncoderLoader",
         ),
-        lora_names=own_names,
+        lora_names=ltx_names,
         text=LTX2_TEXT,
         is_clean_outside_mask=True,
     )

@@ -102,7 +102,8 @@ class StableAudio(nn.Module):
         audio = x.to(dtype)
         audio = self.preprocess_conv(audio) + audio
         made = self.transformer(audio.transpose(1, 2), whole[:, None], text).transpose(1, 2)
-        return (self.postprocess_conv(made) + made).float()
+        result: torch.Tensor = self.postprocess_conv(made) + made
+        return result.float()
 
 
 def _two_layers(features: int, width: int) -> nn.Sequential:
