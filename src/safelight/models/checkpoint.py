@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 
-from safelight.models.autoencoder import qwen_image21_module
+from safelight.models.autoencoder import h3_audio_module, h3_video_module, qwen_image21_module
 from safelight.models.autoencoder.audio_autoencoder import AudioAutoencoder, is_oobleck, oobleck_autoencoder
 from safelight.models.autoencoder.autoencoder_module import autoencoder_shape
+from safelight.models.autoencoder.h3_autoencoder import H3FilmAutoencoder, H3SoundAutoencoder
 from safelight.models.autoencoder.image_autoencoder import ImageAutoencoder
 from safelight.models.autoencoder.ltx_autoencoder import LtxAutoencoder, is_ltx, ltx_autoencoder
 from safelight.models.autoencoder.tiny import tiny_shape
@@ -31,7 +32,7 @@ _AUTOENCODER_PART = re.compile(r"(?:encoder|decoder|quant_conv|post_quant_conv)\
 _AUTOENCODER_ATTENTION = re.compile(r"(?:encoder|decoder)\.mid\.attn_1\.(?:q|k|v|proj_out)\.weight")
 
 
-AnyAutoencoder = ImageAutoencoder | VideoAutoencoder | LtxAutoencoder | AudioAutoencoder
+AnyAutoencoder = ImageAutoencoder | VideoAutoencoder | LtxAutoencoder | H3FilmAutoencoder | AudioAutoencoder
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,11 @@ def _special_autoencoder(weights: Weights, file: WeightFile) -> AnyAutoencoder |
             return ImageAutoencoder(
                 qwen_image21_module.autoencoder_weights(weights), qwen_image21_module.autoencoder_shape(shapes)
             )
+        if h3_video_module.MARK in shapes:
+            own = _numbers(weights, ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.", "latents_"))
+            return H3FilmAutoencoder(own, h3_video_module.h3_video_shape(shapes))
+        if h3_audio_module.MARK in shapes:
+            return H3SoundAutoencoder(weights, h3_audio_module.h3_audio_shape(shapes))
         if is_oobleck(shapes):
             return oobleck_autoencoder(weights)
         if is_ltx(shapes):
@@ -96,6 +102,11 @@ def _special_autoencoder(weights: Weights, file: WeightFile) -> AnyAutoencoder |
     except KeyError as error:
         raise UnknownWeights(f"{file.path.name!r} contains no supported autoencoder: {error} is missing") from None
     return None
+
+
+def _numbers(weights: Weights, prefixes: tuple[str, ...]) -> Weights:
+    """Those that a network reads, without what a file keeps beside them."""
+    return weights.only([name for name in weights.sources if name.startswith(prefixes)])
 
 
 def load_tiny_autoencoder(name: str, *, decoder: Path, encoder: Path | None) -> ImageAutoencoder:

@@ -1,5 +1,6 @@
 """The format of latents: channels, the scale that networks work on, and a rough preview."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -22,6 +23,10 @@ class LatentFormat:
     """Audio of which a latent is a sequence, ``[B, C, positions]``."""
     others: tuple["LatentFormat", ...] = ()
     """The formats of the latents that are denoised together with this one, such as a video's audio."""
+    empty_others: Callable[[torch.Tensor], tuple[torch.Tensor, ...]] | None = field(
+        default=None, repr=False, compare=False
+    )
+    """Makes empty latents of the other formats for one of this, if it is used without them."""
     means: tuple[float, ...] = field(default=(), repr=False)
     deviations: tuple[float, ...] = field(default=(), repr=False)
     rgb_factors: tuple[tuple[float, float, float], ...] = field(default=(), repr=False)

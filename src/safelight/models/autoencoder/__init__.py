@@ -4,6 +4,9 @@
 * ``autoencoder_module``: the network of latent diffusion's autoencoder.
 * ``bandwidth_module``: the vocoder of LTX-2.3.
 * ``film``: the frames of a video, decoded when they are read.
+* ``h3_audio_module``: the autoencoder of MiniMax H3's sound.
+* ``h3_autoencoder``: the values on VAE links for MiniMax H3.
+* ``h3_video_module``: the autoencoder of MiniMax H3's films.
 * ``image_autoencoder``: the value on VAE links.
 * ``ltx_audio_autoencoder``: the value on VAE links for the audio of LTX-2.
 * ``ltx_autoencoder``: the value on VAE links for LTX-Video and LTX-2.

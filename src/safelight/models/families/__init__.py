@@ -21,6 +21,7 @@ in LoRA files. Nothing outside of the folder knows the family. The protocols tha
 * ``krea2/``: Krea 2.
 * ``lumina/``: Lumina Image 2 and Z-Image.
 * ``ltx/``: LTX-Video and LTX-2.
+* ``minimax_h3/``: MiniMax H3.
 * ``qwen_image/``: Qwen-Image and its editors.
 * ``qwen_image21/``: Qwen-Image 2.1.
 * ``registry``: detect the family of a file, and find the text encoders of a type.

@@ -21,6 +21,7 @@ FOLDERS = (
     "qwen_image21",
     "krea2",
     "anima",
+    "minimax_h3",
     "wan",
     "ltx",
     "stable_audio",

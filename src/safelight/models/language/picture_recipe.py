@@ -39,8 +39,15 @@ class PictureDecoder(Decoder):
 
 
 @dataclass(frozen=True, eq=False)
+class FramePair:
+    """Two frames of a film, seen as one picture: ``[2, H, W, 3]`` in 0..1."""
+
+    frames: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class Picture:
-    """A token: an image ``[H, W, 3]`` in 0..1."""
+    """A token: an image ``[H, W, 3]``, or two frames ``[2, H, W, 3]``, in 0..1."""
 
     image: torch.Tensor
 
@@ -58,8 +65,8 @@ class PictureRecipe(LanguageRecipe):
         return PictureDecoder(shape, self.tower.build(weights.shapes) if sees else None)
 
     def tokenize(self, text: str, weights: Weights, options: Mapping[str, Any]) -> list[Window]:
-        """``options``: ``images``, each ``[B, H, W, 3]``, of which the first is seen. A text that begins like a message
-        is not put into the template."""
+        """``options``: ``images``, each ``[B, H, W, 3]``, of which the first is seen, or a :class:`FramePair`. A text
+        that begins like a message is not put into the template."""
         images = list(options.get("images") or ())
         if options.get("prevent_empty_text") and not text:
             text = " "
@@ -74,7 +81,8 @@ class PictureRecipe(LanguageRecipe):
         made: Window = []
         for token, weight in window:
             image = next(seen, None) if isinstance(token, int) and token == pad else None
-            made.append((token if image is None else Picture(image[0]), weight))
+            shown = image.frames if isinstance(image, FramePair) else None if image is None else image[0]
+            made.append((token if shown is None else Picture(shown), weight))
         return [made]
 
     def embeddings(self, module: Any, tokens: Sequence[Any], device: torch.device) -> EmbeddedPrompt:

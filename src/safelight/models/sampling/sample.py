@@ -66,7 +66,7 @@ def sample(
     packing = Packing.of(latent)
     assert isinstance(noise, NestedTensor)
     sampled = _sample(
-        _with_model(guider, packed_model(guider.model, packing)),
+        _with_model(guider, packed_model(guider.model, packing, sigmas)),
         sampler,
         sigmas,
         latent=packing.pack(latent),
@@ -172,8 +172,9 @@ def _cached_denoiser(denoise: Denoiser, run: StepCacheRun) -> Denoiser:
 
 def fitting(latent: Samples, wanted: LatentFormat, *, downscale: int | None = None) -> Samples:
     """The latent in the shape of a format: an image becomes a video of one frame, and an empty latent gets the required
-    number of channels. ``downscale``: the pixels of an image per pixel of this latent; an empty one with another
-    number than the format's is resized. Raises :class:`LatentMismatch`."""
+    number of channels, and empty latents beside it if the model denoises several. ``downscale``: the pixels of an
+    image per pixel of this latent; an empty one with another number than the format's is resized. Raises
+    :class:`LatentMismatch`."""
     if isinstance(latent, NestedTensor):
         formats = (wanted, *wanted.others)
         if len(latent.tensors) != len(formats):
@@ -181,10 +182,12 @@ def fitting(latent: Samples, wanted: LatentFormat, *, downscale: int | None = No
             raise LatentMismatch(f"the model works on {expected}, but this one has {len(latent.tensors)} parts")
         return NestedTensor([_fitting(part, own) for part, own in zip(latent, formats, strict=True)])
     fitted = _fitting(latent, wanted)
-    if downscale is None or downscale == wanted.downscale or fitted.any():
+    if fitted.any():
         return fitted
-    sides = [max(round(side * downscale / wanted.downscale), 1) for side in fitted.shape[-2:]]
-    return fitted.new_zeros(*fitted.shape[:-2], *sides)
+    if downscale is not None and downscale != wanted.downscale:
+        sides = [max(round(side * downscale / wanted.downscale), 1) for side in fitted.shape[-2:]]
+        fitted = fitted.new_zeros(*fitted.shape[:-2], *sides)
+    return fitted if wanted.empty_others is None else NestedTensor([fitted, *wanted.empty_others(fitted)])
 
 
 _KINDS = {1: "audio", 2: "images", 3: "videos"}

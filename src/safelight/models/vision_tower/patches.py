@@ -39,14 +39,15 @@ class Patches:
 
 
 def patches(image: torch.Tensor, settings: PatchSettings) -> Patches:
-    """The patches of an ``image [H, W, 3]`` in 0..1."""
-    height, width = _size(image.shape[0], image.shape[1], settings)
-    planes = functional.interpolate(image[..., :3].float().movedim(-1, 0)[None], size=(height, width), mode="bilinear")
+    """The patches of an ``image [H, W, 3]``, or of two frames ``[2, H, W, 3]``, in 0..1."""
+    height, width = _size(image.shape[-3], image.shape[-2], settings)
+    frames = image[..., :3].float().reshape(-1, *image.shape[-3:-1], 3).movedim(-1, 1)
+    planes = functional.interpolate(frames, size=(height, width), mode="bilinear")
     mean, deviation = (torch.tensor(values, device=image.device) for values in (settings.mean, settings.deviation))
-    planes = (planes[0] - mean[:, None, None]) / deviation[:, None, None]
+    planes = (planes - mean[:, None, None]) / deviation[:, None, None]
     rows, columns, size = height // settings.size, width // settings.size, settings.size
-    grouped = planes.reshape(3, rows // MERGE, MERGE, size, columns // MERGE, MERGE, size)
-    listed = grouped.permute(1, 4, 2, 5, 0, 3, 6).reshape(rows * columns, 3, 1, size * size)
+    grouped = planes.reshape(-1, 3, rows // MERGE, MERGE, size, columns // MERGE, MERGE, size)
+    listed = grouped.permute(2, 5, 3, 6, 1, 0, 4, 7).reshape(rows * columns, 3, -1, size * size)
     return Patches(listed.expand(-1, -1, FRAMES, -1).flatten(1), rows, columns)
 
 

@@ -11,6 +11,7 @@
 * ``guidance``: options of Flux and editing models.
 * ``ltxv``: options of LTX-Video models.
 * ``ltxv_frames``: show LTX-Video models frames.
+* ``minimax_h3``: films with sound by MiniMax H3.
 * ``options``: conditioning as a value.
 * ``prompts``: encode prompts for one family.
 * ``properties``: set mask, steps and hooks in one node.

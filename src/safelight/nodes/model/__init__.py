@@ -2,6 +2,7 @@
 
 * ``attention``: scale attention weights.
 * ``caching``: leave out evaluations of the network.
+* ``attention_backend``: how a model attends: the implementation, and to how much of a long film.
 * ``freeu``: FreeU.
 * ``guidance``: change how predictions are combined.
 * ``guidance_direction``: change the direction or magnitude of guidance.
