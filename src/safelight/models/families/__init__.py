@@ -17,6 +17,7 @@ in LoRA files. Nothing outside of the folder knows the family. The protocols tha
 * ``family``: what is known about a family and about the network in a file.
 * ``flux/``: FLUX.1.
 * ``flux2/``: FLUX.2.
+* ``flux3/``: FLUX.3.
 * ``hidream/``: HiDream.
 * ``krea2/``: Krea 2.
 * ``lumina/``: Lumina Image 2 and Z-Image.

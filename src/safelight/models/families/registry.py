@@ -13,6 +13,7 @@ FOLDERS = (
     "stable_diffusion",
     "flux",
     "flux2",
+    "flux3",
     "chroma",
     "sd3",
     "hidream",

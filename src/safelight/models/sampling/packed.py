@@ -23,10 +23,9 @@ class OnlyForOnePart(Invalid):
     code = "only_for_one_part"
 
 
-def packed_model(model: DiffusionModel, packing: Packing, sigmas: torch.Tensor) -> DiffusionModel:
-    """``sigmas``: the noise levels of the run."""
+def packed_model(model: DiffusionModel, packing: Packing) -> DiffusionModel:
     return model.with_(
-        network=PackedNetwork(model.network, packing, tuple(float(sigma) for sigma in sigmas)),
+        network=PackedNetwork(model.network, packing),
         latent_format=PackedFormat(parts=(model.latent_format, *model.latent_format.others), packing=packing),
     )
 
@@ -35,12 +34,11 @@ def packed_model(model: DiffusionModel, packing: Packing, sigmas: torch.Tensor) 
 class PackedNetwork:
     """A value that implements :class:`safelight.models.network.Network` for packed latents ``[B, 1, n]``. The network's
     ``predict`` takes and returns a :class:`safelight.models.nested.NestedTensor`. Its ``prepare_inputs`` gets the first
-    part's shape, all shapes as the option ``latent_shapes``, the run's noise levels as ``sample_sigmas``, and
+    part's shape, all shapes as the option ``latent_shapes``, and
     ``noise_mask`` as a nested tensor."""
 
     network: Network
     packing: Packing
-    sigmas: tuple[float, ...] = ()
 
     @property
     def layers(self) -> tuple[WeightLayer, ...]:
@@ -79,7 +77,7 @@ class PackedNetwork:
             if options.get(name) is not None:
                 raise OnlyForOnePart(f"a conditioning with {name!r} cannot be used with a latent of several parts")
         shapes = tuple(torch.Size((shape[0], *part[1:])) for part in self.packing.shapes)
-        given = {**options, "latent_shapes": shapes, "sample_sigmas": self.sigmas}
+        given = {**options, "latent_shapes": shapes}
         if isinstance(mask := options.get("noise_mask"), torch.Tensor):
             given["noise_mask"] = self.packing.unpack(mask)
         return self.network.prepare_inputs(context, given, shape=shapes[0], device=device, is_negative=is_negative)

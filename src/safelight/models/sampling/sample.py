@@ -66,7 +66,7 @@ def sample(
     packing = Packing.of(latent)
     assert isinstance(noise, NestedTensor)
     sampled = _sample(
-        _with_model(guider, packed_model(guider.model, packing, sigmas)),
+        _with_model(guider, packed_model(guider.model, packing)),
         sampler,
         sigmas,
         latent=packing.pack(latent),
@@ -101,6 +101,8 @@ def _sample(
         denoise = guider.denoiser(predict, SamplingSetup(start.shape, device, mask, seed))
         if (run := options_of(guider.model).cache_run) is not None and run.cache.whole_step:
             denoise = _cached_denoiser(denoise, run)
+        levels = tuple(float(sigma) for sigma in sigmas)
+        denoise = guider.denoiser(predict, SamplingSetup(start.shape, device, mask, levels))
         if mask is not None:
             outside = noise
             if sampler.fresh_noise_outside:

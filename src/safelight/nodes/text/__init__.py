@@ -2,6 +2,7 @@
 
 * ``camera_angle``: a point of view in words.
 * ``generate``: write text with a language model.
+* ``layout_prompt``: add boxes to a prompt.
 * ``limits``: the maximum length of a text.
 * ``lists``: lists of texts.
 * ``ltx_prompt``: write prompts for LTX-2.

@@ -67,8 +67,9 @@ def _turbo() -> nn.Module:
     return Lora(Flux2(DEV), below="double_blocks.0.")
 
 
+KLEIN_VAE = _vae("flux2-vae.safetensors", LATENT)
 _VAES = (
-    _vae("flux2-vae.safetensors", LATENT),
+    KLEIN_VAE,
     _vae("full_encoder_small_decoder.safetensors", replace(LATENT, decoder_channels=(32, 32, 32, 64))),
 )
 _QWEN_4B = MiniatureFile("text_encoders", QWEN_3_4B, lambda: decoder(QWEN3))
