@@ -87,7 +87,8 @@ def image_to_video(**more: Any) -> dict[str, Any]:
 def made(root: Path, graph: Graph) -> tuple[torch.Tensor, torch.Tensor]:
     with FolderContext(root).running():
         done = run_graph(graph)
-    (frames,), (sound,) = done["film"], done["sound"]
+        frames = done["film"][0].whole()
+    (sound,) = done["sound"]
     assert frames.shape == (22, 32, 64, 3)
     assert sound["waveform"].shape == (1, 2, 37 * 800)
     assert sound["sample_rate"] == 32000

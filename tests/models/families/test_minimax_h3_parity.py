@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from safelight.models.autoencoder.h3_audio_module import H3AudioAutoencoder, h3_audio_shape
-from safelight.models.autoencoder.h3_video_module import H3VideoAutoencoder, h3_video_shape
+from safelight.models.autoencoder.h3_video_module import H3VideoAutoencoder, frame_count, h3_video_shape
 from safelight.models.families.minimax_h3.layout import FRAME, SOUND, TEXT, VIDEO, Part, layout
 from safelight.models.families.minimax_h3.network import (
     H3Inputs,
@@ -260,7 +260,10 @@ def test_the_autoencoder_of_films_equals_diffusers_in_time_and_in_tiles(has_stat
         else:  # diffusers decodes no single frame: that is the last frame of the latent's four
             whole = model._decode_clip(expected) * deviation + mean
             assert far(made, whole[:, :, 3:]) < 1e-5
-    assert ours.decode(torch.zeros(1, 6, 2, 2, 2)).shape == (1, 3, 5, 32, 32)
+    for latents in (1, 2, 5, 7, 9, 12):
+        pieces = list(ours.pieces(torch.zeros(1, 6, latents, 2, 2)))
+        assert sum(piece.shape[2] for piece in pieces) == frame_count(latents)
+    assert [frame_count(latents) for latents in (1, 2, 7, 12)] == [1, 5, 22, 39]
 
 
 @torch.no_grad()

@@ -10,8 +10,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from safelight.models.autoencoder.film import Film, Tiling
 from safelight.models.autoencoder.h3_audio_module import SAMPLE_RATE, H3AudioAutoencoder, H3AudioShape
-from safelight.models.autoencoder.h3_video_module import H3VideoShape
+from safelight.models.autoencoder.h3_video_module import H3VideoShape, frame_count
+from safelight.models.autoencoder.video_autoencoder import WrongLatent
 from safelight.models.residency import compute_device, residency
 from safelight.models.weights import Weights
 
@@ -41,10 +43,29 @@ class H3FilmAutoencoder:
 
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
         """``[B, C, frames, h, w]``, or ``[B, C, h, w]`` for pictures, to ``[B * frames, H, W, 3]`` in 0..1."""
-        films = latent if latent.dim() == 5 else latent[:, :, None]
+        return self.film(latent).whole()
+
+    def film(self, latent: torch.Tensor, tiling: Tiling | None = None) -> Film:
+        """The frames of :meth:`decode`, which are decoded when they are read."""
+        latent = latent if latent.dim() == 5 else latent[:, :, None]
+        if latent.dim() != 5 or latent.shape[1] != self.latent_channels:
+            raise WrongLatent(
+                f"the latent has the shape {list(latent.shape)}, but this VAE decodes videos with "
+                f"{self.latent_channels} channels; load the VAE of the model that made the latent"
+            )
+        return Film(self, latent)
+
+    def film_shape(self, latent: torch.Tensor) -> torch.Size:
+        batch, _, frames, height, width = latent.shape
+        count = frame_count(frames)
+        return torch.Size((batch * count, height * self.downscale, width * self.downscale, 3))
+
+    def pieces(self, latent: torch.Tensor, tiling: Tiling | None) -> Iterator[torch.Tensor]:
+        """A clip at a time."""
         with _resident(self.weights, self.shape.build) as module:
-            made = [module.decode(_placed(film)).cpu() for film in torch.split(films, 1)]
-        return torch.cat([film[0].clamp(0, 1).movedim(0, -1) for film in made]).contiguous()
+            for item in torch.split(latent, 1):
+                for piece in module.pieces(_placed(item)):
+                    yield piece[0].clamp(0, 1).movedim(0, -1).cpu()
 
     def decode_tiled(self, latent: torch.Tensor, *, tile: int, overlap: int) -> torch.Tensor:
         return self.decode(latent)

@@ -8,7 +8,7 @@ tiles.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -91,6 +91,17 @@ def h3_video_shape(shapes: Mapping[str, torch.Size]) -> H3VideoShape:
     )
 
 
+def frame_count(latents: int) -> int:
+    """How many frames so many latent frames are decoded to."""
+    lead, size = -CLIP % TIME, -(-CLIP // TIME)
+    if latents + DROPPED <= size:
+        return latents * TIME - lead
+    missing = -(latents + DROPPED) % size
+    clips = (latents + DROPPED + missing) // size - 1
+    tail = sum(CLIP % TIME if (latents + n) % size == 0 else TIME for n in range(missing))
+    return clips * CLIP + (-DROPPED % size) * TIME - lead - tail
+
+
 class H3VideoAutoencoder(nn.Module):
     def __init__(self, shape: H3VideoShape) -> None:
         super().__init__()
@@ -121,32 +132,38 @@ class H3VideoAutoencoder(nn.Module):
 
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
         """The inverse of :meth:`encode`, about 0..1."""
+        return torch.cat(list(self.pieces(latent)), dim=2)
+
+    def pieces(self, latent: torch.Tensor) -> Iterator[torch.Tensor]:
+        """What :meth:`decode` returns, a clip at a time."""
         if self.shape.has_statistics:
             latent = latent * self._statistic(self.latents_std) + self._statistic(self.latents_mean)
-        made = self._decoded(latent)
-        return made * _of_channels(IMAGE_DEVIATION, made) + _of_channels(IMAGE_MEAN, made)
+        for made in self._decoded(latent):
+            yield made * _of_channels(IMAGE_DEVIATION, made) + _of_channels(IMAGE_MEAN, made)
 
-    def _decoded(self, latent: torch.Tensor) -> torch.Tensor:
+    def _decoded(self, latent: torch.Tensor) -> Iterator[torch.Tensor]:
         lead = -CLIP % TIME
         size = -(-CLIP // TIME)
         if latent.shape[2] + DROPPED <= size:  # less than a clip: a picture, or 5 frames
-            return self._clip_frames(latent)[:, :, lead:]
+            yield self._clip_frames(latent)[:, :, lead:]
+            return
         missing = -(latent.shape[2] + DROPPED) % size
         count = latent.shape[2] + DROPPED + missing
         latent = torch.cat((latent, latent[:, :, -1:].expand(-1, -1, missing, -1, -1)), dim=2)
         shared = -DROPPED % size
-        made: list[torch.Tensor] = []
+        kept = latent.shape[2] - missing
+        tail = sum(CLIP % TIME if (kept + n) % size == 0 else TIME for n in range(missing))
         after: torch.Tensor | None = None
         for number in range(count // size - 1):
             frames = self._clip_frames(latent[:, :, number * size : (number + 1) * size + shared])
             clip, following = frames[:, :, lead : size * TIME], frames[:, :, size * TIME + lead :]
-            made.append(clip if after is None else _blended(after, clip, after.shape[2], dim=2))
+            made = clip if after is None else _blended(after, clip, after.shape[2], dim=2)
             after = following
+            # What fills up the last clip is cut off; it may reach into the frames before the last ones.
+            left = 0 if number < count // size - 2 else max(tail - after.shape[2], 0)
+            yield made[:, :, : made.shape[2] - left]
         assert after is not None  # there is a clip
-        whole = torch.cat((*made, after), dim=2)
-        kept = latent.shape[2] - missing
-        tail = sum(CLIP % TIME if (kept + n) % size == 0 else TIME for n in range(missing))
-        return whole[:, :, : whole.shape[2] - tail]
+        yield after[:, :, : max(after.shape[2] - tail, 0)]
 
     def _clip_moments(self, clip: torch.Tensor) -> torch.Tensor:
         return _tiled(clip, lambda tile: self.quant_conv(self.encoder(tile)), scale=1, shrinks=True)

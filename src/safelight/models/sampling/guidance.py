@@ -115,27 +115,20 @@ class Guider(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class SamplingSetup:
-    """The latent's shape, the device, the inpainting mask (``[B, 1, *spatial]``) and the seed of one run."""
-
-    """The latent's shape, the device, the inpainting mask (``[B, 1, *spatial]``) and the noise levels of one run."""
+    """The latent's shape, the device, the inpainting mask (``[B, 1, *spatial]``), the seed and the noise levels of one
+    run."""
 
     shape: torch.Size
     device: torch.device
     noise_mask: torch.Tensor | None = None
     seed: int = 0
-    _hooked: dict[HookGroup, HookedNetwork] = field(default_factory=dict, repr=False)
-
-    def entries(self, conditioning: Conditioning, model: DiffusionModel, *, is_negative: bool = False) -> list[Entry]:
-        defaults: dict[str, Any] = {"seed": self.seed}
-        if self.noise_mask is not None:
-            defaults["noise_mask"] = self.noise_mask
-
     sigmas: tuple[float, ...] = ()
     _hooked: dict[HookGroup, HookedNetwork] = field(default_factory=dict, repr=False)
 
     def entries(self, conditioning: Conditioning, model: DiffusionModel, *, is_negative: bool = False) -> list[Entry]:
-        defaults: dict[str, Any] = {} if self.noise_mask is None else {"noise_mask": self.noise_mask}
-        defaults["sample_sigmas"] = self.sigmas
+        defaults: dict[str, Any] = {"seed": self.seed, "sample_sigmas": self.sigmas}
+        if self.noise_mask is not None:
+            defaults["noise_mask"] = self.noise_mask
         return build_entries(
             conditioning,
             model.network,

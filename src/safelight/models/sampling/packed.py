@@ -34,8 +34,7 @@ def packed_model(model: DiffusionModel, packing: Packing) -> DiffusionModel:
 class PackedNetwork:
     """A value that implements :class:`safelight.models.network.Network` for packed latents ``[B, 1, n]``. The network's
     ``predict`` takes and returns a :class:`safelight.models.nested.NestedTensor`. Its ``prepare_inputs`` gets the first
-    part's shape, all shapes as the option ``latent_shapes``, and
-    ``noise_mask`` as a nested tensor."""
+    part's shape, all shapes as the option ``latent_shapes``, and ``noise_mask`` as a nested tensor."""
 
     network: Network
     packing: Packing

@@ -98,11 +98,10 @@ def _sample(
         start = model.latent_format.to_network(latent) if latent.any() else latent
         start, noise = start.to(device, torch.float32), noise.to(device, torch.float32)
         mask = None if noise_mask is None else _mask(noise_mask, start)
-        denoise = guider.denoiser(predict, SamplingSetup(start.shape, device, mask, seed))
+        levels = tuple(float(sigma) for sigma in sigmas)
+        denoise = guider.denoiser(predict, SamplingSetup(start.shape, device, mask, seed, levels))
         if (run := options_of(guider.model).cache_run) is not None and run.cache.whole_step:
             denoise = _cached_denoiser(denoise, run)
-        levels = tuple(float(sigma) for sigma in sigmas)
-        denoise = guider.denoiser(predict, SamplingSetup(start.shape, device, mask, levels))
         if mask is not None:
             outside = noise
             if sampler.fresh_noise_outside:

@@ -8,6 +8,7 @@ from torch.nn import functional
 from safelight.core.errors import Invalid
 from safelight.models.autoencoder.audio_autoencoder import AudioAutoencoder
 from safelight.models.autoencoder.film import Tiling
+from safelight.models.autoencoder.h3_autoencoder import H3FilmAutoencoder
 from safelight.models.autoencoder.image_autoencoder import ImageAutoencoder
 from safelight.models.autoencoder.ltx_autoencoder import LtxAutoencoder
 from safelight.models.autoencoder.video_autoencoder import VideoAutoencoder
@@ -43,7 +44,7 @@ class VAEDecode(Node):
     @classmethod
     def execute(cls, samples: Latent, vae: ImageAutoencoder) -> NodeOutput:
         decoder, latent = require_autoencoder(vae), first_part(samples["samples"])
-        if isinstance(decoder, VideoAutoencoder) and _is_video(latent):
+        if isinstance(decoder, VideoAutoencoder | H3FilmAutoencoder) and _is_video(latent):
             return NodeOutput(decoder.film(latent))
         return NodeOutput(decoder.decode(latent, **_noise_seed(decoder, samples)))
 
@@ -76,7 +77,7 @@ class VAEDecodeTiled(Node):
         scale = decoder.downscale
         tile, shared = tile_size // scale, min(overlap, tile_size // 4) // scale
         latent, seed = first_part(samples["samples"]), _noise_seed(decoder, samples)
-        if isinstance(decoder, VideoAutoencoder) and _is_video(latent):
+        if isinstance(decoder, VideoAutoencoder | H3FilmAutoencoder) and _is_video(latent):
             return NodeOutput(decoder.film(latent, Tiling(tile, shared)))
         return NodeOutput(decoder.decode_tiled(latent, tile=tile, overlap=shared, **seed))
 

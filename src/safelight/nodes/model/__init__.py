@@ -1,8 +1,8 @@
 """Nodes that change how a model samples, and that merge and save models.
 
 * ``attention``: scale attention weights.
-* ``caching``: leave out evaluations of the network.
 * ``attention_backend``: how a model attends: the implementation, and to how much of a long film.
+* ``caching``: leave out evaluations of the network.
 * ``freeu``: FreeU.
 * ``guidance``: change how predictions are combined.
 * ``guidance_direction``: change the direction or magnitude of guidance.
