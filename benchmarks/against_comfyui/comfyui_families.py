@@ -80,7 +80,12 @@ def without_aliasing(holder):
 
 def with_nodes(model, chosen):
     """``chosen``: names of nodes that change the model, with their inputs."""
-    modules = {"EasyCache": "nodes_easycache", "LazyCache": "nodes_easycache", "RenormCFG": "nodes_lumina2"}
+    modules = {
+        "EasyCache": "nodes_easycache",
+        "LazyCache": "nodes_easycache",
+        "RenormCFG": "nodes_lumina2",
+        "TemporalScoreRescaling": "nodes_eps",
+    }
     for name, inputs in chosen.items():
         module = importlib.import_module(f"comfy_extras.{modules[name]}")
         node = getattr(module, name, None) or getattr(module, f"{name}Node")

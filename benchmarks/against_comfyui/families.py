@@ -45,10 +45,16 @@ from safelight.models.stored_network import Architecture
 from safelight.models.transformer.streams import StreamShape
 from safelight.nodes.model.caching import EasyCache, LazyCache
 from safelight.nodes.model.guidance import RenormCFG
+from safelight.nodes.model.guidance_direction import TemporalScoreRescaling
 from safelight.nodes.sampling.noise import SeededNoise
 from safelight.nodes.sampling.sample import sampler_named
 
-NODES: dict[str, Any] = {"EasyCache": EasyCache, "LazyCache": LazyCache, "RenormCFG": RenormCFG}
+NODES: dict[str, Any] = {
+    "EasyCache": EasyCache,
+    "LazyCache": LazyCache,
+    "RenormCFG": RenormCFG,
+    "TemporalScoreRescaling": TemporalScoreRescaling,
+}
 """Nodes that change the model of a case."""
 
 GOLDEN = Path(__file__).parents[2] / "tests" / "golden" / "families"

@@ -21,10 +21,13 @@ SAME_LAYOUT: tuple[tuple[str, str, str], ...] = (
     ("diffusion_models", r"qwen_image_edit_2511_.*", "qwen_image_edit_2511_bf16"),
     ("diffusion_models", r"qwen_image_layered_control_bf16", "qwen_image_layered_bf16"),
     ("diffusion_models", r"flux1-dev-fp8", "flux1-dev"),
+    ("diffusion_models", r"wan2\.1_fun_inp_.*", "wan2.1_i2v_480p_14B_fp16"),
+    ("diffusion_models", r"wan2\.2_fun_inpaint_(high|low)_.*", "wan2.2_i2v_high_noise_14B_fp8_scaled"),
     ("checkpoints", r"NetaYume.*", "NetaYumev35_pretrained_all_in_one"),
     ("text_encoders", r"qwen_2\.5_vl_(7b|fp16).*", "qwen_2.5_vl_7b_fp8_scaled"),
     ("text_encoders", r"qwen3vl_4b_.*", "qwen3vl_4b_fp8_scaled"),
     ("loras", r"(?i)(qwen|firered|marigold|template_qwen).*", "Qwen-Image-Lightning-8steps-V1.0"),
+    ("loras", r"Wan21_.*|lightx2v_.*", "wan2.2_t2v_lightx2v_4steps_lora_v1.1_high_noise"),
     ("vae", r"marigold_v2_.*|Wan2_1_VAE_bf16", "qwen_image_vae"),
     ("text_encoders", r"qwen3vl_8b_.*", "qwen3vl_4b_fp8_scaled"),
 )

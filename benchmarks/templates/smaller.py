@@ -6,7 +6,8 @@ the nodes, their links, the models, the samplers and schedules are those of the 
 * ``length`` and its kin become at most 9 frames (1 more than a multiple of 8), durations of sound at most 2 seconds;
 * ``steps`` become 2, and where a sampler does a part of them, its first and last step are scaled;
 * language models write at most 8 tokens;
-* ``FluxKontextImageScale``, which always makes a million pixels, is replaced by ``ImageScale``.
+* ``FluxKontextImageScale``, which always makes a million pixels, is replaced by ``ImageScale``;
+* ``Painter`` gets no strokes: those of a template are files of its author.
 
 Inputs are pictures of 96 x 64 pixels, films of 17 such frames and sounds of 2 seconds.
 """
@@ -49,6 +50,8 @@ def _call(call: Mapping[str, Any]) -> dict[str, Any]:
 
 def _inputs(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
     made = dict(given)
+    if kind == "Painter":
+        made["mask"] = ""
     if {"width", "height"} <= given.keys() and any(part in kind for part in _SIZED):
         made["width"], made["height"] = _size(given["width"], given["height"])
     steps = given.get("steps")

@@ -32,8 +32,9 @@ of the true layout and quantisation; it says nothing about pictures. The numbers
 a census).
 
 Made smaller, so that two cores of a CPU can run it: pictures and films of at most {side} pixels a side and {frames}
-frames, {steps} steps of sampling, {tokens} tokens from a language model, 2 seconds of sound. Models, nodes, links,
-samplers and schedules are the template's.
+frames, {steps} steps of sampling, {tokens} tokens from a language model, 2 seconds of sound; `FluxKontextImageScale`,
+which always makes a million pixels, is replaced by `ImageScale`, and `Painter` gets no strokes. Models, other nodes,
+links, samplers and schedules are the template's.
 
 | why not | templates | % of use |
 |---|---|---|

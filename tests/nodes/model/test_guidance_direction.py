@@ -13,6 +13,7 @@ from safelight.nodes.model.guidance_direction import (
     FreSca,
     LatentApplyOperationCFG,
     Mahiro,
+    TemporalScoreRescaling,
     VideoLinearCFGGuidance,
     VideoTriangleCFGGuidance,
 )
@@ -35,6 +36,14 @@ def test_epsilon_scaling() -> None:
     plain = torch.full(SHAPE, 1 + 4 * 2.0)
     made = hand_guided(changed(EpsilonScaling, model_of(), 1.25))
     torch.testing.assert_close(made, X - (X - plain) / 1.25)
+
+
+def test_temporal_score_rescaling() -> None:
+    """At the noise level 2, with a variance of 4: (4 + 4) / (8 + 4) of the way from the noisy latent."""
+    plain = together(EpsilonScaling, 1.0)
+    torch.testing.assert_close(together(TemporalScoreRescaling, 0.5, 2.0), plain * 8 / 12)
+    torch.testing.assert_close(together(TemporalScoreRescaling, 1.0, 2.0), plain)
+    assert together(TemporalScoreRescaling, 0.5, 2.0, sigma=0.0).equal(plain)
 
 
 def test_tangential_damping_keeps_the_parallel_part() -> None:

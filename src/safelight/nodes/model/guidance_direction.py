@@ -1,7 +1,8 @@
 """Nodes that change the direction or the magnitude of guidance, from the negative prediction to the positive one.
 
 Tangential damping: Kwon et al. 2025. Adaptive projected guidance: Sadat et al. 2024. FreSca: Huang et al. 2025. Epsilon
-scaling: Ning et al. 2023. All predictions are noise-free latents ``[B, C, h, w]``.
+scaling: Ning et al. 2023. Temporal score rescaling: Xu et al. 2025. All predictions are noise-free
+latents ``[B, C, h, w]``.
 """
 
 from collections.abc import Callable
@@ -187,6 +188,37 @@ class EpsilonScaling(Node):
             return guidance.x - (guidance.x - guided) / scaling_factor
 
         return after_guidance(model, scaled)
+
+
+class TemporalScoreRescaling(Node):
+    """Sharpen ("tsr_k" below 1) or smooth (above 1) what is sampled, as a lower or higher temperature would; with a
+    larger "tsr_sigma" from earlier steps on."""
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(
+            node_id="TemporalScoreRescaling",
+            display_name="TSR - Temporal Score Rescaling",
+            category="model_patches/unet",
+            inputs=[
+                io.Model.Input("model"),
+                io.Float.Input("tsr_k", default=0.95, min=0.01, max=100.0, step=0.001, display="number"),
+                io.Float.Input("tsr_sigma", default=1.0, min=0.01, max=100.0, step=0.001, display="number"),
+            ],
+            outputs=[io.Model.Output(display_name="patched_model")],
+        )
+
+    @classmethod
+    def execute(cls, model: DiffusionModel, tsr_k: float, tsr_sigma: float) -> NodeOutput:
+        def rescaled(guidance: Guidance, guided: torch.Tensor) -> torch.Tensor:
+            signal_to_noise = guidance.model.parameterization.half_log_snr(guidance.sigma).exp()
+            if not float(guidance.sigma) or not float(signal_to_noise):
+                return guided
+            noise = signal_to_noise**-2
+            factor = (tsr_sigma**2 + noise) / (tsr_sigma**2 / tsr_k + noise)
+            return torch.lerp(guidance.x / (guidance.sigma * signal_to_noise), guided, factor)
+
+        return after_guidance(model, rescaled)
 
 
 class LatentApplyOperationCFG(Node):
