@@ -33,6 +33,7 @@ from safelight.models.families.flux.flux_module import FluxArchitecture, FluxSha
 from safelight.models.families.flux2.flux2_module import Flux2Architecture, Flux2Shape
 from safelight.models.families.hidream.experts import ExpertsShape
 from safelight.models.families.hidream.hidream_module import HiDreamArchitecture, HiDreamShape
+from safelight.models.families.hunyuan_video.network import HunyuanVideoArchitecture, HunyuanVideoShape
 from safelight.models.families.lumina.network import NextDiTArchitecture, NextDiTShape
 from safelight.models.families.qwen_image.network import QwenImageArchitecture, QwenImageShape
 from safelight.models.families.sd3.mmdit_module import MMDiTArchitecture, MMDiTShape
@@ -114,6 +115,19 @@ _QWEN_IMAGE = QwenImageShape(
     references="index",
 )
 
+_HUNYUAN_VIDEO = HunyuanVideoShape(
+    StreamShape(width=256, heads=2, inner=1024),
+    channels=65,
+    out_channels=32,
+    text=96,
+    glyphs=1472,
+    glyph_inner=2048,
+    picture=1152,
+    double_blocks=2,
+    single_blocks=0,
+    has_guidance=False,
+)
+
 _WAN = partial(WanShape, channels=16, out_channels=16, width=256, feed_forward=512, layers=2, text_width=96)
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -160,6 +174,8 @@ ARCHITECTURES: dict[str, Architecture] = {
             single_blocks=2,
         )
     ),
+    "hunyuan video 1.5": HunyuanVideoArchitecture(_HUNYUAN_VIDEO),
+    "hunyuan video 1.5 with guidance": HunyuanVideoArchitecture(replace(_HUNYUAN_VIDEO, has_guidance=True)),
     "wan t2v": WanArchitecture(_WAN()),
     "wan i2v": WanArchitecture(_WAN(channels=36, picture=1280)),
     "wan flf2v": WanArchitecture(_WAN(channels=36, picture=1280, pictures=514)),

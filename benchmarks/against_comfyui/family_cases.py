@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from benchmarks.against_comfyui.hunyuan_video_cases import CASES as HUNYUAN_VIDEO
 from benchmarks.against_comfyui.ltx_cases import LTX_CASES
 from benchmarks.against_comfyui.wan_cases import CASES as WAN
 
@@ -12,6 +13,7 @@ Case = dict[str, Any]
 
 CASES: dict[str, Case] = {
     **WAN,
+    **HUNYUAN_VIDEO,
     "flux dev": {
         "family": "flux",
         "supported": "Flux",
@@ -361,7 +363,8 @@ def conditioning(name: str, case: Case, *, side: str) -> list[list[Any]]:
     options: dict[str, Any] = {}
     for key, shape in case["options"].items():
         if key == "clip_vision_output":
-            options[key] = SimpleNamespace(penultimate_hidden_states=drawn(f"{name} {side} {key}", shape))
+            states = drawn(f"{name} {side} {key}", shape)
+            options[key] = SimpleNamespace(penultimate_hidden_states=states, last_hidden_state=states)
         elif isinstance(shape[0], list):
             options[key] = [drawn(f"{name} {side} {key} {index}", one) for index, one in enumerate(shape)]
         elif key == "attention_mask":

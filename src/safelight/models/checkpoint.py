@@ -11,6 +11,7 @@ from safelight.models.autoencoder import h3_audio_module, h3_video_module, qwen_
 from safelight.models.autoencoder.audio_autoencoder import AudioAutoencoder, is_oobleck, oobleck_autoencoder
 from safelight.models.autoencoder.autoencoder_module import autoencoder_shape
 from safelight.models.autoencoder.h3_autoencoder import H3FilmAutoencoder, H3SoundAutoencoder
+from safelight.models.autoencoder.hunyuan_video_module import hunyuan_video_autoencoder_shape
 from safelight.models.autoencoder.image_autoencoder import ImageAutoencoder
 from safelight.models.autoencoder.ltx_autoencoder import LtxAutoencoder, is_ltx, ltx_autoencoder
 from safelight.models.autoencoder.tiny import tiny_shape
@@ -94,6 +95,8 @@ def _special_autoencoder(weights: Weights, file: WeightFile) -> AnyAutoencoder |
             return H3FilmAutoencoder(own, h3_video_module.h3_video_shape(shapes))
         if h3_audio_module.MARK in shapes:
             return H3SoundAutoencoder(weights, h3_audio_module.h3_audio_shape(shapes))
+        if len(shapes.get("decoder.conv_in.conv.weight", ())) == 5 and "decoder.mid.attn_1.norm.gamma" in shapes:
+            return VideoAutoencoder(weights, hunyuan_video_autoencoder_shape(shapes))
         if is_oobleck(shapes):
             return oobleck_autoencoder(weights)
         if is_ltx(shapes):

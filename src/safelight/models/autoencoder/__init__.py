@@ -7,6 +7,7 @@
 * ``h3_audio_module``: the autoencoder of MiniMax H3's sound.
 * ``h3_autoencoder``: the values on VAE links for MiniMax H3.
 * ``h3_video_module``: the autoencoder of MiniMax H3's films.
+* ``hunyuan_video_module``: the causal autoencoder of HunyuanVideo 1.5.
 * ``image_autoencoder``: the value on VAE links.
 * ``ltx_audio_autoencoder``: the value on VAE links for the audio of LTX-2.
 * ``ltx_autoencoder``: the value on VAE links for LTX-Video and LTX-2.

@@ -2,7 +2,6 @@
 frames, h, w]``, images ``[frames, H, W, 3 or 4]``.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +13,11 @@ from torch.nn import functional
 
 from safelight.core.errors import Invalid
 from safelight.models.autoencoder.film import Film, Tiling
+from safelight.models.autoencoder.hunyuan_video_module import HunyuanVideoAutoencoder, HunyuanVideoAutoencoderShape
 from safelight.models.autoencoder.tiles import in_tiles
 from safelight.models.autoencoder.wan22_module import Wan22Autoencoder, Wan22Shape
 from safelight.models.autoencoder.wan_latents import WAN21_LATENT, WAN22_LATENT
-from safelight.models.autoencoder.wan_module import FRAMES, Seen, WanAutoencoder, WanShape
+from safelight.models.autoencoder.wan_module import FRAMES, WanAutoencoder, WanShape
 from safelight.models.latent_format import LatentFormat
 from safelight.models.residency import compute_device, residency
 from safelight.models.weights import Weights
@@ -29,7 +29,7 @@ class WrongLatent(Invalid):
     code = "wrong_latent"
 
 
-_Module = WanAutoencoder | Wan22Autoencoder
+_Module = WanAutoencoder | Wan22Autoencoder | HunyuanVideoAutoencoder
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class VideoAutoencoder:
     float32."""
 
     weights: Weights
-    shape: WanShape | Wan22Shape
+    shape: WanShape | Wan22Shape | HunyuanVideoAutoencoderShape
 
     @property
     def downscale(self) -> int:
@@ -51,6 +51,7 @@ class VideoAutoencoder:
 
     @property
     def latent_format(self) -> LatentFormat:
+        """Of Wan's latents."""
         return WAN22_LATENT if self.latent_channels == WAN22_LATENT.channels else WAN21_LATENT
 
     def spacial_compression_encode(self) -> int:
@@ -81,28 +82,32 @@ class VideoAutoencoder:
         return torch.Size((length, height * self.downscale, width * self.downscale, self.shape.image))
 
     def pieces(self, latent: torch.Tensor, tiling: Tiling | None) -> Iterator[torch.Tensor]:
-        """One latent frame at a time; each tile keeps what it needs of its earlier frames, so that only the borders of
+        """A few frames at a time; each tile keeps what it needs of its earlier frames, so that only the borders of
         tiles differ from the whole."""
         with self._module() as module:
-            for item in torch.split(latent.float(), 1):
-                seen: dict[int, Seen] = defaultdict(dict)
-                for frame in torch.split(item, 1, dim=2):
-                    yield self._piece(module, frame, seen, tiling)
+            for item in torch.split(latent.to(compute_device(), torch.float32), 1):
+                tiles: dict[int, Iterator[torch.Tensor]] = {}
+                for _ in range(module.window_count(item.shape[2])):
+                    yield self._piece(module, item, tiles, tiling)
 
     def _piece(
-        self, module: _Module, frame: torch.Tensor, seen: dict[int, Seen], tiling: Tiling | None
+        self, module: _Module, item: torch.Tensor, tiles: dict[int, Iterator[torch.Tensor]], tiling: Tiling | None
     ) -> torch.Tensor:
-        tiles = count()
+        """The next window of every tile, together."""
+        numbers = count()
 
         def decoded(part: torch.Tensor) -> torch.Tensor:
-            return module.decode_next(part.to(compute_device(), torch.float32), seen[next(tiles)]).cpu()
+            number = next(numbers)
+            if number not in tiles:
+                tiles[number] = module.windows(part)
+            return next(tiles[number]).cpu()
 
         with torch.inference_mode():
             if tiling is None:
-                made = decoded(frame)
+                made = decoded(item)
             else:
                 size = (tiling.size, tiling.size)
-                made = in_tiles(frame, decoded, size=size, overlap=tiling.overlap, scale=float(self.downscale))
+                made = in_tiles(item, decoded, size=size, overlap=tiling.overlap, scale=float(self.downscale))
             return ((made[0].movedim(0, -1) + 1) / 2).clamp(0, 1)
 
     def encode(self, image: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """The causal autoencoder of Wan 2.2's small model (Wan Team 2025), under the names of its files: that of Wan 2.1 with
 shortcuts around the blocks of each size, on squares of 2 x 2 pixels."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -89,8 +89,15 @@ class Wan22Autoencoder(nn.Module):
         return mean
 
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
+        return torch.cat(list(self.windows(latent)), dim=2)
+
+    def windows(self, latent: torch.Tensor) -> Iterator[torch.Tensor]:
         seen: Seen = {}
-        return torch.cat([self.decode_next(piece, seen) for piece in torch.split(latent, 1, dim=2)], dim=2)
+        for piece in torch.split(latent, 1, dim=2):
+            yield self.decode_next(piece, seen)
+
+    def window_count(self, latent_frames: int) -> int:
+        return latent_frames
 
     def decode_next(self, piece: torch.Tensor, seen: Seen) -> torch.Tensor:
         return _from_squares(self.decoder(self.conv2(piece, {}), seen))

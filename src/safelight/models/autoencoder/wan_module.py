@@ -6,7 +6,7 @@ last two of its input for the next piece. The first latent frame is one frame, e
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -103,8 +103,17 @@ class WanAutoencoder(nn.Module):
 
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
         """``[B, C', frames, h, w]`` to ``[B, C, 1 + 4 * (frames - 1), H, W]``, about -1..1."""
+        return torch.cat(list(self.windows(latent)), dim=2)
+
+    def windows(self, latent: torch.Tensor) -> Iterator[torch.Tensor]:
+        """The frames of ``latent [B, C', frames, h, w]``, about -1..1, in pieces ``[B, C, n, H, W]``: one for the first
+        latent frame, then four."""
         seen: Seen = {}
-        return torch.cat([self.decode_next(piece, seen) for piece in torch.split(latent, 1, dim=2)], dim=2)
+        for piece in torch.split(latent, 1, dim=2):
+            yield self.decode_next(piece, seen)
+
+    def window_count(self, latent_frames: int) -> int:
+        return latent_frames
 
     def decode_next(self, piece: torch.Tensor, seen: Seen) -> torch.Tensor:
         """The frames of the next latent frame, after those that ``seen`` has kept: one for the first, then four."""

@@ -19,6 +19,7 @@ in LoRA files. Nothing outside of the folder knows the family. The protocols tha
 * ``flux2/``: FLUX.2.
 * ``flux3/``: FLUX.3.
 * ``hidream/``: HiDream.
+* ``hunyuan_video/``: HunyuanVideo 1.5.
 * ``krea2/``: Krea 2.
 * ``lumina/``: Lumina Image 2 and Z-Image.
 * ``ltx/``: LTX-Video and LTX-2.

@@ -24,6 +24,7 @@ FOLDERS = (
     "anima",
     "minimax_h3",
     "wan",
+    "hunyuan_video",
     "ltx",
     "stable_audio",
 )

@@ -9,6 +9,9 @@ from safelight.models.text.encoder_module import text_shape
 from safelight.models.text.t5 import t5_shape
 from safelight.models.weights import UnknownWeights, WeightFile, Weights
 
+_WORDS = 10_000
+"""A smaller vocabulary is of bytes."""
+
 ReadWeights = Callable[[WeightFile], Weights]
 """The weights in a file; empty if it is of another kind. Reads only the header."""
 
@@ -61,10 +64,14 @@ def _clip_weights(file: WeightFile) -> Weights:
     return next((weights for weights in found if weights), Weights({}))
 
 
-def _t5(*, has_own_biases: bool) -> ReadWeights:
+def _t5(*, has_own_biases: bool, reads_bytes: bool = False) -> ReadWeights:
     def read(file: WeightFile) -> Weights:
         weights = t5_weights(file)
-        return weights if weights and t5_shape(weights.shapes).has_own_biases == has_own_biases else Weights({})
+        if not weights:
+            return weights
+        shape = t5_shape(weights.shapes)
+        is_kind = (shape.has_own_biases, shape.vocabulary < _WORDS) == (has_own_biases, reads_bytes)
+        return weights if is_kind else Weights({})
 
     return read
 
@@ -82,6 +89,7 @@ ENCODER_FILES: Mapping[str, tuple[str, ReadWeights]] = {
     "clip_h": ("CLIP H", _clip(1024)),
     "clip_g": ("CLIP G", _clip(1280)),
     "t5xxl": ("T5", _t5(has_own_biases=False)),
+    "byt5": ("byT5", _t5(has_own_biases=False, reads_bytes=True)),
     "umt5xxl": ("UMT5", _t5(has_own_biases=True)),
     **{kind: (title, _decoder(kind)) for kind, title in DECODER_KINDS.items()},
 }

@@ -9,6 +9,7 @@
 * ``encode``: encode prompts.
 * ``encode_separately``: encode a text of its own for each encoder.
 * ``guidance``: options of Flux and editing models.
+* ``hunyuan_video``: start videos of HunyuanVideo from pictures.
 * ``ltxv``: options of LTX-Video models.
 * ``ltxv_frames``: show LTX-Video models frames.
 * ``minimax_h3``: films with sound by MiniMax H3.
