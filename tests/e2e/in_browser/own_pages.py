@@ -145,7 +145,7 @@ def test_every_view_is_accessible_and_fits_a_narrow_screen(page: Page, own_serve
         page.set_viewport_size({"width": width, "height": 844})
         for view in VIEWS:
             page.goto(f"{own_server}/admin#{view}")
-            page.locator("#view h2").first.wait_for()
+            page.locator(f"#view[data-view={view}]").wait_for()
             check_accessible(page)
             overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert overflow <= 0, f"{view} is wider than a screen of {width} pixels"

@@ -22,7 +22,9 @@ async function show() {
   const turn = ++shown
   try {
     const content = await views[name](show)
-    if (turn === shown) view.replaceChildren(...content)
+    if (turn !== shown) return
+    view.replaceChildren(...content)
+    view.dataset.view = name
   } catch (error) {
     say(error.message, true)
   }
