@@ -45,6 +45,7 @@ def test_what_needs_the_leader_is_declared_by_handlers() -> None:
         "GET /api/account/packs", "GET /api/admin/packs", "GET /api/admin/schedule",
         "PUT /api/admin/schedule/slots/{slot}", "GET /api/admin/housekeeping", "POST /api/admin/housekeeping/run",
         "GET /api/admin/jobs/{user_id}/{job_id}/logs",
+        "POST /api/admin/models/imports", "GET /api/admin/machine",
     }  # fmt: skip
     form = Request(dict(request.scope) | {"headers": [(b"content-type", b"multipart/form-data; boundary=b")]})
     assert not HANDLERS["uploadAsset"].needs_leader(form), "a form contains the file itself"

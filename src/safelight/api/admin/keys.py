@@ -17,7 +17,7 @@ from safelight.services import user_directory as directory
 
 
 @reads
-def list_keys(tx: Transaction, request: ApiRequest) -> Any:
+def list_all_keys(tx: Transaction, request: ApiRequest) -> Any:
     directory.require_admin(request.who)
     found = keys.list(tx)
     return {
