@@ -39,6 +39,14 @@ WITHOUT_SERVER = (
 _numbers = itertools.count()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests that schemathesis makes of one function an id each: of tests with the same id, pytest-xdist runs
+    one."""
+    for item in items:
+        if item.id.params is None and item.name.endswith("]"):
+            item._id = item.id.with_params(item.name.partition("[")[2].removesuffix("]"))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     return _ByFile(config, log)
