@@ -181,4 +181,5 @@ async def test_nothing_beside_the_contract_is_open_by_oversight(server: Server) 
         "GET /workflow_templates/{pack}/{filename}", "GET /api/workflow_templates/{pack}/{filename}",
         "GET /api/auth/session", "POST /api/auth/session", "DELETE /api/auth/session", "POST /api/auth/setup",
         "POST /api/auth/invitation", "POST /api/auth/invitation/accept",
+        "GET /api/auth/oidc/login", "GET /api/auth/oidc/callback", "POST /api/auth/oidc/logout",
     }  # fmt: skip

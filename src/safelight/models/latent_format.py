@@ -34,6 +34,8 @@ class LatentFormat:
     rgb_bias: tuple[float, float, float] = (0.0, 0.0, 0.0)
     preview_patch: int = 1
     """Pixels per side that the channels are squares of, each with the colors of its own channel."""
+    has_noise_in_decoder: bool = False
+    """Whether autoencoders of this format add noise of the run's seed before they decode."""
     taesd: str | None = None
     """The name of the tiny autoencoder for previews, without ``_decoder`` and extension."""
 

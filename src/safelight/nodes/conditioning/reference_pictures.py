@@ -9,7 +9,7 @@ import torch
 from safelight.nodes.conditioning.options import Conditioning, with_appended
 from safelight.nodes.image.resampling import resize
 from safelight.nodes.latent.autoencoder import require_autoencoder
-from safelight.nodes.latent.samples import Latent
+from safelight.nodes.latent.samples import DOWNSCALE, Latent
 from safelight.nodes.latent.zeros import zeros
 from safelight.sdk import Node, NodeOutput, Schema, io
 
@@ -64,7 +64,7 @@ class ReferenceMultiLatent(Node):
             empty: Latent = {"samples": torch.zeros_like(latents[0])}
         else:
             side = round(math.sqrt(pixels or _PIXELS) / _MULTIPLE)
-            empty = {"samples": zeros(1, 128, side, side), "downscale_ratio_spacial": _MULTIPLE}
+            empty = {"samples": zeros(1, 128, side, side), DOWNSCALE: _MULTIPLE}
         return NodeOutput(positive, positive if negative is None else negative, empty)
 
 

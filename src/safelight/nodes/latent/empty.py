@@ -23,7 +23,7 @@ class EmptyLatentImage(Node):
 
     @classmethod
     def execute(cls, width: int, height: int, batch_size: int = 1) -> NodeOutput:
-        return NodeOutput({"samples": zeros(batch_size, 4, height // 8, width // 8), "downscale_ratio_spacial": 8})
+        return NodeOutput({"samples": zeros(batch_size, 4, height // 8, width // 8)})
 
 
 class EmptySD3LatentImage(Node):

@@ -14,6 +14,9 @@ denoised together, a :class:`safelight.models.nested.NestedTensor`."""
 SEED = "noise_seed"
 """The key of the seed of the noise that a latent was sampled from, for autoencoders that add noise."""
 
+DOWNSCALE = "downscale_ratio_spacial"
+"""The key of an empty latent's number of image pixels per side of a latent pixel."""
+
 VIDEO_DIMENSIONS = 5
 
 

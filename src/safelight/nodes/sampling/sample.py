@@ -16,7 +16,7 @@ from safelight.models.sampling.guidance import Guider
 from safelight.models.sampling.sample import ChosenSampler, fitting, sample
 from safelight.models.sampling.samplers.table import FRESH_NOISE_OUTSIDE, SAMPLERS
 from safelight.models.weights import UnknownWeights
-from safelight.nodes.latent.samples import SEED, Latent
+from safelight.nodes.latent.samples import DOWNSCALE, SEED, Latent
 from safelight.nodes.sampling.noise import NoiseSource
 from safelight.sdk.context import current
 
@@ -34,7 +34,7 @@ def run_sampling(
 
     fitted: Latent = {
         **latent,
-        "samples": fitting(latent["samples"], latent_format, downscale=latent.get("downscale_ratio_spacial")),
+        "samples": fitting(latent["samples"], latent_format, downscale=_downscale(latent)),
     }
     render = previewer(latent_format)
 
@@ -51,8 +51,17 @@ def run_sampling(
         noise_mask=latent.get("noise_mask"),
         on_step=report,
     )
-    rest = {key: value for key, value in latent.items() if key != "downscale_ratio_spacial"} | {SEED: noise.seed}
+    rest = {key: value for key, value in latent.items() if key != DOWNSCALE}
+    if latent_format.has_noise_in_decoder:
+        rest[SEED] = noise.seed
     return {**rest, "samples": result.samples}, {**rest, "samples": result.denoised}
+
+
+def _downscale(latent: Latent) -> int | None:
+    """Image pixels per side of a latent pixel, where known: a latent with 4 channels is of ``EmptyLatentImage``."""
+    samples = latent["samples"]
+    of_channels = 8 if isinstance(samples, torch.Tensor) and samples.shape[1] == 4 else None
+    return latent.get(DOWNSCALE, of_channels)
 
 
 def previewer(latent_format: LatentFormat) -> Callable[[torch.Tensor], Image.Image | None]:

@@ -6,6 +6,7 @@ LTX_VIDEO_LATENT = LatentFormat(
     channels=128,
     downscale=32,
     frames=8,
+    has_noise_in_decoder=True,
     rgb_factors=(
         (0.011202, -0.0006381, -0.010021),
         (0.086031, 0.065813, 0.0009541),
@@ -142,4 +143,4 @@ LTX_VIDEO_LATENT = LatentFormat(
 AUDIO_LATENT = LatentFormat(channels=8)
 """Positions in time, and bands of frequencies: ``[B, 8, positions, 16]``."""
 
-LTX2_LATENT = LatentFormat(channels=128, downscale=32, frames=8, others=(AUDIO_LATENT,))
+LTX2_LATENT = LatentFormat(channels=128, downscale=32, frames=8, has_noise_in_decoder=True, others=(AUDIO_LATENT,))
