@@ -93,6 +93,7 @@ async def test_a_file_can_be_named_by_its_bytes(client: Client) -> None:
     assert await listed(client, f"hash={name}&limit=1") == ["a.png"]
     assert await listed(client, f"asset_hash={asset['hash']}") == ["a.png"]
     assert await listed(client, f"asset_hash=blake3:{'0' * 64}") == []
+    assert await listed(client, "hash=example.png&limit=1") == [], "the web UI asks so for every input by name"
 
 
 @pytest.mark.parametrize(

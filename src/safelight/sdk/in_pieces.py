@@ -24,4 +24,6 @@ def _whole(value: Any) -> Any:
         return value.whole()
     if isinstance(value, list) and any(isinstance(item, InPieces) for item in value):
         return [_whole(item) for item in value]
+    if isinstance(value, dict) and any(isinstance(item, InPieces) for item in value.values()):  # of growing inputs
+        return {name: _whole(item) for name, item in value.items()}
     return value

@@ -98,7 +98,9 @@ def test_a_film_that_does_not_fit_into_memory_is_not_decoded_as_a_whole(autoenco
 
 def test_nodes_get_the_whole_unless_they_read_in_pieces(autoencoder: VideoAutoencoder, latent: torch.Tensor) -> None:
     film = autoencoder.film(latent)
-    given = with_whole_values({"images": film, "others": [film, 1], "kept": film}, besides={"kept"})
+    arguments = {"images": film, "others": [film, 1], "growing": {"image0": film, "image1": 1}, "kept": film}
+    given = with_whole_values(arguments, besides={"kept"})
     assert isinstance(given["images"], torch.Tensor)
     assert isinstance(given["others"][0], torch.Tensor)
+    assert isinstance(given["growing"]["image0"], torch.Tensor)
     assert given["kept"] is film

@@ -22,6 +22,7 @@ from safelight.services.asset_library import Change, NewAsset
 
 MAX_FILTER_TAGS = 32
 _LARGEST_OFFSET = 1 << 40
+_NO_FILE = Digest("0" * 64)
 
 
 @reads
@@ -126,16 +127,25 @@ def read_filter(request: ApiRequest) -> AssetFilter:
     name = params["name_contains"] or ""
     if "\0" in name or len(name) > MAX_ASSET_NAME:
         raise Invalid(f"name_contains has at most {MAX_ASSET_NAME} characters")
-    digest = params.get("asset_hash") or query.get("hash")
     return AssetFilter(
         include_tags=include,
         exclude_tags=exclude,
         any_tags=any_of,
         name_contains=name,
         fields=parse_metadata_filter(params["metadata_filter"]) if params["metadata_filter"] else (),
-        digest=parse_digest(digest.partition(".")[0]) if digest else None,
+        digest=_digest_filter(params.get("asset_hash"), query.get("hash")),
         include_public=params["include_public"],
     )
+
+
+def _digest_filter(asset_hash: str | None, named: str | None) -> Digest | None:
+    """``named``: the web UI asks for the name of any input as if it were a digest; one that is none finds nothing."""
+    if asset_hash or not named:
+        return parse_digest(asset_hash.partition(".")[0]) if asset_hash else None
+    try:
+        return parse_digest(named.partition(".")[0])
+    except Invalid:
+        return _NO_FILE
 
 
 def read_preview_id(body: Mapping[str, Any]) -> AssetId | None:
