@@ -244,3 +244,12 @@ def test_the_changelog_has_each_heading_once() -> None:
 def test_fields_that_a_message_explains_exist(message: type[messages.Message]) -> None:
     explained = set(re.findall(r"``(\w+)``:", message.__doc__ or ""))
     assert explained <= set(message.__struct_fields__)
+
+
+def test_the_table_of_decisions_has_each_once_and_in_order() -> None:
+    rows = re.findall(r"^\| \[\d{4}\]\((.+?\.md)\)", (ROOT / "docs/decisions/README.md").read_text("utf-8"), re.M)
+    assert rows == [path.name for path in DECISIONS]
+
+
+def test_no_module_is_left_in_the_top_folder() -> None:
+    assert not list(ROOT.glob("*.py"))
